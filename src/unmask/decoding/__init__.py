@@ -1,0 +1,22 @@
+"""The engine: canvas, state, step, and the strategy that the step is given."""
+
+from unmask.decoding.canvas import Canvas
+from unmask.decoding.constraints import Constraint
+from unmask.decoding.run import run_strategy, stream_strategy
+from unmask.decoding.seeds import row_seeds
+from unmask.decoding.step import advance, done, finish, init, step
+from unmask.decoding.strategy import Strategy
+
+__all__ = [
+    "Canvas",
+    "Constraint",
+    "Strategy",
+    "advance",
+    "done",
+    "finish",
+    "init",
+    "row_seeds",
+    "run_strategy",
+    "step",
+    "stream_strategy",
+]

@@ -1,0 +1,147 @@
+"""The canvas: what is given and what generation may write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+from unmask.errors import CanvasError
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """B rows of N positions: tokens (B,N) int64, editable and valid (B,N) bool.
+
+    `editable` is True where generation may write; what stands there in `tokens` is ignored. `valid`
+    is False at padding. `condition` is handed to the denoiser: a tensor, or a tree of tensors,
+    whose first dimension is B (the class of each image, say). Make one with `blank`, `infill` or
+    `ragged`; all raise CanvasError for ids, shapes or dtypes that cannot work.
+    """
+
+    tokens: Tensor
+    editable: Tensor
+    valid: Tensor
+    condition: Any = None
+
+    def __post_init__(self) -> None:
+        _check_ids(self.tokens)
+        for name, flags in (("editable", self.editable), ("valid", self.valid)):
+            _check_flags(name, flags, self.tokens.shape)
+        if bool((self.editable & ~self.valid).any()):
+            row, position = (self.editable & ~self.valid).nonzero()[0].tolist()
+            raise CanvasError(
+                f"editable is True at padding (row {row}, position {position}): "
+                "generation cannot write where valid is False"
+            )
+        for leaf in tree_leaves(self.condition):
+            if isinstance(leaf, Tensor) and (leaf.dim() == 0 or len(leaf) != len(self.tokens)):
+                raise CanvasError(
+                    f"condition of shape {tuple(leaf.shape)} for {len(self.tokens)} rows: its "
+                    "first dimension must be the batch"
+                )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(B, N)."""
+        return self.tokens.shape[0], self.tokens.shape[1]
+
+    @classmethod
+    def blank(cls, batch_size: int, length: int, *, condition: Any = None) -> Canvas:
+        """Every position unknown."""
+        for name, size in (("batch_size", batch_size), ("length", length)):
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise CanvasError(f"{name}={size!r}: pass an integer of 1 or more")
+        tokens = torch.zeros(batch_size, length, dtype=torch.int64)
+        everywhere = torch.ones(batch_size, length, dtype=torch.bool)
+        return cls(tokens, everywhere, everywhere.clone(), condition)
+
+    @classmethod
+    def infill(
+        cls, tokens: Tensor, editable: Tensor, *, valid: Tensor | None = None, condition: Any = None
+    ) -> Canvas:
+        """Given integer tokens (B,N); those where editable (B,N) bool is True are generated."""
+        _check_ids(tokens)
+        if valid is None:
+            valid = torch.ones(tokens.shape, dtype=torch.bool, device=tokens.device)
+        return cls(tokens.to(torch.int64), editable, valid, condition)
+
+    @classmethod
+    def ragged(
+        cls,
+        sequences: Sequence[Sequence[int] | Tensor],
+        editable: Sequence[Sequence[bool] | Tensor] | None = None,
+        *,
+        pad_id: int = 0,
+        condition: Any = None,
+    ) -> Canvas:
+        """Rows of different lengths, padded on the right with pad_id (never generated, never read).
+
+        editable: one sequence of bool per row, of that row's length; None makes all editable.
+        """
+        rows = [torch.as_tensor(ids) for ids in sequences]
+        if not rows or any(ids.dim() != 1 or len(ids) == 0 for ids in rows):
+            raise CanvasError("ragged needs at least one row, and a flat list of ids in every row")
+        if any(_is_float(ids) for ids in rows):
+            raise CanvasError("ids must be integers; a row of ragged holds floats or booleans")
+        flags = _ragged_flags(rows, editable)
+        valid = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.bool)
+        tokens = torch.full(valid.shape, pad_id, dtype=torch.int64)
+        writable = torch.zeros_like(valid)
+        for i, (ids, flag) in enumerate(zip(rows, flags, strict=True)):
+            valid[i, : len(ids)] = True
+            tokens[i, : len(ids)] = ids
+            writable[i, : len(ids)] = flag
+        return cls(tokens, writable, valid, condition)
+
+    def to(self, device: torch.device | str) -> Canvas:
+        """The same canvas on another device."""
+        move = [part.to(device) for part in (self.tokens, self.editable, self.valid)]
+        condition = tree_map(
+            lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, self.condition
+        )
+        return Canvas(move[0], move[1], move[2], condition)
+
+
+def _is_float(ids: Tensor) -> bool:
+    return ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool
+
+
+def _check_ids(tokens: object) -> None:
+    if not isinstance(tokens, Tensor) or tokens.dim() != 2 or _is_float(tokens):
+        kind = type(tokens).__name__
+        got = f"{tokens.dtype} {tuple(tokens.shape)}" if isinstance(tokens, Tensor) else kind
+        raise CanvasError(f"tokens must be a tensor of integer ids of shape (B,N); got {got}")
+
+
+def _check_flags(name: str, flags: object, shape: torch.Size) -> None:
+    if not isinstance(flags, Tensor) or flags.dtype != torch.bool or flags.shape != shape:
+        got = (
+            f"{flags.dtype} {tuple(flags.shape)}"
+            if isinstance(flags, Tensor)
+            else type(flags).__name__
+        )
+        raise CanvasError(
+            f"{name} must be a bool tensor of the shape of tokens, {tuple(shape)}; got {got}"
+        )
+
+
+def _ragged_flags(
+    rows: list[Tensor], editable: Sequence[Sequence[bool] | Tensor] | None
+) -> list[Tensor]:
+    if editable is None:
+        return [torch.ones(len(ids), dtype=torch.bool) for ids in rows]
+    flags = [torch.as_tensor(flag) for flag in editable]
+    if len(flags) != len(rows):
+        raise CanvasError(f"editable has {len(flags)} rows for {len(rows)} sequences")
+    for i, (ids, flag) in enumerate(zip(rows, flags, strict=True)):
+        if flag.dtype != torch.bool or flag.shape != ids.shape:
+            raise CanvasError(
+                f"editable of row {i} is {flag.dtype} of length {flag.numel()}: pass one bool for "
+                f"each of its {len(ids)} ids"
+            )
+    return flags

@@ -1,0 +1,54 @@
+"""One seed per row: given, derived from a single one, or fresh."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from unmask.decoding.canvas import Canvas
+from unmask.errors import SeedError
+from unmask.random import check_seed, derive, fresh_seed
+
+
+def row_seeds(canvas: Canvas, seed: int | None, seeds: Sequence[int] | Tensor | None) -> Tensor:
+    """(B,) int64. Pass `seed`, from which each row gets its own, or `seeds`, one a row, or neither.
+
+    With neither, a seed comes from torch's global generator, so torch.manual_seed reproduces it.
+    Raises SeedError if both are given, a seed is no integer in [0, 2**63), there is not one per row,
+    or two rows with equal content share one: they would come out as copies of each other.
+    """
+    if seeds is None:
+        return derive(fresh_seed() if seed is None else seed, len(canvas.tokens))
+    if seed is not None:
+        raise SeedError(f"seed={seed!r} and seeds={seeds!r} are both given: pass one of them")
+    each = [check_seed(s) for s in (seeds.tolist() if isinstance(seeds, Tensor) else list(seeds))]
+    if len(each) != len(canvas.tokens):
+        raise SeedError(
+            f"{len(each)} seeds for {len(canvas.tokens)} rows: pass exactly one per row"
+        )
+    _reject_copies(canvas, each)
+    return torch.tensor(each, dtype=torch.int64)
+
+
+def _reject_copies(canvas: Canvas, seeds: list[int]) -> None:
+    if canvas.condition is not None or len(set(seeds)) == len(seeds):
+        return
+    given = canvas.tokens.masked_fill(canvas.editable, 0).tolist()
+    seen: dict[tuple[object, ...], int] = {}
+    for row, key in enumerate(
+        zip(
+            seeds,
+            map(tuple, given),
+            map(tuple, canvas.editable.tolist()),
+            map(tuple, canvas.valid.tolist()),
+            strict=True,
+        )
+    ):
+        first = seen.setdefault(key, row)
+        if first != row:
+            raise SeedError(
+                f"rows {first} and {row} have the same canvas and the same seed {seeds[row]}, so "
+                "they would be copies: give every row its own seed"
+            )

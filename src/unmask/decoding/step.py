@@ -1,0 +1,152 @@
+"""The loop's body, on one screen. `init`, `step`, `done` and `finish` are the whole contract.
+
+Shapes: B rows, N positions; b of the B rows are still open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from unmask.decoding.canvas import Canvas
+from unmask.decoding.look import predict, propose
+from unmask.decoding.strategy import Strategy
+from unmask.errors import CanvasError, StrategyError
+from unmask.inference import evaluating
+from unmask.types import NEVER, Denoiser, Generation, Proposal, State, StepInfo
+
+
+def step(state: State, denoiser: Denoiser, strategy: Strategy) -> State:
+    """The state after one more step of every open row; finished rows neither change nor cost."""
+    return advance(state, denoiser, strategy).state
+
+
+def advance(state: State, denoiser: Denoiser, strategy: Strategy) -> StepInfo:
+    """`step`, with what is worth seeing of it."""
+    rows = (~state.done).nonzero().squeeze(1)
+    everything = len(rows) == len(state.row)
+    with evaluating(denoiser):
+        info = _advance_open(state if everything else state.take(rows), denoiser, strategy)
+    return replace(info, rows=rows, state=info.state if everything else state.put(rows, info.state))
+
+
+def _advance_open(state: State, denoiser: Denoiser, strategy: Strategy) -> StepInfo:
+    # fmt: off
+    scope      = strategy.revise(state)                     # the positions in the running
+    prediction = predict(denoiser, state)                   # one pass of the trunk
+    looked     = strategy.chosen(state, scope)              # where the head is asked
+    proposal   = propose(prediction, denoiser, strategy, state, looked)
+    score      = checked(strategy.order(state, proposal), scope, state)  # higher = known sooner
+    keep       = strategy.select(score, scope, state)       # of those in the running, known after
+    commit     = keep & state.masked
+    remask     = scope & ~keep & ~state.masked
+    # fmt: on
+    after = replace(_write(state, proposal, commit, remask), memory=prediction.memory)
+    return StepInfo(after, state.row, proposal, score, commit, remask)
+
+
+def _write(state: State, proposal: Proposal, commit: Tensor, remask: Tensor) -> State:
+    """Commits and re-masks, recorded; one step and one forward more for each row."""
+    masked = (state.masked & ~commit) | remask
+    step = state.step.unsqueeze(1).expand_as(state.tokens)
+    return replace(
+        state,
+        tokens=proposal.token.where(commit, state.tokens),
+        masked=masked,
+        logprob=proposal.logprob.where(commit, state.logprob.masked_fill(remask, 0.0)),
+        drawn_logprob=proposal.drawn_logprob.where(
+            commit, state.drawn_logprob.masked_fill(remask, 0.0)
+        ),
+        commit_step=step.where(commit, state.commit_step.masked_fill(remask, NEVER)),
+        step=state.step + 1,
+        forwards=state.forwards + 1,
+        done=~masked.any(1),
+    )
+
+
+def checked(score: Tensor, scope: Tensor, state: State) -> Tensor:
+    """The score, -inf where not in the running; StrategyError for NaN or a wrong shape."""
+    if score.shape != scope.shape:
+        raise StrategyError(
+            f"the order returned shape {tuple(score.shape)}: return one score per position, "
+            f"{tuple(scope.shape)}"
+        )
+    broken = (score.isnan() & scope).nonzero()
+    if len(broken):
+        row, position = broken[0].tolist()
+        raise StrategyError(
+            f"the order scored row {int(state.row[row])}, position {position} as NaN at step "
+            f"{int(state.step[row])}: return a number for every position in the running"
+        )
+    return score.masked_fill(~scope, float("-inf"))
+
+
+def init(denoiser: Denoiser, canvas: Canvas, strategy: Strategy, seeds: Tensor) -> State:
+    """The state before the first step. seeds (B,) int64: one per row.
+
+    Raises CanvasError for given ids outside the vocabulary, and StrategyError where the pace or a
+    constraint does not fit the canvas.
+    """
+    batch, length = canvas.shape
+    device = getattr(denoiser, "device", None) or canvas.tokens.device
+    canvas, seeds = canvas.to(device), seeds.to(device)
+    if denoiser.vocab_size is not None:
+        check_given(canvas, denoiser.vocab_size)
+        strategy.constraint.check(batch, length, denoiser.vocab_size)
+    plan, total = strategy.pace(canvas.editable.sum(1))
+    none = torch.zeros(batch, dtype=torch.int64, device=device)
+    return State(
+        tokens=canvas.tokens,
+        masked=canvas.editable,
+        editable=canvas.editable,
+        valid=canvas.valid,
+        logprob=torch.zeros(batch, length, device=device),
+        drawn_logprob=torch.zeros(batch, length, device=device),
+        commit_step=torch.full((batch, length), NEVER, device=device),
+        row=torch.arange(batch, device=device),
+        seed=seeds,
+        step=none,
+        forwards=none,
+        done=~canvas.editable.any(1),
+        plan=plan,
+        total=total,
+        condition=canvas.condition,
+    )
+
+
+def check_given(canvas: Canvas, vocab: int) -> None:
+    """Raise CanvasError unless every id that the network will be shown is inside the vocabulary."""
+    outside = ~canvas.editable & ((canvas.tokens < 0) | (canvas.tokens >= vocab))
+    if bool(outside.any()):
+        row, position = outside.nonzero()[0].tolist()
+        raise CanvasError(
+            f"id {int(canvas.tokens[row, position])} at row {row}, position {position} is outside "
+            f"the vocabulary of {vocab}: pass ids from 0 to {vocab - 1}, or make it editable"
+        )
+
+
+def done(state: State) -> bool:
+    """Whether every row is finished."""
+    return bool(state.done.all())
+
+
+def finish(state: State) -> Generation:
+    """The record of a finished generation; StrategyError while a row has unknown positions."""
+    if not done(state):
+        unfinished = state.row[~state.done].tolist()
+        raise StrategyError(
+            f"rows {unfinished} still have unknown positions: step until done(state)"
+        )
+    return Generation(
+        tokens=state.tokens,
+        logprob=state.logprob,
+        drawn_logprob=state.drawn_logprob,
+        commit_step=state.commit_step,
+        steps=state.step,
+        forwards=state.forwards,
+        seeds=state.seed,
+        editable=state.editable,
+        valid=state.valid,
+    )

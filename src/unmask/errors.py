@@ -1,0 +1,76 @@
+"""What can go wrong, as one tree.
+
+UnmaskError
+├── InputError (also ValueError)       something you passed cannot work
+│   ├── CanvasError                    ids, shapes or dtypes of a canvas
+│   ├── SeedError                      seeds out of range, repeated, or too few
+│   ├── ScheduleError                  a schedule that does not fall from 1 to 0
+│   ├── StrategyError                  options and parts of a strategy
+│   ├── ModelError                     a network that cannot be wrapped
+│   ├── LogitsError                    what the network returned
+│   ├── DataError                      training or evaluation data
+│   └── CheckpointError                missing, truncated or foreign files
+├── DenoiserError (also RuntimeError)  the network itself raised
+└── MissingExtraError (also ImportError)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UnmaskError(Exception):
+    """Base of every error this library raises on purpose."""
+
+
+class InputError(UnmaskError, ValueError):
+    """Something passed by the caller cannot work; the message says what to pass instead."""
+
+
+class CanvasError(InputError):
+    """The canvas has ids, shapes or dtypes that cannot be generated on."""
+
+
+class SeedError(InputError):
+    """Row seeds are out of range, repeated for equal rows, or not one per row."""
+
+
+class ScheduleError(InputError):
+    """A schedule does not start at 1, end at 0, or decrease."""
+
+
+class StrategyError(InputError):
+    """An option of a strategy is out of range, or two of its parts contradict each other."""
+
+
+class ModelError(InputError):
+    """A network cannot be used as a denoiser."""
+
+
+class LogitsError(InputError):
+    """The network returned logits of the wrong shape, or NaN, or +inf."""
+
+
+class DataError(InputError):
+    """Training or evaluation data cannot be used."""
+
+
+class CheckpointError(InputError):
+    """A saved file or folder is missing, truncated, or was not written by this library."""
+
+
+class DenoiserError(UnmaskError, RuntimeError):
+    """The network raised while predicting; its own traceback is the cause of this error."""
+
+
+class MissingExtraError(UnmaskError, ImportError):
+    """An optional library is not installed; the message names the extra to install."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint such as `did you mean 'cosine'? known: arccos, cosine` for a misspelt name."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}known: {', '.join(names)}"

@@ -1,0 +1,77 @@
+"""Writing without losing: a temporary name beside the target, then a rename."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing_file(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; on success it becomes `path`, in one rename.
+
+    If the block raises, or the disk is full, `path` stays as it was.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(
+        prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success it takes its place.
+
+    The earlier folder is kept aside under `previous(path)` until the new one stands.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield temporary
+        for part in temporary.rglob("*"):
+            if part.is_file():
+                _flush(part)
+        temporary.chmod(0o755)
+        recover(target)
+        if target.exists():
+            target.rename(previous(target))
+        temporary.rename(target)
+        shutil.rmtree(previous(target), ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        recover(target)
+        raise
+
+
+def previous(path: Path) -> Path:
+    """Where the earlier folder waits while its successor is put in place."""
+    return path.with_name(f".{path.name}.previous")
+
+
+def recover(path: Path) -> None:
+    """Undo an interruption between the two renames of `replacing_folder`."""
+    if previous(path).exists():
+        if path.exists():
+            shutil.rmtree(previous(path))
+        else:
+            previous(path).rename(path)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

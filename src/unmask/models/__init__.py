@@ -1,0 +1,8 @@
+"""Networks as denoisers: wrapping, class conditioning, and folders on disk."""
+
+from unmask.models.checkpoint import load, save
+from unmask.models.conditioning import ClassConditioned
+from unmask.models.self_conditioning import SelfConditioning
+from unmask.models.wrap import wrap
+
+__all__ = ["ClassConditioned", "SelfConditioning", "load", "save", "wrap"]

@@ -1,0 +1,45 @@
+"""What every adapter has: ids with a meaning, a device, and a network underneath."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from unmask.errors import ModelError
+
+
+class Ids:
+    """Which ids mean what, and how long a sequence is unless told."""
+
+    def __init__(
+        self,
+        mask_id: int | None,
+        vocab_size: int | None = None,
+        forbidden: Sequence[int] = (),
+        length: int | None = None,
+    ):
+        self.mask_id, self.vocab_size = mask_id, vocab_size
+        self.forbidden, self.length = tuple(forbidden), length
+        if vocab_size is not None:
+            self.check(vocab_size)
+
+    def check(self, vocab_size: int) -> None:
+        """Raise ModelError unless the mask id and the forbidden ids are inside the vocabulary."""
+        if self.mask_id is not None and not 0 <= self.mask_id < vocab_size:
+            raise ModelError(
+                f"mask_id={self.mask_id} is outside the vocabulary of {vocab_size}: it must be one "
+                f"of the ids the network knows, 0 to {vocab_size - 1}"
+            )
+        outside = [i for i in self.forbidden if not 0 <= i < vocab_size]
+        if outside:
+            raise ModelError(f"forbidden ids {outside} are outside the vocabulary of {vocab_size}")
+
+
+def device_of(module: nn.Module) -> torch.device | None:
+    """Where a module's parameters or buffers live; None when it has none."""
+    for tensors in (module.parameters(), module.buffers()):
+        for tensor in tensors:
+            return tensor.device
+    return None

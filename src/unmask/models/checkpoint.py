@@ -1,0 +1,207 @@
+"""Models as folders: safetensors and JSON, nothing that is unpickled.
+
+`unmask.json` says which ids mean what; a transformers backbone is stored by its own
+`save_pretrained`, so that transformers opens the same folder. Other networks store their weights
+and need the network itself to load into.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from unmask.errors import CheckpointError, MissingExtraError, ModelError, nearest
+from unmask.files import recover, replacing_folder
+from unmask.models.conditioning import ClassConditioned
+from unmask.models.hf import MaskedLMDenoiser
+from unmask.models.wrap import wrap
+from unmask.types import Denoiser
+
+CARD = "unmask.json"
+WEIGHTS = "model.safetensors"
+FORMAT = "unmask-1"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What `unmask.json` holds."""
+
+    mask_id: int
+    vocab_size: int
+    backbone: str  # "transformers", or the class whose weights these are
+    forbidden: list[int] = field(default_factory=list)
+    length: int | None = None
+    classes: dict[str, int] | None = None  # count, first_class and null_class of ClassConditioned
+    about: dict[str, Any] = field(default_factory=dict)  # free: task, recipe, figures, layout
+    format: str = FORMAT
+
+
+def save(denoiser: Denoiser, folder: str | Path, *, about: dict[str, Any] | None = None) -> Path:
+    """Write a denoiser to a folder, all of it or nothing; an earlier folder stays until then.
+
+    about: anything JSON can hold, returned by `read_card`. Raises ModelError for a plain function.
+    """
+    inner: Any = denoiser.inner if isinstance(denoiser, ClassConditioned) else denoiser
+    net = getattr(inner, "net", None)
+    if not isinstance(net, nn.Module):
+        raise ModelError(
+            f"{type(net or denoiser).__name__} has no weights to save: wrap a nn.Module"
+        )
+    with_transformers = isinstance(inner, MaskedLMDenoiser)
+    card = Card(
+        mask_id=inner.mask_id,
+        vocab_size=inner.vocab_size,
+        backbone="transformers" if with_transformers else type(net).__qualname__,
+        forbidden=list(inner.forbidden),
+        length=inner.length,
+        classes=_classes(denoiser),
+        about=about or {},
+    )
+    target = Path(folder)
+    with replacing_folder(target) as temporary:
+        if with_transformers:
+            net.save_pretrained(temporary)  # type: ignore[operator]
+        else:
+            _safetensors().save_model(inner, str(temporary / WEIGHTS))
+        text = json.dumps(asdict(card), indent=2, ensure_ascii=False)
+        (temporary / CARD).write_text(text + "\n", encoding="utf-8")
+    return target
+
+
+def _classes(denoiser: Denoiser) -> dict[str, int] | None:
+    if not isinstance(denoiser, ClassConditioned):
+        return None
+    return {
+        "count": denoiser.classes,
+        "first_class": denoiser.first_class,
+        "null_class": denoiser.null_class,
+    }
+
+
+def bundled() -> dict[str, Path]:
+    """Name and folder of each model that ships with the package."""
+    root = Path(str(resources.files("unmask"))) / "bundled"
+    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CARD}"))}
+
+
+def locate(model: str | Path) -> Path:
+    """The folder of a bundled name or of a path. Raises CheckpointError when there is neither."""
+    known = bundled()
+    if isinstance(model, str) and model in known:
+        return known[model]
+    folder = Path(model)
+    recover(folder)
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{str(model)!r} is neither a bundled model nor a folder: {nearest(str(model), known)}"
+        )
+    return folder
+
+
+def read_card(model: str | Path) -> Card:
+    """What `unmask.json` of a bundled model or a folder says."""
+    folder = locate(model)
+    path = folder / CARD
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{folder} has no {CARD}, so unmask.save did not write it. For a transformers model: "
+            "unmask.wrap(AutoModelForMaskedLM.from_pretrained(...), mask_id=...)"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is no JSON, perhaps cut short: {error}") from None
+    return _parse(path, data)
+
+
+def _parse(path: Path, data: Any) -> Card:
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        found = data.get("format") if isinstance(data, dict) else type(data).__name__
+        raise CheckpointError(f"{path} has format {found!r}; this version reads {FORMAT!r}")
+    known = [f.name for f in fields(Card)]
+    for key in data:
+        if key not in known:
+            raise CheckpointError(f"{path} has an unknown entry {key!r}: {nearest(key, known)}")
+    try:
+        return Card(**data)
+    except TypeError as error:
+        raise CheckpointError(f"{path} is incomplete: {error}") from None
+
+
+def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
+    """A denoiser from a bundled name ("digits", "shidoku") or a folder that `save` wrote.
+
+    net: the network to load the weights into, for a backbone that is not transformers'.
+    Raises CheckpointError for a missing, truncated or foreign folder; nothing is ever unpickled.
+    """
+    folder, card = locate(model), read_card(model)
+    options = {"mask_id": card.mask_id, "forbidden": card.forbidden, "length": card.length}
+    if card.backbone == "transformers":
+        if net is not None:
+            raise CheckpointError(f"{folder} holds its own network: leave net out")
+        denoiser = wrap(_pretrained(folder), **options)  # type: ignore[arg-type]
+    else:
+        denoiser = _into(net, folder, card, options)
+    if denoiser.vocab_size not in (None, card.vocab_size):
+        raise CheckpointError(
+            f"{folder}: {CARD} says {card.vocab_size} ids, the network has {denoiser.vocab_size}"
+        )
+    if isinstance(denoiser, nn.Module):
+        denoiser.eval()
+    if card.classes is None:
+        return denoiser
+    at = card.classes
+    return ClassConditioned(denoiser, at["count"], at["first_class"], at["null_class"]).eval()
+
+
+def _into(net: nn.Module | None, folder: Path, card: Card, options: dict[str, Any]) -> Denoiser:
+    if net is None:
+        raise CheckpointError(
+            f"{folder} holds the weights of a {card.backbone}: build it and pass "
+            "unmask.load(folder, net=...)"
+        )
+    if type(net).__qualname__ != card.backbone:
+        raise CheckpointError(
+            f"{folder} is for a {card.backbone}; net is a {type(net).__qualname__}"
+        )
+    denoiser = wrap(net, vocab_size=card.vocab_size, **options)
+    assert isinstance(denoiser, nn.Module)
+    _reading(folder, lambda: _safetensors().load_model(denoiser, str(folder / WEIGHTS)))
+    return denoiser
+
+
+def _pretrained(folder: Path) -> Any:
+    try:
+        from transformers import AutoModelForMaskedLM
+    except ImportError:
+        raise MissingExtraError("this model needs transformers: pip install 'unmask[hf]'") from None
+    return _reading(
+        folder,
+        lambda: AutoModelForMaskedLM.from_pretrained(
+            str(folder), local_files_only=True, use_safetensors=True
+        ),
+    )
+
+
+def _reading(folder: Path, read: Any) -> Any:
+    if not (folder / WEIGHTS).is_file():
+        raise CheckpointError(f"{folder} has no {WEIGHTS}: the folder is incomplete")
+    try:
+        return read()
+    except Exception as error:
+        raise CheckpointError(
+            f"{folder / WEIGHTS} cannot be read, perhaps cut short or of another network: {error}"
+        ) from error
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.torch
+    except ImportError:
+        raise MissingExtraError("saving needs safetensors: pip install 'unmask[hf]'") from None
+    return safetensors.torch

@@ -1,0 +1,71 @@
+"""transformers' `*ForMaskedLM` (BERT, RoBERTa, ModernBERT, ESM, ...) as a denoiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unmask.models.adapter import Ids, device_of
+from unmask.types import Memory
+
+# These derive positions from `input_ids != pad id`, which breaks where a token equals that id.
+_POSITIONS_FROM_IDS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "esm"}
+
+
+def is_masked_lm(net: object) -> bool:
+    """Whether this is a `*ForMaskedLM` of transformers, found without importing it."""
+    kinds = [k for k in type(net).__mro__ if k.__module__.startswith("transformers.")]
+    return any(kind.__name__.endswith("ForMaskedLM") for kind in kinds)
+
+
+def split_head(net: Any) -> Callable[[Tensor], Tensor] | None:
+    """The head that turns the trunk's last hidden states into logits; None when not recognised."""
+    if hasattr(net, "cls") and hasattr(net.cls, "predictions"):
+        head: Callable[[Tensor], Tensor] = net.cls
+        return head
+    if hasattr(net, "lm_head") and net.config.model_type in _POSITIONS_FROM_IDS:
+        head = net.lm_head
+        return head
+    if net.config.model_type == "modernbert":
+        return lambda hidden: net.decoder(net.head(hidden))
+    return None
+
+
+class MaskedLMDenoiser(nn.Module):
+    """Trunk is the base model, head is applied to gathered positions; padding by attention mask.
+
+    An architecture whose head is not recognised runs whole, with full logits as hidden states.
+    """
+
+    def __init__(self, net: Any, ids: Ids):
+        super().__init__()
+        self.net, self.ids = net, ids
+        self.vocab_size, self.mask_id = int(net.config.vocab_size), ids.mask_id
+        self.forbidden, self.length = ids.forbidden, ids.length
+        self._head = split_head(net)
+
+    @property
+    def device(self) -> torch.device | None:
+        """Device of the network."""
+        return device_of(self)
+
+    def hidden(
+        self, tokens: Tensor, *, valid: Tensor, memory: Memory, condition: Any = None
+    ) -> tuple[Tensor, Memory]:
+        """(B,N) -> (B,N,D). A condition is a dict of further keyword arguments of the network."""
+        given = {"attention_mask": valid.long(), **(condition or {})}
+        if self.net.config.model_type in _POSITIONS_FROM_IDS:
+            first = int(self.net.config.pad_token_id) + 1
+            given["position_ids"] = (valid.long().cumsum(1) - 1 + first) * valid + (
+                first - 1
+            ) * ~valid
+        if self._head is None:
+            return self.net(input_ids=tokens, **given).logits, None
+        return self.net.base_model(input_ids=tokens, **given).last_hidden_state, None
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(M,D) -> (M,V)."""
+        return hidden if self._head is None else self._head(hidden)

@@ -1,0 +1,87 @@
+"""`wrap`: a network that somebody already has, as a denoiser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from unmask.errors import ModelError
+from unmask.models.adapter import Ids
+from unmask.models.hf import MaskedLMDenoiser, is_masked_lm
+from unmask.models.plain import PlainDenoiser
+from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
+from unmask.types import Denoiser
+
+_WAYS = (
+    "The three ways to go on: (1) an x-transformers TransformerWrapper with an Encoder; "
+    "(2) a transformers *ForMaskedLM, such as AutoModelForMaskedLM.from_pretrained(...); "
+    "(3) any callable tokens (B,N) -> logits (B,N,V)."
+)
+
+
+def wrap(
+    net: Any,
+    *,
+    mask_id: int | None = None,
+    vocab_size: int | None = None,
+    forbidden: Sequence[int] = (),
+    length: int | None = None,
+) -> Denoiser:
+    """A denoiser from an x-transformers network, a transformers `*ForMaskedLM`, or any callable.
+
+    mask_id: the id that stands for "unknown"; it is never generated.
+    vocab_size: V; found on the network, or at its first call, when not given.
+    forbidden: further ids that are never data (padding, separators, class tokens).
+    length: the N of `generate(denoiser, batch_size=...)`; default x-transformers' max_seq_len.
+    Raises ModelError for a network of another kind, naming what was found.
+    """
+    if isinstance(net, Denoiser):
+        raise ModelError(f"{type(net).__name__} is a denoiser already: use it as it is")
+    if mask_id is None:
+        raise ModelError(
+            "mask_id is missing: pass the id that stands for an unknown token, as in "
+            "unmask.wrap(net, mask_id=17) or mask_id=tokenizer.mask_token_id"
+        )
+    if isinstance(mask_id, bool) or not isinstance(mask_id, int):
+        raise ModelError(f"mask_id={mask_id!r}: pass an integer id")
+    if is_x_transformer(net):
+        length = int(net.max_seq_len) if length is None else length
+        return XTransformersDenoiser(
+            net, _ids(net.num_tokens, mask_id, vocab_size, forbidden, length)
+        )
+    if is_masked_lm(net):
+        found = net.config.vocab_size
+        return MaskedLMDenoiser(net, _ids(found, mask_id, vocab_size, forbidden, length))
+    _reject_foreign(net)
+    found = getattr(net, "vocab_size", getattr(net, "num_tokens", None))
+    known = found if isinstance(found, int) else None
+    return PlainDenoiser(net, _ids(known, mask_id, vocab_size, forbidden, length))
+
+
+def _ids(
+    found: int | None,
+    mask_id: int,
+    vocab_size: int | None,
+    forbidden: Sequence[int],
+    length: int | None,
+) -> Ids:
+    if found is not None and vocab_size is not None and vocab_size != found:
+        raise ModelError(
+            f"vocab_size={vocab_size} but the network says {found}: leave vocab_size out"
+        )
+    return Ids(mask_id, vocab_size if found is None else found, forbidden, length)
+
+
+def _reject_foreign(net: Any) -> None:
+    """Raise ModelError for what is no callable, or a kind of network that cannot be a denoiser."""
+    kind = type(net)
+    found = f"{kind.__module__}.{kind.__qualname__}"
+    if isinstance(net, type) or not callable(net):
+        what = f"the class {net.__name__}, not an instance" if isinstance(net, type) else found
+        raise ModelError(f"found {what}, which cannot be called on tokens. {_WAYS}")
+    for library, known in (
+        ("transformers.", "a transformers model that is no *ForMaskedLM"),
+        ("x_transformers.", "an x-transformers module that is no TransformerWrapper"),
+    ):
+        if any(k.__module__.startswith(library) for k in kind.__mro__):
+            raise ModelError(f"found {found}, {known}. {_WAYS}")

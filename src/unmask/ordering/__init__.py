@@ -1,0 +1,31 @@
+"""Orders: a score for each competing position; the higher, the sooner it is committed.
+
+An order is a callable (state, proposal) -> (B,N) with two optional attributes:
+
+needs    names of the statistics of `Proposal` it reads, beyond `logprob`, which is always there
+blind    True when it reads nothing of the proposal: then positions are chosen before the head runs,
+         and the head runs at the chosen positions alone
+
+Any callable of that form is an order; the ones here are the published ones.
+"""
+
+from unmask.ordering.critic import CriticOrder
+from unmask.ordering.fixed import Halton, LeftToRight, Random, halton_rank
+from unmask.ordering.model import Entropy, Margin, Probability
+from unmask.ordering.noise import ChoiceNoise
+from unmask.ordering.protocol import Order, is_blind, needs_of
+
+__all__ = [
+    "ChoiceNoise",
+    "CriticOrder",
+    "Entropy",
+    "Halton",
+    "LeftToRight",
+    "Margin",
+    "Order",
+    "Probability",
+    "Random",
+    "halton_rank",
+    "is_blind",
+    "needs_of",
+]

@@ -1,0 +1,89 @@
+"""Orders that look at nothing the model says: random, left to right, Halton."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unmask.errors import StrategyError
+from unmask.random import Purpose, uniform
+from unmask.types import Proposal, State
+
+
+@dataclass(frozen=True)
+class Random:
+    """Uniformly chosen positions; with one position a step the law is exactly the model's."""
+
+    blind = True
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) uniforms of each row's own seed."""
+        return order_uniform(state, Purpose.ORDER)
+
+
+def order_uniform(state: State, purpose: Purpose) -> Tensor:
+    """(B,N) float64 uniforms in (0, 1), a function of (row seed, step, position, purpose)."""
+    position = torch.arange(state.tokens.shape[1], device=state.tokens.device)
+    return uniform(state.seed[:, None], state.step[:, None], position, purpose)[..., 0]
+
+
+@dataclass(frozen=True)
+class LeftToRight:
+    """Lowest position first."""
+
+    blind = True
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N): minus the position."""
+        length = state.tokens.shape[1]
+        places = torch.arange(length, device=state.tokens.device, dtype=torch.float32)
+        return -places.expand(len(state.row), length)
+
+
+@dataclass(frozen=True)
+class Halton:
+    """Halton (2,3) order on a (height, width) grid, row-major (2503.17076, Algorithm 1)."""
+
+    height: int
+    width: int
+    blind = True
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N): minus the rank of each position in the Halton sequence."""
+        length = state.tokens.shape[1]
+        if length != self.height * self.width:
+            raise StrategyError(
+                f"Halton({self.height}, {self.width}) orders {self.height * self.width} positions "
+                f"but the canvas has {length}: pass a height and width whose product is {length}"
+            )
+        rank = halton_rank(self.height, self.width).to(state.tokens.device)
+        return -rank.float().expand(len(state.row), length)
+
+
+def halton_rank(height: int, width: int) -> Tensor:
+    """(height·width,) int64: when the Halton sequence (base 2 down, 3 across) visits each cell.
+
+    Points that fall into a visited cell are skipped, until every cell has a rank.
+    """
+    if height < 1 or width < 1:
+        raise StrategyError(f"Halton({height}, {width}): pass a height and width of 1 or more")
+    cells = height * width
+    rank: dict[int, int] = {}
+    point = 1
+    while len(rank) < cells:
+        row, column = int(_radical(point, 2) * height), int(_radical(point, 3) * width)
+        rank.setdefault(row * width + column, len(rank))
+        point += 1
+    return torch.tensor([rank[cell] for cell in range(cells)])
+
+
+def _radical(index: int, base: int) -> float:
+    """The radical inverse: the digits of index in this base, mirrored behind the point."""
+    value, scale = 0.0, 1.0
+    while index:
+        index, digit = divmod(index, base)
+        scale /= base
+        value += digit * scale
+    return value

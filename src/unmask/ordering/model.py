@@ -1,0 +1,77 @@
+"""Orders by what the model says: probability, margin, entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from unmask.errors import StrategyError, nearest
+from unmask.types import Proposal, State
+
+_STATISTIC = {"model": "logprob", "kept": "kept_logprob", "drawn": "drawn_logprob"}
+
+
+@dataclass(frozen=True)
+class Probability:
+    """Log-probability of a token.
+
+    choose="after" scores the token drawn (MaskGIT 2202.04200, LLaDA, x-transformers): draw, then
+    choose, which commits likely draws more often than the model would and so is not exact.
+    choose="first" scores the likeliest token, whatever was drawn: the choice depends on the state
+    alone, and with one position a step the law is exactly the model's.
+    of, with choose="after", names the distribution: "model", "kept" (after top-k, top-p and min-p,
+    at temperature 1: the reference's) or "drawn" (that and the temperature).
+    """
+
+    choose: Literal["first", "after"] = "first"
+    of: Literal["model", "kept", "drawn"] = "model"
+
+    def __post_init__(self) -> None:
+        if self.choose not in ("first", "after"):
+            raise StrategyError(f"choose={self.choose!r}: pass 'first' or 'after'")
+        if self.of not in _STATISTIC:
+            raise StrategyError(f"of={self.of!r}: {nearest(str(self.of), _STATISTIC)}")
+        if self.choose == "first" and self.of != "model":
+            raise StrategyError(
+                f"of={self.of!r} scores the drawn token, so it needs choose='after'"
+            )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The statistic this order reads."""
+        if self.choose == "first":
+            return frozenset({"top_logprob"})
+        return frozenset({"kept_logprob"} if self.of == "kept" else ())
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) log-probability. A committed position is scored by the token it holds."""
+        held: Tensor = getattr(proposal, _STATISTIC[self.of])
+        if self.choose == "after" or proposal.top_logprob is None:
+            return held
+        return proposal.top_logprob.where(state.masked, held)
+
+
+@dataclass(frozen=True)
+class Margin:
+    """Largest probability minus the second largest (2502.06768, top probability margin)."""
+
+    needs = frozenset({"margin"})
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) in [0, 1]."""
+        assert proposal.margin is not None
+        return proposal.margin
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """Negative entropy in nats: the most certain position first (Dream 2508.15487)."""
+
+    needs = frozenset({"entropy"})
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N), at most 0."""
+        assert proposal.entropy is not None
+        return -proposal.entropy

@@ -1,0 +1,34 @@
+"""What an order is, and how its optional attributes are read."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from unmask.errors import StrategyError
+from unmask.types import Proposal, State
+
+STATISTICS = frozenset({"kept_logprob", "top_logprob", "margin", "entropy"})
+
+
+class Order(Protocol):
+    """A score per position, (B,N) float: the higher, the sooner committed."""
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor: ...
+
+
+def needs_of(order: Order) -> frozenset[str]:
+    """The optional statistics of `Proposal` that this order reads."""
+    needs = frozenset(getattr(order, "needs", ()))
+    if not needs <= STATISTICS:
+        raise StrategyError(
+            f"order {order!r} needs {sorted(needs - STATISTICS)}: "
+            f"a proposal can carry {sorted(STATISTICS)}"
+        )
+    return needs
+
+
+def is_blind(order: Order) -> bool:
+    """Whether the order reads nothing of the proposal, so that positions can be chosen first."""
+    return bool(getattr(order, "blind", False))

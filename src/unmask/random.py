@@ -1,0 +1,105 @@
+"""Stateless randomness: a uniform is a pure function of (row seed, step, position, purpose).
+
+Philox4x32-10 (Salmon et al., SC 2011) in integer tensor arithmetic, so that CPU and GPU agree bit
+for bit and no generator state exists to be shared, forgotten or advanced by a neighbour in the
+batch. One call yields four 32-bit words, that is two 48-bit uniforms.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+from unmask.errors import SeedError
+
+SEED_LIMIT = 2**63
+_WORD = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_ROUNDS = 10
+
+
+class Purpose(IntEnum):
+    """What a uniform is for; two purposes never share one."""
+
+    DRAW = 0
+    ORDER = 1
+    CHOICE = 2
+    SEED = 3
+    MASK_COUNT = 4
+    MASK_PLACE = 5
+    CORRUPT = 6
+    CRITIC = 7
+    SELF_CONDITION = 8
+    CONDITION = 9
+    TASK = 10
+    REVEAL = 11
+
+
+def _multiply(constant: int, word: Tensor) -> tuple[Tensor, Tensor]:
+    """(high, low) 32-bit halves of constant × word, without leaving 63 bits."""
+    low = (constant & 0xFFFF) * word
+    high = (constant >> 16) * word + (low >> 16)
+    return high >> 16, ((high & 0xFFFF) << 16) | (low & 0xFFFF)
+
+
+def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]) -> Tensor:
+    """Philox4x32-10. Every word is int64 holding 32 bits; words broadcast. Returns (..., 4)."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        high0, low0 = _multiply(_MULTIPLIERS[0], c0)
+        high1, low1 = _multiply(_MULTIPLIERS[1], c2)
+        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+        k0, k1 = (k0 + _WEYL[0]) & _WORD, (k1 + _WEYL[1]) & _WORD
+    return torch.stack(torch.broadcast_tensors(c0, c1, c2, c3), dim=-1)
+
+
+def uniform(
+    seed: Tensor, step: Tensor | int, position: Tensor | int, purpose: Purpose | int
+) -> Tensor:
+    """Two independent uniforms in the open interval (0, 1) for each broadcast element.
+
+    seed, step and position are int64 and broadcast against each other; seed is in [0, 2**63).
+    Returns float64 of shape (..., 2): the first axis of length two is meant for two-level draws.
+    """
+    seed = seed.to(torch.int64)
+    words = [
+        torch.as_tensor(part, dtype=torch.int64, device=seed.device) & _WORD
+        for part in (position, step, int(purpose), 0)
+    ]
+    bits = philox((words[0], words[1], words[2], words[3]), (seed & _WORD, seed >> 32))
+    high, low = bits[..., 0::2], bits[..., 1::2] >> 16
+    return (((high << 16) | low).to(torch.float64) + 0.5) * 2.0**-48
+
+
+def gumbel(u: Tensor) -> Tensor:
+    """Standard Gumbel variates from uniforms in (0, 1), same shape, float64."""
+    return -torch.log(-torch.log(u))
+
+
+def derive(seed: int, count: int) -> Tensor:
+    """One seed per row from a single seed: (count,) int64 in [0, 2**63), equal for equal input.
+
+    Row i depends on (seed, i) alone, so a larger batch extends a smaller one.
+    """
+    root = torch.tensor(check_seed(seed), dtype=torch.int64)
+    bits = philox(
+        (torch.arange(count), torch.tensor(0), torch.tensor(int(Purpose.SEED)), torch.tensor(1)),
+        (root & _WORD, root >> 32),
+    )
+    return (bits[..., 0] << 31) | (bits[..., 1] >> 1)
+
+
+def check_seed(seed: int) -> int:
+    """Return seed, or raise SeedError unless it is an integer in [0, 2**63)."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEED_LIMIT:
+        raise SeedError(f"seed={seed!r}: pass an integer from 0 to 2**63 - 1")
+    return seed
+
+
+def fresh_seed() -> int:
+    """A seed from torch's global generator, so that torch.manual_seed reproduces the call."""
+    return int(torch.randint(SEED_LIMIT - 1, (), dtype=torch.int64))

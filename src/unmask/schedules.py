@@ -1,0 +1,166 @@
+"""Mask-ratio schedules γ(t): the share still unknown at time t, from γ(0) = 1 down to γ(1) = 0.
+
+Each is three functions of a float64 tensor: the ratio, its derivative and its inverse. "Cosine"
+names two schedules in the literature and both are here: `cosine` is MaskGIT's cos(πt/2)
+(2202.04200), `cosine_mdlm` is MDLM's 1 − cos(π(1−t)/2) (2406.07524, where t runs the other way).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unmask.errors import ScheduleError, nearest
+
+Curve = Callable[[Tensor], Tensor]
+_GRID = 257
+_TOLERANCE = 1e-6
+_BISECTIONS = 60
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A mask-ratio schedule: `ratio`, its `derivative` dγ/dt, its `inverse`; float64 to float64."""
+
+    name: str
+    ratio: Curve
+    derivative: Curve
+    inverse: Curve
+
+    def __call__(self, t: Tensor) -> Tensor:
+        """γ(t) clamped to [0, 1]; t and the result are float64 tensors of any one shape."""
+        return self.ratio(t).clamp(0.0, 1.0)
+
+
+def _half(t: Tensor) -> Tensor:
+    return t * (math.pi / 2)
+
+
+linear = Schedule("linear", lambda t: 1 - t, lambda t: -torch.ones_like(t), lambda m: 1 - m)
+"""γ(t) = 1 − t."""
+
+log_linear = Schedule("log_linear", linear.ratio, linear.derivative, linear.inverse)
+"""MDLM's log-linear noise σ(t) = −log(1 − (1−ε)t) (2406.07524): its mask probability is linear in
+t, so with the ends taken exactly (ε = 0) it is `linear` under the name that papers give it."""
+
+cosine = Schedule(
+    "cosine",
+    lambda t: torch.cos(_half(t)),
+    lambda t: -torch.sin(_half(t)) * (math.pi / 2),
+    lambda m: torch.acos(m) * (2 / math.pi),
+)
+"""MaskGIT's cos(πt/2) (2202.04200): few commits first, many last."""
+
+cosine_mdlm = Schedule(
+    "cosine_mdlm",
+    lambda t: 1 - torch.cos(_half(1 - t)),
+    lambda t: -torch.sin(_half(1 - t)) * (math.pi / 2),
+    lambda m: 1 - torch.acos(1 - m) * (2 / math.pi),
+)
+"""MDLM's 1 − cos(π(1−t)/2) (2406.07524): many commits first, few last."""
+
+arccos = Schedule(
+    "arccos",
+    lambda t: torch.acos(t.clamp(0, 1)) * (2 / math.pi),
+    lambda t: -(2 / math.pi) / torch.sqrt(1 - t * t),
+    lambda m: torch.cos(_half(m)),
+)
+"""2·arccos(t)/π (2503.17076): close to linear, faster at the end."""
+
+
+def power(exponent: float = 2.0) -> Schedule:
+    """γ(t) = 1 − t^exponent; exponent > 0 (2202.04200: square 2, cubic 3, square root 0.5)."""
+    if not (math.isfinite(exponent) and exponent > 0):
+        raise ScheduleError(f"power(exponent={exponent!r}): pass a number above 0, such as 2")
+    return Schedule(
+        f"power({exponent:g})",
+        lambda t: 1 - t**exponent,
+        lambda t: -exponent * t ** (exponent - 1),
+        lambda m: (1 - m) ** (1 / exponent),
+    )
+
+
+def custom(ratio: Curve, name: str = "custom") -> Schedule:
+    """A schedule from any callable γ; derivative by autograd, inverse by bisection.
+
+    ratio takes and returns a float64 tensor of any shape. Raises ScheduleError unless γ(0) = 1,
+    γ(1) = 0 and γ never rises, checked on a grid.
+    """
+    grid = torch.linspace(0, 1, _GRID, dtype=torch.float64)
+    values = ratio(grid)
+    if not isinstance(values, Tensor) or values.shape != grid.shape:
+        got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise ScheduleError(
+            f"schedule {name!r} got a tensor of shape ({_GRID},) and returned {got}: "
+            "return a tensor of the same shape, written with torch functions"
+        )
+    _check_fall(name, values.detach().double())
+    return Schedule(name, ratio, _autograd_derivative(ratio), _bisection_inverse(ratio))
+
+
+def _check_fall(name: str, values: Tensor) -> None:
+    """Raise ScheduleError unless values on the grid start at 1, end at 0 and never rise."""
+    if not bool(torch.isfinite(values).all()):
+        raise ScheduleError(f"schedule {name!r} is not finite on [0, 1]")
+    for place, t, got in (("start", 0, float(values[0])), ("end", 1, float(values[-1]))):
+        if abs(got - (1 - t)) > _TOLERANCE:
+            raise ScheduleError(
+                f"schedule {name!r} must {place} at {1 - t}: it is {got:g} at t={t}. "
+                "γ(t) is the share still masked, as in `1 - t`"
+            )
+    rise = (values[1:] - values[:-1]).max()
+    if float(rise) > _TOLERANCE:
+        at = int((values[1:] - values[:-1]).argmax()) / (_GRID - 1)
+        raise ScheduleError(f"schedule {name!r} rises near t={at:.3f}: it must never rise")
+
+
+def _autograd_derivative(ratio: Curve) -> Curve:
+    def derivative(t: Tensor) -> Tensor:
+        with torch.enable_grad():
+            at = t.detach().double().requires_grad_()
+            (slope,) = torch.autograd.grad(ratio(at).sum(), at)
+        return slope
+
+    return derivative
+
+
+def _bisection_inverse(ratio: Curve) -> Curve:
+    def inverse(m: Tensor) -> Tensor:
+        low, high = torch.zeros_like(m), torch.ones_like(m)
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            above = ratio(middle) > m
+            low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+        return (low + high) / 2
+
+    return inverse
+
+
+NAMED = {s.name: s for s in (linear, log_linear, cosine, cosine_mdlm, arccos)}
+
+
+def resolve(schedule: Schedule | Curve | str) -> Schedule:
+    """A Schedule from a Schedule, a callable γ(t), or a name such as 'cosine' or 'power(3)'."""
+    if isinstance(schedule, Schedule):
+        return schedule
+    if callable(schedule):
+        return custom(schedule, getattr(schedule, "__name__", "custom"))
+    if isinstance(schedule, str):
+        if schedule.startswith("power(") and schedule.endswith(")"):
+            return power(_number(schedule))
+        if schedule in NAMED:
+            return NAMED[schedule]
+    known = [*NAMED, "power(EXPONENT)"]
+    raise ScheduleError(f"unknown schedule {schedule!r}: {nearest(str(schedule), known)}")
+
+
+def _number(text: str) -> float:
+    inside = text.removeprefix("power(").removesuffix(")")
+    try:
+        return float(inside)
+    except ValueError:
+        raise ScheduleError(f"{text!r}: {inside!r} is no number; try 'power(2)'") from None

@@ -1,0 +1,33 @@
+"""Keep the best-scored positions, exactly as many as the plan allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unmask.types import State
+
+
+def best(score: Tensor, scope: Tensor, count: Tensor) -> Tensor:
+    """The `count` best-scored positions of each row, among those in scope.
+
+    score (B,N) float, scope (B,N) bool, count (B,) int64. Returns (B,N) bool with exactly
+    min(count, scope) positions a row. Ties go to the lower position, so the number is always exact
+    (a cut-off `score < cutoff` is not, once scores saturate).
+    """
+    lowest = torch.finfo(score.dtype).min
+    ranked = score.clamp(min=lowest).masked_fill(~scope, float("-inf"))
+    places = ranked.argsort(dim=1, descending=True, stable=True)
+    wanted = torch.arange(score.shape[1], device=score.device) < count.unsqueeze(1)
+    return torch.zeros_like(scope).scatter(1, places, wanted) & scope
+
+
+@dataclass(frozen=True)
+class Best:
+    """Best k by pace: after the step exactly the planned number of positions is unknown."""
+
+    def __call__(self, score: Tensor, scope: Tensor, state: State) -> Tensor:
+        """score (B,N), scope (B,N) bool -> (B,N) bool: the positions that are known afterwards."""
+        return best(score, scope, scope.sum(1) - state.remaining)

@@ -1,0 +1,63 @@
+"""scikit-learn's 8×8 handwritten digits as tokens: 17 grey levels, one position per pixel.
+
+B images, 64 positions in row-major order. Ids 0..16 are the grey levels, `MASK_ID` an unknown
+pixel, `CLASS_OFFSET + c` the class c as a condition and `NULL_CLASS` no condition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmask.errors import MissingExtraError
+
+SIDE = 8
+PIXELS = SIDE * SIDE
+LEVELS = 17
+MASK_ID = 17
+CLASSES = 10
+CLASS_OFFSET = 18
+NULL_CLASS = CLASS_OFFSET + CLASSES
+VOCAB = NULL_CLASS + 1
+HELD_OUT_COUNT = 360
+
+
+@dataclass(frozen=True, eq=False)
+class Digits:
+    """The images and their labels under the fixed split; all tensors are long."""
+
+    train_tokens: Tensor
+    """(1437, 64), grey levels 0..16."""
+    train_labels: Tensor
+    """(1437,), classes 0..9."""
+    held_out_tokens: Tensor
+    """(360, 64)."""
+    held_out_labels: Tensor
+    """(360,)."""
+
+
+def load() -> Digits:
+    """The 1,797 images, of which a fixed permutation's last 360 are held out.
+
+    Raises MissingExtraError without scikit-learn. Nothing is downloaded: scikit-learn ships them.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise MissingExtraError(
+            "the digits ship with scikit-learn, which is not installed; "
+            "type: pip install 'unmask[tasks]'"
+        ) from error
+    pixels, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(pixels))
+    tokens = torch.from_numpy(pixels[order].astype(np.int64))
+    classes = torch.from_numpy(labels[order].astype(np.int64))
+    return Digits(
+        train_tokens=tokens[:-HELD_OUT_COUNT],
+        train_labels=classes[:-HELD_OUT_COUNT],
+        held_out_tokens=tokens[-HELD_OUT_COUNT:],
+        held_out_labels=classes[-HELD_OUT_COUNT:],
+    )

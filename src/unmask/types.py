@@ -1,0 +1,214 @@
+"""The words the floors share: a network, a generation while it runs, and its record.
+
+Shapes: B rows, N positions, V vocabulary, D width, M rows looked at, S planned steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+Memory = Any
+"""Opaque slot owned by the denoiser: None, or a tree of tensors whose first dimension is B."""
+
+NEVER = -1
+"""`commit_step` of a position that generation has not committed."""
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """A masked network, split into a trunk and a head so that the head runs only where asked.
+
+    `hidden` also receives `condition=` (first dimension B) when, and only when, the canvas has one.
+    Optional attributes are read where present: `forbidden` (ids that are never data), `length`
+    (the N that `generate` uses when none is given) and `device`.
+    """
+
+    @property
+    def vocab_size(self) -> int | None:
+        """V; None while it is still to be learnt from the first call."""
+        ...
+
+    @property
+    def mask_id(self) -> int | None:
+        """The id shown at unknown positions."""
+        ...
+
+    @property
+    def hidden(self) -> Callable[..., tuple[Tensor, Memory]]:
+        """hidden(tokens, *, valid, memory): one pass of the trunk.
+
+        (B,N) ids, with the mask id where unknown, and (B,N) bool -> (B,N,D) and the memory for the
+        next step. The result of `logits` may be written to by the caller.
+        """
+        ...
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(M,D) -> (M,V), for the rows asked for only."""
+        ...
+
+
+class Critic(Protocol):
+    """Judges a filled canvas: (B,N) ids -> (B,N) logits that a token is *wrong* (2209.04439)."""
+
+    def __call__(self, tokens: Tensor, *, valid: Tensor, condition: Any) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything the next step needs, and nothing else. All tensors live on one device."""
+
+    # canvas
+    tokens: Tensor  # (B,N) int64: current ids; what stands at unknown positions means nothing
+    masked: Tensor  # (B,N) bool: still unknown
+    editable: Tensor  # (B,N) bool: generation may change it (not prompt, not padding)
+    valid: Tensor  # (B,N) bool: not padding
+    # record
+    logprob: Tensor  # (B,N) float32: log p(token) under the model when it was committed
+    drawn_logprob: Tensor  # (B,N) float32: the same under the shaped distribution it was drawn from
+    commit_step: Tensor  # (B,N) int64: step of the commit, NEVER where there was none
+    # rows
+    row: Tensor  # (B,) int64: index in the canvas, whatever rows have left since
+    seed: Tensor  # (B,) int64
+    step: Tensor  # (B,) int64: steps taken
+    forwards: Tensor  # (B,) int64: network passes spent
+    done: Tensor  # (B,) bool
+    # plan
+    plan: Tensor  # (B,S) int64: how many may still be unknown after each step
+    total: Tensor  # (B,) int64: planned steps
+    # carried
+    memory: Memory = None
+    condition: Any = None  # tree of tensors whose first dimension is B, handed to the denoiser
+
+    @property
+    def progress(self) -> Tensor:
+        """(B,) float64: r = s/T of the step being taken, s counted from 1."""
+        return (self.step + 1).double() / self.total.clamp(min=1).double()
+
+    @property
+    def remaining(self) -> Tensor:
+        """(B,) int64: how many positions the plan leaves unknown after the step being taken."""
+        last = self.plan.shape[1] - 1
+        return self.plan.gather(1, self.step.clamp(max=last).unsqueeze(1)).squeeze(1)
+
+    def take(self, rows: Tensor) -> State:
+        """The state of these rows alone, in this order. rows (b,) int64."""
+        return self._map(lambda _, part: tree_map(lambda leaf: _rows(leaf, rows), part))
+
+    def put(self, rows: Tensor, part: State) -> State:
+        """This state with `rows` replaced by `part`, the result of stepping `take(rows)`."""
+
+        def place(name: str, old: Any) -> Any:
+            new = getattr(part, name)
+            if name == "memory":
+                return _spread(old, new, rows, len(self.row))
+            return old.index_copy(0, rows, new) if isinstance(old, Tensor) else old
+
+        return self._map(place)
+
+    def _map(self, change: Callable[[str, Any], Any]) -> State:
+        return replace(
+            self, **{f.name: change(f.name, getattr(self, f.name)) for f in fields(self)}
+        )
+
+
+def _rows(leaf: Any, rows: Tensor) -> Any:
+    return leaf.index_select(0, rows) if isinstance(leaf, Tensor) else leaf
+
+
+def _spread(old: Memory, new: Memory, rows: Tensor, batch: int) -> Memory:
+    """Memory of the open rows, back at their places; rows that have left keep what they had."""
+
+    def place(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        full = leaf.new_zeros((batch, *leaf.shape[1:]))
+        return full.index_copy(0, rows, leaf)
+
+    if old is None or new is None:
+        return tree_map(place, new)
+    return tree_map(
+        lambda was, now: was.index_copy(0, rows, now) if isinstance(was, Tensor) else now, old, new
+    )
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One pass of the trunk; logits exist only once somebody asks for rows of them."""
+
+    hidden: Tensor  # (B,N,D)
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What the head says where it was asked, dense over the canvas. Float32.
+
+    A committed position that is looked at proposes the token it holds. The optional statistics are
+    there when the order declares that it `needs` them, by these names.
+    """
+
+    looked: Tensor  # (B,N) bool: where the fields below mean anything
+    token: Tensor  # (B,N) int64
+    logprob: Tensor  # (B,N): log p(token) under the model, illegal ids removed, temperature 1
+    drawn_logprob: Tensor  # (B,N): log p(token) under the shaped distribution
+    kept_logprob: Tensor | None = None  # (B,N): after top-k, top-p and min-p, temperature 1
+    top_logprob: Tensor | None = None  # (B,N): log of the largest probability
+    margin: Tensor | None = None  # (B,N): largest probability minus the second largest
+    entropy: Tensor | None = None  # (B,N): nats
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """What is worth seeing of one step. Fields cover the rows that were open, `rows` (b,)."""
+
+    state: State  # all rows, after the step
+    rows: Tensor  # (b,) int64: indices of the rows this step advanced
+    proposal: Proposal
+    score: Tensor  # (b,N) float32: higher was committed sooner; -inf where not in the running
+    committed: Tensor  # (b,N) bool
+    remasked: Tensor  # (b,N) bool
+
+    @property
+    def tokens(self) -> Tensor:
+        """(B,N) int64 ids after the step; meaningless where `masked`."""
+        return self.state.tokens
+
+    @property
+    def masked(self) -> Tensor:
+        """(B,N) bool: still unknown after the step."""
+        return self.state.masked
+
+    @property
+    def step(self) -> int:
+        """How many steps the longest-running row has taken."""
+        return int(self.state.step.max())
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The whole record of a finished generation."""
+
+    tokens: Tensor  # (B,N) int64
+    logprob: Tensor  # (B,N) float32: under the model when committed; 0 where given
+    drawn_logprob: Tensor  # (B,N) float32: under the distribution drawn from; 0 where given
+    commit_step: Tensor  # (B,N) int64: NEVER where given
+    steps: Tensor  # (B,) int64
+    forwards: Tensor  # (B,) int64
+    seeds: Tensor  # (B,) int64
+    editable: Tensor  # (B,N) bool
+    valid: Tensor  # (B,N) bool
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A training loss with what it was made of."""
+
+    loss: Tensor  # (): what to call backward() on, nats per token
+    nll: Tensor | None  # (): summed bound in nats, detached; None where the value is no likelihood
+    tokens: Tensor  # (): how many tokens the loss covers
+    per_example: Tensor  # (B,) nats per example, detached

@@ -1,0 +1,185 @@
+"""How a row of ids is laid out to be looked at: an image, a board, or text. Plain data.
+
+B rows, N positions, S frames, H lines and W cells per line. Unknown positions are -1 in frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from unmask.errors import InputError, nearest
+
+UNKNOWN = -1
+BLANK = -2
+"""Stands in `cells` where a text line is longer than the row: nothing is drawn there."""
+
+KINDS = ("image", "board", "text")
+LINE = 32
+
+Cells = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each position of a row goes and what its ids look like.
+
+    Build one with `Layout.image`, `Layout.board` or `Layout.text`; `to_dict` and `from_dict`
+    carry it through JSON.
+    """
+
+    kind: str
+    """One of KINDS."""
+    height: int = 0
+    """Lines of an image or board; 0 for text, which has as many as it needs."""
+    width: int = LINE
+    """Cells in a line."""
+    levels: int = 0
+    """Grey levels of an image: ids 0..levels-1, dark ink last."""
+    symbols: tuple[str, ...] = ()
+    """What to write for each id, on boards and in text; empty in text: the id itself."""
+    box: tuple[int, int] = (0, 0)
+    """Height and width of the boxes that thick lines enclose on a board; (0, 0): none."""
+    offset: int = 0
+    """Leading positions that are not drawn, such as a class id."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError(f"kind={self.kind!r} is no layout; {nearest(str(self.kind), KINDS)}")
+        _check_types(self)
+        tall = self.height == 0 if self.kind == "text" else self.height > 0
+        if not tall or self.width < 1 or self.offset < 0:
+            raise InputError(
+                f"height={self.height}, width={self.width}, offset={self.offset}: {self.kind} "
+                "needs a width of 1 or more, an offset of 0 or more, and a height of 1 or more "
+                "(text: 0, it has as many lines as it needs)"
+            )
+        if self.kind == "image" and self.levels < 2:
+            raise InputError(f"levels={self.levels}: an image needs two grey levels or more")
+        if self.kind == "board":
+            _check_board(self)
+
+    @classmethod
+    def image(cls, height: int, width: int, levels: int, *, offset: int = 0) -> Layout:
+        """A greyscale image of height × width pixels whose ids are the levels 0..levels-1."""
+        return cls("image", height, width, levels=levels, offset=offset)
+
+    @classmethod
+    def board(
+        cls,
+        height: int,
+        width: int,
+        symbols: str | tuple[str, ...],
+        *,
+        box: tuple[int, int] = (0, 0),
+        offset: int = 0,
+    ) -> Layout:
+        """A board of height × width cells: `symbols[id]` is written in each, boxes drawn thick."""
+        return cls("board", height, width, symbols=tuple(symbols), box=box, offset=offset)
+
+    @classmethod
+    def text(
+        cls, symbols: str | tuple[str, ...] = (), *, width: int = LINE, offset: int = 0
+    ) -> Layout:
+        """A line of symbols (or of bare ids), wrapped every `width` positions."""
+        return cls("text", 0, width, symbols=tuple(symbols), offset=offset)
+
+    def cells(self, frame: Tensor) -> Cells:
+        """Arrange ids (B, N) as (B, H, W); -1 stays unknown, -2 fills the end of the last line.
+
+        Raises InputError for another shape or dtype, and for ids that this layout cannot show.
+        """
+        self._check(frame)
+        drawn = frame[:, self.offset :].to("cpu", torch.int64).numpy()
+        lines = self.height or max(1, -(-drawn.shape[1] // self.width))
+        spare = lines * self.width - drawn.shape[1]
+        padded = np.pad(drawn, ((0, 0), (0, spare)), constant_values=BLANK)
+        return padded.reshape(len(drawn), lines, self.width)
+
+    def marks(self, mask: Tensor) -> npt.NDArray[np.bool_]:
+        """Arrange a mask (B, N) bool beside `cells`: (B, H, W), False past the end of a row."""
+        flat = mask[:, self.offset :].cpu().numpy()
+        lines = self.height or max(1, -(-flat.shape[1] // self.width))
+        padded = np.pad(flat, ((0, 0), (0, lines * self.width - flat.shape[1])))
+        return padded.reshape(len(flat), lines, self.width).astype(bool)
+
+    def symbol(self, token: int) -> str:
+        """What is written for an id: its symbol, or the number itself where there are none."""
+        return self.symbols[token] if self.symbols else str(token)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON knows them: strings, integers, lists."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Layout:
+        """The layout that `to_dict` wrote. Raises InputError for keys that are not its own."""
+        known = [field.name for field in fields(cls)]
+        for key in data:
+            if key not in known:
+                raise InputError(f"a layout has no field {key!r}; {nearest(str(key), known)}")
+        if "kind" not in data:
+            raise InputError(f"the layout {dict(data)} says no kind; known: {', '.join(KINDS)}")
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+        }
+        return cls(**values)
+
+    def _check(self, frame: Tensor) -> None:
+        if frame.dim() != 2 or frame.is_floating_point() or frame.dtype == torch.bool:
+            raise InputError(
+                f"a frame is {frame.dtype} of shape {tuple(frame.shape)}; pass integer ids (B, N)"
+            )
+        wanted = self.offset + self.height * self.width
+        if self.kind == "text" and frame.shape[1] < wanted:
+            raise InputError(
+                f"rows of {frame.shape[1]} positions, of which {wanted} are not drawn (offset)"
+            )
+        if self.kind != "text" and frame.shape[1] != wanted:
+            raise InputError(
+                f"rows of {frame.shape[1]} positions do not fit this {self.kind} of "
+                f"{self.height}×{self.width} cells after {self.offset} that are not drawn; "
+                f"pass (B, {wanted})"
+            )
+        count = self.levels if self.kind == "image" else len(self.symbols)
+        outside = frame < UNKNOWN
+        if count:
+            outside = outside | (frame >= count)
+        outside[:, : self.offset] = False
+        if outside.any():
+            row, position = outside.nonzero()[0].tolist()
+            bound = f"0..{count - 1}" if count else "0 and above"
+            raise InputError(
+                f"id {int(frame[row, position])} at row {row}, position {position}: this layout "
+                f"shows {bound}, and -1 for unknown; type tokens.masked_fill(masked, -1)"
+            )
+
+
+def _check_types(layout: Layout) -> None:
+    sizes: list[Any] = [layout.height, layout.width, layout.levels, layout.offset]
+    box: Any = layout.box
+    if type(box) is not tuple or len(box) != 2 or any(type(n) is not int for n in [*sizes, *box]):
+        raise InputError(f"sizes of a layout are integers, box is two of them; not {layout}")
+    if type(layout.symbols) is not tuple or any(type(each) is not str for each in layout.symbols):
+        raise InputError(f"symbols is a tuple of strings, one per id; not {layout.symbols!r}")
+
+
+def _check_board(layout: Layout) -> None:
+    if not layout.symbols:
+        raise InputError('a board needs a symbol per id, such as symbols="1234"')
+    tall, wide = layout.box
+    fits = tall > 0 and wide > 0 and layout.height % tall == 0 and layout.width % wide == 0
+    if layout.box != (0, 0) and not fits:
+        raise InputError(
+            f"boxes of {tall}×{wide} do not tile a board of {layout.height}×{layout.width}; "
+            "pass box=(0, 0) for none"
+        )

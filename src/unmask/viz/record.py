@@ -1,0 +1,165 @@
+"""A generation kept on disk: what became known when, in one .safetensors file.
+
+B rows, N positions, S steps. Nothing is ever unpickled: the file holds tensors and JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unmask.errors import CheckpointError, InputError, MissingExtraError
+from unmask.files import replacing_file
+from unmask.viz.layout import Layout
+
+FORMAT = "unmask.record"
+VERSION = 1
+SUFFIX = ".safetensors"
+
+_DTYPES = {
+    "frames": torch.int32,
+    "editable": torch.bool,
+    "logprob": torch.float32,
+    "commit_step": torch.int32,
+    "seeds": torch.int64,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One batch as it emerged, with what is needed to show it and to make it again."""
+
+    # What happened.
+    frames: Tensor
+    """(S+1, B, N) int32, -1 where unknown: the canvas, then the tokens after each step."""
+    editable: Tensor
+    """(B, N) bool: True where generation could write."""
+    logprob: Tensor
+    """(B, N) float32: log-probability of each token when it was committed."""
+    commit_step: Tensor
+    """(B, N) int32: the step at which it was."""
+    # What made it, and how to look at it.
+    seeds: Tensor
+    """(B,) int64."""
+    layout: Layout
+    info: Mapping[str, str] = field(default_factory=dict)
+    """Names such as model, preset and version."""
+
+    def __post_init__(self) -> None:
+        for name, dtype in _DTYPES.items():
+            if getattr(self, name).dtype != dtype:
+                raise InputError(
+                    f"{name} is {getattr(self, name).dtype}, but a record keeps {dtype}; "
+                    f"type {name}.to({dtype})"
+                )
+        if self.frames.dim() != 3 or not len(self.frames):
+            raise InputError(f"frames have shape {tuple(self.frames.shape)}; pass (S+1, B, N)")
+        rows = tuple(self.frames.shape[1:])
+        shapes = {"editable": rows, "logprob": rows, "commit_step": rows, "seeds": rows[:1]}
+        for name, shape in shapes.items():
+            if tuple(getattr(self, name).shape) != shape:
+                raise InputError(
+                    f"{name} has shape {tuple(getattr(self, name).shape)}, but frames "
+                    f"{tuple(self.frames.shape)} ask for {shape}"
+                )
+        for key, text in self.info.items():
+            if not isinstance(key, str) or not isinstance(text, str):
+                raise InputError(f"info holds strings; {key!r}: {text!r} is not, type str(...)")
+
+    def save(self, path: str | Path) -> Path:
+        """Write the record as one .safetensors file and return its path.
+
+        It is written under a temporary name in the same folder, flushed to the disk and renamed:
+        an interrupt or a full disk leaves an earlier file as it was. Raises InputError for
+        another suffix, MissingExtraError without safetensors.
+        """
+        if Path(path).suffix != SUFFIX:
+            raise InputError(
+                f"{path} does not end in {SUFFIX}; type {Path(path).with_suffix(SUFFIX)}"
+            )
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "layout": self.layout.to_dict(),
+            "info": dict(self.info),
+        }
+        tensors = {name: getattr(self, name).cpu().contiguous() for name in _DTYPES}
+        data = _safetensors("safetensors.torch").save(tensors, {"record": json.dumps(header)})
+        with replacing_file(path) as temporary:
+            temporary.write_bytes(data)
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Record:
+        """Read what `save` wrote.
+
+        Raises CheckpointError where the file is missing, truncated, or something else.
+        """
+        if not Path(path).is_file():
+            what = "is a folder" if Path(path).is_dir() else "does not exist"
+            raise CheckpointError(f"{path} {what}; pass a {SUFFIX} file written by Record.save")
+        tensors, metadata = _read(path)
+        header = _header(path, metadata)
+        missing = sorted(_DTYPES.keys() - tensors.keys())
+        if missing:
+            raise CheckpointError(f"{path} is no complete record: it lacks {', '.join(missing)}")
+        try:
+            return cls(
+                layout=Layout.from_dict(header["layout"]),
+                info=header["info"],
+                **{name: tensors[name] for name in _DTYPES},
+            )
+        except (InputError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{path} is a damaged record: {error}") from error
+
+
+def _read(path: str | Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    """The tensors and the metadata of a safetensors file."""
+    safetensors = _safetensors("safetensors")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            # Cloned, so that nothing points into a file that somebody may cut short later.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is truncated or no safetensors file ({error}); record it again"
+        ) from error
+
+
+def _header(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON that says that this is a record. Raises CheckpointError where it does not."""
+    try:
+        header = json.loads(metadata.get("record", "null"))
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path} is a damaged record: its header is no JSON") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} holds tensors, but no record of a generation; if it is a model, pass its "
+            "folder to unmask.load"
+        )
+    if header.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path} is a record of version {header.get('version')}, this unmask reads {VERSION}; "
+            "type: pip install --upgrade unmask"
+        )
+    return header
+
+
+def _safetensors(module: str) -> Any:
+    """Import safetensors or one of its modules. Raises MissingExtraError where it is absent."""
+    try:
+        import safetensors
+        import safetensors.torch
+    except ImportError as error:
+        raise MissingExtraError(
+            "records are .safetensors files, and safetensors is not installed; "
+            "type: pip install 'unmask[hf]'"
+        ) from error
+    return safetensors.torch if module.endswith(".torch") else safetensors

@@ -1,0 +1,118 @@
+"""Contact sheets: many rows in one picture, and saving it without ever harming an earlier one.
+
+B rows, N positions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from unmask.errors import InputError
+from unmask.files import replacing_file
+from unmask.viz import palette
+from unmask.viz.layout import Layout
+from unmask.viz.looks import looks
+from unmask.viz.tiles import Pixels, pillow, tiles
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+COLUMNS = 8
+GAP = 12
+MARGIN = 20
+RADIUS = 6
+
+
+def sheet(
+    tokens: Tensor,
+    layout: Layout,
+    columns: int | None = None,
+    *,
+    given: Tensor | None = None,
+    changed: Tensor | None = None,
+    scale: int | None = None,
+) -> Image:
+    """Draw rows (B, N), -1 where unknown, side by side as one RGB picture.
+
+    columns: tiles in a line, at most 8 unless told (text: 1). given (B, N) bool: clues and
+    prompts, drawn in another ink. changed (B, N) bool: cells to highlight. scale: height of a cell
+    in pixels. Raises InputError for shapes that do not fit, MissingExtraError without Pillow.
+    """
+    picture: Image = pillow("Image").fromarray(
+        pixels(tokens, layout, columns, given=given, changed=changed, scale=scale)
+    )
+    return picture
+
+
+def pixels(
+    tokens: Tensor,
+    layout: Layout,
+    columns: int | None = None,
+    *,
+    given: Tensor | None = None,
+    changed: Tensor | None = None,
+    scale: int | None = None,
+) -> Pixels:
+    """The pixels of `sheet`, (height, width, 3) uint8, with its arguments and errors."""
+    cells = layout.cells(tokens)
+    if not len(cells):
+        raise InputError("no rows to draw: tokens has shape (0, N)")
+    drawn = tiles(layout, cells, looks(layout, tokens, given, changed), scale)
+    return _arranged(drawn, _column_count(columns, len(cells), layout))
+
+
+def save_png(picture: Image, path: str | Path) -> Path:
+    """Write a picture as PNG: under a temporary name first, then renamed. Returns the path.
+
+    Raises InputError for a name that promises another format.
+    """
+    check_suffix(path, ".png")
+    with replacing_file(path) as temporary:
+        picture.save(temporary, format="PNG", optimize=True)
+    return Path(path)
+
+
+def check_suffix(path: str | Path, suffix: str) -> None:
+    """Raise InputError where the file name ends in anything but `suffix`."""
+    if Path(path).suffix.lower() != suffix:
+        raise InputError(f"{path} does not end in {suffix}; type {Path(path).with_suffix(suffix)}")
+
+
+def _column_count(columns: int | None, rows: int, layout: Layout) -> int:
+    if columns is None:
+        return min(rows, 1 if layout.kind == "text" else COLUMNS)
+    if columns < 1:
+        raise InputError(f"columns={columns}: a sheet has at least one column")
+    return min(columns, rows)
+
+
+def _arranged(rows: Pixels, columns: int) -> Pixels:
+    """Lay tiles (B, h, w, 3) on the table with gaps between them and a margin around."""
+    count, tall, wide, _ = rows.shape
+    lines = -(-count // columns)
+    height = 2 * MARGIN + lines * tall + (lines - 1) * GAP
+    width = 2 * MARGIN + columns * wide + (columns - 1) * GAP
+    table = np.empty((height, width, 3), np.uint8)
+    table[:] = palette.TABLE
+    corners = _rounded(tall, wide)
+    for index, tile in enumerate(rows):
+        top = MARGIN + index // columns * (tall + GAP)
+        left = MARGIN + index % columns * (wide + GAP)
+        place = table[top : top + tall, left : left + wide]
+        place[:] = np.rint(place + corners * (tile.astype(float) - place)).astype(np.uint8)
+    return table
+
+
+def _rounded(tall: int, wide: int) -> npt.NDArray[np.float64]:
+    """Coverage (h, w, 1) of a tile with rounded corners, 1 inside and 0 outside."""
+    radius = min(RADIUS, tall / 2, wide / 2)
+    down = np.abs(np.arange(tall) + 0.5 - tall / 2) - (tall / 2 - radius)
+    across = np.abs(np.arange(wide) + 0.5 - wide / 2) - (wide / 2 - radius)
+    distance = np.hypot(np.maximum(down, 0)[:, None], np.maximum(across, 0))
+    covered: npt.NDArray[np.float64] = np.clip(radius + 0.5 - distance, 0.0, 1.0)[..., None]
+    return covered

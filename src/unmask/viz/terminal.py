@@ -1,0 +1,170 @@
+"""Frames in the terminal: images as half blocks, boards in box-drawing lines, text as it is.
+
+S frames, B rows, N positions. Without colours (a pipe, NO_COLOR) images fall back to shades.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.measure import Measurement
+from rich.panel import Panel
+from rich.segment import Segment
+from rich.text import Text
+from torch import Tensor
+
+from unmask.errors import InputError
+from unmask.viz import glyphs, looks, palette
+from unmask.viz.layout import Cells, Layout
+
+DELAY = 0.12
+GAP = 2
+# Lines of a terminal that the tiles cannot have: two of the border, "and 3 more", the cursor's.
+CHROME = 4
+DIM = "rgb({},{},{})".format(*palette.NIGHT_BOX)
+
+
+def frame_panel(
+    frame: Tensor,
+    layout: Layout,
+    columns: int | None = None,
+    changed: Tensor | None = None,
+    *,
+    given: Tensor | None = None,
+    title: str = "",
+    subtitle: str = "",
+    max_lines: int | None = None,
+) -> Panel:
+    """One frame (B, N), -1 where unknown, as a rich panel.
+
+    columns: tiles in a line, by default as many as fit. changed (B, N) bool: cells to highlight.
+    given (B, N) bool: clues, in another colour. max_lines: height of the terminal, beyond which
+    rows are left out and counted. Raises InputError for shapes that do not fit.
+    """
+    if columns is not None and columns < 1:
+        raise InputError(f"columns={columns}: a panel has at least one column")
+    # Here rather than while drawing: bad input is an error of the call that brought it.
+    looks.looks(layout, frame, given, changed)
+    return Panel(
+        _Tiles(frame, layout, columns, given, changed, max_lines),
+        title=title or None,
+        subtitle=subtitle or None,
+        border_style=DIM,
+        padding=(0, 1),
+        expand=False,
+    )
+
+
+def replay(
+    frames: Tensor,
+    layout: Layout,
+    console: Console | None = None,
+    delay: float = DELAY,
+    *,
+    columns: int | None = None,
+    given: Tensor | None = None,
+    title: str = "",
+) -> None:
+    """Show frames (S, B, N) one after the other, `delay` seconds each.
+
+    Where the console is no terminal, the last frame alone is printed. given (B, N) bool: clues.
+    Raises InputError for shapes that do not fit or a negative delay.
+    """
+    looks.check_frames(frames)
+    if not delay >= 0:
+        raise InputError(f"delay={delay}: pass the seconds a frame stays, such as delay={DELAY}")
+    console = console or Console()
+    live = console.is_terminal and not console.is_dumb_terminal
+    highlights = looks.highlights(frames, given)
+
+    def panel(step: int) -> Panel:
+        return frame_panel(
+            frames[step],
+            layout,
+            columns,
+            highlights[step],
+            given=given,
+            title=title,
+            subtitle=progress(frames[step], layout, step, len(frames) - 1),
+            max_lines=console.height if live else None,
+        )
+
+    if not live:
+        console.print(panel(len(frames) - 1))
+        return
+    with Live(panel(0), console=console, auto_refresh=False) as screen:
+        for step in range(1, len(frames)):
+            time.sleep(delay)
+            screen.update(panel(step), refresh=True)
+
+
+def progress(frame: Tensor, layout: Layout, step: int, steps: int) -> str:
+    """What stands under a frame (B, N): `step 3/16 · 42% known`."""
+    return f"step {step}/{steps} · {looks.share_known(frame, layout):.0%} known"
+
+
+@dataclass(frozen=True, eq=False)
+class _Tiles:
+    """The inside of the panel, arranged when the width of the console is known."""
+
+    frame: Tensor
+    layout: Layout
+    columns: int | None
+    given: Tensor | None
+    changed: Tensor | None
+    max_lines: int | None
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        layout, cells, way = self._fitted(console, options)
+        _, wide = glyphs.tile_size(layout, cells, way)
+        columns = min(len(cells), self._columns(wide, options))
+        return Measurement(wide, columns * (wide + GAP) - GAP)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        layout, cells, way = self._fitted(console, options)
+        marks = looks.looks(layout, self.frame, self.given, self.changed)
+        tall, wide = glyphs.tile_size(layout, cells, way)
+        columns = self._columns(wide, options)
+        shown = self._shown(len(cells), columns, tall)
+        cell = glyphs.cell_width(layout, cells, way)
+        for first in range(0, shown, columns):
+            if first and tall > 1:
+                yield Segment.line()
+            band = range(first, min(first + columns, shown))
+            drawn = [glyphs.tile(layout, cells[row], marks[row], way, cell) for row in band]
+            for line in zip(*drawn, strict=True):
+                for index, segments in enumerate(line):
+                    yield Segment(" " * GAP if index else "")
+                    yield from segments
+                yield Segment.line()
+        if shown < len(cells):
+            yield Text(f"and {len(cells) - shown} more", style=DIM)
+
+    def _fitted(
+        self, console: Console, options: ConsoleOptions
+    ) -> tuple[Layout, Cells, glyphs.Way]:
+        """The layout, with text wrapped to the width there is; its cells; the way to draw."""
+        coloured = console.color_system is not None and not console.no_color
+        way: glyphs.Way = "ascii" if options.ascii_only else "colour" if coloured else "shade"
+        layout, cells = self.layout, self.layout.cells(self.frame)
+        if layout.kind == "text":
+            fit = options.max_width // glyphs.cell_width(layout, cells, way)
+            layout = replace(layout, width=max(1, min(fit, layout.width)))
+        return layout, layout.cells(self.frame), way
+
+    def _columns(self, wide: int, options: ConsoleOptions) -> int:
+        if self.columns is not None:
+            return self.columns
+        fit = (options.max_width + GAP) // (wide + GAP)
+        return 1 if self.layout.kind == "text" else max(1, fit)
+
+    def _shown(self, rows: int, columns: int, tall: int) -> int:
+        """How many rows can be drawn within `max_lines`, at least one line of tiles."""
+        if self.max_lines is None:
+            return rows
+        spaced = tall + 1 if tall > 1 else 1
+        bands = max(1, (self.max_lines - CHROME + spaced - tall) // spaced)
+        return min(rows, bands * columns)

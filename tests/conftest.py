@@ -1,0 +1,13 @@
+"""What every test runs under: one thread, and property tests that always try the same examples."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch loads, and by child processes
+
+import torch
+from hypothesis import settings
+
+torch.set_num_threads(1)
+
+settings.register_profile("unmask", deadline=None, derandomize=True, max_examples=50, database=None)
+settings.load_profile("unmask")

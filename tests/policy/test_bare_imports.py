@@ -1,0 +1,67 @@
+"""Every module imports with the base dependencies alone: no extra is needed until it is used."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+# What the extras bring, and what they bring with them that the base install lacks.
+OPTIONAL = [
+    "PIL", "accelerate", "datasets", "einops", "einx", "huggingface_hub", "joblib", "loguru",
+    "matplotlib", "safetensors", "scipy", "sklearn", "tokenizers", "torch_einops_utils",
+    "transformers", "x_transformers",
+]  # fmt: skip
+
+# Runs in a fresh interpreter. A None in sys.modules makes `import name` fail as if not installed.
+PROGRAM = """
+import importlib, sys, traceback
+blocked, modules = (argument.split(",") for argument in sys.argv[1:])
+sys.modules.update(dict.fromkeys(blocked))
+failed = False
+for name in modules:
+    try:
+        importlib.import_module(name)
+    except BaseException:
+        failed = True
+        print(f"importing {name}:\\n{traceback.format_exc()}")
+sys.exit(failed)
+"""
+
+
+def modules(source: Path) -> list[str]:
+    """Dotted names of all modules under `source`, the folder that is on the path."""
+    paths = sorted(source.rglob("*.py"))
+    names = (path.relative_to(source).with_suffix("").parts for path in paths)
+    return [".".join(parts[:-1] if parts[-1] == "__init__" else parts) for parts in names]
+
+
+def import_all_bare(source: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, ",".join(OPTIONAL), ",".join(modules(source))],
+        env={**os.environ, "PYTHONPATH": str(source)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_every_module_imports_without_extras():
+    assert "unmask" in modules(SOURCE)
+    outcome = import_all_bare(SOURCE)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
+def test_checker_catches_an_optional_import_at_the_top(tmp_path):
+    package = tmp_path / "sample"
+    package.mkdir()
+    (package / "__init__.py").write_text("import json\n")
+    (package / "lazy.py").write_text("def f():\n    import sklearn\n")
+    assert import_all_bare(tmp_path).returncode == 0
+    (package / "eager.py").write_text("import sklearn.datasets\n")
+    outcome = import_all_bare(tmp_path)
+    assert outcome.returncode == 1
+    assert "importing sample.eager" in outcome.stdout
+    assert "importing sample.lazy" not in outcome.stdout
