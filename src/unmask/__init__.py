@@ -1,6 +1,8 @@
 """Generate discrete sequences by iterative unmasking, with any masked network."""
 
-from unmask import errors, ordering, pace, presets, revision, schedules, selection
+from importlib.metadata import version
+
+from unmask import errors, objectives, ordering, pace, presets, revision, schedules, selection
 from unmask.decoding import Canvas, Constraint, Strategy, done, finish, init, step
 from unmask.generation import generate, run, stream
 from unmask.models import ClassConditioned, SelfConditioning, load, save, wrap
@@ -8,7 +10,7 @@ from unmask.sampling import Annealed, Draw
 from unmask.schedules import Schedule
 from unmask.types import Denoiser, Generation, Loss, Proposal, State, StepInfo
 
-__version__ = "0.1.0"
+__version__ = version("unmask")
 
 __all__ = [
     "Annealed",
@@ -31,6 +33,7 @@ __all__ = [
     "generate",
     "init",
     "load",
+    "objectives",
     "ordering",
     "pace",
     "presets",

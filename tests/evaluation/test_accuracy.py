@@ -54,7 +54,7 @@ def test_refuses_what_cannot_be_judged(judge):
         judge(torch.zeros(3, 64).long(), torch.zeros(4).long())
     with pytest.raises(DataError, match="nothing to judge"):
         judge(torch.zeros(0, 64).long(), torch.zeros(0).long())
-    with pytest.raises(DataError, match="train_tokens has 64 positions, but .* have 65"):
+    with pytest.raises(DataError, match=r"train_tokens has 64 positions, but .* have 65"):
         judge(torch.zeros(3, 65).long(), torch.zeros(3).long())
     with pytest.raises(DataError, match="integer ids"):
         judge(torch.zeros(3, 64), torch.zeros(3).long())

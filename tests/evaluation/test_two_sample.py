@@ -38,7 +38,7 @@ def test_independent_pixels_give_themselves_away(real):
     generator = torch.Generator().manual_seed(0)
     rows = torch.randint(len(real), (150, 64), generator=generator)
     outcome = two_sample(real.gather(0, rows), real[:150])
-    assert outcome.accuracy > 0.9
+    assert outcome.accuracy > 0.8
 
 
 @pytest.fixture

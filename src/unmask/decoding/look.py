@@ -6,36 +6,21 @@ Logits exist for one chunk of those M positions at a time, never as (B,N,V).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
 from unmask import sampling
-from unmask.decoding.constraints import check_ids
 from unmask.decoding.strategy import Strategy
-from unmask.errors import DenoiserError, LogitsError, ModelError, UnmaskError
+from unmask.errors import DenoiserError, LogitsError, UnmaskError
+from unmask.head import CHUNK_ELEMENTS, illegal_tensor, legal_logits, mask_id_of, vocab_of
 from unmask.ordering import needs_of
 from unmask.random import Purpose, uniform
 from unmask.types import Denoiser, Prediction, Proposal, State
 
-# Logits of one chunk: 2**23 float32 are 32 MiB.
-CHUNK_ELEMENTS = 2**23
-
-
-def shown(state: State, denoiser: Denoiser) -> Tensor:
-    """(B,N) int64: what the network is shown, the mask id standing at unknown positions."""
-    if denoiser.mask_id is None:
-        raise ModelError(
-            "the denoiser has no mask id to show at unknown positions: "
-            "pass it, as in unmask.wrap(net, mask_id=17)"
-        )
-    return state.tokens.masked_fill(state.masked, denoiser.mask_id)
-
 
 def predict(denoiser: Denoiser, state: State) -> Prediction:
     """One pass of the trunk over the canvas. What the network raises comes with step and rows."""
-    tokens = shown(state, denoiser)
+    tokens = state.tokens.masked_fill(state.masked, mask_id_of(denoiser))
     extra = {} if state.condition is None else {"condition": state.condition}
     try:
         hidden, memory = denoiser.hidden(tokens, valid=state.valid, memory=state.memory, **extra)
@@ -74,18 +59,12 @@ class _Look:
         self.row, self.position = self.index // looked.shape[1], self.index % looked.shape[1]
         self.temperature = strategy.draw.temperatures(state.progress)[self.row]
         self.u = uniform(state.seed[self.row], state.step[self.row], self.position, Purpose.DRAW)
-        vocab = denoiser.vocab_size
-        if vocab is None:
-            raise ModelError(
-                "the vocabulary size is unknown: pass unmask.wrap(net, vocab_size=...)"
-            )
-        self.vocab = vocab
-        self.illegal = torch.tensor(illegal_ids(denoiser, strategy), device=looked.device).long()
+        self.illegal = illegal_tensor(denoiser, looked.device, strategy.constraint.forbidden)
 
     def propose(self, hidden: Tensor) -> Proposal:
         """hidden (B,N,D) -> a Proposal over the canvas, meaningful where looked at."""
         gathered = hidden.flatten(0, 1).index_select(0, self.index)
-        rows = max(1, CHUNK_ELEMENTS // self.vocab)
+        rows = max(1, CHUNK_ELEMENTS // vocab_of(self.denoiser))
         chunks = [
             self._chunk(gathered[i : i + rows], slice(i, i + rows))
             for i in range(0, len(self.index), rows)
@@ -138,13 +117,7 @@ class _Look:
 
     def _legal_logits(self, hidden: Tensor, at: slice) -> Tensor:
         """(m,V) float32 logits with illegal ids at -inf."""
-        logits = self.denoiser.logits(hidden)
-        if logits.shape != (len(hidden), self.vocab):
-            raise LogitsError(
-                f"the head returned shape {tuple(logits.shape)} for {len(hidden)} positions and a "
-                f"vocabulary of {self.vocab} ({_where(self.state)}): return one logit per id"
-            )
-        logits = logits.float().index_fill(1, self.illegal, sampling.NEG_INF)
+        logits = legal_logits(self.denoiser, hidden, self.illegal)
         rows = self.state.row[self.row[at]]
         illegal = self.strategy.constraint.illegal_at(rows, self.position[at])
         return logits if illegal is None else logits.masked_fill(illegal, sampling.NEG_INF)
@@ -171,13 +144,3 @@ class _Look:
                 else "check the network's weights and dtype"
             )
         )
-
-
-def illegal_ids(denoiser: Denoiser, strategy: Strategy) -> list[int]:
-    """Ids never drawn: the mask id, the model's non-data ids, those the strategy forbids."""
-    assert denoiser.vocab_size is not None
-    never: Iterable[int] = getattr(denoiser, "forbidden", ())
-    mask = () if denoiser.mask_id is None else (denoiser.mask_id,)
-    ids = sorted({*mask, *never, *strategy.constraint.forbidden})
-    check_ids("forbidden", ids, denoiser.vocab_size)
-    return ids

@@ -16,8 +16,8 @@ def row_seeds(canvas: Canvas, seed: int | None, seeds: Sequence[int] | Tensor | 
     """(B,) int64. Pass `seed`, from which each row gets its own, or `seeds`, one a row, or neither.
 
     With neither, a seed comes from torch's global generator, so torch.manual_seed reproduces it.
-    Raises SeedError if both are given, a seed is no integer in [0, 2**63), there is not one per row,
-    or two rows with equal content share one: they would come out as copies of each other.
+    Raises SeedError if both are given, one is no integer in [0, 2**63), their number is not B, or
+    two rows with equal content share one: they would come out as copies of each other.
     """
     if seeds is None:
         return derive(fresh_seed() if seed is None else seed, len(canvas.tokens))

@@ -12,7 +12,7 @@ from unmask.types import Critic, Proposal, State
 
 @dataclass(frozen=True)
 class CriticOrder:
-    """Minus the critic's logit that a token is wrong, on the canvas with all proposals filled in."""
+    """Minus the critic's logit that a token is wrong, the canvas filled with all proposals."""
 
     critic: Critic
 

@@ -40,11 +40,15 @@ def changes(frames: Tensor) -> Tensor:
 def highlights(frames: Tensor, given: Tensor | None = None) -> Tensor:
     """The changes to highlight while frames (S, B, N) are shown; given (B, N) bool never is.
 
-    The last frame is the one people look at: it is shown without any.
+    The last frame is the one people look at: it is shown without any. Raises InputError for a
+    mask of another shape or dtype.
     """
     changed = changes(frames)
     changed[-1] = False
-    return changed if given is None else changed & ~given
+    if given is None:
+        return changed
+    check_mask("given", given, frames[0])
+    return changed & ~given
 
 
 def share_known(frame: Tensor, layout: Layout) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.measure import Measurement
@@ -40,16 +41,17 @@ def frame_panel(
 ) -> Panel:
     """One frame (B, N), -1 where unknown, as a rich panel.
 
-    columns: tiles in a line, by default as many as fit. changed (B, N) bool: cells to highlight.
-    given (B, N) bool: clues, in another colour. max_lines: height of the terminal, beyond which
-    rows are left out and counted. Raises InputError for shapes that do not fit.
+    columns: tiles in a line, where so many fit; by default lines are filled evenly. changed
+    (B, N) bool: cells to highlight. given (B, N) bool: clues, in another colour. max_lines: height
+    of the terminal, beyond which rows are left out and counted. Raises InputError for shapes that
+    do not fit.
     """
     if columns is not None and columns < 1:
         raise InputError(f"columns={columns}: a panel has at least one column")
     # Here rather than while drawing: bad input is an error of the call that brought it.
     looks.looks(layout, frame, given, changed)
     return Panel(
-        _Tiles(frame, layout, columns, given, changed, max_lines),
+        _Tiles(frame, layout, columns, given, changed, max_lines, cell_len(subtitle) + 2),
         title=title or None,
         subtitle=subtitle or None,
         border_style=DIM,
@@ -116,12 +118,15 @@ class _Tiles:
     given: Tensor | None
     changed: Tensor | None
     max_lines: int | None
+    # Rich widens a panel for its title, but cuts the subtitle.
+    least_width: int
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         layout, cells, way = self._fitted(console, options)
         _, wide = glyphs.tile_size(layout, cells, way)
-        columns = min(len(cells), self._columns(wide, options))
-        return Measurement(wide, columns * (wide + GAP) - GAP)
+        columns = self._columns(wide, options)
+        whole = max(columns * (wide + GAP) - GAP, self.least_width)
+        return Measurement(min(wide, whole), whole).with_maximum(options.max_width)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         layout, cells, way = self._fitted(console, options)
@@ -156,10 +161,14 @@ class _Tiles:
         return layout, layout.cells(self.frame), way
 
     def _columns(self, wide: int, options: ConsoleOptions) -> int:
+        """Tiles in a line: as told or as fit, and then as few as need no more lines."""
+        if self.layout.kind == "text" and self.columns is None:
+            return 1
+        fit = max(1, (options.max_width + GAP) // (wide + GAP))
+        rows = len(self.frame)
         if self.columns is not None:
-            return self.columns
-        fit = (options.max_width + GAP) // (wide + GAP)
-        return 1 if self.layout.kind == "text" else max(1, fit)
+            return max(1, min(rows, fit, self.columns))
+        return max(1, -(-rows // max(1, -(-rows // fit))))
 
     def _shown(self, rows: int, columns: int, tall: int) -> int:
         """How many rows can be drawn within `max_lines`, at least one line of tiles."""

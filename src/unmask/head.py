@@ -1,0 +1,60 @@
+"""Asking a denoiser's head for rows of logits that can be trusted.
+
+Shapes: M rows asked for, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from unmask.errors import LogitsError, ModelError
+from unmask.types import Denoiser
+
+# Logits of one chunk: 2**23 float32 are 32 MiB.
+CHUNK_ELEMENTS = 2**23
+
+
+def mask_id_of(denoiser: Denoiser) -> int:
+    """The id shown at unknown positions. Raises ModelError when there is none."""
+    if denoiser.mask_id is None:
+        raise ModelError(
+            "the denoiser has no mask id to show at unknown positions: "
+            "pass it, as in unmask.wrap(net, mask_id=17)"
+        )
+    return denoiser.mask_id
+
+
+def vocab_of(denoiser: Denoiser) -> int:
+    """V. Raises ModelError while it is unknown."""
+    if denoiser.vocab_size is None:
+        raise ModelError("the vocabulary size is unknown: pass unmask.wrap(net, vocab_size=...)")
+    return denoiser.vocab_size
+
+
+def illegal_ids(denoiser: Denoiser, further: Iterable[int] = ()) -> list[int]:
+    """Ids that are never data: the mask id, those the model forbids, and further ones."""
+    mask = () if denoiser.mask_id is None else (denoiser.mask_id,)
+    ids = sorted({*mask, *getattr(denoiser, "forbidden", ()), *further})
+    outside = [i for i in ids if not 0 <= i < vocab_of(denoiser)]
+    if outside:
+        raise ModelError(f"ids {outside} are outside the vocabulary of {vocab_of(denoiser)}")
+    return ids
+
+
+def legal_logits(denoiser: Denoiser, hidden: Tensor, illegal: Tensor) -> Tensor:
+    """(M,D) -> (M,V) float32 with the illegal ids (an int64 vector) at -inf."""
+    logits = denoiser.logits(hidden)
+    if logits.shape != (len(hidden), vocab_of(denoiser)):
+        raise LogitsError(
+            f"the head returned shape {tuple(logits.shape)} for {len(hidden)} positions and a "
+            f"vocabulary of {vocab_of(denoiser)}: return one logit per id"
+        )
+    return logits.float().index_fill(1, illegal, float("-inf"))
+
+
+def illegal_tensor(denoiser: Denoiser, device: torch.device, further: Iterable[int] = ()) -> Tensor:
+    """`illegal_ids` as an int64 vector on a device."""
+    return torch.tensor(illegal_ids(denoiser, further), dtype=torch.int64, device=device)

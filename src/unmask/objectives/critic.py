@@ -1,0 +1,78 @@
+"""Training a critic to tell the generator's tokens from the data (Token-Critic 2209.04439)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from unmask import sampling
+from unmask.errors import StrategyError, nearest
+from unmask.objectives.evaluate import Corrupted, Reading, read
+from unmask.objectives.nelbo import corrupt_by_count
+from unmask.random import Purpose, uniform
+from unmask.types import Critic, Denoiser, Loss
+
+Labels = Literal["differs", "masked"]
+
+
+def fill(batch: Corrupted, reading: Reading, temperature: float | Tensor) -> Tensor:
+    """(B,N) int64: the data with a draw from the generator at every masked position; no gradient.
+
+    temperature: ≥ 0, one number or one per row (B,); use the one that generation will use.
+    """
+    row, position = batch.masked.nonzero(as_tuple=True)
+    u = uniform(batch.seed[row], 0, position, Purpose.CRITIC)
+    warmth = torch.as_tensor(temperature, dtype=torch.float32, device=row.device)
+    drawn, _ = sampling.draw(reading.logits.detach(), warmth.expand(len(batch.tokens))[row], u)
+    return batch.tokens.masked_scatter(batch.masked, drawn)
+
+
+def critic_loss(
+    judge: Critic,
+    batch: Corrupted,
+    filled: Tensor,
+    *,
+    labels: Labels = "differs",
+    valid: Tensor | None = None,
+    condition: Any = None,
+) -> Loss:
+    """Binary cross-entropy of the critic's logits over the maskable positions, mean per position.
+
+    labels: "differs" - the token is not the data's (self-critic; a token of the data is never
+    called fake), or "masked" - the token was generated (Token-Critic). `nll` is None.
+    """
+    if labels not in ("differs", "masked"):
+        raise StrategyError(f"labels={labels!r}: {nearest(str(labels), ('differs', 'masked'))}")
+    valid = torch.ones_like(batch.masked) if valid is None else valid
+    logits = judge(filled, valid=valid, condition=condition)
+    logits = logits.squeeze(-1) if logits.dim() == filled.dim() + 1 else logits
+    fake = (filled != batch.tokens) if labels == "differs" else batch.masked
+    each = F.binary_cross_entropy_with_logits(logits.float(), fake.float(), reduction="none")
+    per_example = each.masked_fill(~batch.maskable, 0.0).sum(1)
+    tokens = batch.maskable.sum()
+    loss = per_example.sum() / tokens.clamp(min=1)
+    return Loss(loss=loss, nll=None, tokens=tokens, per_example=per_example.detach())
+
+
+def critic(
+    denoiser: Denoiser,
+    judge: Critic,
+    tokens: Tensor,
+    maskable: Tensor,
+    seed: int | Tensor,
+    *,
+    schedule: Any = None,
+    temperature: float = 1.0,
+    labels: Labels = "differs",
+    valid: Tensor | None = None,
+    condition: Any = None,
+) -> Loss:
+    """Critic-only training: the generator runs without gradients, the critic sees its condition."""
+    batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule)
+    with torch.no_grad():
+        reading = read(denoiser, batch, valid=valid, condition=condition)
+    filled = fill(batch, reading, temperature)
+    return critic_loss(judge, batch, filled, labels=labels, valid=valid, condition=condition)

@@ -1,0 +1,100 @@
+"""From a corrupted batch to a loss: one pass of the trunk, the head at hidden positions alone.
+
+Shapes: B rows, N positions, D width, M hidden positions over the batch, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from unmask.errors import DataError
+from unmask.head import illegal_tensor, legal_logits, vocab_of
+from unmask.objectives.self_conditioning import hidden_states
+from unmask.random import derive
+from unmask.types import Denoiser, Loss
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """A batch, what of it is hidden, and what hiding it counts for."""
+
+    tokens: Tensor  # (B,N) int64: the data
+    shown: Tensor  # (B,N) int64: what the network sees
+    masked: Tensor  # (B,N) bool: in the loss
+    weight: Tensor  # (B,) float64: of each row's summed cross-entropy
+    maskable: Tensor  # (B,N) bool: could have been hidden; these tokens are what the loss covers
+    seed: Tensor  # (B,) int64
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the network makes of a corrupted batch."""
+
+    logits: Tensor  # (M,V) float32 at the masked positions, row by row; illegal ids at -inf
+    nll: Tensor  # (M,) −log p(data)
+
+
+def read(
+    denoiser: Denoiser,
+    batch: Corrupted,
+    *,
+    valid: Tensor | None = None,
+    condition: Any = None,
+    self_condition: float = 0.0,
+) -> Reading:
+    """Run the network on a corrupted batch; the head runs at masked positions only.
+
+    self_condition: probability, per row, that a first pass with null input feeds the second.
+    """
+    vocab = vocab_of(denoiser) if denoiser.vocab_size is not None else None
+    if vocab is not None:
+        check_ids(batch.tokens, batch.maskable, vocab)
+    valid = torch.ones_like(batch.masked) if valid is None else valid
+    hidden = hidden_states(denoiser, batch.shown, valid, condition, self_condition, batch.seed)
+    index = batch.masked.flatten().nonzero().squeeze(1)
+    illegal = illegal_tensor(denoiser, hidden.device)
+    logits = legal_logits(denoiser, hidden.flatten(0, 1).index_select(0, index), illegal)
+    target = batch.tokens.flatten()[index]
+    return Reading(logits, F.cross_entropy(logits, target, reduction="none"))
+
+
+def evaluate(batch: Corrupted, reading: Reading, *, bound: bool) -> Loss:
+    """Weighted cross-entropy per token. bound: whether it estimates −log p(x), an `nll`."""
+    per_position = batch.weight.new_zeros(batch.masked.shape).masked_scatter(
+        batch.masked, reading.nll.double()
+    )
+    per_example = per_position.sum(1) * batch.weight
+    tokens = batch.maskable.sum()
+    loss = (per_example.sum() / tokens.clamp(min=1)).float()
+    nll = per_example.sum().detach() if bound else None
+    return Loss(loss=loss, nll=nll, tokens=tokens, per_example=per_example.detach())
+
+
+def row_seeds(seed: int | Tensor, rows: int) -> Tensor:
+    """(B,) int64 from one seed, or the seeds of the rows as they are."""
+    if isinstance(seed, Tensor):
+        if seed.shape != (rows,):
+            raise DataError(f"seed has shape {tuple(seed.shape)}: pass one integer, or ({rows},)")
+        return seed
+    return derive(seed, rows)
+
+
+def check_ids(tokens: Tensor, maskable: Tensor, vocab: int) -> None:
+    """Raise DataError unless shapes agree and every maskable token is inside the vocabulary."""
+    if tokens.shape != maskable.shape or maskable.dtype != torch.bool:
+        raise DataError(
+            f"maskable must be a bool tensor of shape {tuple(tokens.shape)}; got {maskable.dtype} "
+            f"{tuple(maskable.shape)}"
+        )
+    outside = maskable & ((tokens < 0) | (tokens >= vocab))
+    if bool(outside.any()):
+        row, position = outside.nonzero()[0].tolist()
+        raise DataError(
+            f"id {int(tokens[row, position])} at row {row}, position {position} is outside the "
+            f"vocabulary of {vocab}"
+        )
