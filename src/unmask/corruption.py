@@ -15,14 +15,15 @@ from unmask.random import Purpose, uniform
 from unmask.ranking import best
 
 
-def stratified_times(seed: Tensor) -> Tensor:
-    """(B,) float64 in (0, 1): row b falls into the b-th of B equal strata, at its own uniform.
+def stratified_times(seed: Tensor, strata: int | None = None) -> Tensor:
+    """(B,) float64 in (0, 1): row b falls into stratum b of `strata` (B when None), modulo strata.
 
-    Each time is uniform over a random batch position, and the batch covers [0, 1) evenly, which
-    cuts the variance of a batch's loss (ALGORITHMS: i.i.d. .204, stratified .025 at B=8).
+    Where in its stratum is the row's own uniform. The batch then covers [0, 1) evenly, which cuts
+    the variance of its loss to a fraction of that of independent times.
     """
+    strata = len(seed) if strata is None else strata
     v = uniform(seed, 0, 0, Purpose.MASK_COUNT)[..., 0]
-    return (torch.arange(len(seed), device=seed.device) + v) / len(seed)
+    return (torch.arange(len(seed), device=seed.device) % strata + v) / strata
 
 
 def hide(maskable: Tensor, count: Tensor, seed: Tensor) -> Tensor:

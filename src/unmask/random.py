@@ -80,17 +80,20 @@ def gumbel(u: Tensor) -> Tensor:
     return -torch.log(-torch.log(u))
 
 
+def fold(seed: int, index: Tensor, step: int = 0) -> Tensor:
+    """Seeds for examples: index (B,) int64 -> (B,) int64 in [0, 2**63), by (seed, index, step)."""
+    root = torch.tensor(check_seed(seed), dtype=torch.int64, device=index.device)
+    words = [torch.tensor(w, device=index.device) for w in (step & _WORD, int(Purpose.SEED), 1)]
+    bits = philox((index & _WORD, words[0], words[1], words[2]), (root & _WORD, root >> 32))
+    return (bits[..., 0] << 31) | (bits[..., 1] >> 1)
+
+
 def derive(seed: int, count: int) -> Tensor:
     """One seed per row from a single seed: (count,) int64 in [0, 2**63), equal for equal input.
 
     Row i depends on (seed, i) alone, so a larger batch extends a smaller one.
     """
-    root = torch.tensor(check_seed(seed), dtype=torch.int64)
-    bits = philox(
-        (torch.arange(count), torch.tensor(0), torch.tensor(int(Purpose.SEED)), torch.tensor(1)),
-        (root & _WORD, root >> 32),
-    )
-    return (bits[..., 0] << 31) | (bits[..., 1] >> 1)
+    return fold(seed, torch.arange(count))
 
 
 def check_seed(seed: int) -> int:

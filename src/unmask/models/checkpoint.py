@@ -8,6 +8,8 @@ and need the network itself to load into.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
@@ -65,7 +67,8 @@ def save(denoiser: Denoiser, folder: str | Path, *, about: dict[str, Any] | None
     target = Path(folder)
     with replacing_folder(target) as temporary:
         if with_transformers:
-            net.save_pretrained(temporary)  # type: ignore[operator]
+            with _without_bars():
+                net.save_pretrained(temporary)  # type: ignore[operator]
         else:
             _safetensors().save_model(inner, str(temporary / WEIGHTS))
         text = json.dumps(asdict(card), indent=2, ensure_ascii=False)
@@ -180,12 +183,27 @@ def _pretrained(folder: Path) -> Any:
         from transformers import AutoModelForMaskedLM
     except ImportError:
         raise MissingExtraError("this model needs transformers: pip install 'unmask[hf]'") from None
-    return _reading(
-        folder,
-        lambda: AutoModelForMaskedLM.from_pretrained(
-            str(folder), local_files_only=True, use_safetensors=True
-        ),
-    )
+    with _without_bars():
+        return _reading(
+            folder,
+            lambda: AutoModelForMaskedLM.from_pretrained(
+                str(folder), local_files_only=True, use_safetensors=True
+            ),
+        )
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keep transformers from drawing progress bars for what takes a moment."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _reading(folder: Path, read: Any) -> Any:

@@ -27,16 +27,17 @@ def corrupt_by_count(
     *,
     schedule: Any = None,
     noise: BertNoise | None = None,
+    time: Tensor | None = None,
 ) -> Corrupted:
     """Hide k = ⌈n·γ(u)⌉ of each row's n maskable positions, weighted 1/(k·q(k)).
 
     q(k) = γ⁻¹((k−1)/n) − γ⁻¹(k/n) is the probability of k under the schedule (linear when None,
-    for which the weight is n/k). Times u are stratified over the rows.
+    for which the weight is n/k). time (B,) in (0, 1) is u; None stratifies it over the rows.
     """
     seeds = row_seeds(seed, len(tokens)).to(tokens.device)
     size = maskable.sum(1)
     ratio, inverse = (_linear, _linear) if schedule is None else (schedule, schedule.inverse)
-    u = stratified_times(seeds)
+    u = stratified_times(seeds) if time is None else time
     count = torch.minimum((size * ratio(u)).ceil().long().clamp(min=1), size)
     n = size.clamp(min=1).double()
     k = count.clamp(min=1).double()
@@ -87,6 +88,7 @@ def complementary(
     maskable: Tensor,
     seed: int | Tensor,
     *,
+    time: Tensor | None = None,
     valid: Tensor | None = None,
     condition: Any = None,
     self_condition: float = 0.0,
@@ -97,7 +99,7 @@ def complementary(
     k = n there is no complement and the first stands alone. Two forwards a row, run as one batch;
     the spread is a third of that of two independent corruptions. Arguments as in `count`.
     """
-    first = corrupt_by_count(denoiser, tokens, maskable, seed)
+    first = corrupt_by_count(denoiser, tokens, maskable, seed, time=time)
     size, hidden = maskable.sum(1), first.masked.sum(1)
     rest = maskable & ~first.masked
     both = Corrupted(
@@ -145,7 +147,7 @@ def masked_mean(
 ) -> Loss:
     """MaskGIT's training loss (2202.04200): mean cross-entropy over all hidden positions.
 
-    Counts follow the schedule and are not weighted back, so this is no likelihood; `nll` is None and
+    Counts follow the schedule and are not weighted back: this is no likelihood, `nll` is None and
     `tokens` of the result is the number of hidden positions. Arguments as in `count`.
     """
     batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, noise=noise)

@@ -1,0 +1,72 @@
+"""What every command shares: errors become one message and an exit code, examples stand in help."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from unmask.cli.screen import complain
+from unmask.errors import MissingExtraError, UnmaskError
+
+FAILED, BAD_INPUT, MISSING_EXTRA, INTERRUPTED = 1, 2, 3, 130
+
+Example = tuple[str, str]  # what it does, what to type
+
+DEBUG = inspect.Parameter(
+    "debug",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool, typer.Option("--debug", help="When something goes wrong, show the traceback.")
+    ],
+)
+
+
+def examples(each: Sequence[Example]) -> str:
+    """The end of a help page: worked examples."""
+    shown = [f"[dim]{escape(what)}:[/dim]\n[cyan]{escape(line)}[/cyan]" for what, line in each]
+    return "\n\n".join(["[bold]Examples[/bold]", *shown])
+
+
+def guarded(function: Callable[..., None]) -> Callable[..., None]:
+    """The command with an option --debug more, and whatever it raises told in one message."""
+
+    @functools.wraps(function)
+    def run(*, debug: bool, **options: Any) -> None:
+        try:
+            function(**options)
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if debug:
+                traceback.print_exc()
+            code, message = verdict(error)
+            complain(message)
+            raise typer.Exit(code) from None
+
+    own = inspect.signature(function, eval_str=True)
+    parameters = [p.replace(kind=DEBUG.kind) for p in own.parameters.values()] + [DEBUG]
+    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    run.__name__ = function.__module__.rpartition(".")[2]
+    return run
+
+
+def verdict(error: BaseException) -> tuple[int, str]:
+    """The exit code and the message for whatever ended a command."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, str(error) or "Interrupted."
+    if isinstance(error, MissingExtraError):
+        return MISSING_EXTRA, str(error)
+    if isinstance(error, UnmaskError):
+        return BAD_INPUT, str(error)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return FAILED, f"{where}{error.strerror}"
+    return FAILED, f"{type(error).__name__}: {error}\nThis is unexpected; --debug shows where."

@@ -1,0 +1,83 @@
+"""Running a generation while somebody watches, and keeping what is needed to show it again.
+
+B rows, N positions, S steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unmask.decoding import Canvas, Strategy
+    from unmask.types import Denoiser, Generation, State
+    from unmask.viz import Layout, Record
+
+Watch = Callable[["Tensor", int, int], None]
+"""(frame (B,N) with -1 where unknown, steps taken, steps planned)."""
+
+
+@dataclass(frozen=True)
+class Emerged:
+    """A finished generation, and how it came about."""
+
+    generation: Generation
+    frames: Tensor
+    """(S+1,B,N) int32, -1 where unknown; the last one alone when the steps were not kept."""
+
+    @property
+    def tokens(self) -> Tensor:
+        """(B,N) int64."""
+        return self.generation.tokens.cpu()
+
+    @property
+    def given(self) -> Tensor:
+        """(B,N) bool: clues and prompts."""
+        return ~self.generation.editable.cpu()
+
+    def record(self, layout: Layout, info: dict[str, str]) -> Record:
+        """What `unmask show` reads."""
+        import torch
+
+        from unmask.viz import Record
+
+        made = self.generation
+        return Record(
+            frames=self.frames,
+            editable=made.editable.cpu(),
+            logprob=made.logprob.cpu(),
+            commit_step=made.commit_step.cpu().to(torch.int32),
+            seeds=made.seeds.cpu(),
+            layout=layout,
+            info=info,
+        )
+
+
+def emerge(
+    denoiser: Denoiser, canvas: Canvas, strategy: Strategy, seed: int, watch: Watch, keep: bool
+) -> Emerged:
+    """Generate step by step, showing each to `watch`; `keep` all of them for an animation."""
+    import torch
+
+    from unmask import done, finish, init, step
+    from unmask.decoding import row_seeds
+
+    state = init(denoiser, canvas, strategy, row_seeds(canvas, seed, None))
+    planned = int(state.total.max())
+    frames = [frame(state)]
+    watch(frames[0], 0, planned)
+    while not done(state):
+        state = step(state, denoiser, strategy)
+        frames = [*frames, frame(state)] if keep else [frame(state)]
+        watch(frames[-1], int(state.step.max()), planned)
+    return Emerged(finish(state), torch.stack(frames))
+
+
+def frame(state: State) -> Tensor:
+    """(B,N) int32 on the CPU, -1 where unknown."""
+    import torch
+
+    return state.tokens.masked_fill(state.masked, -1).to("cpu", torch.int32)

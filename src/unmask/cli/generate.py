@@ -1,0 +1,78 @@
+"""`unmask generate`: rows from nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from unmask.cli import options
+from unmask.cli.job import prepare
+from unmask.cli.live import print_frame
+from unmask.cli.models import Model
+from unmask.cli.screen import print_json
+from unmask.errors import InputError
+
+EXAMPLES = [
+    ("Sixteen digits, seen as they emerge", "unmask generate digits"),
+    (
+        "Threes and eights in 64 steps, as a picture and an animation",
+        "unmask generate digits --preset random_order --steps 64 --class 3 --class 8 "
+        "--out digits.png --out digits.gif",
+    ),
+    (
+        "A thousand boards for a program to read",
+        "unmask generate shidoku -n 1000 --preset confidence --seed 7 --json",
+    ),
+]
+
+
+def command(
+    model: options.ModelName,
+    number: options.Number = 16,
+    preset: options.Preset = None,
+    steps: options.Steps = None,
+    temperature: options.Temperature = None,
+    schedule: options.Schedule = None,
+    set_: options.Settings = None,
+    classes: options.Classes = None,
+    length: Annotated[
+        int | None,
+        typer.Option("--length", metavar="N", help="Positions, for a model that has no length."),
+    ] = None,
+    seed: options.Seed = 0,
+    out: options.Outputs = None,
+    record: options.RecordFile = None,
+    live: options.Live = None,
+    json: options.AsJson = False,
+) -> None:
+    """Generate from nothing: all positions are unknown at first, and each step decides a few."""
+    from unmask.decoding import Canvas
+
+    job = prepare(
+        model,
+        preset=preset,
+        options={"steps": steps, "temperature": temperature, "schedule": schedule},
+        settings=set_,
+        seed=seed,
+        out=out,
+        record=record,
+        live=live,
+        as_json=json,
+    )
+    positions = _positions(job.model, length)
+    condition = job.model.condition(classes, number)
+    made = job.run(Canvas.blank(number, positions, condition=condition))
+    if json:
+        print_json(made.as_json())
+        return
+    if not job.live:
+        print_frame(made.emerged.tokens, job.model.layout, job.model.name)
+    made.tell()
+
+
+def _positions(model: Model, asked: int | None) -> int:
+    length = model.length if asked is None else asked
+    if length is None:
+        raise InputError(f"{model.name} has no length of its own: say one, such as --length 64")
+    return length

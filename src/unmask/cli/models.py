@@ -1,0 +1,123 @@
+"""A model named on the command line: its network, its card, and how its rows are looked at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unmask.cli.screen import waiting
+from unmask.errors import CheckpointError, InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unmask.models.checkpoint import Card
+    from unmask.types import Denoiser
+    from unmask.viz import Layout
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a command needs of a model."""
+
+    name: str
+    denoiser: Denoiser
+    card: Card
+    layout: Layout
+
+    @property
+    def task(self) -> str | None:
+        """The built-in task that it was trained on."""
+        return self.card.about.get("task")
+
+    @property
+    def length(self) -> int | None:
+        """N, where the model has one."""
+        return getattr(self.denoiser, "length", None)
+
+    def text(self, rows: Sequence[Sequence[int]]) -> list[str] | None:
+        """Rows of ids in the symbols of the layout; None where ids have no character each."""
+        symbols = self.layout.symbols
+        if not symbols or any(len(symbol) != 1 for symbol in symbols):
+            return None
+        known = dict(enumerate(symbols))
+        return ["".join(known.get(i, "?") for i in ids[self.layout.offset :]) for ids in rows]
+
+    def valid(self, tokens: Tensor) -> list[bool] | None:
+        """Whether each row (B,N) obeys the rules of the task; None where it has none."""
+        if self.task != "shidoku":
+            return None
+        from unmask.tasks import shidoku
+
+        flags: list[bool] = shidoku.is_valid(tokens).tolist()
+        return flags
+
+    def condition(self, classes: Sequence[int] | None, rows: int) -> Tensor | None:
+        """(B,) int64: the classes asked for, dealt out in turn; None when none was."""
+        if not classes:
+            return None
+        import torch
+
+        count = (self.card.classes or {}).get("count", 0)
+        if not count:
+            raise InputError(f"{self.name} knows no classes: leave --class out")
+        for each in classes:
+            if not 0 <= each < count:
+                raise InputError(f"--class {each}: {self.name} has classes 0 to {count - 1}")
+        return torch.tensor([classes[row % len(classes)] for row in range(rows)])
+
+
+def open_model(name: str) -> Model:
+    """Load a bundled name or a folder. Raises CheckpointError where it holds no model."""
+    from unmask.models.checkpoint import read_card
+
+    card = read_card(name)
+    layout = layout_of(name, card)
+    with waiting(f"Loading {name}"):
+        return Model(name, _load(name), card, layout)
+
+
+def layout_of(name: str, card: Card) -> Layout:
+    """What the card says, or bare ids in lines."""
+    from unmask.viz import Layout
+
+    described: Any = card.about.get("layout")
+    if described is None:
+        return Layout.text()
+    try:
+        return Layout.from_dict(described)
+    except (InputError, TypeError) as error:
+        raise CheckpointError(f"the card of {name} holds a damaged layout: {error}") from error
+
+
+def _load(name: str) -> Denoiser:
+    # transformers draws a bar of its own while it loads a few hundred kilobytes.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from unmask.models import load
+
+    return load(name)
+
+
+def weights(folder: Path) -> dict[str, int]:
+    """How many parameters and bytes the weights of a model folder have, without loading them."""
+    from math import prod
+
+    from unmask.models.checkpoint import WEIGHTS
+
+    try:
+        import safetensors
+    except ImportError:
+        from unmask.errors import MissingExtraError
+
+        raise MissingExtraError("weights are safetensors: pip install 'unmask[hf]'") from None
+    path = folder / WEIGHTS
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be read, perhaps cut short: {error}") from error
+    return {"parameters": sum(map(prod, shapes)), "bytes": path.stat().st_size}

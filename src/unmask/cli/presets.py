@@ -1,0 +1,128 @@
+"""Presets by name, as strings from the shell: collected from `unmask.presets`, never listed here."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+
+from unmask.errors import StrategyError, nearest
+
+if TYPE_CHECKING:
+    from unmask.decoding import Strategy
+    from unmask.models.checkpoint import Card
+
+DEFAULT = "annealed"
+FLAGS = ("steps", "temperature", "schedule")  # these have an option of their own
+
+
+def known() -> dict[str, Callable[..., Strategy]]:
+    """Every preset of the package, by name."""
+    from unmask import presets
+
+    return {name: getattr(presets, name) for name in presets.__all__}
+
+
+def takes(make: Callable[..., Strategy]) -> dict[str, Any]:
+    """The options of a preset with their defaults, as the shell would write them."""
+    parameters = inspect.signature(make).parameters.values()
+    return {p.name: written(p.default) for p in parameters if p.default is not p.empty}
+
+
+def needs(make: Callable[..., Strategy]) -> list[str]:
+    """What a preset cannot do without and the shell cannot pass, such as a critic."""
+    parameters = inspect.signature(make).parameters.values()
+    return [p.name for p in parameters if p.default is p.empty]
+
+
+def written(value: Any) -> Any:
+    """A default as JSON knows it: a schedule by its name."""
+    return value if value is None or isinstance(value, bool | int | float) else value.name
+
+
+def build(name: str, options: Mapping[str, Any]) -> Strategy:
+    """The preset of this name with these options; StrategyError names what exists instead."""
+    presets = known()
+    if name not in presets:
+        raise StrategyError(f"no preset {name!r}: {nearest(name, presets)}")
+    make = presets[name]
+    if missing := needs(make):
+        raise StrategyError(
+            f"preset {name!r} needs a {missing[0]}, which the shell cannot pass; from Python: "
+            f"unmask.presets.{name}({missing[0]}, ...)"
+        )
+    hints = get_type_hints(make)
+    for key, value in options.items():
+        if key not in takes(make):
+            raise StrategyError(f"preset {name!r} takes no {flag(key)}; {its_options(make)}")
+        if not fits(value, hints[key]):
+            raise StrategyError(
+                f"{flag(key)} {written_out(value)} is of the wrong kind: its default is "
+                f"{written_out(takes(make)[key])}"
+            )
+    return make(**options)
+
+
+def its_options(make: Callable[..., Strategy]) -> str:
+    """`its options: --steps (12), --set keep=0.3, ...`"""
+    shown = [
+        f"{flag(key)} {written_out(value)}" if key in FLAGS else f"--set {key}={written_out(value)}"
+        for key, value in takes(make).items()
+    ]
+    return f"its options and their defaults: {', '.join(shown)}"
+
+
+def flag(name: str) -> str:
+    """How an option is typed."""
+    return f"--{name}" if name in FLAGS else f"--set {name}="
+
+
+def written_out(value: Any) -> str:
+    """A value as it is typed after an option."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value read from the shell is of a type that an annotation allows."""
+    kinds = {get_origin(kind) or kind for kind in get_args(hint) or (hint,)}
+    if value is None or isinstance(value, bool | str):
+        return type(value) in kinds
+    return isinstance(value, tuple(kinds)) or (isinstance(value, int) and float in kinds)
+
+
+def settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """`["keep=0.5", "remask=true"]` as a dict; values are JSON where they can be, else strings."""
+    return dict(_setting(pair) for pair in pairs)
+
+
+def _setting(pair: str) -> tuple[str, Any]:
+    name, equals, value = pair.partition("=")
+    if not name or not equals:
+        raise StrategyError(f"--set {pair}: type NAME=VALUE, such as --set keep=0.5")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def choose(
+    card: Card, name: str | None, flags: Mapping[str, Any], pairs: Sequence[str] = ()
+) -> Strategy:
+    """The strategy that the options of a command ask for; what is not said, the card recommends.
+
+    flags: --steps and its like, None where not given. pairs: what follows --set.
+    """
+    given = {key: value for key, value in flags.items() if value is not None}
+    further = settings(pairs)
+    for key in sorted(further.keys() & given.keys()):
+        raise StrategyError(f"--{key} and --set {key}= are both given: type one of them")
+    advised = recommended(card)
+    options = {} if name else {key: value for key, value in advised.items() if key != "name"}
+    return build(name or advised["name"], {**options, **given, **further})
+
+
+def recommended(card: Card) -> dict[str, Any]:
+    """The preset that the card of a model advises, `{"name": ..., "steps": ...}`, or the default."""
+    advised: dict[str, Any] = card.about.get("preset") or {"name": DEFAULT}
+    return advised

@@ -1,0 +1,61 @@
+"""Where things are printed: results on stdout, everything else on stderr.
+
+Consoles are made when they are used, so that a redirected stdout is respected.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+
+def out() -> Console:
+    """Stdout."""
+    return Console(highlight=False)
+
+
+def err() -> Console:
+    """Stderr."""
+    return Console(stderr=True, highlight=False)
+
+
+def watched() -> bool:
+    """Whether somebody sits at a terminal: otherwise nothing moves, and no bar is shown."""
+    return sys.stdout.isatty() and err().is_terminal
+
+
+def complain(message: str) -> None:
+    """One error, in red; never wrapped, so that what is to be typed can be copied."""
+    err().print(Text.assemble(("Error: ", "bold red"), (message, "red")), soft_wrap=True)
+
+
+def note(*parts: str | tuple[str, str]) -> None:
+    """`say` on stderr, where stdout holds results."""
+    err().print(Text.assemble(*parts), soft_wrap=True)
+
+
+def say(*parts: str | tuple[str, str]) -> None:
+    """A line on stdout made of text and (text, style); never wrapped."""
+    out().print(Text.assemble(*parts), soft_wrap=True)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """The one JSON object of --json."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+@contextmanager
+def waiting(for_what: str) -> Iterator[None]:
+    """A spinner while the block runs, where somebody watches."""
+    if not watched():
+        yield
+        return
+    with err().status(for_what):
+        yield

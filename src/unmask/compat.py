@@ -1,0 +1,344 @@
+"""`NonAutoregressiveWrapper` of x-transformers, as a thin face over the engine and the objectives.
+
+Constructor, methods and state_dict keys are those of x-transformers 2.31.10: change the import and
+nothing else. Where the results differ, and why, is in docs/compat.md. Shapes: B rows, N positions.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from unmask import generation, presets, schedules
+from unmask.decoding import Canvas, Strategy
+from unmask.errors import CanvasError, ModelError, StrategyError
+from unmask.inference import evaluating
+from unmask.models import SelfConditioning
+from unmask.models.adapter import Ids, device_of
+from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
+from unmask.objectives import BertNoise, Corrupted, Reading, corrupt_by_count, evaluate, fill, read
+from unmask.objectives.critic import critic_loss
+from unmask.ordering import ChoiceNoise, CriticOrder, Order
+from unmask.random import Purpose, fresh_seed, uniform
+from unmask.types import Proposal, State, StepInfo
+
+__all__ = ["Losses", "NonAutoregressiveWrapper", "SelfCritic"]
+
+
+class Losses(NamedTuple):
+    """What `forward` returns: call backward() on `loss`, which is made of the other two."""
+
+    loss: Tensor
+    generator_loss: Tensor | None
+    critic_loss: Tensor | None
+
+
+class SelfCritic(nn.Module):
+    """A critic that is one linear layer on the generator's own embeddings."""
+
+    def __init__(self, net: Any):
+        super().__init__()
+        self.net = net
+        self.to_logits = nn.Linear(net.attn_layers.dim, 1)
+
+    def forward(self, x: Tensor, *, frozen: bool = False, **kwargs: Any) -> Tensor:
+        """(B,N) ids -> (B,N,1) logits that a token is wrong. frozen: no gradient for `net`."""
+        with torch.no_grad() if frozen else nullcontext():
+            embeds = self.net(x, return_embeddings=True, **kwargs)
+        logits: Tensor = self.to_logits(embeds)
+        return logits
+
+
+class NonAutoregressiveWrapper(nn.Module):
+    """Trains an x-transformers encoder to unmask, and generates with it; arguments as there.
+
+    Mask-Predict (1904.09324), MaskGIT (2202.04200), MDLM's weighting (2406.07524), Token-Critic
+    (2209.04439). schedule: a name or callable that `schedules.resolve` takes. Raises a subclass of
+    InputError, which is a ValueError, for what cannot work.
+    """
+
+    net: Any
+    token_critic: Any
+
+    def __init__(
+        self,
+        net: Any,
+        *,
+        mask_id: int,
+        steps: int = 18,
+        self_cond: bool = False,
+        self_cond_train_prob: float = 0.75,
+        no_replace_prob: float = 0.15,
+        random_token_prob: float = 0.1,
+        schedule: str | Callable[[Tensor], Tensor] = "linear",
+        can_mask_prev_unmasked: bool = False,
+        token_critic: nn.Module | None = None,
+        self_token_critic: bool = False,
+        critic_loss_weight: float = 1.0,
+        use_simple_mdlm_loss_weight: bool = True,
+    ):
+        super().__init__()
+        _check(net, self_cond, self_cond_train_prob, token_critic, self_token_critic)
+        self.net, self.dim, self.num_tokens = net, net.emb_dim, net.num_tokens
+        self.mask_id, self.max_seq_len, self.steps = mask_id, net.max_seq_len, steps
+        self.no_replace_prob, self.random_token_prob = no_replace_prob, random_token_prob
+        self.schedule_fn = schedules.resolve(schedule)
+        self.use_simple_mdlm_loss_weight = use_simple_mdlm_loss_weight
+        self.can_mask_prev_unmasked = can_mask_prev_unmasked
+        self.self_cond, self.self_cond_train_prob = self_cond, self_cond_train_prob
+        if self_cond:
+            parts = SelfConditioning(self.dim)
+            self.null_embed, self.to_self_cond = parts.null_embed, parts.to_self_cond
+        self.token_critic = SelfCritic(net) if self_token_critic else token_critic
+        self.critic_loss_weight = critic_loss_weight
+        # What is wrong with the arguments is said now, not at the first use.
+        self._denoiser(), self._noise(), self._strategy(1.0, None, 1.0)
+
+    def generate(
+        self,
+        batch_size: int | None = None,
+        start_temperature: float = 1.0,
+        filter_thres: float | None = 0.7,
+        noise_level_scale: float = 1.0,
+        *,
+        prompt: Tensor | None = None,
+        editable: Tensor | None = None,
+        valid: Tensor | None = None,
+        seed: int | None = None,
+        seeds: Sequence[int] | Tensor | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """Generated ids (B,N) int64; one row (N,) when nothing given has a batch.
+
+        start_temperature falls linearly to 0; filter_thres is the share of the vocabulary that is
+        never drawn, None for none; noise_level_scale scales the critic's fading Gumbel noise.
+        prompt: ids (P,) or (B,P) at the start of each row; or, with editable (bool, of its shape),
+        the whole row, generated where editable. valid: bool (N,) or (B,N), False at padding.
+        seed, seeds: as in `unmask.generate`. kwargs: further arguments of the network and the
+        critic, tensors with the batch first; the network's `mask` is another name for `valid`.
+        """
+        canvas, alone = self._canvas(batch_size, prompt, editable, valid, kwargs)
+        strategy = self._strategy(start_temperature, filter_thres, noise_level_scale)
+        result = generation.run(self._denoiser(), canvas, strategy, seed=seed, seeds=seeds)
+        return result.tokens.squeeze(0) if alone else result.tokens
+
+    def stream(
+        self,
+        batch_size: int | None = None,
+        start_temperature: float = 1.0,
+        filter_thres: float | None = 0.7,
+        noise_level_scale: float = 1.0,
+        *,
+        prompt: Tensor | None = None,
+        editable: Tensor | None = None,
+        valid: Tensor | None = None,
+        seed: int | None = None,
+        seeds: Sequence[int] | Tensor | None = None,
+        **kwargs: Any,
+    ) -> Iterator[StepInfo]:
+        """`generate`, but yielding a `StepInfo` after every step; the last holds the result."""
+        canvas, _ = self._canvas(batch_size, prompt, editable, valid, kwargs)
+        strategy = self._strategy(start_temperature, filter_thres, noise_level_scale)
+        return generation.stream(self._denoiser(), canvas, strategy, seed=seed, seeds=seeds)
+
+    def forward(
+        self,
+        x: Tensor,
+        only_train_generator: bool = False,
+        only_train_critic: bool = False,
+        generator_sample_temperature: float | None = None,
+        *,
+        editable: Tensor | None = None,
+        valid: Tensor | None = None,
+        seed: int | Tensor | None = None,
+        **kwargs: Any,
+    ) -> Losses:
+        """Losses in nats per token on data x (B,N) int64, N at most max_seq_len.
+
+        generator_sample_temperature: of the draws that the critic judges; by default uniform in
+        (0, 1) for each row. editable: bool (B,N), False at prompts: never masked, in no loss.
+        valid, kwargs: as in `generate`. seed: one integer, or (B,) row seeds; by default torch's
+        generator decides, so that torch.manual_seed reproduces the losses.
+        """
+        if only_train_critic and (only_train_generator or self.token_critic is None):
+            raise StrategyError(
+                "only_train_critic needs a critic (token_critic or self_token_critic) and excludes "
+                "only_train_generator"
+            )
+        free = torch.ones_like(x, dtype=torch.bool) if editable is None else editable
+        canvas, _ = self._canvas(None, x, free, valid, kwargs)
+        given: Any = {"valid": canvas.valid, "condition": canvas.condition}
+        where = (canvas.tokens, canvas.editable, fresh_seed() if seed is None else seed)
+        how: Any = {"schedule": self.schedule_fn, "noise": self._noise()}
+        batch = corrupt_by_count(self._denoiser(), *where, **how)
+        share = self.self_cond_train_prob if self.self_cond else 0.0
+        with torch.no_grad() if only_train_critic else nullcontext():
+            reading = read(self._denoiser(), batch, **given, self_condition=share)
+        loss = self._generator_loss(batch, reading)
+        if self.token_critic is None or only_train_generator:
+            return Losses(loss, loss, None)
+        warmth = generator_sample_temperature
+        at = uniform(batch.seed, 1, 0, Purpose.CRITIC)[:, 0] if warmth is None else warmth
+        judge = _Judge(self.token_critic, frozen=only_train_critic)
+        critic = critic_loss(judge, batch, fill(batch, reading, at), **given).loss
+        if only_train_critic:
+            return Losses(critic, None, critic)
+        return Losses(loss + critic * self.critic_loss_weight, loss, critic)
+
+    def _generator_loss(self, batch: Corrupted, reading: Reading) -> Tensor:
+        """The bound of MDLM (2406.07524), or the mean cross-entropy over masked positions."""
+        if not self.use_simple_mdlm_loss_weight:
+            even = torch.ones_like(batch.weight)
+            batch = replace(batch, weight=even, maskable=batch.masked)
+        return evaluate(batch, reading, bound=False).loss
+
+    def _denoiser(self) -> XTransformersDenoiser:
+        """Made anew for each use: the parameters are registered here alone, by their old names."""
+        parts = _Shared(self.null_embed, self.to_self_cond) if self.self_cond else None
+        ids = Ids(self.mask_id, int(self.num_tokens), length=int(self.max_seq_len))
+        return XTransformersDenoiser(self.net, ids, parts)
+
+    def _noise(self) -> BertNoise:
+        return BertNoise(self.no_replace_prob, self.random_token_prob)
+
+    def _strategy(self, temperature: float, thres: float | None, noise: float) -> Strategy:
+        if thres is not None and not 0 <= thres < 1:
+            raise StrategyError(f"filter_thres={thres!r}: pass a share in [0, 1), or None")
+        keep = None if thres is None else 1.0 - thres
+        remask = self.can_mask_prev_unmasked
+        strategy = presets.annealed(self.steps, self.schedule_fn, temperature, keep, remask)
+        if self.token_critic is None:
+            return strategy
+        doubt = _Minus(CriticOrder(_Judge(self.token_critic, inference=True)))
+        # The reference adds the noise to the doubt and re-masks the top: Gumbel has no symmetry.
+        return strategy.but(order=_Minus(ChoiceNoise(doubt, noise)), name="token_critic")
+
+    def _canvas(
+        self,
+        batch_size: int | None,
+        prompt: Tensor | None,
+        editable: Tensor | None,
+        valid: Tensor | None,
+        kwargs: dict[str, Any],
+    ) -> tuple[Canvas, bool]:
+        """What is given as a canvas, and whether it is a single row that nobody called a batch."""
+        condition = _condition(kwargs, self.self_cond)
+        if "mask" in condition:
+            if valid is not None:
+                raise CanvasError("valid and mask are both given: they mean the same, pass one")
+            valid = condition.pop("mask")
+        if editable is not None and (prompt is None or prompt.shape != editable.shape):
+            raise CanvasError("editable needs a prompt of its shape: the ids where it is False")
+        parts = [part for part in (prompt, editable, valid) if part is not None]
+        rows = {len(part) for part in parts if part.dim() > 1}
+        rows |= set() if batch_size is None else {batch_size}
+        lengths = {part.shape[-1] for part in (editable, valid) if part is not None}
+        length = max(lengths, default=self.max_seq_len)
+        longest = max((part.shape[-1] for part in parts), default=0)
+        if len(rows) > 1 or len(lengths) > 1 or longest > min(length, self.max_seq_len):
+            raise CanvasError(
+                f"batch_size={batch_size} and shapes {[tuple(part.shape) for part in parts]} of "
+                f"prompt, editable and valid must agree, on at most {self.max_seq_len} positions"
+            )
+        blank = Canvas.blank(max(rows, default=1), length, condition=condition or None)
+        return _fill(blank.to(device_of(self.net) or "cpu"), prompt, editable, valid), not rows
+
+
+def _fill(
+    blank: Canvas, prompt: Tensor | None, editable: Tensor | None, valid: Tensor | None
+) -> Canvas:
+    """The canvas with what is given: a row for each, or one for all. Padding is never editable."""
+    (rows, length), device = blank.shape, blank.tokens.device
+    start = blank.tokens[0, :0] if prompt is None else prompt.to(device)
+    after = torch.arange(length, device=device) >= start.shape[-1]
+    free = (after if editable is None else editable.to(device)).expand(rows, -1)
+    real = blank.valid if valid is None else valid.to(device).expand(rows, -1)
+    tokens = pad(start, (0, length - start.shape[-1])).expand(rows, -1)
+    free = free.where(real.bool(), torch.zeros_like(free))
+    return Canvas.infill(tokens, free, valid=real, condition=blank.condition)
+
+
+class _Shared(SelfConditioning):
+    """Self-conditioning by parameters that are registered elsewhere."""
+
+    def __init__(self, null_embed: nn.Parameter, to_self_cond: nn.Linear):
+        nn.Module.__init__(self)
+        self.null_embed, self.to_self_cond = null_embed, to_self_cond
+
+
+@dataclass(frozen=True)
+class _Minus:
+    """An order turned round."""
+
+    order: Order
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        return -self.order(state, proposal)
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """A critic module, called with whatever of the generator's conditioning it can take."""
+
+    critic: nn.Module
+    frozen: bool = False  # keep gradients from the generator that a self critic shares
+    inference: bool = False  # no dropout, no gradients
+
+    def __call__(self, tokens: Tensor, *, valid: Tensor, condition: Any) -> Tensor:
+        given = _accepted(self.critic, condition or {})
+        if not bool(valid.all()):
+            given["mask"] = valid
+        if self.frozen and isinstance(self.critic, SelfCritic):
+            given["frozen"] = True
+        with evaluating(self.critic) if self.inference else nullcontext():
+            logits: Tensor = self.critic(tokens, **given)
+        return logits
+
+
+def _accepted(critic: nn.Module, given: dict[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that the critic takes. x-transformers rejects some by its options."""
+    net: Any = critic.net if isinstance(critic, SelfCritic) else critic
+    if is_x_transformer(net):
+        layers = net.attn_layers
+        able = dict.fromkeys(("context", "context_mask"), layers.cross_attend)
+        able |= {"condition": layers.need_condition, "embed_ids": net.embeds is not None}
+        return {name: value for name, value in given.items() if able.get(name, True)}
+    takes = inspect.signature(critic.forward).parameters
+    anything = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+    return {name: value for name, value in given.items() if anything or name in takes}
+
+
+def _condition(kwargs: dict[str, Any], self_cond: bool) -> dict[str, Any]:
+    """Arguments for the network, without those that are the wrapper's own business."""
+    owned = {name for name in kwargs if name.startswith("return_") or name == "to_logits_kwargs"}
+    owned |= kwargs.keys() & ({"sum_embeds"} if self_cond else ())
+    if owned:
+        raise StrategyError(f"{sorted(owned)} cannot be passed on: the wrapper decides them")
+    return dict(kwargs)
+
+
+def _check(
+    net: Any, self_cond: bool, share: float, critic: nn.Module | None, self_critic: bool
+) -> None:
+    """Raise unless the network and the options of the constructor go together."""
+    if not is_x_transformer(net):
+        raise ModelError(
+            f"net is a {type(net).__name__}: pass an x-transformers TransformerWrapper around an "
+            "Encoder, or use unmask.wrap, which takes any network"
+        )
+    if self_cond and net.emb_dim != net.attn_layers.dim:
+        raise ModelError(
+            f"self_cond adds embeddings of {net.attn_layers.dim} to inputs of {net.emb_dim}: "
+            "construct the network with emb_dim equal to the dim of its Encoder"
+        )
+    if not 0 <= share <= 1:
+        raise StrategyError(f"self_cond_train_prob={share!r}: pass a probability in [0, 1]")
+    if self_critic and critic is not None:
+        raise StrategyError("token_critic and self_token_critic are both given: pass one of them")

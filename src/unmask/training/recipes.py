@@ -1,0 +1,91 @@
+"""What the bundled models were trained with; `unmask train TASK` reproduces them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from unmask.errors import MissingExtraError
+from unmask.models import ClassConditioned, wrap
+from unmask.tasks import Task
+from unmask.types import Denoiser
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A backbone and how to train it. The loss is `objectives.complementary`."""
+
+    backbone: dict[str, Any]  # arguments of transformers' MegatronBertConfig, a pre-norm BERT
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    ema_decay: float
+    adam_beta2: float = 0.98
+    condition_dropout: float = 0.0  # share of examples trained without their class
+
+
+RECIPES = {
+    "shidoku": Recipe(
+        backbone={
+            "hidden_size": 64,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+            "intermediate_size": 128,
+            "hidden_dropout_prob": 0.1,
+            "initializer_range": 0.06,
+        },
+        steps=3000,
+        batch_size=32,
+        learning_rate=3e-3,
+        warmup_steps=100,
+        weight_decay=0.1,
+        ema_decay=0.995,
+    ),
+    "digits": Recipe(
+        backbone={
+            "hidden_size": 96,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+            "intermediate_size": 192,
+            "hidden_dropout_prob": 0.1,
+            "initializer_range": 0.06,
+        },
+        steps=3000,
+        batch_size=64,
+        learning_rate=2e-3,
+        warmup_steps=100,
+        weight_decay=0.1,
+        ema_decay=0.998,
+        condition_dropout=0.15,
+    ),
+}
+
+
+def build(recipe: Recipe, task: Task, seed: int) -> Denoiser:
+    """A new network for a task, its weights drawn from the seed."""
+    try:
+        from transformers import MegatronBertConfig, MegatronBertForMaskedLM
+    except ImportError:
+        raise MissingExtraError(
+            "training needs transformers: pip install 'unmask[train]'"
+        ) from None
+    length = task.train.shape[1]
+    config = MegatronBertConfig(
+        vocab_size=task.vocab_size,
+        max_position_embeddings=length + (1 if task.classes else 0),
+        type_vocab_size=1,
+        attention_probs_dropout_prob=0.0,
+        pad_token_id=None,
+        **recipe.backbone,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = MegatronBertForMaskedLM(config)
+    denoiser = wrap(net, mask_id=task.mask_id, length=length)
+    if not task.classes:
+        return denoiser
+    return ClassConditioned(denoiser, task.classes, task.first_class, task.null_class)

@@ -1,0 +1,122 @@
+"""Every public preset, order and reviser, found in the package; later ones need no edit here.
+
+Only a required argument of a new kind does: add it to `REQUIRED`, by the parameter's name.
+"""
+
+import inspect
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from tests.conformance.toys import critic
+
+from unmask import Strategy, ordering, presets, revision
+from unmask.errors import StrategyError
+from unmask.pace import Scheduled
+from unmask.schedules import resolve
+
+REQUIRED: dict[str, Callable[[int], list[Any]]] = {  # N -> values to try
+    "critic": lambda length: [critic],
+    "order": lambda length: [ordering.Probability(choose="after"), ordering.Random()],
+    "scale": lambda length: [2.0],
+    "height": lambda length: [rows_of(length)],
+    "width": lambda length: [length // rows_of(length)],
+}
+GRID = {"height", "width"}  # an order with these works for one length only
+
+
+def rows_of(length):
+    return max(h for h in range(1, length + 1) if length % h == 0 and h * h <= length)
+
+
+def choices(function, length):
+    """For each parameter worth varying: the values to try."""
+    hints = get_type_hints(function)
+    found = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.default is inspect.Parameter.empty:
+            assert name in REQUIRED, f"{function.__name__}({name}=): add it to REQUIRED"
+            found[name] = REQUIRED[name](length)
+        elif get_origin(hints.get(name)) is Literal:
+            found[name] = list(get_args(hints[name]))
+        elif hints.get(name) is bool:
+            found[name] = [False, True]
+    return found
+
+
+def variants(function, length=4):
+    """Every combination of arguments, as keyword arguments; impossible ones are left out."""
+    options = choices(function, length)
+    every = [
+        dict(zip(options, values, strict=True)) for values in itertools.product(*options.values())
+    ]
+    return [arguments for arguments in every if possible(function, arguments)]
+
+
+def possible(function, arguments):
+    try:
+        function(**arguments)
+    except StrategyError:
+        return False
+    return True
+
+
+def classes(module):
+    """Public classes of a module that can be made."""
+    members = [getattr(module, name) for name in module.__all__]
+    return [m for m in members if inspect.isclass(m) and not getattr(m, "_is_protocol", False)]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A strategy of the catalogue, still to be given its length, steps and schedule."""
+
+    name: str
+    function: Callable[..., Any]
+    chosen: tuple[tuple[str, Any], ...]
+    revise: Any = None  # orders only
+
+    @property
+    def has_plan(self):
+        """Whether steps and schedule decide how many are committed."""
+        return self.revise is not None or (self._takes("steps") and self._takes("schedule"))
+
+    @property
+    def fixed_length(self):
+        return bool(GRID & set(dict(self.chosen)))
+
+    def _takes(self, name):
+        return name in inspect.signature(self.function).parameters
+
+    def make(self, length, steps, schedule):
+        arguments = dict(self.chosen)
+        if self.fixed_length:
+            arguments |= {name: REQUIRED[name](length)[0] for name in GRID}
+        if self.revise is not None:
+            pace = Scheduled(resolve(schedule), steps)
+            return Strategy(pace=pace, order=self.function(**arguments), revise=self.revise)
+        wanted = {"steps": steps, "schedule": schedule}
+        return self.function(**arguments, **{k: v for k, v in wanted.items() if self._takes(k)})
+
+
+def entry(function, arguments, revise=None):
+    shown = [str(v) for v in arguments.values() if isinstance(v, str | bool)]
+    shown += [type(v).__name__ for v in arguments.values() if isinstance(v, tuple(ORDER_CLASSES))]
+    shown += [type(revise).__name__] if revise is not None else []
+    return Entry("-".join([function.__name__, *shown]), function, tuple(arguments.items()), revise)
+
+
+ORDER_CLASSES = classes(ordering)
+PRESETS = [
+    entry(function, arguments)
+    for function in (getattr(presets, name) for name in presets.__all__)
+    for arguments in variants(function)
+]
+ORDERS = [
+    entry(kind, arguments, revise())
+    for kind in ORDER_CLASSES
+    for arguments in variants(kind)
+    for revise in classes(revision)
+]
+EVERY = [*PRESETS, *ORDERS]

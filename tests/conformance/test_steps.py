@@ -1,0 +1,160 @@
+"""What holds at every step of every preset and order (docs/architecture.md, invariants 1 to 3, 6).
+
+Rows are ragged, prompts hold the mask id, and networks insist on ids that may not be drawn.
+"""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from tests.conformance.cases import TOYS, cases
+from tests.conformance.catalogue import EVERY, ORDERS, PRESETS
+from tests.conformance.toys import FORBIDDEN, MASK, VOCAB, Toy
+
+from unmask import Canvas, ordering, presets, stream
+from unmask.revision import Never
+from unmask.schedules import resolve
+from unmask.types import NEVER
+
+
+def trace(network, case, strategy):
+    """(state before, info) of every step."""
+    canvas = case.canvas()
+    states, infos = [], []
+    for info in stream(network, canvas, strategy, seeds=case.seeds):
+        infos.append(info)
+        states.append(info.state)
+    return canvas, states, infos
+
+
+def naive_plan(unknown, steps, ratio):
+    """After step s of T: ⌊U·γ(s/T)⌋, at least T − s, fewer than before. Plain Python."""
+    total, before, plan = min(steps, unknown), unknown, []
+    for s in range(1, total + 1):
+        wanted = unknown * float(ratio(torch.tensor(s / total, dtype=torch.float64)))
+        before = min(max(math.floor(round(wanted, 6)), total - s), before - 1)
+        plan.append(before)
+    return plan
+
+
+def check_given_positions_never_change(canvas, states):
+    for state in states:
+        assert torch.equal(state.tokens[~canvas.editable], canvas.tokens[~canvas.editable])
+        assert not (state.masked & ~canvas.editable).any()
+        assert (state.commit_step[~canvas.editable] == NEVER).all()
+        assert (state.logprob[~canvas.editable] == 0).all()
+
+
+def check_finished_rows_are_known_and_legal(canvas, states, strategy):
+    for state in states:
+        assert torch.equal(state.done, ~state.masked.any(1))
+        written = state.tokens[canvas.editable & ~state.masked]
+        assert bool(((written >= 0) & (written < VOCAB)).all())
+        assert not torch.isin(written, torch.tensor([MASK, FORBIDDEN])).any()
+    if states:
+        assert bool(states[-1].done.all())
+
+
+def check_counts(case, entry, canvas, states):
+    unknown = canvas.editable.sum(1).tolist()
+    left = [[u, *(int(s.masked[b].sum()) for s in states)] for b, u in enumerate(unknown)]
+    for b, counts in enumerate(left):
+        spent = int(states[-1].forwards[b]) if states else 0
+        assert counts[spent:] == [0] * len(counts[spent:])  # no forward once finished
+        if not entry.has_plan:
+            assert all(after < before for before, after in pairwise(counts[: spent + 1]))
+            continue
+        steps = case.steps if isinstance(case.steps, int) else case.steps[b]
+        assert spent == min(steps, unknown[b])
+        plan = naive_plan(unknown[b], steps, resolve(case.schedule))
+        assert counts[1 : spent + 1] == plan
+
+
+def check_masked_only_shrinks(canvas, states):
+    before = canvas.editable
+    for state in states:
+        assert not (state.masked & ~before).any()
+        before = state.masked
+
+
+def check_forwards_are_those_of_open_rows(canvas, network, infos):
+    open_rows = canvas.editable.any(1)
+    assert len(network.rows) == len(infos)
+    for rows, info in zip(network.rows, infos, strict=True):
+        assert info.rows.tolist() == open_rows.nonzero().squeeze(1).tolist()
+        assert rows == int(open_rows.sum())
+        open_rows = ~info.state.done
+
+
+@pytest.mark.parametrize("entry", EVERY, ids=lambda e: e.name)
+def test_every_step_keeps_the_invariants(entry):
+    @settings(max_examples=25 if entry in PRESETS else 8)
+    @given(case=cases(), network=TOYS)
+    def check(case, network):
+        strategy = case.strategy(entry)
+        canvas, states, infos = trace(network, case, strategy)
+        check_given_positions_never_change(canvas, states)
+        check_finished_rows_are_known_and_legal(canvas, states, strategy)
+        check_counts(case, entry, canvas, states)
+        check_forwards_are_those_of_open_rows(canvas, network, infos)
+        if isinstance(strategy.revise, Never):
+            check_masked_only_shrinks(canvas, states)
+
+    check()
+
+
+@pytest.mark.parametrize("entry", EVERY, ids=lambda e: e.name)
+def test_the_record_holds_what_the_model_said(entry):
+    """logprob at the commit step against a float64 log-softmax of logits asked for again."""
+
+    @settings(max_examples=8 if entry in PRESETS else 3)
+    @given(case=cases(), network=TOYS)
+    def check(case, network):
+        canvas, _, infos = trace(network, case, case.strategy(entry))
+        tokens, masked, memory = canvas.tokens, canvas.editable, None
+        for info in infos:
+            rows = info.rows
+            shown = tokens.masked_fill(masked, MASK)[rows]
+            past = memory and {"sum": memory["sum"][rows]}
+            logits, _ = network.hidden(shown, valid=canvas.valid[rows], memory=past)
+            logits = logits.double()
+            logits[..., [MASK, FORBIDDEN]] = -math.inf
+            said = logits.log_softmax(-1)
+            state = info.state
+            for b, row in enumerate(rows.tolist()):
+                for i in info.committed[b].nonzero().squeeze(1).tolist():
+                    token = int(state.tokens[row, i])
+                    assert float(state.logprob[row, i]) == pytest.approx(
+                        float(said[b, i, token]), abs=2e-5, rel=2e-5
+                    )
+                    assert int(state.commit_step[row, i]) == int(state.step[row]) - 1
+                assert (state.commit_step[row][info.remasked[b]] == NEVER).all()
+                assert (state.logprob[row][info.remasked[b]] == 0).all()
+            assert torch.equal(info.committed, (masked & ~state.masked)[rows])
+            assert torch.equal(info.remasked, (~masked & state.masked)[rows])
+            tokens, masked, memory = state.tokens, state.masked, state.memory
+
+    check()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("entry", EVERY, ids=lambda e: e.name)
+def test_scores_and_draws_are_float32_or_better(entry, dtype):
+    wide = (torch.float32, torch.float64)
+    strategy = entry.make(4, 2, "linear")
+    for info in stream(Toy(dtype), Canvas.blank(2, 4), strategy, seeds=[3, 4]):
+        assert info.score.dtype in wide
+        assert info.proposal.logprob.dtype in wide
+        assert info.proposal.drawn_logprob.dtype in wide
+        assert info.state.logprob.dtype in wide
+        assert info.state.drawn_logprob.dtype in wide
+
+
+def test_the_catalogue_holds_the_whole_package():
+    assert {e.function.__name__ for e in PRESETS} == set(presets.__all__)
+    assert {"Probability", "Random", "Halton", "ChoiceNoise"} <= set(ordering.__all__)
+    assert {e.function.__name__ for e in ORDERS} == {
+        name for name in ordering.__all__ if name[0].isupper() and name != "Order"
+    }
