@@ -100,11 +100,9 @@ def gumbel_top(score, count, spread):
 def random_step(state, count, r):
     """Choose uniformly, then draw."""
     p, open_ = conditionals(state), unknowns(state)
-    ways = math.comb(len(open_), count)
     for q, chosen in gumbel_top(dict.fromkeys(open_, 0.0), count, 1.0):
         for f, filled in fills(state, sorted(chosen), p):
             yield q * f, filled
-    assert ways
 
 
 def state_scored_step(score):
@@ -192,7 +190,8 @@ def law_of(step, counts):
         after = defaultdict(float)
         for state, mass in law.items():
             for q, then in step(state, count, s / len(counts)):
-                after[then] += mass * q
+                if q > 0:
+                    after[then] += mass * q
         law = after
     out = np.zeros(JOINT.shape)
     for state, mass in law.items():
@@ -431,7 +430,7 @@ def test_choose_then_draw_fails_against_the_law_of_draw_then_choose():
     [
         presets.random_order(steps=4, temperature=1.1),
         presets.confidence(steps=4, temperature=0.9),
-        presets.random_order(steps=4).but(draw=unmask.Draw(min_p=0.01)),
+        presets.random_order(steps=4).but(draw=unmask.Draw(min_p=0.03)),
         presets.random_order(steps=3),
     ],
     ids=["temperature 1.1", "temperature 0.9", "rare tokens lost", "one step too few"],

@@ -2,14 +2,12 @@
 
 import inspect
 import itertools
-import subprocess
-import sys
 
 import pytest
 import torch
+from tests.compat.nets import Ours, Recorder, Reference, Scripted, critic, encoder
 from torch import nn
 
-from tests.compat.nets import Ours, Recorder, Reference, Scripted, critic, encoder
 from unmask import compat, errors
 
 MASK, LENGTH = 11, 16
@@ -93,9 +91,15 @@ def test_initial_values_are_those_of_the_reference():
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", lambda t: 1 - t**2])
+def test_schedules(schedule):
+    model = build(Ours, {}, schedule=schedule, steps=4)
+    assert len(list(model.stream(2))) == 4
+    assert torch.isfinite(model(data()).loss)
+
+
 @pytest.mark.parametrize(("options", "critic_name"), COMBINATIONS)
-def test_generates_and_trains_with_every_option(options, critic_name, schedule):
-    model = build(Ours, options, critic_name, schedule=schedule)
+def test_generates_and_trains_with_every_option(options, critic_name):
+    model = build(Ours, options, critic_name, steps=5)
     generated = model.generate(batch_size=3, start_temperature=1.0)
     assert generated.shape == (3, LENGTH)
     assert generated.dtype == torch.int64
@@ -261,7 +265,7 @@ def test_a_prompt_in_training_is_shown_and_not_in_the_loss():
     net = Scripted(lambda x: torch.zeros(*x.shape, 12), 12, LENGTH)
     model = Ours(net, mask_id=MASK, no_replace_prob=0.0, random_token_prob=0.0)
     for seed in range(5):
-        loss = model(data(2), editable=free, seed=seed).loss
+        loss = model(data(2), editable=free, seed=seed).loss.detach()
         assert float(loss) == pytest.approx(torch.tensor(11.0).log().item(), rel=1e-6)
     assert all(not (x[:, :8] == MASK).any() and (x[:, 8:] == MASK).any() for x, _ in net.calls)
 
@@ -332,8 +336,3 @@ def test_a_misspelt_option_is_an_error():
         wrapper().generate(start_temprature=0.5)
     with pytest.raises(TypeError, match="only_train_critc"):
         wrapper()(data(), only_train_critc=True)
-
-
-def test_compat_imports_without_x_transformers():
-    program = "import sys; sys.modules['x_transformers'] = None; import unmask.compat"
-    subprocess.run([sys.executable, "-c", program], check=True)

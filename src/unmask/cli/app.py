@@ -11,8 +11,8 @@ from unmask.cli.command import examples, guarded
 
 EPILOG = """[bold]Start here:[/bold] [cyan]unmask demo[/cyan]
 
-[bold]Exit codes:[/bold] 0 done; 1 an unexpected failure, such as a full disk; 2 something you passed \
-cannot work; 3 an optional library is missing; 130 interrupted by Ctrl-C.
+[bold]Exit codes:[/bold] 0, done; 1, an unexpected failure, such as a full disk; 2, something
+passed cannot work; 3, an optional library is missing; 130, interrupted by Ctrl-C.
 """
 
 app = typer.Typer(
@@ -43,7 +43,9 @@ def _print_version(wanted: bool) -> None:
 def options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Take what is not the business of one command."""

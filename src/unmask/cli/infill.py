@@ -108,9 +108,7 @@ def _check_sources(*sources: Any) -> None:
         raise InputError(f"nothing to fill in: pass {SOURCES}")
 
 
-def _read(
-    model: Model, puzzle: list[str] | None, tokens: Path | None, image: Path | None
-) -> Given:
+def _read(model: Model, puzzle: list[str] | None, tokens: Path | None, image: Path | None) -> Given:
     if image is not None:
         return read_image(image, model.layout)
     if puzzle is not None:

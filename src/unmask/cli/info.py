@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -15,10 +15,7 @@ from rich.text import Text
 from unmask.cli import options, presets
 from unmask.cli.models import weights
 from unmask.cli.screen import out, print_json, say
-from unmask.cli.table import shown
-
-if TYPE_CHECKING:
-    from unmask.models.checkpoint import Card
+from unmask.cli.table import facts, shown
 
 EXAMPLES = [
     ("The models that come with unmask", "unmask info"),
@@ -35,9 +32,9 @@ def command(
     ] = None,
     json: options.AsJson = False,
 ) -> None:
-    """Describe a model: its ids, its size, its figures, and the presets to generate with.
+    """Describe a model, or list the bundled ones.
 
-    Without MODEL, list the bundled ones.
+    Its ids, its size, its figures, and the presets to generate with.
     """
     if model is None:
         found = _bundled()
@@ -109,7 +106,7 @@ def _print_list(found: list[dict[str, Any]]) -> None:
 def _print_model(told: dict[str, Any]) -> None:
     card: dict[str, Any] = told["card"]
     about = {key: value for key, value in card["about"].items() if key not in APART}
-    facts = {
+    known = {
         "folder": told["folder"],
         "task": told["task"],
         "parameters": f"{told['parameters']:,} ({told['bytes'] / 1e6:.1f} MB, {card['backbone']})",
@@ -119,13 +116,8 @@ def _print_model(told: dict[str, Any]) -> None:
         "recommended": _typed(told["recommended"]),
         **about,
     }
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for key, value in _flat(facts):
-        table.add_row(Text(key), Text(value))
     say((told["model"], "bold cyan"))
-    out().print(table)
+    out().print(facts(known))
     _print_presets(told["presets"])
 
 
@@ -133,7 +125,8 @@ def _vocabulary(card: dict[str, Any]) -> str:
     never = len({*card["forbidden"], card["mask_id"]}) + (
         card["classes"]["count"] + 1 if card["classes"] else 0
     )
-    return f"{card['vocab_size']} ids, {card['vocab_size'] - never} of them data; mask {card['mask_id']}"
+    size = card["vocab_size"]
+    return f"{size} ids, {size - never} of them data; mask {card['mask_id']}"
 
 
 def _typed(preset: Mapping[str, Any]) -> str:
@@ -143,17 +136,6 @@ def _typed(preset: Mapping[str, Any]) -> str:
         if key != "name"
     ]
     return " ".join(["--preset", preset["name"], *flags])
-
-
-def _flat(facts: Mapping[str, Any], under: str = "") -> list[tuple[str, str]]:
-    """One line a fact: what is nested gets its path, what is not there gets none."""
-    lines = []
-    for key, value in facts.items():
-        if isinstance(value, Mapping):
-            lines += _flat(value, f"{under}{key} ")
-        elif value is not None:
-            lines.append((f"{under}{key}".replace("_", " "), shown(value)))
-    return lines
 
 
 def _print_presets(found: list[dict[str, Any]]) -> None:

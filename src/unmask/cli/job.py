@@ -41,7 +41,9 @@ class Job:
             )
         title = f"{self.model.name} · {self.strategy.name}"
         begun = time.perf_counter()
-        with watching(self.live and level, self.model.layout, title, given=~canvas.editable) as watch:
+        with watching(
+            self.live and level, self.model.layout, title, given=~canvas.editable
+        ) as watch:
             emerged = emerge(
                 self.model.denoiser,
                 canvas,

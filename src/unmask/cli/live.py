@@ -75,9 +75,7 @@ def print_frame(
     """A finished frame (B,N), where it has not been shown live."""
     from unmask.viz import frame_panel
 
-    out().print(
-        frame_panel(frame, layout, columns, given=given, title=title, max_lines=MOST_LINES)
-    )
+    out().print(frame_panel(frame, layout, columns, given=given, title=title, max_lines=MOST_LINES))
 
 
 class _Panels:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +76,9 @@ def open_model(name: str) -> Model:
     card = read_card(name)
     layout = layout_of(name, card)
     with waiting(f"Loading {name}"):
-        return Model(name, _load(name), card, layout)
+        from unmask.models import load
+
+        return Model(name, load(name), card, layout)
 
 
 def layout_of(name: str, card: Card) -> Layout:
@@ -91,15 +92,6 @@ def layout_of(name: str, card: Card) -> Layout:
         return Layout.from_dict(described)
     except (InputError, TypeError) as error:
         raise CheckpointError(f"the card of {name} holds a damaged layout: {error}") from error
-
-
-def _load(name: str) -> Denoiser:
-    # transformers draws a bar of its own while it loads a few hundred kilobytes.
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from unmask.models import load
-
-    return load(name)
 
 
 def weights(folder: Path) -> dict[str, int]:

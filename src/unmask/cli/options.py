@@ -49,7 +49,7 @@ Classes = Annotated[
     typer.Option(
         "--class",
         metavar="C",
-        help="The class to generate, for a model that knows classes; several are dealt out in turn.",
+        help="What to generate, for a model that knows classes; several are dealt out in turn.",
     ),
 ]
 Seed = Annotated[

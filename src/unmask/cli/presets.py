@@ -1,4 +1,4 @@
-"""Presets by name, as strings from the shell: collected from `unmask.presets`, never listed here."""
+"""Presets by name, as the shell gives them: collected from `unmask.presets`, never listed here."""
 
 from __future__ import annotations
 
@@ -123,6 +123,6 @@ def choose(
 
 
 def recommended(card: Card) -> dict[str, Any]:
-    """The preset that the card of a model advises, `{"name": ..., "steps": ...}`, or the default."""
+    """The preset that the card of a model advises, `{"name": ..., "steps": ...}`; else the default."""
     advised: dict[str, Any] = card.about.get("preset") or {"name": DEFAULT}
     return advised

@@ -1,46 +1,64 @@
-"""Rows of figures as a table, whatever their columns are."""
+"""Figures as tables, whatever their columns are."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-ERRORS = ("_standard_error", "_se", "_error")
-"""Endings of a column that holds the standard error of the column in front of the ending."""
 REFERENCE = "reference"
 
+Row = Mapping[str, Any]
 
-def figures(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> Table:
-    """A column for each key in order of appearance; standard errors stand behind their value."""
-    keys = list(dict.fromkeys(key for row in rows for key in row))
-    columns = [key for key in keys if _value_of(key, keys) is None]
+
+def figures(rows: Sequence[Row]) -> Iterator[Table]:
+    """Tables with a column for each key; one table for each value of the first, if that is text.
+
+    Columns that a table has no values for are left out.
+    """
+    first = next(iter(rows[0]), None) if rows else None
+    if first is None or not all(isinstance(row.get(first), str) for row in rows):
+        yield _table(rows, None)
+        return
+    for title in dict.fromkeys(row[first] for row in rows):
+        part = [row for row in rows if row[first] == title]
+        yield _table([{k: v for k, v in row.items() if k != first} for row in part], title)
+
+
+def _table(rows: Sequence[Row], title: str | None) -> Table:
+    present = dict.fromkeys(key for row in rows for key, value in row.items() if value is not None)
+    # Rows may differ in what they hold; the order of columns is that of their first appearance.
+    keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key in present]
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    for key in columns:
+    for key in keys:
         numeric = all(_is_number(row[key]) for row in rows if row.get(key) is not None)
-        table.add_column(
-            key.replace("_", " "),
-            justify="right" if numeric else "left",
-            style="dim" if key == REFERENCE else "",
-        )
+        side, style = "right" if numeric else "left", "dim" if key == REFERENCE else ""
+        table.add_column(key.replace("_", " "), justify=side, style=style)  # type: ignore[arg-type]
     for row in rows:
-        table.add_row(*(Text(_cell(row, key, keys)) for key in columns))
+        table.add_row(*(Text(shown(row.get(key))) for key in keys))
     return table
 
 
-def _value_of(key: str, keys: Sequence[str]) -> str | None:
-    """The column whose standard error this one holds."""
-    stems = (key.removesuffix(end) for end in ERRORS if key.endswith(end))
-    return next((stem for stem in stems if stem in keys), None)
+def facts(known: Row) -> Table:
+    """One line for each fact that is known; what is nested gets its path."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for key, value in _flat(known):
+        table.add_row(Text(key), Text(value))
+    return table
 
 
-def _cell(row: Mapping[str, Any], key: str, keys: Sequence[str]) -> str:
-    errors = [k for k in keys if _value_of(k, keys) == key and row.get(k) is not None]
-    return " ± ".join([shown(row.get(key)), *(shown(row[k]) for k in errors)])
+def _flat(known: Row, under: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in known.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{under}{key} ")
+        elif value is not None:
+            yield f"{under}{key}".replace("_", " "), shown(value)
 
 
 def _is_number(value: Any) -> bool:
@@ -49,14 +67,19 @@ def _is_number(value: Any) -> bool:
 
 def shown(value: Any) -> str:
     """A value as people read it: three decimals, thousands set apart, a dash for none."""
-    if value is None or isinstance(value, float) and math.isnan(value):
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.0f}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(shown, value))
-    return str(value)
+        return _decimal(value)
+    return ", ".join(map(shown, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _decimal(value: float) -> str:
+    """Three decimals, more where they would be zeros (a learning rate), none in the thousands."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.3g}"

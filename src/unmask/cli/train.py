@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from unmask.cli import options
-from unmask.cli.names import task_name
-from unmask.cli.screen import err, note, out, print_json, say, watched
-from unmask.cli.table import figures
+from unmask.cli import options, screen
+from unmask.cli.screen import note, print_json, say, watched
+from unmask.cli.table import facts
+from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from rich.panel import Panel
+    from torch import Tensor
 
     from unmask.training import Progress as Report
+    from unmask.viz import Layout
 
 EXAMPLES = [
     ("Train the Shidoku model, in minutes on two cores", "unmask train shidoku"),
@@ -52,31 +55,32 @@ def command(
 
     Ctrl-C saves a checkpoint; --resume goes on from it.
     """
-    task_name(task)
     folder = HOME / task if out is None else out
+    _check_folder(folder)
     begun = time.perf_counter()
     try:
         result = _train(task, folder, seed, resume, steps)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"stopped, and saved as far as it got. Go on with: {_again(task, out, seed, steps)}"
-        ) from None
+        again = _again(task, out, seed, steps)
+        raise KeyboardInterrupt(f"stopped. Go on from the last checkpoint with: {again}") from None
     seconds = round(time.perf_counter() - begun, 1)
     if json:
-        print_json(
-            {"task": task, "folder": str(folder), "seconds": seconds, "figures": result}
-        )
-        return
-    _tell(task, folder, seconds, result)
+        print_json({"task": task, "folder": str(folder), "seconds": seconds, "figures": result})
+    else:
+        _tell(task, folder, seconds, result)
 
 
-def _train(
-    task: str, folder: Path, seed: int, resume: bool, steps: int | None
-) -> dict[str, Any]:
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder} is a file: pass a folder, such as --out {HOME / 'mine'}")
+
+
+def _train(task: str, folder: Path, seed: int, resume: bool, steps: int | None) -> dict[str, Any]:
     from unmask.training import train
 
-    with _Screen(task) as screen:
-        return train(task, folder, seed=seed, resume=resume, steps=steps, report=screen.report)
+    view = _Screen(task)
+    with view.shown():
+        return train(task, folder, seed=seed, resume=resume, steps=steps, report=view.report)
 
 
 def _again(task: str, out: Path | None, seed: int, steps: int | None) -> str:
@@ -87,8 +91,8 @@ def _again(task: str, out: Path | None, seed: int, steps: int | None) -> str:
 
 
 def _tell(task: str, folder: Path, seconds: float, result: dict[str, Any]) -> None:
-    say((f"Trained {task} in {seconds:,.0f} s", "bold"), " and saved it in ", (str(folder), "cyan"))
-    out().print(figures([{k: v for k, v in result.items() if not isinstance(v, dict | list)}]))
+    say((f"Trained {task} in {seconds:,.0f} s", "bold"), ", saved in ", (str(folder), "cyan"))
+    screen.out().print(facts(result))
     say("Try: ", (f"unmask generate {folder}", "cyan"))
     say("     ", (f"unmask evaluate {task} --model {folder}", "cyan"))
 
@@ -97,27 +101,48 @@ class _Screen:
     """A bar with loss and bound, the samples below it; without a terminal, a line now and then."""
 
     def __init__(self, task: str):
-        self.task, self.samples = task, Text("")
-        self.bound: float | None = None
+        self.live = watched()
         self.progress = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=err(),
+            console=screen.err(),
         )
-        self.bar = self.progress.add_task(task, total=None, figures="")
-        self.live = Live(self, console=err(), refresh_per_second=4, transient=False)
+        self.bar = self.progress.add_task(task, total=None)
+        self.bound, self.below = "", Text("")
+        self.panel: RenderableType = Text("")
 
-    def __enter__(self) -> _Screen:
-        if watched():
-            self.live.start()
-        return self
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """On the screen while the block runs, where there is a screen."""
+        if not self.live:
+            yield
+            return
+        with Live(get_renderable=self._drawn, console=self.progress.console):
+            yield
 
-    def __exit__(self, *_: object) -> None:
-        if watched():
-            self.live.stop()
+    def report(self, at: Report) -> None:
+        """Take up what training reports after a step."""
+        self.progress.update(self.bar, completed=at.step, total=at.total)
+        if at.bound is not None:
+            self.bound = f", held-out bound {at.bound:.3f} nats ({_bits(at.bound):.3f} bits)"
+        self.below = Text(f"loss {at.loss:.3f}{self.bound} per token", style="dim")
+        if not self.live and at.bound is not None:
+            note(f"step {at.step}/{at.total}: ", str(self.below))
+        if self.live and at.samples is not None and at.layout is not None:
+            self.panel = self._samples(at, at.samples, at.layout)
 
-    def __rich__(self) -> Group:
-        return Group(self.progress, self.samples)
+    def _samples(self, at: Report, samples: Tensor, layout: Layout) -> Panel:
+        from unmask.viz import frame_panel
+
+        # Bar, figures and the cursor's line need room too.
+        room = max(8, self.progress.console.height - 3)
+        return frame_panel(samples, layout, title=f"samples at step {at.step}", max_lines=room)
+
+    def _drawn(self) -> Group:
+        return Group(self.progress, self.below, self.panel)
+
+
+def _bits(nats: float) -> float:
+    return nats / math.log(2)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unmask.errors import DataError
-from unmask.head import illegal_tensor, legal_logits, vocab_of
+from unmask.head import illegal_tensor, legal_logits
 from unmask.objectives.self_conditioning import hidden_states
 from unmask.random import derive
 from unmask.types import Denoiser, Loss
@@ -51,9 +51,6 @@ def read(
 
     self_condition: probability, per row, that a first pass with null input feeds the second.
     """
-    vocab = vocab_of(denoiser) if denoiser.vocab_size is not None else None
-    if vocab is not None:
-        check_ids(batch.tokens, batch.maskable, vocab)
     valid = torch.ones_like(batch.masked) if valid is None else valid
     hidden = hidden_states(denoiser, batch.shown, valid, condition, self_condition, batch.seed)
     index = batch.masked.flatten().nonzero().squeeze(1)
@@ -84,13 +81,15 @@ def row_seeds(seed: int | Tensor, rows: int) -> Tensor:
     return derive(seed, rows)
 
 
-def check_ids(tokens: Tensor, maskable: Tensor, vocab: int) -> None:
+def check_ids(tokens: Tensor, maskable: Tensor, vocab: int | None) -> None:
     """Raise DataError unless shapes agree and every maskable token is inside the vocabulary."""
     if tokens.shape != maskable.shape or maskable.dtype != torch.bool:
         raise DataError(
             f"maskable must be a bool tensor of shape {tuple(tokens.shape)}; got {maskable.dtype} "
             f"{tuple(maskable.shape)}"
         )
+    if vocab is None:
+        return
     outside = maskable & ((tokens < 0) | (tokens >= vocab))
     if bool(outside.any()):
         row, position = outside.nonzero()[0].tolist()

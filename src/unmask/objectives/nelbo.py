@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_map
 
 from unmask.corruption import BertNoise, hide, stratified_times
 from unmask.head import illegal_tensor, mask_id_of, vocab_of
-from unmask.objectives.evaluate import Corrupted, evaluate, read, row_seeds
+from unmask.objectives.evaluate import Corrupted, check_ids, evaluate, read, row_seeds
 from unmask.types import Denoiser, Loss
 
 
@@ -34,6 +34,7 @@ def corrupt_by_count(
     q(k) = γ⁻¹((k−1)/n) − γ⁻¹(k/n) is the probability of k under the schedule (linear when None,
     for which the weight is n/k). time (B,) in (0, 1) is u; None stratifies it over the rows.
     """
+    check_ids(tokens, maskable, denoiser.vocab_size)
     seeds = row_seeds(seed, len(tokens)).to(tokens.device)
     size = maskable.sum(1)
     ratio, inverse = (_linear, _linear) if schedule is None else (schedule, schedule.inverse)
