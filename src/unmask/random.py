@@ -36,6 +36,7 @@ class Purpose(IntEnum):
     CONDITION = 9
     TASK = 10
     REVEAL = 11
+    AUGMENT = 12
 
 
 def _multiply(constant: int, word: Tensor) -> tuple[Tensor, Tensor]:

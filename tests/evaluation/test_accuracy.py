@@ -49,6 +49,13 @@ def test_wrong_labels_are_counted_as_wrong(data, judge):
     assert judge(data.held_out_tokens, half).accuracy == pytest.approx(0.5, abs=0.02)
 
 
+def test_it_is_the_generated_rows_that_are_judged(judge):
+    # The same image for every class can be right for one of them only.
+    outcome = judge(torch.full((30, 64), 8), torch.arange(30) % 10)
+    assert outcome.accuracy == pytest.approx(0.1)
+    assert outcome.rows == 30
+
+
 def test_refuses_what_cannot_be_judged(judge):
     with pytest.raises(DataError, match=r"one class per row, shape \(3,\)"):
         judge(torch.zeros(3, 64).long(), torch.zeros(4).long())

@@ -42,8 +42,10 @@ def test_split_is_the_fixed_permutation(data):
 def test_the_vocabulary_leaves_no_gap_and_no_overlap():
     levels = list(range(digits.LEVELS))
     classes = [digits.CLASS_OFFSET + c for c in range(digits.CLASSES)]
-    assert [*levels, digits.MASK_ID, *classes, digits.NULL_CLASS] == list(range(digits.VOCAB))
-    assert (digits.VOCAB, digits.NULL_CLASS) == (29, 28)
+    warped = [digits.WARPED_OFFSET + c for c in range(digits.CLASSES + 1)]
+    every = [*levels, digits.MASK_ID, *classes, *warped, digits.NULL_CLASS]
+    assert every == list(range(digits.VOCAB))
+    assert (digits.VOCAB, digits.NULL_CLASS) == (40, 39)
 
 
 def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):

@@ -112,20 +112,22 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_seed(tmp_path, monkeypatc
         train("shidoku", tmp_path / "m", steps=5, seed=4)
 
 
-def test_digits_drop_their_class(tmp_path):
-    """The network sees class ids and the null class in front of the pixels."""
+def test_digits_lose_their_class_and_warped_ones_have_their_own():
     from unmask.tasks import task
-    from unmask.training.recipes import RECIPES, build
-    from unmask.training.trainer import MaskedModel
+    from unmask.training.batches import prepare
+    from unmask.training.recipes import RECIPES
 
-    data = task("digits")
-    model = MaskedModel(build(RECIPES["digits"], data, 0), condition_dropout=0.5)
-    seen = []
-    inner = model.denoiser.inner
-    hidden = inner.hidden
-    inner.hidden = lambda tokens, **k: (seen.append(tokens[:, 0]), hidden(tokens, **k))[1]
-    model(data.train[:64], torch.arange(64), condition=data.train_labels[:64])
-    front = seen[0][:64]
-    kept = front != data.null_class
-    assert 15 < int(kept.sum()) < 49
-    assert torch.equal(front[kept], data.train_labels[:64][kept] + data.first_class)
+    data, recipe = task("digits"), RECIPES["digits"]
+    tokens, labels, seed = data.train, data.train_labels, torch.arange(len(data.train))
+    changed, condition = prepare(data, recipe, tokens, labels, seed, progress=0.0)
+    warped = condition >= data.classes
+    assert float(warped.double().mean()) == pytest.approx(recipe.warped[0], abs=0.05)
+    assert torch.equal(changed[~warped], tokens[~warped])
+    assert (changed[warped] != tokens[warped]).any(1).all()
+    own = condition[~warped]
+    assert torch.equal(own[own >= 0], labels[~warped][own >= 0])
+    assert float((own < 0).double().mean()) == pytest.approx(recipe.condition_dropout, abs=0.05)
+    apart = condition[warped]
+    assert torch.equal(apart[apart < 20] - 10, labels[warped][apart < 20])
+    _, late = prepare(data, recipe, tokens, labels, seed, progress=1.0)
+    assert float((late >= 10).double().mean()) == pytest.approx(recipe.warped[1], abs=0.05)

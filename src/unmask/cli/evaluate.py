@@ -38,9 +38,10 @@ def command(
     ] = False,
     json: options.AsJson = False,
 ) -> None:
-    """Measure a model: samples against real data, puzzles against solutions, held-out likelihood.
+    """Measure a model of a built-in task.
 
-    The column "reference" holds what was seen elsewhere on the same task.
+    Samples against real data, puzzles against solutions, held-out likelihood. The column
+    "reference" holds what was seen elsewhere on the same task.
     """
     rows = _evaluate(task, model or task, seed, quick)
     if json:

@@ -46,7 +46,10 @@ def command(
     live: options.Live = None,
     json: options.AsJson = False,
 ) -> None:
-    """Generate from nothing: all positions are unknown at first, and each step decides a few."""
+    """Generate rows from nothing.
+
+    All positions are unknown at first, and each step decides a few; in a terminal it is shown live.
+    """
     from unmask.decoding import Canvas
 
     job = prepare(

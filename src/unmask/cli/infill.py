@@ -73,7 +73,7 @@ def command(
     live: options.Live = None,
     json: options.AsJson = False,
 ) -> None:
-    """Fill in what is unknown, and leave what is given as it is.
+    """Fill in what is unknown; what is given stays as it is.
 
     Rows come as lines of symbols, as lines of JSON, or as an array; completed rows go to standard
     output in the same form.

@@ -123,6 +123,6 @@ def choose(
 
 
 def recommended(card: Card) -> dict[str, Any]:
-    """The preset that the card of a model advises, `{"name": ..., "steps": ...}`; else the default."""
+    """What the card of a model advises, `{"name": ..., "steps": ...}`, or the default."""
     advised: dict[str, Any] = card.about.get("preset") or {"name": DEFAULT}
     return advised

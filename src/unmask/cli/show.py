@@ -43,7 +43,10 @@ def command(
     ] = None,
     json: options.AsJson = False,
 ) -> None:
-    """Show how a saved generation came about: in the terminal, as a picture, or as an animation."""
+    """Show a saved generation as it came about.
+
+    In the terminal, as a picture, or as an animation.
+    """
     files = outputs.checked(out, outputs.PICTURES)
     _check_delay(delay, files, json)
     from unmask.viz import Record
@@ -67,17 +70,21 @@ def _check_delay(delay: float | None, files: list[Path], json: bool) -> None:
         return
     if not 0 <= delay <= 60:
         raise InputError(f"--delay {delay:g}: pass seconds from 0 to 60, such as --delay 0.2")
-    if json and not files or files and not outputs.moves(files):
+    if (json and not files) or (files and not outputs.moves(files)):
         raise InputError("--delay is for what moves: pass --out FILE.gif, or leave it out")
 
 
 def _replay(record: Record, delay: float | None) -> None:
     from unmask.viz import replay
+    from unmask.viz.terminal import DELAY
 
-    timing = {} if delay is None else {"delay": delay}
-    title = " · ".join(record.info[key] for key in ("model", "preset") if key in record.info)
     replay(
-        record.frames, record.layout, screen.out(), given=~record.editable, title=title, **timing
+        record.frames,
+        record.layout,
+        screen.out(),
+        DELAY if delay is None else delay,
+        given=~record.editable,
+        title=" · ".join(record.info[key] for key in ("model", "preset") if key in record.info),
     )
 
 

@@ -51,9 +51,10 @@ def command(
     ] = None,
     json: options.AsJson = False,
 ) -> None:
-    """Train a model on a built-in task, showing loss, held-out bound and samples as it goes.
+    """Train a model on a built-in task.
 
-    Ctrl-C saves a checkpoint; --resume goes on from it.
+    Loss, held-out bound and samples are shown as it goes. After Ctrl-C, --resume goes on from the
+    last checkpoint.
     """
     folder = HOME / task if out is None else out
     _check_folder(folder)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unmask.errors import DataError, nearest
 from unmask.tasks import digits, shidoku
+from unmask.tasks.warp import warp
 from unmask.viz.layout import Layout
 
 
@@ -27,6 +28,12 @@ class Task:
     classes: int = 0
     first_class: int = 0
     null_class: int = 0
+    warp: Callable[[Tensor, Tensor], Tensor] | None = None  # (b,N), seeds (b,) -> (b,N)
+
+    @property
+    def conditions(self) -> int:
+        """How many classes the model knows: warped examples double them and add one for none."""
+        return self.classes if self.warp is None else 2 * self.classes + 1
 
 
 def load_digits() -> Task:
@@ -44,6 +51,7 @@ def load_digits() -> Task:
         classes=digits.CLASSES,
         first_class=digits.CLASS_OFFSET,
         null_class=digits.NULL_CLASS,
+        warp=warp,
     )
 
 

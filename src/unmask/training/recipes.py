@@ -10,6 +10,7 @@ import torch
 from unmask.errors import MissingExtraError
 from unmask.models import ClassConditioned, wrap
 from unmask.tasks import Task
+from unmask.training.geometry import know_the_grid
 from unmask.types import Denoiser
 
 
@@ -26,6 +27,8 @@ class Recipe:
     ema_decay: float
     adam_beta2: float = 0.98
     condition_dropout: float = 0.0  # share of examples trained without their class
+    warped: tuple[float, float] = (0.0, 0.0)  # share of warped examples, first and last
+    knows_the_grid: bool = False  # starting weights of `geometry.know_the_grid`
 
 
 RECIPES = {
@@ -48,19 +51,21 @@ RECIPES = {
     "digits": Recipe(
         backbone={
             "hidden_size": 96,
-            "num_hidden_layers": 4,
+            "num_hidden_layers": 5,
             "num_attention_heads": 4,
             "intermediate_size": 192,
-            "hidden_dropout_prob": 0.1,
+            "hidden_dropout_prob": 0.0,
             "initializer_range": 0.06,
         },
-        steps=3000,
-        batch_size=64,
+        steps=4000,
+        batch_size=16,
         learning_rate=2e-3,
         warmup_steps=100,
         weight_decay=0.1,
-        ema_decay=0.998,
-        condition_dropout=0.15,
+        ema_decay=0.995,
+        condition_dropout=0.2,
+        warped=(0.5, 0.2),
+        knows_the_grid=True,
     ),
 }
 
@@ -85,7 +90,10 @@ def build(recipe: Recipe, task: Task, seed: int) -> Denoiser:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = MegatronBertForMaskedLM(config)
+    if recipe.knows_the_grid:
+        layout = task.layout
+        know_the_grid(net, layout.height, layout.levels, front=1 if task.classes else 0, seed=seed)
     denoiser = wrap(net, mask_id=task.mask_id, length=length)
     if not task.classes:
         return denoiser
-    return ClassConditioned(denoiser, task.classes, task.first_class, task.null_class)
+    return ClassConditioned(denoiser, task.conditions, task.first_class, task.null_class)

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from unmask.models import save
 from unmask.random import check_seed
 from unmask.tasks import Task
 from unmask.tasks import task as load_task
+from unmask.training.batches import prepare
 from unmask.training.recipes import RECIPES, Recipe, build
 from unmask.types import Denoiser
 from unmask.viz.layout import Layout
@@ -99,11 +101,12 @@ class _Run:
         assert isinstance(denoiser, nn.Module)
         self.averaging = parts.Averaging(denoiser, recipe.ema_decay, checkpoint)
         self.trainer = parts.MaskedTrainer(
-            model=parts.MaskedModel(denoiser, recipe.condition_dropout),
+            model=parts.MaskedModel(denoiser),
             args=_arguments(recipe, self.work, seed),
             train_dataset=parts.Examples(data),
             callbacks=[self.averaging, parts.EachStep(self._after_step)],
         )
+        self.trainer.prepare = partial(prepare, data, recipe)
         self.trainer.remove_callback(_printer())
         self.checkpoint = checkpoint
 

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from unmask.errors import DataError
 from unmask.files import replacing_file
 from unmask.objectives import complementary
-from unmask.random import Purpose, fold, uniform
+from unmask.random import fold
 from unmask.tasks import Task
 
 try:
@@ -25,6 +25,7 @@ try:
 except ImportError:  # this module stays importable on a bare install; `train` names the extra
     Trainer = TrainerCallback = object  # type: ignore[assignment,misc]
 
+Prepare = Callable[[Tensor, Tensor | None, Tensor, float], tuple[Tensor, Tensor | None]]
 EMA = "ema.safetensors"  # written last, so a checkpoint that has it is complete
 
 
@@ -39,23 +40,20 @@ class Examples(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         item = {"tokens": self.tokens[index], "index": torch.tensor(index)}
-        return item if self.labels is None else item | {"condition": self.labels[index]}
+        return item if self.labels is None else item | {"label": self.labels[index]}
 
 
 class MaskedModel(nn.Module):
     """A denoiser whose forward is its training loss."""
 
-    def __init__(self, denoiser: Any, condition_dropout: float):
+    def __init__(self, denoiser: Any):
         super().__init__()
-        self.denoiser, self.condition_dropout = denoiser, condition_dropout
+        self.denoiser = denoiser
 
     def forward(
         self, tokens: Tensor, seed: Tensor, condition: Tensor | None = None
     ) -> dict[str, Tensor]:
         """tokens (B,N), seed (B,), condition (B,) classes -> {"loss": nats per token}."""
-        if condition is not None:
-            dropped = uniform(seed, 0, 0, Purpose.CONDITION)[..., 0] < self.condition_dropout
-            condition = condition.masked_fill(dropped, -1)
         everywhere = torch.ones_like(tokens, dtype=torch.bool)
         loss = complementary(self.denoiser, tokens, everywhere, seed, condition=condition).loss
         return {"loss": loss}
@@ -65,6 +63,7 @@ class MaskedTrainer(Trainer):
     """Trainer, with masks seeded by (run seed, step, example) and weights kept as safetensors."""
 
     last_loss = float("nan")
+    prepare: Prepare  # (tokens, labels, seeds, progress) -> tokens and condition
 
     def compute_loss(
         self,
@@ -74,10 +73,12 @@ class MaskedTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
         """The loss of one batch. Raises DataError, naming step and seed, when it is not finite."""
-        given = dict(inputs)
         step = self.state.global_step
-        seed = fold(self.args.seed, given.pop("index"), step)
-        loss: Tensor = model(seed=seed, **given)["loss"]
+        seed = fold(self.args.seed, inputs["index"], step)
+        tokens, condition = self.prepare(
+            inputs["tokens"], inputs.get("label"), seed, step / self.args.max_steps
+        )
+        loss: Tensor = model(tokens, seed, condition)["loss"]
         self.last_loss = float(loss.detach())
         if not torch.isfinite(loss):
             raise DataError(
@@ -92,11 +93,13 @@ class MaskedTrainer(Trainer):
 
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
+        assert self.model is not None
         save_model(self.model, str(folder / "model.safetensors"))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         from safetensors.torch import load_model
 
+        assert self.model is not None
         load_model(self.model, str(Path(resume_from_checkpoint) / "model.safetensors"))
 
 

@@ -1,0 +1,44 @@
+"""Code in the documents is code that runs."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def python_blocks(name: str) -> list[str]:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
+def test_the_loop_in_the_architecture_is_the_loop():
+    block = python_blocks("docs/architecture.md")[0]
+    source = (ROOT / "src/unmask/decoding/step.py").read_text(encoding="utf-8")
+    indented = "".join(f"    {line}\n" for line in block.splitlines())
+    assert indented in source
+
+
+def test_owning_the_loop_shows_the_example():
+    example = (ROOT / "examples/owning_the_loop.py").read_text(encoding="utf-8")
+    assert example in python_blocks("docs/owning-the-loop.md")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
+def test_examples_run(path, capsys):
+    runpy.run_path(str(path), run_name="__main__")
+    assert capsys.readouterr().out
+
+
+def test_the_readme_runs(tmp_path, monkeypatch, capsys):
+    """Every Python block of the README, in order, in one namespace."""
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {}
+    blocks = python_blocks("README.md")
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), namespace)

@@ -1,0 +1,216 @@
+"""What a canvas takes, what it refuses, and what the refusal says."""
+
+import pytest
+import torch
+
+import unmask
+from unmask import Canvas, presets
+from unmask.errors import CanvasError, StrategyError
+
+VOCAB, MASK = 6, 5
+IDS = torch.tensor([[1, 2, 3], [4, 0, 1]])
+FLAGS = torch.tensor([[True, False, True], [False, False, True]])
+
+
+def flat_network(calls):
+    def network(tokens):
+        calls.append(tokens)
+        return torch.zeros(*tokens.shape, VOCAB)
+
+    return unmask.wrap(network, mask_id=MASK, vocab_size=VOCAB)
+
+
+def test_blank_is_unknown_everywhere():
+    canvas = Canvas.blank(2, 3)
+    assert canvas.shape == (2, 3)
+    assert canvas.editable.all()
+    assert canvas.valid.all()
+    assert canvas.tokens.dtype == torch.int64
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
+def test_infill_takes_any_integers(dtype):
+    canvas = Canvas.infill(IDS.to(dtype), FLAGS)
+    assert canvas.tokens.dtype == torch.int64
+    assert canvas.tokens.tolist() == IDS.tolist()
+    assert torch.equal(canvas.editable, FLAGS)
+    assert canvas.valid.all()
+
+
+def test_ragged_pads_on_the_right():
+    canvas = Canvas.ragged(
+        [[1, 2, 3], torch.tensor([4])], [[True, False, True], torch.tensor([False])], pad_id=9
+    )
+    assert canvas.tokens.tolist() == [[1, 2, 3], [4, 9, 9]]
+    assert canvas.editable.tolist() == [[True, False, True], [False] * 3]
+    assert canvas.valid.tolist() == [[True] * 3, [True, False, False]]
+    everywhere = Canvas.ragged([[1, 2, 3], [4]])
+    assert torch.equal(everywhere.editable, everywhere.valid)
+
+
+REFUSED = {
+    "float ids": (
+        lambda: Canvas.infill(IDS.float(), FLAGS),
+        r"integer ids of shape \(B,N\).*torch\.float32 \(2, 3\)",
+    ),
+    "bool ids": (lambda: Canvas.infill(FLAGS, FLAGS), r"integer ids.*torch\.bool"),
+    "complex ids": (lambda: Canvas.infill(IDS + 0j, FLAGS), r"integer ids.*complex"),
+    "a list of ids": (lambda: Canvas.infill([[1, 2]], FLAGS), r"tensor of integer ids.*list"),
+    "one row without a batch": (lambda: Canvas.infill(IDS[0], FLAGS[0]), r"\(B,N\).*\(3,\)"),
+    "editable of another shape": (
+        lambda: Canvas.infill(IDS, FLAGS[:1]),
+        r"editable must be a bool tensor.*\(2, 3\).*\(1, 3\)",
+    ),
+    "editable of numbers": (
+        lambda: Canvas.infill(IDS, FLAGS.long()),
+        r"editable must be a bool tensor.*torch\.int64",
+    ),
+    "editable as a list": (lambda: Canvas.infill(IDS, FLAGS.tolist()), r"editable.*bool.*list"),
+    "valid of another shape": (
+        lambda: Canvas.infill(IDS, FLAGS, valid=FLAGS[:, :2]),
+        r"valid must be a bool tensor.*\(2, 3\).*\(2, 2\)",
+    ),
+    "editable at padding": (
+        lambda: Canvas.infill(IDS, FLAGS, valid=torch.arange(3).expand(2, 3) < 2),
+        r"editable is True at padding \(row 0, position 2\)",
+    ),
+    "no rows": (lambda: Canvas.blank(0, 3), r"batch_size=0: pass an integer of 1 or more"),
+    "no positions": (lambda: Canvas.blank(3, 0), r"length=0: pass an integer of 1 or more"),
+    "half a row": (lambda: Canvas.blank(1.5, 2), r"batch_size=1\.5: pass an integer"),
+    "True rows": (lambda: Canvas.blank(True, 2), r"batch_size=True: pass an integer"),
+    "an empty ragged": (lambda: Canvas.ragged([]), r"at least one row"),
+    "an empty row": (lambda: Canvas.ragged([[1], []]), r"flat list of ids in every row"),
+    "a nested row": (lambda: Canvas.ragged([[[1]]]), r"flat list of ids in every row"),
+    "a float row": (lambda: Canvas.ragged([[1.5]]), r"ids must be integers"),
+    "too few editable rows": (
+        lambda: Canvas.ragged([[1], [2]], [[True]]),
+        r"editable has 1 rows for 2 sequences",
+    ),
+    "an editable row too short": (
+        lambda: Canvas.ragged([[1, 2]], [[True]]),
+        r"editable of row 0 is torch\.bool of length 1: pass one bool for each of its 2 ids",
+    ),
+    "an editable row of numbers": (
+        lambda: Canvas.ragged([[1, 2]], [[0, 1]]),
+        r"editable of row 0 is torch\.int64",
+    ),
+    "a condition for another batch": (
+        lambda: Canvas.blank(2, 3, condition=torch.zeros(3)),
+        r"condition of shape \(3,\) for 2 rows",
+    ),
+    "a condition without rows": (
+        lambda: Canvas.blank(2, 3, condition={"class": torch.tensor(1)}),
+        r"condition of shape \(\) for 2 rows.*batch",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused(what):
+    make, message = REFUSED[what]
+    with pytest.raises(CanvasError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("bad", [-1, VOCAB, 10**9])
+def test_given_ids_outside_the_vocabulary_are_named(bad):
+    calls = []
+    tokens = IDS.clone()
+    tokens[1, 1] = bad
+    message = rf"id {bad} at row 1, position 1 is outside the vocabulary of {VOCAB}.*0 to 5"
+    with pytest.raises(CanvasError, match=message):
+        unmask.generate(flat_network(calls), Canvas.infill(tokens, FLAGS), seed=0)
+    assert calls == []
+
+
+def test_given_ids_are_checked_when_the_vocabulary_is_learnt_from_the_first_call():
+    network = unmask.wrap(lambda tokens: torch.zeros(*tokens.shape, VOCAB), mask_id=MASK)
+    tokens = IDS.clone()
+    tokens[1, 1] = 99
+    with pytest.raises(CanvasError, match=r"id 99 is outside the vocabulary of 6"):
+        unmask.generate(network, Canvas.infill(tokens, FLAGS), seed=0)
+
+
+def test_a_padding_id_outside_the_vocabulary_is_not_told_to_be_editable():
+    canvas = Canvas.ragged([[1, 2], [3]], pad_id=-100)
+    with pytest.raises(CanvasError, match=r"padding|pad_id"):
+        unmask.generate(flat_network([]), canvas, seed=0)
+
+
+def test_what_stands_where_generation_may_write_is_ignored():
+    calls = []
+    tokens = IDS.masked_fill(FLAGS, -100)
+    out = unmask.generate(flat_network(calls), Canvas.infill(tokens, FLAGS), seed=0)
+    assert torch.equal(out[~FLAGS], IDS[~FLAGS])
+    assert calls[0][FLAGS].tolist() == [MASK] * 3
+
+
+@pytest.mark.parametrize("name", presets.__all__)
+def test_nothing_editable_returns_the_canvas_without_a_forward(name):
+    calls = []
+    arguments = {"critic": None} if name == "token_critic" else {}
+    strategy = getattr(presets, name)(**arguments)
+    canvas = Canvas.infill(IDS, torch.zeros_like(FLAGS))
+    record = unmask.run(flat_network(calls), canvas, strategy, seed=0)
+    assert torch.equal(record.tokens, IDS)
+    assert calls == []
+    assert record.forwards.tolist() == record.steps.tolist() == [0, 0]
+    assert list(unmask.stream(flat_network(calls), canvas, strategy, seed=0)) == []
+
+
+def test_rows_without_anything_editable_cost_no_forward():
+    calls = []
+    flags = FLAGS.clone()
+    flags[0] = False
+    record = unmask.run(flat_network(calls), Canvas.infill(IDS, flags), seed=0)
+    assert record.forwards.tolist() == [0, 1]
+    assert [len(tokens) for tokens in calls] == [1]
+    assert record.tokens[0].tolist() == IDS[0].tolist()
+
+
+def test_an_empty_batch_comes_back_empty():
+    nobody = torch.zeros(0, 4, dtype=torch.int64)
+    out = unmask.generate(flat_network([]), Canvas.infill(nobody, nobody > 0), seed=0)
+    assert out.shape == (0, 4)
+
+
+def test_padding_inside_a_row_is_refused_where_the_network_takes_no_flags():
+    valid = torch.tensor([[True, False, True], [True, True, True]])
+    canvas = Canvas.infill(IDS, FLAGS & valid, valid=valid)
+    with pytest.raises(CanvasError, match="padding must be at the end"):
+        unmask.generate(flat_network([]), canvas, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, r"nothing to generate: pass a canvas, or batch_size and length"),
+        ({"batch_size": 2}, r"nothing to generate.*batch_size=16, length=64"),
+        ({"length": 2}, r"nothing to generate"),
+        ({"canvas": IDS}, r"canvas is a Tensor: pass Canvas\.blank.*Canvas\.infill"),
+        ({"canvas": Canvas.blank(1, 2), "length": 3}, r"length given beside a canvas"),
+        (
+            {"canvas": Canvas.blank(1, 2), "batch_size": 1, "condition": 1},
+            r"batch_size, condition given beside a canvas",
+        ),
+    ],
+    ids=str,
+)
+def test_generate_says_what_to_pass(arguments, message):
+    with pytest.raises(CanvasError, match=message):
+        unmask.generate(flat_network([]), **arguments)
+
+
+def test_steps_per_row_must_be_one_per_row():
+    with pytest.raises(StrategyError, match=r"steps has 3 entries for 2 rows.*one per row"):
+        unmask.generate(
+            flat_network([]), Canvas.blank(2, 4), presets.random_order([1, 2, 3]), seed=0
+        )
+
+
+def test_a_canvas_moves_with_its_condition():
+    label = torch.arange(2)
+    canvas = Canvas.blank(2, 3, condition={"label": label, "name": "kept"}).to("cpu")
+    assert canvas.shape == (2, 3)
+    assert canvas.condition["name"] == "kept"
+    assert torch.equal(canvas.condition["label"], label)

@@ -1,0 +1,319 @@
+"""What `wrap` recognises, what it hands to each kind of network, and what it refuses."""
+
+import pytest
+import torch
+from tests.conformance.test_networks import MASK, VOCAB, bert, esm, roberta, x_transformer
+from torch import nn
+
+import unmask
+from unmask import Canvas, ClassConditioned, SelfConditioning, presets
+from unmask.errors import CanvasError, ModelError
+from unmask.models.adapter import Ids
+from unmask.models.x_transformers import XTransformersDenoiser
+from unmask.types import Denoiser
+
+
+def zeros(tokens):
+    return torch.zeros(*tokens.shape, VOCAB)
+
+
+class Module(nn.Module):
+    def __init__(self, **attributes):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def forward(self, tokens):
+        return zeros(tokens) * self.scale
+
+
+@pytest.mark.parametrize(
+    "net",
+    [zeros, Module(), x_transformer(), bert(), roberta(), esm()],
+    ids=["function", "module", "x-transformers", "BERT", "RoBERTa", "ESM"],
+)
+def test_every_kind_becomes_a_denoiser_that_generates(net):
+    denoiser = unmask.wrap(net, mask_id=MASK)
+    assert isinstance(denoiser, Denoiser)
+    assert denoiser.mask_id == MASK
+    canvas = Canvas.infill(torch.zeros(2, 5, dtype=torch.int64), torch.arange(5).expand(2, 5) > 0)
+    tokens = unmask.generate(denoiser, canvas, presets.random_order(2), seed=0)
+    assert tokens.shape == (2, 5)
+    assert denoiser.vocab_size == VOCAB
+
+
+@pytest.mark.parametrize("name", ["vocab_size", "num_tokens"])
+def test_the_vocabulary_size_is_found_on_a_module(name):
+    net = Module(**{name: VOCAB})
+    assert unmask.wrap(net, mask_id=MASK).vocab_size == VOCAB
+    with pytest.raises(ModelError, match=rf"vocab_size=7 but the network says {VOCAB}: leave"):
+        unmask.wrap(net, mask_id=MASK, vocab_size=7)
+
+
+@pytest.mark.parametrize("build", [x_transformer, bert])
+def test_a_vocabulary_size_against_the_network_is_refused(build):
+    with pytest.raises(ModelError, match=rf"vocab_size=7 but the network says {VOCAB}: leave"):
+        unmask.wrap(build(), mask_id=MASK, vocab_size=7)
+    assert unmask.wrap(build(), mask_id=MASK, vocab_size=VOCAB).vocab_size == VOCAB
+
+
+def test_the_vocabulary_size_is_learnt_from_the_first_call():
+    denoiser = unmask.wrap(zeros, mask_id=MASK)
+    assert denoiser.vocab_size is None
+    unmask.generate(denoiser, Canvas.blank(1, 2), seed=0)
+    assert denoiser.vocab_size == VOCAB
+
+
+def test_the_length_is_found_or_given():
+    assert unmask.wrap(x_transformer(), mask_id=MASK).length == 40
+    assert unmask.wrap(x_transformer(), mask_id=MASK, length=8).length == 8
+    assert unmask.wrap(zeros, mask_id=MASK).length is None
+    out = unmask.generate(unmask.wrap(zeros, mask_id=MASK, length=3), batch_size=2, seed=0)
+    assert out.shape == (2, 3)
+
+
+def test_forbidden_ids_never_come_out():
+    legal = [0, 7, 23]
+    never = [i for i in range(VOCAB) if i not in legal and i != MASK]
+    denoiser = unmask.wrap(zeros, mask_id=MASK, forbidden=never)
+    tokens = unmask.generate(denoiser, Canvas.blank(8, 8), presets.random_order(4), seed=0)
+    assert set(tokens.flatten().tolist()) == set(legal)
+
+
+def foreign_networks():
+    from transformers import BertConfig, BertModel
+    from x_transformers import Decoder, Encoder, TransformerWrapper
+
+    small = BertConfig(
+        vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
+    )
+    decoder = TransformerWrapper(
+        num_tokens=9, max_seq_len=8, attn_layers=Decoder(dim=16, depth=1, heads=1)
+    )
+    return {
+        "BertModel": (
+            BertModel(small),
+            r"found transformers.*BertModel, .*no \*ForMaskedLM.*\(3\)",
+        ),
+        "Encoder": (
+            Encoder(dim=16, depth=1, heads=1),
+            r"found x_transformers.*Encoder, .*no TransformerWrapper.*three ways",
+        ),
+        "Decoder": (decoder, r"Decoder, which sees only what comes before.*attn_layers=Encoder"),
+        "an integer": (5, r"found builtins\.int, which cannot be called on tokens.*three ways"),
+    }
+
+
+@pytest.mark.parametrize("what", ["BertModel", "Encoder", "Decoder", "an integer"])
+def test_foreign_networks_are_named_with_the_ways_to_go_on(what):
+    net, message = foreign_networks()[what]
+    with pytest.raises(ModelError, match=message):
+        unmask.wrap(net, mask_id=0)
+
+
+class TakesFlags:
+    def __init__(self, name):
+        self.seen = []
+        body = f"lambda tokens, {name}: self.seen.append({name}) or zeros(tokens)"
+        self.function = eval(body, {"self": self, "zeros": zeros})
+
+
+@pytest.mark.parametrize("name", ["valid", "attention_mask"])
+def test_a_callable_that_takes_padding_flags_gets_them(name):
+    network = TakesFlags(name)
+    canvas = Canvas.ragged([[0, 0, 0], [0]])
+    unmask.generate(
+        unmask.wrap(network.function, mask_id=MASK), canvas, presets.random_order(1), seed=0
+    )
+    assert [flags.tolist() for flags in network.seen] == [canvas.valid.tolist()]
+
+
+def test_a_callable_that_takes_none_never_sees_padding():
+    seen = []
+
+    def network(tokens):
+        seen.append(tokens.tolist())
+        return zeros(tokens)
+
+    canvas = Canvas.ragged([[0, 0, 0], [0], [0, 0, 0]], pad_id=9)
+    denoiser = unmask.wrap(network, mask_id=MASK)
+    unmask.generate(denoiser, canvas, presets.random_order(1), seed=0)
+    assert sorted(seen) == [[[MASK]], [[MASK] * 3] * 2]
+
+
+def test_a_condition_goes_to_the_callable_with_its_rows():
+    seen = []
+
+    def network(tokens, label):
+        seen.append((tokens.shape, label.tolist()))
+        return zeros(tokens)
+
+    canvas = Canvas.ragged([[0, 0], [0], [0, 0]])
+    canvas = Canvas(
+        canvas.tokens, canvas.editable, canvas.valid, {"label": torch.tensor([7, 8, 9])}
+    )
+    denoiser = unmask.wrap(network, mask_id=MASK)
+    unmask.generate(denoiser, canvas, presets.random_order([2, 1, 1]), seeds=[1, 2, 3])
+    assert seen == [((1, 1), [8]), ((2, 2), [7, 9]), ((1, 2), [7])]
+
+
+def test_a_condition_goes_to_x_transformers():
+    net = x_transformer(num_memory_tokens=1)
+    seen = []
+    net.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(kwargs.get("pos").tolist()), with_kwargs=True
+    )
+    pos = torch.arange(4).expand(2, 4)
+    canvas = Canvas.blank(2, 4, condition={"pos": pos})
+    unmask.generate(unmask.wrap(net, mask_id=MASK), canvas, presets.random_order(1), seed=0)
+    assert seen == [pos.tolist()]
+
+
+class Stub(nn.Module):
+    """Stands in for a TransformerWrapper: notes what is added to its input, answers in steps."""
+
+    max_seq_len, num_tokens = 6, VOCAB
+
+    def __init__(self, width):
+        super().__init__()
+        self.attn_layers = type("Layers", (), {"causal": False})()
+        self.to_logits = nn.Linear(width, VOCAB)
+        self.width, self.seen = width, []
+
+    def forward(self, tokens, *, sum_embeds, return_embeddings):
+        assert return_embeddings
+        self.seen.append(sum_embeds.clone())
+        return torch.full((*tokens.shape, self.width), float(len(self.seen)))
+
+
+def self_conditioned(width=4):
+    torch.manual_seed(0)
+    parts = SelfConditioning(width)
+    return XTransformersDenoiser(Stub(width), Ids(MASK, VOCAB, length=6), parts), parts
+
+
+def test_self_conditioning_starts_from_the_null_embedding_and_hands_on_the_hidden_states():
+    denoiser, parts = self_conditioned()
+    unmask.generate(denoiser, batch_size=2, strategy=presets.random_order(3), seed=0)
+    first, second, third = denoiser.net.seen
+    with torch.no_grad():
+        null = parts.to_self_cond(parts.null_embed)
+        after = [parts.to_self_cond(torch.full((4,), float(step))) for step in (1, 2)]
+    for got, wanted in ((first, null), (second, after[0]), (third, after[1])):
+        torch.testing.assert_close(got, wanted.expand(2, 6, 4))
+
+
+def test_self_conditioning_belongs_to_each_row():
+    """Rows leave after 1 and 2 steps; those that stay keep their own hidden states."""
+    denoiser, parts = self_conditioned()
+
+    def trunk(tokens, *, sum_embeds, return_embeddings):
+        denoiser.net.seen.append(sum_embeds.clone())
+        known = (tokens != MASK).sum(1).float() + 10 * tokens[:, 0].float()
+        return known[:, None, None].expand(*tokens.shape, 4).clone()
+
+    denoiser.net.forward = trunk
+    tokens = torch.zeros(3, 6, dtype=torch.int64)
+    tokens[:, 0] = torch.tensor([1, 2, 3])
+    canvas = Canvas.infill(tokens, torch.arange(6).expand(3, 6) > 0)
+    unmask.generate(denoiser, canvas, presets.random_order([1, 3, 2]), seeds=[1, 2, 3])
+    _, second, third = denoiser.net.seen
+
+    def said(row, known):
+        with torch.no_grad():
+            return parts.to_self_cond(torch.full((4,), float(known + 10 * row)))
+
+    assert [len(seen) for seen in denoiser.net.seen] == [3, 2, 1]
+    torch.testing.assert_close(second[0, 0], said(2, 1))
+    torch.testing.assert_close(second[1, 0], said(3, 1))
+    torch.testing.assert_close(third[0, 0], said(2, 3))  # 5 unknown, 3 steps: 3 left, then 1
+
+
+def test_self_conditioning_needs_a_head_that_can_be_split_off():
+    net = x_transformer(sigsoftmax_logits=True)
+    with pytest.raises(ModelError, match=r"self-conditioning needs a network whose head is"):
+        XTransformersDenoiser(net, Ids(MASK, VOCAB), SelfConditioning(32))
+
+
+@torch.no_grad()
+def test_a_network_that_cannot_be_split_runs_whole():
+    net = x_transformer(sigsoftmax_logits=True).eval()
+    denoiser = unmask.wrap(net, mask_id=MASK)
+    tokens = torch.randint(VOCAB, (2, 7))
+    hidden, _ = denoiser.hidden(tokens, valid=tokens >= 0, memory=None)
+    torch.testing.assert_close(denoiser.logits(hidden.flatten(0, 1)), net(tokens).flatten(0, 1))
+
+
+def conditioned():
+    """Ids 0 to 5 are data but for the mask id 5; 6 to 8 are classes and 9 is no class."""
+
+    def network(tokens):
+        front = (tokens[:, 0] - 6).clamp(0, 4)
+        seen.append(tokens.tolist())
+        return nn.functional.one_hot(front, 10).float()[:, None].expand(*tokens.shape, 10) * 50
+
+    seen = []
+    inner = unmask.wrap(network, mask_id=5, vocab_size=10)
+    return ClassConditioned(inner, classes=3, first_class=6, null_class=9), seen
+
+
+def test_a_class_is_shown_in_front_and_never_generated():
+    denoiser, seen = conditioned()
+    canvas = Canvas.blank(4, 3, condition=torch.tensor([0, 2, -1, 1]))
+    tokens = unmask.generate(denoiser, canvas, presets.random_order(1), seed=0)
+    assert seen == [[[6, 5, 5, 5], [8, 5, 5, 5], [9, 5, 5, 5], [7, 5, 5, 5]]]
+    assert tokens.tolist() == [[0] * 3, [2] * 3, [3] * 3, [1] * 3]
+    assert set(denoiser.forbidden) == {6, 7, 8, 9}
+
+
+def test_no_condition_is_the_null_class_for_every_row():
+    denoiser, seen = conditioned()
+    unmask.generate(denoiser, Canvas.blank(2, 2), presets.random_order(1), seed=0)
+    assert seen == [[[9, 5, 5]] * 2]
+
+
+def test_classes_stay_with_their_rows_when_others_leave():
+    denoiser, seen = conditioned()
+    canvas = Canvas.blank(2, 3, condition=torch.tensor([0, 2]))
+    unmask.generate(denoiser, canvas, presets.random_order([1, 3]), seeds=[1, 2])
+    assert [[row[0] for row in call] for call in seen] == [[6, 8], [8], [8]]
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        (torch.tensor([0, 3]), r"classes \[0, 3\]: pass 0 to 2, or -1 for no class"),
+        (torch.tensor([0, -2]), r"classes \[-2, 0\]: pass 0 to 2"),
+        (torch.tensor([0.0, 1.0]), r"condition must be a tensor of 2 class numbers"),
+        (torch.zeros(2, 1, dtype=torch.int64), r"tensor of 2 class numbers; got \(2, 1\)"),
+        ([0, 1], r"tensor of 2 class numbers; got list"),
+    ],
+    ids=str,
+)
+def test_classes_that_are_none(condition, message):
+    denoiser, _ = conditioned()
+    with pytest.raises(CanvasError, match=message):
+        unmask.generate(denoiser, Canvas.blank(2, 2, condition=condition), seed=0)
+
+
+def test_class_ids_outside_the_vocabulary():
+    inner = unmask.wrap(zeros, mask_id=MASK, vocab_size=VOCAB)
+    with pytest.raises(
+        ModelError, match=rf"class ids up to 24 are outside the vocabulary of {VOCAB}"
+    ):
+        ClassConditioned(inner, classes=2, first_class=23, null_class=5)
+
+
+def test_classes_need_a_known_vocabulary():
+    inner = unmask.wrap(zeros, mask_id=MASK)
+    with pytest.raises(ModelError, match="vocab_size"):
+        ClassConditioned(inner, classes=2, first_class=20, null_class=22)
+
+
+def test_a_class_in_front_of_x_transformers_leaves_room_for_itself():
+    """max_seq_len positions hold the class and one fewer of data, or the error says so."""
+    inner = unmask.wrap(x_transformer(), mask_id=MASK)
+    denoiser = ClassConditioned(inner, classes=2, first_class=20, null_class=22)
+    tokens = unmask.generate(denoiser, batch_size=1, strategy=presets.random_order(1), seed=0)
+    assert tokens.shape == (1, 39)

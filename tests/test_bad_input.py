@@ -1,0 +1,543 @@
+"""Bad input is an error that names what was passed and says what to type; nothing is ignored.
+
+Canvases are in models/test_canvas.py, folders in models/test_checkpoint.py.
+"""
+
+import inspect
+import math
+import traceback
+
+import numpy as np
+import pytest
+import torch
+
+import unmask
+from unmask import Annealed, Canvas, Constraint, Draw, Strategy, ordering, pace, presets, schedules
+from unmask.errors import (
+    CanvasError,
+    DenoiserError,
+    InputError,
+    LogitsError,
+    ModelError,
+    ScheduleError,
+    SeedError,
+    StrategyError,
+    UnmaskError,
+)
+
+VOCAB, MASK = 6, 5
+BLANK = Canvas.blank(3, 4)
+NAN, INF = float("nan"), float("inf")
+
+
+def zeros(tokens):
+    return torch.zeros(*tokens.shape, VOCAB)
+
+
+def wrapped(network=zeros, **options):
+    return unmask.wrap(network, **{"mask_id": MASK, "vocab_size": VOCAB, **options})
+
+
+def generate(network=zeros, canvas=BLANK, strategy=None, **options):
+    options = options or {"seeds": [1, 2, 3]}
+    return unmask.generate(wrapped(network), canvas, strategy, **options)
+
+
+OPTIONS = {
+    "no steps": (lambda: presets.maskgit(steps=0), r"steps=0: pass an integer of 1 or more"),
+    "negative steps": (lambda: presets.annealed(-3), r"steps=-3: pass an integer of 1 or more"),
+    "half a step": (lambda: presets.annealed(2.5), r"steps=2\.5: pass an integer"),
+    "steps of None": (lambda: presets.annealed(None), r"steps=None: pass an integer"),
+    "steps in words": (lambda: presets.annealed("12"), r"steps='12': pass an integer"),
+    "True steps": (lambda: presets.annealed(True), r"steps=True: pass an integer"),
+    "a row without steps": (lambda: presets.annealed([3, 0]), r"steps=\[3, 0\].*one a row"),
+    "steps for nobody": (lambda: presets.annealed([]), r"steps=\[\]: pass an integer"),
+    "counts with a zero": (lambda: pace.Explicit([2, 0]), r"counts=\[2, 0\].*1 or more"),
+    "no counts": (lambda: pace.Explicit([]), r"counts=\[\].*1 or more"),
+    "negative temperature": (lambda: Draw(-0.1), r"temperature=-0\.1: pass a number ≥ 0"),
+    "temperature NaN": (lambda: Draw(NAN), r"temperature=nan: pass a number ≥ 0"),
+    "temperature inf": (lambda: Draw(INF), r"temperature=inf: pass a number ≥ 0"),
+    "temperature in words": (lambda: Draw("hot"), r"temperature='hot': pass a number ≥ 0"),
+    "a preset's temperature": (
+        lambda: presets.maskgit(temperature=-1),
+        r"temperature=-1: pass a number ≥ 0",
+    ),
+    "annealed from below": (lambda: Annealed(-1), r"temperature=-1: pass a number ≥ 0"),
+    "annealed from NaN": (lambda: presets.annealed(temperature=NAN), r"temperature=nan"),
+    "top_p of 0": (lambda: Draw(top_p=0), r"top_p=0: pass a mass in \(0, 1\]"),
+    "top_p above 1": (lambda: Draw(top_p=1.01), r"top_p=1\.01: pass a mass in \(0, 1\]"),
+    "top_p NaN": (lambda: Draw(top_p=NAN), r"top_p=nan: pass a mass in \(0, 1\]"),
+    "top_p in words": (lambda: Draw(top_p="all"), r"top_p='all': pass a mass in \(0, 1\]"),
+    "min_p of 1": (lambda: Draw(min_p=1), r"min_p=1: pass a ratio in \[0, 1\)"),
+    "min_p NaN": (lambda: Draw(min_p=NAN), r"min_p=nan: pass a ratio in \[0, 1\)"),
+    "top_k of 0": (lambda: Draw(top_k=0), r"top_k=0: pass how many ids to keep"),
+    "top_k fraction above 1": (lambda: Draw(top_k=1.5), r"top_k=1\.5.*fraction"),
+    "top_k True": (lambda: Draw(top_k=True), r"top_k=True: pass how many ids to keep"),
+    "a preset's fraction": (lambda: presets.annealed(keep=0.0), r"0\.0.*fraction"),
+    "noise NaN": (lambda: presets.maskgit(choice_temperature=NAN), r"nan: pass a number ≥ 0"),
+    "noise kind": (
+        lambda: ordering.ChoiceNoise(ordering.Random(), 1.0, "gauss"),
+        r"kind='gauss': pass 'gumbel' or 'uniform'",
+    ),
+    "choose": (lambda: ordering.Probability("last"), r"choose='last': pass 'first' or 'after'"),
+    "of": (
+        lambda: ordering.Probability("after", of="drwn"),
+        r"of='drwn': did you mean 'drawn'\?",
+    ),
+    "of without a draw": (
+        lambda: ordering.Probability("first", of="kept"),
+        r"of='kept' scores the drawn token, so it needs choose='after'",
+    ),
+    "a grid of no cells": (
+        lambda: generate(strategy=presets.random_order(2).but(order=ordering.Halton(0, 4))),
+        r"Halton\(0, 4\)",
+    ),
+    "a grid of another size": (
+        lambda: generate(strategy=presets.random_order(2).but(order=ordering.Halton(2, 3))),
+        r"Halton\(2, 3\) orders 6 positions but the canvas has 4: .*product is 4",
+    ),
+    "a class for an instance": (
+        lambda: presets.random_order().but(order=ordering.Random),
+        r"order=.*Random.*pass an instance, such as ordering\.Probability\(\)",
+    ),
+    "a number for an order": (lambda: presets.random_order().but(order=3), r"order=3.*instance"),
+    "a number for a draw": (
+        lambda: presets.random_order().but(draw=0.5),
+        r"draw=0\.5: pass a Draw, such as Draw\(temperature=0\.8",
+    ),
+    "a preset not called": (
+        lambda: generate(strategy=presets.maskgit),
+        r"strategy=<function maskgit.*preset that has been called.*maskgit\(steps=12\)",
+    ),
+    "a preset by name": (lambda: generate(strategy="maskgit"), r"strategy='maskgit'.*called"),
+    "forbidden outside": (
+        lambda: generate(strategy=presets.random_order().but(constraint=Constraint([1, 9]))),
+        r"forbidden ids \[9\] are outside the vocabulary of 6",
+    ),
+    "forbidden as one number": (lambda: Constraint(forbidden=3), r"forbidden=3.*\[3\]"),
+    "legal of numbers": (
+        lambda: Constraint(legal=torch.ones(4, VOCAB)),
+        r"legal is torch\.float32 of shape \(4, 6\): pass a bool",
+    ),
+    "legal as a list": (lambda: Constraint(legal=[[True]]), r"legal is (a )?list.*bool tensor"),
+    "legal of another canvas": (
+        lambda: generate(
+            strategy=presets.random_order().but(
+                constraint=Constraint(legal=torch.ones(5, VOCAB, dtype=torch.bool))
+            )
+        ),
+        r"legal has shape \(5, 6\); this canvas and vocabulary need \(4, 6\)",
+    ),
+    "legal of nothing": (
+        lambda: Constraint(legal=torch.arange(24).view(4, 6) >= 6),
+        r"legal allows no id at index \[0\]: leave at least one True",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", OPTIONS)
+def test_options_out_of_range(what):
+    call, message = OPTIONS[what]
+    with pytest.raises(StrategyError, match=message):
+        call()
+
+
+def test_a_temperature_function_is_checked_when_it_answers():
+    for answer in (lambda r: r - 2, lambda r: r * NAN, lambda r: r[:1]):
+        with pytest.raises(StrategyError, match=r"temperature function returned.*one number ≥ 0"):
+            generate(strategy=presets.random_order(2).but(draw=Draw(answer)))
+
+
+SCHEDULES = {
+    "starts low": (lambda t: 0.5 - 0.5 * t, r"must start at 1: it is 0\.5 at t=0"),
+    "ends high": (lambda t: 1 - 0.5 * t, r"must end at 0: it is 0\.5 at t=1"),
+    "runs the other way": (lambda t: t, r"must start at 1: it is 0 at t=0"),
+    "rises between": (lambda t: 1 - t + torch.sin(2 * math.pi * t), r"rises near t=0\.000"),
+    "NaN inside": (lambda t: torch.where(t == 0.5, NAN, 1 - t), r"not finite"),
+    "a number": (lambda t: 0.5, r"returned float: return a tensor of the same shape"),
+    "another shape": (lambda t: 1 - t[:1], r"returned \(1,\): return a tensor"),
+}
+
+
+@pytest.mark.parametrize("what", SCHEDULES)
+@pytest.mark.parametrize("preset", [presets.annealed, presets.maskgit])
+def test_schedules_that_do_not_fall_from_1_to_0(preset, what):
+    ratio, message = SCHEDULES[what]
+    with pytest.raises(ScheduleError, match=message):
+        preset(schedule=ratio)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ("cosin", r"unknown schedule 'cosin': did you mean 'cosine'\?"),
+        ("power(two)", r"'two' is no number; try 'power\(2\)'"),
+        ("power(-1)", r"exponent=-1\.0\): pass a number above 0"),
+        (7, r"unknown schedule 7: known: arccos, cosine"),
+    ],
+)
+def test_schedules_unknown(schedule, message):
+    with pytest.raises(ScheduleError, match=message):
+        presets.annealed(schedule=schedule)
+
+
+def test_a_schedule_that_raises_is_named():
+    """Written with math instead of torch: the mistake everybody makes first."""
+    with pytest.raises(ScheduleError, match="torch functions"):
+        presets.annealed(schedule=lambda t: math.cos(t * math.pi / 2))
+
+
+SEEDS = {
+    "negative": ({"seed": -1}, r"seed=-1: pass an integer from 0"),
+    "too large": ({"seed": 2**63}, r"seed=9223372036854775808: pass an integer from 0"),
+    "a float": ({"seed": 1.0}, r"seed=1\.0: pass an integer"),
+    "a bool": ({"seed": True}, r"seed=True: pass an integer"),
+    "one of three negative": ({"seeds": [1, -2, 3]}, r"seed=-2: pass an integer"),
+    "one of three too large": ({"seeds": [1, 2, 2**63]}, r"seed=9223372036854775808"),
+    "floats": ({"seeds": torch.tensor([1.0, 2.0, 3.0])}, r"seed=1\.0: pass an integer"),
+    "too few": ({"seeds": [1, 2]}, r"2 seeds for 3 rows: pass exactly one per row"),
+    "too many": ({"seeds": [1, 2, 3, 4]}, r"4 seeds for 3 rows: pass exactly one per row"),
+    "one number": ({"seeds": 5}, r"seeds=5.*one per row|seed=5"),
+    "both": ({"seed": 1, "seeds": [1, 2, 3]}, r"seed=1 and seeds=\[1, 2, 3\] are both given"),
+    "repeated": ({"seeds": [7, 8, 7]}, r"rows 0 and 2 have the same canvas and the same seed 7"),
+}
+
+
+@pytest.mark.parametrize("what", SEEDS)
+def test_seeds(what):
+    options, message = SEEDS[what]
+    with pytest.raises(SeedError, match=message):
+        generate(**options)
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [(4, 5, 6), torch.tensor([4, 5, 6]), range(4, 7), np.array([4, 5, 6]), [np.int64(4), 5, 6]],
+    ids=["tuple", "tensor", "range", "array", "numpy integers"],
+)
+def test_seeds_in_other_forms_are_the_same_seeds(seeds):
+    assert torch.equal(generate(seeds=seeds), generate(seeds=[4, 5, 6]))
+
+
+def test_a_repeated_seed_is_fine_for_rows_that_differ():
+    tokens, flags = torch.tensor([[1, 0], [2, 0]]), torch.tensor([[False, True]] * 2)
+    assert generate(canvas=Canvas.infill(tokens, flags), seeds=[3, 3]).shape == (2, 2)
+    tokens = torch.tensor([[1, 8], [1, 9]])  # differ only where generation writes
+    with pytest.raises(SeedError, match="rows 0 and 1"):
+        generate(canvas=Canvas.infill(tokens, flags), seeds=[3, 3])
+
+
+def test_init_takes_seeds_as_run_does_or_says_what_to_pass():
+    canvas, strategy = Canvas.blank(2, 4), presets.random_order(2)
+    assert unmask.init(wrapped(), canvas, strategy, torch.tensor([1, 2])).seed.tolist() == [1, 2]
+    for seeds in (torch.tensor([1]), torch.tensor([-1, 2]), torch.tensor([1.0, 2.0]), [1, -2], 3):
+        with pytest.raises(SeedError):
+            unmask.init(wrapped(), canvas, strategy, seeds)
+
+
+WRAPPED = {
+    "no mask id": (lambda: unmask.wrap(zeros), r"mask_id is missing.*unmask\.wrap\(net, mask_id="),
+    "a float mask id": (lambda: wrapped(mask_id=1.0), r"mask_id=1\.0: pass an integer id"),
+    "a bool mask id": (lambda: wrapped(mask_id=True), r"mask_id=True: pass an integer id"),
+    "a mask id outside": (
+        lambda: wrapped(mask_id=VOCAB),
+        r"mask_id=6 is outside the vocabulary of 6.*0 to 5",
+    ),
+    "a negative mask id": (lambda: wrapped(mask_id=-1), r"mask_id=-1 is outside.*0 to 5"),
+    "a mask id outside what the network returns": (
+        lambda: unmask.generate(unmask.wrap(zeros, mask_id=9), BLANK, seed=0),
+        r"mask_id=9 is outside the vocabulary of 6",
+    ),
+    "forbidden outside": (
+        lambda: wrapped(forbidden=[2, 8]),
+        r"forbidden ids \[8\] are outside the vocabulary of 6",
+    ),
+    "no network": (lambda: wrapped("bert-base"), r"found builtins\.str.*three ways to go on"),
+    "a class": (
+        lambda: wrapped(torch.nn.Linear),
+        r"the class Linear, not an instance.*\(1\).*\(3\)",
+    ),
+    "twice": (lambda: wrapped(wrapped()), r"is a denoiser already: use it as it is"),
+}
+
+
+@pytest.mark.parametrize("what", WRAPPED)
+def test_wrapping(what):
+    call, message = WRAPPED[what]
+    with pytest.raises(ModelError, match=message):
+        call()
+
+
+def test_a_network_that_was_not_wrapped():
+    with pytest.raises(
+        StrategyError, match=r"function is no denoiser: wrap it first.*unmask\.wrap"
+    ):
+        unmask.generate(zeros, BLANK)
+
+
+def at_step(step, change, row=1, position=2):
+    """A network whose logits are changed at one place of one step."""
+    calls = []
+
+    def network(tokens):
+        logits = zeros(tokens)
+        if len(calls) == step:
+            logits[row, position] = change(logits[row, position])
+        calls.append(1)
+        return logits
+
+    return network
+
+
+@pytest.mark.parametrize("value", [NAN, INF])
+@pytest.mark.parametrize("step", [0, 2])
+@pytest.mark.parametrize("name", presets.__all__)
+def test_broken_logits_are_placed(name, step, value):
+    """Row, position and step; position 2 comes last, so it is looked at in every step."""
+    kind = getattr(presets, name)
+    given = inspect.signature(kind).parameters
+    critic = lambda tokens, **_: torch.zeros(tokens.shape)  # noqa: E731
+    options = {"critic": critic, "steps": 4, "schedule": "linear", "remask": False}
+    strategy = kind(**{k: v for k, v in options.items() if k in given}).but(order=LastIsTwo())
+    network = at_step(step, lambda row: row.index_fill(0, torch.tensor([1]), value))
+    message = rf"logits at row 1, position 2, step {step} have NaN or \+inf: check the network"
+    with pytest.raises(LogitsError, match=message):
+        generate(network, strategy=strategy)
+
+
+class LastIsTwo:
+    def __call__(self, state, proposal):
+        return (torch.arange(4) != 2).float().expand(state.tokens.shape)
+
+
+def test_the_row_is_that_of_the_canvas_after_others_have_left():
+    flags = torch.tensor([[True, False, False], [True, True, True], [False] * 3])
+    canvas = Canvas.infill(torch.zeros(3, 3, dtype=torch.int64), flags)
+    network = at_step(1, lambda row: row * NAN, row=0, position=1)
+    strategy = presets.random_order(3).but(order=ordering.LeftToRight())
+    with pytest.raises(LogitsError, match=r"row 1, position 1, step 1"):
+        generate(network, canvas, strategy)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (lambda t: torch.zeros(len(t), VOCAB), r"returned \(3, 6\) for tokens of shape \(3, 4\)"),
+        (lambda t: torch.zeros(3, 5, VOCAB), r"returned \(3, 5, 6\) for tokens of shape \(3, 4\)"),
+        (lambda t: [zeros(t)], r"returned list for tokens of shape \(3, 4\): return logits as one"),
+        (lambda t: torch.zeros(3, 4, 7), r"logits over 7 ids; its vocabulary size is 6.*wrap"),
+    ],
+)
+def test_logits_of_the_wrong_shape(network, message):
+    with pytest.raises(LogitsError, match=message):
+        generate(network)
+
+
+def test_logits_that_change_their_shape_are_placed():
+    calls = []
+
+    def network(tokens):
+        calls.append(1)
+        return zeros(tokens)[..., : VOCAB - (len(calls) > 1)]
+
+    with pytest.raises(LogitsError, match=r"step 1"):
+        generate(network, strategy=presets.random_order(3))
+
+
+class Split:
+    """A denoiser of the caller's own, whose head or trunk may be wrong."""
+
+    vocab_size, mask_id = VOCAB, MASK
+
+    def __init__(self, head=lambda hidden: hidden, trunk=zeros):
+        self.logits, self.trunk = head, trunk
+
+    def hidden(self, tokens, *, valid, memory):
+        return self.trunk(tokens), None
+
+
+def test_a_head_of_the_wrong_shape():
+    with pytest.raises(LogitsError, match=r"head returned shape \(12, 5\) for 12 positions.*of 6"):
+        unmask.generate(Split(lambda hidden: hidden[:, :5]), BLANK, seed=0)
+    with pytest.raises(LogitsError, match=r"returned shape \(3, 6\) for tokens of shape \(3, 4\)"):
+        unmask.generate(Split(trunk=lambda t: torch.zeros(3, 6)), BLANK, seed=0)
+
+
+@pytest.mark.parametrize("name", presets.__all__)
+def test_every_id_forbidden(name):
+    """Each preset, because each draws in its own way."""
+    kind = getattr(presets, name)
+    critic = {"critic": lambda tokens, **_: torch.zeros(tokens.shape)}
+    arguments = critic if "critic" in inspect.signature(kind).parameters else {}
+    strategy = kind(**arguments).but(constraint=Constraint(range(VOCAB)))
+    message = r"row 0, position \d, step 0 have no legal id left: allow another id"
+    with pytest.raises(InputError, match=message):
+        generate(strategy=strategy)
+
+
+@pytest.mark.parametrize("draw", [Draw(), Draw(0.5), Draw(0), Draw(top_p=0.5), Draw(top_k=2)])
+def test_every_id_forbidden_at_one_position(draw):
+    legal = torch.ones(4, VOCAB, dtype=torch.bool)
+    legal[2] = torch.arange(VOCAB) == 1
+    constraint = Constraint(forbidden=[1], legal=legal)
+    strategy = presets.confidence().but(constraint=constraint, draw=draw)
+    with pytest.raises(InputError, match=r"row 0, position 2, step 0 have no legal id left"):
+        generate(strategy=strategy)
+
+
+def test_a_legal_table_is_checked_when_the_vocabulary_is_learnt_from_the_first_call():
+    network = unmask.wrap(zeros, mask_id=MASK)
+    constraint = Constraint(legal=torch.ones(4, VOCAB + 1, dtype=torch.bool))
+    strategy = presets.random_order(2).but(constraint=constraint)
+    with pytest.raises(StrategyError, match=r"legal has shape \(4, 7\).*need \(4, 6\)"):
+        unmask.generate(network, BLANK, strategy, seed=0)
+
+
+@pytest.mark.parametrize("temperature", [1e-10, 1e-30, 1e-38, 1e-40, 1e-300])
+def test_a_tiny_temperature_is_nearly_greedy(temperature):
+    """Division by it may overflow; the mask id, at index 0 here, must not come out of that."""
+    logits = torch.tensor([9.0, 1.0, 3.0, 5.0])
+    denoiser = unmask.wrap(lambda tokens: logits.expand(*tokens.shape, 4), mask_id=0)
+    strategy = presets.random_order(2).but(draw=Draw(temperature))
+    assert unmask.generate(denoiser, Canvas.blank(1, 4), strategy, seed=0).tolist() == [[3] * 4]
+
+
+def raising_at(step):
+    calls = []
+
+    def network(tokens):
+        calls.append(1)
+        if len(calls) > step:
+            raise ArithmeticError("the seventh bolt is loose")
+        return zeros(tokens)
+
+    return network
+
+
+@pytest.mark.parametrize("step", [0, 2])
+def test_a_network_that_raises_keeps_its_traceback(step):
+    flags = torch.ones(3, 4, dtype=torch.bool)
+    flags[0, 1:] = False  # row 0 is finished after one step
+    canvas = Canvas.infill(torch.zeros(3, 4, dtype=torch.int64), flags)
+    with pytest.raises(DenoiserError, match="ArithmeticError: the seventh bolt") as caught:
+        generate(raising_at(step), canvas, presets.random_order(4))
+    rows = r"[0, 1, 2]" if step == 0 else "[1, 2]"
+    assert f"step {step}, rows {rows}" in str(caught.value)
+    assert isinstance(caught.value, RuntimeError)
+    cause = caught.value.__cause__
+    assert isinstance(cause, ArithmeticError)
+    assert traceback.extract_tb(cause.__traceback__)[-1].name == "network"
+
+
+def test_a_head_that_raises_is_named_as_well():
+    def head(hidden):
+        raise ArithmeticError("the seventh bolt is loose")
+
+    with pytest.raises(DenoiserError, match=r"step 0, rows \[0, 1, 2\]") as caught:
+        unmask.generate(Split(head), BLANK, presets.random_order(4), seed=0)
+    assert traceback.extract_tb(caught.value.__cause__.__traceback__)[-1].name == "head"
+
+
+def test_a_critic_that_raises_is_named_as_well():
+    def critic(tokens, *, valid, condition):
+        raise ArithmeticError("the seventh bolt is loose")
+
+    with pytest.raises(UnmaskError, match=r"critic.*step 0, rows \[0, 1, 2\]") as caught:
+        generate(strategy=presets.token_critic(critic, 4))
+    assert traceback.extract_tb(caught.value.__cause__.__traceback__)[-1].name == "critic"
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_interrupts_pass_through(kind):
+    def network(tokens):
+        raise kind
+
+    with pytest.raises(kind):
+        generate(network)
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        (lambda s, p: torch.zeros(3), r"order returned shape \(3,\).*\(3, 4\)"),
+        (lambda s, p: p.logprob * NAN, r"order scored row 0, position 0 as NaN at step 0"),
+    ],
+)
+def test_orders_that_answer_wrongly(order, message):
+    with pytest.raises(StrategyError, match=message):
+        generate(strategy=presets.random_order(2).but(order=order))
+
+
+def test_an_order_that_needs_what_no_proposal_has():
+    class Wants(ordering.Entropy):
+        needs = frozenset({"entropi"})
+
+    with pytest.raises(StrategyError, match=r"needs \['entropi'\]: a proposal can carry"):
+        presets.random_order().but(order=Wants())
+
+
+def test_a_critic_of_the_wrong_shape():
+    def critic(tokens, *, valid, condition):
+        return torch.zeros(len(tokens))
+
+    message = r"critic returned shape \(3,\) for tokens of shape \(3, 4\): return one logit per"
+    with pytest.raises(LogitsError, match=message):
+        generate(strategy=presets.token_critic(critic, 4))
+
+
+def test_counts_that_do_not_add_up():
+    strategy = Strategy(pace.Explicit([1, 2]), ordering.Random())
+    message = r"counts=\[1, 2\] commit 3 positions but row 0 has 4 unknown: make them equal"
+    with pytest.raises(StrategyError, match=message):
+        generate(strategy=strategy)
+
+
+# A name that nothing has, after what each call must be given.
+CALLS = {
+    **{f"presets.{name}": (getattr(presets, name), ()) for name in presets.__all__},
+    **{
+        f"ordering.{name}": (getattr(ordering, name), ())
+        for name in ("ChoiceNoise", "CriticOrder", "Entropy", "Halton", "Probability", "Random")
+    },
+    "generate": (unmask.generate, (Split(), BLANK)),
+    "run": (unmask.run, (Split(), BLANK)),
+    "stream": (unmask.stream, (Split(), BLANK)),
+    "wrap": (unmask.wrap, (zeros,)),
+    "load": (unmask.load, ("digits",)),
+    "save": (unmask.save, (Split(), "nowhere")),
+    "Canvas.blank": (Canvas.blank, (1, 1)),
+    "Canvas.infill": (Canvas.infill, (BLANK.tokens, BLANK.editable)),
+    "Canvas.ragged": (Canvas.ragged, ([[1]],)),
+    "Constraint": (Constraint, ()),
+    "Draw": (Draw, ()),
+    "Annealed": (Annealed, ()),
+    "Strategy": (Strategy, (pace.OneAtATime(), ordering.Random())),
+    "pace.Scheduled": (pace.Scheduled, (schedules.linear, 3)),
+    "schedules.power": (schedules.power, ()),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_misspelt_option_is_refused_by_name(name):
+    call, given = CALLS[name]
+    with pytest.raises(TypeError, match="tempersture"):
+        call(*given, tempersture=1)
+
+
+def test_a_misspelt_part_of_a_strategy_is_guessed():
+    with pytest.raises(StrategyError, match=r"no part 'ordr': did you mean 'order'\?"):
+        presets.maskgit().but(ordr=ordering.Random())
+
+
+def test_a_model_without_conditions_refuses_one():
+    """Accepted and ignored would be worse."""
+    canvas = Canvas.blank(3, 4, condition={"label": torch.zeros(3)})
+    with pytest.raises(DenoiserError, match="label"):
+        generate(canvas=canvas)
+
+
+def test_all_are_value_errors_and_of_one_family():
+    for kind in (CanvasError, LogitsError, ModelError, ScheduleError, SeedError, StrategyError):
+        assert issubclass(kind, InputError)
+        assert issubclass(kind, ValueError)
+        assert issubclass(kind, UnmaskError)
