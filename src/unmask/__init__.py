@@ -2,7 +2,17 @@
 
 from importlib.metadata import version
 
-from unmask import errors, objectives, ordering, pace, presets, revision, schedules, selection
+from unmask import (
+    compat,
+    errors,
+    objectives,
+    ordering,
+    pace,
+    presets,
+    revision,
+    schedules,
+    selection,
+)
 from unmask.decoding import Canvas, Constraint, Strategy, done, finish, init, step
 from unmask.generation import generate, run, stream
 from unmask.models import ClassConditioned, SelfConditioning, load, save, wrap
@@ -27,6 +37,7 @@ __all__ = [
     "State",
     "StepInfo",
     "Strategy",
+    "compat",
     "done",
     "errors",
     "finish",

@@ -123,8 +123,8 @@ class NonAutoregressiveWrapper(nn.Module):
         never drawn, None for none; noise_level_scale scales the critic's fading Gumbel noise.
         prompt: ids (P,) or (B,P) at the start of each row; or, with editable (bool, of its shape),
         the whole row, generated where editable. valid: bool (N,) or (B,N), False at padding.
-        seed, seeds: as in `unmask.generate`. kwargs: further arguments of the network and the
-        critic, tensors with the batch first; the network's `mask` is another name for `valid`.
+        seed, seeds: as in `unmask.generate`. kwargs: arguments of the network and the critic,
+        tensors with the batch first; `mask` is another name for `valid`.
         """
         canvas, alone = self._canvas(batch_size, prompt, editable, valid, kwargs)
         strategy = self._strategy(start_temperature, filter_thres, noise_level_scale)
@@ -177,9 +177,10 @@ class NonAutoregressiveWrapper(nn.Module):
         free = torch.ones_like(x, dtype=torch.bool) if editable is None else editable
         canvas, _ = self._canvas(None, x, free, valid, kwargs)
         given: Any = {"valid": canvas.valid, "condition": canvas.condition}
-        seeds = row_seeds(fresh_seed() if seed is None else seed, len(x)).to(canvas.tokens.device)
+        tokens, maskable = canvas.tokens, canvas.editable
+        seeds = row_seeds(fresh_seed() if seed is None else seed, len(tokens)).to(tokens.device)
         how: Any = {"schedule": self.schedule_fn, "noise": self._noise(), "time": _times(seeds)}
-        batch = corrupt_by_count(self._denoiser(), canvas.tokens, canvas.editable, seeds, **how)
+        batch = corrupt_by_count(self._denoiser(), tokens, maskable, seeds, **how)
         share = self.self_cond_train_prob if self.self_cond else 0.0
         with torch.no_grad() if only_train_critic else nullcontext():
             reading = read(self._denoiser(), batch, **given, self_condition=share)
@@ -299,9 +300,10 @@ class _Judge:
     inference: bool = False  # no dropout, no gradients
 
     def __call__(self, tokens: Tensor, *, valid: Tensor, condition: Any) -> Tensor:
-        given = _accepted(self.critic, condition or {})
-        if not bool(valid.all()):
-            given["mask"] = valid
+        padded = {} if bool(valid.all()) else {"mask": valid}
+        given = _accepted(self.critic, (condition or {}) | padded)
+        if not padded.keys() <= given.keys():
+            raise StrategyError("the critic takes no `mask`: it cannot be told what is padding")
         if self.frozen and isinstance(self.critic, SelfCritic):
             given["frozen"] = True
         with evaluating(self.critic) if self.inference else nullcontext():
@@ -336,15 +338,10 @@ def _check(
 ) -> None:
     """Raise unless the network and the options of the constructor go together."""
     if not is_x_transformer(net):
-        raise ModelError(
-            f"net is a {type(net).__name__}: pass an x-transformers TransformerWrapper around an "
-            "Encoder, or use unmask.wrap, which takes any network"
-        )
+        kind = type(net).__name__
+        raise ModelError(f"net is a {kind}: pass a TransformerWrapper, or use unmask.wrap instead")
     if self_cond and net.emb_dim != net.attn_layers.dim:
-        raise ModelError(
-            f"self_cond adds embeddings of {net.attn_layers.dim} to inputs of {net.emb_dim}: "
-            "construct the network with emb_dim equal to the dim of its Encoder"
-        )
+        raise ModelError("self_cond needs a network with emb_dim equal to the dim of its Encoder")
     if not 0 <= share <= 1:
         raise StrategyError(f"self_cond_train_prob={share!r}: pass a probability in [0, 1]")
     if self_critic and critic is not None:

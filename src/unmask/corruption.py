@@ -19,11 +19,14 @@ def stratified_times(seed: Tensor, strata: int | None = None) -> Tensor:
     """(B,) float64 in (0, 1): row b falls into stratum b of `strata` (B when None), modulo strata.
 
     Where in its stratum is the row's own uniform. The batch then covers [0, 1) evenly, which cuts
-    the variance of its loss to a fraction of that of independent times.
+    the variance of its loss to a fraction of that of independent times. With strata=None all are
+    shifted round by one uniform of the first row, so that no row is tied to a stratum.
     """
-    strata = len(seed) if strata is None else strata
-    v = uniform(seed, 0, 0, Purpose.MASK_COUNT)[..., 0]
-    return (torch.arange(len(seed), device=seed.device) % strata + v) / strata
+    u = uniform(seed, 0, 0, Purpose.MASK_COUNT)
+    stratum = torch.arange(len(seed), device=seed.device)
+    if strata is None:
+        return ((stratum + u[:, 0]) / max(len(seed), 1) + u[:1, 1]) % 1
+    return (stratum % strata + u[:, 0]) / strata
 
 
 def hide(maskable: Tensor, count: Tensor, seed: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the losses are worth: unbiased estimates, and training that works where the reference's fails."""
+"""The losses are unbiased estimates, and training works where the reference's fails."""
 
 import pytest
 import torch
@@ -19,20 +19,21 @@ def surer_with_less(x):
 
 
 def exact_bound():
-    """(2,) nats per token of a row of zeros and a row of ones: mean over k of the mean of ℓ."""
+    """(2,) nats per token of a row of zeros and a row of ones: mean over all counts k."""
     logits = torch.stack([torch.zeros(SIZE), 3 * torch.arange(1, SIZE + 1) / SIZE], 1)
     return -logits.log_softmax(1).mean(0)
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", lambda t: 1 - t**2])
 def test_the_default_loss_is_an_unbiased_estimate_of_the_bound(schedule):
-    """Within five standard errors, and the weight is bounded: no estimate is far out."""
+    """Within five standard errors, whatever the order of the rows; and no estimate is far out."""
     model = Ours(Scripted(surer_with_less, 3, SIZE), mask_id=MASK, schedule=schedule, **QUIET)
-    x = torch.tensor([[0] * SIZE, [1] * SIZE])
-    losses = torch.stack([model(x, seed=seed).loss.detach() for seed in range(1500)]).double()
+    x = torch.cat([torch.zeros(30, SIZE), torch.ones(30, SIZE)]).long()
+    losses = torch.stack([model(x, seed=seed).loss.detach() for seed in range(150)]).double()
     error = losses.std() / len(losses) ** 0.5
+    assert error < 0.03 * exact_bound().mean()
     assert abs(losses.mean() - exact_bound().mean()) < 5 * error
-    assert losses.max() < 20 * exact_bound().mean()
+    assert losses.max() < 5 * exact_bound().mean()
 
 
 def test_without_the_weight_the_loss_is_the_mean_over_masked_positions():
@@ -99,5 +100,5 @@ def test_default_training_learns_and_generates_no_mask_ids():
 def test_default_training_of_the_reference_unlearns():
     losses, masks, _ = trained(Reference)
     assert (losses < 0).all()
-    assert losses[-20:].mean() < 10 * losses[:5].mean()  # far below where it began, and falling
+    assert losses.mean() < -50
     assert masks > 0.5

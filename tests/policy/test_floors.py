@@ -12,8 +12,8 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[2] / "src" / "unmask"
 
 FLOORS = (
-    ("types", "errors", "random", "inference", "files"),
-    ("schedules", "pace", "sampling", "corruption", "ordering", "selection", "revision"),
+    ("types", "errors", "random", "ranking", "inference", "files"),
+    ("schedules", "pace", "sampling", "corruption", "head", "ordering", "selection", "revision"),
     ("decoding", "objectives", "models"),
     ("presets", "generation", "compat", "training", "tasks", "evaluation", "viz"),
     ("cli", "server", "distributed"),

@@ -2,7 +2,7 @@
 
 B images, 64 positions in row-major order. Ids 0..16 are the grey levels, `MASK_ID` an unknown
 pixel, `CLASS_OFFSET + c` the class c as a condition and `NULL_CLASS` no condition. In training,
-warped images (`warp`) have classes of their own, from `WARPED_OFFSET` on, the last one for no class.
+warped images (`warp`) have classes of their own from `WARPED_OFFSET` on, the last for no class.
 """
 
 from __future__ import annotations

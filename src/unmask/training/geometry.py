@@ -1,8 +1,13 @@
-"""Starting weights that know the grid: a head start for small image models trained for minutes.
+"""Starting weights that know where positions lie: a head start for models trained for minutes.
 
-Everything stays trainable. Positions start as Fourier features of (row, column), so a shift on the
-grid is a rotation of features; heads of the first two layers start by looking at one of the eight
-neighbours each; grey levels start as Fourier features of their value. D width, d head width.
+Everything stays trainable. D width, d width of a head.
+
+Images: positions start as Fourier features of (row, column), so a shift on the grid is a rotation
+of features; heads of the first two layers start by looking at one of the eight neighbours each;
+grey levels start as Fourier features of their value.
+
+Boards: positions start with one-hot row, column and box, and in every layer a head each starts by
+looking at the same row, column and box.
 """
 
 from __future__ import annotations
@@ -11,15 +16,52 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
+from unmask.viz.layout import Layout
+
+START_LOGITS = 0.2  # scale of the last normalisation: small logits at first
+UNIT_SCALE, UNIT_SHARPNESS = 2.0, 1.2  # of a board's one-hot rows, columns and boxes
 NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, -1), (1, -1), (-1, 1))
 SHARPNESS = 0.8  # of the first attention to a neighbour
 LEVEL_FREQUENCY = 0.25  # standard deviation, radians per level
 
 
+def know_the_layout(net: Any, layout: Layout, front: int, seed: int) -> None:
+    """Set a MegatronBert's starting weights for a square layout behind `front` other tokens."""
+    if layout.kind == "image":
+        _know_pixels(net, layout.height, layout.levels, front, seed)
+    else:
+        _know_board(net, layout.height, layout.box[0], front, seed)
+
+
 @torch.no_grad()
-def know_the_grid(net: Any, side: int, levels: int, front: int, seed: int) -> None:
-    """Set a MegatronBert's starting weights for side × side pixels behind `front` other tokens."""
+def _know_board(net: Any, side: int, box: int, front: int, seed: int) -> None:
+    """side × side cells, box × box boxes."""
+    generator = torch.Generator().manual_seed(seed)
+    head = net.config.hidden_size // net.config.num_attention_heads
+    embeddings = net.bert.embeddings
+    cell = torch.arange(side * side)
+    row, column = cell // side, cell % side
+    units = (row, column, row // box * box + column // box)
+    onehot = torch.cat([one_hot(unit, side) for unit in units], 1).float()
+    embeddings.position_embeddings.weight.normal_(0, 0.1, generator=generator)
+    embeddings.position_embeddings.weight[front:, : 3 * side] = UNIT_SCALE * onehot
+    embeddings.word_embeddings.weight.normal_(0, 0.5, generator=generator)
+    embeddings.word_embeddings.weight[:, : 3 * side] = 0
+    embeddings.token_type_embeddings.weight.zero_()
+    net.cls.predictions.transform.LayerNorm.weight.fill_(START_LOGITS)
+    for layer in net.bert.encoder.layer:
+        attention = layer.attention.self
+        for h in range(len(units)):
+            for weight in (attention.query.weight, attention.key.weight):
+                block = weight[h * head : h * head + side, h * side : (h + 1) * side]
+                block += UNIT_SHARPNESS * torch.eye(side)
+
+
+@torch.no_grad()
+def _know_pixels(net: Any, side: int, levels: int, front: int, seed: int) -> None:
+    """side × side pixels."""
     config, generator = net.config, torch.Generator().manual_seed(seed)
     width, heads = config.hidden_size, config.num_attention_heads
     head = width // heads
@@ -28,7 +70,7 @@ def know_the_grid(net: Any, side: int, levels: int, front: int, seed: int) -> No
     _positions(embeddings.position_embeddings.weight, frequencies, side, front, generator)
     _levels(embeddings.word_embeddings.weight, head, levels, generator)
     embeddings.token_type_embeddings.weight.zero_()
-    net.cls.predictions.transform.LayerNorm.weight.fill_(0.2)  # small logits at first
+    net.cls.predictions.transform.LayerNorm.weight.fill_(START_LOGITS)
     for number, offset in enumerate(NEIGHBOURS):
         layer, h = net.bert.encoder.layer[number // heads], number % heads
         attention = layer.attention.self

@@ -10,13 +10,13 @@ import torch
 from unmask.errors import MissingExtraError
 from unmask.models import ClassConditioned, wrap
 from unmask.tasks import Task
-from unmask.training.geometry import know_the_grid
+from unmask.training.geometry import know_the_layout
 from unmask.types import Denoiser
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A backbone and how to train it. The loss is `objectives.complementary`."""
+    """A backbone, started by `geometry`, and how to train it with `objectives.complementary`."""
 
     backbone: dict[str, Any]  # arguments of transformers' MegatronBertConfig, a pre-norm BERT
     steps: int
@@ -28,7 +28,6 @@ class Recipe:
     adam_beta2: float = 0.98
     condition_dropout: float = 0.0  # share of examples trained without their class
     warped: tuple[float, float] = (0.0, 0.0)  # share of warped examples, first and last
-    knows_the_grid: bool = False  # starting weights of `geometry.know_the_grid`
 
 
 RECIPES = {
@@ -38,10 +37,10 @@ RECIPES = {
             "num_hidden_layers": 4,
             "num_attention_heads": 4,
             "intermediate_size": 128,
-            "hidden_dropout_prob": 0.1,
+            "hidden_dropout_prob": 0.0,
             "initializer_range": 0.06,
         },
-        steps=3000,
+        steps=4000,
         batch_size=32,
         learning_rate=3e-3,
         warmup_steps=100,
@@ -65,7 +64,6 @@ RECIPES = {
         ema_decay=0.995,
         condition_dropout=0.2,
         warped=(0.5, 0.2),
-        knows_the_grid=True,
     ),
 }
 
@@ -90,9 +88,7 @@ def build(recipe: Recipe, task: Task, seed: int) -> Denoiser:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = MegatronBertForMaskedLM(config)
-    if recipe.knows_the_grid:
-        layout = task.layout
-        know_the_grid(net, layout.height, layout.levels, front=1 if task.classes else 0, seed=seed)
+    know_the_layout(net, task.layout, front=1 if task.classes else 0, seed=seed)
     denoiser = wrap(net, mask_id=task.mask_id, length=length)
     if not task.classes:
         return denoiser
