@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from unmask import generation, presets, schedules
-from unmask.corruption import stratified_times
 from unmask.decoding import Canvas, Strategy
 from unmask.errors import CanvasError, ModelError, StrategyError
 from unmask.inference import evaluating
@@ -26,7 +25,6 @@ from unmask.models.adapter import Ids, device_of
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
 from unmask.objectives import BertNoise, Corrupted, Reading, corrupt_by_count, evaluate, fill, read
 from unmask.objectives.critic import critic_loss
-from unmask.objectives.evaluate import row_seeds
 from unmask.ordering import ChoiceNoise, CriticOrder, Order
 from unmask.random import Purpose, fresh_seed, uniform
 from unmask.types import Proposal, State, StepInfo
@@ -177,10 +175,9 @@ class NonAutoregressiveWrapper(nn.Module):
         free = torch.ones_like(x, dtype=torch.bool) if editable is None else editable
         canvas, _ = self._canvas(None, x, free, valid, kwargs)
         given: Any = {"valid": canvas.valid, "condition": canvas.condition}
-        tokens, maskable = canvas.tokens, canvas.editable
-        seeds = row_seeds(fresh_seed() if seed is None else seed, len(tokens)).to(tokens.device)
-        how: Any = {"schedule": self.schedule_fn, "noise": self._noise(), "time": _times(seeds)}
-        batch = corrupt_by_count(self._denoiser(), tokens, maskable, seeds, **how)
+        where = (canvas.tokens, canvas.editable, fresh_seed() if seed is None else seed)
+        how: Any = {"schedule": self.schedule_fn, "noise": self._noise()}
+        batch = corrupt_by_count(self._denoiser(), *where, **how)
         share = self.self_cond_train_prob if self.self_cond else 0.0
         with torch.no_grad() if only_train_critic else nullcontext():
             reading = read(self._denoiser(), batch, **given, self_condition=share)
@@ -188,7 +185,7 @@ class NonAutoregressiveWrapper(nn.Module):
         if self.token_critic is None or only_train_generator:
             return Losses(loss, loss, None)
         warmth = generator_sample_temperature
-        at = uniform(seeds, 1, 0, Purpose.CRITIC)[:, 0] if warmth is None else warmth
+        at = uniform(batch.seed, 1, 0, Purpose.CRITIC)[:, 0] if warmth is None else warmth
         judge = _Judge(self.token_critic, frozen=only_train_critic)
         critic = critic_loss(judge, batch, fill(batch, reading, at), **given).loss
         if only_train_critic:
@@ -266,11 +263,6 @@ def _fill(
     tokens = pad(start, (0, length - start.shape[-1])).expand(rows, -1)
     free = free.where(real.bool(), torch.zeros_like(free))
     return Canvas.infill(tokens, free, valid=real, condition=blank.condition)
-
-
-def _times(seeds: Tensor) -> Tensor:
-    """(B,) float64: strata shifted by one uniform, so that each row meets every mask count."""
-    return (stratified_times(seeds) + uniform(seeds[:1], 1, 0, Purpose.MASK_COUNT)[:, 0]) % 1
 
 
 class _Shared(SelfConditioning):

@@ -290,6 +290,17 @@ def test_a_critic_without_cross_attention_is_not_given_the_context():
     assert torch.isfinite(model(data(), context=context).loss)
 
 
+def test_a_critic_that_cannot_be_told_of_padding_is_an_error_where_there_is_some():
+    class Deaf(nn.Module):
+        def forward(self, x):
+            return torch.zeros(*x.shape, 1)
+
+    model = Ours(encoder(), mask_id=MASK, token_critic=Deaf(), steps=2)
+    assert model.generate(2).shape == (2, LENGTH)
+    with pytest.raises(errors.StrategyError, match="no `mask`"):
+        model.generate(2, valid=torch.arange(LENGTH) < 9)
+
+
 # --- bad input ---
 
 
@@ -320,6 +331,7 @@ def wrapper(**options):
         (lambda: wrapper(self_cond=True)(data(), sum_embeds=torch.zeros(4, 16, 16)), "cannot be"),
         (lambda: wrapper()(data(), mask=data() > 0, valid=data() > 0), "pass one"),
         (lambda: wrapper()(data(), only_train_critic=True), "needs a critic"),
+        (lambda: wrapper(self_token_critic=True)(data(), True, True), "excludes only_train_gen"),
         (lambda: wrapper()(data(4, 17)), "at most 16"),
         (lambda: wrapper()(data() + 5), "outside the vocabulary"),
     ],

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from unmask.cli import demo, evaluate, generate, infill, info, show, train
-from unmask.cli.command import examples, guarded
+from unmask.cli.command import examples, guarded, paragraphs
 
 EPILOG = """[bold]Start here:[/bold] [cyan]unmask demo[/cyan]
 
@@ -28,7 +28,8 @@ app = typer.Typer(
 )
 
 for module in (demo, generate, infill, show, info, train, evaluate):
-    app.command(epilog=examples(module.EXAMPLES))(guarded(module.command))
+    prose = paragraphs(module.command.__doc__ or "")
+    app.command(help=prose, epilog=examples(module.EXAMPLES))(guarded(module.command))
 
 
 def _print_version(wanted: bool) -> None:

@@ -34,6 +34,11 @@ def examples(each: Sequence[Example]) -> str:
     return "\n\n".join(["[bold]Examples[/bold]", *shown])
 
 
+def paragraphs(docstring: str) -> str:
+    """A docstring for a help page, which breaks lines itself."""
+    return "\n\n".join(" ".join(each.split()) for each in inspect.cleandoc(docstring).split("\n\n"))
+
+
 def guarded(function: Callable[..., None]) -> Callable[..., None]:
     """The command with an option --debug more, and whatever it raises told in one message."""
 
@@ -47,7 +52,7 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
             if debug:
                 traceback.print_exc()
             code, message = verdict(error)
-            complain(message)
+            complain(message, "" if code == INTERRUPTED else "Error: ")
             raise typer.Exit(code) from None
 
     own = inspect.signature(function, eval_str=True)

@@ -10,7 +10,7 @@ import typer
 
 from unmask.cli import options, outputs
 from unmask.cli.models import Model, open_model
-from unmask.cli.screen import print_json, say
+from unmask.cli.screen import is_shown, print_json, say
 from unmask.cli.stage import Scene, Stage
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def command(
     """
     outputs.checked([out / "digits.png"], outputs.PICTURES)
     begun = time.perf_counter()
-    stage = Stage(out, seed, fast, live, quiet=json)
+    stage = Stage(out, seed, fast, is_shown(live, json), quiet=json)
     digits, shidoku = open_model("digits"), open_model("shidoku")
     held_out = _held_out(seed)
     draw_digits(stage, digits)
@@ -59,7 +59,7 @@ def draw_digits(stage: Stage, model: Model) -> None:
     """Sixteen digits from nothing, one pixel at a time."""
     from unmask import Canvas, presets
 
-    stage.heading("Digits from nothing", "every pixel is unknown; each step decides one of each")
+    stage.heading("Digits from nothing", "each step decides one more pixel of every digit")
     stage.play(
         model,
         Canvas.blank(DIGITS, model.length or 64),
@@ -110,7 +110,7 @@ def solve_puzzles(stage: Stage, model: Model) -> tuple[dict[str, int], str]:
     tokens, known = shidoku.puzzles(solutions, clues=CLUES, seed=stage.seed)
     stage.heading(
         "Shidoku solved",
-        f"{len(tokens)} puzzles of {CLUES} clues with one solution, the surest cell first",
+        f"{len(tokens)} unseen puzzles of {CLUES} clues, the surest cell first",
     )
     made = stage.play(
         model,

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from unmask.cli import options
 from unmask.cli.models import open_model
-from unmask.cli.screen import err, out, print_json, say, watched
+from unmask.cli.screen import err, out, print_json, say, waiting, watched
 from unmask.cli.table import figures
 
 EXAMPLES = [
@@ -55,8 +55,9 @@ def command(
 
 
 def _evaluate(task: str, model: str, seed: int, quick: bool) -> list[dict[str, Any]]:
-    from unmask import tasks
-    from unmask.evaluation import evaluate
+    with waiting("Starting"):
+        from unmask import tasks
+        from unmask.evaluation import evaluate
 
     tasks.task(task)  # a misspelt task is told as such, not as a model that does not exist
     denoiser = open_model(model).denoiser

@@ -129,7 +129,9 @@ def read_image(path: Path, layout: Layout) -> Given:
             f"--image {path} holds {array.dtype} of shape {array.shape}: pass numbers of shape "
             f"{shape} or (B, {shape[0]}, {shape[1]}), -1 where unknown"
         )
-    values = np.nan_to_num(array.astype(float), nan=-1).reshape(-1, shape[0] * shape[1])
+    values = np.nan_to_num(array.astype(float), nan=-1, posinf=np.inf).reshape(
+        -1, shape[0] * shape[1]
+    )
     if (values != np.rint(values)).any() or (values >= layout.levels).any():
         worst = values.max() if (values >= layout.levels).any() else values[values % 1 != 0][0]
         raise InputError(

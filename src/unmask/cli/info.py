@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import starmap
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unmask.cli import options, presets
-from unmask.cli.models import weights
+from unmask.cli.models import class_count, weights
 from unmask.cli.screen import out, print_json, say
 from unmask.cli.table import facts, shown
 
@@ -22,13 +22,18 @@ EXAMPLES = [
     ("What one can do, and its figures", "unmask info digits"),
     ("For a program", "unmask info shidoku --json"),
 ]
-APART = ("task", "layout", "preset")  # entries of `about` that have a line of their own, or none
+APART = (
+    "task",
+    "layout",
+    "preset",
+    "classes",
+)  # entries of `about` that have a line of their own, or none
 
 
 def command(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[MODEL]", help="A bundled name or a folder; without: list them."),
+        typer.Argument(metavar="MODEL", help="A bundled name or a folder; without: list them."),
     ] = None,
     json: options.AsJson = False,
 ) -> None:
@@ -58,7 +63,7 @@ def _short(name: str) -> dict[str, Any]:
         "model": name,
         "task": card.about.get("task"),
         "length": card.length,
-        "classes": (card.classes or {}).get("count", 0),
+        "classes": class_count(card),
         **weights(folder),
         "folder": str(folder),
     }
@@ -106,6 +111,7 @@ def _print_list(found: list[dict[str, Any]]) -> None:
 def _print_model(told: dict[str, Any]) -> None:
     card: dict[str, Any] = told["card"]
     about = {key: value for key, value in card["about"].items() if key not in APART}
+    advised = {key: value for key, value in told["recommended"].items() if key != "name"}
     known = {
         "folder": told["folder"],
         "task": told["task"],
@@ -113,7 +119,10 @@ def _print_model(told: dict[str, Any]) -> None:
         "vocabulary": _vocabulary(card),
         "positions": told["length"],
         "classes": told["classes"] or None,
-        "recommended": _typed(told["recommended"]),
+        "default": " ".join(
+            ["--preset", told["recommended"]["name"], *starmap(presets.typed, advised.items())]
+        ),
+        "figures": about.pop("figures", None),
         **about,
     }
     say((told["model"], "bold cyan"))
@@ -129,22 +138,10 @@ def _vocabulary(card: dict[str, Any]) -> str:
     return f"{size} ids, {size - never} of them data; mask {card['mask_id']}"
 
 
-def _typed(preset: Mapping[str, Any]) -> str:
-    flags = [
-        f"{presets.flag(key)} {presets.written_out(value)}".replace("= ", "=")
-        for key, value in preset.items()
-        if key != "name"
-    ]
-    return " ".join(["--preset", preset["name"], *flags])
-
-
 def _print_presets(found: list[dict[str, Any]]) -> None:
-    table = Table("preset", "what it does", "options", box=SIMPLE_HEAD, expand=False)
+    table = Table("preset", "what it does", "options", box=SIMPLE_HEAD)
     for each in found:
-        option = "\n".join(
-            f"{presets.flag(key)} {presets.written_out(value)}".replace("= ", "=")
-            for key, value in each["options"].items()
-        )
-        where = "from Python only: " if each["needs"] else ""
+        option = "\n".join(starmap(presets.typed, each["options"].items()))
+        where = "From Python only. " if each["needs"] else ""
         table.add_row(Text(each["preset"], "cyan"), Text(where + each["about"]), Text(option))
     out().print(table)

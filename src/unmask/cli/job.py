@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from unmask.cli import outputs, presets
 from unmask.cli.emerge import Emerged, emerge
 from unmask.cli.live import watching
 from unmask.cli.models import Model, open_model
-from unmask.cli.screen import say, waiting
+from unmask.cli.screen import is_shown, say, waiting
 from unmask.errors import InputError
 
 if TYPE_CHECKING:
@@ -133,12 +132,10 @@ def prepare(
     """Check everything that can be checked before the network is loaded, then load it."""
     from unmask.models.checkpoint import read_card
 
-    if live and as_json:
-        raise InputError("--json prints one object and nothing else: leave --live out")
+    shown = is_shown(live, as_json)
     files = outputs.checked(out, outputs.EVERYTHING)
     files += outputs.checked([record] if record else [], outputs.RECORDS, "--record")
     strategy = presets.choose(read_card(name), preset, options, settings or ())
-    shown = sys.stdout.isatty() and not as_json and live is not False
     return Job(open_model(name), strategy, seed, files, shown)
 
 

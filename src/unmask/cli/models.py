@@ -60,7 +60,7 @@ class Model:
             return None
         import torch
 
-        count = (self.card.classes or {}).get("count", 0)
+        count = class_count(self.card)
         if not count:
             raise InputError(f"{self.name} knows no classes: leave --class out")
         for each in classes:
@@ -92,6 +92,13 @@ def layout_of(name: str, card: Card) -> Layout:
         return Layout.from_dict(described)
     except (InputError, TypeError) as error:
         raise CheckpointError(f"the card of {name} holds a damaged layout: {error}") from error
+
+
+def class_count(card: Card) -> int:
+    """How many classes a user may ask for: the card may say that some serve training alone."""
+    known = (card.classes or {}).get("count", 0)
+    advertised: int = card.about.get("classes", known)
+    return min(known, advertised)
 
 
 def weights(folder: Path) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from unmask.errors import StrategyError, nearest
@@ -55,32 +56,25 @@ def build(name: str, options: Mapping[str, Any]) -> Strategy:
     hints = get_type_hints(make)
     for key, value in options.items():
         if key not in takes(make):
-            raise StrategyError(f"preset {name!r} takes no {flag(key)}; {its_options(make)}")
+            what = f"--{key}" if key in FLAGS else f"--set {key}="
+            raise StrategyError(f"preset {name!r} takes no {what}; {its_options(make)}")
         if not fits(value, hints[key]):
             raise StrategyError(
-                f"{flag(key)} {written_out(value)} is of the wrong kind: its default is "
-                f"{written_out(takes(make)[key])}"
+                f"{typed(key, value)} is of the wrong kind; the default is "
+                f"{typed(key, takes(make)[key])}"
             )
     return make(**options)
 
 
 def its_options(make: Callable[..., Strategy]) -> str:
-    """`its options: --steps (12), --set keep=0.3, ...`"""
-    shown = [
-        f"{flag(key)} {written_out(value)}" if key in FLAGS else f"--set {key}={written_out(value)}"
-        for key, value in takes(make).items()
-    ]
-    return f"its options and their defaults: {', '.join(shown)}"
+    """`its options and their defaults: --steps 12, --set keep=0.3`."""
+    return "its options and their defaults: " + ", ".join(starmap(typed, takes(make).items()))
 
 
-def flag(name: str) -> str:
-    """How an option is typed."""
-    return f"--{name}" if name in FLAGS else f"--set {name}="
-
-
-def written_out(value: Any) -> str:
-    """A value as it is typed after an option."""
-    return value if isinstance(value, str) else json.dumps(value)
+def typed(name: str, value: Any) -> str:
+    """An option of a preset as it is typed: `--steps 12`, `--set keep=0.3`."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"--{name} {text}" if name in FLAGS else f"--set {name}={text}"
 
 
 def fits(value: Any, hint: Any) -> bool:

@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from unmask.errors import InputError
+
 
 def out() -> Console:
     """Stdout."""
@@ -31,9 +33,16 @@ def watched() -> bool:
     return sys.stdout.isatty() and err().is_terminal
 
 
-def complain(message: str) -> None:
+def is_shown(live: bool | None, as_json: bool) -> bool:
+    """Whether steps are shown as they happen, given --live/--no-live and --json."""
+    if live and as_json:
+        raise InputError("--json prints one object and nothing else: leave --live out")
+    return sys.stdout.isatty() and not as_json and live is not False
+
+
+def complain(message: str, label: str) -> None:
     """One error, in red; never wrapped, so that what is to be typed can be copied."""
-    err().print(Text.assemble(("Error: ", "bold red"), (message, "red")), soft_wrap=True)
+    err().print(Text.assemble((label, "bold red"), (message, "red")), soft_wrap=True)
 
 
 def note(*parts: str | tuple[str, str]) -> None:

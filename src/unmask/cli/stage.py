@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +48,7 @@ class Stage:
     folder: Path
     seed: int
     fast: bool
-    live: bool | None
+    live: bool
     quiet: bool
     files: list[Path] = field(default_factory=list)
     scenes: int = 0
@@ -68,7 +67,7 @@ class Stage:
 
     def play(self, model: Model, canvas: Canvas, strategy: Strategy, scene: Scene) -> Emerged:
         """Generate, show and write one scene."""
-        live = not self.quiet and self.live is not False and sys.stdout.isatty()
+        live = self.live
         layout, given, title = model.layout, scene.given, scene.name
         pause = 0.0 if self.fast else scene.pause
         with watching(live, layout, title, given=given, columns=COLUMNS, pause=pause) as watch:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from unmask.cli import options, screen
-from unmask.cli.screen import note, print_json, say, watched
+from unmask.cli.screen import note, print_json, say, waiting, watched
 from unmask.cli.table import facts
 from unmask.errors import InputError
 
@@ -63,7 +64,7 @@ def command(
         result = _train(task, folder, seed, resume, steps)
     except KeyboardInterrupt:
         again = _again(task, out, seed, steps)
-        raise KeyboardInterrupt(f"stopped. Go on from the last checkpoint with: {again}") from None
+        raise KeyboardInterrupt(f"Stopped. Go on from the last checkpoint with: {again}") from None
     seconds = round(time.perf_counter() - begun, 1)
     if json:
         print_json({"task": task, "folder": str(folder), "seconds": seconds, "figures": result})
@@ -77,7 +78,8 @@ def _check_folder(folder: Path) -> None:
 
 
 def _train(task: str, folder: Path, seed: int, resume: bool, steps: int | None) -> dict[str, Any]:
-    from unmask.training import train
+    with waiting("Starting"):
+        from unmask.training import train
 
     view = _Screen(task)
     with view.shown():
@@ -87,7 +89,7 @@ def _train(task: str, folder: Path, seed: int, resume: bool, steps: int | None) 
 def _again(task: str, out: Path | None, seed: int, steps: int | None) -> str:
     """The command line that goes on with this training."""
     extra = {"--out": out, "--seed": seed or None, "--steps": steps}
-    flags = [f" {name} {value}" for name, value in extra.items() if value is not None]
+    flags = [f" {name} {quote(str(value))}" for name, value in extra.items() if value is not None]
     return f"unmask train {task}{''.join(flags)} --resume"
 
 

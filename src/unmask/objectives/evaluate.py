@@ -81,19 +81,25 @@ def row_seeds(seed: int | Tensor, rows: int) -> Tensor:
     return derive(seed, rows)
 
 
-def check_ids(tokens: Tensor, maskable: Tensor, vocab: int | None) -> None:
-    """Raise DataError unless shapes agree and every maskable token is inside the vocabulary."""
+def check_data(denoiser: Denoiser, tokens: Tensor, maskable: Tensor) -> None:
+    """Raise DataError unless shapes agree and every maskable token is an id that data may hold."""
     if tokens.shape != maskable.shape or maskable.dtype != torch.bool:
         raise DataError(
             f"maskable must be a bool tensor of shape {tuple(tokens.shape)}; got {maskable.dtype} "
             f"{tuple(maskable.shape)}"
         )
-    if vocab is None:
+    if denoiser.vocab_size is None:
         return
-    outside = maskable & ((tokens < 0) | (tokens >= vocab))
-    if bool(outside.any()):
-        row, position = outside.nonzero()[0].tolist()
-        raise DataError(
-            f"id {int(tokens[row, position])} at row {row}, position {position} is outside the "
-            f"vocabulary of {vocab}"
-        )
+    vocab = denoiser.vocab_size
+    inside = (tokens >= 0) & (tokens < vocab)
+    illegal = torch.zeros(vocab, dtype=torch.bool, device=tokens.device)
+    illegal[illegal_tensor(denoiser, tokens.device)] = True
+    for wrong, why in (
+        (maskable & ~inside, f"is outside the vocabulary of {vocab}"),
+        (maskable & illegal[tokens.clamp(0, vocab - 1)], "is the mask id or a forbidden one"),
+    ):
+        if bool(wrong.any()):
+            row, position = wrong.nonzero()[0].tolist()
+            raise DataError(
+                f"id {int(tokens[row, position])} at row {row}, position {position} {why}"
+            )

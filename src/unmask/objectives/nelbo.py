@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_map
 
 from unmask.corruption import BertNoise, hide, stratified_times
 from unmask.head import illegal_tensor, mask_id_of, vocab_of
-from unmask.objectives.evaluate import Corrupted, check_ids, evaluate, read, row_seeds
+from unmask.objectives.evaluate import Corrupted, check_data, evaluate, read, row_seeds
 from unmask.types import Denoiser, Loss
 
 
@@ -34,7 +34,7 @@ def corrupt_by_count(
     q(k) = γ⁻¹((k−1)/n) − γ⁻¹(k/n) is the probability of k under the schedule (linear when None,
     for which the weight is n/k). time (B,) in (0, 1) is u; None stratifies it over the rows.
     """
-    check_ids(tokens, maskable, denoiser.vocab_size)
+    check_data(denoiser, tokens, maskable)
     seeds = row_seeds(seed, len(tokens)).to(tokens.device)
     size = maskable.sum(1)
     ratio, inverse = (_linear, _linear) if schedule is None else (schedule, schedule.inverse)
@@ -42,7 +42,10 @@ def corrupt_by_count(
     count = torch.minimum((size * ratio(u)).ceil().long().clamp(min=1), size)
     n = size.clamp(min=1).double()
     k = count.clamp(min=1).double()
-    probability = inverse((k - 1) / n) - inverse(k / n)
+    # A schedule may be flat at its ends, where its inverse is no single time: k = 1 lasts until 1,
+    # k = n begins at 0.
+    leaves = inverse((k - 1) / n).masked_fill(count <= 1, 1.0)
+    probability = leaves - inverse(k / n).masked_fill(count == size, 0.0)
     masked = hide(maskable, count, seeds)
     shown = tokens.masked_fill(masked, mask_id_of(denoiser))
     if noise is not None:

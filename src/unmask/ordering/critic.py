@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from unmask.errors import LogitsError
+from unmask.inference import evaluating
 from unmask.types import Critic, Proposal, State
 
 
@@ -19,7 +20,8 @@ class CriticOrder:
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N) float32. The critic is called once a step with the (B,N) filled canvas."""
         filled = proposal.token.where(state.masked, state.tokens)
-        wrong = self.critic(filled, valid=state.valid, condition=state.condition)
+        with evaluating(self.critic):
+            wrong = self.critic(filled, valid=state.valid, condition=state.condition)
         if wrong.shape == (*filled.shape, 1):
             wrong = wrong.squeeze(-1)
         if wrong.shape != filled.shape:

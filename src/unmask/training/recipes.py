@@ -25,6 +25,7 @@ class Recipe:
     warmup_steps: int
     weight_decay: float
     ema_decay: float
+    preset: dict[str, Any]  # what the finished model recommends: a preset's name and options
     adam_beta2: float = 0.98
     condition_dropout: float = 0.0  # share of examples trained without their class
     warped: tuple[float, float] = (0.0, 0.0)  # share of warped examples, first and last
@@ -46,6 +47,7 @@ RECIPES = {
         warmup_steps=100,
         weight_decay=0.1,
         ema_decay=0.995,
+        preset={"name": "confidence", "steps": 16},
     ),
     "digits": Recipe(
         backbone={
@@ -56,14 +58,15 @@ RECIPES = {
             "hidden_dropout_prob": 0.0,
             "initializer_range": 0.06,
         },
-        steps=4000,
+        steps=5000,
         batch_size=16,
         learning_rate=2e-3,
         warmup_steps=100,
         weight_decay=0.1,
-        ema_decay=0.995,
-        condition_dropout=0.2,
-        warped=(0.5, 0.2),
+        ema_decay=0.998,
+        preset={"name": "random_order", "steps": 64},
+        condition_dropout=0.5,
+        warped=(0.5, 0.0),
     ),
 }
 

@@ -68,10 +68,12 @@ def train(
     check_seed(seed)
     run = _Run(data, recipe, target, seed, resume, report)
     figures = run.train()
+    trained = asdict(recipe)
     about = {
         "task": task,
         "layout": data.layout.to_dict(),
-        "recipe": asdict(recipe),
+        "preset": trained.pop("preset"),
+        "recipe": trained,
         "seed": seed,
         "figures": figures,
     }

@@ -1,0 +1,205 @@
+"""The program as a whole: help, exit codes, terminals, and files never left half-written."""
+
+import errno
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from io import StringIO
+
+import pytest
+import torch
+from rich.console import Console
+from typer.testing import CliRunner
+
+import unmask
+from unmask.cli import app, demo, evaluate, generate, infill, info, live, presets, show, train
+from unmask.errors import DenoiserError, MissingExtraError
+from unmask.tasks import TASKS
+
+from .conftest import files
+
+COMMANDS = {"demo": demo, "generate": generate, "infill": infill, "show": show, "info": info,
+            "train": train, "evaluate": evaluate}  # fmt: skip
+PROGRAM = [sys.executable, "-m", "unmask.cli"]
+
+# Runs the command line with a package in place of unmask/__init__.py, which imports torch.
+LIGHT = """
+import sys, types
+package = types.ModuleType("unmask")
+package.__path__ = [sys.argv.pop(1)]
+sys.modules["unmask"] = package
+from unmask.cli import main
+try:
+    main()
+finally:
+    heavy = {"torch", "numpy", "transformers", "PIL"} & sys.modules.keys()
+    assert not heavy, heavy
+"""
+
+
+def test_help_teaches(call):
+    told = call("--help").out
+    assert "Exit codes: 0, done; 1, an unexpected failure" in told
+    assert "130, interrupted" in told
+    for name in COMMANDS:
+        assert re.search(rf"^│ {name} +\w", told, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_worked_examples(call, name):
+    told = call(name, "--help")
+    assert told.code == 0
+    assert "Examples" in told.out
+    lines = [line for _, line in COMMANDS[name].EXAMPLES]
+    assert 2 <= len(lines) <= 4
+    flat = " ".join(told.out.split())
+    for line in lines:
+        assert f"unmask {name}" in line
+        assert line in flat
+
+
+@pytest.mark.parametrize(
+    "line", [line for module in COMMANDS.values() for _, line in module.EXAMPLES]
+)
+def test_examples_name_options_that_exist(line):
+    words = re.split(r"[;|<>]", line)
+    for command in (each.split() for each in words if "unmask " in each):
+        name = command[command.index("unmask") + 1]
+        told = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).stdout
+        for word in command:
+            if word.startswith("--"):
+                assert f" {word} " in told, (line, word)
+
+
+def test_help_does_not_wait_for_torch():
+    package = str(next(iter(unmask.__path__)))
+    for arguments in (["--help"], ["generate", "--help"]):
+        done = subprocess.run(
+            [sys.executable, "-c", LIGHT, package, *arguments],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "Examples" in done.stdout or "Exit codes" in done.stdout
+
+
+def test_version(call):
+    assert call("--version").out == f"unmask {unmask.__version__}\n"
+
+
+def test_usage_errors_exit_with_2(call):
+    assert "--seed" in call("generate", "digits", "--sedd", "3").error()
+    assert "Did you mean 'generate'?" in call("genrate").error()
+    assert "MODEL" in call("generate").error()
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "words"),
+    [
+        (MissingExtraError("type: pip install 'unmask[viz]'"), 3, "pip install 'unmask[viz]'"),
+        (DenoiserError("the network raised"), 2, "Error: the network raised"),
+        (KeyboardInterrupt(), 130, "Interrupted"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.png"), 1, "a.png: No space left"),
+        (RuntimeError("odd"), 1, "RuntimeError: odd\nThis is unexpected; --debug shows where."),
+    ],
+)
+def test_exit_codes(call, monkeypatch, raised, code, words):
+    def fail(*_, **__):
+        raise raised
+
+    monkeypatch.setattr("unmask.cli.job.emerge", fail)
+    assert words in call("generate", "digits").error(code)
+    debug = call("generate", "digits", "--debug")
+    assert debug.code == code
+    assert "Traceback" in debug.err
+    assert words in debug.err
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.gif", "a.safetensors"])
+def test_a_full_disk_leaves_the_earlier_file(call, monkeypatch, tmp_path, name):
+    (tmp_path / name).write_text("earlier")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    assert "No space left" in call("generate", "shidoku", "-n", 1, "--out", name).error(1)
+    assert files(tmp_path) == [name]
+    assert (tmp_path / name).read_text() == "earlier"
+
+
+def test_presets_are_collected_from_the_package():
+    assert list(presets.known()) == unmask.presets.__all__
+    defaults = presets.takes(unmask.presets.maskgit)
+    assert defaults == {
+        "steps": 12, "schedule": "cosine", "temperature": 1.0, "choice_temperature": 4.5
+    }  # fmt: skip
+
+
+def test_live_shows_each_step_and_highlights_what_changed(monkeypatch):
+    told = StringIO()
+    terminal = Console(file=told, force_terminal=True, width=80, height=24)
+    monkeypatch.setattr(live, "out", lambda: terminal)
+    frames = torch.full((3, 1, 16), -1)
+    frames[1, :, :8], frames[2] = 0, 0
+    seen = []
+    real = live._Panels.panel
+    monkeypatch.setattr(
+        live._Panels, "panel", lambda self, *a: seen.append(real(self, *a)) or seen[-1]
+    )
+    begun = time.monotonic()
+    with live.watching(True, TASKS["shidoku"]().layout, "boards", pause=0.05) as watch:
+        for step, frame in enumerate(frames):
+            watch(frame, step, 2)
+    assert time.monotonic() - begun >= 0.1
+    changed = [panel.renderable.changed for panel in seen]
+    assert changed[0] is None
+    assert changed[1].tolist() == [[True] * 8 + [False] * 8]
+    assert changed[2] is None
+    for words in ("boards", "step 0/2", "step 1/2", "step 2/2 · 100% known"):
+        assert words in told.getvalue()
+
+
+def test_the_program_in_a_pipe_without_unicode(folders):
+    line = [*PROGRAM, "generate", folders["digits"], "-n", "1", "--steps", "2"]
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(line, capture_output=True, timeout=120, check=False, env=env)
+    assert done.returncode == 0, done.stderr
+    assert b"1 row in 2 steps" in done.stdout
+    assert b"\x1b" not in done.stdout
+    assert done.stderr == b""
+
+
+def in_terminal(line, until, send=None):
+    """Run in a pseudo-terminal; once `until` is on the screen, send a signal. Code and output."""
+    mine, theirs = pty.openpty()
+    env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
+    process = subprocess.Popen(line, stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+    os.close(theirs)
+    shown, deadline, sent = b"", time.monotonic() + 120, send is None
+    while time.monotonic() < deadline:
+        if select.select([mine], [], [], 0.2)[0]:
+            try:
+                chunk = os.read(mine, 65536)
+            except OSError:  # the terminal is gone with its last process
+                break
+            shown += chunk
+        if not sent and until in shown:
+            process.send_signal(send)
+            sent = True
+    os.close(mine)
+    return process.wait(30), shown.decode()
+
+
+def test_steps_are_shown_live_until_ctrl_c(folders, tmp_path):
+    line = [*PROGRAM, "generate", folders["digits"], "--steps", "64", "--out", "a.gif"]
+    code, shown = in_terminal(line, b"step 3/64", signal.SIGINT)
+    assert code == 130
+    for words in ("step 1/64", "step 2/64", "Interrupted."):
+        assert words in shown
+    assert "Traceback" not in shown
+    assert files(tmp_path) == []

@@ -1,0 +1,155 @@
+"""`best`: exactly so many, whatever the scores; ties to the lower position."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import unmask
+from unmask import presets
+from unmask.decoding import Strategy
+from unmask.pace import Explicit
+from unmask.selection import Best, best
+
+SCORES = st.one_of(
+    st.sampled_from([0.0, 1.0, -1.0, math.inf, -math.inf, 3.4e38, -3.4e38]),  # many ties
+    st.floats(-10, 10, width=32),
+)
+
+
+@st.composite
+def batches(draw):
+    rows, length = draw(st.integers(1, 5)), draw(st.integers(1, 12))
+
+    def table(cell):
+        line = st.lists(cell, min_size=length, max_size=length)
+        return draw(st.lists(line, min_size=rows, max_size=rows))
+
+    counts = draw(st.lists(st.integers(-1, length + 2), min_size=rows, max_size=rows))
+    return table(SCORES), table(st.booleans()), counts
+
+
+def naive(score, scope, count):
+    """One row: sort the positions in scope by score, then by position."""
+    running = [i for i in range(len(score)) if scope[i]]
+    running.sort(key=lambda i: (-max(score[i], torch.finfo(torch.float32).min), i))
+    chosen = set(running[: max(count, 0)])
+    return [i in chosen for i in range(len(score))]
+
+
+@given(batches(), st.sampled_from([torch.float32, torch.float64]))
+def test_best_is_the_naive_sort(batch, dtype):
+    score, scope, count = batch
+    found = best(torch.tensor(score, dtype=dtype), torch.tensor(scope), torch.tensor(count))
+    assert found.dtype == torch.bool
+    if dtype == torch.float32:
+        assert found.tolist() == [naive(*row) for row in zip(*batch, strict=True)]
+    assert found.sum(1).tolist() == [
+        min(max(n, 0), sum(row)) for n, row in zip(count, scope, strict=True)
+    ]
+    assert not bool((found & ~torch.tensor(scope)).any())
+
+
+@given(st.integers(1, 40), st.integers(0, 40), st.sampled_from([0.0, 1.0, math.inf, -math.inf]))
+def test_equal_scores_go_to_the_lower_positions(length, count, value):
+    """Saturated confidences are equal; `score < cutoff` would commit none of them, or all."""
+    found = best(torch.full((1, length), value), torch.ones(1, length, dtype=bool), tensor(count))
+    assert found[0].tolist() == [i < count for i in range(length)]
+
+
+def tensor(count):
+    return torch.tensor([count])
+
+
+@pytest.mark.parametrize("length", [10, 100, 5000])
+def test_ties_are_stable_however_long_the_row(length):
+    """Some sorts are stable only on short rows."""
+    score = torch.zeros(1, length)
+    score[0, length // 2] = 1
+    found = best(score, torch.ones(1, length, dtype=bool), tensor(4))
+    assert found[0].nonzero().flatten().tolist() == [0, 1, 2, length // 2]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_saturated_half_precision_scores_still_give_the_number(dtype):
+    score = (1 - torch.rand(4, 64, generator=torch.Generator().manual_seed(0)) * 1e-4).to(dtype)
+    assert len(score.unique()) < 3
+    counts = torch.tensor([0, 1, 31, 64])
+    assert best(score, torch.ones(4, 64, dtype=bool), counts).sum(1).tolist() == counts.tolist()
+
+
+def test_minus_infinity_in_scope_beats_anything_out_of_scope():
+    score = torch.tensor([[5.0, -math.inf, 7.0, -math.inf, 1.0]])
+    scope = torch.tensor([[False, True, False, True, False]])
+    assert best(score, scope, tensor(1))[0].tolist() == [False, True, False, False, False]
+    assert best(score, scope, tensor(2))[0].tolist() == scope[0].tolist()
+    assert best(score, scope, tensor(9))[0].tolist() == scope[0].tolist()
+
+
+def test_rows_have_counts_of_their_own():
+    score = torch.tensor([[3.0, 1.0, 2.0]] * 4)
+    found = best(score, torch.ones(4, 3, dtype=bool), torch.tensor([0, 1, 2, 3]))
+    assert found.int().tolist() == [[0, 0, 0], [1, 0, 0], [1, 0, 1], [1, 1, 1]]
+
+
+def test_scores_are_not_written_to():
+    score = torch.tensor([[1.0, -math.inf, 2.0]])
+    before = score.clone()
+    best(score, torch.tensor([[True, True, False]]), tensor(1))
+    assert torch.equal(score, before)
+
+
+# --- in the engine -----------------------------------------------------------------------------
+
+
+def flat(tokens):
+    """A network without opinions: every score ties."""
+    return torch.zeros(*tokens.shape, 5)
+
+
+@given(st.integers(1, 12), st.integers(1, 15), st.booleans())
+def test_exactly_the_planned_number_is_known_after_each_step(length, steps, remask):
+    made = presets.annealed(steps=steps, remask=remask)
+    plan, total = made.pace(torch.tensor([length]))
+    infos = list(
+        unmask.stream(
+            unmask.wrap(flat, mask_id=4), unmask.Canvas.blank(3, length), made, seed=length
+        )
+    )
+    assert len(infos) == int(total)
+    for info, unknown in zip(infos, plan[0].tolist(), strict=True):
+        assert info.masked.sum(1).tolist() == [unknown] * 3
+
+
+def test_ties_of_a_flat_network_go_left_to_right():
+    made = Strategy(Explicit([2, 1, 3]), presets.confidence().order)
+    infos = list(
+        unmask.stream(unmask.wrap(flat, mask_id=4), unmask.Canvas.blank(2, 6), made, seed=0)
+    )
+    known = [(~info.masked[0]).nonzero().flatten().tolist() for info in infos]
+    assert known == [[0, 1], [0, 1, 2], [0, 1, 2, 3, 4, 5]]
+
+
+def test_scores_of_minus_infinity_still_finish():
+    """A score that rules every position out cannot stop a row that must commit."""
+
+    def hopeless(state, proposal):
+        return torch.full(state.tokens.shape, -math.inf)
+
+    made = presets.confidence(steps=3).but(order=hopeless)
+    done = unmask.run(unmask.wrap(flat, mask_id=4), unmask.Canvas.blank(2, 6), made, seed=0)
+    assert done.steps.tolist() == [3, 3]
+    assert int(done.tokens.max()) < 4
+
+
+def test_best_counts_from_what_competes():
+    """Best keeps |scope| − remaining; where more is committed than scope holds, all of it."""
+
+    class Row:
+        remaining = torch.tensor([0, 2, 5])
+
+    score = torch.arange(12.0).view(3, 4)
+    scope = torch.ones(3, 4, dtype=torch.bool)
+    assert Best()(score, scope, Row).sum(1).tolist() == [4, 2, 0]
