@@ -29,13 +29,14 @@ def tiny(task: Task, seed: int) -> unmask.Denoiser:
             num_attention_heads=2,
             intermediate_size=16,
             max_position_embeddings=72,
+            type_vocab_size=task.classes + 1,
             initializer_range=0.5,  # so that clues and classes make a difference
         )
     )
     inner = unmask.wrap(network, mask_id=task.mask_id, length=task.train.shape[1])
     if not task.classes:
         return inner
-    return unmask.ClassConditioned(inner, task.conditions, task.first_class, task.null_class)
+    return unmask.ClassConditioned(inner, task.classes)
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +47,6 @@ def folders(tmp_path_factory) -> dict[str, Path]:
         about = {
             "task": name,
             "layout": task.layout.to_dict(),
-            "classes": task.classes,
             "figures": {"bits_per_token": 1.5},
         }
         unmask.save(tiny(task, seed=1), root / name, about=about)

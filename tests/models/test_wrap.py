@@ -4,6 +4,7 @@ import pytest
 import torch
 from tests.conformance.test_networks import MASK, VOCAB, bert, esm, roberta, x_transformer
 from torch import nn
+from transformers import BertConfig, BertForMaskedLM
 
 import unmask
 from unmask import Canvas, ClassConditioned, SelfConditioning, presets
@@ -246,38 +247,43 @@ def test_a_network_that_cannot_be_split_runs_whole():
 
 
 def conditioned():
-    """Ids 0 to 5 are data but for the mask id 5; 6 to 8 are classes and 9 is no class."""
-
-    def network(tokens):
-        front = (tokens[:, 0] - 6).clamp(0, 4)
-        seen.append(tokens.tolist())
-        return nn.functional.one_hot(front, 10).float()[:, None].expand(*tokens.shape, 10) * 50
-
+    """A BERT of three classes, and the token types it is shown: 0 for no class, else 1 + class."""
+    net = BertForMaskedLM(
+        BertConfig(
+            vocab_size=10,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=16,
+            max_position_embeddings=8,
+            type_vocab_size=4,
+        )
+    )
     seen = []
-    inner = unmask.wrap(network, mask_id=5, vocab_size=10)
-    return ClassConditioned(inner, classes=3, first_class=6, null_class=9), seen
+    net.bert.embeddings.token_type_embeddings.register_forward_hook(
+        lambda _, given, __: seen.append(given[0].tolist())
+    )
+    return ClassConditioned(unmask.wrap(net, mask_id=5), classes=3), seen
 
 
-def test_a_class_is_shown_in_front_and_never_generated():
+def test_every_position_is_told_the_class_of_its_row():
     denoiser, seen = conditioned()
     canvas = Canvas.blank(4, 3, condition=torch.tensor([0, 2, -1, 1]))
-    tokens = unmask.generate(denoiser, canvas, presets.random_order(1), seed=0)
-    assert seen == [[[6, 5, 5, 5], [8, 5, 5, 5], [9, 5, 5, 5], [7, 5, 5, 5]]]
-    assert tokens.tolist() == [[0] * 3, [2] * 3, [3] * 3, [1] * 3]
-    assert set(denoiser.forbidden) == {6, 7, 8, 9}
+    unmask.generate(denoiser, canvas, presets.random_order(1), seed=0)
+    assert seen == [[[1] * 3, [3] * 3, [0] * 3, [2] * 3]]
 
 
-def test_no_condition_is_the_null_class_for_every_row():
+def test_no_condition_is_no_class_for_every_row():
     denoiser, seen = conditioned()
     unmask.generate(denoiser, Canvas.blank(2, 2), presets.random_order(1), seed=0)
-    assert seen == [[[9, 5, 5]] * 2]
+    assert seen == [[[0, 0]] * 2]
 
 
 def test_classes_stay_with_their_rows_when_others_leave():
     denoiser, seen = conditioned()
     canvas = Canvas.blank(2, 3, condition=torch.tensor([0, 2]))
     unmask.generate(denoiser, canvas, presets.random_order([1, 3]), seeds=[1, 2])
-    assert [[row[0] for row in call] for call in seen] == [[6, 8], [8], [8]]
+    assert [[row[0] for row in call] for call in seen] == [[1, 3], [3], [3]]
 
 
 @pytest.mark.parametrize(
@@ -286,8 +292,11 @@ def test_classes_stay_with_their_rows_when_others_leave():
         (torch.tensor([0, 3]), r"classes \[0, 3\]: pass 0 to 2, or -1 for no class"),
         (torch.tensor([0, -2]), r"classes \[-2, 0\]: pass 0 to 2"),
         (torch.tensor([0.0, 1.0]), r"condition must be a tensor of 2 class numbers"),
-        (torch.zeros(2, 1, dtype=torch.int64), r"tensor of 2 class numbers; got \(2, 1\)"),
-        ([0, 1], r"tensor of 2 class numbers; got list"),
+        (
+            torch.zeros(2, 1, dtype=torch.int64),
+            r"tensor of 2 class numbers; got torch.int64 \(2, 1\)",
+        ),
+        ([0, 1], r"tensor of 2 class numbers; got a list"),
     ],
     ids=str,
 )
@@ -297,23 +306,20 @@ def test_classes_that_are_none(condition, message):
         unmask.generate(denoiser, Canvas.blank(2, 2, condition=condition), seed=0)
 
 
-def test_class_ids_outside_the_vocabulary():
-    inner = unmask.wrap(zeros, mask_id=MASK, vocab_size=VOCAB)
-    with pytest.raises(
-        ModelError, match=rf"class ids up to 24 are outside the vocabulary of {VOCAB}"
-    ):
-        ClassConditioned(inner, classes=2, first_class=23, null_class=5)
-
-
-def test_classes_need_a_known_vocabulary():
-    inner = unmask.wrap(zeros, mask_id=MASK)
-    with pytest.raises(ModelError, match="vocab_size"):
-        ClassConditioned(inner, classes=2, first_class=20, null_class=22)
-
-
-def test_a_class_in_front_of_x_transformers_leaves_room_for_itself():
-    """max_seq_len positions hold the class and one fewer of data, or the error says so."""
-    inner = unmask.wrap(x_transformer(), mask_id=MASK)
-    denoiser = ClassConditioned(inner, classes=2, first_class=20, null_class=22)
-    tokens = unmask.generate(denoiser, batch_size=1, strategy=presets.random_order(1), seed=0)
-    assert tokens.shape == (1, 39)
+def test_classes_need_token_types_of_a_transformers_network():
+    small = unmask.wrap(
+        BertForMaskedLM(
+            BertConfig(
+                vocab_size=10,
+                hidden_size=8,
+                num_hidden_layers=1,
+                num_attention_heads=1,
+                intermediate_size=8,
+            )
+        ),
+        mask_id=5,
+    )
+    with pytest.raises(ModelError, match="3 classes need 4 token types; the network has 2: give"):
+        ClassConditioned(small, classes=3)
+    with pytest.raises(ModelError, match="the network has 0"):
+        ClassConditioned(unmask.wrap(zeros, mask_id=MASK, vocab_size=VOCAB), classes=3)

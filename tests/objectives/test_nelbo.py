@@ -83,6 +83,20 @@ def test_estimators_are_unbiased(denoiser, name):
         assert abs(mean - exact_bound(STATES[row])) < 5 * error + 1e-5
 
 
+@pytest.mark.parametrize(
+    "ratio", [lambda t: (1 - 2 * t).clamp(min=0), lambda t: (2 - 2 * t).clamp(max=1)]
+)
+def test_a_schedule_that_is_flat_at_an_end_is_unbiased_too(ratio):
+    """Every id equally likely: the bound is exactly N·log 3 whatever is hidden."""
+    flat = unmask.wrap(
+        lambda tokens: torch.zeros(*tokens.shape, VOCAB + 1), mask_id=MASK, vocab_size=VOCAB + 1
+    )
+    tokens = STATES[:1].repeat(20_000, 1)
+    everywhere = torch.ones_like(tokens, dtype=torch.bool)
+    loss = objectives.count(flat, tokens, everywhere, 0, schedule=schedules.custom(ratio))
+    assert float(loss.per_example.mean()) == pytest.approx(LENGTH * math.log(VOCAB), rel=2e-3)
+
+
 def test_a_wrong_weight_fails_the_same_test(denoiser):
     """Negative control: weighting every count alike is not the bound."""
 
@@ -210,6 +224,9 @@ def test_unusable_data_is_named():
     everywhere = torch.ones_like(tokens, dtype=torch.bool)
     with pytest.raises(DataError, match="bool tensor of shape"):
         objectives.count(net, tokens, everywhere.long(), 0)
+    tokens[1, 2] = MASK
+    with pytest.raises(DataError, match="id 3 at row 1, position 2 is the mask id"):
+        objectives.count(net, tokens, everywhere, 0)
     tokens[1, 2] = 9
     with pytest.raises(DataError, match="id 9 at row 1, position 2"):
         objectives.count(net, tokens, everywhere, 0)

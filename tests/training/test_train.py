@@ -112,22 +112,39 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_seed(tmp_path, monkeypatc
         train("shidoku", tmp_path / "m", steps=5, seed=4)
 
 
-def test_digits_lose_their_class_and_warped_ones_have_their_own():
+def test_digits_lose_their_class_and_warped_ones_are_told_apart():
     from unmask.tasks import task
-    from unmask.training.batches import prepare
+    from unmask.training.batches import kinds, prepare
     from unmask.training.recipes import RECIPES
 
     data, recipe = task("digits"), RECIPES["digits"]
+    assert kinds(data) == 22
     tokens, labels, seed = data.train, data.train_labels, torch.arange(len(data.train))
-    changed, condition = prepare(data, recipe, tokens, labels, seed, progress=0.0)
-    warped = condition >= data.classes
+    changed, kind = prepare(data, recipe, tokens, labels, seed, progress=0.0)
+    warped = kind > data.classes
     assert float(warped.double().mean()) == pytest.approx(recipe.warped[0], abs=0.05)
     assert torch.equal(changed[~warped], tokens[~warped])
     assert (changed[warped] != tokens[warped]).any(1).all()
-    own = condition[~warped]
-    assert torch.equal(own[own >= 0], labels[~warped][own >= 0])
-    assert float((own < 0).double().mean()) == pytest.approx(recipe.condition_dropout, abs=0.05)
-    apart = condition[warped]
-    assert torch.equal(apart[apart < 20] - 10, labels[warped][apart < 20])
+    kind[warped] -= 11
+    dropped = kind == 0
+    assert float(dropped.double().mean()) == pytest.approx(recipe.condition_dropout, abs=0.05)
+    assert torch.equal(kind[~dropped] - 1, labels[~dropped])
     _, late = prepare(data, recipe, tokens, labels, seed, progress=1.0)
-    assert float((late >= 10).double().mean()) == pytest.approx(recipe.warped[1], abs=0.05)
+    assert float((late > 10).double().mean()) == pytest.approx(recipe.warped[1], abs=0.05)
+
+
+def test_the_class_reaches_every_position():
+    from unmask.tasks import task
+    from unmask.training.network import build, finished
+    from unmask.training.recipes import RECIPES
+
+    data = task("digits")
+    inner = build(RECIPES["digits"], data, 0)
+    seen = []
+    hook = inner.net.bert.embeddings.token_type_embeddings.register_forward_hook(
+        lambda _, given, __: seen.append(given[0])
+    )
+    canvas = unmask.Canvas.blank(3, 64, condition=torch.tensor([4, -1, 0]))
+    unmask.generate(finished(inner, data), canvas, unmask.presets.random_order(1), seed=0)
+    hook.remove()
+    assert torch.equal(seen[0], torch.tensor([[5], [0], [1]]).expand(3, 64))

@@ -120,8 +120,8 @@ def test_text_is_wrapped_to_the_console():
 
 
 def test_ids_without_symbols_stand_apart():
-    out = printed(frame_panel(torch.tensor([[7, 123, -1, 10]]), Layout.text(width=4)))
-    assert out.splitlines()[1].split() == ["│", "7", "123", "·", "10", "│"]
+    out = printed(frame_panel(torch.tensor([[7, 123, 456, -1, 10]]), Layout.text(width=5)))
+    assert out.splitlines()[1].split() == ["│", "7", "123", "456", "·", "10", "│"]
 
 
 def test_wide_symbols_keep_boards_straight():

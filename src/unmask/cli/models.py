@@ -95,10 +95,8 @@ def layout_of(name: str, card: Card) -> Layout:
 
 
 def class_count(card: Card) -> int:
-    """How many classes a user may ask for: the card may say that some serve training alone."""
-    known = (card.classes or {}).get("count", 0)
-    advertised: int = card.about.get("classes", known)
-    return min(known, advertised)
+    """How many classes a user may ask for."""
+    return card.classes or 0
 
 
 def weights(folder: Path) -> dict[str, int]:

@@ -121,9 +121,11 @@ def check_given(canvas: Canvas, vocab: int) -> None:
     outside = ~canvas.editable & ((canvas.tokens < 0) | (canvas.tokens >= vocab))
     if bool(outside.any()):
         row, position = outside.nonzero()[0].tolist()
+        given = bool(canvas.valid[row, position])
+        way_out = "or make it editable" if given else "for padding by pad_id=..."
         raise CanvasError(
             f"id {int(canvas.tokens[row, position])} at row {row}, position {position} is outside "
-            f"the vocabulary of {vocab}: pass ids from 0 to {vocab - 1}, or make it editable"
+            f"the vocabulary of {vocab}: pass ids from 0 to {vocab - 1}, {way_out}"
         )
 
 

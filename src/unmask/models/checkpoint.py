@@ -21,6 +21,7 @@ from unmask.errors import CheckpointError, MissingExtraError, ModelError, neares
 from unmask.files import recover, replacing_folder
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.hf import MaskedLMDenoiser
+from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.wrap import wrap
 from unmask.types import Denoiser
 
@@ -38,15 +39,17 @@ class Card:
     backbone: str  # "transformers", or the class whose weights these are
     forbidden: list[int] = field(default_factory=list)
     length: int | None = None
-    classes: dict[str, int] | None = None  # count, first_class and null_class of ClassConditioned
+    classes: int | None = None  # how many, for ClassConditioned
+    self_conditioning: int | None = None  # width of SelfConditioning
     about: dict[str, Any] = field(default_factory=dict)  # free: task, recipe, figures, layout
     format: str = FORMAT
 
 
 def save(denoiser: Denoiser, folder: str | Path, *, about: dict[str, Any] | None = None) -> Path:
-    """Write a denoiser to a folder, all of it or nothing; an earlier folder stays until then.
+    """Write a denoiser to a folder, all of it or nothing; an earlier model stays until then.
 
-    about: anything JSON can hold, returned by `read_card`. Raises ModelError for a plain function.
+    about: anything JSON can hold, returned by `read_card`. Raises ModelError for a plain function,
+    CheckpointError for a folder that holds anything but a model, and for what is no JSON.
     """
     inner: Any = denoiser.inner if isinstance(denoiser, ClassConditioned) else denoiser
     net = getattr(inner, "net", None)
@@ -61,29 +64,47 @@ def save(denoiser: Denoiser, folder: str | Path, *, about: dict[str, Any] | None
         backbone="transformers" if with_transformers else type(net).__qualname__,
         forbidden=list(inner.forbidden),
         length=inner.length,
-        classes=_classes(denoiser),
+        classes=denoiser.classes if isinstance(denoiser, ClassConditioned) else None,
+        self_conditioning=_self_conditioning_width(inner),
         about=about or {},
     )
-    target = Path(folder)
+    text, target = _as_json(card), Path(folder)
+    _check_replaceable(target)
     with replacing_folder(target) as temporary:
         if with_transformers:
             with _without_bars():
                 net.save_pretrained(temporary)  # type: ignore[operator]
         else:
             _safetensors().save_model(inner, str(temporary / WEIGHTS))
-        text = json.dumps(asdict(card), indent=2, ensure_ascii=False)
         (temporary / CARD).write_text(text + "\n", encoding="utf-8")
     return target
 
 
-def _classes(denoiser: Denoiser) -> dict[str, int] | None:
-    if not isinstance(denoiser, ClassConditioned):
-        return None
-    return {
-        "count": denoiser.classes,
-        "first_class": denoiser.first_class,
-        "null_class": denoiser.null_class,
-    }
+def _as_json(card: Card) -> str:
+    try:
+        return json.dumps(asdict(card), indent=2, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"about cannot be written as JSON: {error}; pass strings, numbers, lists and dicts"
+        ) from None
+
+
+def _check_replaceable(target: Path) -> None:
+    """Raise CheckpointError where a model would take the place of something else."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise CheckpointError(f"{target} is a file: pass the name of a folder")
+    if any(target.iterdir()) and not (target / CARD).is_file():
+        raise CheckpointError(
+            f"{target} holds other files and no {CARD}: pass a new folder, such as "
+            f"{target / 'model'}"
+        )
+
+
+def _self_conditioning_width(inner: Any) -> int | None:
+    parts = getattr(inner, "self_conditioning", None)
+    return None if parts is None else len(parts.null_embed)
 
 
 def bundled() -> dict[str, Path]:
@@ -131,9 +152,26 @@ def _parse(path: Path, data: Any) -> Card:
         if key not in known:
             raise CheckpointError(f"{path} has an unknown entry {key!r}: {nearest(key, known)}")
     try:
-        return Card(**data)
+        card = Card(**data)
     except TypeError as error:
         raise CheckpointError(f"{path} is incomplete: {error}") from None
+    for name, right in (
+        ("mask_id", _is_int(card.mask_id)),
+        ("vocab_size", _is_int(card.vocab_size)),
+        ("backbone", isinstance(card.backbone, str)),
+        ("forbidden", isinstance(card.forbidden, list) and all(map(_is_int, card.forbidden))),
+        ("length", card.length is None or _is_int(card.length)),
+        ("classes", card.classes is None or _is_int(card.classes)),
+        ("self_conditioning", card.self_conditioning is None or _is_int(card.self_conditioning)),
+        ("about", isinstance(card.about, dict)),
+    ):
+        if not right:
+            raise CheckpointError(f"{path}: {name} is {getattr(card, name)!r}, of a wrong type")
+    return card
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
@@ -158,8 +196,8 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
         denoiser.eval()
     if card.classes is None:
         return denoiser
-    at = card.classes
-    return ClassConditioned(denoiser, at["count"], at["first_class"], at["null_class"]).eval()
+    assert isinstance(denoiser, MaskedLMDenoiser)
+    return ClassConditioned(denoiser, card.classes).eval()
 
 
 def _into(net: nn.Module | None, folder: Path, card: Card, options: dict[str, Any]) -> Denoiser:
@@ -172,7 +210,9 @@ def _into(net: nn.Module | None, folder: Path, card: Card, options: dict[str, An
         raise CheckpointError(
             f"{folder} is for a {card.backbone}; net is a {type(net).__qualname__}"
         )
-    denoiser = wrap(net, vocab_size=card.vocab_size, **options)
+    width = card.self_conditioning
+    parts = None if width is None else SelfConditioning(width)
+    denoiser = wrap(net, vocab_size=card.vocab_size, self_conditioning=parts, **options)
     assert isinstance(denoiser, nn.Module)
     _reading(folder, lambda: _safetensors().load_model(denoiser, str(folder / WEIGHTS)))
     return denoiser
@@ -184,12 +224,20 @@ def _pretrained(folder: Path) -> Any:
     except ImportError:
         raise MissingExtraError("this model needs transformers: pip install 'unmask[hf]'") from None
     with _without_bars():
-        return _reading(
+        net, found = _reading(
             folder,
             lambda: AutoModelForMaskedLM.from_pretrained(
-                str(folder), local_files_only=True, use_safetensors=True
+                str(folder),
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
             ),
         )
+    wrong = {name: sorted(map(str, keys)) for name, keys in found.items() if keys}
+    if wrong:
+        raise CheckpointError(f"{folder / WEIGHTS} holds the weights of another network: {wrong}")
+    return net
 
 
 @contextmanager

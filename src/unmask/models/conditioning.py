@@ -1,4 +1,4 @@
-"""Class conditioning by a token in front of the sequence."""
+"""Class conditioning by token types, which transformers adds to the embedding of every position."""
 
 from __future__ import annotations
 
@@ -8,70 +8,67 @@ import torch
 from torch import Tensor, nn
 
 from unmask.errors import CanvasError, ModelError
-from unmask.models.adapter import device_of
+from unmask.models.hf import MaskedLMDenoiser
 from unmask.types import Memory
 
 
 class ClassConditioned(nn.Module):
-    """Shows the network one more token, in front: the class, or the null class.
+    """A transformers `*ForMaskedLM` whose token type 0 means no class, and 1 + c the class c.
 
     The condition is (B,) int64 with classes 0..classes−1, or −1 for none; no condition is none for
-    every row. Class c has the id first_class + c. The tokens in front exist for the network only:
-    canvases have N positions and the hidden states returned are theirs.
+    every row, and what transformers itself assumes when it opens the folder.
     """
 
-    def __init__(self, inner: Any, classes: int, first_class: int, null_class: int):
+    def __init__(self, inner: MaskedLMDenoiser, classes: int):
         super().__init__()
-        self.inner = inner
-        self.classes, self.first_class, self.null_class = classes, first_class, null_class
-        self.vocab_size, self.mask_id = inner.vocab_size, inner.mask_id
-        self.length = inner.length
-        ids = range(first_class, first_class + classes)
-        self.forbidden = tuple(sorted({*inner.forbidden, *ids, null_class}))
-        if max(self.forbidden) >= inner.vocab_size:
+        known = getattr(getattr(inner, "net", None), "config", None)
+        types = getattr(known, "type_vocab_size", 0)
+        if types <= classes:
             raise ModelError(
-                f"class ids up to {max(self.forbidden)} are outside the vocabulary of "
-                f"{inner.vocab_size}"
+                f"{classes} classes need {classes + 1} token types; the network has {types}: give "
+                f"its config type_vocab_size={classes + 1}"
             )
+        self.inner, self.classes = inner, classes
+        self.vocab_size, self.mask_id = inner.vocab_size, inner.mask_id
+        self.forbidden, self.length = inner.forbidden, inner.length
 
     @property
     def device(self) -> torch.device | None:
         """Device of the network."""
-        return device_of(self)
+        return self.inner.device
 
     def hidden(
         self, tokens: Tensor, *, valid: Tensor, memory: Memory, condition: Any = None
     ) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,D), with the class in front of each row."""
-        front = self._front(condition, len(tokens), tokens.device)
-        tokens, valid = torch.cat([front, tokens], 1), torch.cat([front >= 0, valid], 1)
-        hidden, memory = self.inner.hidden(tokens, valid=valid, memory=memory)
-        return hidden[:, 1:], memory
+        """(B,N) -> (B,N,D), every position told the class of its row."""
+        types = token_types(self._checked(condition, tokens) + 1, tokens)
+        return self.inner.hidden(tokens, valid=valid, memory=memory, condition=types)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""
-        logits: Tensor = self.inner.logits(hidden)
-        return logits
+        return self.inner.logits(hidden)
 
-    def _front(self, condition: Any, batch: int, device: torch.device) -> Tensor:
-        """(B,1) ids of the classes."""
+    def _checked(self, condition: Any, tokens: Tensor) -> Tensor:
+        """(B,) int64 from −1."""
+        batch = len(tokens)
         if condition is None:
-            return torch.full((batch, 1), self.null_class, device=device)
-        if (
-            not isinstance(condition, Tensor)
-            or condition.shape != (batch,)
-            or condition.is_floating_point()
-        ):
-            got = (
-                tuple(condition.shape)
-                if isinstance(condition, Tensor)
-                else type(condition).__name__
+            return torch.full((batch,), -1, device=tokens.device)
+        if not isinstance(condition, Tensor):
+            kind = type(condition).__name__
+            raise CanvasError(f"condition must be a tensor of {batch} class numbers; got a {kind}")
+        if condition.shape != (batch,) or condition.is_floating_point():
+            raise CanvasError(
+                f"condition must be a tensor of {batch} class numbers; got {condition.dtype} "
+                f"{tuple(condition.shape)}"
             )
-            raise CanvasError(f"condition must be a tensor of {batch} class numbers; got {got}")
         if bool(((condition < -1) | (condition >= self.classes)).any()):
             raise CanvasError(
                 f"condition has classes {sorted(set(condition.tolist()))}: pass 0 to "
                 f"{self.classes - 1}, or -1 for no class"
             )
-        ids = torch.where(condition < 0, self.null_class, condition + self.first_class)
-        return ids.unsqueeze(1).to(device)
+        return condition.to(tokens.device, torch.int64)
+
+
+def token_types(kind: Tensor, tokens: Tensor) -> dict[str, Tensor]:
+    """kind (B,) token types -> the network's keyword argument, the same at all N positions."""
+    return {"token_type_ids": kind.unsqueeze(1).expand_as(tokens)}

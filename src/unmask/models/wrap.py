@@ -9,6 +9,7 @@ from unmask.errors import ModelError
 from unmask.models.adapter import Ids
 from unmask.models.hf import MaskedLMDenoiser, is_masked_lm
 from unmask.models.plain import PlainDenoiser
+from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
 from unmask.types import Denoiser
 
@@ -26,6 +27,7 @@ def wrap(
     vocab_size: int | None = None,
     forbidden: Sequence[int] = (),
     length: int | None = None,
+    self_conditioning: SelfConditioning | None = None,
 ) -> Denoiser:
     """A denoiser from an x-transformers network, a transformers `*ForMaskedLM`, or any callable.
 
@@ -33,6 +35,7 @@ def wrap(
     vocab_size: V; found on the network, or at its first call, when not given.
     forbidden: further ids that are never data (padding, separators, class tokens).
     length: the N of `generate(denoiser, batch_size=...)`; default x-transformers' max_seq_len.
+    self_conditioning: `SelfConditioning(width)`, for an x-transformers network trained with it.
     Raises ModelError for a network of another kind, naming what was found.
     """
     if isinstance(net, Denoiser):
@@ -46,9 +49,10 @@ def wrap(
         raise ModelError(f"mask_id={mask_id!r}: pass an integer id")
     if is_x_transformer(net):
         length = int(net.max_seq_len) if length is None else length
-        return XTransformersDenoiser(
-            net, _ids(net.num_tokens, mask_id, vocab_size, forbidden, length)
-        )
+        ids = _ids(net.num_tokens, mask_id, vocab_size, forbidden, length)
+        return XTransformersDenoiser(net, ids, self_conditioning)
+    if self_conditioning is not None:
+        raise ModelError("self_conditioning needs an x-transformers TransformerWrapper")
     if is_masked_lm(net):
         found = net.config.vocab_size
         return MaskedLMDenoiser(net, _ids(found, mask_id, vocab_size, forbidden, length))

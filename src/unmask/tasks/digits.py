@@ -1,8 +1,7 @@
 """scikit-learn's 8×8 handwritten digits as tokens: 17 grey levels, one position per pixel.
 
 B images, 64 positions in row-major order. Ids 0..16 are the grey levels, `MASK_ID` an unknown
-pixel, `CLASS_OFFSET + c` the class c as a condition and `NULL_CLASS` no condition. In training,
-warped images (`warp`) have classes of their own from `WARPED_OFFSET` on, the last for no class.
+pixel. A class is no id: it is told to the network apart (`models.ClassConditioned`).
 """
 
 from __future__ import annotations
@@ -20,10 +19,7 @@ PIXELS = SIDE * SIDE
 LEVELS = 17
 MASK_ID = 17
 CLASSES = 10
-CLASS_OFFSET = 18
-WARPED_OFFSET = CLASS_OFFSET + CLASSES
-NULL_CLASS = WARPED_OFFSET + CLASSES + 1
-VOCAB = NULL_CLASS + 1
+VOCAB = 18
 HELD_OUT_COUNT = 360
 
 

@@ -26,14 +26,7 @@ class Task:
     vocab_size: int
     mask_id: int
     classes: int = 0
-    first_class: int = 0
-    null_class: int = 0
     warp: Callable[[Tensor, Tensor], Tensor] | None = None  # (b,N), seeds (b,) -> (b,N)
-
-    @property
-    def conditions(self) -> int:
-        """How many classes the model knows: warped examples double them and add one for none."""
-        return self.classes if self.warp is None else 2 * self.classes + 1
 
 
 def load_digits() -> Task:
@@ -49,8 +42,6 @@ def load_digits() -> Task:
         vocab_size=digits.VOCAB,
         mask_id=digits.MASK_ID,
         classes=digits.CLASSES,
-        first_class=digits.CLASS_OFFSET,
-        null_class=digits.NULL_CLASS,
         warp=warp,
     )
 

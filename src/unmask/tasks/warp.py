@@ -35,6 +35,8 @@ def bitmaps(tokens: Tensor) -> Tensor:
 
 def warp(tokens: Tensor, seed: Tensor) -> Tensor:
     """(B,64) levels -> (B,64) levels of the same digits, warped by each row's own seed (B,)."""
+    if not len(tokens):
+        return tokens
     u = uniform(seed[:, None], 0, torch.arange(6), Purpose.AUGMENT)[..., 1].float()
     angle, shear, across, down, right, up = ((2 * u - 1) * torch.tensor(AFFINE)).unbind(1)
     cos, sin = torch.cos(angle), torch.sin(angle)

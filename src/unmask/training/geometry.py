@@ -27,16 +27,16 @@ SHARPNESS = 0.8  # of the first attention to a neighbour
 LEVEL_FREQUENCY = 0.25  # standard deviation, radians per level
 
 
-def know_the_layout(net: Any, layout: Layout, front: int, seed: int) -> None:
-    """Set a MegatronBert's starting weights for a square layout behind `front` other tokens."""
+def know_the_layout(net: Any, layout: Layout, seed: int) -> None:
+    """Set a MegatronBert's starting weights for a square layout."""
     if layout.kind == "image":
-        _know_pixels(net, layout.height, layout.levels, front, seed)
+        _know_pixels(net, layout.height, layout.levels, seed)
     else:
-        _know_board(net, layout.height, layout.box[0], front, seed)
+        _know_board(net, layout.height, layout.box[0], seed)
 
 
 @torch.no_grad()
-def _know_board(net: Any, side: int, box: int, front: int, seed: int) -> None:
+def _know_board(net: Any, side: int, box: int, seed: int) -> None:
     """side × side cells, box × box boxes."""
     generator = torch.Generator().manual_seed(seed)
     head = net.config.hidden_size // net.config.num_attention_heads
@@ -46,7 +46,7 @@ def _know_board(net: Any, side: int, box: int, front: int, seed: int) -> None:
     units = (row, column, row // box * box + column // box)
     onehot = torch.cat([one_hot(unit, side) for unit in units], 1).float()
     embeddings.position_embeddings.weight.normal_(0, 0.1, generator=generator)
-    embeddings.position_embeddings.weight[front:, : 3 * side] = UNIT_SCALE * onehot
+    embeddings.position_embeddings.weight[:, : 3 * side] = UNIT_SCALE * onehot
     embeddings.word_embeddings.weight.normal_(0, 0.5, generator=generator)
     embeddings.word_embeddings.weight[:, : 3 * side] = 0
     embeddings.token_type_embeddings.weight.zero_()
@@ -60,14 +60,14 @@ def _know_board(net: Any, side: int, box: int, front: int, seed: int) -> None:
 
 
 @torch.no_grad()
-def _know_pixels(net: Any, side: int, levels: int, front: int, seed: int) -> None:
+def _know_pixels(net: Any, side: int, levels: int, seed: int) -> None:
     """side × side pixels."""
     config, generator = net.config, torch.Generator().manual_seed(seed)
     width, heads = config.hidden_size, config.num_attention_heads
     head = width // heads
     frequencies = torch.randn(head // 2, 2, generator=generator)
     embeddings = net.bert.embeddings
-    _positions(embeddings.position_embeddings.weight, frequencies, side, front, generator)
+    _positions(embeddings.position_embeddings.weight, frequencies, side, generator)
     _levels(embeddings.word_embeddings.weight, head, levels, generator)
     embeddings.token_type_embeddings.weight.zero_()
     net.cls.predictions.transform.LayerNorm.weight.fill_(START_LOGITS)
@@ -79,16 +79,13 @@ def _know_pixels(net: Any, side: int, levels: int, front: int, seed: int) -> Non
         attention.key.weight[rows, :head] += SHARPNESS * torch.eye(head)
 
 
-def _positions(
-    weight: Tensor, frequencies: Tensor, side: int, front: int, generator: torch.Generator
-) -> None:
+def _positions(weight: Tensor, frequencies: Tensor, side: int, generator: torch.Generator) -> None:
     head, width = 2 * len(frequencies), weight.shape[1]
     cells = torch.arange(side * side)
     phase = torch.stack([cells // side, cells % side], 1).float() @ frequencies.T
     weight.normal_(0, 0.1, generator=generator)
-    weight[:, :head] = 0
     scale = 0.5 * (width / head) ** 0.5
-    weight[front : front + len(cells), :head] = torch.cat([phase.cos(), phase.sin()], 1) * scale
+    weight[:, :head] = torch.cat([phase.cos(), phase.sin()], 1) * scale
 
 
 def _levels(weight: Tensor, head: int, levels: int, generator: torch.Generator) -> None:

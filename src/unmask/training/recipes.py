@@ -5,14 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-from unmask.errors import MissingExtraError
-from unmask.models import ClassConditioned, wrap
-from unmask.tasks import Task
-from unmask.training.geometry import know_the_layout
-from unmask.types import Denoiser
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -58,7 +50,7 @@ RECIPES = {
             "hidden_dropout_prob": 0.0,
             "initializer_range": 0.06,
         },
-        steps=5000,
+        steps=4000,
         batch_size=16,
         learning_rate=2e-3,
         warmup_steps=100,
@@ -69,30 +61,3 @@ RECIPES = {
         warped=(0.5, 0.0),
     ),
 }
-
-
-def build(recipe: Recipe, task: Task, seed: int) -> Denoiser:
-    """A new network for a task, its weights drawn from the seed."""
-    try:
-        from transformers import MegatronBertConfig, MegatronBertForMaskedLM
-    except ImportError:
-        raise MissingExtraError(
-            "training needs transformers: pip install 'unmask[train]'"
-        ) from None
-    length = task.train.shape[1]
-    config = MegatronBertConfig(
-        vocab_size=task.vocab_size,
-        max_position_embeddings=length + (1 if task.classes else 0),
-        type_vocab_size=1,
-        attention_probs_dropout_prob=0.0,
-        pad_token_id=None,
-        **recipe.backbone,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = MegatronBertForMaskedLM(config)
-    know_the_layout(net, task.layout, front=1 if task.classes else 0, seed=seed)
-    denoiser = wrap(net, mask_id=task.mask_id, length=length)
-    if not task.classes:
-        return denoiser
-    return ClassConditioned(denoiser, task.conditions, task.first_class, task.null_class)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unmask import presets
 from unmask.errors import CheckpointError, MissingExtraError, StrategyError
@@ -22,7 +22,8 @@ from unmask.random import check_seed
 from unmask.tasks import Task
 from unmask.tasks import task as load_task
 from unmask.training.batches import prepare
-from unmask.training.recipes import RECIPES, Recipe, build
+from unmask.training.network import build, finished
+from unmask.training.recipes import RECIPES, Recipe
 from unmask.types import Denoiser
 from unmask.viz.layout import Layout
 
@@ -100,7 +101,6 @@ class _Run:
         checkpoint = parts.latest(self.work)
         _check_resume(self.work, checkpoint, resume)
         denoiser = build(recipe, data, seed)
-        assert isinstance(denoiser, nn.Module)
         self.averaging = parts.Averaging(denoiser, recipe.ema_decay, checkpoint)
         self.trainer = parts.MaskedTrainer(
             model=parts.MaskedModel(denoiser),
@@ -115,8 +115,7 @@ class _Run:
     @property
     def averaged(self) -> Denoiser:
         """The denoiser with averaged weights."""
-        module: Denoiser = self.averaging.model.module
-        return module
+        return finished(self.averaging.model.module, self.data)
 
     def train(self) -> dict[str, Any]:
         """Run to the end; the figures of the averaged weights."""

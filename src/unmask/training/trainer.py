@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from unmask.errors import DataError
 from unmask.files import replacing_file
+from unmask.models.conditioning import token_types
 from unmask.objectives import complementary
 from unmask.random import fold
 from unmask.tasks import Task
@@ -25,7 +26,7 @@ try:
 except ImportError:  # this module stays importable on a bare install; `train` names the extra
     Trainer = TrainerCallback = object  # type: ignore[assignment,misc]
 
-Prepare = Callable[[Tensor, Tensor | None, Tensor, float], tuple[Tensor, Tensor | None]]
+Prepare = Callable[[Tensor, Tensor | None, Tensor, float], tuple[Tensor, Tensor]]
 EMA = "ema.safetensors"  # written last, so a checkpoint that has it is complete
 
 
@@ -50,11 +51,10 @@ class MaskedModel(nn.Module):
         super().__init__()
         self.denoiser = denoiser
 
-    def forward(
-        self, tokens: Tensor, seed: Tensor, condition: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """tokens (B,N), seed (B,), condition (B,) classes -> {"loss": nats per token}."""
+    def forward(self, tokens: Tensor, seed: Tensor, kind: Tensor) -> dict[str, Tensor]:
+        """tokens (B,N), seed (B,), kind (B,) token types -> {"loss": nats per token}."""
         everywhere = torch.ones_like(tokens, dtype=torch.bool)
+        condition = token_types(kind, tokens)
         loss = complementary(self.denoiser, tokens, everywhere, seed, condition=condition).loss
         return {"loss": loss}
 
@@ -63,7 +63,7 @@ class MaskedTrainer(Trainer):
     """Trainer, with masks seeded by (run seed, step, example) and weights kept as safetensors."""
 
     last_loss = float("nan")
-    prepare: Prepare  # (tokens, labels, seeds, progress) -> tokens and condition
+    prepare: Prepare  # (tokens, labels, seeds, progress) -> tokens and kinds
 
     def compute_loss(
         self,
@@ -75,10 +75,10 @@ class MaskedTrainer(Trainer):
         """The loss of one batch. Raises DataError, naming step and seed, when it is not finite."""
         step = self.state.global_step
         seed = fold(self.args.seed, inputs["index"], step)
-        tokens, condition = self.prepare(
+        tokens, kind = self.prepare(
             inputs["tokens"], inputs.get("label"), seed, step / self.args.max_steps
         )
-        loss: Tensor = model(tokens, seed, condition)["loss"]
+        loss: Tensor = model(tokens, seed, kind)["loss"]
         self.last_loss = float(loss.detach())
         if not torch.isfinite(loss):
             raise DataError(
