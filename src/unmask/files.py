@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -16,17 +17,15 @@ def replacing_file(path: str | Path) -> Iterator[Path]:
 
     If the block raises, or the disk is full, `path` stays as it was.
     """
-    target = Path(path)
+    target = Path(path).resolve()  # a link stays, the file behind it is replaced
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
+    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
     try:
+        temporary.open("xb").close()  # not mkstemp, whose files only their owner may read
         yield temporary
         _flush(temporary)
         os.replace(temporary, target)
+        _flush_folder(target.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -51,6 +50,7 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         if target.exists():
             target.rename(previous(target))
         temporary.rename(target)
+        _flush_folder(target.parent)
         shutil.rmtree(previous(target), ignore_errors=True)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -70,6 +70,16 @@ def recover(path: Path) -> None:
             shutil.rmtree(previous(path))
         else:
             previous(path).rename(path)
+
+
+def _flush_folder(path: Path) -> None:
+    """Make a rename inside the folder last; not every system can."""
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _flush(path: Path) -> None:

@@ -131,9 +131,7 @@ def _print_model(told: dict[str, Any]) -> None:
 
 
 def _vocabulary(card: dict[str, Any]) -> str:
-    never = len({*card["forbidden"], card["mask_id"]}) + (
-        card["classes"]["count"] + 1 if card["classes"] else 0
-    )
+    never = len({*card["forbidden"], card["mask_id"]})
     size = card["vocab_size"]
     return f"{size} ids, {size - never} of them data; mask {card['mask_id']}"
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unmask import presets
 from unmask.decoding import Canvas, Strategy
-from unmask.evaluation.accuracy import class_accuracy
+from unmask.evaluation.accuracy import ClassAccuracy, class_accuracy
 from unmask.evaluation.bound import bound
 from unmask.evaluation.two_sample import real_against_real, two_sample
 from unmask.generation import generate
@@ -39,6 +39,7 @@ _EMPTY = {
     "samples": None,
     "bits_per_dim": None,
     "two_sample": None,
+    "two_sample_by_class": None,
     "class_accuracy": None,
     "standard_error": None,
     "reference": None,
@@ -50,13 +51,12 @@ def plan(model: Denoiser, seed: int, quick: bool) -> Plan:
     data = task("digits")
     images = IMAGES // 10 if quick else IMAGES
     yield "held-out bound", partial(_bound, model, data, 4 if quick else BOUND_PAIRS)
-    yield "real against real", partial(_real_two_sample, data, seed)
+    yield "real against real", partial(_real, data, seed)
     for preset in ("random_order", "maskgit", "confidence", "annealed"):
         for steps in STEPS:
             strategy = getattr(presets, preset)(steps=steps)
-            name = f"{images} images, {preset}, T={steps}"
-            yield name, partial(_two_sample, model, data, strategy, steps, images, seed)
-            yield name + " by class", partial(_accuracy, model, data, strategy, steps, images, seed)
+            name = f"{images} images and {images} by class, {preset}, T={steps}"
+            yield name, partial(_samples, model, data, strategy, steps, images, seed)
 
 
 def _bound(model: Denoiser, data: Task, pairs: int) -> dict[str, Any]:
@@ -70,58 +70,55 @@ def _bound(model: Denoiser, data: Task, pairs: int) -> dict[str, Any]:
     }
 
 
-def _real_two_sample(data: Task, seed: int) -> dict[str, Any]:
+def _real(data: Task, seed: int) -> dict[str, Any]:
+    """What the two judges say of real images."""
     result = real_against_real(torch.cat([data.train, data.held_out]), seed=seed)
+    assert data.held_out_labels is not None
+    judged = _class_accuracy(data, data.held_out, data.held_out_labels)
     return _EMPTY | {
-        "figure": "real against real",
+        "figure": "real images",
         "samples": result.rows,
         "two_sample": result.accuracy,
+        "class_accuracy": judged.accuracy,
         "standard_error": result.standard_error,
         "reference": 0.5,
     }
 
 
-def _two_sample(
+def _samples(
     model: Denoiser, data: Task, strategy: Strategy, steps: int, images: int, seed: int
 ) -> dict[str, Any]:
+    """Images drawn without a class, and as many with classes dealt out evenly, as in the data."""
     everything = torch.cat([data.train, data.held_out])
     generator = torch.Generator().manual_seed(seed)
     real = everything[torch.randperm(len(everything), generator=generator)[:images]]
+    labels = torch.arange(images) % data.classes
+    by_class = _generate(model, data, strategy, images, labels, seed + 1)
     result = two_sample(_generate(model, data, strategy, images, None, seed), real, seed)
     return _EMPTY | {
-        "figure": "two-sample",
+        "figure": "samples",
         "preset": strategy.name,
         "steps": steps,
         "samples": images,
         "two_sample": result.accuracy,
+        "two_sample_by_class": two_sample(by_class, real, seed).accuracy,
+        "class_accuracy": _class_accuracy(data, by_class, labels).accuracy,
         "standard_error": result.standard_error,
         "reference": REFERENCE.get((strategy.name, steps)),
     }
 
 
-def _accuracy(
-    model: Denoiser, data: Task, strategy: Strategy, steps: int, images: int, seed: int
-) -> dict[str, Any]:
-    labels = torch.arange(images) % data.classes
+def _class_accuracy(data: Task, images: Tensor, labels: Tensor) -> ClassAccuracy:
     assert data.train_labels is not None
     assert data.held_out_labels is not None
-    result = class_accuracy(
-        _generate(model, data, strategy, images, labels, seed + 1),
+    return class_accuracy(
+        images,
         labels,
         train_tokens=data.train,
         train_labels=data.train_labels,
         held_out_tokens=data.held_out,
         held_out_labels=data.held_out_labels,
     )
-    return _EMPTY | {
-        "figure": "class accuracy",
-        "preset": strategy.name,
-        "steps": steps,
-        "samples": images,
-        "class_accuracy": result.accuracy,
-        "standard_error": result.standard_error,
-        "reference": result.held_out,
-    }
 
 
 def _generate(

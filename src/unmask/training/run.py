@@ -29,8 +29,8 @@ from unmask.viz.layout import Layout
 
 CHECKPOINTS = 10  # of a run; also how often the held-out bound and samples are shown
 SAMPLES = 16
-QUICK_PAIRS = 2  # of masks per held-out example while training
-FINAL_PAIRS = 32  # the same, for the figure that is kept
+QUICK_PAIRS = 1  # of masks per held-out example while training
+FINAL_PAIRS = 8  # the same, for the figure that is kept
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ class Examples(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         item = {"tokens": self.tokens[index], "index": torch.tensor(index)}
-        return item if self.labels is None else item | {"label": self.labels[index]}
+        # Not "label": transformers' collator renames that.
+        return item if self.labels is None else item | {"category": self.labels[index]}
 
 
 class MaskedModel(nn.Module):
@@ -76,7 +77,7 @@ class MaskedTrainer(Trainer):
         step = self.state.global_step
         seed = fold(self.args.seed, inputs["index"], step)
         tokens, kind = self.prepare(
-            inputs["tokens"], inputs.get("label"), seed, step / self.args.max_steps
+            inputs["tokens"], inputs.get("category"), seed, step / self.args.max_steps
         )
         loss: Tensor = model(tokens, seed, kind)["loss"]
         self.last_loss = float(loss.detach())
