@@ -71,6 +71,8 @@ class MissingExtraError(UnmaskError, ImportError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint such as `did you mean 'cosine'? known: arccos, cosine` for a misspelt name."""
     names = sorted(known)
+    if not names:
+        return "none is known here"
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}known: {', '.join(names)}"

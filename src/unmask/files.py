@@ -44,6 +44,7 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         yield temporary
         for part in temporary.rglob("*"):
             if part.is_file():
+                part.chmod(0o644)  # safetensors leaves them to their owner alone
                 _flush(part)
         temporary.chmod(0o755)
         recover(target)
