@@ -1,6 +1,7 @@
 """`best`: exactly so many, whatever the scores; ties to the lower position."""
 
 import math
+from itertools import islice
 
 import pytest
 import torch
@@ -139,9 +140,10 @@ def test_scores_of_minus_infinity_still_finish():
         return torch.full(state.tokens.shape, -math.inf)
 
     made = presets.confidence(steps=3).but(order=hopeless)
-    done = unmask.run(unmask.wrap(flat, mask_id=4), unmask.Canvas.blank(2, 6), made, seed=0)
-    assert done.steps.tolist() == [3, 3]
-    assert int(done.tokens.max()) < 4
+    infos = unmask.stream(unmask.wrap(flat, mask_id=4), unmask.Canvas.blank(2, 6), made, seed=0)
+    *_, last = islice(infos, 3)  # three steps and no more: a rule that is wrong would go on
+    assert last.state.done.tolist() == [True, True]
+    assert int(last.tokens.max()) < 4
 
 
 def test_best_counts_from_what_competes():

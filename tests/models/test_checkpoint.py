@@ -26,6 +26,11 @@ from unmask.models.checkpoint import CARD, WEIGHTS, read_card
 from unmask.models.x_transformers import XTransformersDenoiser
 
 
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
 class Net(nn.Module):
     """The smallest network with weights."""
 
