@@ -37,7 +37,7 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 
     The earlier folder is kept aside under `previous(path)` until the new one stands.
     """
-    target = Path(path)
+    target = Path(path).resolve()  # a link stays, the folder behind it is replaced
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -65,7 +65,8 @@ def previous(path: Path) -> Path:
 
 
 def recover(path: Path) -> None:
-    """Undo an interruption between the two renames of `replacing_folder`."""
+    """Undo an interruption between the two renames of `replacing_folder`; for writers only."""
+    path = path.resolve()
     if previous(path).exists():
         if path.exists():
             shutil.rmtree(previous(path))

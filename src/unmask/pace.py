@@ -42,7 +42,8 @@ class Scheduled:
     steps: int | Sequence[int]
 
     def __post_init__(self) -> None:
-        each = [self.steps] if isinstance(self.steps, int) else list(self.steps)
+        listed = isinstance(self.steps, Sequence) and not isinstance(self.steps, str)
+        each = list(self.steps) if listed else [self.steps]  # type: ignore[arg-type]
         bad = [s for s in each if isinstance(s, bool) or not isinstance(s, int) or s < 1]
         if bad or not each:
             raise StrategyError(f"steps={self.steps!r}: pass an integer of 1 or more, or one a row")

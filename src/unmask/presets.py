@@ -14,11 +14,10 @@ from unmask.ordering import ChoiceNoise, CriticOrder, Probability, Random
 from unmask.pace import OneAtATime, Scheduled
 from unmask.revision import Never, Remask
 from unmask.sampling import Annealed, Draw
-from unmask.schedules import Curve, Schedule
+from unmask.schedules import AnySchedule
 from unmask.types import Critic
 
 Steps = int | Sequence[int]
-AnySchedule = Schedule | Curve | str
 
 __all__ = [
     "annealed",

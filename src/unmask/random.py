@@ -8,6 +8,7 @@ batch. One call yields four 32-bit words, that is two 48-bit uniforms.
 from __future__ import annotations
 
 from enum import IntEnum
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -99,9 +100,9 @@ def derive(seed: int, count: int) -> Tensor:
 
 def check_seed(seed: int) -> int:
     """Return seed, or raise SeedError unless it is an integer in [0, 2**63)."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEED_LIMIT:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < SEED_LIMIT:
         raise SeedError(f"seed={seed!r}: pass an integer from 0 to 2**63 - 1")
-    return seed
+    return int(seed)
 
 
 def fresh_seed() -> int:

@@ -13,6 +13,7 @@ def best(score: Tensor, scope: Tensor, count: Tensor) -> Tensor:
     min(count, scope) positions a row. Ties go to the lower position, so the number is always exact
     (a cut-off `score < cutoff` is not, once scores saturate).
     """
+    score = score if score.is_floating_point() else score.double()
     lowest = torch.finfo(score.dtype).min
     ranked = score.clamp(min=lowest).masked_fill(~scope, float("-inf"))
     places = ranked.argsort(dim=1, descending=True, stable=True)

@@ -19,6 +19,7 @@ from torch import Tensor
 from unmask.errors import StrategyError
 
 NEG_INF = float("-inf")
+COLD = 1e-6  # below this temperature the draw is greedy: dividing by less overflows
 Temperature = float | Callable[[Tensor], Tensor]
 
 
@@ -57,9 +58,9 @@ class Draw:
             _check_temperature(self.temperature)
         if self.top_k is not None:
             _check_top_k(self.top_k)
-        if self.top_p is not None and not 0 < self.top_p <= 1:
+        if self.top_p is not None and not (_is_number(self.top_p) and 0 < self.top_p <= 1):
             raise StrategyError(f"top_p={self.top_p!r}: pass a mass in (0, 1], or None to keep all")
-        if self.min_p is not None and not 0 <= self.min_p < 1:
+        if self.min_p is not None and not (_is_number(self.min_p) and 0 <= self.min_p < 1):
             raise StrategyError(f"min_p={self.min_p!r}: pass a ratio in [0, 1), or None")
 
     @property
@@ -96,8 +97,12 @@ class Draw:
         return logits
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _check_temperature(value: float) -> None:
-    if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+    if not (_is_number(value) and math.isfinite(value) and value >= 0):
         raise StrategyError(f"temperature={value!r}: pass a number ≥ 0 (0 is greedy)")
 
 
@@ -138,20 +143,20 @@ def _outside_nucleus(logits: Tensor, mass: float) -> Tensor:
 
 
 def draw(logits: Tensor, temperature: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """One id per row from softmax(logits / temperature), the best one where temperature is 0.
+    """One id per row from softmax(logits / temperature), the best one where that is below COLD.
 
     logits (M,V) float32, temperature (M,), u (M,2) float64. Returns ids (M,) int64 and the
     log-normaliser (M,) of `tempered(logits, temperature)`.
     """
     token, normaliser = invert(tempered(logits, temperature.unsqueeze(1)), u)
-    greedy = temperature == 0
+    greedy = temperature < COLD
     best = logits.max(1)
     return best.indices.where(greedy, token), best.values.where(greedy, normaliser)
 
 
 def tempered(logits: Tensor, temperature: Tensor) -> Tensor:
-    """logits / temperature, and the logits themselves where it is 0. Shapes broadcast."""
-    return logits / temperature.where(temperature > 0, 1.0)
+    """logits / temperature, and the logits themselves where it is greedy. Shapes broadcast."""
+    return logits / temperature.where(temperature >= COLD, 1.0)
 
 
 def invert(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:

@@ -91,7 +91,13 @@ def custom(ratio: Curve, name: str = "custom") -> Schedule:
     γ(1) = 0 and γ never rises, checked on a grid.
     """
     grid = torch.linspace(0, 1, _GRID, dtype=torch.float64)
-    values = ratio(grid)
+    try:
+        values = ratio(grid)
+    except Exception as error:
+        raise ScheduleError(
+            f"schedule {name!r} raised {type(error).__name__} on a tensor of times: {error}; "
+            "write it with torch functions, such as torch.cos"
+        ) from error
     if not isinstance(values, Tensor) or values.shape != grid.shape:
         got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
         raise ScheduleError(
@@ -143,7 +149,10 @@ def _bisection_inverse(ratio: Curve) -> Curve:
 NAMED = {s.name: s for s in (linear, log_linear, cosine, cosine_mdlm, arccos)}
 
 
-def resolve(schedule: Schedule | Curve | str) -> Schedule:
+AnySchedule = Schedule | Curve | str
+
+
+def resolve(schedule: AnySchedule) -> Schedule:
     """A Schedule from a Schedule, a callable γ(t), or a name such as 'cosine' or 'power(3)'."""
     if isinstance(schedule, Schedule):
         return schedule

@@ -97,7 +97,10 @@ class State:
 
     def take(self, rows: Tensor) -> State:
         """The state of these rows alone, in this order. rows (b,) int64."""
-        return self._map(lambda _, part: tree_map(lambda leaf: _rows(leaf, rows), part))
+        part = self._map(lambda _, part: tree_map(lambda leaf: _rows(leaf, rows), part))
+        # Rows that have taken no step have no memory yet, whatever stands in their place.
+        fresh = part.memory is not None and bool((part.step == 0).all())
+        return replace(part, memory=None) if fresh else part
 
     def put(self, rows: Tensor, part: State) -> State:
         """This state with `rows` replaced by `part`, the result of stepping `take(rows)`."""

@@ -174,11 +174,10 @@ def test_an_empty_batch_comes_back_empty():
     assert out.shape == (0, 4)
 
 
-def test_padding_inside_a_row_is_refused_where_the_network_takes_no_flags():
+def test_padding_before_what_is_no_padding_is_refused():
     valid = torch.tensor([[True, False, True], [True, True, True]])
-    canvas = Canvas.infill(IDS, FLAGS & valid, valid=valid)
-    with pytest.raises(CanvasError, match="padding must be at the end"):
-        unmask.generate(flat_network([]), canvas, seed=0)
+    with pytest.raises(CanvasError, match=r"padding of row 0 .* must be at the end"):
+        Canvas.infill(IDS, FLAGS & valid, valid=valid)
 
 
 @pytest.mark.parametrize(

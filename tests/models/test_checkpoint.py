@@ -274,6 +274,17 @@ class Evil:
         return Path.write_text, (self.marker, "pickles run code")
 
 
+def test_weights_in_a_pickle_are_not_read_even_where_torch_could(tmp_path, monkeypatch):
+    folder = unmask.save(unmask.wrap(bert(), mask_id=MASK), tmp_path / "model")
+    torch.save(safetensors.torch.load_file(folder / WEIGHTS), folder / "pytorch_model.bin")
+    (folder / WEIGHTS).unlink()
+    opened, load = [], torch.load
+    monkeypatch.setattr(torch, "load", lambda *a, **k: opened.append(a) or load(*a, **k))
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        unmask.load(folder)
+    assert opened == []
+
+
 @pytest.mark.parametrize("name", ["pytorch_model.bin", WEIGHTS, "model.pt"])
 def test_a_pickle_is_never_opened(name, tmp_path):
     folder = unmask.save(unmask.wrap(bert(), mask_id=MASK), tmp_path / "model")
@@ -414,7 +425,19 @@ def test_a_process_killed_between_the_two_renames_loses_nothing(tmp_path):
     folder.rename(previous(folder))
     assert not folder.exists()
     assert holds(folder) == 3.0
+    assert not folder.exists()  # loading writes nothing: the disk may be another's, or read-only
+    unmask.save(small(4.0), folder)
+    assert holds(folder) == 4.0
     assert not previous(folder).exists()
+
+
+def test_a_link_to_a_model_stays_a_link(tmp_path):
+    folder = unmask.save(small(3.0), tmp_path / "model")
+    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    for value in (4.0, 5.0):
+        unmask.save(small(value), tmp_path / "link")
+        assert holds(tmp_path / "link") == holds(folder) == value
+    assert (tmp_path / "link").is_symlink()
 
 
 def test_a_process_killed_after_the_second_rename_keeps_the_new_one(tmp_path):
@@ -424,6 +447,7 @@ def test_a_process_killed_after_the_second_rename_keeps_the_new_one(tmp_path):
     shutil.rmtree(folder)
     (tmp_path / "other").rename(folder)
     assert holds(folder) == 4.0
+    unmask.save(small(5.0), folder)
     assert not previous(folder).exists()
 
 

@@ -38,6 +38,13 @@ class Canvas:
                 f"editable is True at padding (row {row}, position {position}): "
                 "generation cannot write where valid is False"
             )
+        gap = self.valid[:, 1:] & ~self.valid[:, :-1]
+        if bool(gap.any()):
+            row, position = gap.nonzero()[0].tolist()
+            raise CanvasError(
+                f"padding of row {row} stands before position {position + 1}: padding must be at "
+                "the end of a row, because positions are counted from its start"
+            )
         for leaf in tree_leaves(self.condition):
             if isinstance(leaf, Tensor) and (leaf.dim() == 0 or len(leaf) != len(self.tokens)):
                 raise CanvasError(

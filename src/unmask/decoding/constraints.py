@@ -19,8 +19,15 @@ class Constraint:
     legal: Tensor | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.forbidden, Iterable):
+            raise StrategyError(
+                f"forbidden={self.forbidden!r}: pass a list of ids, such as [{self.forbidden!r}]"
+            )
         object.__setattr__(self, "forbidden", tuple(self.forbidden))
         if self.legal is not None:
+            if not isinstance(self.legal, Tensor):
+                kind = type(self.legal).__name__
+                raise StrategyError(f"legal is a {kind}: pass a bool tensor of shape (N,V)")
             if self.legal.dtype != torch.bool or self.legal.dim() not in (2, 3):
                 raise StrategyError(
                     f"legal is {self.legal.dtype} of shape {tuple(self.legal.shape)}: pass a bool "
@@ -32,16 +39,16 @@ class Constraint:
                     f"legal allows no id at index {stuck[0].tolist()}: leave at least one True"
                 )
 
-    def check(self, batch: int, length: int, vocab: int) -> None:
-        """Raise StrategyError unless the table fits a canvas (B,N) and a vocabulary V."""
+    def check(self, rows: int, length: int, vocab: int) -> None:
+        """Raise StrategyError unless the table fits `rows` rows of N and a vocabulary V."""
         check_ids("forbidden", self.forbidden, vocab)
         if self.legal is None:
             return
-        wanted = (length, vocab) if self.legal.dim() == 2 else (batch, length, vocab)
-        if tuple(self.legal.shape) != wanted:
+        shape = tuple(self.legal.shape)
+        if shape[-2:] != (length, vocab) or (len(shape) == 3 and shape[0] < rows):
+            wanted = (length, vocab) if len(shape) == 2 else (rows, length, vocab)
             raise StrategyError(
-                f"legal has shape {tuple(self.legal.shape)}; this canvas and vocabulary "
-                f"need {wanted}"
+                f"legal has shape {shape}; this canvas and vocabulary need {wanted}"
             )
 
     def illegal_at(self, row: Tensor, position: Tensor) -> Tensor | None:

@@ -6,6 +6,9 @@ Logits exist for one chunk of those M positions at a time, never as (B,N,V).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -22,20 +25,27 @@ def predict(denoiser: Denoiser, state: State) -> Prediction:
     """One pass of the trunk over the canvas. What the network raises comes with step and rows."""
     tokens = state.tokens.masked_fill(state.masked, mask_id_of(denoiser))
     extra = {} if state.condition is None else {"condition": state.condition}
-    try:
+    with placed(state, "the network"):
         hidden, memory = denoiser.hidden(tokens, valid=state.valid, memory=state.memory, **extra)
-    except UnmaskError:
-        raise
-    except Exception as error:
-        raise DenoiserError(
-            f"the network raised {type(error).__name__}: {error} ({_where(state)})"
-        ) from error
     if hidden.dim() != 3 or hidden.shape[:2] != tokens.shape:
         raise LogitsError(
             f"the network returned shape {tuple(hidden.shape)} for tokens of shape "
             f"{tuple(tokens.shape)} ({_where(state)}): return (B, N, vocabulary) logits"
         )
     return Prediction(hidden, memory)
+
+
+@contextmanager
+def placed(state: State, what: str) -> Iterator[None]:
+    """Say at which step and rows an error came up; what is not ours becomes a DenoiserError."""
+    try:
+        yield
+    except UnmaskError as error:
+        raise type(error)(f"{error} ({_where(state)})") from error
+    except Exception as error:
+        raise DenoiserError(
+            f"{what} raised {type(error).__name__}: {error} ({_where(state)})"
+        ) from error
 
 
 def _where(state: State) -> str:
@@ -55,6 +65,8 @@ class _Look:
     def __init__(self, denoiser: Denoiser, strategy: Strategy, state: State, looked: Tensor):
         self.denoiser, self.strategy, self.state, self.looked = denoiser, strategy, state, looked
         self.needs = needs_of(strategy.order)
+        rows = int(state.row.max()) + 1 if len(state.row) else 0
+        strategy.constraint.check(rows, looked.shape[1], vocab_of(denoiser))
         self.index = looked.flatten().nonzero().squeeze(1)  # (M,) into the flat canvas
         self.row, self.position = self.index // looked.shape[1], self.index % looked.shape[1]
         self.temperature = strategy.draw.temperatures(state.progress)[self.row]
@@ -74,7 +86,7 @@ class _Look:
             if chunks
             else {}
         )
-        self._check(flat.pop("normaliser", self.u.new_zeros(0)))
+        self._check(flat.pop("peak", self.u.new_zeros(0)))
         dense = {name: self._scatter(values) for name, values in flat.items()}
         token = dense.pop("token", self.state.tokens)
         blank = torch.zeros(self.looked.shape, device=self.looked.device)
@@ -96,7 +108,7 @@ class _Look:
         chosen = token.unsqueeze(1)
         out = {
             "token": token,
-            "normaliser": normaliser,
+            "peak": logits.amax(1),
             "logprob": logits.gather(1, chosen).squeeze(1) - normaliser,
             "drawn_logprob": sampling.tempered(kept.gather(1, chosen).squeeze(1), warmth)
             - drawn_normaliser,
@@ -117,7 +129,8 @@ class _Look:
 
     def _legal_logits(self, hidden: Tensor, at: slice) -> Tensor:
         """(m,V) float32 logits with illegal ids at -inf."""
-        logits = legal_logits(self.denoiser, hidden, self.illegal)
+        with placed(self.state, "the network's head"):
+            logits = legal_logits(self.denoiser, hidden, self.illegal)
         rows = self.state.row[self.row[at]]
         illegal = self.strategy.constraint.illegal_at(rows, self.position[at])
         return logits if illegal is None else logits.masked_fill(illegal, sampling.NEG_INF)
@@ -126,13 +139,13 @@ class _Look:
         full = values.new_zeros(self.looked.numel())
         return full.index_copy(0, self.index, values).view(self.looked.shape)
 
-    def _check(self, normaliser: Tensor) -> None:
-        """A log-normaliser is finite exactly when its logits are usable."""
-        bad = (~torch.isfinite(normaliser)).nonzero()
+    def _check(self, peak: Tensor) -> None:
+        """The largest logit of a position is finite exactly when its logits are usable."""
+        bad = (~torch.isfinite(peak)).nonzero()
         if not len(bad):
             return
         worst = int(bad[0])
-        value = float(normaliser[worst])
+        value = float(peak[worst])
         why = "no legal id left" if value == sampling.NEG_INF else "NaN or +inf"
         row, position = int(self.state.row[self.row[worst]]), int(self.position[worst])
         step = int(self.state.step[self.row[worst]])
@@ -141,6 +154,7 @@ class _Look:
             + (
                 "allow another id in forbidden or legal"
                 if value == sampling.NEG_INF
-                else "check the network's weights and dtype"
+                else "check the network's weights and dtype (ESM with token_dropout=True gives NaN "
+                "where no position is known)"
             )
         )

@@ -23,7 +23,10 @@ def row_seeds(canvas: Canvas, seed: int | None, seeds: Sequence[int] | Tensor | 
         return derive(fresh_seed() if seed is None else seed, len(canvas.tokens))
     if seed is not None:
         raise SeedError(f"seed={seed!r} and seeds={seeds!r} are both given: pass one of them")
-    each = [check_seed(s) for s in (seeds.tolist() if isinstance(seeds, Tensor) else list(seeds))]
+    if isinstance(seeds, int):
+        raise SeedError(f"seeds={seeds}: pass one integer per row, or seed={seeds} for them all")
+    listed = seeds.tolist() if hasattr(seeds, "tolist") else list(seeds)
+    each = [check_seed(s) for s in listed]
     if len(each) != len(canvas.tokens):
         raise SeedError(
             f"{len(each)} seeds for {len(canvas.tokens)} rows: pass exactly one per row"

@@ -5,13 +5,15 @@ Shapes: B rows, N positions; b of the B rows are still open.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from unmask.decoding.canvas import Canvas
-from unmask.decoding.look import predict, propose
+from unmask.decoding.look import placed, predict, propose
+from unmask.decoding.seeds import row_seeds
 from unmask.decoding.strategy import Strategy
 from unmask.errors import CanvasError, StrategyError
 from unmask.inference import evaluating
@@ -20,11 +22,11 @@ from unmask.types import NEVER, Denoiser, Generation, Proposal, State, StepInfo
 
 def step(state: State, denoiser: Denoiser, strategy: Strategy) -> State:
     """The state after one more step of every open row; finished rows neither change nor cost."""
-    return advance(state, denoiser, strategy).state
+    return state if done(state) else advance(state, denoiser, strategy).state
 
 
 def advance(state: State, denoiser: Denoiser, strategy: Strategy) -> StepInfo:
-    """`step`, with what is worth seeing of it."""
+    """`step`, with what is worth seeing of it. At least one row must be open."""
     rows = (~state.done).nonzero().squeeze(1)
     everything = len(rows) == len(state.row)
     with evaluating(denoiser):
@@ -38,7 +40,7 @@ def _advance_open(state: State, denoiser: Denoiser, strategy: Strategy) -> StepI
     prediction = predict(denoiser, state)                   # one pass of the trunk
     looked     = strategy.chosen(state, scope)              # where the head is asked
     proposal   = propose(prediction, denoiser, strategy, state, looked)
-    score      = checked(strategy.order(state, proposal), scope, state)  # higher = known sooner
+    score      = ranked(strategy, state, proposal, scope)   # higher = known sooner
     keep       = strategy.select(score, scope, state)       # of those in the running, known after
     commit     = keep & state.masked
     remask     = scope & ~keep & ~state.masked
@@ -66,8 +68,10 @@ def _write(state: State, proposal: Proposal, commit: Tensor, remask: Tensor) -> 
     )
 
 
-def checked(score: Tensor, scope: Tensor, state: State) -> Tensor:
-    """The score, -inf where not in the running; StrategyError for NaN or a wrong shape."""
+def ranked(strategy: Strategy, state: State, proposal: Proposal, scope: Tensor) -> Tensor:
+    """The order's score, -inf where not in the running; StrategyError for NaN or a wrong shape."""
+    with placed(state, "the order, or its critic,"):
+        score = strategy.order(state, proposal)
     if score.shape != scope.shape:
         raise StrategyError(
             f"the order returned shape {tuple(score.shape)}: return one score per position, "
@@ -83,15 +87,18 @@ def checked(score: Tensor, scope: Tensor, state: State) -> Tensor:
     return score.masked_fill(~scope, float("-inf"))
 
 
-def init(denoiser: Denoiser, canvas: Canvas, strategy: Strategy, seeds: Tensor) -> State:
-    """The state before the first step. seeds (B,) int64: one per row.
+def init(
+    denoiser: Denoiser, canvas: Canvas, strategy: Strategy, seeds: Sequence[int] | Tensor
+) -> State:
+    """The state before the first step. seeds: one integer in [0, 2**63) per row.
 
-    Raises CanvasError for given ids outside the vocabulary, and StrategyError where the pace or a
-    constraint does not fit the canvas.
+    Raises SeedError for other seeds, CanvasError for given ids outside the vocabulary, and
+    StrategyError where the pace or a constraint does not fit the canvas.
     """
     batch, length = canvas.shape
     device = getattr(denoiser, "device", None) or canvas.tokens.device
-    canvas, seeds = canvas.to(device), seeds.to(device)
+    seeds = row_seeds(canvas, None, seeds).to(device)
+    canvas = canvas.to(device)
     if denoiser.vocab_size is not None:
         check_given(canvas, denoiser.vocab_size)
         strategy.constraint.check(batch, length, denoiser.vocab_size)

@@ -50,7 +50,10 @@ def bound(
     samples: pairs per example, their sizes spread evenly over 1..N. Example i's masks depend on
     (seed, i) alone.
     """
-    index = torch.arange(len(tokens))
+    device = getattr(denoiser, "device", None) or tokens.device
+    tokens = tokens.to(device)
+    condition = tree_map(lambda x: x.to(device) if isinstance(x, Tensor) else x, condition)
+    index = torch.arange(len(tokens), device=device)
     per_example = torch.cat(
         [
             _per_example(denoiser, tokens, condition, rows, samples, seed)
@@ -67,7 +70,8 @@ def _per_example(
 ) -> Tensor:
     """(b,) nats of these examples, averaged over `samples` pairs each."""
     each = rows.repeat_interleave(samples)
-    seeds = fold(seed, each) ^ torch.arange(samples).repeat(len(rows))
+    sample = torch.arange(samples, device=rows.device).repeat(len(rows))
+    seeds = fold(seed, each) ^ sample
     data = tokens[each]
     given = tree_map(lambda x: x[each] if isinstance(x, Tensor) else x, condition)
     with evaluating(denoiser):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
-from unmask.errors import ModelError
+from unmask.errors import CanvasError, ModelError
 
 
 class Ids:
@@ -35,6 +36,18 @@ class Ids:
         outside = [i for i in self.forbidden if not 0 <= i < vocab_size]
         if outside:
             raise ModelError(f"forbidden ids {outside} are outside the vocabulary of {vocab_size}")
+
+
+def keywords(condition: Any) -> dict[str, Any]:
+    """A condition as keyword arguments of the network. Raises CanvasError unless None or a dict."""
+    if condition is None:
+        return {}
+    if not isinstance(condition, dict):
+        raise CanvasError(
+            f"this network's condition must be a dict of its keyword arguments; got a "
+            f"{type(condition).__name__}"
+        )
+    return dict(condition)
 
 
 def device_of(module: nn.Module) -> torch.device | None:

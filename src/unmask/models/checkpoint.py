@@ -18,7 +18,7 @@ from typing import Any
 from torch import nn
 
 from unmask.errors import CheckpointError, MissingExtraError, ModelError, nearest
-from unmask.files import recover, replacing_folder
+from unmask.files import previous, replacing_folder
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.hf import MaskedLMDenoiser
 from unmask.models.self_conditioning import SelfConditioning
@@ -68,8 +68,8 @@ def save(denoiser: Denoiser, folder: str | Path, *, about: dict[str, Any] | None
         self_conditioning=_self_conditioning_width(inner),
         about=about or {},
     )
-    text, target = _as_json(card), Path(folder)
-    _check_replaceable(target)
+    text, target = _as_json(card), Path(folder).resolve()
+    check_replaceable(target)
     with replacing_folder(target) as temporary:
         if with_transformers:
             with _without_bars():
@@ -89,7 +89,7 @@ def _as_json(card: Card) -> str:
         ) from None
 
 
-def _check_replaceable(target: Path) -> None:
+def check_replaceable(target: Path) -> None:
     """Raise CheckpointError where a model would take the place of something else."""
     if not target.exists():
         return
@@ -118,8 +118,9 @@ def locate(model: str | Path) -> Path:
     known = bundled()
     if isinstance(model, str) and model in known:
         return known[model]
-    folder = Path(model)
-    recover(folder)
+    folder = Path(model).resolve()
+    if not folder.exists() and previous(folder).is_dir():
+        return previous(folder)  # a writer was stopped between its two renames
     if not folder.is_dir():
         raise CheckpointError(
             f"{str(model)!r} is neither a bundled model nor a folder: {nearest(str(model), known)}"

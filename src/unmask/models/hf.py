@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unmask.models.adapter import Ids, device_of
+from unmask.models.adapter import Ids, device_of, keywords
 from unmask.types import Memory
 
 # These derive positions from `input_ids != pad id`, which breaks where a token equals that id.
@@ -45,7 +45,7 @@ class MaskedLMDenoiser(nn.Module):
         self.net, self.ids = net, ids
         self.vocab_size, self.mask_id = int(net.config.vocab_size), ids.mask_id
         self.forbidden, self.length = ids.forbidden, ids.length
-        self._head = split_head(net)
+        self.split = split_head(net) is not None
 
     @property
     def device(self) -> torch.device | None:
@@ -56,16 +56,20 @@ class MaskedLMDenoiser(nn.Module):
         self, tokens: Tensor, *, valid: Tensor, memory: Memory, condition: Any = None
     ) -> tuple[Tensor, Memory]:
         """(B,N) -> (B,N,D). A condition is a dict of further keyword arguments of the network."""
-        given = {"attention_mask": valid.long(), **(condition or {})}
+        given = {"attention_mask": valid.long(), **keywords(condition)}
+        # Some networks count ids at padding too, such as ESM its masks.
+        tokens = tokens.masked_fill(~valid, self.net.config.pad_token_id or 0)
         if self.net.config.model_type in _POSITIONS_FROM_IDS:
             first = int(self.net.config.pad_token_id) + 1
             given["position_ids"] = (valid.long().cumsum(1) - 1 + first) * valid + (
                 first - 1
             ) * ~valid
-        if self._head is None:
+        if not self.split:
             return self.net(input_ids=tokens, **given).logits, None
         return self.net.base_model(input_ids=tokens, **given).last_hidden_state, None
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""
-        return hidden if self._head is None else self._head(hidden)
+        # Found anew each time, so that a copy of this module asks the head of its own network.
+        head = split_head(self.net)
+        return hidden if head is None else head(hidden)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unmask.errors import CanvasError, LogitsError
-from unmask.models.adapter import Ids, device_of
+from unmask.models.adapter import Ids, device_of, keywords
 from unmask.types import Memory
 
 
@@ -55,7 +55,7 @@ class PlainDenoiser(nn.Module):
         self, tokens: Tensor, *, valid: Tensor, memory: Memory, condition: Any = None
     ) -> tuple[Tensor, Memory]:
         """(B,N) -> (B,N,V). A condition is a dict of keyword arguments for the callable."""
-        given = condition or {}
+        given = keywords(condition)
         if self.vocab_size is not None:
             self._check_tokens(tokens, self.vocab_size)
         if self._valid_name is not None:

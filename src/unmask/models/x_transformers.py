@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from unmask.errors import ModelError
-from unmask.models.adapter import Ids, device_of
+from unmask.models.adapter import Ids, device_of, keywords
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.types import Memory
 
@@ -69,7 +69,7 @@ class XTransformersDenoiser(nn.Module):
 
         A condition is a dict of further keyword arguments of the network, such as `context`.
         """
-        given = dict(condition or {})
+        given = keywords(condition)
         if not bool(valid.all()):
             given["mask"] = valid
         if self.self_conditioning is not None:

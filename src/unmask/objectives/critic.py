@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unmask import sampling
+from unmask import sampling, schedules
 from unmask.errors import StrategyError, nearest
 from unmask.objectives.evaluate import Corrupted, Reading, read
 from unmask.objectives.nelbo import corrupt_by_count
 from unmask.random import Purpose, uniform
+from unmask.schedules import AnySchedule
 from unmask.types import Critic, Denoiser, Loss
 
 Labels = Literal["differs", "masked"]
@@ -64,7 +65,7 @@ def critic(
     maskable: Tensor,
     seed: int | Tensor,
     *,
-    schedule: Any = None,
+    schedule: AnySchedule = schedules.linear,
     temperature: float = 1.0,
     labels: Labels = "differs",
     valid: Tensor | None = None,

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from unmask import schedules
 from unmask.corruption import BertNoise, hide, stratified_times
 from unmask.head import illegal_tensor, mask_id_of, vocab_of
 from unmask.objectives.evaluate import Corrupted, check_data, evaluate, read, row_seeds
+from unmask.schedules import AnySchedule
 from unmask.types import Denoiser, Loss
 
 
@@ -25,36 +27,32 @@ def corrupt_by_count(
     maskable: Tensor,
     seed: int | Tensor,
     *,
-    schedule: Any = None,
+    schedule: AnySchedule = schedules.linear,
     noise: BertNoise | None = None,
     time: Tensor | None = None,
 ) -> Corrupted:
     """Hide k = ⌈n·γ(u)⌉ of each row's n maskable positions, weighted 1/(k·q(k)).
 
-    q(k) = γ⁻¹((k−1)/n) − γ⁻¹(k/n) is the probability of k under the schedule (linear when None,
-    for which the weight is n/k). time (B,) in (0, 1) is u; None stratifies it over the rows.
+    q(k) = γ⁻¹((k−1)/n) − γ⁻¹(k/n) is the probability of k under the schedule (for linear
+     the weight is n/k). time (B,) in (0, 1) is u; None stratifies it over the rows.
     """
     check_data(denoiser, tokens, maskable)
     seeds = row_seeds(seed, len(tokens)).to(tokens.device)
     size = maskable.sum(1)
-    ratio, inverse = (_linear, _linear) if schedule is None else (schedule, schedule.inverse)
+    ratio = schedules.resolve(schedule)
     u = stratified_times(seeds) if time is None else time
     count = torch.minimum((size * ratio(u)).ceil().long().clamp(min=1), size)
     n = size.clamp(min=1).double()
     k = count.clamp(min=1).double()
     # A schedule may be flat at its ends, where its inverse is no single time: k = 1 lasts until 1,
     # k = n begins at 0.
-    leaves = inverse((k - 1) / n).masked_fill(count <= 1, 1.0)
-    probability = leaves - inverse(k / n).masked_fill(count == size, 0.0)
+    leaves = ratio.inverse((k - 1) / n).masked_fill(count <= 1, 1.0)
+    probability = leaves - ratio.inverse(k / n).masked_fill(count == size, 0.0)
     masked = hide(maskable, count, seeds)
     shown = tokens.masked_fill(masked, mask_id_of(denoiser))
     if noise is not None:
         shown = noise(tokens, shown, masked, seeds, _legal(denoiser, tokens.device))
     return Corrupted(tokens, shown, masked, 1 / (k * probability), maskable, seeds)
-
-
-def _linear(t: Tensor) -> Tensor:
-    return 1 - t
 
 
 def _legal(denoiser: Denoiser, device: torch.device) -> Tensor:
@@ -69,7 +67,7 @@ def count(
     maskable: Tensor,
     seed: int | Tensor,
     *,
-    schedule: Any = None,
+    schedule: AnySchedule = schedules.linear,
     noise: BertNoise | None = None,
     valid: Tensor | None = None,
     condition: Any = None,
@@ -143,7 +141,7 @@ def masked_mean(
     maskable: Tensor,
     seed: int | Tensor,
     *,
-    schedule: Any = None,
+    schedule: AnySchedule = schedules.linear,
     noise: BertNoise | None = None,
     valid: Tensor | None = None,
     condition: Any = None,

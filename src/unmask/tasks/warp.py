@@ -37,8 +37,12 @@ def warp(tokens: Tensor, seed: Tensor) -> Tensor:
     """(B,64) levels -> (B,64) levels of the same digits, warped by each row's own seed (B,)."""
     if not len(tokens):
         return tokens
-    u = uniform(seed[:, None], 0, torch.arange(6), Purpose.AUGMENT)[..., 1].float()
-    angle, shear, across, down, right, up = ((2 * u - 1) * torch.tensor(AFFINE)).unbind(1)
+    u = uniform(seed[:, None], 0, torch.arange(6, device=seed.device), Purpose.AUGMENT)[
+        ..., 1
+    ].float()
+    angle, shear, across, down, right, up = (
+        (2 * u - 1) * torch.tensor(AFFINE, device=seed.device)
+    ).unbind(1)
     cos, sin = torch.cos(angle), torch.sin(angle)
     theta = torch.stack(
         [
@@ -57,7 +61,7 @@ def warp(tokens: Tensor, seed: Tensor) -> Tensor:
 
 def _bend(seed: Tensor) -> Tensor:
     """(B,32,32,2) smooth displacements: normal at 5×5 knots (Box-Muller), bicubic between."""
-    knots = torch.arange(KNOTS * KNOTS)
+    knots = torch.arange(KNOTS * KNOTS, device=seed.device)
     u = uniform(seed[:, None], 1, knots, Purpose.AUGMENT)
     radius, angle = torch.sqrt(-2 * torch.log(u[..., 0])), 2 * math.pi * u[..., 1]
     normal = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], 1)

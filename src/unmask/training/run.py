@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -16,8 +17,10 @@ from torch import Tensor
 from unmask import presets
 from unmask.errors import CheckpointError, MissingExtraError, StrategyError
 from unmask.evaluation.bound import Bound, bound
+from unmask.files import replacing_file
 from unmask.generation import generate
 from unmask.models import save
+from unmask.models.checkpoint import check_replaceable
 from unmask.random import check_seed
 from unmask.tasks import Task
 from unmask.tasks import task as load_task
@@ -60,13 +63,14 @@ def train(
     complete one, bit for bit as if there had been no interruption. Raises CheckpointError when one
     is there and resume is not asked for, or is asked for and there is none.
     """
-    data, recipe, target = load_task(task), RECIPES.get(task), Path(out)
+    data, recipe, target = load_task(task), RECIPES.get(task), Path(out).resolve()
     assert recipe is not None, f"task {task} has no recipe"
     if steps is not None:
         if steps < 1:
             raise StrategyError(f"steps={steps}: pass 1 or more")
         recipe = replace(recipe, steps=steps)
     check_seed(seed)
+    check_replaceable(target)
     run = _Run(data, recipe, target, seed, resume, report)
     figures = run.train()
     trained = asdict(recipe)
@@ -100,6 +104,7 @@ class _Run:
         self.work = target.with_name(target.name + ".training")
         checkpoint = parts.latest(self.work)
         _check_resume(self.work, checkpoint, resume)
+        _same_run(self.work, checkpoint, {"task": data.name, "seed": seed, **asdict(recipe)})
         denoiser = build(recipe, data, seed)
         self.averaging = parts.Averaging(denoiser, recipe.ema_decay, checkpoint)
         self.trainer = parts.MaskedTrainer(
@@ -164,6 +169,21 @@ def _check_resume(work: Path, checkpoint: Path | None, resume: bool) -> None:
         )
     if checkpoint is None and resume:
         raise CheckpointError(f"nothing to resume: {work} holds no complete checkpoint")
+
+
+def _same_run(work: Path, checkpoint: Path | None, run: dict[str, Any]) -> None:
+    """Note what a new run is; raise CheckpointError where a resumed one is another."""
+    note = work / "run.json"
+    if checkpoint is None:
+        with replacing_file(note) as temporary:
+            temporary.write_text(json.dumps(run, indent=2), encoding="utf-8")
+        return
+    begun = json.loads(note.read_text(encoding="utf-8"))
+    now = json.loads(json.dumps(run))
+    other = {key: (begun.get(key), now[key]) for key in now if begun.get(key) != now[key]}
+    if other:
+        told = ", ".join(f"{key} was {was}, is {new}" for key, (was, new) in other.items())
+        raise CheckpointError(f"{work} holds another run: {told}; pass what it began with")
 
 
 def _parts() -> Any:

@@ -79,7 +79,7 @@ class MaskedTrainer(Trainer):
         tokens, kind = self.prepare(
             inputs["tokens"], inputs.get("category"), seed, step / self.args.max_steps
         )
-        loss: Tensor = model(tokens, seed, kind)["loss"]
+        loss: Tensor = model(tokens, seed, kind)["loss"].mean()
         self.last_loss = float(loss.detach())
         if not torch.isfinite(loss):
             raise DataError(
