@@ -56,13 +56,16 @@ def command(
 
 
 def draw_digits(stage: Stage, model: Model) -> None:
-    """Sixteen digits from nothing, one pixel at a time."""
+    """Sixteen digits from nothing, one pixel at a time, their classes dealt out in turn."""
+    import torch
+
     from unmask import Canvas, presets
+    from unmask.tasks import digits
 
     stage.heading("Digits from nothing", "each step decides one more pixel of every digit")
     stage.play(
         model,
-        Canvas.blank(DIGITS, model.length or 64),
+        Canvas.blank(DIGITS, digits.PIXELS, condition=torch.arange(DIGITS) % digits.CLASSES),
         presets.random_order(steps=DIGIT_STEPS),
         Scene("digits", pause=0.06),
     )
