@@ -81,6 +81,10 @@ class Explicit:
     counts: Sequence[int]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.counts, Sequence) or isinstance(self.counts, str):
+            raise StrategyError(
+                f"counts={self.counts!r}: pass a list in which every step must commit 1 or more"
+            )
         bad = [c for c in self.counts if isinstance(c, bool) or not isinstance(c, int) or c < 1]
         if bad or not self.counts:
             raise StrategyError(f"counts={list(self.counts)!r}: every step must commit 1 or more")

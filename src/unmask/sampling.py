@@ -89,7 +89,7 @@ class Draw:
             # Nucleus and min-p are statements about the tempered distribution; 0 keeps the best.
             warm = logits / temperature.clamp(min=1e-6).unsqueeze(1)
             drop = torch.zeros_like(logits, dtype=torch.bool)
-            if self.top_p is not None:
+            if self.top_p is not None and self.top_p < 1:
                 drop |= _outside_nucleus(warm, self.top_p)
             if self.min_p:
                 drop |= warm < warm.amax(1, keepdim=True) + math.log(self.min_p)
@@ -125,8 +125,8 @@ def keep_top_k(logits: Tensor, k: int | float) -> Tensor:
         ceiling, count = k, None
     else:
         # The small constant undoes rounding: 0.3 of ten ids is three, not ⌈3.0000000000000004⌉.
-        ceiling = math.ceil(k * logits.shape[1] - 1e-9)
-        count = (k * (logits > NEG_INF).sum(1, keepdim=True).double() - 1e-9).ceil()
+        ceiling = max(1, math.ceil(k * logits.shape[1] - 1e-9))
+        count = (k * (logits > NEG_INF).sum(1, keepdim=True).double() - 1e-9).ceil().clamp(min=1)
     if ceiling >= logits.shape[1]:
         return logits
     best, ids = logits.topk(ceiling, dim=1)

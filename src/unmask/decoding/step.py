@@ -72,6 +72,7 @@ def ranked(strategy: Strategy, state: State, proposal: Proposal, scope: Tensor) 
     """The order's score, -inf where not in the running; StrategyError for NaN or a wrong shape."""
     with placed(state, "the order, or its critic,"):
         score = strategy.order(state, proposal)
+        score = score if score.is_floating_point() else score.double()
     if score.shape != scope.shape:
         raise StrategyError(
             f"the order returned shape {tuple(score.shape)}: return one score per position, "

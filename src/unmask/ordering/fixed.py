@@ -73,17 +73,16 @@ def halton_rank(height: int, width: int) -> Tensor:
     rank: dict[int, int] = {}
     point = 1
     while len(rank) < cells:
-        row, column = int(_radical(point, 2) * height), int(_radical(point, 3) * width)
+        row, column = _radical(point, 2, height), _radical(point, 3, width)
         rank.setdefault(row * width + column, len(rank))
         point += 1
     return torch.tensor([rank[cell] for cell in range(cells)])
 
 
-def _radical(index: int, base: int) -> float:
-    """The radical inverse: the digits of index in this base, mirrored behind the point."""
-    value, scale = 0.0, 1.0
+def _radical(index: int, base: int, cells: int) -> int:
+    """⌊cells · radical inverse⌋: the digits of index mirrored behind the point, in integers."""
+    mirrored, scale = 0, 1
     while index:
         index, digit = divmod(index, base)
-        scale /= base
-        value += digit * scale
-    return value
+        mirrored, scale = mirrored * base + digit, scale * base
+    return cells * mirrored // scale
