@@ -178,7 +178,15 @@ def in_terminal(line, until, send=None):
     """Run in a pseudo-terminal; once `until` is on the screen, send a signal. Code and output."""
     mine, theirs = pty.openpty()
     env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
-    process = subprocess.Popen(line, stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+    process = subprocess.Popen(
+        line,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=env,
+        # Where the tests run in the background, Ctrl-C is ignored, and a child would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
     os.close(theirs)
     shown, deadline, sent = b"", time.monotonic() + 120, send is None
     while time.monotonic() < deadline:
