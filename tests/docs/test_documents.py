@@ -42,3 +42,12 @@ def test_the_readme_runs(tmp_path, monkeypatch, capsys):
     assert blocks
     for block in blocks:
         exec(compile(block, "README.md", "exec"), namespace)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_links_lead_somewhere(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#:]+)\)", text)
+    assert links or name != "README.md"
+    for link in links:
+        assert ((ROOT / name).parent / link).exists(), f"{name} links to {link}"

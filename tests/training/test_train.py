@@ -77,6 +77,36 @@ def test_an_unfinished_run_is_not_overwritten(tmp_path):
         train("shidoku", tmp_path / "m", steps=20)
 
 
+@pytest.mark.parametrize(
+    ("other", "told"), [({"seed": 1}, "seed was 0, is 1"), ({"steps": 30}, "steps was 20, is 30")]
+)
+def test_another_run_is_not_resumed(tmp_path, other, told):
+    with pytest.raises(Stop):
+        train("shidoku", tmp_path / "m", steps=20, report=stop_at(5))
+    with pytest.raises(CheckpointError, match=told):
+        train("shidoku", tmp_path / "m", **({"steps": 20} | other), resume=True)
+
+
+def test_a_folder_with_other_files_is_refused_before_training(tmp_path):
+    (tmp_path / "thesis.txt").write_text("three years")
+    seen = []
+    with pytest.raises(CheckpointError, match="holds other files"):
+        train("shidoku", tmp_path, steps=5, report=seen.append)
+    assert seen == []
+
+
+@pytest.mark.parametrize("task", ["digits", "shidoku"])
+def test_the_bundled_models_are_what_the_recipes_give(task):
+    from dataclasses import asdict
+
+    from unmask.training import RECIPES
+
+    about = read_card(task).about
+    recipe = asdict(RECIPES[task])
+    assert about["preset"] == recipe.pop("preset")
+    assert about["recipe"] == {k: list(v) if isinstance(v, tuple) else v for k, v in recipe.items()}
+
+
 def test_a_half_written_checkpoint_is_passed_over(tmp_path):
     with pytest.raises(Stop):
         train("shidoku", tmp_path / "m", steps=20, report=stop_at(7))
