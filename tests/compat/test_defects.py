@@ -240,7 +240,8 @@ def test_the_critic_has_the_generator_s_conditioning():
     def the_critic_is_told(kind):
         judge = Recorder(lambda tokens: torch.zeros(tokens.shape))
         model = kind(flat(), mask_id=MASK, token_critic=judge, steps=2)
-        given = {"context": torch.ones(8, 2, 12), "mask": data() < 10}
+        shown = (torch.arange(LENGTH) < LENGTH - 2).repeat(8, 1)
+        given = {"context": torch.ones(8, 2, 12), "mask": shown}
         model(data(), **given)
         model.generate(8, **given)
         for _, got in judge.calls:
