@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.style import Style
 
 from unmask.errors import InputError
-from unmask.viz import Layout, frame_panel, palette, replay, terminal
+from unmask.viz import Layout, frame_panel, glyphs, palette, replay, terminal
 
 IMAGE = Layout.image(2, 3, 5)
 BOARD = Layout.board(4, 4, "1234", box=(2, 2))
@@ -18,7 +18,7 @@ SOLVED = torch.tensor([[0, 1, 2, 3, 2, 3, 0, 1, 1, 0, 3, 2, 3, 2, 1, 0]])
 @pytest.fixture(autouse=True)
 def fresh_styles():
     """A style keeps the escape it was first rendered to, on whatever terminal that was."""
-    for cached in (Style.parse, Style.normalize, Style._add):
+    for cached in (Style.parse, Style.normalize, Style._add, glyphs._style):
         cached.cache_clear()
 
 
