@@ -368,7 +368,7 @@ def test_engine_draws_in_float32_whatever_the_network_returns(dtype):
 
 
 def test_engine_does_not_round_warm_logits_to_bf16():
-    """At bf16, 60/7 and 61/7 are 8.5625 and 8.6875: the rarer one would come 4 % too seldom."""
+    """60/7 and 61/7 are 8.571 and 8.714; in bf16 8.5625 and 8.6875, and the law another one."""
     logits = torch.tensor([60.0, 61.0, 62.0, 0.0], dtype=torch.bfloat16)
     strategy = presets.random_order(steps=1, temperature=7.0)
     truth = softmax64(logits.float() / 7)
