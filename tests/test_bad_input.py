@@ -468,6 +468,22 @@ def test_orders_that_answer_wrongly(order, message):
         generate(strategy=presets.random_order(2).but(order=order))
 
 
+@pytest.mark.parametrize("answer", [torch.zeros(3), torch.full((3, 4), NAN)])
+def test_blind_orders_are_checked_before_they_choose(answer):
+    class Blind:
+        blind = True
+
+        def __call__(self, state, proposal):
+            return answer
+
+    with pytest.raises(StrategyError, match="the order"):
+        generate(strategy=presets.random_order(2).but(order=Blind(), select=refusing))
+
+
+def refusing(score, scope, state):
+    pytest.fail("it was selected on a score that nobody had checked")
+
+
 def test_an_order_that_needs_what_no_proposal_has():
     class Wants(ordering.Entropy):
         needs = frozenset({"entropi"})

@@ -172,6 +172,10 @@ class NonAutoregressiveWrapper(nn.Module):
                 "only_train_critic needs a critic (token_critic or self_token_critic) and excludes "
                 "only_train_generator"
             )
+        if generator_sample_temperature is not None and self.token_critic is None:
+            raise StrategyError(
+                _needs_critic(f"generator_sample_temperature={generator_sample_temperature!r}")
+            )
         free = torch.ones_like(x, dtype=torch.bool) if editable is None else editable
         canvas, _ = self._canvas(None, x, free, valid, kwargs)
         given: Any = {"valid": canvas.valid, "condition": canvas.condition}
@@ -215,6 +219,8 @@ class NonAutoregressiveWrapper(nn.Module):
         remask = self.can_mask_prev_unmasked
         strategy = presets.annealed(self.steps, self.schedule_fn, temperature, keep, remask)
         if self.token_critic is None:
+            if noise != 1.0:
+                raise StrategyError(_needs_critic(f"noise_level_scale={noise!r}"))
             return strategy
         doubt = _Minus(CriticOrder(_Judge(self.token_critic, inference=True)))
         # The reference adds the noise to the doubt and re-masks the top: Gumbel has no symmetry.
@@ -314,6 +320,10 @@ def _accepted(critic: nn.Module, given: dict[str, Any]) -> dict[str, Any]:
     takes = inspect.signature(critic.forward).parameters
     anything = any(p.kind is p.VAR_KEYWORD for p in takes.values())
     return {name: value for name, value in given.items() if anything or name in takes}
+
+
+def _needs_critic(what: str) -> str:
+    return f"{what} concerns the critic, and there is none: leave it out, or pass token_critic"
 
 
 def _condition(kwargs: dict[str, Any], self_cond: bool) -> dict[str, Any]:

@@ -304,6 +304,17 @@ def test_a_critic_that_cannot_be_told_of_padding_is_an_error_where_there_is_some
 # --- bad input ---
 
 
+def test_options_of_a_critic_need_one():
+    model = wrapper()
+    with pytest.raises(errors.StrategyError, match=r"noise_level_scale=0\.5 concerns the critic"):
+        model.generate(2, noise_level_scale=0.5)
+    with pytest.raises(errors.StrategyError, match=r"temperature=1\.0 concerns the critic"):
+        model(data(), generator_sample_temperature=1.0)
+    judged = wrapper(self_token_critic=True)
+    assert judged.generate(2, noise_level_scale=0.5).shape == (2, LENGTH)
+    assert judged(data(), generator_sample_temperature=1.0).critic_loss is not None
+
+
 def wrapper(**options):
     return Ours(encoder(), mask_id=MASK, **options)
 

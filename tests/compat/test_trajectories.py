@@ -81,6 +81,8 @@ def trajectory(kind, options, how):
 @pytest.mark.parametrize("name", SAME)
 @pytest.mark.usefixtures("same_chance")
 def test_equal_chance_gives_the_reference_s_trajectory_step_by_step(name, how):
+    if "critic" not in name:
+        how = {key: value for key, value in how.items() if key != "noise_level_scale"}
     theirs, ours = (trajectory(kind, SAME[name], how) for kind in (Reference, Ours))
     assert torch.equal(ours[0], theirs[0])
     assert torch.equal(ours[1], theirs[1])

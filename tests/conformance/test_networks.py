@@ -61,6 +61,14 @@ def esm(**options):
     return EsmForMaskedLM(EsmConfig(**SMALL, **DROPOUT, mask_token_id=MASK, **options))
 
 
+def of_the_family(kind, **options):
+    """A relative of RoBERTa: positions from ids, a head called lm_head."""
+    import transformers
+
+    config = getattr(transformers, f"{kind}Config")(**SMALL, **DROPOUT, **options)
+    return getattr(transformers, f"{kind}ForMaskedLM")(config)
+
+
 def distilbert():
     """Its head is none that `wrap` knows, so it runs whole."""
     from transformers import DistilBertConfig, DistilBertForMaskedLM
@@ -80,6 +88,9 @@ X_TRANSFORMERS = {
 MASKED_LMS = {
     "BERT": bert,
     "RoBERTa": roberta,
+    "MPNet": lambda: of_the_family("MPNet"),
+    "Data2Vec": lambda: of_the_family("Data2VecText"),
+    "RoBERTa, norm first": lambda: of_the_family("RobertaPreLayerNorm"),
     "ModernBERT": modernbert,
     "ESM, absolute": lambda: esm(position_embedding_type="absolute"),
     "ESM, rotary": lambda: esm(position_embedding_type="rotary"),
@@ -201,7 +212,7 @@ def full_logits(name, net, tokens):
     if name in X_TRANSFORMERS:
         return net(tokens)
     given = {"attention_mask": torch.ones_like(tokens)}
-    if name == "RoBERTa" or name.startswith("ESM"):
+    if name.startswith(("ESM", "RoBERTa", "MPNet", "Data2Vec")):
         # By hand: these would take a token that equals the padding id for padding.
         places = torch.arange(PAD + 1, PAD + 1 + tokens.shape[1])
         given["position_ids"] = places.expand_as(tokens)
@@ -227,7 +238,9 @@ def test_trunk_and_head_make_the_logits_of_the_whole(name):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["RoBERTa", "ESM, absolute"])
+@pytest.mark.parametrize(
+    "name", ["RoBERTa", "MPNet", "Data2Vec", "RoBERTa, norm first", "ESM, absolute"]
+)
 def test_the_padding_id_as_a_token_is_a_trap(name):
     """Positions counted from `ids != pad` differ from those of the adapter: the trap is real."""
     net = build(name).eval()

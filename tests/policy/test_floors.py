@@ -16,7 +16,7 @@ FLOORS = (
     ("schedules", "pace", "sampling", "corruption", "head", "ordering", "selection", "revision"),
     ("decoding", "objectives", "models"),
     ("presets", "generation", "compat", "training", "tasks", "evaluation", "viz"),
-    ("cli", "server", "distributed"),
+    ("cli",),
 )
 FLOOR = {unit: number for number, units in enumerate(FLOORS) for unit in units}
 STRANGERS = {1, 2}  # floors whose units meet only through lower ones; on others only cycles are out

@@ -78,4 +78,9 @@ def _positions(model: Model, asked: int | None) -> int:
     length = model.length if asked is None else asked
     if length is None:
         raise InputError(f"{model.name} has no length of its own: say one, such as --length 64")
+    if model.length is not None and length != model.length and model.layout.kind != "text":
+        raise InputError(
+            f"--length {length}: {model.name} has {model.length} positions, no more and no fewer; "
+            "leave --length out"
+        )
     return length

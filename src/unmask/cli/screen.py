@@ -37,6 +37,11 @@ def is_shown(live: bool | None, as_json: bool) -> bool:
     """Whether steps are shown as they happen, given --live/--no-live and --json."""
     if live and as_json:
         raise InputError("--json prints one object and nothing else: leave --live out")
+    if live and not sys.stdout.isatty():
+        raise InputError(
+            "--live needs a terminal, and stdout is none: leave --live out, or write an animation "
+            "with --out moves.gif"
+        )
     return sys.stdout.isatty() and not as_json and live is not False
 
 

@@ -6,15 +6,13 @@ Logits exist for one chunk of those M positions at a time, never as (B,N,V).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor
 
 from unmask import sampling
+from unmask.decoding.blame import placed, where
 from unmask.decoding.strategy import Strategy
-from unmask.errors import DenoiserError, LogitsError, UnmaskError
+from unmask.errors import LogitsError
 from unmask.head import CHUNK_ELEMENTS, illegal_tensor, legal_logits, mask_id_of, vocab_of
 from unmask.ordering import needs_of
 from unmask.random import Purpose, uniform
@@ -30,26 +28,9 @@ def predict(denoiser: Denoiser, state: State) -> Prediction:
     if hidden.dim() != 3 or hidden.shape[:2] != tokens.shape:
         raise LogitsError(
             f"the network returned shape {tuple(hidden.shape)} for tokens of shape "
-            f"{tuple(tokens.shape)} ({_where(state)}): return (B, N, vocabulary) logits"
+            f"{tuple(tokens.shape)} ({where(state)}): return (B, N, vocabulary) logits"
         )
     return Prediction(hidden, memory)
-
-
-@contextmanager
-def placed(state: State, what: str) -> Iterator[None]:
-    """Say at which step and rows an error came up; what is not ours becomes a DenoiserError."""
-    try:
-        yield
-    except UnmaskError as error:
-        raise type(error)(f"{error} ({_where(state)})") from error
-    except Exception as error:
-        raise DenoiserError(
-            f"{what} raised {type(error).__name__}: {error} ({_where(state)})"
-        ) from error
-
-
-def _where(state: State) -> str:
-    return f"step {int(state.step.max())}, rows {state.row.tolist()}"
 
 
 def propose(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.decoding.canvas import Canvas
-from unmask.decoding.look import placed, predict, propose
+from unmask.decoding.look import predict, propose
 from unmask.decoding.seeds import row_seeds
 from unmask.decoding.strategy import Strategy
 from unmask.errors import CanvasError, StrategyError
@@ -40,7 +40,7 @@ def _advance_open(state: State, denoiser: Denoiser, strategy: Strategy) -> StepI
     prediction = predict(denoiser, state)                   # one pass of the trunk
     looked     = strategy.chosen(state, scope)              # where the head is asked
     proposal   = propose(prediction, denoiser, strategy, state, looked)
-    score      = ranked(strategy, state, proposal, scope)   # higher = known sooner
+    score      = strategy.ranked(state, proposal, scope)   # higher = known sooner
     keep       = strategy.select(score, scope, state)       # of those in the running, known after
     commit     = keep & state.masked
     remask     = scope & ~keep & ~state.masked
@@ -66,26 +66,6 @@ def _write(state: State, proposal: Proposal, commit: Tensor, remask: Tensor) -> 
         forwards=state.forwards + 1,
         done=~masked.any(1),
     )
-
-
-def ranked(strategy: Strategy, state: State, proposal: Proposal, scope: Tensor) -> Tensor:
-    """The order's score, -inf where not in the running; StrategyError for NaN or a wrong shape."""
-    with placed(state, "the order, or its critic,"):
-        score = strategy.order(state, proposal)
-        score = score if score.is_floating_point() else score.double()
-    if score.shape != scope.shape:
-        raise StrategyError(
-            f"the order returned shape {tuple(score.shape)}: return one score per position, "
-            f"{tuple(scope.shape)}"
-        )
-    broken = (score.isnan() & scope).nonzero()
-    if len(broken):
-        row, position = broken[0].tolist()
-        raise StrategyError(
-            f"the order scored row {int(state.row[row])}, position {position} as NaN at step "
-            f"{int(state.step[row])}: return a number for every position in the running"
-        )
-    return score.masked_fill(~scope, float("-inf"))
 
 
 def init(

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from unmask.decoding.blame import placed
 from unmask.decoding.constraints import Constraint
 from unmask.errors import StrategyError, nearest
 from unmask.ordering import Order, is_blind, needs_of
@@ -64,7 +65,26 @@ class Strategy:
         """
         if not is_blind(self.order):
             return scope
-        return self.select(self.order(state, nothing_proposed(state)), scope, state)
+        return self.select(self.ranked(state, nothing_proposed(state), scope), scope, state)
+
+    def ranked(self, state: State, proposal: Proposal, scope: Tensor) -> Tensor:
+        """The order's score, -inf out of the running; StrategyError for NaN or a wrong shape."""
+        with placed(state, "the order, or its critic,"):
+            score = self.order(state, proposal)
+            score = score if score.is_floating_point() else score.double()
+        if score.shape != scope.shape:
+            raise StrategyError(
+                f"the order returned shape {tuple(score.shape)}: return one score per position, "
+                f"{tuple(scope.shape)}"
+            )
+        broken = (score.isnan() & scope).nonzero()
+        if len(broken):
+            row, position = broken[0].tolist()
+            raise StrategyError(
+                f"the order scored row {int(state.row[row])}, position {position} as NaN at step "
+                f"{int(state.step[row])}: return a number for every position in the running"
+            )
+        return score.masked_fill(~scope, float("-inf"))
 
     def but(self, **parts: Any) -> Strategy:
         """The same strategy with parts replaced: `presets.maskgit().but(draw=Draw(top_p=.9))`."""

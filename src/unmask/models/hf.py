@@ -12,7 +12,10 @@ from unmask.models.adapter import Ids, device_of, keywords
 from unmask.types import Memory
 
 # These derive positions from `input_ids != pad id`, which breaks where a token equals that id.
-_POSITIONS_FROM_IDS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "esm"}
+_POSITIONS_FROM_IDS = {
+    "camembert", "data2vec-text", "esm", "ibert", "longformer", "mpnet", "roberta",
+    "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod",
+}  # fmt: skip
 
 
 def is_masked_lm(net: object) -> bool:

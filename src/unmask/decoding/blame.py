@@ -1,0 +1,31 @@
+"""Errors that say at which step and in which rows something went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from unmask.errors import DenoiserError, UnmaskError
+from unmask.types import State
+
+
+@contextmanager
+def placed(state: State, what: str) -> Iterator[None]:
+    """Say at which step and rows an error came up; what is not ours becomes a DenoiserError."""
+    try:
+        yield
+    except UnmaskError as error:
+        raise type(error)(f"{error} ({where(state)})") from error
+    except Exception as error:
+        raise DenoiserError(
+            f"{what} raised {type(error).__name__}: {error} ({where(state)})"
+        ) from error
+
+
+def _where(state: State) -> str:
+    return f"step {int(state.step.max())}, rows {state.row.tolist()}"
+
+
+def where(state: State) -> str:
+    """`step 3, rows [0, 2]`."""
+    return f"step {int(state.step.max())}, rows {state.row.tolist()}"
