@@ -36,8 +36,14 @@ def _table(rows: Sequence[Row], title: str | None) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for key in keys:
         numeric = all(_is_number(row[key]) for row in rows if row.get(key) is not None)
-        side, style = "right" if numeric else "left", "dim" if key == REFERENCE else ""
-        table.add_column(key.replace("_", " "), justify=side, style=style)  # type: ignore[arg-type]
+        head = key.replace("_", " ")
+        table.add_column(
+            head,
+            justify="right" if numeric else "left",
+            style="dim" if key == REFERENCE else "",
+            no_wrap=not numeric,  # on a narrow terminal the heads of numbers give way first
+            min_width=max(map(len, head.split())),
+        )
     for row in rows:
         table.add_row(*(Text(shown(row.get(key))) for key in keys))
     return table
