@@ -33,7 +33,14 @@ def _table(rows: Sequence[Row], title: str | None) -> Table:
     present = dict.fromkeys(key for row in rows for key, value in row.items() if value is not None)
     # Rows may differ in what they hold; the order of columns is that of their first appearance.
     keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key in present]
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )
     for key in keys:
         numeric = all(_is_number(row[key]) for row in rows if row.get(key) is not None)
         head = key.replace("_", " ")
