@@ -15,7 +15,7 @@ from unmask import (
 )
 from unmask.decoding import Canvas, Constraint, Strategy, done, finish, init, step
 from unmask.generation import generate, run, stream
-from unmask.models import ClassConditioned, SelfConditioning, load, save, wrap
+from unmask.models import ClassConditioned, Guided, SelfConditioning, load, save, wrap
 from unmask.sampling import Annealed, Draw
 from unmask.schedules import Schedule
 from unmask.types import Denoiser, Generation, Loss, Proposal, State, StepInfo
@@ -30,6 +30,7 @@ __all__ = [
     "Denoiser",
     "Draw",
     "Generation",
+    "Guided",
     "Loss",
     "Proposal",
     "Schedule",
