@@ -11,6 +11,7 @@ from unmask import (
     presets,
     revision,
     schedules,
+    scoring,
     selection,
 )
 from unmask.decoding import Canvas, Constraint, Strategy, done, finish, init, step
@@ -18,6 +19,7 @@ from unmask.generation import generate, run, stream
 from unmask.models import ClassConditioned, Guided, SelfConditioning, load, save, wrap
 from unmask.sampling import Annealed, Draw
 from unmask.schedules import Schedule
+from unmask.scoring import score
 from unmask.types import Denoiser, Generation, Loss, Proposal, State, StepInfo
 
 __version__ = version("unmask")
@@ -53,6 +55,8 @@ __all__ = [
     "run",
     "save",
     "schedules",
+    "score",
+    "scoring",
     "selection",
     "step",
     "stream",

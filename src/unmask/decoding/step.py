@@ -5,7 +5,7 @@ Shapes: B rows, N positions; b of the B rows are still open.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -17,7 +17,9 @@ from unmask.decoding.seeds import row_seeds
 from unmask.decoding.strategy import Strategy
 from unmask.errors import CanvasError, StrategyError
 from unmask.inference import evaluating
-from unmask.types import NEVER, Denoiser, Generation, Proposal, State, StepInfo
+from unmask.types import NEVER, Denoiser, Generation, Prediction, Proposal, State, StepInfo
+
+Propose = Callable[[Prediction, Denoiser, Strategy, State, Tensor], Proposal]
 
 
 def step(state: State, denoiser: Denoiser, strategy: Strategy) -> State:
@@ -25,16 +27,23 @@ def step(state: State, denoiser: Denoiser, strategy: Strategy) -> State:
     return state if done(state) else advance(state, denoiser, strategy).state
 
 
-def advance(state: State, denoiser: Denoiser, strategy: Strategy) -> StepInfo:
-    """`step`, with what is worth seeing of it. At least one row must be open."""
+def advance(
+    state: State, denoiser: Denoiser, strategy: Strategy, propose: Propose = propose
+) -> StepInfo:
+    """`step`, with what is worth seeing of it. At least one row must be open.
+
+    propose: where tokens come from, if not drawn; scoring gives the true ones.
+    """
     rows = (~state.done).nonzero().squeeze(1)
     everything = len(rows) == len(state.row)
     with evaluating(denoiser):
-        info = _advance_open(state if everything else state.take(rows), denoiser, strategy)
+        info = _advance_open(state if everything else state.take(rows), denoiser, strategy, propose)
     return replace(info, rows=rows, state=info.state if everything else state.put(rows, info.state))
 
 
-def _advance_open(state: State, denoiser: Denoiser, strategy: Strategy) -> StepInfo:
+def _advance_open(
+    state: State, denoiser: Denoiser, strategy: Strategy, propose: Propose
+) -> StepInfo:
     # fmt: off
     scope      = strategy.revise(state)                     # the positions in the running
     prediction = predict(denoiser, state)                   # one pass of the trunk

@@ -1,15 +1,12 @@
 """How good a model and its samples are."""
 
 from unmask.evaluation.accuracy import ClassAccuracy, class_accuracy
-from unmask.evaluation.bound import Bound, bound
 from unmask.evaluation.report import evaluate
 from unmask.evaluation.two_sample import TwoSample, real_against_real, two_sample
 
 __all__ = [
-    "Bound",
     "ClassAccuracy",
     "TwoSample",
-    "bound",
     "class_accuracy",
     "evaluate",
     "real_against_real",

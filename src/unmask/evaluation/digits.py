@@ -12,9 +12,9 @@ from torch import Tensor
 from unmask import presets
 from unmask.decoding import Canvas, Strategy
 from unmask.evaluation.accuracy import ClassAccuracy, class_accuracy
-from unmask.evaluation.bound import bound
 from unmask.evaluation.two_sample import real_against_real, two_sample
 from unmask.generation import generate
+from unmask.scoring import Bound, score
 from unmask.tasks import Task, task
 from unmask.types import Denoiser
 
@@ -60,11 +60,11 @@ def plan(model: Denoiser, seed: int, quick: bool) -> Plan:
 
 
 def _bound(model: Denoiser, data: Task, pairs: int) -> dict[str, Any]:
-    held_out = bound(model, data.held_out, samples=pairs)
+    held_out = score(model, data.held_out, by=Bound(pairs))
     return _EMPTY | {
         "figure": "held-out bound",
         "samples": held_out.examples,
-        "bits_per_dim": held_out.bits,
+        "bits_per_dim": held_out.bits_per_token,
         "standard_error": held_out.bits_error,
         "reference": BOUND_REFERENCE,
     }

@@ -1,0 +1,152 @@
+"""`score`: how likely sequences are, whole or a part of them given the rest.
+
+Shapes: B examples, N positions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unmask.decoding import Canvas
+from unmask.errors import DataError, StrategyError
+from unmask.objectives.evaluate import check_data
+from unmask.scoring.bound import Bound
+from unmask.scoring.look import Method, Report
+from unmask.types import Denoiser
+
+_BOUND = Bound()
+
+
+@dataclass(frozen=True)
+class Score:
+    """Nats of the tokens asked. Tensors are on the CPU."""
+
+    nats_per_token: float  # Σ nats / Σ tokens over the examples
+    standard_error: float  # of nats_per_token, over the examples; NaN for a single one
+    tokens: int  # asked, over all examples
+    examples: int  # of which at least one token was asked
+    per_example: Tensor  # (B,) float64 nats, summed over the tokens of each
+    tokens_per_example: Tensor  # (B,) int64
+    kind: str  # "exact": −log p. "bound": above it, in expectation. "pseudo": neither
+
+    @property
+    def bits_per_token(self) -> float:
+        """Bits per token; for images bits per dimension."""
+        return self.nats_per_token / math.log(2)
+
+    @property
+    def bits_error(self) -> float:
+        """Standard error of `bits_per_token`."""
+        return self.standard_error / math.log(2)
+
+    @property
+    def perplexity(self) -> float:
+        """exp(nats per token); infinite where that overflows."""
+        try:
+            return math.exp(self.nats_per_token)
+        except OverflowError:
+            return math.inf
+
+
+def score(
+    denoiser: Denoiser,
+    tokens: Tensor,
+    maskable: Tensor | None = None,
+    *,
+    by: Method = _BOUND,
+    valid: Tensor | None = None,
+    condition: Any = None,
+    seed: int = 0,
+    batch_size: int = 256,
+    report: Report | None = None,
+) -> Score:
+    """How likely the tokens are where maskable is True, given those elsewhere.
+
+    tokens: (B,N) int64. maskable: (B,N) bool, by default every valid position; valid: (B,N) bool,
+    False at padding, which stands at the end of a row and is never read.
+    by: `scoring.Bound(samples=16)`, `scoring.Ordered(strategy)` or `scoring.PseudoLikelihood()`.
+    condition: for the denoiser, a tensor or a tree of tensors with first dimension B.
+    seed: example i is measured by (seed, i) alone; batch_size, the rows of one forward, changes
+    nothing but memory and time. report(done, total) is called as it goes.
+    Raises DataError or CanvasError for ids, shapes and flags that cannot be scored, StrategyError
+    for a method that cannot score.
+    """
+    if not isinstance(denoiser, Denoiser):
+        raise StrategyError(
+            f"{type(denoiser).__name__} is no denoiser: wrap it first, as in "
+            "unmask.wrap(net, mask_id=17)"
+        )
+    if isinstance(by, type) or not callable(by) or not hasattr(by, "kind"):
+        raise StrategyError(
+            f"by={by!r}: pass scoring.Bound(), scoring.Ordered(strategy) or "
+            "scoring.PseudoLikelihood()"
+        )
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise DataError(f"batch_size={batch_size!r}: pass an integer of 1 or more")
+    canvas = _asked(denoiser, tokens, maskable, valid, condition)
+    nats = by(denoiser, canvas, seed, batch_size, report or (lambda done, total: None))
+    return summary(nats.cpu(), canvas.editable.sum(1).cpu(), by.kind)
+
+
+def summary(nats: Tensor, tokens: Tensor, kind: str) -> Score:
+    """nats (B,) float64 and tokens (B,) int64 as one figure with its error.
+
+    Examples may differ in length, so the figure is a ratio of sums; its error is that of a ratio
+    estimate, which for equal lengths is the standard error of the mean.
+    """
+    asked, examples = int(tokens.sum()), int((tokens > 0).sum())
+    ratio = float(nats.sum()) / asked
+    residual = (nats - ratio * tokens).square().sum()
+    spread = math.sqrt(float(residual) * examples / (examples - 1)) if examples > 1 else math.nan
+    return Score(ratio, spread / asked, asked, examples, nats, tokens, kind)
+
+
+def _asked(
+    denoiser: Denoiser,
+    tokens: Tensor,
+    maskable: Tensor | None,
+    valid: Tensor | None,
+    condition: Any,
+) -> Canvas:
+    """What is asked, as the editable part of a canvas on the denoiser's device."""
+    if not isinstance(tokens, Tensor):
+        raise DataError(f"tokens is a {type(tokens).__name__}: pass an int64 tensor of shape (B,N)")
+    device = getattr(denoiser, "device", None) or tokens.device
+    nothing = torch.zeros_like(tokens, dtype=torch.bool)
+    canvas = Canvas.infill(tokens, nothing, valid=valid, condition=condition).to(device)
+    maskable = canvas.valid if maskable is None else maskable
+    if not isinstance(maskable, Tensor):
+        raise DataError(f"maskable is a {type(maskable).__name__}: pass a bool tensor (B,N)")
+    maskable = maskable.to(device)
+    data = canvas.tokens.masked_fill(~canvas.valid, 0)
+    check_data(denoiser, data, maskable)
+    _check_places(denoiser, data, maskable, canvas.valid)
+    return Canvas(data, maskable, canvas.valid, canvas.condition)
+
+
+def _check_places(denoiser: Denoiser, data: Tensor, maskable: Tensor, valid: Tensor) -> None:
+    """Raise DataError for padding that is asked, given ids that do not exist, or nothing asked."""
+    padding = (maskable & ~valid).nonzero()
+    if len(padding):
+        row, position = padding[0].tolist()
+        raise DataError(
+            f"maskable is True at padding (row {row}, position {position}): make it False where "
+            "valid is False"
+        )
+    vocab = denoiser.vocab_size
+    outside = data < 0 if vocab is None else (data < 0) | (data >= vocab)
+    if bool(outside.any()):
+        row, position = outside.nonzero()[0].tolist()
+        top = "" if vocab is None else f" to {vocab - 1}"
+        raise DataError(
+            f"id {int(data[row, position])} at row {row}, position {position} is outside the "
+            f"vocabulary of {vocab or 'the network'}: pass ids from 0{top}, and valid=False at "
+            "padding"
+        )
+    if not bool(maskable.any()):
+        raise DataError("no token is asked: maskable must be True somewhere")

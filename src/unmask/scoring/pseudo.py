@@ -1,0 +1,41 @@
+"""Each token given all the others: a score to rank by, and no likelihood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from unmask.decoding import Canvas
+from unmask.scoring.look import Report, nats, opened
+from unmask.types import Denoiser
+
+
+@dataclass(frozen=True)
+class PseudoLikelihood:
+    """Σ −log p(x_i | all other tokens), one forward row for each token asked (1910.14659).
+
+    Cheaper to compare than to believe: the terms belong to no joint law, so that the sum is neither
+    −log p(x) nor a bound on it.
+    """
+
+    kind: ClassVar[str] = "pseudo"
+
+    def __call__(
+        self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
+    ) -> Tensor:
+        """(B,) float64 nats; nothing here is random."""
+        state = opened(denoiser, canvas, seed)
+        row, position = canvas.editable.nonzero(as_tuple=True)
+        length = canvas.tokens.shape[1]
+        parts = []
+        for at in range(0, len(row), batch_size):
+            report(at, len(row))
+            hidden = position[at : at + batch_size, None]
+            alone = torch.arange(length, device=row.device) == hidden
+            parts.append(nats(denoiser, state, row[at : at + batch_size], alone))
+        report(len(row), len(row))
+        total = torch.zeros(len(canvas.tokens), dtype=torch.float64, device=row.device)
+        return total.index_add_(0, row, torch.cat(parts)) if parts else total
