@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unmask.errors import CanvasError, ModelError
 
 
 class Ids:
-    """Which ids mean what, and how long a sequence is unless told."""
+    """Which ids mean what, how long a sequence is unless told, and where logits stand."""
 
     def __init__(
         self,
@@ -20,9 +20,11 @@ class Ids:
         vocab_size: int | None = None,
         forbidden: Sequence[int] = (),
         length: int | None = None,
+        logit_shift: bool = False,
     ):
         self.mask_id, self.vocab_size = mask_id, vocab_size
         self.forbidden, self.length = tuple(forbidden), length
+        self.logit_shift = logit_shift
         if vocab_size is not None:
             self.check(vocab_size)
 
@@ -36,6 +38,16 @@ class Ids:
         outside = [i for i in self.forbidden if not 0 <= i < vocab_size]
         if outside:
             raise ModelError(f"forbidden ids {outside} are outside the vocabulary of {vocab_size}")
+
+    def shifted(self, hidden: Tensor) -> Tensor:
+        """(B,N,D) -> (B,N,D): with a logit shift, each position reads the state before it.
+
+        Networks that began as left-to-right models predict the next position (Dream 2508.15487,
+        DiffuLLaMA 2410.17891); the first position reads its own state.
+        """
+        if not self.logit_shift:
+            return hidden
+        return torch.cat([hidden[:, :1], hidden[:, :-1]], 1)
 
 
 def keywords(condition: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ and need the network itself to load into.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from torch import nn
 from unmask.errors import CheckpointError, MissingExtraError, ModelError, nearest
 from unmask.files import previous, replacing_folder
 from unmask.models.conditioning import ClassConditioned
-from unmask.models.hf import MaskedLMDenoiser
+from unmask.models.hf import MaskedLMDenoiser, is_adapted
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.wrap import wrap
 from unmask.types import Denoiser
@@ -41,14 +42,26 @@ class Card:
     length: int | None = None
     classes: int | None = None  # how many, for ClassConditioned
     self_conditioning: int | None = None  # width of SelfConditioning
+    logit_shift: bool = False
+    vocabulary: dict[str, Any] | None = None  # what ids mean: bytes, or the tokens of a tokenizer
+    training: dict[str, Any] | None = None  # objective, schedule and padding policy
     about: dict[str, Any] = field(default_factory=dict)  # free: task, recipe, figures, layout
     format: str = FORMAT
 
 
-def save(denoiser: Denoiser, folder: str | Path, *, about: dict[str, Any] | None = None) -> Path:
+def save(
+    denoiser: Denoiser,
+    folder: str | Path,
+    *,
+    about: dict[str, Any] | None = None,
+    vocabulary: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
+) -> Path:
     """Write a denoiser to a folder, all of it or nothing; an earlier model stays until then.
 
-    about: anything JSON can hold, returned by `read_card`. Raises ModelError for a plain function,
+    about: anything JSON can hold, returned by `read_card`; vocabulary: what `data.Vocabulary`'s
+    to_dict says; training: objective, schedule and padding policy. LoRA adapters are merged into
+    the weights that are written. Raises ModelError for a plain function,
     CheckpointError for a folder that holds anything but a model, and for what is no JSON.
     """
     inner: Any = denoiser.inner if isinstance(denoiser, ClassConditioned) else denoiser
@@ -66,6 +79,9 @@ def save(denoiser: Denoiser, folder: str | Path, *, about: dict[str, Any] | None
         length=inner.length,
         classes=denoiser.classes if isinstance(denoiser, ClassConditioned) else None,
         self_conditioning=_self_conditioning_width(inner),
+        logit_shift=inner.ids.logit_shift,
+        vocabulary=vocabulary,
+        training=training,
         about=about or {},
     )
     text, target = _as_json(card), Path(folder).resolve()
@@ -73,11 +89,16 @@ def save(denoiser: Denoiser, folder: str | Path, *, about: dict[str, Any] | None
     with replacing_folder(target) as temporary:
         if with_transformers:
             with _without_bars():
-                net.save_pretrained(temporary)  # type: ignore[operator]
+                _merged(net).save_pretrained(temporary)
         else:
             _safetensors().save_model(inner, str(temporary / WEIGHTS))
         (temporary / CARD).write_text(text + "\n", encoding="utf-8")
     return target
+
+
+def _merged(net: Any) -> Any:
+    """The network with the adapters of peft in its weights; training goes on with the original."""
+    return copy.deepcopy(net).merge_and_unload() if is_adapted(net) else net
 
 
 def _as_json(card: Card) -> str:
@@ -164,6 +185,9 @@ def _parse(path: Path, data: Any) -> Card:
         ("length", card.length is None or _is_int(card.length)),
         ("classes", card.classes is None or _is_int(card.classes)),
         ("self_conditioning", card.self_conditioning is None or _is_int(card.self_conditioning)),
+        ("logit_shift", isinstance(card.logit_shift, bool)),
+        ("vocabulary", card.vocabulary is None or isinstance(card.vocabulary, dict)),
+        ("training", card.training is None or isinstance(card.training, dict)),
         ("about", isinstance(card.about, dict)),
     ):
         if not right:
@@ -182,7 +206,12 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
     Raises CheckpointError for a missing, truncated or foreign folder; nothing is ever unpickled.
     """
     folder, card = locate(model), read_card(model)
-    options = {"mask_id": card.mask_id, "forbidden": card.forbidden, "length": card.length}
+    options = {
+        "mask_id": card.mask_id,
+        "forbidden": card.forbidden,
+        "length": card.length,
+        "logit_shift": card.logit_shift,
+    }
     if card.backbone == "transformers":
         if net is not None:
             raise CheckpointError(f"{folder} holds its own network: leave net out")

@@ -19,9 +19,20 @@ _POSITIONS_FROM_IDS = {
 
 
 def is_masked_lm(net: object) -> bool:
-    """Whether this is a `*ForMaskedLM` of transformers, found without importing it."""
-    kinds = [k for k in type(net).__mro__ if k.__module__.startswith("transformers.")]
+    """Whether this is a `*ForMaskedLM` of transformers, or one within a peft model."""
+    kinds = [k for k in type(backbone_of(net)).__mro__ if k.__module__.startswith("transformers.")]
     return any(kind.__name__.endswith("ForMaskedLM") for kind in kinds)
+
+
+def backbone_of(net: Any) -> Any:
+    """The network itself: inside a peft model, whose adapters act within it (LoRA 2106.09685)."""
+    return net.get_base_model() if is_adapted(net) else net
+
+
+def is_adapted(net: object) -> bool:
+    """Whether this is a model of peft, found without importing it."""
+    kinds = [k for k in type(net).__mro__ if k.__module__.startswith("peft.")]
+    return any(kind.__name__ == "PeftModel" for kind in kinds)
 
 
 def split_head(net: Any) -> Callable[[Tensor], Tensor] | None:
@@ -46,9 +57,14 @@ class MaskedLMDenoiser(nn.Module):
     def __init__(self, net: Any, ids: Ids):
         super().__init__()
         self.net, self.ids = net, ids
-        self.vocab_size, self.mask_id = int(net.config.vocab_size), ids.mask_id
+        self.vocab_size, self.mask_id = int(self.backbone.config.vocab_size), ids.mask_id
         self.forbidden, self.length = ids.forbidden, ids.length
-        self.split = split_head(net) is not None
+        self.split = split_head(self.backbone) is not None
+
+    @property
+    def backbone(self) -> Any:
+        """The `*ForMaskedLM`."""
+        return backbone_of(self.net)
 
     @property
     def device(self) -> torch.device | None:
@@ -61,18 +77,20 @@ class MaskedLMDenoiser(nn.Module):
         """(B,N) -> (B,N,D). A condition is a dict of further keyword arguments of the network."""
         given = {"attention_mask": valid.long(), **keywords(condition)}
         # Some networks count ids at padding too, such as ESM its masks.
-        tokens = tokens.masked_fill(~valid, self.net.config.pad_token_id or 0)
-        if self.net.config.model_type in _POSITIONS_FROM_IDS:
-            first = int(self.net.config.pad_token_id) + 1
+        net, config = self.backbone, self.backbone.config
+        tokens = tokens.masked_fill(~valid, config.pad_token_id or 0)
+        if config.model_type in _POSITIONS_FROM_IDS:
+            first = int(config.pad_token_id) + 1
             given["position_ids"] = (valid.long().cumsum(1) - 1 + first) * valid + (
                 first - 1
             ) * ~valid
         if not self.split:
-            return self.net(input_ids=tokens, **given).logits, None
-        return self.net.base_model(input_ids=tokens, **given).last_hidden_state, None
+            return self.ids.shifted(net(input_ids=tokens, **given).logits), None
+        hidden: Tensor = net.base_model(input_ids=tokens, **given).last_hidden_state
+        return self.ids.shifted(hidden), None
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""
         # Found anew each time, so that a copy of this module asks the head of its own network.
-        head = split_head(self.net)
+        head = split_head(self.backbone)
         return hidden if head is None else head(hidden)

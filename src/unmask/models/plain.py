@@ -65,7 +65,7 @@ class PlainDenoiser(nn.Module):
         else:
             logits = self._by_length(tokens, valid, given)
         self._check_logits(logits, tokens)
-        return logits, None
+        return self.ids.shifted(logits), None
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,V), as they are."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from unmask.errors import ModelError
 from unmask.models.adapter import Ids
-from unmask.models.hf import MaskedLMDenoiser, is_masked_lm
+from unmask.models.hf import MaskedLMDenoiser, backbone_of, is_masked_lm
 from unmask.models.plain import PlainDenoiser
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
@@ -28,6 +28,7 @@ def wrap(
     forbidden: Sequence[int] = (),
     length: int | None = None,
     self_conditioning: SelfConditioning | None = None,
+    logit_shift: bool = False,
 ) -> Denoiser:
     """A denoiser from an x-transformers network, a transformers `*ForMaskedLM`, or any callable.
 
@@ -35,6 +36,8 @@ def wrap(
     vocab_size: V; found on the network, or at its first call, when not given.
     forbidden: further ids that are never data (padding, separators, class tokens).
     length: the N of `generate(denoiser, batch_size=...)`; default x-transformers' max_seq_len.
+    logit_shift: the network's output at a position predicts the next one, as in networks that began
+        as left-to-right models (Dream, DiffuLLaMA).
     self_conditioning: `SelfConditioning(width)`, for an x-transformers network trained with it.
     Raises ModelError for a network of another kind, naming what was found.
     """
@@ -49,17 +52,18 @@ def wrap(
         raise ModelError(f"mask_id={mask_id!r}: pass an integer id")
     if is_x_transformer(net):
         length = int(net.max_seq_len) if length is None else length
-        ids = _ids(net.num_tokens, mask_id, vocab_size, forbidden, length)
+        ids = _ids(net.num_tokens, mask_id, vocab_size, forbidden, length, logit_shift)
         return XTransformersDenoiser(net, ids, self_conditioning)
     if self_conditioning is not None:
         raise ModelError("self_conditioning needs an x-transformers TransformerWrapper")
     if is_masked_lm(net):
-        found = net.config.vocab_size
-        return MaskedLMDenoiser(net, _ids(found, mask_id, vocab_size, forbidden, length))
+        found = backbone_of(net).config.vocab_size
+        ids = _ids(found, mask_id, vocab_size, forbidden, length, logit_shift)
+        return MaskedLMDenoiser(net, ids)
     _reject_foreign(net)
     found = getattr(net, "vocab_size", getattr(net, "num_tokens", None))
     known = found if isinstance(found, int) else None
-    return PlainDenoiser(net, _ids(known, mask_id, vocab_size, forbidden, length))
+    return PlainDenoiser(net, _ids(known, mask_id, vocab_size, forbidden, length, logit_shift))
 
 
 def _ids(
@@ -68,12 +72,15 @@ def _ids(
     vocab_size: int | None,
     forbidden: Sequence[int],
     length: int | None,
+    logit_shift: bool,
 ) -> Ids:
     if found is not None and vocab_size is not None and vocab_size != found:
         raise ModelError(
             f"vocab_size={vocab_size} but the network says {found}: leave vocab_size out"
         )
-    return Ids(mask_id, vocab_size if found is None else found, forbidden, length)
+    if not isinstance(logit_shift, bool):
+        raise ModelError(f"logit_shift={logit_shift!r}: pass True or False")
+    return Ids(mask_id, vocab_size if found is None else found, forbidden, length, logit_shift)
 
 
 def _reject_foreign(net: Any) -> None:

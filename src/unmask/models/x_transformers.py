@@ -75,7 +75,8 @@ class XTransformersDenoiser(nn.Module):
         if self.self_conditioning is not None:
             given["sum_embeds"] = self.self_conditioning(memory, *tokens.shape)
         hidden: Tensor = self.net(tokens, return_embeddings=self.split, **given)
-        return hidden, hidden.detach() if self.self_conditioning is not None else None
+        memory = hidden.detach() if self.self_conditioning is not None else None
+        return self.ids.shifted(hidden), memory
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""
