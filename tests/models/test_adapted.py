@@ -54,7 +54,9 @@ def adapted():
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(0)
-    net = get_peft_model(bert(), LoraConfig(r=2, target_modules=["query"], init_lora_weights=False))
+    net = get_peft_model(
+        bert(), LoraConfig(r=2, lora_alpha=64, target_modules=["value"], init_lora_weights=False)
+    )
     return net.eval()
 
 
