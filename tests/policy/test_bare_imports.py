@@ -10,8 +10,8 @@ SOURCE = Path(__file__).parents[2] / "src"
 # What the extras bring, and what they bring with them that the base install lacks.
 OPTIONAL = [
     "PIL", "accelerate", "datasets", "einops", "einx", "huggingface_hub", "joblib", "loguru",
-    "matplotlib", "safetensors", "scipy", "sklearn", "tokenizers", "torch_einops_utils",
-    "transformers", "x_transformers",
+    "matplotlib", "pyarrow", "safetensors", "scipy", "sklearn", "tokenizers",
+    "torch_einops_utils", "transformers", "x_transformers", "yaml",
 ]  # fmt: skip
 
 # Runs in a fresh interpreter. A None in sys.modules makes `import name` fail as if not installed.

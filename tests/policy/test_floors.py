@@ -15,7 +15,17 @@ FLOORS = (
     ("types", "errors", "random", "ranking", "inference", "files"),
     ("schedules", "pace", "sampling", "corruption", "head", "ordering", "selection", "revision"),
     ("decoding", "objectives", "models"),
-    ("presets", "generation", "compat", "scoring", "training", "tasks", "evaluation", "viz"),
+    (
+        "presets",
+        "generation",
+        "compat",
+        "data",
+        "scoring",
+        "training",
+        "tasks",
+        "evaluation",
+        "viz",
+    ),
     ("cli",),
 )
 FLOOR = {unit: number for number, units in enumerate(FLOORS) for unit in units}

@@ -1,0 +1,69 @@
+"""Rows as examples: each row a document, or windows of a fixed length cut from all of them.
+
+R rows, n positions of one of them, L positions of a window.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from unmask.data.corpus import Example, Lazy
+from unmask.data.rows import Part, Rows
+
+
+class Documents(Lazy):
+    """Each row an example of its own."""
+
+    def __init__(self, rows: Rows):
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def at(self, index: int) -> Example:
+        """The row of that index."""
+        tokens = torch.from_numpy(self.rows.tokens(index).astype(np.int64))
+        given = self.rows.given(index)
+        maskable = torch.ones(len(tokens), dtype=torch.bool)
+        if given is not None:
+            maskable = torch.from_numpy(~given)
+        return Example(tokens, maskable, self.rows.category(index))
+
+
+class Windows(Lazy):
+    """Consecutive windows of all rows joined, with `separator` (or nothing) between two rows."""
+
+    def __init__(self, rows: Rows, length: int, separator: int | None):
+        self.rows, self.length, self.separator = rows, length, separator
+        between = 0 if separator is None else 1
+        ends = np.cumsum(rows.lengths + between)
+        self.starts = ends - rows.lengths - between  # (R,), of the rows in the joined stream
+        self.total = int(ends[-1]) - between
+
+    def __len__(self) -> int:
+        return self.total // self.length
+
+    def at(self, index: int) -> Example:
+        """Positions index·L to (index + 1)·L of the joined rows."""
+        begin = index * self.length
+        end = begin + self.length
+        tokens = np.full(self.length, self.separator or 0, dtype=np.int64)
+        row = int(np.searchsorted(self.starts, begin, side="right")) - 1
+        while row < len(self.starts) and self.starts[row] < end:
+            start = int(self.starts[row])
+            low, high = max(begin, start), min(end, start + int(self.rows.lengths[row]))
+            if low < high:  # else the window begins at the separator
+                piece = self.rows.tokens(row)[low - start : high - start]
+                tokens[low - begin : high - begin] = piece
+            row += 1
+        return Example(torch.from_numpy(tokens), torch.ones(self.length, dtype=torch.bool))
+
+
+def cut(part: Part, length: int) -> Part:
+    """Cut each row into windows of its own (L,); what is left of a row is dropped."""
+    counts = part.lengths // length
+    row = np.repeat(np.arange(len(part)), counts)
+    within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts = part.starts[row] + within * length
+    return Part(part.values, starts, np.full(len(row), length), part.numbers[row], part.place)

@@ -1,0 +1,157 @@
+"""Tables in blocks of rows: JSON lines, parquet and `datasets` folders, read alike.
+
+R rows of a block.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unmask.data.rows import Place
+from unmask.data.text import opened
+from unmask.errors import DataError, MissingExtraError
+
+LINES = 1 << 12
+"""Lines of JSON in a block."""
+BATCH = 1 << 14
+"""Rows of parquet in a block."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some rows of a table, by column."""
+
+    columns: dict[str, Any]
+    """Each a list (R,) of what JSON holds, or an array of pyarrow (R,)."""
+    numbers: np.ndarray
+    """(R,) int64, what the rows are called in messages."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table on disk: the names of its columns, and its rows on demand."""
+
+    names: tuple[str, ...]
+    place: Place
+    blocks: Callable[[Sequence[str]], Iterator[Block]]
+    """From names of columns to blocks that hold at least those."""
+
+
+def from_jsonl(path: Path) -> Table:
+    """One JSON object a line; empty lines are left out. The names are those of the first block.
+
+    Raises DataError for a line that is no JSON object.
+    """
+    blocks = _json_blocks(path)
+    first = next(blocks, None)
+    if first is None:
+        raise DataError(f"{path} is empty: write one JSON object a line, such as {{'ids': [1, 2]}}")
+
+    return Table(tuple(first.columns), Place(path, "line"), lambda _: chain([first], blocks))
+
+
+def from_parquet(path: Path) -> Table:
+    """A parquet file. Raises DataError where it is no whole one, MissingExtraError sans pyarrow."""
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingExtraError(
+            f"{path}: reading parquet needs pyarrow: pip install 'unmask[train]'"
+        ) from None
+    with _whole(path, "parquet file"):
+        file = parquet.ParquetFile(path)
+        names = tuple(file.schema_arrow.names)
+
+    def blocks(columns: Sequence[str]) -> Iterator[Block]:
+        with file:
+            batches = file.iter_batches(BATCH, columns=list(columns))
+            yield from _arrow_blocks(path, "parquet file", batches)
+
+    return Table(names, Place(path), blocks)
+
+
+def from_datasets(path: Path) -> Table:
+    """A folder that `datasets` wrote with save_to_disk; its rows stay mapped.
+
+    Raises DataError where it is no whole one or holds several splits, MissingExtraError without
+    `datasets`.
+    """
+    if (path / "dataset_dict.json").is_file():
+        splits = sorted(part.parent.name for part in path.glob("*/state.json"))
+        first = "train" if "train" in splits else (splits or ["train"])[0]
+        raise DataError(
+            f"{path} holds several splits ({', '.join(splits)}): pass one, such as {path / first}"
+        )
+    try:
+        import datasets
+    except ImportError:
+        raise MissingExtraError(
+            f"{path}: reading a datasets folder needs datasets: pip install 'unmask[train]'"
+        ) from None
+    with _whole(path, "datasets folder"):
+        found = datasets.load_from_disk(str(path))
+        if found._indices is not None:  # written by an old version after a shuffle
+            found = found.flatten_indices(keep_in_memory=True)
+
+    def blocks(columns: Sequence[str]) -> Iterator[Block]:
+        batches = found.data.table.select(list(columns)).to_batches()
+        return _arrow_blocks(path, "datasets folder", batches)
+
+    return Table(tuple(found.column_names), Place(path), blocks)
+
+
+def _json_blocks(path: Path) -> Iterator[Block]:
+    with opened(path) as stream:
+        counted = enumerate(stream, start=1)
+        while batch := list(islice(counted, LINES)):
+            rows = [(number, _row(path, number, line)) for number, line in batch if line.strip()]
+            names = dict.fromkeys(name for _, row in rows for name in row)
+            columns = {name: [row.get(name) for _, row in rows] for name in names}
+            if rows:
+                yield Block(columns, np.array([number for number, _ in rows], np.int64))
+
+
+def _row(path: Path, number: int, line: str) -> dict[str, Any]:
+    where = f"{path}, line {number} (counted from 1)"
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        column = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise DataError(
+            f"{where}{column}: no JSON ({error}); each line is one object, such as {{'ids': [1]}}"
+        ) from error
+    if not isinstance(row, dict):
+        raise DataError(
+            f"{where}: {type(row).__name__} instead of an object; write {{'ids': [...]}}"
+        )
+    return row
+
+
+def _arrow_blocks(path: Path, kind: str, batches: Iterable[Any]) -> Iterator[Block]:
+    first, remaining = 0, iter(batches)
+    while True:
+        with _whole(path, kind):
+            batch = next(remaining, None)
+        if batch is None:
+            return
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        yield Block(columns, np.arange(first, first + len(batch), dtype=np.int64))
+        first += len(batch)
+
+
+@contextmanager
+def _whole(path: Path, kind: str) -> Iterator[None]:
+    """What the libraries say of a broken file, as a DataError."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's errors are of these
+        told = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(f"{path}: no whole {kind} ({told[0]}); write it anew") from error

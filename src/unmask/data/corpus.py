@@ -1,0 +1,108 @@
+"""A corpus: examples that are made when they are asked for, and what their ids mean.
+
+E examples; n positions of one example.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmask.data.vocabulary import Vocabulary
+from unmask.errors import DataError
+from unmask.random import fold
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One sequence to learn from."""
+
+    tokens: Tensor
+    """(n,) int64."""
+    maskable: Tensor
+    """(n,) bool, False at a prompt, which is given and never learnt."""
+    category: int | None = None
+    """A class from 0, or None where the data has none."""
+
+
+class Lazy(Sequence[Example]):
+    """A sequence that makes an example when asked for it; a slice is a view."""
+
+    @abstractmethod
+    def at(self, index: int) -> Example:
+        """The example of an index from 0 to len − 1."""
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
+        if isinstance(index, slice):
+            return Subset(self, np.arange(len(self))[index])
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"example {index} of {len(self)}")
+        return self.at(place)
+
+
+class Subset(Lazy):
+    """Some examples of another sequence."""
+
+    def __init__(self, examples: Sequence[Example], indices: np.ndarray):
+        self.examples, self.indices = examples, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def at(self, index: int) -> Example:
+        """The example that stands at the index among those chosen."""
+        return self.examples[int(self.indices[index])]
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """What `read` found."""
+
+    examples: Sequence[Example]
+    """(E,), each made when it is asked for."""
+    vocabulary: Vocabulary
+    longest: int
+    """Positions of the longest example."""
+    classes: int = 0
+    """Highest category + 1, or 0 where the data has none."""
+    notes: list[str] = field(default_factory=list)
+    """What was decided while reading, a sentence each."""
+    stream: bool = False
+    """Whether examples are windows of running text, where neighbours belong together."""
+
+    def split(self, share: float = 0.1) -> tuple[Corpus, Corpus]:
+        """(train, held out), with `share` of the examples held out, at least one.
+
+        Of windows the last ones are held out, because neighbours continue each other; of documents
+        those that a fixed permutation puts last. Both parts keep `longest` and `classes` of the
+        whole, so that one network serves both. Raises DataError for a share outside (0, 1), and
+        where one of the two would be empty.
+        """
+        if not 0 < share < 1:
+            raise DataError(f"share={share}: pass a number between 0 and 1, such as 0.1")
+        count = len(self.examples)
+        held = max(1, round(share * count))
+        if held >= count:
+            raise DataError(
+                f"{count} example(s) cannot be split with share={share}: nothing would be left to "
+                "train on; pass a smaller share, more data, or a smaller length"
+            )
+        order = np.arange(count) if self.stream else fold(0, torch.arange(count)).argsort().numpy()
+        told = f"held out: {'the last ' if self.stream else ''}{held:,} of {count:,} examples"
+        parts = (np.sort(order[: count - held]), np.sort(order[count - held :]))
+        train, held_out = (
+            replace(self, examples=Subset(self.examples, part), notes=[*self.notes, told])
+            for part in parts
+        )
+        return train, held_out

@@ -1,0 +1,58 @@
+"""Which files a path stands for, and which of the readers reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from unmask.errors import DataError
+
+SUFFIXES = (".jsonl", ".npy", ".parquet", ".safetensors", ".txt")
+DATASETS = "datasets"
+READABLE = f"{', '.join(SUFFIXES)}, a folder of one of them, or a folder that `datasets` wrote"
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of one kind, in the order of their names."""
+
+    kind: str
+    """One of SUFFIXES, or `datasets`."""
+    paths: tuple[Path, ...]
+    others: int = 0
+    """Files in the folder that are of no kind that can be read."""
+
+
+def files_at(path: str | Path) -> Files:
+    """The file, or the files of a folder and of those in it. Raises DataError where none fits."""
+    where = Path(path)
+    if not where.exists():
+        raise DataError(f"{where}: no such file or folder; pass {READABLE}")
+    if not where.is_dir():
+        if where.suffix not in SUFFIXES:
+            raise DataError(
+                f"{where}: files ending in {where.suffix or 'nothing'!r} are not read; "
+                f"pass {READABLE}"
+            )
+        return Files(where.suffix, (where,))
+    if any((where / name).is_file() for name in ("state.json", "dataset_dict.json")):
+        return Files(DATASETS, (where,))
+    return _in_folder(where)
+
+
+def _in_folder(folder: Path) -> Files:
+    every = [
+        part
+        for part in folder.rglob("*")
+        if part.is_file() and not any(n.startswith(".") for n in part.relative_to(folder).parts)
+    ]
+    kinds = sorted({part.suffix for part in every} & set(SUFFIXES))
+    if not kinds:
+        raise DataError(f"{folder} holds no file that can be read; pass {READABLE}")
+    if len(kinds) > 1:
+        raise DataError(
+            f"{folder} holds files of several kinds ({', '.join(kinds)}): pass one file, or a "
+            "folder of one kind"
+        )
+    paths = tuple(sorted(part for part in every if part.suffix == kinds[0]))
+    return Files(kinds[0], paths, len(every) - len(paths))

@@ -1,0 +1,207 @@
+"""`read`: from a path to a corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from unmask.data import check
+from unmask.data import tokenizer as tokenizers
+from unmask.data.arrange import Documents, Windows, cut
+from unmask.data.corpus import Corpus
+from unmask.data.files import Files, files_at
+from unmask.data.rows import Rows
+from unmask.data.source import Source, open_source
+from unmask.data.text import NEWLINE
+from unmask.data.tokenizer import Tokenizer
+from unmask.data.vocabulary import BYTES, Vocabulary
+from unmask.errors import DataError
+
+WINDOW = 128
+"""Length of the windows of a stream where none is passed."""
+
+
+def read(
+    path: str | Path,
+    *,
+    tokenizer: str | Path | None = None,
+    vocab_size: int | None = None,
+    column: str | None = None,
+    length: int | None = None,
+    documents: bool = False,
+) -> Corpus:
+    """Read token ids or text: `.npy`, `.safetensors`, `.jsonl`, `.parquet`, `.txt`, a folder of
+    one of these, or a folder that `datasets` wrote with save_to_disk.
+
+    An array (rows, positions) and a row of a table are examples as they are. A stream, which is an
+    array (positions,) or a text file, is cut into windows of `length` (128 where none is passed),
+    and what is left over is dropped. Where length is passed, so are the rows of a table, joined
+    with the end-of-sequence id in between, and the rows of an array that are longer, each on its
+    own. documents=True keeps rows, and lines of text, as examples of at most `length`.
+
+    Tables hold ids in `input_ids`, `tokens` or `ids`, or text in `text`, or either in `column`.
+    Beside them, `labels` (−100 at the prompt, else the token), `prompt` (how many leading tokens
+    are given, or a text that stands before) and `class` or `label` (a class from 0) are read where
+    there are some. column also names a tensor of a safetensors file.
+
+    tokenizer: a tokenizer.json or a folder, on disk; without one text is read as bytes. vocab_size:
+    how many ids there are; without it, those of the tokenizer, or one more than the highest found.
+
+    Nothing is copied that can stay on disk: `.npy`, `.safetensors`, bytes of `.txt` and `datasets`
+    are mapped; tokens of text and the columns of `.jsonl` and `.parquet` are held in memory.
+    Every id is checked once. Raises DataError, with file, row and position, and MissingExtraError
+    where a library is not installed.
+    """
+    _check_options(vocab_size, length)
+    files = files_at(path)
+    loaded = None if tokenizer is None else tokenizers.load(str(tokenizer))
+    source = open_source(files, column=column, tokenizer=loaded, documents=documents)
+    vocabulary = _vocabulary(source, loaded, vocab_size)
+    corpus = _arranged(source, vocabulary, length, documents, files.paths[0])
+    corpus.notes.extend(_left_out(files, source))
+    return corpus
+
+
+def _check_options(vocab_size: int | None, length: int | None) -> None:
+    for name, value in (("vocab_size", vocab_size), ("length", length)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise DataError(f"{name}={value!r}: pass a whole number")
+        if value is not None and value < 1:
+            raise DataError(f"{name}={value}: pass 1 or more")
+
+
+def _vocabulary(source: Source, tokenizer: Tokenizer | None, size: int | None) -> Vocabulary:
+    """What the ids mean, each of them checked."""
+    if tokenizer is not None:
+        return _of_tokenizer(source.rows, tokenizer, size)
+    if source.text:
+        if size not in (None, BYTES):
+            raise DataError(
+                f"vocab_size={size}: text without a tokenizer is read as bytes, of which there are "
+                f"{BYTES}; leave it out, or pass tokenizer="
+            )
+        return Vocabulary.of_bytes()
+    top = check.highest(source.rows)
+    if size is not None:
+        advice = f"pass vocab_size={top + 1} (--vocab-size {top + 1}) or more, or leave it out"
+        check.check_below(source.rows, size, advice)
+    return Vocabulary.of_ids(top + 1 if size is None else size)
+
+
+def _of_tokenizer(rows: Rows, tokenizer: Tokenizer, size: int | None) -> Vocabulary:
+    check.highest(rows)
+    advice = f"the tokenizer {tokenizer.path} has no such id: this data was made with another"
+    check.check_below(rows, tokenizer.size, advice)
+    seen = check.seen(rows, tokenizer.specials)
+    vocabulary = Vocabulary.of_tokenizer(tokenizer.path, size=size, seen=seen)
+    mask, pad = vocabulary.mask_id, vocabulary.pad_id
+    if mask in seen:
+        raise DataError(
+            f"{seen[mask]}: id {mask} is the tokenizer's mask token, which stands for what is "
+            "unknown; data holds only what is known"
+        )
+    if pad is not None and pad in seen and pad not in (vocabulary.eos_id, tokenizer.role("unk")):
+        raise DataError(
+            f"{seen[pad]}: id {pad} is the tokenizer's padding token; store rows without padding, "
+            "which is added when batches are made"
+        )
+    return vocabulary
+
+
+def _arranged(
+    source: Source, vocabulary: Vocabulary, length: int | None, documents: bool, file: Path
+) -> Corpus:
+    if documents:
+        return _as_documents(source, vocabulary, length, file)
+    if source.nature == "stream" and length is None:
+        length = WINDOW
+    if length is None or (source.nature == "grid" and source.rows.lengths.max() <= length):
+        return _as_documents(source, vocabulary, None, file)
+    if source.beside:
+        raise DataError(
+            f"{file}: column {source.beside[0]!r} says something of each row, and length={length} "
+            "joins rows and cuts windows: pass documents=True (--documents) to keep rows apart, or "
+            "leave the column out of the file"
+        )
+    if source.nature == "grid":
+        return _as_cuttings(source, vocabulary, length)
+    return _as_windows(source, vocabulary, length)
+
+
+def _as_documents(source: Source, vocabulary: Vocabulary, length: int | None, file: Path) -> Corpus:
+    rows = source.rows
+    if source.nature == "stream":
+        raise DataError(
+            f"{file}: an array (positions,) is a stream and has no documents; store (rows, "
+            "positions), or cut windows: length=128 (--length 128) without --documents"
+        )
+    longest = int(rows.lengths.max())
+    if length is not None and longest > length:
+        row = int(np.flatnonzero(rows.lengths > length)[0])
+        raise DataError(
+            f"{rows.tell(row)}: {rows.lengths[row]:,} tokens, over length={length}: pass "
+            f"length={longest} (--length {longest}), which fits all, or cut windows instead of "
+            "documents"
+        )
+    tops = [int(part.categories.max()) for part in rows.parts if part.categories is not None]
+    classes = max(tops, default=-1) + 1
+    told = f"{len(rows):,} examples of {int(rows.lengths.min()):,} to {longest:,} tokens"
+    if int(rows.lengths.min()) == longest:
+        told = f"{len(rows):,} examples of {longest:,} tokens"
+    notes = [told + (f", in {classes} classes" if classes else "")]
+    return Corpus(Documents(rows), vocabulary, longest, classes, notes)
+
+
+def _as_cuttings(source: Source, vocabulary: Vocabulary, length: int) -> Corpus:
+    """Windows within each row of an array, none across two."""
+    rows = source.rows
+    windows = Rows([cut(part, length) for part in rows.parts])
+    left = int((rows.lengths % length).sum())
+    note = (
+        f"{len(rows):,} rows as {len(windows):,} windows of {length}, none across two rows, "
+        f"{left:,} tokens left over"
+    )
+    return Corpus(Documents(windows), vocabulary, length, notes=[note], stream=True)
+
+
+def _as_windows(source: Source, vocabulary: Vocabulary, length: int) -> Corpus:
+    """Windows of all rows joined."""
+    unit = "bytes" if vocabulary.kind == "bytes" else "tokens"
+    separator = NEWLINE if vocabulary.kind == "bytes" else vocabulary.eos_id
+    examples = Windows(source.rows, length, separator)
+    if not len(examples):
+        raise DataError(
+            f"{examples.total:,} {unit} are fewer than one window of {length}: pass length="
+            f"{examples.total} (--length {examples.total}) or less"
+        )
+    left = examples.total % length
+    note = (
+        f"{examples.total:,} {unit} as {len(examples):,} windows of {length}, "
+        f"{left:,} {unit} left over"
+    )
+    return Corpus(
+        examples,
+        vocabulary,
+        length,
+        notes=[note, *_joined(source.rows, separator, unit)],
+        stream=True,
+    )
+
+
+def _joined(rows: Rows, separator: int | None, unit: str) -> Sequence[str]:
+    if len(rows) == 1:
+        return []
+    mark = f"id {separator} (end of sequence)" if unit == "tokens" else "a line end"
+    return [f"{len(rows):,} pieces joined with {'nothing' if separator is None else mark} between"]
+
+
+def _left_out(files: Files, source: Source) -> list[str]:
+    """Sentences on what was not read."""
+    notes = []
+    if source.empty:
+        notes.append(f"{source.empty:,} rows without text left out")
+    if files.others:
+        notes.append(f"{files.others:,} other files in the folder not read")
+    return notes

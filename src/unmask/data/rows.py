@@ -1,0 +1,119 @@
+"""Rows of ids where they lie: in a mapped file, in Arrow's memory, or in an array.
+
+R rows of a part, which lie anywhere in its T values; n positions of one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unmask.errors import DataError
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where rows come from, for messages."""
+
+    file: Path
+    unit: str = "row"
+    """`row`, counted from 0, or `line`, counted from 1."""
+    column: str | None = None
+
+    def tell(self, number: int) -> str:
+        """Such as `data.jsonl, line 3 (counted from 1), column 'ids'`."""
+        base = 1 if self.unit == "line" else 0
+        column = "" if self.column is None else f", column {self.column!r}"
+        return f"{self.file}, {self.unit} {number} (counted from {base}){column}"
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows that share one array of values."""
+
+    values: np.ndarray
+    """(T,) of any integer dtype, not copied."""
+    starts: np.ndarray
+    """(R,) int64, where in the values each row begins; ascending."""
+    lengths: np.ndarray
+    """(R,) int64."""
+    numbers: np.ndarray
+    """(R,) int64, what each row is called in messages."""
+    place: Place
+    given: np.ndarray | None = None
+    """(T,) bool, True where a value is part of a prompt; None: nowhere."""
+    categories: np.ndarray | None = None
+    """(R,) int64, −1 for none; None: none has one."""
+
+    def __post_init__(self) -> None:
+        if self.values.dtype.kind not in "iu":
+            raise DataError(
+                f"{self.place.file}: ids of dtype {self.values.dtype}; store integers, such as "
+                "ids.astype(np.int32)"
+            )
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def tell(self, position: int) -> str:
+        """Where a position of the values lies, in words."""
+        row = int(np.searchsorted(self.starts, position, side="right")) - 1
+        offset = position - int(self.starts[row])
+        where = self.place.tell(int(self.numbers[row]))
+        return f"{where}, position {offset} (counted from 0)"
+
+
+def packed(rows: Sequence[np.ndarray], numbers: Sequence[int], place: Place) -> Part:
+    """Copy rows (n,) behind each other, in the smallest dtype that holds them."""
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    values = np.concatenate(rows) if rows else np.zeros(0, np.uint8)
+    if values.dtype == np.int64 and len(values):
+        low, high = np.min_scalar_type(values.min()), np.min_scalar_type(values.max())
+        small = np.promote_types(low, high)
+        values = values.astype(small) if small.kind in "iu" else values
+    return Part(values, np.cumsum(lengths) - lengths, lengths, np.array(numbers, np.int64), place)
+
+
+class Rows:
+    """All rows of one or more parts, counted through."""
+
+    def __init__(self, parts: Sequence[Part]):
+        self.parts = tuple(part for part in parts if len(part))
+        self.lengths = np.concatenate([np.zeros(0, np.int64), *(p.lengths for p in self.parts)])
+        self._ends = np.cumsum([len(part) for part in self.parts])
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def find(self, index: int) -> tuple[Part, int]:
+        """The part that holds a row, and the row's place in it."""
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        part = self.parts[number]
+        return part, index - (int(self._ends[number]) - len(part))
+
+    def tokens(self, index: int) -> np.ndarray:
+        """(n,) ids as they are stored; a view."""
+        part, row = self.find(index)
+        return part.values[part.starts[row] : part.starts[row] + part.lengths[row]]
+
+    def given(self, index: int) -> np.ndarray | None:
+        """(n,) bool, True at the prompt; None where there is none."""
+        part, row = self.find(index)
+        if part.given is None:
+            return None
+        return part.given[part.starts[row] : part.starts[row] + part.lengths[row]]
+
+    def category(self, index: int) -> int | None:
+        """The class of a row, or None."""
+        part, row = self.find(index)
+        if part.categories is None or part.categories[row] < 0:
+            return None
+        return int(part.categories[row])
+
+    def tell(self, index: int) -> str:
+        """Where a row lies, in words."""
+        part, row = self.find(index)
+        return part.place.tell(int(part.numbers[row]))

@@ -1,0 +1,196 @@
+"""From the columns of a table to rows of ids: which column is read, and what goes with a row.
+
+R rows of a block, T values of all its rows, n positions of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from unmask.data.blocks import Block, Table
+from unmask.data.rows import Part, Place, packed
+from unmask.data.text import encode
+from unmask.data.tokenizer import Tokenizer
+from unmask.data.values import column_kind, listed, ragged
+from unmask.errors import DataError, nearest
+
+IDS = ("input_ids", "tokens", "ids")
+TEXT = "text"
+LABELS, PROMPT = "labels", "prompt"
+CATEGORY = ("class", "label")
+IGNORED = -100
+"""The label of a position that is part of the prompt, as transformers has it."""
+
+
+@dataclass(frozen=True, eq=False)
+class TableRows:
+    """The rows of a table."""
+
+    parts: list[Part]
+    text: bool
+    """Whether they were text."""
+    beside: tuple[str, ...]
+    """The columns that were read beside ids or text: labels, prompt, class."""
+    empty: int
+    """Rows of text without a token, which are left out."""
+
+
+def rows_of(table: Table, column: str | None, tokenizer: Tokenizer | None) -> TableRows:
+    """Read a table. Raises DataError for unknown columns, and for values that are not fit."""
+    name = _choose(table, column)
+    place = replace(table.place, column=name)
+    parts: list[Part] = []
+    empty, read = 0, None
+    beside: dict[str, None] = {}
+    for block in table.blocks([name, *_beside(table.names, name)]):
+        if read is None:  # what the first block holds, all must hold
+            read = _text_part if column_kind(block.columns.get(name)) == "text" else _ids_part
+        part = read(block, place, tokenizer)
+        empty += len(block.numbers) - len(part)
+        parts.append(part)
+        beside |= dict.fromkeys(_beside(tuple(block.columns), name))  # lines of JSON may differ
+    return TableRows(parts, read is _text_part, tuple(beside), empty)
+
+
+def _choose(table: Table, column: str | None) -> str:
+    known = [name for name in (*IDS, TEXT) if name in table.names]
+    if column is not None:
+        if column not in table.names:
+            raise DataError(
+                f"{table.place.file} has no column {column!r}: {nearest(column, table.names)}"
+            )
+        return column
+    if not known:
+        raise DataError(
+            f"{table.place.file} has no column {', '.join(IDS)} or {TEXT}, but "
+            f"{', '.join(table.names) or 'none at all'}: name the one to read, "
+            f"column={(table.names or ('ids',))[0]!r}"
+        )
+    return known[0]
+
+
+def _beside(names: Sequence[str], main: str) -> tuple[str, ...]:
+    categories = [name for name in CATEGORY if name in names][:1]
+    wanted = (LABELS, PROMPT, *categories)
+    return tuple(name for name in wanted if name in names and name != main)
+
+
+def _ids_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> Part:
+    """Rows of ids, with what their labels and prompts say is given. `tokenizer` has no say here."""
+    assert place.column is not None
+    part = ragged(block.columns.get(place.column), block.numbers, place)
+    for row in np.flatnonzero(part.lengths == 0)[:1]:
+        raise DataError(f"{place.tell(int(part.numbers[row]))}: a row without ids; leave it out")
+    if (labels := block.columns.get(LABELS)) is not None:
+        part = _with_labels(part, ragged(labels, block.numbers, replace(place, column=LABELS)))
+    if (prompts := block.columns.get(PROMPT)) is not None:
+        counts = _integers(prompts, block.numbers, replace(place, column=PROMPT), none=0)
+        part = _with_prompts(part, counts)
+    return _with_categories(part, block, np.ones(len(part), dtype=bool))
+
+
+def _text_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> Part:
+    """Rows of text as ids, after their prompt where it is text as well."""
+    if LABELS in block.columns:
+        raise DataError(
+            f"{place.file}: column {LABELS!r} belongs to ids, and column {place.column!r} holds "
+            f"text; mark what is given in a column {PROMPT!r}"
+        )
+    numbers = [int(number) for number in block.numbers]
+    assert place.column is not None
+    bodies = encode(_strings(block, place), numbers, place, tokenizer)
+    prompts = block.columns.get(PROMPT)
+    counts, rows = np.zeros(len(bodies), np.int64), bodies
+    if column_kind(prompts) == "text":
+        at = replace(place, column=PROMPT)
+        heads = encode(_strings(block, at), numbers, at, tokenizer)
+        counts = np.array([len(head) for head in heads], np.int64)
+        rows = [np.concatenate(pair) for pair in zip(heads, bodies, strict=True)]
+    elif prompts is not None:
+        counts = _integers(prompts, block.numbers, replace(place, column=PROMPT), none=0)
+    keep = np.array([len(body) > 0 for body in bodies], dtype=bool)
+    kept = np.flatnonzero(keep)
+    part = packed([rows[row] for row in kept], [numbers[row] for row in kept], place)
+    if prompts is not None:
+        part = _with_prompts(part, counts[keep])
+    return _with_categories(part, block, keep)
+
+
+def _with_labels(part: Part, labels: Part) -> Part:
+    for row in np.flatnonzero(part.lengths != labels.lengths)[:1]:
+        raise DataError(
+            f"{labels.place.tell(int(labels.numbers[row]))}: {labels.lengths[row]} labels of "
+            f"{part.lengths[row]} tokens; give one label a token, {IGNORED} at the prompt"
+        )
+    given = labels.values == IGNORED  # both lie without gaps
+    for position in np.flatnonzero(~given & (labels.values != part.values))[:1]:
+        raise DataError(
+            f"{labels.tell(int(position))}: label {labels.values[position]} of token "
+            f"{part.values[position]}; a label repeats the token, or is {IGNORED} at the prompt"
+        )
+    return _with_given(part, given, lambda row: f"all labels are {IGNORED}")
+
+
+def _with_prompts(part: Part, counts: np.ndarray) -> Part:
+    """Mark the first counts (R,) positions of each row as given."""
+    wrong = (counts < 0) | (counts > part.lengths)
+    for row in np.flatnonzero(wrong)[:1]:
+        raise DataError(
+            f"{part.place.tell(int(part.numbers[row]))}: prompt={counts[row]} of "
+            f"{part.lengths[row]} tokens; it is the number of leading tokens that are given"
+        )
+    offset = np.arange(len(part.values)) - np.repeat(part.starts, part.lengths)
+    given = offset < np.repeat(counts, part.lengths)
+    return _with_given(part, given, lambda row: f"the prompt covers all {part.lengths[row]} tokens")
+
+
+def _with_given(part: Part, given: np.ndarray, why: Callable[[int], str]) -> Part:
+    given = given if part.given is None else given | part.given
+    if len(part):
+        free = np.add.reduceat(~given, part.starts, dtype=np.int64)
+        for row in np.flatnonzero(free == 0)[:1]:
+            where = part.place.tell(int(part.numbers[row]))
+            raise DataError(f"{where}: nothing is left to generate: {why(int(row))}")
+    return replace(part, given=given)
+
+
+def _with_categories(part: Part, block: Block, keep: np.ndarray) -> Part:
+    for name in CATEGORY:
+        if name != part.place.column and name in block.columns:
+            at = replace(part.place, column=name)
+            values = listed(block.columns[name])
+            classes = _integers(values, block.numbers, at, none=-1)
+            for row in np.flatnonzero(classes < 0):
+                if values[row] is not None:
+                    raise DataError(
+                        f"{at.tell(int(block.numbers[row]))}: class {classes[row]}; classes count "
+                        "from 0, and null stands for none"
+                    )
+            return replace(part, categories=classes[keep])
+    return part
+
+
+def _integers(values: Any, numbers: np.ndarray, place: Place, *, none: int) -> np.ndarray:
+    """(R,) int64 of a column of whole numbers; `none` where there is none."""
+    found = listed(values)
+    for value, number in zip(found, numbers, strict=True):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise DataError(f"{place.tell(int(number))}: {value!r:.60}; write a whole number")
+    return np.array([none if value is None else value for value in found], dtype=np.int64)
+
+
+def _strings(block: Block, place: Place) -> list[str]:
+    """(R,) texts of a column; a missing prompt is an empty one."""
+    assert place.column is not None
+    found = listed(block.columns[place.column])
+    if place.column == PROMPT:
+        found = ["" if value is None else value for value in found]
+    for value, number in zip(found, block.numbers, strict=True):
+        if not isinstance(value, str):
+            told = "nothing" if value is None else f"{value!r:.60}"
+            raise DataError(f"{place.tell(int(number))}: {told} instead of text")
+    return found

@@ -1,0 +1,112 @@
+"""Tokenizers of the Hugging Face libraries, from local files alone; nothing is downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unmask.errors import DataError, MissingExtraError
+
+FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "spiece.model",
+         "vocab.txt", "vocab.json")  # fmt: skip
+# A bare tokenizer.json names its special tokens but not their roles; these names are customary.
+ROLES = {
+    "mask_token": ("[MASK]", "<mask>", "<|mask|>", "<|mdm_mask|>", "<MASK>"),
+    "eos_token": ("</s>", "<eos>", "<|endoftext|>", "<|end_of_text|>", "[EOS]", "<EOS>"),
+    "pad_token": ("[PAD]", "<pad>", "<|pad|>", "<PAD>"),
+    "unk_token": ("[UNK]", "<unk>", "<UNK>"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Tokenizer:
+    """A loaded tokenizer and the roles of its special tokens."""
+
+    backend: Any  # transformers' PreTrainedTokenizerBase
+    path: Path
+
+    @property
+    def size(self) -> int:
+        """Highest id + 1."""
+        return 1 + max(int(number) for number in self.backend.get_vocab().values())
+
+    @property
+    def specials(self) -> tuple[int, ...]:
+        """Ids of all special tokens, ascending."""
+        return tuple(sorted(set(self.backend.all_special_ids) | self._added()))
+
+    def role(self, name: str) -> int | None:
+        """Id of the `mask`, `eos`, `pad` or `unk` token, or None."""
+        found = getattr(self.backend, f"{name}_token_id")
+        return None if found is None else int(found)
+
+    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Ids (n,) int64 of each text, without special tokens around it."""
+        ids = self.backend(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        return [np.array(row, dtype=np.int64) for row in ids]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids; special tokens are written as they are named."""
+        return str(self.backend.decode(list(ids), clean_up_tokenization_spaces=False))
+
+    def _added(self) -> set[int]:
+        added = self.backend.added_tokens_decoder
+        return {number for number, token in added.items() if token.special}
+
+
+@lru_cache(maxsize=4)
+def load(path: str) -> Tokenizer:
+    """A tokenizer from a `tokenizer.json`, or from a folder with the files of one.
+
+    Raises DataError where there is none or it cannot be read, MissingExtraError without
+    transformers.
+    """
+    where = Path(path)
+    _check_files(where)
+    try:
+        from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    except ImportError:
+        raise MissingExtraError(
+            f"tokenizer {path}: tokenizers need transformers: pip install 'unmask[hf]'"
+        ) from None
+    bare = where if where.is_file() else _bare(where)
+    backend: Any
+    try:
+        if bare is not None:
+            backend = PreTrainedTokenizerFast(tokenizer_file=str(bare))
+            _give_roles(backend)
+        else:
+            backend = AutoTokenizer.from_pretrained(str(where), local_files_only=True)
+    except Exception as error:  # the libraries raise whatever they meet, a bare Exception too
+        raise DataError(f"tokenizer {path} cannot be read: {error}") from error
+    return Tokenizer(backend, where)
+
+
+def _check_files(where: Path) -> None:
+    if not where.exists():
+        raise DataError(
+            f"tokenizer {where}: no such file or folder; nothing is downloaded, so pass the path "
+            "of a tokenizer.json or of a folder that holds one"
+        )
+    if where.is_dir() and not any((where / name).is_file() for name in FILES):
+        raise DataError(f"tokenizer {where}: the folder holds none of {', '.join(FILES)}")
+
+
+def _bare(folder: Path) -> Path | None:
+    """The tokenizer.json of a folder that says nothing else about it, or None."""
+    told = any((folder / name).is_file() for name in ("tokenizer_config.json", "config.json"))
+    found = folder / "tokenizer.json"
+    return found if found.is_file() and not told else None
+
+
+def _give_roles(backend: Any) -> None:
+    special = {t.content for t in backend.added_tokens_decoder.values() if t.special}
+    for role, names in ROLES.items():
+        found = [name for name in names if name in special]
+        if found:
+            setattr(backend, role, found[0])

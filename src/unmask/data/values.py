@@ -1,0 +1,101 @@
+"""Columns of a block as arrays: lists from JSON, and arrays of pyarrow without a copy.
+
+R rows of a block, T values of all its rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from unmask.data.rows import Part, Place, packed
+from unmask.errors import DataError
+
+
+def listed(values: Any) -> list[Any]:
+    """(R,) values as Python has them."""
+    return values if isinstance(values, list) else list(values.to_pylist())
+
+
+def column_kind(values: Any) -> str:
+    """`text`, or `ids` for whatever else; a JSON column is what its first value is."""
+    if values is None:
+        return "ids"
+    if isinstance(values, list):
+        first = next((value for value in values if value is not None), None)
+        return "text" if isinstance(first, str) else "ids"
+    import pyarrow.types as kinds
+
+    kind = values.type.value_type if kinds.is_dictionary(values.type) else values.type
+    return "text" if kinds.is_string(kind) or kinds.is_large_string(kind) else "ids"
+
+
+def ragged(values: Any, numbers: np.ndarray, place: Place) -> Part:
+    """Rows of integers behind each other, without gaps. values: a column, or None if it is missing.
+
+    Raises DataError for rows that are missing, no lists, or hold anything but integers.
+    """
+    if isinstance(values, list):
+        rows = [_row(row, int(number), place) for row, number in zip(values, numbers, strict=True)]
+        return packed(rows, [int(number) for number in numbers], place)
+    if values is None:
+        raise DataError(f"{place.tell(int(numbers[0]))}: the column is missing")
+    return _arrow(values, numbers, place)
+
+
+def _row(row: Any, number: int, place: Place) -> np.ndarray:
+    if not isinstance(row, list):
+        told = "nothing" if row is None else f"{row!r:.60}"
+        raise DataError(f"{place.tell(number)}: {told} instead of a list of ids")
+    try:
+        array = np.array(row if row else np.zeros(0, np.int64))
+    except (ValueError, OverflowError):
+        array = np.zeros(0, dtype=object)
+    if array.ndim == 1 and array.dtype.kind == "i":
+        return array
+    _refuse(row, number, place)
+    raise DataError(f"{place.tell(number)}: no plain list of ids")
+
+
+def _refuse(row: list[Any], number: int, place: Place) -> None:
+    """Name the first entry of a row that is no id."""
+    for position, value in enumerate(row):
+        plain = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+        if not plain:
+            raise DataError(
+                f"{place.tell(number)}, position {position} (counted from 0): {value!r:.60} "
+                "instead of an id; ids are whole numbers"
+            )
+
+
+def _arrow(values: Any, numbers: np.ndarray, place: Place) -> Part:
+    import pyarrow.types as kinds
+
+    fixed = kinds.is_fixed_size_list(values.type)
+    if not (fixed or kinds.is_list(values.type) or kinds.is_large_list(values.type)):
+        raise DataError(
+            f"{place.file}, column {place.column!r}: values of type {values.type} instead of "
+            "lists of whole numbers"
+        )
+    if not kinds.is_integer(values.type.value_type):
+        raise DataError(
+            f"{place.file}, column {place.column!r}: ids of type {values.type.value_type}; "
+            "store integers, such as int32"
+        )
+    for row in np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[:1]:
+        raise DataError(f"{place.tell(int(numbers[row]))}: nothing instead of a list of ids")
+    if fixed:
+        lengths = np.full(len(values), values.type.list_size, dtype=np.int64)
+    else:
+        lengths = np.diff(values.offsets.to_numpy()).astype(np.int64)
+    flat = values.flatten()
+    starts = np.cumsum(lengths) - lengths
+    if flat.null_count:
+        position = int(np.flatnonzero(flat.is_null().to_numpy(zero_copy_only=False))[0])
+        row = int(np.searchsorted(starts, position, side="right")) - 1
+        raise DataError(
+            f"{place.tell(int(numbers[row]))}, position {position - int(starts[row])} (counted "
+            "from 0): nothing instead of an id"
+        )
+    return Part(flat.to_numpy(), starts, lengths, numbers, place)

@@ -1,0 +1,165 @@
+"""What ids mean: plain ids, the bytes of text, or the tokens of a tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from unmask.data import tokenizer as tokenizers
+from unmask.errors import DataError, nearest
+
+BYTES = 256
+KINDS = ("bytes", "ids", "tokenizer")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Which ids there are, and how they are read and written."""
+
+    kind: str
+    """`ids`, `bytes` or `tokenizer`."""
+    size: int
+    """Ids that data may hold are 0 to size − 1, a tokenizer's own mask id among them."""
+    mask_id: int
+    """The tokenizer's own mask token where it has one, else `size`: one more id."""
+    eos_id: int | None = None
+    pad_id: int | None = None
+    forbidden: tuple[int, ...] = ()
+    """Besides mask_id: special tokens, and ids without a token, that the data never holds."""
+    tokenizer: str | None = None
+    """Path of the tokenizer, as it was passed."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise DataError(f"vocabulary of kind {self.kind!r}: {nearest(self.kind, KINDS)}")
+        if not (self.size >= 1 and 0 <= self.mask_id <= self.size):
+            raise DataError(
+                f"vocabulary of size={self.size} with mask_id={self.mask_id}: the mask id is one "
+                "of 0 to size"
+            )
+        if (self.kind == "tokenizer") != (self.tokenizer is not None):
+            raise DataError(
+                f"vocabulary of kind {self.kind!r} with tokenizer={self.tokenizer!r}: "
+                "a path belongs to the kind 'tokenizer', and to no other"
+            )
+
+    @property
+    def total(self) -> int:
+        """Ids the network must know: `size`, and the mask id where that is one more."""
+        return max(self.size, self.mask_id + 1)
+
+    @classmethod
+    def of_ids(cls, size: int) -> Vocabulary:
+        """Ids without a text; the mask id is `size`."""
+        return cls("ids", size, size)
+
+    @classmethod
+    def of_bytes(cls) -> Vocabulary:
+        """Bytes of UTF-8 text, 0 to 255; the mask id is 256."""
+        return cls("bytes", BYTES, BYTES)
+
+    @classmethod
+    def of_tokenizer(
+        cls, path: str | Path, *, size: int | None = None, seen: Iterable[int] = ()
+    ) -> Vocabulary:
+        """The tokens of a tokenizer on disk (a tokenizer.json or a folder).
+
+        size: at least the tokenizer's own, for networks whose vocabulary is padded. seen: special
+        tokens that the data holds, and that are therefore not forbidden. Raises DataError where
+        there is no tokenizer, or size is too small.
+        """
+        loaded = tokenizers.load(str(path))
+        if size is not None and size < loaded.size:
+            raise DataError(
+                f"vocab_size={size} with tokenizer {path}, which has ids 0 to {loaded.size - 1}: "
+                f"pass {loaded.size} or more, or leave it out"
+            )
+        total = loaded.size if size is None else size
+        mask, eos = loaded.role("mask"), loaded.role("eos")
+        free = {mask, eos, *seen}
+        unused = [*loaded.specials, *range(loaded.size, total)]
+        return cls(
+            kind="tokenizer",
+            size=total,
+            mask_id=total if mask is None else mask,
+            eos_id=eos,
+            pad_id=loaded.role("pad"),
+            forbidden=tuple(number for number in unused if number not in free),
+            tokenizer=str(path),
+        )
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text, without special tokens around it; of plain ids, numbers as `3 1 4`.
+
+        Raises DataError for what no id stands for.
+        """
+        if self.kind == "tokenizer":
+            return [int(number) for number in self._loaded().encode([text])[0]]
+        try:
+            if self.kind == "bytes":
+                return list(text.encode("utf-8"))
+            ids = [int(word) for word in text.replace(",", " ").split()]
+        except UnicodeEncodeError as error:
+            raise DataError(f"{text!r}: half a character (a surrogate) has no bytes") from error
+        except ValueError:
+            raise DataError(
+                f"{text!r}: this vocabulary has ids and no text; type numbers such as '3 1 4'"
+            ) from None
+        self._check(ids)
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The inverse of encode; bytes that are no UTF-8 become U+FFFD.
+
+        Raises DataError for ids outside the vocabulary.
+        """
+        numbers = [int(number) for number in ids]
+        self._check(numbers)
+        if self.kind == "tokenizer":
+            return self._loaded().decode(numbers)
+        if self.kind == "bytes":
+            return bytes(numbers).decode("utf-8", errors="replace")
+        return " ".join(map(str, numbers))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a model card: only what JSON knows."""
+        return {**asdict(self), "forbidden": list(self.forbidden)}
+
+    @classmethod
+    def from_dict(cls, card: Mapping[str, Any]) -> Vocabulary:
+        """The inverse of to_dict. Raises DataError for missing, unknown or mistyped entries."""
+        names = [field.name for field in fields(cls)]
+        for name in card:
+            if name not in names:
+                raise DataError(f"vocabulary: unknown entry {name!r}: {nearest(name, names)}")
+        for name in names:
+            if name not in card or not _CHECKS[name](card[name]):
+                raise DataError(f"vocabulary: entry {name!r} is {card.get(name, 'missing')!r}")
+        return cls(**{**card, "forbidden": tuple(card["forbidden"])})
+
+    def _check(self, ids: list[int]) -> None:
+        wrong = [number for number in ids if not 0 <= number < self.size]
+        if wrong:
+            raise DataError(f"id {wrong[0]} is not one of 0 to {self.size - 1}")
+
+    def _loaded(self) -> tokenizers.Tokenizer:
+        assert self.tokenizer is not None
+        return tokenizers.load(self.tokenizer)
+
+
+def _is_int(value: object, *, none: bool = False) -> bool:
+    return (none and value is None) or (isinstance(value, int) and not isinstance(value, bool))
+
+
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "kind": lambda value: isinstance(value, str),
+    "size": _is_int,
+    "mask_id": _is_int,
+    "eos_id": partial(_is_int, none=True),
+    "pad_id": partial(_is_int, none=True),
+    "forbidden": lambda value: isinstance(value, list | tuple) and all(map(_is_int, value)),
+    "tokenizer": lambda value: value is None or isinstance(value, str),
+}
