@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unmask.errors import StrategyError
-from unmask.random import Purpose, uniform
+from unmask.errors import DataError, StrategyError
+from unmask.random import Purpose, check_seed, uniform
 from unmask.ranking import best
 
 
@@ -29,10 +29,46 @@ def stratified_times(seed: Tensor, strata: int | None = None) -> Tensor:
     return (stratum % strata + u[:, 0]) / strata
 
 
+def slot_times(seed: Tensor, slot: Tensor, slots: int) -> Tensor:
+    """(B,) float64 in (0, 1): (slot + u)/slots, u each row's own: stratified over all slots.
+
+    seed (B,) int64; slot (B,) int64 in [0, slots): a row's place in the batch of one optimiser
+    step, counted over ranks and accumulation, so that the time is the same wherever the row runs.
+    """
+    return (_in_range(slot, slots) + independent_times(seed)) / slots
+
+
+def offset_times(step_seed: int, slot: Tensor, slots: int) -> Tensor:
+    """(B,) float64 in [0, 1): (slot/slots + u) mod 1, one u for the step (2107.00630).
+
+    step_seed: equal on all ranks; slot, slots: as in `slot_times`.
+    """
+    root = torch.tensor([check_seed(step_seed)], device=slot.device)
+    return (_in_range(slot, slots) / slots + independent_times(root)) % 1
+
+
+def independent_times(seed: Tensor) -> Tensor:
+    """(B,) float64 in (0, 1): each row's own uniform."""
+    return uniform(seed, 0, 0, Purpose.MASK_COUNT)[:, 0]
+
+
+def _in_range(slot: Tensor, slots: int) -> Tensor:
+    if bool(((slot < 0) | (slot >= slots)).any()):
+        raise DataError(f"slots {slot.tolist()} are not all from 0 to {slots - 1}")
+    return slot
+
+
 def hide(maskable: Tensor, count: Tensor, seed: Tensor) -> Tensor:
     """(B,N) bool: exactly `count` (B,) uniformly chosen maskable positions of each row."""
     position = torch.arange(maskable.shape[1], device=maskable.device)
     return best(uniform(seed[:, None], 0, position, Purpose.MASK_PLACE)[..., 0], maskable, count)
+
+
+def hide_each(maskable: Tensor, probability: Tensor, seed: Tensor) -> Tensor:
+    """(B,N) bool: each maskable position on its own, with its row's probability (B,)."""
+    position = torch.arange(maskable.shape[1], device=maskable.device)
+    u = uniform(seed[:, None], 0, position, Purpose.MASK_PLACE)[..., 0]
+    return maskable & (u < probability[:, None])
 
 
 @dataclass(frozen=True)

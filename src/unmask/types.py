@@ -215,3 +215,4 @@ class Loss:
     nll: Tensor | None  # (): summed bound in nats, detached; None where the value is no likelihood
     tokens: Tensor  # (): how many tokens the loss covers
     per_example: Tensor  # (B,) nats per example, detached
+    counts: Tensor  # (B,) int64: how many tokens of each example the loss covers

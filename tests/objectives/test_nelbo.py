@@ -203,8 +203,9 @@ def test_bert_noise_shows_some_as_they_are_and_never_an_illegal_id():
 def test_noise_makes_the_value_no_likelihood(denoiser):
     tokens = STATES[:8]
     everywhere = torch.ones_like(tokens, dtype=torch.bool)
-    assert objectives.count(denoiser, tokens, everywhere, 0, noise=BertNoise()).nll is None
+    assert objectives.bert(denoiser, tokens, everywhere, 0).nll is None
     assert objectives.masked_mean(denoiser, tokens, everywhere, 0).nll is None
+    assert objectives.bernoulli(denoiser, tokens, everywhere, 0, epsilon=1e-3).nll is None
     assert objectives.count(denoiser, tokens, everywhere, 0).nll is not None
 
 

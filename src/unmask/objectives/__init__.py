@@ -1,23 +1,31 @@
 """Training objectives: pure functions (denoiser, tokens, maskable, seed) -> Loss.
 
-`count` and `complementary` are unbiased estimates of the masked-diffusion bound on −log p(x);
-`masked_mean` is MaskGIT's cross-entropy and no likelihood. `critic` trains a critic.
+`count`, `complementary`, `bernoulli` and `bernoulli_by_count` are unbiased estimates of the
+masked-diffusion bound on −log p(x). `masked_mean` (MaskGIT) and `bert` are no likelihoods, and
+their `nll` is None. `critic` trains a critic; `drop_condition` prepares guidance.
 """
 
 from unmask.corruption import BertNoise
+from unmask.objectives.bernoulli import bernoulli, bernoulli_by_count
+from unmask.objectives.condition import drop_condition
 from unmask.objectives.critic import critic, critic_loss, fill
 from unmask.objectives.evaluate import Corrupted, Reading, evaluate, read
-from unmask.objectives.nelbo import complementary, corrupt_by_count, count, masked_mean
+from unmask.objectives.nelbo import complementary, corrupt_by_count, count
+from unmask.objectives.surrogates import bert, masked_mean
 
 __all__ = [
     "BertNoise",
     "Corrupted",
     "Reading",
+    "bernoulli",
+    "bernoulli_by_count",
+    "bert",
     "complementary",
     "corrupt_by_count",
     "count",
     "critic",
     "critic_loss",
+    "drop_condition",
     "evaluate",
     "fill",
     "masked_mean",

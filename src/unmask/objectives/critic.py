@@ -53,9 +53,10 @@ def critic_loss(
     fake = (filled != batch.tokens) if labels == "differs" else batch.masked
     each = F.binary_cross_entropy_with_logits(logits.float(), fake.float(), reduction="none")
     per_example = each.masked_fill(~batch.maskable, 0.0).sum(1)
-    tokens = batch.maskable.sum()
+    counts = batch.maskable.sum(1)
+    tokens = counts.sum()
     loss = per_example.sum() / tokens.clamp(min=1)
-    return Loss(loss=loss, nll=None, tokens=tokens, per_example=per_example.detach())
+    return Loss(loss=loss, nll=None, tokens=tokens, per_example=per_example.detach(), counts=counts)
 
 
 def critic(
@@ -66,13 +67,19 @@ def critic(
     seed: int | Tensor,
     *,
     schedule: AnySchedule = schedules.linear,
-    temperature: float = 1.0,
+    temperature: float | Tensor = 1.0,
     labels: Labels = "differs",
+    time: Tensor | None = None,
     valid: Tensor | None = None,
     condition: Any = None,
 ) -> Loss:
-    """Critic-only training: the generator runs without gradients, the critic sees its condition."""
-    batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule)
+    """Train the critic alone: the generator fills in without gradients (2209.04439, Algorithm 1).
+
+    The hidden positions (`corrupt_by_count`) are filled with draws at `temperature`, which should
+    be that of generation, and the judge gets the generator's condition. Other arguments as in
+    `count` and `critic_loss`; `nll` is None.
+    """
+    batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
     with torch.no_grad():
         reading = read(denoiser, batch, valid=valid, condition=condition)
     filled = fill(batch, reading, temperature)

@@ -36,7 +36,7 @@ class Reading:
     """What the network makes of a corrupted batch."""
 
     logits: Tensor  # (M,V) float32 at the masked positions, row by row; illegal ids at -inf
-    nll: Tensor  # (M,) −log p(data)
+    nll: Tensor  # (M,) −log p(data), or the cross-entropy with smoothed targets
 
 
 def read(
@@ -46,10 +46,13 @@ def read(
     valid: Tensor | None = None,
     condition: Any = None,
     self_condition: float = 0.0,
+    label_smoothing: float = 0.0,
 ) -> Reading:
     """Run the network on a corrupted batch; the head runs at masked positions only.
 
     self_condition: probability, per row, that a first pass with null input feeds the second.
+    label_smoothing: share of the target that is spread evenly over the legal ids, the mask id and
+    forbidden ones apart; `nll` is then none.
     """
     valid = torch.ones_like(batch.masked) if valid is None else valid
     hidden = hidden_states(denoiser, batch.shown, valid, condition, self_condition, batch.seed)
@@ -57,7 +60,12 @@ def read(
     illegal = illegal_tensor(denoiser, hidden.device)
     logits = legal_logits(denoiser, hidden.flatten(0, 1).index_select(0, index), illegal)
     target = batch.tokens.flatten()[index]
-    return Reading(logits, F.cross_entropy(logits, target, reduction="none"))
+    nll = F.cross_entropy(logits, target, reduction="none")
+    if label_smoothing:
+        legal = logits.shape[1] - len(illegal)
+        even = -logits.log_softmax(1).index_fill(1, illegal, 0.0).sum(1) / legal
+        nll = (1 - label_smoothing) * nll + label_smoothing * even
+    return Reading(logits, nll)
 
 
 def evaluate(batch: Corrupted, reading: Reading, *, bound: bool) -> Loss:
@@ -66,10 +74,11 @@ def evaluate(batch: Corrupted, reading: Reading, *, bound: bool) -> Loss:
         batch.masked, reading.nll.double()
     )
     per_example = per_position.sum(1) * batch.weight
-    tokens = batch.maskable.sum()
+    counts = batch.maskable.sum(1)
+    tokens = counts.sum()
     loss = (per_example.sum() / tokens.clamp(min=1)).float()
     nll = per_example.sum().detach() if bound else None
-    return Loss(loss=loss, nll=nll, tokens=tokens, per_example=per_example.detach())
+    return Loss(loss=loss, nll=nll, tokens=tokens, per_example=per_example.detach(), counts=counts)
 
 
 def row_seeds(seed: int | Tensor, rows: int) -> Tensor:

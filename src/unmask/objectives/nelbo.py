@@ -1,8 +1,9 @@
-"""The masked-diffusion bound on −log p(x), and its estimators (2406.07524, 2406.03736).
+"""The masked-diffusion bound on −log p(x), estimated with counted masks (2406.07524, 2406.03736).
 
 L(x) = N·E_{k~U{1..N}} [(1/k) Σ_{i∈M, |M|=k} −log p(x_i | visible)]: the same value for every
 monotone schedule, so a schedule only decides which k are looked at more often, and the weight
 1/(k·q(k)) takes it back out. Counts need no ε and have finite variance.
+Shapes: B rows, N positions; n maskable positions of a row, k of them hidden.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch.utils._pytree import tree_map
 from unmask import schedules
 from unmask.corruption import BertNoise, hide, stratified_times
 from unmask.head import illegal_tensor, mask_id_of, vocab_of
+from unmask.objectives.counts import inverse, rounded_up
 from unmask.objectives.evaluate import Corrupted, check_data, evaluate, read, row_seeds
 from unmask.schedules import AnySchedule
 from unmask.types import Denoiser, Loss
@@ -42,17 +44,12 @@ def corrupt_by_count(
     ratio = schedules.resolve(schedule)
     u = stratified_times(seeds) if time is None else time
     count = torch.minimum((size * ratio(u)).ceil().long().clamp(min=1), size)
-    n = size.clamp(min=1).double()
-    k = count.clamp(min=1).double()
-    # A schedule may be flat at its ends, where its inverse is no single time: k = 1 lasts until 1,
-    # k = n begins at 0.
-    leaves = ratio.inverse((k - 1) / n).masked_fill(count <= 1, 1.0)
-    probability = leaves - ratio.inverse(k / n).masked_fill(count == size, 0.0)
+    weight = inverse(count * rounded_up(ratio, count, size))
     masked = hide(maskable, count, seeds)
     shown = tokens.masked_fill(masked, mask_id_of(denoiser))
     if noise is not None:
         shown = noise(tokens, shown, masked, seeds, _legal(denoiser, tokens.device))
-    return Corrupted(tokens, shown, masked, 1 / (k * probability), maskable, seeds)
+    return Corrupted(tokens, shown, masked, weight, maskable, seeds)
 
 
 def _legal(denoiser: Denoiser, device: torch.device) -> Tensor:
@@ -68,7 +65,7 @@ def count(
     seed: int | Tensor,
     *,
     schedule: AnySchedule = schedules.linear,
-    noise: BertNoise | None = None,
+    time: Tensor | None = None,
     valid: Tensor | None = None,
     condition: Any = None,
     self_condition: float = 0.0,
@@ -76,12 +73,14 @@ def count(
     """Unbiased estimate of the bound from one corruption a row (`corrupt_by_count`).
 
     tokens (B,N) int64; maskable (B,N) bool: False at prompts and padding, which are never hidden
-    and never in the loss; seed: one integer, or (B,) row seeds. With noise (BERT's keep and random
-    replacement) the value is no bound and `nll` is None. Raises DataError for unusable data.
+    and never in the loss; seed: one integer, or (B,) row seeds; time (B,) in (0, 1): where on the
+    schedule each row is, None stratifies over the batch; valid (B,N) bool: False at padding;
+    condition: handed to the denoiser; self_condition: probability that a row reads its own first
+    pass. Raises DataError for unusable data.
     """
-    batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, noise=noise)
+    batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
     reading = read(denoiser, batch, valid=valid, condition=condition, self_condition=self_condition)
-    return evaluate(batch, reading, bound=noise is None)
+    return evaluate(batch, reading, bound=True)
 
 
 def complementary(
@@ -90,6 +89,7 @@ def complementary(
     maskable: Tensor,
     seed: int | Tensor,
     *,
+    schedule: AnySchedule = schedules.linear,
     time: Tensor | None = None,
     valid: Tensor | None = None,
     condition: Any = None,
@@ -97,18 +97,22 @@ def complementary(
 ) -> Loss:
     """Unbiased estimate from a set of positions and its complement: every token once in the loss.
 
-    Averages (n/k)·Σ over k hidden positions and n/(n−k)·Σ over the other n−k, k uniform on 1..n; at
-    k = n there is no complement and the first stands alone. Two forwards a row, run as one batch;
-    the spread is a third of that of two independent corruptions. Arguments as in `count`.
+    Of the two sets one has s positions with probability q(s) + q(n−s), q as in `corrupt_by_count`,
+    so each set of s is weighted 1/(s·(q(s) + q(n−s))). For `linear` this averages (n/k)·Σ over k
+    hidden positions and n/(n−k)·Σ over the other n−k, k uniform on 1..n; at k = n there is no
+    complement and the first stands alone. Two forwards a row, run as one batch; the spread is a
+    third of that of two independent corruptions. Arguments as in `count`.
     """
-    first = corrupt_by_count(denoiser, tokens, maskable, seed, time=time)
+    first = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
     size, hidden = maskable.sum(1), first.masked.sum(1)
     rest = maskable & ~first.masked
+    ratio = schedules.resolve(schedule)
+    either = rounded_up(ratio, hidden, size) + rounded_up(ratio, size - hidden, size)
     both = Corrupted(
         tokens=tokens.repeat(2, 1),
         shown=torch.cat([first.shown, tokens.masked_fill(rest, mask_id_of(denoiser))]),
         masked=torch.cat([first.masked, rest]),
-        weight=torch.cat([_share(size, hidden, size), _share(size, size - hidden, size)]),
+        weight=torch.cat([inverse(hidden * either), inverse((size - hidden) * either)]),
         maskable=maskable.repeat(2, 1),
         seed=first.seed.repeat(2),
     )
@@ -121,45 +125,12 @@ def complementary(
     )
     pair = evaluate(both, reading, bound=True)
     halves = pair.per_example.unflatten(0, (2, -1)).sum(0)
+    counts = maskable.sum(1)
     # Each token is counted once though it passes twice: `evaluate` divided by twice the tokens.
-    return Loss(loss=pair.loss * 2, nll=pair.nll, tokens=maskable.sum(), per_example=halves)
-
-
-def _share(size: Tensor, hidden: Tensor, whole: Tensor) -> Tensor:
-    """(B,) float64 weight n/(2k), and n/k where all is hidden and there is no other half."""
-    alone = torch.where(hidden == whole, 1.0, 0.5).double()
-    return alone * size / hidden.clamp(min=1)
+    return Loss(
+        loss=pair.loss * 2, nll=pair.nll, tokens=counts.sum(), per_example=halves, counts=counts
+    )
 
 
 def _twice(condition: Any) -> Any:
     return tree_map(lambda x: torch.cat([x, x]) if isinstance(x, Tensor) else x, condition)
-
-
-def masked_mean(
-    denoiser: Denoiser,
-    tokens: Tensor,
-    maskable: Tensor,
-    seed: int | Tensor,
-    *,
-    schedule: AnySchedule = schedules.linear,
-    noise: BertNoise | None = None,
-    valid: Tensor | None = None,
-    condition: Any = None,
-    self_condition: float = 0.0,
-) -> Loss:
-    """MaskGIT's training loss (2202.04200): mean cross-entropy over all hidden positions.
-
-    Counts follow the schedule and are not weighted back: this is no likelihood, `nll` is None and
-    `tokens` of the result is the number of hidden positions. Arguments as in `count`.
-    """
-    batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, noise=noise)
-    reading = read(denoiser, batch, valid=valid, condition=condition, self_condition=self_condition)
-    flat = Corrupted(
-        batch.tokens,
-        batch.shown,
-        batch.masked,
-        torch.ones_like(batch.weight),
-        batch.masked,
-        batch.seed,
-    )
-    return evaluate(flat, reading, bound=False)

@@ -1,0 +1,120 @@
+"""The masked-diffusion bound, estimated by hiding each position on its own.
+
+L(x) = ∫ −γ'(u)/γ(u) · E_{M~Bernoulli(γ(u))} Σ_{i∈M} −log p(x_i | visible) du, over u in (0, 1).
+Shapes: B rows, N positions; n maskable positions of a row, K of them hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from unmask import schedules
+from unmask.corruption import hide_each, stratified_times
+from unmask.errors import StrategyError
+from unmask.head import mask_id_of
+from unmask.objectives.counts import binomial, inverse
+from unmask.objectives.evaluate import Corrupted, check_data, evaluate, read, row_seeds
+from unmask.schedules import AnySchedule, Schedule
+from unmask.types import Denoiser, Loss
+
+# (schedule, times (B,), hidden counts (B,), maskable counts (B,)) -> weights (B,)
+Weight = Callable[[Schedule, Tensor, Tensor, Tensor], Tensor]
+
+
+def by_time(ratio: Schedule, time: Tensor, hidden: Tensor, size: Tensor) -> Tensor:
+    """−γ'/γ at each row's time, 1/t for `linear` with t = γ(u) (2406.07524, equation 10)."""
+    return (-ratio.derivative(time) * inverse(ratio(time))).masked_fill(hidden == 0, 0.0)
+
+
+def by_count(ratio: Schedule, time: Tensor, hidden: Tensor, size: Tensor) -> Tensor:
+    """1/(K·P(K)) with P the law of the number hidden, (n+1)/K for `linear`; 0 at K = 0."""
+    return inverse(hidden * binomial(ratio, hidden, size))
+
+
+def corrupt_bernoulli(
+    denoiser: Denoiser,
+    tokens: Tensor,
+    maskable: Tensor,
+    seed: int | Tensor,
+    *,
+    weight: Weight,
+    schedule: AnySchedule = schedules.linear,
+    time: Tensor | None = None,
+) -> Corrupted:
+    """Hide each of a row's maskable positions with probability γ(u), u its time.
+
+    weight: `by_time` or `by_count`. time (B,) in (0, 1); None stratifies it over the rows.
+    """
+    check_data(denoiser, tokens, maskable)
+    seeds = row_seeds(seed, len(tokens)).to(tokens.device)
+    ratio = schedules.resolve(schedule)
+    u = stratified_times(seeds) if time is None else time.double()
+    masked = hide_each(maskable, ratio(u), seeds)
+    shown = tokens.masked_fill(masked, mask_id_of(denoiser))
+    weights = weight(ratio, u, masked.sum(1), maskable.sum(1))
+    return Corrupted(tokens, shown, masked, weights, maskable, seeds)
+
+
+def bernoulli(
+    denoiser: Denoiser,
+    tokens: Tensor,
+    maskable: Tensor,
+    seed: int | Tensor,
+    *,
+    schedule: AnySchedule = schedules.linear,
+    epsilon: float = 0.0,
+    time: Tensor | None = None,
+    valid: Tensor | None = None,
+    condition: Any = None,
+    self_condition: float = 0.0,
+) -> Loss:
+    """MDLM's and LLaDA's loss (2406.07524, 2502.09992): each position on its own, weight −γ'/γ.
+
+    Unbiased with epsilon 0, though single rows may weigh very much: the weight is not bounded.
+    epsilon in [0, 1) keeps times below 1 − epsilon, which leaves mask ratios below γ(1−ε) out of
+    the integral: the value is then too small by at most γ(1−ε)·n times the largest −log p of a
+    token, is no bound, and `nll` is None. Other arguments as in `count`.
+    """
+    if not 0 <= epsilon < 1:
+        raise StrategyError(f"epsilon={epsilon!r}: pass a share in [0, 1), such as 1e-3")
+    seeds = row_seeds(seed, len(tokens)).to(tokens.device)
+    u = stratified_times(seeds) if time is None else time.double()
+    batch = corrupt_bernoulli(
+        denoiser,
+        tokens,
+        maskable,
+        seeds,
+        # Fewer times are drawn from, so that each stands for less of the integral.
+        weight=lambda *row: by_time(*row) * (1 - epsilon),
+        schedule=schedule,
+        time=u * (1 - epsilon),
+    )
+    reading = read(denoiser, batch, valid=valid, condition=condition, self_condition=self_condition)
+    return evaluate(batch, reading, bound=epsilon == 0)
+
+
+def bernoulli_by_count(
+    denoiser: Denoiser,
+    tokens: Tensor,
+    maskable: Tensor,
+    seed: int | Tensor,
+    *,
+    schedule: AnySchedule = schedules.linear,
+    time: Tensor | None = None,
+    valid: Tensor | None = None,
+    condition: Any = None,
+    self_condition: float = 0.0,
+) -> Loss:
+    """Each position on its own, weighted by the number K that came out: 1/(K·P(K)).
+
+    For `linear` the weight is (n+1)/K. Unbiased and, unlike `bernoulli`, bounded: no epsilon is
+    needed. A row with nothing hidden costs 0. Arguments as in `count`.
+    """
+    batch = corrupt_bernoulli(
+        denoiser, tokens, maskable, seed, weight=by_count, schedule=schedule, time=time
+    )
+    reading = read(denoiser, batch, valid=valid, condition=condition, self_condition=self_condition)
+    return evaluate(batch, reading, bound=True)

@@ -1,0 +1,49 @@
+"""Training without the condition now and then, which guidance needs (2207.12598)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unmask.errors import DataError, StrategyError
+from unmask.objectives.evaluate import row_seeds
+from unmask.random import Purpose, uniform
+
+
+def drop_condition(condition: Any, seed: int | Tensor, share: float, null: Any = -1) -> Any:
+    """The condition with a share of its rows replaced by "none".
+
+    condition: a tensor whose first dimension is B, such as (B,) class numbers; or a dict of them.
+    seed: one integer, or (B,) row seeds; each row has its own coin. share: probability in [0, 1].
+    null: what stands for none: a number, or a tensor of the shape of one row. For a dict, a dict
+    with the null of each entry that is to be dropped; the other entries stay, such as a mask.
+    All entries of a row are dropped together.
+    """
+    if not 0 <= share <= 1:
+        raise StrategyError(f"share={share!r}: pass a probability in [0, 1]")
+    if isinstance(condition, Tensor):
+        return _dropped(condition, seed, share, null)
+    if not isinstance(condition, dict):
+        kind = type(condition).__name__
+        raise DataError(f"condition is a {kind}: pass a tensor, or a dict of tensors")
+    if not isinstance(null, dict) or not null.keys() <= condition.keys():
+        raise DataError(
+            f"null={null!r}: the condition is a dict with {sorted(condition)}; pass a dict with "
+            "the null of each entry to drop"
+        )
+    changed = {name: _dropped(condition[name], seed, share, null[name]) for name in null}
+    return {**condition, **changed}
+
+
+def _dropped(part: Tensor, seed: int | Tensor, share: float, null: Any) -> Tensor:
+    seeds = row_seeds(seed, len(part)).to(part.device)
+    drop = uniform(seeds, 0, 0, Purpose.CONDITION)[:, 0] < share
+    nothing = torch.as_tensor(null, device=part.device).to(part.dtype)
+    if nothing.dim() and nothing.shape != part.shape[1:]:
+        raise DataError(
+            f"null has shape {tuple(nothing.shape)}: a row of the condition has "
+            f"{tuple(part.shape[1:])}"
+        )
+    return nothing.where(drop.view(-1, *[1] * (part.dim() - 1)), part)

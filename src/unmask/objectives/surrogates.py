@@ -1,0 +1,85 @@
+"""Losses that papers train with and that are no bound on the likelihood: `nll` is None.
+
+Shapes: B rows, N positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unmask import schedules
+from unmask.corruption import BertNoise
+from unmask.errors import StrategyError
+from unmask.objectives.evaluate import Corrupted, evaluate, read
+from unmask.objectives.nelbo import corrupt_by_count
+from unmask.schedules import AnySchedule
+from unmask.types import Denoiser, Loss
+
+
+def masked_mean(
+    denoiser: Denoiser,
+    tokens: Tensor,
+    maskable: Tensor,
+    seed: int | Tensor,
+    *,
+    schedule: AnySchedule = schedules.cosine,
+    label_smoothing: float = 0.0,
+    time: Tensor | None = None,
+    valid: Tensor | None = None,
+    condition: Any = None,
+    self_condition: float = 0.0,
+) -> Loss:
+    """MaskGIT's training loss (2202.04200): mean cross-entropy over all hidden positions.
+
+    Counts ⌈n·γ(u)⌉ follow the schedule, the paper's cosine by default, and are not weighted back.
+    label_smoothing in [0, 1) spreads that share of each target over the legal ids; the paper has
+    0.1. `tokens` and `counts` of the result are hidden positions. Other arguments as in `count`.
+    """
+    if not 0 <= label_smoothing < 1:
+        raise StrategyError(f"label_smoothing={label_smoothing!r}: pass a share in [0, 1)")
+    batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
+    reading = read(
+        denoiser,
+        batch,
+        valid=valid,
+        condition=condition,
+        self_condition=self_condition,
+        label_smoothing=label_smoothing,
+    )
+    return evaluate(_evenly(batch), reading, bound=False)
+
+
+def bert(
+    denoiser: Denoiser,
+    tokens: Tensor,
+    maskable: Tensor,
+    seed: int | Tensor,
+    *,
+    schedule: AnySchedule = schedules.linear,
+    noise: BertNoise | None = None,
+    time: Tensor | None = None,
+    valid: Tensor | None = None,
+    condition: Any = None,
+    self_condition: float = 0.0,
+) -> Loss:
+    """Mean cross-entropy over chosen positions, some of which are shown (BERT, 1810.04805).
+
+    Counts follow the schedule; of the chosen positions the noise (default `BertNoise()`) shows some
+    as they are and some as random ids. The first leaks targets and the second makes visible ids
+    unreliable, so the value says nothing about the likelihood. Other arguments as in `count`.
+    """
+    noise = BertNoise() if noise is None else noise
+    batch = corrupt_by_count(
+        denoiser, tokens, maskable, seed, schedule=schedule, noise=noise, time=time
+    )
+    reading = read(denoiser, batch, valid=valid, condition=condition, self_condition=self_condition)
+    return evaluate(_evenly(batch), reading, bound=False)
+
+
+def _evenly(batch: Corrupted) -> Corrupted:
+    """The same corruption, every hidden position weighted alike and none else counted."""
+    return replace(batch, weight=torch.ones_like(batch.weight), maskable=batch.masked)
