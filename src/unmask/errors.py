@@ -11,6 +11,7 @@ UnmaskError
 │   ├── DataError                      training or evaluation data
 │   └── CheckpointError                missing, truncated or foreign files
 ├── DenoiserError (also RuntimeError)  the network itself raised
+├── TrainingError (also RuntimeError)  a training run cannot go on
 └── MissingExtraError (also ImportError)
 """
 
@@ -62,6 +63,10 @@ class CheckpointError(InputError):
 
 class DenoiserError(UnmaskError, RuntimeError):
     """The network raised while predicting; its own traceback is the cause of this error."""
+
+
+class TrainingError(UnmaskError, RuntimeError):
+    """A training run cannot go on: its loss is not finite."""
 
 
 class MissingExtraError(UnmaskError, ImportError):

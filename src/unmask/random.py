@@ -38,6 +38,7 @@ class Purpose(IntEnum):
     TASK = 10
     REVEAL = 11
     AUGMENT = 12
+    SHUFFLE = 13
 
 
 def _multiply(constant: int, word: Tensor) -> tuple[Tensor, Tensor]:

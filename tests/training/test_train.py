@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import replace
+
 import pytest
 import torch
 
 import unmask
-from unmask.errors import CheckpointError, DataError, StrategyError
+from unmask.errors import (
+    CheckpointError,
+    DataError,
+    InputError,
+    StrategyError,
+    TrainingError,
+)
 from unmask.models.checkpoint import read_card
-from unmask.training import Progress, train
+from unmask.padding import Excluded
+from unmask.training import Progress, Recipe, train
 from unmask.training.trainer import latest
 
 
@@ -51,6 +62,8 @@ def test_it_reports_every_step_and_measures_now_and_then(straight):
     assert figures["held_out_examples"] == 88
     assert read_card(folder).about["figures"] == figures
     assert not folder.with_name("shidoku.training").exists()
+    sheets = sorted(path.name for path in folder.with_name("shidoku.samples").iterdir())
+    assert sheets == [f"step-{step:06d}.png" for step in range(2, 21, 2)]
 
 
 def test_interrupted_and_resumed_is_bit_equal(straight, tmp_path):
@@ -102,9 +115,12 @@ def test_the_bundled_models_are_what_the_recipes_give(task):
     from unmask.training import RECIPES
 
     about = read_card(task).about
-    recipe = asdict(RECIPES[task])
+    recipe = json.loads(json.dumps(asdict(RECIPES[task])))
     assert about["preset"] == recipe.pop("preset")
-    assert about["recipe"] == {k: list(v) if isinstance(v, tuple) else v for k, v in recipe.items()}
+    # What follows from the data is written too: ids, positions, kinds of examples.
+    backbone = about["recipe"].pop("backbone")
+    assert backbone.items() >= recipe.pop("backbone").items()
+    assert about["recipe"] == recipe
 
 
 def test_a_half_written_checkpoint_is_passed_over(tmp_path):
@@ -128,53 +144,101 @@ def test_bad_input():
         train("shidoku", "m", steps=0)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"objective": "complementry"}, "did you mean 'complementary'"),
+        ({"padding": "block_fil(3)"}, "did you mean 'block_fill"),
+        ({"precision": "float16"}, "precision='float16'"),
+        ({"schedule": "cosin"}, "did you mean 'cosine'"),
+        ({"label_smoothing": 0.1}, "a smoothed loss is no bound"),
+        ({"batch_size": 10, "pieces": 4}, "no multiple of pieces=4"),
+        ({"backbone": {"hidden_size": 8}}, "has no model_type"),
+        ({"backbone": {"model_type": "modernbrt"}}, "modernbrt"),
+        ({"backbone": {"model_type": "bert", "hiden_size": 8}}, "did you mean 'hidden_size'"),
+        ({"backbone": {"model_type": "bert", "vocab_size": 8}}, "follows from the data"),
+        ({"padding": "end_of_sequence"}, "needs an end-of-sequence id"),
+        ({"ema_decay": 1.5}, "ema_decay=1.5"),
+    ],
+)
+def test_a_recipe_that_cannot_work_is_told(tmp_path, options, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        train("shidoku", tmp_path / "m", recipe=Recipe(**options), steps=2)
+    assert list(tmp_path.glob("**/*.safetensors")) == []
+
+
 def test_a_loss_that_is_not_finite_stops_with_step_and_seed(tmp_path, monkeypatch):
+    """And the last good checkpoint is kept, and opens."""
     from unmask.objectives import complementary
-    from unmask.training import trainer
+    from unmask.training import recipe
+
+    calls = iter(range(100))
 
     def broken(*args, **kwargs):
         loss = complementary(*args, **kwargs)
-        object.__setattr__(loss, "loss", loss.loss * float("nan"))
-        return loss
+        return replace(loss, loss=loss.loss * float("nan")) if next(calls) == 7 else loss
 
-    monkeypatch.setattr(trainer, "complementary", broken)
-    with pytest.raises(DataError, match=r"nan at step 0 \(seed 4\)"):
-        train("shidoku", tmp_path / "m", steps=5, seed=4)
+    monkeypatch.setattr(recipe.Recipe, "loss", lambda self: broken)
+    with pytest.raises(TrainingError, match=r"nan at step 7 \(run seed 4, first row's seed \d+\)"):
+        train("shidoku", tmp_path / "m", steps=20, seed=4)
+    kept = latest(tmp_path / "m.training")
+    assert kept.name == "checkpoint-6"
+    assert unmask.generate(unmask.load(kept / "model"), batch_size=2, seed=0).shape == (2, 16)
 
 
 def test_digits_lose_their_class_and_warped_ones_are_told_apart():
     from unmask.tasks import task
-    from unmask.training.batches import kinds, prepare
+    from unmask.training.augment import Warped
+    from unmask.training.collate import Collator
+    from unmask.training.material import of_task
+    from unmask.training.network import kinds
     from unmask.training.recipes import RECIPES
 
-    data, recipe = task("digits"), RECIPES["digits"]
+    data, recipe = of_task(task("digits")), RECIPES["digits"]
     assert kinds(data) == 22
-    tokens, labels, seed = data.train, data.train_labels, torch.arange(len(data.train))
-    changed, kind = prepare(data, recipe, tokens, labels, seed, progress=0.0)
+    size = len(data.train)
+
+    def batch(steps):
+        collate = Collator(
+            seed=0,
+            step_size=size,
+            steps=steps,
+            padding=Excluded(),
+            pad_id=0,
+            classes=kinds(data) - 1,
+            condition_dropout=recipe.condition_dropout,
+            augment=Warped(data.warp, data.classes, *recipe.warped),
+        )
+        last = (steps - 1) * size
+        return collate([(last + i, data.train[i]) for i in range(size)])
+
+    early = batch(1)
+    kind, tokens = early["condition"] + 1, data.train.tokens
     warped = kind > data.classes
     assert float(warped.double().mean()) == pytest.approx(recipe.warped[0], abs=0.05)
-    assert torch.equal(changed[~warped], tokens[~warped])
-    assert (changed[warped] != tokens[warped]).any(1).all()
+    assert torch.equal(early["tokens"][~warped], tokens[~warped])
+    assert (early["tokens"][warped] != tokens[warped]).any(1).all()
     kind[warped] -= 11
     dropped = kind == 0
     assert float(dropped.double().mean()) == pytest.approx(recipe.condition_dropout, abs=0.05)
-    assert torch.equal(kind[~dropped] - 1, labels[~dropped])
-    _, late = prepare(data, recipe, tokens, labels, seed, progress=1.0)
-    assert float((late > 10).double().mean()) == pytest.approx(recipe.warped[1], abs=0.05)
+    assert torch.equal(kind[~dropped] - 1, data.train.classes[~dropped])
+    late = batch(10_000)["condition"]
+    assert float((late > 9).double().mean()) == pytest.approx(recipe.warped[1], abs=0.05)
 
 
 def test_the_class_reaches_every_position():
     from unmask.tasks import task
+    from unmask.training.material import of_task
     from unmask.training.network import build, finished
     from unmask.training.recipes import RECIPES
 
-    data = task("digits")
-    inner = build(RECIPES["digits"], data, 0)
+    data = of_task(task("digits"))
+    trained = build(RECIPES["digits"], data, 0)
     seen = []
-    hook = inner.net.bert.embeddings.token_type_embeddings.register_forward_hook(
+    hook = trained.inner.net.bert.embeddings.token_type_embeddings.register_forward_hook(
         lambda _, given, __: seen.append(given[0])
     )
     canvas = unmask.Canvas.blank(3, 64, condition=torch.tensor([4, -1, 0]))
-    unmask.generate(finished(inner, data), canvas, unmask.presets.random_order(1), seed=0)
+    unmask.generate(finished(trained, data), canvas, unmask.presets.random_order(1), seed=0)
     hook.remove()
     assert torch.equal(seen[0], torch.tensor([[5], [0], [1]]).expand(3, 64))

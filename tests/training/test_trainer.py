@@ -11,16 +11,16 @@ from unmask.training.run import train
 
 def test_the_classes_reach_the_model(tmp_path, monkeypatch):
     """transformers' collator renames some keys; a class lost that way trains a model without."""
-    from unmask.training import trainer
+    from unmask.training import model
 
     kinds = []
-    forward = trainer.MaskedModel.forward
+    forward = model.MaskedModel.forward
 
-    def recording(self, tokens, seed, kind):
-        kinds.append(kind)
-        return forward(self, tokens, seed, kind)
+    def recording(self, **batch):
+        kinds.append(batch["condition"] + 1)
+        return forward(self, **batch)
 
-    monkeypatch.setattr(trainer.MaskedModel, "forward", recording)
+    monkeypatch.setattr(model.MaskedModel, "forward", recording)
     train("digits", tmp_path / "digits", steps=3)
     seen = torch.cat(kinds)
     assert len(seen) == 3 * RECIPES["digits"].batch_size

@@ -1,6 +1,10 @@
-"""Training on transformers' Trainer: `train` for the built-in tasks, and its recipes."""
+"""Training on transformers' Trainer: `train`, recipes, and `trainer.MaskedTrainer` beneath."""
 
-from unmask.training.recipes import RECIPES, Recipe
-from unmask.training.run import Progress, train
+from unmask.training.described import described
+from unmask.training.recipe import Recipe
+from unmask.training.recipes import RECIPES
+from unmask.training.run import train
+from unmask.training.settings import commented, read_settings
+from unmask.training.watching import Progress
 
-__all__ = ["RECIPES", "Progress", "Recipe", "train"]
+__all__ = ["RECIPES", "Progress", "Recipe", "commented", "described", "read_settings", "train"]

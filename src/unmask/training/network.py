@@ -1,46 +1,126 @@
-"""A new network for a task, and the finished model made of it."""
+"""A new network for the data, and the model that training makes of it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from torch import nn
 
-from unmask.errors import MissingExtraError
-from unmask.models import ClassConditioned
-from unmask.models.adapter import Ids
+from unmask.errors import MissingExtraError, StrategyError, nearest
+from unmask.models import ClassConditioned, wrap
 from unmask.models.hf import MaskedLMDenoiser
-from unmask.tasks import Task
-from unmask.training.batches import kinds
 from unmask.training.geometry import know_the_layout
-from unmask.training.recipes import Recipe
+from unmask.training.material import Material
+from unmask.training.recipe import Recipe
 from unmask.types import Denoiser
 
+SMALL = {
+    "hidden_size": 192,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 384,
+}
 
-def build(recipe: Recipe, task: Task, seed: int) -> MaskedLMDenoiser:
-    """A network with a token type for each kind of example, its weights drawn from the seed."""
+# Configs come with ids of a vocabulary that is not ours.
+_SPECIAL = [f"{name}_token_id" for name in ("pad", "bos", "eos", "cls", "sep")]
+
+
+def kinds(material: Material) -> int:
+    """How many kinds of examples the network tells apart: none, classes, and the same warped."""
+    return (1 + material.classes) * (1 if material.warp is None else 2)
+
+
+def build(recipe: Recipe, material: Material, seed: int) -> nn.Module:
+    """A denoiser to train, its weights drawn from the seed.
+
+    Where there are several kinds of examples the network has a token type for each.
+    """
+    options = backbone(recipe, material)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = network(options)
+    if options["model_type"] == "megatron-bert" and material.layout.kind != "text":
+        know_the_layout(net, material.layout, seed)
+    inner = wrap(
+        net,
+        mask_id=material.vocabulary.mask_id,
+        forbidden=material.vocabulary.forbidden,
+        length=material.length,
+    )
+    assert isinstance(inner, MaskedLMDenoiser)
+    several = kinds(material)
+    return ClassConditioned(inner, several - 1) if several > 1 else inner
+
+
+def network(options: dict[str, Any]) -> Any:
+    """A transformers `*ForMaskedLM` from a model_type and options of its config."""
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
     try:
-        from transformers import MegatronBertConfig, MegatronBertForMaskedLM
+        return AutoModelForMaskedLM.from_config(AutoConfig.for_model(**options))
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise _no_network(options, error) from error
+
+
+def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
+    """Every option of the network's config: the recipe's, and what follows from the data."""
+    several = kinds(material)
+    chosen = dict(recipe.backbone) or SMALL | {
+        # Rotary positions learn text faster; token types can be told a class.
+        "model_type": "modernbert" if several == 1 else "megatron-bert"
+    }
+    if "model_type" not in chosen:
+        raise StrategyError(
+            f"backbone={recipe.backbone} has no model_type: add one, such as "
+            "backbone.model_type=modernbert"
+        )
+    known = _options(chosen["model_type"])
+    fixed: dict[str, Any] = {
+        "vocab_size": material.vocabulary.total,
+        "max_position_embeddings": material.length,
+        "type_vocab_size": several,
+        **dict.fromkeys(_SPECIAL),
+    }
+    for name in chosen:
+        if name in fixed:
+            raise StrategyError(f"backbone.{name} follows from the data: leave it out")
+        if name not in known:
+            told = nearest(name, known)
+            raise StrategyError(f"{chosen['model_type']} has no option {name!r}: {told}")
+    if several > 1 and "type_vocab_size" not in known:
+        raise StrategyError(
+            f"the data has {material.classes} classes and {chosen['model_type']} has no token "
+            "types to tell them by: pass backbone.model_type=megatron-bert, or data without classes"
+        )
+    return chosen | {name: value for name, value in fixed.items() if name in known}
+
+
+def _options(model_type: str) -> list[str]:
+    """What a config of transformers can be told; it accepts other names too, and ignores them."""
+    try:
+        from transformers import AutoConfig
     except ImportError:
         raise MissingExtraError(
             "training needs transformers: pip install 'unmask[train]'"
         ) from None
-    length = task.train.shape[1]
-    config = MegatronBertConfig(
-        vocab_size=task.vocab_size,
-        max_position_embeddings=length,
-        type_vocab_size=kinds(task),
-        attention_probs_dropout_prob=0.0,
-        pad_token_id=None,
-        **recipe.backbone,
+    try:
+        return list(AutoConfig.for_model(model_type).to_dict())
+    except (ValueError, KeyError) as error:
+        raise _no_network({"model_type": model_type}, error) from error
+
+
+def _no_network(options: dict[str, Any], error: Exception) -> StrategyError:
+    return StrategyError(
+        f"no network comes of backbone={options}: {str(error)[:300]}; pass a model_type of "
+        "transformers that has a *ForMaskedLM, such as modernbert, and options of its config"
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net: Any = MegatronBertForMaskedLM(config)
-    know_the_layout(net, task.layout, seed)
-    return MaskedLMDenoiser(net, Ids(task.mask_id, task.vocab_size, length=length))
 
 
-def finished(denoiser: MaskedLMDenoiser, task: Task) -> Denoiser:
-    """The model to use: told its class, where the task has classes."""
-    return ClassConditioned(denoiser, task.classes) if task.classes else denoiser
+def finished(denoiser: nn.Module, material: Material) -> Denoiser:
+    """The model to use: told its class, where the data has classes."""
+    if not isinstance(denoiser, ClassConditioned):
+        return denoiser  # type: ignore[return-value]
+    if not material.classes:
+        return denoiser.inner
+    return ClassConditioned(denoiser.inner, material.classes)

@@ -1,70 +1,114 @@
-"""The model that transformers' Trainer trains, and the little that Trainer must be told.
+"""transformers' Trainer, told what it does not know: what is hidden, what a step's loss is, and
+how a checkpoint becomes a model.
 
 B examples a batch, N positions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler, SequentialSampler
 
-from unmask.errors import DataError
-from unmask.files import replacing_file
-from unmask.models.conditioning import token_types
+from unmask.data import Example
+from unmask.errors import StrategyError, TrainingError
+from unmask.models import save
 from unmask.objectives import complementary
-from unmask.random import fold
-from unmask.tasks import Task
+from unmask.padding import Excluded, Padding
+from unmask.training.averaging import Averaging
+from unmask.training.collate import Augment, Collator
+from unmask.training.heldout import held_out_score
+from unmask.training.model import MaskedModel, Objective
+from unmask.training.stream import Draws
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
 
 try:
-    from transformers import Trainer, TrainerCallback
+    from transformers import Trainer
 except ImportError:  # this module stays importable on a bare install; `train` names the extra
-    Trainer = TrainerCallback = object  # type: ignore[assignment,misc]
+    Trainer = object  # type: ignore[assignment,misc]
 
-Prepare = Callable[[Tensor, Tensor | None, Tensor, float], tuple[Tensor, Tensor]]
-EMA = "ema.safetensors"  # written last, so a checkpoint that has it is complete
-
-
-class Examples(Dataset[dict[str, Tensor]]):
-    """A task's training examples, each with its index, from which its masks are seeded."""
-
-    def __init__(self, task: Task):
-        self.tokens, self.labels = task.train, task.train_labels
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        item = {"tokens": self.tokens[index], "index": torch.tensor(index)}
-        # Not "label": transformers' collator renames that.
-        return item if self.labels is None else item | {"category": self.labels[index]}
-
-
-class MaskedModel(nn.Module):
-    """A denoiser whose forward is its training loss."""
-
-    def __init__(self, denoiser: Any):
-        super().__init__()
-        self.denoiser = denoiser
-
-    def forward(self, tokens: Tensor, seed: Tensor, kind: Tensor) -> dict[str, Tensor]:
-        """tokens (B,N), seed (B,), kind (B,) token types -> {"loss": nats per token}."""
-        everywhere = torch.ones_like(tokens, dtype=torch.bool)
-        condition = token_types(kind, tokens)
-        loss = complementary(self.denoiser, tokens, everywhere, seed, condition=condition).loss
-        return {"loss": loss}
+WEIGHTS = "weights.safetensors"  # what training goes on with
+EXCLUDED = Excluded()
+MODEL = "model"  # in a checkpoint: a folder for `unmask.load`, written last
 
 
 class MaskedTrainer(Trainer):
-    """Trainer, with masks seeded by (run seed, step, example) and weights kept as safetensors."""
+    """Trains a denoiser on examples; everything else is Trainer's, through its arguments.
 
-    last_loss = float("nan")
-    prepare: Prepare  # (tokens, labels, seeds, progress) -> tokens and kinds
+    examples: any sequence of `data.Example`. held_out: the same, for the bound that `evaluate` and
+    `eval_strategy` report. The masks of draw n depend on (args.seed, n) alone and a step's loss is
+    nats per token over all its processes and pieces, so neither changes what is learnt.
+    """
+
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        args: TrainingArguments,
+        examples: Sequence[Example],
+        *,
+        held_out: Sequence[Example] | None = None,
+        objective: Objective = complementary,
+        padding: Padding = EXCLUDED,
+        length: int | None = None,
+        pad_id: int = 0,
+        self_condition: float = 0.0,
+        classes: int = 0,
+        condition_dropout: float = 0.0,
+        augment: Augment | None = None,
+        ema_decay: float = 0.0,
+        card: dict[str, Any] | None = None,
+        callbacks: list[Any] | None = None,
+    ):
+        args = copy.copy(args)
+        size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        args.max_steps = steps_of(args, len(examples), size)
+        _check(args)
+        # The columns are ours; and `labels` are counted by Trainer, not handed to a metric.
+        args.remove_unused_columns, args.label_names = False, []
+        self.average = Averaging(denoiser, ema_decay) if ema_decay else None
+        self.card, self.held_out = card or {}, held_out
+        self.last_loss = float("nan")
+        super().__init__(
+            model=MaskedModel(denoiser, objective, self_condition),
+            args=args,
+            data_collator=Collator(
+                seed=args.seed,
+                step_size=size,
+                steps=args.max_steps,
+                padding=padding,
+                pad_id=pad_id,
+                length=length,
+                classes=classes,
+                condition_dropout=condition_dropout,
+                augment=augment,
+            ),
+            train_dataset=Draws(examples, args.max_steps * size, args.seed),
+            eval_dataset=held_out,  # `evaluate` alone reads it
+            callbacks=[*([self.average] if self.average else []), *(callbacks or [])],
+        )
+        self.model_accepts_loss_kwargs, self._loss_shifts_labels = True, False
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The network as it is trained."""
+        model: Any = self.accelerator.unwrap_model(self.model)
+        denoiser: nn.Module = model.denoiser
+        return denoiser
+
+    @property
+    def finished(self) -> nn.Module:
+        """The network to use: with averaged weights where there are such."""
+        return self.denoiser if self.average is None else self.average.denoiser
 
     def compute_loss(
         self,
@@ -73,20 +117,60 @@ class MaskedTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """The loss of one batch. Raises DataError, naming step and seed, when it is not finite."""
-        step = self.state.global_step
-        seed = fold(self.args.seed, inputs["index"], step)
-        tokens, kind = self.prepare(
-            inputs["tokens"], inputs.get("category"), seed, step / self.args.max_steps
-        )
-        loss: Tensor = model(tokens, seed, kind)["loss"].mean()
-        self.last_loss = float(loss.detach())
-        if not torch.isfinite(loss):
-            raise DataError(
-                f"the loss is {self.last_loss} at step {step} (seed {self.args.seed}): lower the "
-                "learning rate; the last checkpoint is kept"
+        """This piece's share of the step's nats per token; TrainingError where it is not finite."""
+        assert num_items_in_batch is not None
+        total: Tensor = model(**inputs).sum()
+        share = total / torch.as_tensor(num_items_in_batch).sum().clamp(min=1)
+        # Gradients are averaged over processes, and the count covers all of them.
+        loss: Tensor = share * self.accelerator.num_processes
+        self.last_loss = float(loss.detach()) * self.args.gradient_accumulation_steps
+        if not math.isfinite(self.last_loss):
+            raise TrainingError(
+                f"the loss is {self.last_loss} at step {self.state.global_step} (run seed "
+                f"{self.args.seed}, first row's seed {int(inputs['seed'][0])}): lower the learning "
+                "rate, or look for broken weights; the last checkpoint is kept"
             )
         return loss
+
+    def evaluate(
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """The held-out bound of the finished network, through Trainer's log and callbacks."""
+        if self.held_out is None:
+            raise StrategyError("there is nothing to evaluate on: pass held_out=")
+        how: Any = self.data_collator
+        bound = held_out_score(self.finished, self.held_out, how.padding, how.length, how.pad_id)
+        metrics = {
+            f"{metric_key_prefix}_{name}": value
+            for name, value in (
+                ("loss", bound.nats_per_token),
+                ("bits_per_token", bound.bits_per_token),
+                ("standard_error", bound.standard_error),
+            )
+        }
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
+        """The draws are in order already."""
+        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
+        return SequentialSampler(dataset)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Trainer's own files, then the averaged weights, and last the model folder."""
+        super()._save_checkpoint(model, trial)
+        if not self.args.should_save:
+            return
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        if self.average is not None:
+            self.average.write(folder)
+        save(self.finished, folder / MODEL, **self.card)  # type: ignore[arg-type]
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Weights alone, tied ones included."""
@@ -94,53 +178,39 @@ class MaskedTrainer(Trainer):
 
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        assert self.model is not None
-        save_model(self.model, str(folder / "model.safetensors"))
+        save_model(self.accelerator.unwrap_model(self.model), str(folder / WEIGHTS))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         from safetensors.torch import load_model
 
-        assert self.model is not None
-        load_model(self.model, str(Path(resume_from_checkpoint) / "model.safetensors"))
+        folder = Path(resume_from_checkpoint)
+        load_model(self.accelerator.unwrap_model(self.model), str(folder / WEIGHTS))
+        if self.average is not None:
+            self.average.read(folder)
 
 
-class Averaging(TrainerCallback):
-    """Exponential moving average of the weights, saved with each checkpoint and taken up again."""
-
-    def __init__(self, denoiser: nn.Module, decay: float, resume: Path | None):
-        average = get_ema_multi_avg_fn(decay)
-        self.model = AveragedModel(denoiser, multi_avg_fn=average)
-        self.source = denoiser
-        if resume is not None:
-            from safetensors.torch import load_model
-
-            load_model(self.model, str(resume / EMA))
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Move the average towards the weights."""
-        self.model.update_parameters(self.source)
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Keep the average beside the checkpoint that was just written."""
-        from safetensors.torch import save_model
-
-        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        with replacing_file(folder / EMA) as temporary:
-            save_model(self.model, str(temporary))
+def steps_of(args: TrainingArguments, examples: int, step_size: int) -> int:
+    """How many optimiser steps the arguments ask for: max_steps, or whole epochs."""
+    if args.max_steps > 0:
+        return args.max_steps
+    return max(1, math.ceil(args.num_train_epochs * examples / step_size))
 
 
-class EachStep(TrainerCallback):
-    """Calls back with the number of steps taken."""
-
-    def __init__(self, call: Callable[[int], None]):
-        self.call = call
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """After every optimiser step."""
-        self.call(state.global_step)
+def _check(args: TrainingArguments) -> None:
+    """Raise StrategyError for arguments under which a step's loss would be another one."""
+    if not args.average_tokens_across_devices:
+        raise StrategyError(
+            "average_tokens_across_devices=False would weigh processes instead of tokens: "
+            "leave it True"
+        )
+    if args.label_smoothing_factor:
+        raise StrategyError(
+            "label_smoothing_factor is for Trainer's own loss: pass objective=partial("
+            "objectives.masked_mean, label_smoothing=...)"
+        )
 
 
 def latest(folder: Path) -> Path | None:
     """The newest complete checkpoint in a folder."""
-    complete = [path.parent for path in folder.glob(f"checkpoint-*/{EMA}")]
+    complete = [path.parent.parent for path in folder.glob(f"checkpoint-*/{MODEL}/unmask.json")]
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)

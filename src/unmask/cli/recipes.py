@@ -1,0 +1,79 @@
+"""What is to be trained, from the words of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from unmask.errors import InputError
+
+if TYPE_CHECKING:
+    from unmask.data import Corpus
+    from unmask.training import Recipe
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A source of examples and a recipe."""
+
+    source: str | Corpus
+    recipe: Recipe
+    path: Path | None  # of the data, where it is not a built-in task
+
+    @property
+    def name(self) -> str:
+        """What the run is called on the screen."""
+        return str(self.source) if self.path is None else self.path.name
+
+    def named(self) -> dict[str, Any]:
+        """What --json says of it."""
+        return {"task": self.source} if self.path is None else {"data": str(self.path)}
+
+    def notes(self) -> list[str]:
+        """What was decided where nobody said."""
+        if self.path is None:
+            return []
+        from unmask.training import described
+
+        return described(self.source, self.recipe)
+
+    def measuring(self, folder: str) -> str:
+        """The command that measures the finished model."""
+        if self.path is None:
+            return f"unmask evaluate {self.source} --model {folder}"
+        return f"unmask score {folder} {quote(str(self.path))}"
+
+
+def chosen(task: str | None, data: Path | None, file: Path | None, sets: Sequence[str]) -> Chosen:
+    """Raises InputError unless there is one source, and for what no recipe has."""
+    if (task is None) == (data is None):
+        raise InputError(
+            "pass a built-in task (digits, shidoku) or --data PATH"
+            + ("" if task is None else f"; got both, {task} and {data}")
+        )
+    from unmask.tasks import task as load_task
+    from unmask.training import RECIPES, Recipe, read_settings
+
+    start = None
+    if task is not None:
+        load_task(task)  # a misspelt one is told as such
+        start = RECIPES[task]
+    recipe = read_settings(Recipe, file, sets, start=start)
+    if data is None:
+        assert task is not None
+        return Chosen(task, recipe, None)
+    from unmask.data import read
+
+    how = recipe.data
+    corpus = read(
+        data,
+        tokenizer=how.tokenizer,
+        vocab_size=how.vocab_size,
+        column=how.column,
+        length=how.length,
+        documents=how.documents,
+    )
+    return Chosen(corpus, recipe, data)

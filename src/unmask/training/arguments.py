@@ -1,0 +1,53 @@
+"""A recipe in the words of transformers' Trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from unmask.errors import StrategyError
+from unmask.training.recipe import Recipe
+
+CHECKPOINTS = 10  # of a run; also how often the held-out bound and samples are shown
+
+
+def every(steps: int) -> int:
+    """How many steps apart checkpoints and held-out measurements are."""
+    return max(1, steps // CHECKPOINTS)
+
+
+def arguments(recipe: Recipe, work: Path, seed: int) -> Any:
+    """TrainingArguments; the batch is divided over the processes that are running."""
+    import torch
+    from transformers import TrainingArguments
+
+    given = TrainingArguments(
+        output_dir=str(work),
+        max_steps=recipe.steps,
+        gradient_accumulation_steps=recipe.pieces,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        adam_beta2=recipe.adam_beta2,
+        max_grad_norm=recipe.max_grad_norm,
+        bf16=recipe.precision == "bfloat16",
+        eval_strategy="steps",
+        eval_steps=every(recipe.steps),
+        save_steps=every(recipe.steps),
+        save_total_limit=2,
+        logging_strategy="no",
+        report_to="none",
+        log_level="error",
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        seed=seed,
+    )
+    parts = recipe.pieces * given.world_size * max(1, given.n_gpu)
+    if recipe.batch_size % parts:
+        raise StrategyError(
+            f"batch_size={recipe.batch_size} cannot be divided over {given.world_size} processes "
+            f"in {recipe.pieces} pieces: pass a multiple of {parts}"
+        )
+    given.per_device_train_batch_size = recipe.batch_size // parts
+    return given

@@ -1,0 +1,56 @@
+"""Exponential moving average of the weights, which is what is evaluated and kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from unmask.errors import StrategyError
+from unmask.files import replacing_file
+
+try:
+    from transformers import TrainerCallback
+except ImportError:  # this module stays importable on a bare install; `train` names the extra
+    TrainerCallback = object  # type: ignore[assignment,misc]
+
+EMA = "ema.safetensors"
+
+
+class Averaging(TrainerCallback):
+    """Keeps average ← decay·average + (1 − decay)·weights after every optimiser step."""
+
+    def __init__(self, denoiser: nn.Module, decay: float):
+        if not 0 < decay < 1:
+            raise StrategyError(f"ema_decay={decay!r}: pass a number in (0, 1), or 0 for none")
+        self.source = denoiser
+        self.model = AveragedModel(denoiser, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The network with averaged weights."""
+        return self.model.module
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Follow the weights to their device."""
+        device = next(self.source.parameters()).device
+        self.model.to(device)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Move the average towards the weights."""
+        self.model.update_parameters(self.source)
+
+    def write(self, folder: Path) -> None:
+        """Keep the average in a checkpoint."""
+        from safetensors.torch import save_model
+
+        with replacing_file(folder / EMA) as temporary:
+            save_model(self.model, str(temporary))
+
+    def read(self, folder: Path) -> None:
+        """Take up the average of a checkpoint."""
+        from safetensors.torch import load_model
+
+        load_model(self.model, str(folder / EMA))

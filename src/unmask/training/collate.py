@@ -1,0 +1,71 @@
+"""From draws to a batch: padded, with the seeds and times that its masks are made from.
+
+B examples, N positions, G examples of one optimiser step over all processes and pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unmask.corruption import slot_times
+from unmask.objectives import drop_condition
+from unmask.padding import Padding
+from unmask.random import fold
+from unmask.training.stream import Draw
+
+IGNORED = -100  # transformers' label of what is in no loss
+NO_CLASS = -1
+
+Augment = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
+"""(tokens (B,N), classes (B,) or -1, seeds (B,), progress 0..1) -> tokens and classes."""
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Makes the batch that `MaskedModel` takes; picklable, so that workers can have it."""
+
+    seed: int
+    step_size: int  # G
+    steps: int
+    padding: Padding
+    pad_id: int
+    length: int | None = None  # pad to this; None: to the longest of the batch
+    classes: int = 0
+    condition_dropout: float = 0.0
+    augment: Augment | None = None
+
+    def __call__(self, draws: Sequence[Draw]) -> dict[str, Tensor]:
+        """tokens, labels (-100 where in no loss), valid: (B,N); seed, time: (B,); maybe condition.
+
+        Row n's masks depend on (run seed, n); times are stratified over the G rows of its step.
+        """
+        number = torch.tensor([n for n, _ in draws])
+        examples = [example for _, example in draws]
+        rows = self.padding(
+            [e.tokens for e in examples], [e.maskable for e in examples], self.length, self.pad_id
+        )
+        seed = fold(self.seed, number)
+        tokens, condition = rows.tokens, None
+        if self.classes:
+            told = [NO_CLASS if e.category is None else e.category for e in examples]
+            condition = drop_condition(torch.tensor(told), seed, self.condition_dropout)
+        if self.augment is not None:
+            progress = float(number[0] // self.step_size) / self.steps
+            tokens, condition = self.augment(
+                tokens,
+                torch.full_like(seed, NO_CLASS) if condition is None else condition,
+                seed,
+                progress,
+            )
+        batch = {
+            "tokens": tokens,
+            "labels": tokens.masked_fill(~rows.maskable, IGNORED),
+            "valid": rows.valid,
+            "seed": seed,
+            "time": slot_times(seed, number % self.step_size, self.step_size),
+        }
+        return batch if condition is None else batch | {"condition": condition}

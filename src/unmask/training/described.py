@@ -1,0 +1,37 @@
+"""What a run will do, in a few lines: said before it begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from unmask.data import Corpus
+from unmask.training.material import Material, of_corpus
+from unmask.training.network import backbone, network
+from unmask.training.recipe import Recipe
+
+
+def described(corpus: Corpus, recipe: Recipe) -> list[str]:
+    """What was found in the data, the network, and the training."""
+    material = of_corpus(corpus, recipe.data.held_out)
+    passes = recipe.steps * recipe.batch_size / len(material.train)
+    return [
+        *corpus.split(recipe.data.held_out)[0].notes,
+        _network(recipe, material),
+        f"{recipe.steps:,} steps of {recipe.batch_size} examples ({passes:.1f} times through the "
+        f"data), objective {recipe.objective}, learning rate {recipe.learning_rate:g}, "
+        f"padding {recipe.padding}",
+    ]
+
+
+def _network(recipe: Recipe, material: Material) -> str:
+    options: dict[str, Any] = backbone(recipe, material)
+    with torch.device("meta"):  # counted, not made
+        size = sum(p.numel() for p in network(options).parameters())
+    layers, width = options.get("num_hidden_layers", "?"), options.get("hidden_size", "?")
+    chosen = "" if recipe.backbone else " (chosen: backbone.* in a recipe makes another)"
+    return (
+        f"{options['model_type']}, {layers} layers of width {width}, {size:,} parameters, "
+        f"{material.length} positions, {material.vocabulary.total} ids{chosen}"
+    )

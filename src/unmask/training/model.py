@@ -1,0 +1,60 @@
+"""A denoiser whose forward is its training loss, which is what Trainer trains.
+
+B examples, N positions.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from unmask.training.collate import IGNORED
+from unmask.types import Loss
+
+
+class Objective(Protocol):
+    """What `unmask.objectives` holds: a pure function of network, data and seeds."""
+
+    def __call__(
+        self,
+        denoiser: Any,
+        tokens: Tensor,
+        maskable: Tensor,
+        seed: Tensor,
+        *,
+        time: Tensor,
+        valid: Tensor,
+        condition: Any,
+        self_condition: float,
+    ) -> Loss: ...
+
+
+class MaskedModel(nn.Module):
+    """Network and objective together."""
+
+    def __init__(self, denoiser: nn.Module, objective: Objective, self_condition: float = 0.0):
+        super().__init__()
+        self.denoiser, self.objective, self.self_condition = denoiser, objective, self_condition
+
+    def forward(
+        self,
+        tokens: Tensor,
+        labels: Tensor,
+        valid: Tensor,
+        seed: Tensor,
+        time: Tensor,
+        condition: Any = None,
+    ) -> Tensor:
+        """(1,): nats summed over the batch, for the trainer to divide by all tokens of its step."""
+        loss = self.objective(
+            self.denoiser,
+            tokens,
+            labels != IGNORED,
+            seed,
+            time=time,
+            valid=valid,
+            condition=condition,
+            self_condition=self.self_condition,
+        )
+        return (loss.loss * loss.tokens).unsqueeze(0)

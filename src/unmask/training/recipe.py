@@ -1,0 +1,124 @@
+"""A recipe: everything that decides a training run, apart from the data and the seed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any
+
+from unmask import objectives, schedules
+from unmask.errors import StrategyError, nearest
+from unmask.padding import BlockFill, EndOfSequence, Excluded, Padding
+from unmask.training.model import Objective
+
+OBJECTIVES = (
+    "complementary", "count", "bernoulli", "bernoulli_by_count", "masked_mean", "bert"
+)  # fmt: skip
+PRECISIONS = ("float32", "bfloat16")
+
+
+def _said(default: Any, text: str) -> Any:
+    """A field with its default and the line that `unmask init` writes beside it."""
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata={"help": text})
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How a user's own data is read."""
+
+    tokenizer: str | None = _said(None, "folder or file of a tokenizer; none: bytes, or ids")
+    vocab_size: int | None = _said(None, "ids of the data; none: as many as are found")
+    column: str | None = _said(None, "column or array to read, where there are several")
+    length: int | None = _said(None, "positions of an example; none: 128 for a stream of text")
+    documents: bool = _said(False, "each row is an example of its own, not cut into windows")
+    held_out: float = _said(0.1, "share of the data that is measured on and never trained on")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is made and trained. Every field is a key of a recipe file."""
+
+    backbone: dict[str, Any] = _said(
+        {}, "a transformers model_type and options of its config; empty: chosen for the data"
+    )
+    steps: int = _said(2000, "optimiser steps")
+    batch_size: int = _said(32, "examples in a step, over all processes and pieces")
+    pieces: int = _said(1, "parts that a batch is cut into where memory is short")
+    learning_rate: float = _said(1e-3, "highest learning rate; it falls like a cosine")
+    warmup_steps: int = _said(100, "steps until the learning rate is reached")
+    weight_decay: float = _said(0.05, "of AdamW")
+    adam_beta2: float = _said(0.98, "of AdamW")
+    max_grad_norm: float = _said(1.0, "longer gradients are clipped to this norm")
+    ema_decay: float = _said(0.998, "of the averaged weights that are kept; 0: none")
+    precision: str = _said("float32", "float32 or bfloat16")
+    objective: str = _said("complementary", "one of " + ", ".join(OBJECTIVES))
+    schedule: str = _said("linear", "mask-ratio schedule; the bound is the same under all")
+    padding: str = _said(
+        "excluded", "excluded, end_of_sequence or block_fill(32), whose blocks have 32 positions"
+    )
+    label_smoothing: float = _said(0.0, "of masked_mean alone")
+    condition_dropout: float = _said(0.0, "share of examples trained without their class")
+    warped: tuple[float, float] = _said((0.0, 0.0), "share of warped digits, first and last")
+    preset: dict[str, Any] = _said(
+        {"name": "random_order", "steps": 32}, "what the finished model recommends"
+    )
+    data: DataOptions = _said(DataOptions(), "how --data is read")
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "pieces"):
+            if getattr(self, name) < 1:
+                raise StrategyError(f"{name}={getattr(self, name)}: pass 1 or more")
+        for name, known in (("objective", OBJECTIVES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                told = nearest(str(getattr(self, name)), known)
+                raise StrategyError(f"{name}={getattr(self, name)!r}: {told}")
+        if self.label_smoothing and self.objective != "masked_mean":
+            raise StrategyError(
+                f"label_smoothing={self.label_smoothing} with objective={self.objective}: a "
+                "smoothed loss is no bound; pass objective=masked_mean, or leave it out"
+            )
+        if self.batch_size % self.pieces:
+            raise StrategyError(
+                f"batch_size={self.batch_size} is no multiple of pieces={self.pieces}"
+            )
+        schedules.resolve(self.schedule)
+        padding_named(self.padding, 0)
+
+    def loss(self) -> Objective:
+        """The objective with its options bound."""
+        function = getattr(objectives, self.objective)
+        options: dict[str, Any] = {}
+        if self.objective == "masked_mean":
+            options["label_smoothing"] = self.label_smoothing
+        if self.schedule != "linear" or self.objective != "complementary":
+            options["schedule"] = self.schedule
+        bound: Objective = partial(function, **options) if options else function
+        return bound
+
+    def changes(self) -> dict[str, Any]:
+        """What differs from the defaults, by field."""
+        plain = Recipe()
+        return {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if getattr(self, f.name) != getattr(plain, f.name)
+        }
+
+
+def padding_named(name: str, eos_id: int | None) -> Padding:
+    """A padding policy from its name in a recipe. Raises StrategyError for an unknown one."""
+    block = re.fullmatch(r"block_fill\((\d+)\)", name)
+    known = ("excluded", "end_of_sequence", "block_fill(32)")
+    if name not in known[:2] and not block:
+        raise StrategyError(f"padding={name!r}: {nearest(name, known)}")
+    if name == "excluded":
+        return Excluded()
+    if eos_id is None:
+        raise StrategyError(
+            f"padding={name!r} needs an end-of-sequence id, and the vocabulary has none: pass a "
+            "tokenizer that has one, or padding=excluded"
+        )
+    return BlockFill(eos_id, int(block[1])) if block else EndOfSequence(eos_id)

@@ -1,0 +1,95 @@
+"""Recipe files as plain values: YAML and TOML, and one YAML value from the command line."""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from unmask.errors import InputError, MissingExtraError
+
+SUFFIXES = (".yaml", ".yml", ".toml")
+# YAML 1.1 asks for a point in 1e-3, and would read a text; nobody who writes it means one.
+_FLOAT = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$")
+
+
+def parse_file(path: Path) -> dict[str, Any]:
+    """The entries of a recipe file. Raises InputError where there is none, or it is broken."""
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"{path}: a recipe is a file ending in {', '.join(SUFFIXES)}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the recipe cannot be read ({error})") from error
+    values = _parse_toml(text, path) if path.suffix == ".toml" else parse_yaml(text, str(path))
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise InputError(
+            f"{path}: a recipe has one `name: value` a line, such as `steps: 500`; this one is "
+            f"a {type(values).__name__}"
+        )
+    return values
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """A YAML document as plain values. Raises InputError, also for a key that stands twice."""
+    loader = _loader()
+    import yaml
+
+    try:
+        return yaml.load(text, loader)
+    except yaml.YAMLError as error:
+        told = " ".join(str(error).split())
+        raise InputError(f"{where}: no valid YAML ({told})") from error
+
+
+def yaml_text(value: Any) -> str:
+    """A value as YAML on one line."""
+    _loader()
+    import yaml
+
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _parse_toml(text: str, path: Path) -> Any:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        try:
+            import tomli as tomllib
+        except ImportError:
+            raise MissingExtraError(
+                f"{path}: reading TOML needs tomli: pip install 'unmask[train]'"
+            ) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: no valid TOML ({error})") from error
+
+
+@lru_cache(maxsize=1)
+def _loader() -> Any:
+    """PyYAML's safe loader, which reads 1e-3 as a number and refuses a key that stands twice."""
+    try:
+        import yaml
+    except ImportError:
+        raise MissingExtraError("recipes need PyYAML: pip install 'unmask[train]'") from None
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML is untyped
+        pass
+
+    def mapping(loader: Any, node: Any) -> Any:
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value!r} stands twice", key.start_mark
+                )
+        return loader.construct_mapping(node, deep=True)
+
+    Loader.add_constructor("tag:yaml.org,2002:map", mapping)
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789"))
+    return Loader

@@ -1,0 +1,199 @@
+"""A recipe file and words of the command line as a frozen dataclass, and a recipe to begin with."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar, get_origin, get_type_hints
+
+from unmask.errors import InputError, nearest
+from unmask.training.setting_files import parse_file, parse_yaml, yaml_text
+from unmask.training.setting_values import convert, convert_text, expected
+
+Kind = TypeVar("Kind")
+WIDTH = 100
+
+
+@dataclass(frozen=True)
+class _Word:
+    """One key=value of the command line."""
+
+    keys: tuple[str, ...]  # what is left of a.b.c
+    text: str
+    whole: str
+
+
+def read_settings(
+    kind: type[Kind],
+    path: str | Path | None,
+    overrides: Sequence[str] = (),
+    *,
+    start: Kind | None = None,
+) -> Kind:
+    """A dataclass from a recipe (`.yaml`, `.yml`, `.toml`) and words such as `steps=500`.
+
+    What neither names keeps its value in `start`, or its default. Parts of a section, which is a
+    field that is a dataclass or a dict, are named with a dot: `backbone.hidden_size=64`. A dict in
+    the file replaces the earlier one, and a word changes the one entry. Words come last.
+
+    Raises InputError for a file that cannot be read, unknown keys, values of another type, fields
+    without a value, and whatever the dataclass itself refuses.
+    """
+    tree = {} if path is None else parse_file(Path(path))
+    words = [_word(text) for text in overrides]
+    return _build(kind, tree, words, start, "" if path is None else f"{path}: ")
+
+
+def commented(
+    kind: type[Any], comments: Mapping[str, str] | None = None, *, values: Any = None
+) -> str:
+    """A recipe in YAML with every field, its value and a comment: text that read_settings reads.
+
+    The values are those of `values`, a `kind`, or the defaults. A comment is that of `comments`
+    (by field, `section.field` in a section), of the field's metadata["help"], or the text that
+    stands below the field in its class. Raises InputError for comments on unknown fields.
+    """
+    comments = dict(comments or {})
+    lines = _lines(kind, comments, values, "")
+    if comments:
+        name = next(iter(comments))
+        raise InputError(f"comment on unknown field {name!r}: {nearest(name, _names(kind))}")
+    return "\n".join(lines) + "\n"
+
+
+def _word(text: str) -> _Word:
+    name, sign, value = text.partition("=")
+    keys = tuple(part.strip() for part in name.split("."))
+    if not sign or not all(keys):
+        raise InputError(f"{text!r} is no setting: type key=value, such as steps=500")
+    return _Word(keys, value, text)
+
+
+def _build(
+    kind: type[Kind], tree: Mapping[Any, Any], words: list[_Word], start: Kind | None, where: str
+) -> Kind:
+    """An instance of entries, words and what was there before; where: file and section."""
+    for key, told in [(k, where + str(k)) for k in tree] + [(w.keys[0], w.whole) for w in words]:
+        if key not in _names(kind):
+            raise InputError(f"{told}: unknown key {key!r}: {nearest(str(key), _names(kind))}")
+    values = {}
+    for field in _fields(kind):
+        own = [word for word in words if word.keys[0] == field.name]
+        values[field.name] = _value(kind, field, tree, own, start, where)
+    return kind(**values)
+
+
+def _value(
+    kind: type[Any],
+    field: Field[Any],
+    tree: Mapping[Any, Any],
+    words: list[_Word],
+    start: Any,
+    where: str,
+) -> Any:
+    hint, at = get_type_hints(kind)[field.name], where + field.name
+    value = _default(field) if start is None else getattr(start, field.name)
+    if is_dataclass(hint):
+        assert isinstance(hint, type)
+        section = _section(tree.get(field.name, {}), at)
+        before = None if value is MISSING else value
+        for word in words:
+            if len(word.keys) == 1:
+                section = {**section, **_section(parse_yaml(word.text, word.whole), word.whole)}
+        inner = [_Word(w.keys[1:], w.text, w.whole) for w in words if len(w.keys) > 1]
+        return _build(hint, section, inner, before, f"{at}.")
+    if field.name in tree:
+        value = convert(hint, tree[field.name], at)
+    for word in words:
+        value = _changed(hint, value, word)
+    if value is MISSING:
+        raise InputError(f"{at}: has no value; give it {expected(hint)}, as {field.name}=VALUE")
+    return value
+
+
+def _changed(hint: Any, value: Any, word: _Word) -> Any:
+    """A value after one word: replaced, or with one entry of a dict replaced."""
+    head, *rest = word.keys
+    if not rest:
+        return convert_text(hint, word.text, word.whole)
+    if hint is not dict and get_origin(hint) is not dict:
+        raise InputError(f"{word.whole}: {head!r} has no parts; type {head}=VALUE")
+    entries = {} if value is MISSING else dict(value)
+    inner = entries
+    for key in rest[:-1]:
+        inner[key] = dict(_section(inner.get(key, {}), word.whole))
+        inner = inner[key]
+    inner[rest[-1]] = convert_text(Any, word.text, word.whole)
+    return convert(hint, entries, word.whole)
+
+
+def _section(value: Any, where: str) -> Mapping[Any, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(f"{where}: expected a section of entries, got {value!r}")
+    return value
+
+
+def _lines(kind: type[Any], comments: dict[str, str], values: Any, prefix: str) -> list[str]:
+    """The lines of a section; takes out of comments what it uses."""
+    said, hints, lines = _docstrings(kind), get_type_hints(kind), []
+    for field in _fields(kind):
+        full = prefix + field.name
+        comment = field.metadata.get("help") or said.get(field.name, "")
+        comment = " ".join(comments.pop(full, comment).split())
+        value = _default(field) if values is None else getattr(values, field.name)
+        indent = "  " * full.count(".")
+        if is_dataclass(hint := hints[field.name]):
+            assert isinstance(hint, type)
+            lines += _line(f"{indent}{field.name}:", comment)
+            lines += _lines(hint, comments, None if value is MISSING else value, f"{full}.")
+        else:
+            text = "" if value is MISSING else " " + yaml_text(value)
+            lines += _line(f"{indent}{field.name}:{text}", comment)
+    return lines
+
+
+def _line(text: str, comment: str) -> list[str]:
+    """The comment beside the entry, or above where both are too long."""
+    if not comment:
+        return [text]
+    if len(beside := f"{text}  # {comment}") <= WIDTH:
+        return [beside]
+    indent = text[: len(text) - len(text.lstrip())]
+    return [*textwrap.wrap(comment, WIDTH, initial_indent=f"{indent}# ",
+                           subsequent_indent=f"{indent}# "), text]  # fmt: skip
+
+
+def _fields(kind: type[Any]) -> list[Field[Any]]:
+    return [field for field in fields(kind) if field.init]
+
+
+def _names(kind: type[Any]) -> list[str]:
+    return [field.name for field in _fields(kind)]
+
+
+def _default(field: Field[Any]) -> Any:
+    """A field's default, or MISSING."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _docstrings(kind: type[Any]) -> dict[str, str]:
+    """The texts that stand below the fields of a class, where its source is at hand."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
+    except (OSError, TypeError):
+        return {}
+    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+    return {
+        field.target.id: text.value.value
+        for field, text in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }  # fmt: skip

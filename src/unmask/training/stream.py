@@ -1,0 +1,44 @@
+"""The order of examples: item n is the n-th example of the whole run, whoever reads it.
+
+Everything random in training is a function of (run seed, n), so neither the number of processes nor
+that of workers or accumulated pieces, nor an interruption, changes what is learnt from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from unmask.data import Example
+from unmask.errors import DataError
+from unmask.random import Purpose, fold, uniform
+
+Draw = tuple[int, Example]
+
+
+class Draws(Dataset[Draw]):
+    """`total` draws from the examples: every epoch goes through all, in an order of its own."""
+
+    def __init__(self, examples: Sequence[Example], total: int, seed: int):
+        if not len(examples):
+            raise DataError("there are no examples to train on")
+        self.examples, self.total, self.seed = examples, total, seed
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __getitem__(self, n: int) -> Draw:
+        epoch, place = divmod(n, len(self.examples))
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, shuffled(len(self.examples), self.seed, epoch)
+        return n, self.examples[int(self._order[place])]
+
+
+def shuffled(size: int, seed: int, epoch: int) -> Tensor:
+    """(size,) int64: the order of one epoch, a function of its arguments alone."""
+    root = fold(seed, torch.tensor([epoch]), int(Purpose.SHUFFLE))
+    return uniform(root, 0, torch.arange(size), Purpose.SHUFFLE)[:, 0].argsort(stable=True)

@@ -1,0 +1,90 @@
+"""What is told of a run while it goes: every step, and now and then a bound and samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from unmask import presets
+from unmask.files import replacing_file
+from unmask.generation import generate
+from unmask.training.material import Material
+from unmask.viz.layout import Layout
+
+try:
+    from transformers import TrainerCallback
+except ImportError:  # this module stays importable on a bare install; `train` names the extra
+    TrainerCallback = object  # type: ignore[assignment,misc]
+
+SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is worth showing of a training run."""
+
+    step: int
+    total: int
+    loss: float  # nats per token, of the batch
+    bound: float | None = None  # held out, nats per token, when it was just measured
+    samples: Tensor | None = None  # (n,N) int64, when they were just drawn
+    layout: Layout | None = None
+
+
+class Watching(TrainerCallback):
+    """Reports after every step; where the bound was measured, draws samples and keeps a sheet."""
+
+    def __init__(
+        self,
+        material: Material,
+        folder: Path,
+        model: Callable[[], Any],
+        loss: Callable[[], float],
+        report: Callable[[Progress], None],
+    ):
+        self.material, self.folder, self.report = material, folder, report
+        self.model, self.loss = model, loss
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """After every optimiser step; one that is measured next is told of then."""
+        if not control.should_evaluate and state.is_world_process_zero:
+            self.report(Progress(state.global_step, state.max_steps, self.loss()))
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        """After the held-out bound was measured."""
+        if not state.is_world_process_zero:
+            return
+        samples = generate(
+            self.model(),
+            batch_size=SAMPLES,
+            length=self.material.length,
+            seed=0,
+            strategy=presets.random_order(min(64, self.material.length)),
+        )
+        keep_sheet(samples, self.material, self.folder / f"step-{state.global_step:06d}")
+        self.report(
+            Progress(
+                state.global_step,
+                state.max_steps,
+                self.loss(),
+                bound=given["metrics"]["eval_loss"],
+                samples=samples,
+                layout=self.material.layout,
+            )
+        )
+
+
+def keep_sheet(samples: Tensor, material: Material, path: Path) -> None:
+    """Samples (n,N) as a picture; text as text."""
+    if material.layout.kind == "text":
+        lines = [material.vocabulary.decode(row.tolist()) for row in samples]
+        with replacing_file(path.with_suffix(".txt")) as temporary:
+            temporary.write_text("\n----\n".join(lines) + "\n", encoding="utf-8")
+        return
+    from unmask.viz import save_png, sheet
+
+    save_png(sheet(samples, material.layout), path.with_suffix(".png"))

@@ -1,0 +1,233 @@
+"""Recipe files and words of the command line: every key and type is checked, nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import yaml
+
+from unmask.errors import InputError
+from unmask.training.settings import commented, read_settings
+
+
+@dataclass(frozen=True)
+class Inner:
+    width: int = 8
+    """Positions
+    of one example."""
+    name: str | None = None
+    keep: bool = False
+
+
+@dataclass(frozen=True)
+class Outer:
+    steps: int = field(default=100, metadata={"help": "optimiser steps"})
+    rate: float = field(default=1e-5, metadata={"help": "highest learning rate, " + "long " * 20})
+    title: str = "yes: it is # quoted"
+    mode: Literal["a", "b"] = "a"
+    pair: tuple[float, float] = (0.5, 1.0)
+    many: tuple[int, ...] = ()
+    rows: list[int] = field(default_factory=lambda: [1, 2])
+    limit: int | None = None
+    options: dict[str, Any] = field(default_factory=lambda: {"name": "x", "steps": 3})
+    inner: Inner = field(default=Inner(width=9), metadata={"help": "a section"})
+
+
+@dataclass(frozen=True)
+class Needy:
+    steps: int
+    rate: float = 0.1
+
+
+FILLED = Outer(7, 2.0, "on", "b", (1.0, 2.0), (4, 5), [], 3, {"k": {"z": [1, None]}}, Inner(1, "n"))
+AS_TOML = """
+steps = 7
+rate = 2
+title = "on"
+mode = "b"
+pair = [1, 2.0]
+many = [4, 5]
+rows = []
+limit = 3
+options = {k = {z = [1, 2]}}
+[inner]
+width = 1
+name = "n"
+"""
+
+
+def written(folder: Path, text: str, name: str = "recipe.yaml") -> Path:
+    (path := folder / name).write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_commented_recipe_reads_back_as_the_defaults(tmp_path):
+    text = commented(Outer)
+    assert read_settings(Outer, written(tmp_path, text)) == Outer()
+    # any YAML 1.1 reader sees the same: 1e-5 is written with a point
+    plain = yaml.safe_load(text)
+    assert plain["rate"] == 1e-5
+    assert plain["inner"] == {"width": 9, "name": None, "keep": False}
+
+
+def test_a_commented_recipe_of_values_reads_back_as_those(tmp_path):
+    assert read_settings(Outer, written(tmp_path, commented(Outer, values=FILLED))) == FILLED
+
+
+def test_comments_come_from_metadata_docstrings_and_the_caller():
+    lines = commented(Outer, {"inner.keep": "whether"}).splitlines()
+    assert "steps: 100  # optimiser steps" in lines
+    assert "inner:  # a section" in lines
+    assert "  width: 9  # Positions of one example." in lines
+    assert "  keep: false  # whether" in lines
+    below = lines.index("rate: 1.0e-05")
+    assert lines[below - 2].startswith("# highest learning rate, long")
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_comment_on_no_field_is_refused():
+    with pytest.raises(InputError, match="'stepz': did you mean 'steps'"):
+        commented(Outer, {"stepz": "?"})
+
+
+def test_toml_and_yaml_say_the_same(tmp_path):
+    toml = read_settings(Outer, written(tmp_path, AS_TOML, "recipe.toml"))
+    same = yaml.safe_dump({**vars(toml), "pair": [1, 2], "many": [4, 5], "inner": vars(toml.inner)})
+    assert toml == read_settings(Outer, written(tmp_path, same))
+    assert toml.pair == (1.0, 2.0)
+    assert [type(x) for x in (toml.rate, *toml.pair, toml.steps)] == [float, float, float, int]
+    assert toml.inner == Inner(1, "n", False)
+
+
+def test_a_section_of_the_file_keeps_the_defaults_of_the_section(tmp_path):
+    path = written(tmp_path, "inner:\n  keep: true\n")
+    assert read_settings(Outer, path).inner == Inner(9, None, True)
+
+
+def test_words_come_last_and_change_single_parts(tmp_path):
+    path = written(tmp_path, "steps: 5\noptions: {name: y, steps: 4}\ninner: {name: f}\n")
+    words = ["steps=6", "steps=8", "options.steps=9", "options.deep.er=1e-3", "inner.width=2"]
+    made = read_settings(Outer, path, words)
+    assert made.steps == 8
+    assert made.options == {"name": "y", "steps": 9, "deep": {"er": 0.001}}
+    assert made.inner == Inner(2, "f", False)
+    assert Outer().options == {"name": "x", "steps": 3}
+
+
+def test_values_begin_with_start_where_nothing_is_said(tmp_path):
+    made = read_settings(Outer, None, ["inner.keep=true", "options.more=1"], start=FILLED)
+    expected = {
+        **vars(FILLED),
+        "inner": Inner(1, "n", True),
+        "options": {**FILLED.options, "more": 1},
+    }
+    assert vars(made) == expected
+    assert read_settings(Needy, None, start=Needy(3)) == Needy(3)
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "value"),
+    [
+        ("title=007", "title", "007"),
+        ("title=null", "title", "null"),
+        ("title=", "title", ""),
+        ("title=a=b: c", "title", "a=b: c"),
+        ("title='quoted'", "title", "quoted"),
+        ("title=[half", "title", "[half"),
+        ("rate=3", "rate", 3.0),
+        ("rate=1e-3", "rate", 0.001),
+        ("rate=-2E+2", "rate", -200.0),
+        ("limit=null", "limit", None),
+        ("limit=4", "limit", 4),
+        ("many=[1, 2, 3]", "many", (1, 2, 3)),
+        ("rows=[3]", "rows", [3]),
+        ("options={a: 1}", "options", {"a": 1}),
+        ("inner={width: 3, keep: true}", "inner", Inner(3, None, True)),
+        (" steps = 4", "steps", 4),
+    ],
+)
+def test_a_word_is_read_as_its_field_wants(word, name, value):
+    found = getattr(read_settings(Outer, None, [word]), name)
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("stepz=3", "stepz=3: unknown key 'stepz': did you mean 'steps'?"),
+        ("inner.widht=3", "inner.widht=3: unknown key 'widht': did you mean 'width'?"),
+        ("steps=yes", "steps=yes: expected a whole number, got True"),
+        ("steps=many", "expected a whole number, got 'many'"),
+        ("steps=1e3", "expected a whole number, got 1000.0; write 1000"),
+        ("steps=null", "expected a whole number, got None"),
+        ("rate=true", "expected a number, got True"),
+        ("inner.keep=1", "expected true or false, got 1"),
+        ("mode=c", "expected one of 'a', 'b', got 'c'"),
+        ("limit=x", "expected a whole number or null, got 'x'"),
+        ("pair=[1]", "expected a list of 2: a number, a number, got 1 values"),
+        ("pair=1", "expected a list of 2"),
+        ("many=[1, x]", r"many=\[1, x\]\[1\]: expected a whole number, got 'x'"),
+        ("options=3", "expected a section of entries, got 3"),
+        ("inner=3", "expected a section of entries, got 3"),
+        ("steps.x=3", "'steps' has no parts; type steps=VALUE"),
+        ("steps", "is no setting: type key=value"),
+        ("=3", "is no setting: type key=value"),
+        ("steps=[1", "no valid YAML"),
+        ("rate=!!python/object/apply:os.getcwd []", "no valid YAML.*could not determine"),
+    ],
+)
+def test_what_a_field_cannot_hold_is_refused(word, told):
+    with pytest.raises(InputError, match=told):
+        read_settings(Outer, None, [word])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("stepz: 3", "recipe.yaml: stepz: unknown key 'stepz': did you mean 'steps'?"),
+        ("inner: {widht: 3}", "recipe.yaml: inner.widht: unknown key"),
+        ("inner: {width: w}", "recipe.yaml: inner.width: expected a whole number, got 'w'"),
+        ("steps: yes", "recipe.yaml: steps: expected a whole number, got True"),
+        ("title: on", "recipe.yaml: title: expected text, got True; write a text in quotes"),
+        ("steps: 1\nrate: 2\nsteps: 3", "no valid YAML.*'steps' stands twice.*line 3"),
+        ("inner: {width: 1, width: 2}", "'width' stands twice"),
+        ("steps: [1", "recipe.yaml: no valid YAML"),
+        ("- steps", "this one is a list"),
+        ("options: {1: 2}", "key 1: expected text, got 1"),
+    ],
+)
+def test_a_broken_recipe_names_file_and_key(tmp_path, text, told):
+    with pytest.raises(InputError, match=f"(?s){told}"):
+        read_settings(Outer, written(tmp_path, text))
+
+
+def test_files_that_are_no_recipe(tmp_path):
+    with pytest.raises(InputError, match=r"a recipe is a file ending in \.yaml"):
+        read_settings(Outer, written(tmp_path, "{}", "recipe.json"))
+    with pytest.raises(InputError, match="cannot be read.*No such file"):
+        read_settings(Outer, tmp_path / "none.yaml")
+    with pytest.raises(InputError, match=r"broken\.toml: no valid TOML"):
+        read_settings(Outer, written(tmp_path, "steps = ", "broken.toml"))
+    (bad := tmp_path / "bad.yaml").write_bytes(b"title: \xff")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_settings(Outer, bad)
+
+
+def test_an_empty_recipe_is_all_defaults_and_needed_fields_are_asked_for(tmp_path):
+    assert read_settings(Outer, written(tmp_path, "# nothing\n")) == Outer()
+    with pytest.raises(InputError, match="'?steps'?: has no value; give it a whole number"):
+        read_settings(Needy, None, ["rate=1"])
+    assert read_settings(Needy, None, ["steps=1"]) == Needy(1)
+    assert commented(Needy).splitlines()[0] == "steps:"
+
+
+def test_json_is_yaml(tmp_path):
+    """A recipe as a model card keeps it can be read again."""
+    text = json.dumps({"steps": 3, "rate": 1e-7, "inner": {"name": "x"}})
+    assert read_settings(Outer, written(tmp_path, text)) == Outer(
+        steps=3, rate=1e-7, inner=Inner(9, "x")
+    )
