@@ -5,7 +5,7 @@ Shapes: B rows, N positions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -87,7 +87,9 @@ class _Undrawn:
         return is_blind(self.order)
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        score = self.order(state, _Withheld(proposal, self.name))  # type: ignore[arg-type]
+        # The truth stands under the masks; an order that peeked would choose by it.
+        blank = replace(state, tokens=state.tokens.masked_fill(state.masked, 0))
+        score = self.order(blank, _Withheld(proposal, self.name))  # type: ignore[arg-type]
         if bool((score.isnan() & state.masked).any()):
             raise _ranks_the_draw(self.name)
         return score
