@@ -13,7 +13,17 @@ SOURCE = Path(__file__).parents[2] / "src" / "unmask"
 
 FLOORS = (
     ("types", "errors", "random", "ranking", "inference", "files"),
-    ("schedules", "pace", "sampling", "corruption", "head", "ordering", "selection", "revision"),
+    (
+        "schedules",
+        "pace",
+        "sampling",
+        "corruption",
+        "padding",
+        "head",
+        "ordering",
+        "selection",
+        "revision",
+    ),
     ("decoding", "objectives", "models"),
     (
         "presets",
