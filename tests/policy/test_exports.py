@@ -21,6 +21,7 @@ PROMISED = {
     "presets",
     "run",
     "save",
+    "score",
     "step",
     "stream",
     "wrap",
@@ -45,7 +46,9 @@ def test_promised_names_are_exported():
     assert sorted(PROMISED - set(unmask.__all__)) == []
 
 
-@pytest.fixture(params=["unmask", "unmask.presets", "unmask.objectives", "unmask.compat"])
+@pytest.fixture(
+    params=["unmask", "unmask.presets", "unmask.objectives", "unmask.scoring", "unmask.compat"]
+)
 def module(request):
     return importlib.import_module(request.param)
 

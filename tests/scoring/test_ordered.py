@@ -64,7 +64,7 @@ def test_a_random_order_sums_to_one_for_each_seed(name):
 def test_an_order_that_saw_the_draw_would_not_sum_to_one(monkeypatch):
     """Negative control: let the order see the tokens, and rank by them."""
     monkeypatch.setattr(unmask.scoring.ordered, "_Withheld", lambda proposal, name: proposal)
-    peeking = strategy(ordering.Probability(choose="after"))
+    peeking = strategy(lambda state, proposal: proposal.logprob)
     total = float((-nats(liar(), peeking)).exp().sum())
     assert abs(total - 1) > 0.02
 
@@ -144,12 +144,41 @@ def test_parts_that_differ_by_row_keep_to_their_rows_in_small_batches():
     assert impossible.any()
 
 
+def by_logprob(state, proposal):
+    return proposal.logprob
+
+
+def by_kept(state, proposal):
+    return proposal.kept_logprob
+
+
+by_kept.needs = {"kept_logprob"}
+
+
+def by_token(state, proposal):
+    return proposal.token.double()
+
+
+@pytest.mark.parametrize("order", [by_logprob, by_kept, by_token])
+def test_an_order_of_ones_own_that_ranks_draws_shows_when_it_runs(order):
+    by = scoring.Ordered(strategy(order))
+    with pytest.raises(StrategyError, match="draws tokens and then ranks them"):
+        unmask.score(truth(), SPACE, by=by)
+
+
+def test_a_temperature_that_falls_to_0_shows_when_it_is_there():
+    by = scoring.Ordered(strategy(ordering.Random(), draw=unmask.Draw(unmask.Annealed())))
+    with pytest.raises(StrategyError, match="draws greedily"):
+        unmask.score(truth(), SPACE, by=by)
+
+
 REFUSED = {
     "annealed": (presets.annealed(), "draws tokens and then ranks them"),
     "maskgit": (presets.maskgit(), "draws tokens and then ranks them"),
     "critic": (presets.token_critic(critic, remask=False), "draws tokens and then ranks them"),
-    "own order": (strategy(lambda state, proposal: proposal.logprob), "draws tokens and then"),
-    "cooling": (strategy(ordering.Random(), draw=unmask.Draw(unmask.Annealed())), "greedily"),
+    "revising": (presets.annealed(remask=True), "may re-mask"),
+    "greedy": (presets.confidence(temperature=0), "draws greedily"),
+    "not called": (presets.confidence, r"presets\.confidence\(steps=16\)"),
 }
 
 
@@ -157,23 +186,14 @@ REFUSED = {
 def test_no_choice_followed_by_a_draw(name):
     refused, words = REFUSED[name]
     with pytest.raises(StrategyError, match=words):
-        unmask.score(truth(), SPACE, by=scoring.Ordered(refused))
-
-
-def test_refused_before_anything_runs():
-    with pytest.raises(StrategyError, match="re-mask"):
-        scoring.Ordered(presets.annealed(remask=True))
-    with pytest.raises(StrategyError, match="greedily"):
-        scoring.Ordered(presets.confidence(temperature=0))
-    with pytest.raises(StrategyError, match=r"presets\.confidence\(steps=16\)"):
-        scoring.Ordered(presets.confidence)
+        scoring.Ordered(refused)
 
 
 def test_an_order_of_ones_own_may_read_the_state_but_not_the_truth():
     """Were tokens under the masks shown, this order would follow them."""
 
-    def by_token(state, proposal):
+    def follow(state, proposal):
         return state.tokens.double()
 
-    found = nats(liar(), strategy(by_token))
+    found = nats(liar(), strategy(follow))
     assert float((-found).exp().sum()) == pytest.approx(1)

@@ -20,7 +20,7 @@ from unmask.data.vocabulary import BYTES, Vocabulary
 from unmask.errors import DataError
 
 WINDOW = 128
-"""Length of the windows of a stream where none is passed."""
+"""Length of the windows of a stream where nothing else is passed."""
 
 
 def read(
@@ -31,15 +31,16 @@ def read(
     column: str | None = None,
     length: int | None = None,
     documents: bool = False,
+    window: int = WINDOW,
 ) -> Corpus:
     """Read token ids or text: `.npy`, `.safetensors`, `.jsonl`, `.parquet`, `.txt`, a folder of
     one of these, or a folder that `datasets` wrote with save_to_disk.
 
     An array (rows, positions) and a row of a table are examples as they are. A stream, which is an
-    array (positions,) or a text file, is cut into windows of `length` (128 where none is passed),
-    and what is left over is dropped. Where length is passed, so are the rows of a table, joined
-    with the end-of-sequence id in between, and the rows of an array that are longer, each on its
-    own. documents=True keeps rows, and lines of text, as examples of at most `length`.
+    array (positions,) or a text file, is cut into windows of `length` (`window` where none is
+    passed), and what is left over is dropped. Where length is passed, so are the rows of a table,
+    joined with the end-of-sequence id in between, and the rows of an array that are longer, each on
+    its own. documents=True keeps rows, and lines of text, as examples of at most `length`.
 
     Tables hold ids in `input_ids`, `tokens` or `ids`, or text in `text`, or either in `column`.
     Beside them, `labels` (−100 at the prompt, else the token), `prompt` (how many leading tokens
@@ -54,18 +55,20 @@ def read(
     Every id is checked once. Raises DataError, with file, row and position, and MissingExtraError
     where a library is not installed.
     """
-    _check_options(vocab_size, length)
+    _check_options(vocab_size=vocab_size, length=length, window=window)
     files = files_at(path)
     loaded = None if tokenizer is None else tokenizers.load(str(tokenizer))
     source = open_source(files, column=column, tokenizer=loaded, documents=documents)
+    if source.nature == "stream" and length is None and not documents:
+        length = window
     vocabulary = _vocabulary(source, loaded, vocab_size)
     corpus = _arranged(source, vocabulary, length, documents, files.paths[0])
     corpus.notes.extend(_left_out(files, source))
     return corpus
 
 
-def _check_options(vocab_size: int | None, length: int | None) -> None:
-    for name, value in (("vocab_size", vocab_size), ("length", length)):
+def _check_options(**options: int | None) -> None:
+    for name, value in options.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
             raise DataError(f"{name}={value!r}: pass a whole number")
         if value is not None and value < 1:
@@ -115,8 +118,6 @@ def _arranged(
 ) -> Corpus:
     if documents:
         return _as_documents(source, vocabulary, length, file)
-    if source.nature == "stream" and length is None:
-        length = WINDOW
     if length is None or (source.nature == "grid" and source.rows.lengths.max() <= length):
         return _as_documents(source, vocabulary, None, file)
     if source.beside:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unmask.decoding import Canvas, Strategy, advance, done
 from unmask.errors import StrategyError
-from unmask.ordering import Order, is_blind, needs_of
+from unmask.ordering import ChoiceNoise, CriticOrder, Order, Probability, is_blind, needs_of
 from unmask.revision import Never
 from unmask.sampling import COLD
 from unmask.scoring.look import Report, opened, told
@@ -48,6 +48,8 @@ class Ordered:
                 f"{self.strategy.name} may re-mask what it committed, so many paths lead to one "
                 "sequence: score with a strategy that revises nothing, or with scoring.Bound()"
             )
+        if _ranks_draws(self.strategy.order):
+            raise _draws_first(self.strategy.name)
         warmth = self.strategy.draw.temperature
         if not callable(warmth):
             _check_warm(torch.tensor([warmth]), self.strategy)
@@ -91,7 +93,7 @@ class _Undrawn:
         blank = replace(state, tokens=state.tokens.masked_fill(state.masked, 0))
         score = self.order(blank, _Withheld(proposal, self.name))  # type: ignore[arg-type]
         if bool((score.isnan() & state.masked).any()):
-            raise _ranks_the_draw(self.name)
+            raise _draws_first(self.name)
         return score
 
 
@@ -104,12 +106,21 @@ class _Withheld:
 
     def __getattr__(self, field: str) -> Any:
         if field == "token":
-            raise _ranks_the_draw(self.name)
+            raise _draws_first(self.name)
         value = getattr(self.proposal, field)
         return torch.full_like(value, torch.nan) if field in _DRAWN and value is not None else value
 
 
-def _ranks_the_draw(name: str) -> StrategyError:
+def _ranks_draws(order: Order) -> bool:
+    """Whether one of the published orders does; of any other it shows when it runs."""
+    if isinstance(order, ChoiceNoise):
+        return _ranks_draws(order.order)
+    return isinstance(order, CriticOrder) or (
+        isinstance(order, Probability) and order.choose == "after"
+    )
+
+
+def _draws_first(name: str) -> StrategyError:
     return StrategyError(
         f"{name} draws tokens and then ranks them, so its likelihood is a sum over all draws: "
         "score with an order that looks at the state alone, such as presets.confidence() or "
