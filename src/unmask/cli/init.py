@@ -18,7 +18,7 @@ EXAMPLES = [
 
 def command(
     file: Annotated[
-        Path, typer.Argument(metavar="[FILE]", help="Where the recipe goes; .yaml or .yml.")
+        Path, typer.Argument(metavar="FILE", help="Where the recipe goes; .yaml or .yml.")
     ] = Path("recipe.yaml"),
     task: Annotated[
         str | None,

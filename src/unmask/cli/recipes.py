@@ -34,7 +34,7 @@ class Chosen:
 
     def notes(self) -> list[str]:
         """What was decided where nobody said."""
-        if self.path is None:
+        if isinstance(self.source, str):
             return []
         from unmask.training import described
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from unmask.errors import StrategyError
@@ -19,14 +20,23 @@ except ImportError:  # this module stays importable on a bare install; `train` n
 EMA = "ema.safetensors"
 
 
+def _average(decay: float, averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
+    """One step of the average; the first ones forget faster, so that the start is forgotten."""
+    taken = int(steps)
+    get_ema_multi_avg_fn(min(decay, (1 + taken) / (10 + taken)))(averaged, current, steps)
+
+
 class Averaging(TrainerCallback):
-    """Keeps average ← decay·average + (1 − decay)·weights after every optimiser step."""
+    """Keeps average ← d·average + (1 − d)·weights after every optimiser step.
+
+    d = min(decay, (1 + n)/(10 + n)) after n steps, so that a short run is averaged too.
+    """
 
     def __init__(self, denoiser: nn.Module, decay: float):
         if not 0 < decay < 1:
             raise StrategyError(f"ema_decay={decay!r}: pass a number in (0, 1), or 0 for none")
         self.source = denoiser
-        self.model = AveragedModel(denoiser, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        self.model = AveragedModel(denoiser, multi_avg_fn=partial(_average, decay))
 
     @property
     def denoiser(self) -> nn.Module:

@@ -66,7 +66,7 @@ def network(options: dict[str, Any]) -> Any:
 def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
     """Every option of the network's config: the recipe's, and what follows from the data."""
     several = kinds(material)
-    chosen = dict(recipe.backbone) or SMALL | {
+    chosen: dict[str, Any] = dict(recipe.backbone) or SMALL | {
         # Rotary positions learn text faster; token types can be told a class.
         "model_type": "modernbert" if several == 1 else "megatron-bert"
     }

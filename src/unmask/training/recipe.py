@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -90,22 +90,11 @@ class Recipe:
     def loss(self) -> Objective:
         """The objective with its options bound."""
         function = getattr(objectives, self.objective)
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"schedule": self.schedule}
         if self.objective == "masked_mean":
             options["label_smoothing"] = self.label_smoothing
-        if self.schedule != "linear" or self.objective != "complementary":
-            options["schedule"] = self.schedule
-        bound: Objective = partial(function, **options) if options else function
+        bound: Objective = partial(function, **options)
         return bound
-
-    def changes(self) -> dict[str, Any]:
-        """What differs from the defaults, by field."""
-        plain = Recipe()
-        return {
-            f.name: getattr(self, f.name)
-            for f in fields(self)
-            if getattr(self, f.name) != getattr(plain, f.name)
-        }
 
 
 def padding_named(name: str, eos_id: int | None) -> Padding:

@@ -82,12 +82,14 @@ def _loader() -> Any:
         pass
 
     def mapping(loader: Any, node: Any) -> Any:
-        keys = [key.value for key, _ in node.value]
+        met: set[Any] = set()
         for key, _ in node.value:
-            if keys.count(key.value) > 1:
+            name = key.value if isinstance(key.value, str) else id(key)
+            if name in met:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"{key.value!r} stands twice", key.start_mark
                 )
+            met.add(name)
         return loader.construct_mapping(node, deep=True)
 
     Loader.add_constructor("tag:yaml.org,2002:map", mapping)

@@ -41,7 +41,7 @@ def convert_text(hint: Any, text: str, where: str) -> Any:
     try:
         return convert(hint, parse_yaml(text, where), where)
     except InputError:
-        if str in (hint, *get_args(hint)):
+        if str in _choices(hint):
             return text
         raise
 
@@ -74,10 +74,14 @@ def _fits(hint: Any, value: Any) -> bool:
     )
 
 
+def _choices(hint: Any) -> tuple[Any, ...]:
+    """The types of a union, or the one type."""
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
 def _one_of(hint: Any, value: Any, where: str) -> Any:
-    inner = get_args(hint)
     # 5 is an int before it is a float, whatever the order in which they are written.
-    for part in sorted(inner, key=lambda one: one is float):
+    for part in sorted(get_args(hint), key=lambda one: one is float):
         try:
             return convert(part, value, where)
         except InputError:
@@ -105,7 +109,7 @@ def _entries(hint: Any, value: Mapping[Any, Any], where: str) -> dict[Any, Any]:
 
 def _advice(hint: Any, value: Any) -> str:
     """How to write what was probably meant."""
-    wanted = (hint, *get_args(hint))
+    wanted = _choices(hint)
     if isinstance(value, bool | int | float) and str in wanted:
         return "; write a text in quotes"
     if isinstance(value, float) and value.is_integer() and int in wanted:
