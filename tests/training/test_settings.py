@@ -78,6 +78,12 @@ def test_a_commented_recipe_of_values_reads_back_as_those(tmp_path):
     assert read_settings(Outer, written(tmp_path, commented(Outer, values=FILLED))) == FILLED
 
 
+def test_a_long_value_stays_on_its_line():
+    long = Outer(options={f"name{i}": "a text of some words" for i in range(9)})
+    [line] = [line for line in commented(Outer, values=long).splitlines() if "name8" in line]
+    assert line.startswith("options: {name0: a text of some words, name1")
+
+
 def test_comments_come_from_metadata_docstrings_and_the_caller():
     lines = commented(Outer, {"inner.keep": "whether"}).splitlines()
     assert "steps: 100  # optimiser steps" in lines
@@ -123,9 +129,10 @@ def test_values_begin_with_start_where_nothing_is_said(tmp_path):
     expected = {
         **vars(FILLED),
         "inner": Inner(1, "n", True),
-        "options": {**FILLED.options, "more": 1},
+        "options": {"k": {"z": [1, None]}, "more": 1},
     }
     assert vars(made) == expected
+    assert FILLED.options == {"k": {"z": [1, None]}}
     assert read_settings(Needy, None, start=Needy(3)) == Needy(3)
 
 
@@ -208,7 +215,7 @@ def test_a_broken_recipe_names_file_and_key(tmp_path, text, told):
 def test_files_that_are_no_recipe(tmp_path):
     with pytest.raises(InputError, match=r"a recipe is a file ending in \.yaml"):
         read_settings(Outer, written(tmp_path, "{}", "recipe.json"))
-    with pytest.raises(InputError, match="cannot be read.*No such file"):
+    with pytest.raises(InputError, match=r"cannot be read.*No such file"):
         read_settings(Outer, tmp_path / "none.yaml")
     with pytest.raises(InputError, match=r"broken\.toml: no valid TOML"):
         read_settings(Outer, written(tmp_path, "steps = ", "broken.toml"))
@@ -219,7 +226,7 @@ def test_files_that_are_no_recipe(tmp_path):
 
 def test_an_empty_recipe_is_all_defaults_and_needed_fields_are_asked_for(tmp_path):
     assert read_settings(Outer, written(tmp_path, "# nothing\n")) == Outer()
-    with pytest.raises(InputError, match="'?steps'?: has no value; give it a whole number"):
+    with pytest.raises(InputError, match="steps: has no value; give it a whole number"):
         read_settings(Needy, None, ["rate=1"])
     assert read_settings(Needy, None, ["steps=1"]) == Needy(1)
     assert commented(Needy).splitlines()[0] == "steps:"
