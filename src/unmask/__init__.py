@@ -8,6 +8,7 @@ from unmask import (
     objectives,
     ordering,
     pace,
+    padding,
     presets,
     revision,
     schedules,
@@ -16,7 +17,17 @@ from unmask import (
 )
 from unmask.decoding import Canvas, Constraint, Strategy, done, finish, init, step
 from unmask.generation import generate, run, stream
-from unmask.models import ClassConditioned, Guided, SelfConditioning, load, save, wrap
+from unmask.models import (
+    ClassConditioned,
+    Guided,
+    Packed,
+    SelfConditioning,
+    SelfCritic,
+    TokenCritic,
+    load,
+    save,
+    wrap,
+)
 from unmask.sampling import Annealed, Draw
 from unmask.schedules import Schedule
 from unmask.scoring import score
@@ -34,12 +45,15 @@ __all__ = [
     "Generation",
     "Guided",
     "Loss",
+    "Packed",
     "Proposal",
     "Schedule",
     "SelfConditioning",
+    "SelfCritic",
     "State",
     "StepInfo",
     "Strategy",
+    "TokenCritic",
     "compat",
     "done",
     "errors",
@@ -50,6 +64,7 @@ __all__ = [
     "objectives",
     "ordering",
     "pace",
+    "padding",
     "presets",
     "revision",
     "run",

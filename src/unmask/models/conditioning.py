@@ -41,8 +41,12 @@ class ClassConditioned(nn.Module):
         self, tokens: Tensor, *, valid: Tensor, memory: Memory, condition: Any = None
     ) -> tuple[Tensor, Memory]:
         """(B,N) -> (B,N,D), every position told the class of its row."""
-        types = token_types(self._checked(condition, tokens) + 1, tokens)
-        return self.inner.hidden(tokens, valid=valid, memory=memory, condition=types)
+        given = self.arguments(condition, tokens)
+        return self.inner.hidden(tokens, valid=valid, memory=memory, condition=given)
+
+    def arguments(self, condition: Any, tokens: Tensor) -> dict[str, Tensor]:
+        """What the network is told: a token type for each of tokens (B,N)."""
+        return token_types(self._checked(condition, tokens) + 1, tokens)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""

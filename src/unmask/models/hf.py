@@ -12,7 +12,7 @@ from unmask.models.adapter import Ids, device_of, keywords
 from unmask.types import Memory
 
 # These derive positions from `input_ids != pad id`, which breaks where a token equals that id.
-_POSITIONS_FROM_IDS = {
+POSITIONS_FROM_IDS = {
     "camembert", "data2vec-text", "esm", "ibert", "longformer", "mpnet", "roberta",
     "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod",
 }  # fmt: skip
@@ -35,12 +35,17 @@ def is_adapted(net: object) -> bool:
     return any(kind.__name__ == "PeftModel" for kind in kinds)
 
 
+def position_ids(config: Any, valid: Tensor) -> Tensor:
+    """(B,N) bool -> (B,N) int64: pad id + 1, + 2, ... at valid positions, the pad id elsewhere."""
+    return valid.long().cumsum(1) * valid + int(config.pad_token_id)
+
+
 def split_head(net: Any) -> Callable[[Tensor], Tensor] | None:
     """The head that turns the trunk's last hidden states into logits; None when not recognised."""
     if hasattr(net, "cls") and hasattr(net.cls, "predictions"):
         head: Callable[[Tensor], Tensor] = net.cls
         return head
-    if hasattr(net, "lm_head") and net.config.model_type in _POSITIONS_FROM_IDS:
+    if hasattr(net, "lm_head") and net.config.model_type in POSITIONS_FROM_IDS:
         head = net.lm_head
         return head
     if net.config.model_type == "modernbert":
@@ -79,11 +84,8 @@ class MaskedLMDenoiser(nn.Module):
         # Some networks count ids at padding too, such as ESM its masks.
         net, config = self.backbone, self.backbone.config
         tokens = tokens.masked_fill(~valid, config.pad_token_id or 0)
-        if config.model_type in _POSITIONS_FROM_IDS:
-            first = int(config.pad_token_id) + 1
-            given["position_ids"] = (valid.long().cumsum(1) - 1 + first) * valid + (
-                first - 1
-            ) * ~valid
+        if config.model_type in POSITIONS_FROM_IDS:
+            given["position_ids"] = position_ids(config, valid)
         if not self.split:
             return self.ids.shifted(net(input_ids=tokens, **given).logits), None
         hidden: Tensor = net.base_model(input_ids=tokens, **given).last_hidden_state

@@ -1,0 +1,132 @@
+"""How each kind of network is told which tokens of a packed row belong together.
+
+Shapes: B documents, N positions, R packed rows of W positions, D width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from unmask.errors import ModelError
+from unmask.models.hf import POSITIONS_FROM_IDS, MaskedLMDenoiser, position_ids
+from unmask.models.layout import Layout
+from unmask.models.x_transformers import XTransformersDenoiser
+from unmask.types import Memory
+
+OWNED = {"attention_mask", "position_ids", "attn_mask", "mask", "pos", "sum_embeds"}
+
+# Families that take a 4-D attention mask and explicit positions, each held to be so by a test.
+FAMILIES = {
+    "bert", "camembert", "data2vec-text", "electra", "ernie", "esm", "megatron-bert", "modernbert",
+    "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl",
+}  # fmt: skip
+
+
+def check(network: MaskedLMDenoiser | XTransformersDenoiser, length: int) -> None:
+    """Raise ModelError for what is known to mix the documents of a row, or to have no room."""
+    if isinstance(network, MaskedLMDenoiser):
+        _check_family(network.backbone.config)
+        return
+    net = network.net
+    learnt = type(net.pos_emb).__name__ == "AbsolutePositionalEmbedding"
+    if learnt and length > net.max_seq_len:
+        raise ModelError(
+            f"length={length}: this network's learnt positions allow rows of {net.max_seq_len}"
+        )
+    if net.attn_layers.cross_attend:
+        raise ModelError("the network has cross-attention, and a context belongs to a whole row")
+    if net.num_memory_tokens > 0:
+        raise ModelError("the network has memory tokens, which all documents of a row would share")
+
+
+def _check_family(config: Any) -> None:
+    if config.model_type not in FAMILIES:
+        raise ModelError(
+            f"packing is not known to work for {config.model_type}; it is for {sorted(FAMILIES)}"
+        )
+    if config._attn_implementation not in ("sdpa", "eager"):
+        raise ModelError(
+            f"attn_implementation={config._attn_implementation!r} takes no block-diagonal mask: "
+            "load the network with attn_implementation='sdpa'"
+        )
+
+
+def in_packed_rows(
+    network: MaskedLMDenoiser | XTransformersDenoiser,
+    layout: Layout,
+    tokens: Tensor,
+    valid: Tensor,
+    memory: Memory,
+    given: dict[str, Any],
+) -> tuple[Tensor, Memory]:
+    """One pass over packed rows: tokens (B,N) -> hidden states (B,N,D) and memory."""
+    packed = tree_map(layout.pack, given)
+    if isinstance(network, XTransformersDenoiser):
+        return _x_transformers(network, layout, tokens, memory, packed)
+    return _transformers(network, layout, tokens, valid, packed), None
+
+
+def _x_transformers(
+    network: XTransformersDenoiser,
+    layout: Layout,
+    tokens: Tensor,
+    memory: Memory,
+    given: dict[str, Any],
+) -> tuple[Tensor, Memory]:
+    given |= {"attn_mask": layout.together(), "pos": layout.pack(_columns(tokens))}
+    conditioning = network.self_conditioning
+    if conditioning is not None:
+        before = None if memory is None else layout.pack(memory)
+        given["sum_embeds"] = conditioning(before, layout.rows, layout.width)
+    packed = network.net(layout.pack(tokens), return_embeddings=network.split, **given)
+    hidden = layout.unpack(packed, tokens)
+    return hidden, None if conditioning is None else hidden.detach()
+
+
+def _transformers(
+    network: MaskedLMDenoiser,
+    layout: Layout,
+    tokens: Tensor,
+    valid: Tensor,
+    given: dict[str, Any],
+) -> Tensor:
+    net, config = network.backbone, network.backbone.config
+    padding = int(config.pad_token_id or 0)
+    tokens = tokens.masked_fill(~valid, padding)
+    from_ids = config.model_type in POSITIONS_FROM_IDS
+    position = position_ids(config, valid) if from_ids else _columns(tokens)
+    together, place = layout.together(), layout.pack(position, padding if from_ids else 0)
+    given |= {"position_ids": place, "attention_mask": _shaped(net, together)}
+    if config.model_type == "esm":
+        # Its embedding counts the masks of a row, which has to be the document.
+        embedded = net.base_model.embeddings(
+            tokens, attention_mask=valid.long(), position_ids=position
+        )
+        given["inputs_embeds"] = layout.pack(embedded)
+    else:
+        given["input_ids"] = layout.pack(tokens, padding)
+    if config.model_type == "modernbert":
+        near = (place[:, :, None] - place[:, None, :]).abs() <= config.sliding_window
+        given["attention_mask"] = {
+            "full_attention": _shaped(net, together),
+            "sliding_attention": _shaped(net, together & near.unsqueeze(1)),
+        }
+    out = net.base_model(**given).last_hidden_state if network.split else net(**given).logits
+    return layout.unpack(out, tokens)
+
+
+def _columns(tokens: Tensor) -> Tensor:
+    """(B,N) int64: the position of each token in its document's row."""
+    return torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+
+
+def _shaped(net: Any, together: Tensor) -> Tensor:
+    """The mask as the attention takes it: bool, or for eager attention something to add."""
+    if net.config._attn_implementation == "sdpa":
+        return together
+    lowest = torch.finfo(net.dtype).min
+    return torch.zeros_like(together, dtype=net.dtype).masked_fill(~together, lowest)

@@ -1,0 +1,134 @@
+"""Several documents in one row of the network, none of which sees another.
+
+Shapes: B documents, N positions of a document, D width, M positions the head is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from unmask.errors import CanvasError, DataError, ModelError
+from unmask.inference import evaluating
+from unmask.models.adapter import device_of, keywords
+from unmask.models.conditioning import ClassConditioned
+from unmask.models.hf import MaskedLMDenoiser
+from unmask.models.layout import Layout, lay_out
+from unmask.models.packed_networks import OWNED, check, in_packed_rows
+from unmask.models.x_transformers import XTransformersDenoiser
+from unmask.types import Memory
+
+
+class Packed(nn.Module):
+    """A denoiser whose documents share rows: padding is passed through the network no more.
+
+    The documents of a batch are laid into as few rows of at most `length` positions as
+    first-fit-decreasing finds. Attention is block-diagonal and positions start anew at each
+    document, so that hidden states, and with them losses, gradients and generations, are those of
+    the documents alone. Masks, counts and seeds belong to documents; only the trunk sees rows.
+
+    inner: `unmask.wrap` of an x-transformers network, or of a transformers `*ForMaskedLM` of a
+    known family; or `ClassConditioned` around the latter. A condition is a dict of per-token
+    tensors (B,N,...), or class numbers. Raises ModelError for a network whose documents cannot be
+    kept apart (found by trying one), DataError for a document longer than `length`. To save it,
+    save `inner`.
+    """
+
+    def __init__(self, inner: Any, length: int):
+        super().__init__()
+        self.inner, self.packed_length = inner, length
+        self.vocab_size, self.mask_id = inner.vocab_size, inner.mask_id
+        self.forbidden, self.length = inner.forbidden, inner.length
+        if length < 2:
+            raise ModelError(f"length={length}: rows to pack into have 2 positions or more")
+        check(self._network, length)
+        _try(self)
+
+    @property
+    def _network(self) -> MaskedLMDenoiser | XTransformersDenoiser:
+        inner = self.inner.inner if isinstance(self.inner, ClassConditioned) else self.inner
+        if not isinstance(inner, MaskedLMDenoiser | XTransformersDenoiser):
+            kind = type(self.inner).__name__
+            raise ModelError(
+                f"{kind} cannot be packed: pass unmask.wrap(...) of a transformers *ForMaskedLM or "
+                "of an x-transformers TransformerWrapper"
+            )
+        return inner
+
+    @property
+    def device(self) -> torch.device | None:
+        """Device of the network."""
+        return device_of(self)
+
+    def hidden(
+        self, tokens: Tensor, *, valid: Tensor, memory: Memory, condition: Any = None
+    ) -> tuple[Tensor, Memory]:
+        """(B,N) -> (B,N,D), zeros at padding; memory is that of self-conditioning, (B,N,D)."""
+        return self._laid_out(lay_out(valid, self.packed_length), tokens, valid, memory, condition)
+
+    def _laid_out(
+        self, layout: Layout, tokens: Tensor, valid: Tensor, memory: Memory, condition: Any
+    ) -> tuple[Tensor, Memory]:
+        if layout.rows == 0:
+            raise DataError("no document has a token: leave empty rows out of the batch")
+        if isinstance(self.inner, ClassConditioned):
+            condition = self.inner.arguments(condition, tokens)
+        hidden, memory = in_packed_rows(
+            self._network, layout, tokens, valid, memory, _checked(condition, tokens)
+        )
+        # The shift is from token to token of one document, so it comes after unpacking.
+        return self._network.ids.shifted(hidden), memory
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(M,D) -> (M,V)."""
+        logits: Tensor = self.inner.logits(hidden)
+        return logits
+
+
+def _checked(condition: Any, tokens: Tensor) -> dict[str, Any]:
+    """A condition of per-token tensors. Raises CanvasError for any other."""
+    given = keywords(condition)
+    taken = sorted(given.keys() & OWNED)
+    if taken:
+        raise CanvasError(f"{taken} cannot be passed to packed rows: packing decides them")
+
+    def per_token(x: Any) -> Any:
+        if not isinstance(x, Tensor) or x.shape[:2] != tokens.shape:
+            got = tuple(x.shape) if isinstance(x, Tensor) else repr(x)
+            raise CanvasError(
+                f"packed rows hold several documents, so that a condition needs a value for each "
+                f"token: pass tensors that begin with {tuple(tokens.shape)}; got {got}"
+            )
+        return x
+
+    return {name: tree_map(per_token, part) for name, part in given.items()}
+
+
+def _try(packed: Packed) -> None:
+    """Raise ModelError unless short documents come out of two shared rows as they do alone."""
+    longest = min(4, packed.packed_length - 1)
+    device = packed.device or torch.device("cpu")
+    # Two rows that are divided differently: 4 + 1 and 3 + 2.
+    size = torch.tensor([longest, 1, longest - 1, 2], device=device)
+    place = torch.arange(max(longest, 2), device=device)
+    valid = place < size[:, None]
+    tokens = (place + torch.arange(1, 5, device=device)[:, None]) % packed.vocab_size
+    layout = lay_out(valid, longest + 1)
+    try:
+        with evaluating(packed):
+            alone, _ = packed.inner.hidden(tokens, valid=valid, memory=None)
+            both, _ = packed._laid_out(layout, tokens, valid, None, None)
+    except Exception as error:
+        raise ModelError(
+            f"this network cannot be packed: documents that share a row gave {error!r}. Leave "
+            "Packed out, or use a network that needs no condition and takes an attention mask"
+        ) from error
+    difference = (alone - both)[valid].abs().max()
+    if float(difference) > torch.finfo(both.dtype).eps ** 0.5 * float(alone[valid].abs().max()):
+        raise ModelError(
+            f"this network cannot be packed: documents that share a row change each other's states "
+            f"by {float(difference):.2g}, as convolutions and shifted tokens do"
+        )
