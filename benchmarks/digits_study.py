@@ -27,9 +27,10 @@ from torch import Tensor
 
 import unmask
 from unmask import Canvas, Guided, presets
-from unmask.evaluation import bound, class_accuracy, real_against_real, two_sample
+from unmask.evaluation import class_accuracy, real_against_real, two_sample
 from unmask.files import replacing_file
 from unmask.random import derive
+from unmask.scoring import Bound, score
 from unmask.tasks import Task, task
 
 WEIGHTS = (1.5, 2.0, 3.0, 5.0)
@@ -109,12 +110,10 @@ class Study:
         return {"class accuracy": accuracy, "two-sample": told_apart}
 
     def _bound(self, model: Callable[[], unmask.Denoiser]) -> Figures:
-        net, data, pairs = model(), self.data, self.at.pairs
-        told = bound(net, data.held_out, condition=data.held_out_labels, samples=pairs)
-        return {
-            "bits": bound(net, data.held_out, samples=pairs).bits,
-            "bits by class": told.bits,
-        }
+        net, data, by = model(), self.data, Bound(self.at.pairs)
+        told = score(net, data.held_out, by=by, condition=data.held_out_labels)
+        untold = score(net, data.held_out, by=by)
+        return {"bits": untold.bits_per_token, "bits by class": told.bits_per_token}
 
     def _by_class(
         self, name: str, steps: int, model: Callable[[], unmask.Denoiser] | None = None
