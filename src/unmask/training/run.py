@@ -28,7 +28,8 @@ from unmask.training.recipes import RECIPES
 from unmask.training.resuming import check_resume, same_run
 from unmask.training.watching import Progress, Watching
 
-FINAL_PAIRS = 8  # of masks per held-out example, for the figure that is kept
+FINAL_PASSES = 4096  # over held-out examples, for the figure that is kept
+FINAL_PAIRS = 8  # of masks per held-out example, at most
 Report = Callable[[Progress], None]
 
 
@@ -155,7 +156,7 @@ class _Run:
             self.padding,
             material.length,
             material.pad_id,
-            samples=FINAL_PAIRS,
+            samples=max(1, min(FINAL_PAIRS, FINAL_PASSES // len(material.held_out))),
             limit=None,
         )
 
