@@ -6,10 +6,10 @@ their `nll` is None. `critic` trains a critic; `drop_condition` prepares guidanc
 """
 
 from unmask.corruption import BertNoise
-from unmask.objectives.bernoulli import bernoulli, bernoulli_by_count
 from unmask.objectives.condition import drop_condition
 from unmask.objectives.critic import critic, critic_loss, fill
 from unmask.objectives.evaluate import Corrupted, Reading, evaluate, read
+from unmask.objectives.inclusion import bernoulli, bernoulli_by_count
 from unmask.objectives.nelbo import complementary, corrupt_by_count, count
 from unmask.objectives.surrogates import bert, masked_mean
 

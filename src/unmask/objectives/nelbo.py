@@ -100,8 +100,8 @@ def complementary(
     Of the two sets one has s positions with probability q(s) + q(n−s), q as in `corrupt_by_count`,
     so each set of s is weighted 1/(s·(q(s) + q(n−s))). For `linear` this averages (n/k)·Σ over k
     hidden positions and n/(n−k)·Σ over the other n−k, k uniform on 1..n; at k = n there is no
-    complement and the first stands alone. Two forwards a row, run as one batch; the spread is a
-    third of that of two independent corruptions. Arguments as in `count`.
+    complement and the first stands alone. Two forwards a row, run as one batch; the spread is less
+    than half that of two independent corruptions (docs/objectives.md). Arguments as in `count`.
     """
     first = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
     size, hidden = maskable.sum(1), first.masked.sum(1)

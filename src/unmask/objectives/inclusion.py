@@ -73,7 +73,7 @@ def bernoulli(
 ) -> Loss:
     """MDLM's and LLaDA's loss (2406.07524, 2502.09992): each position on its own, weight −γ'/γ.
 
-    Unbiased with epsilon 0, though single rows may weigh very much: the weight is not bounded.
+    Unbiased with epsilon 0, but of infinite variance, through rare rows of very large weight.
     epsilon in [0, 1) keeps times below 1 − epsilon, which leaves mask ratios below γ(1−ε) out of
     the integral: the value is then too small by at most γ(1−ε)·n times the largest −log p of a
     token, is no bound, and `nll` is None. Other arguments as in `count`.

@@ -1,0 +1,168 @@
+"""Spread of the bound's estimators on a Markov chain whose conditionals are known.
+
+    python benchmarks/estimators.py [--length 64] [--rows 20000] [--batches 4000] [--json]
+
+The network is the truth: a chain over 11 ids that goes from x to 3x, 3x + 1, 3x + 2 or 3x + 3
+modulo 11, all alike; a masked position is predicted from its nearest visible neighbours. The bound
+of a sequence is then its −log p(x), the same for every sequence, so that the mean shows an
+estimator's bias and its standard deviation what is left to average out. Each row is a sequence of
+its own. Nothing is learnt or timed, and every figure depends on the seed alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import unmask
+from unmask import corruption, objectives
+from unmask.random import Purpose, derive, fold, uniform
+
+IDS, FACTOR, CHOICES, BATCH, CHUNK = 11, 3, 4, 8, 1000
+Estimator = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+class Chain:
+    """tokens (B,N) -> log p(x_i | nearest visible neighbours), (B,N,IDS+1); the mask id is IDS."""
+
+    def __init__(self, length: int):
+        step = torch.zeros(IDS, IDS, dtype=torch.float64)
+        ids = torch.arange(IDS)
+        for choice in range(CHOICES):
+            step[ids, (FACTOR * ids + choice) % IDS] += 1 / CHOICES
+        powers = [torch.eye(IDS, dtype=torch.float64)]
+        for _ in range(length):
+            powers.append(powers[-1] @ step)
+        # After the last id one more, for no visible neighbour: every id is as likely then.
+        every = torch.nn.functional.pad(torch.stack(powers), (0, 0, 0, 1), value=1.0)
+        self.left = every.clamp(min=1e-300).log().float()
+        self.right = torch.stack(powers).transpose(1, 2)
+        self.right = torch.nn.functional.pad(self.right, (0, 0, 0, 1), value=1.0)
+        self.right = self.right.clamp(min=1e-300).log().float()
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        length = tokens.shape[1]
+        place = torch.arange(length).expand_as(tokens)
+        seen = tokens != IDS
+        before = place.where(seen, -1).cummax(1).values
+        after = place.where(seen, length).flip(1).cummin(1).values.flip(1)
+        known = torch.nn.functional.pad(tokens, (1, 1), value=IDS)
+        left = self.left[(place - before).clamp(max=length), known.gather(1, before + 1)]
+        right = self.right[(after - place).clamp(max=length), known.gather(1, after + 1)]
+        return torch.nn.functional.pad((left + right).log_softmax(-1), (0, 1))
+
+
+def draw(seeds: Tensor, length: int) -> Tensor:
+    """(B,N) a sequence of the chain for each seed."""
+    u = uniform(seeds[:, None], 0, torch.arange(length), Purpose.TASK)[..., 0]
+    ids = [(u[:, 0] * IDS).long()]
+    for choice in (u[:, 1:] * CHOICES).long().unbind(1):
+        ids.append((FACTOR * ids[-1] + choice) % IDS)
+    return torch.stack(ids, 1)
+
+
+def nats(length: int) -> float:
+    """−log p(x) per token of any sequence."""
+    return (math.log(IDS) + (length - 1) * math.log(CHOICES)) / length
+
+
+def estimators(net: unmask.Denoiser) -> dict[str, tuple[int, Estimator]]:
+    """Name -> forwards a row, and (tokens, maskable, seeds, times) -> nats per row."""
+
+    def of(objective: Callable[..., unmask.Loss]) -> Estimator:
+        return lambda x, free, seeds, u: objective(net, x, free, seeds, time=u).per_example
+
+    def twice(x: Tensor, free: Tensor, seeds: Tensor, u: Tensor) -> Tensor:
+        other = seeds ^ (1 << 40)
+        again = corruption.independent_times(other)
+        pair = [of(objectives.count)(x, free, s, t) for s, t in ((seeds, u), (other, again))]
+        return (pair[0] + pair[1]) / 2
+
+    return {
+        "bernoulli, 1/t": (1, of(objectives.bernoulli)),
+        "bernoulli, (N+1)/K": (1, of(objectives.bernoulli_by_count)),
+        "count, N/k": (1, of(objectives.count)),
+        "count, two independent": (2, twice),
+        "complementary pair": (2, of(objectives.complementary)),
+    }
+
+
+def sample(estimator: Estimator, length: int, seeds: Tensor, times: Tensor) -> Tensor:
+    """(rows,) nats per token, each row a sequence of its own."""
+    out = []
+    for seed, u in zip(seeds.split(CHUNK), times.split(CHUNK), strict=True):
+        x = draw(seed, length)
+        out.append(estimator(x, torch.ones_like(x, dtype=torch.bool), seed, u))
+    return torch.cat(out) / length
+
+
+def times(way: str, batches: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Row seeds and times (batches · BATCH,) of one way to spread a batch over the schedule."""
+    slot = torch.arange(BATCH).repeat(batches)
+    step = torch.arange(batches).repeat_interleave(BATCH)
+    seeds = fold(seed, step * BATCH + slot)
+    if way == "independent":
+        return seeds, corruption.independent_times(seeds)
+    if way == "stratified":
+        return seeds, corruption.slot_times(seeds, slot, BATCH)
+    steps = derive(seed + 1, batches).tolist()
+    each = torch.arange(BATCH)
+    return seeds, torch.cat([corruption.offset_times(s, each, BATCH) for s in steps])
+
+
+def measure(length: int, rows: int, batches: int, seed: int) -> dict[str, Any]:
+    every = estimators(unmask.wrap(Chain(length), mask_id=IDS, vocab_size=IDS + 1))
+    seeds = derive(seed, rows)
+    table = []
+    for name, (forwards, estimator) in every.items():
+        each = sample(estimator, length, seeds, corruption.independent_times(seeds))
+        spread = float(each.std())
+        table.append(
+            {
+                "estimator": name,
+                "forwards": forwards,
+                "mean": float(each.mean()),
+                "std": spread,
+                "variance x forwards": spread**2 * forwards,
+            }
+        )
+    batch = {}
+    for way in ("independent", "shared offset", "stratified"):
+        for name in ("count, N/k", "complementary pair"):
+            each = sample(every[name][1], length, *times(way, batches, seed))
+            batch[f"{name}, {way}"] = float(each.view(batches, BATCH).mean(1).std())
+    return {"length": length, "truth": nats(length), "estimators": table, "batch of 8": batch}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--length", type=int, default=64)
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--batches", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    options = parser.parse_args()
+    result = measure(options.length, options.rows, options.batches, options.seed)
+    if options.json:
+        print(json.dumps(result, indent=2))
+        return
+    print(f"N = {result['length']}, truth {result['truth']:.4f} nats per token\n")
+    print(f"{'estimator':<24}{'forwards':>9}{'mean':>9}{'std':>8}{'var x fwd':>11}")
+    for row in result["estimators"]:
+        print(
+            f"{row['estimator']:<24}{row['forwards']:>9}{row['mean']:>9.4f}{row['std']:>8.3f}"
+            f"{row['variance x forwards']:>11.4f}"
+        )
+    print(f"\nmean of a batch of {BATCH}, std:")
+    for way, spread in result["batch of 8"].items():
+        print(f"  {way:<34}{spread:>7.3f}")
+
+
+if __name__ == "__main__":
+    main()
