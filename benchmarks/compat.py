@@ -5,9 +5,10 @@
 The same network, optimiser, seed, batches and steps for both, on scikit-learn's 8×8 digits and,
 with --text, on the characters of a text file. Losses are what each wrapper returns, averaged since
 the line before. Bits are the held-out bound per token of both networks, by the same function
-(`unmask.scoring`): lower is better. Masks is the share of mask ids in what
-`generate(filter_thres=None)` gives, each a position left undone; one id the share of the commonest
-id, 100 % where nothing else comes out.
+(`unmask.scoring`): lower is better. Masks is the share of mask ids in what `generate()` of the
+wrapper gives, each a position left undone. One id is the share of the commonest id in rows drawn
+from the network one position a step, by the same sampler for both: close to that of the data, or
+100 % where nothing else comes out.
 """
 
 from __future__ import annotations
@@ -132,14 +133,19 @@ def _look(course: Course, corpus: Corpus, step: int, loss: float) -> None:
     course.bits.append(
         score(_denoiser(course, corpus), corpus.held_out, by=Bound(PAIRS)).bits_per_token
     )
-    shares = _shares(course.model.generate(ROWS, filter_thres=None), corpus)
-    course.masks.append(float(shares[corpus.mask_id]))
-    course.one_id.append(float(shares.max()))
+    course.masks.append(float(_shares(course.model.generate(ROWS), corpus)[corpus.mask_id]))
+    course.one_id.append(float(_shares(_drawn(course, corpus, ROWS), corpus).max()))
 
 
 def _shares(ids: Tensor, corpus: Corpus) -> Tensor:
     """(V,) how often each id occurs."""
     return torch.bincount(ids.flatten(), minlength=corpus.vocab) / ids.numel()
+
+
+def _drawn(course: Course, corpus: Corpus, rows: int) -> Tensor:
+    """(rows,N) ids from the network itself, one position a step: exact for what it has learnt."""
+    one_by_one = presets.random_order(corpus.held_out.shape[1])
+    return unmask.generate(_denoiser(course, corpus), batch_size=rows, strategy=one_by_one, seed=0)
 
 
 def _denoiser(course: Course, corpus: Corpus) -> unmask.Denoiser:
@@ -170,10 +176,8 @@ def _pair(name: str, reference: Course, ours: Course) -> tuple[list[float], list
 
 def samples(corpus: Corpus, ours: Course, rows: int) -> dict[str, Any]:
     """What ours generates: how well a forest tells digits apart, or a passage of text."""
-    net, strategy = _denoiser(ours, corpus), presets.random_order(corpus.held_out.shape[1])
-    one_by_one = lambda n: unmask.generate(net, batch_size=n, strategy=strategy, seed=0)  # noqa: E731
     if corpus.characters:
-        ids = one_by_one(3)
+        ids = _drawn(ours, corpus, 3)
         passages = ["".join(corpus.characters[i] for i in row) for row in ids.tolist()]
         print("passages of U, one position a step:")
         for passage in passages:
@@ -186,7 +190,7 @@ def samples(corpus: Corpus, ours: Course, rows: int) -> dict[str, Any]:
         "generate(filter_thres=None)": two_sample(
             ours.model.generate(rows, filter_thres=None, seed=0), real
         ).accuracy,
-        "one position a step": two_sample(one_by_one(rows), real).accuracy,
+        "one position a step": two_sample(_drawn(ours, corpus, rows), real).accuracy,
     }
     print("two-sample accuracy of images of U (0.5 is perfect, 1.0 the worst):")
     for name, figure in figures.items():
