@@ -42,6 +42,8 @@ def test_ids_out_of_range_in_arrays(tmp_path, monkeypatch, chunk):
     high = r"row 5 \(counted from 0\), position 3 \(counted from 0\): id 99 is not below 13; .*100"
     refused(tmp_path / "a.npy", high, vocab_size=13)
     assert read(tmp_path / "a.npy", vocab_size=100).vocabulary.size == 100
+    np.save(tmp_path / "b.npy", np.arange(20))
+    refused(tmp_path / "b.npy", r"b\.npy, position 7 .*: id 7 is not below 7", vocab_size=7)
     assert read(tmp_path / "a.npy").vocabulary.size == 100
 
 

@@ -14,6 +14,9 @@ import torch
 
 from unmask.data import read
 from unmask.data.corpus import Corpus
+from unmask.data.rows import Place, Rows
+from unmask.data.values import ragged
+from unmask.errors import DataError
 
 RAGGED = [[3, 1, 4], [1], [5, 9, 2, 6], [5, 3]]
 GRID = np.arange(48).reshape(8, 6) % 13
@@ -83,6 +86,13 @@ def test_rows_of_tables(tmp_path, kind, column):
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet", "datasets"])
+def test_ids_of_every_size(tmp_path, kind):
+    for rows in ([[255, 0]], [[3], [256, 1]], [[70000, 2], [5]], [[1], [2**40, 7]]):
+        (folder := tmp_path / str(rows[-1][0])).mkdir()
+        assert ids(read(write_table(folder, kind, {"ids": rows}))) == rows
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "datasets"])
 def test_a_column_by_name_comes_before_the_known_ones(tmp_path, kind):
     columns = {"input_ids": [[1], [2], [3], [4]], "codes": RAGGED, "words": ["a", "b", "cd", "é"]}
     path = write_table(tmp_path, kind, columns)
@@ -91,18 +101,18 @@ def test_a_column_by_name_comes_before_the_known_ones(tmp_path, kind):
     assert read(path, column="words").vocabulary.kind == "bytes"
 
 
-@pytest.mark.parametrize("width", ["fixed", "large", "int8", "sliced"])
+@pytest.mark.parametrize("width", ["fixed", "large", "int8"])
 def test_arrow_has_lists_of_several_kinds(tmp_path, width):
     import pyarrow as pa
     from pyarrow import parquet
 
     kind = {"fixed": pa.list_(pa.int32(), 6), "large": pa.large_list(pa.uint16()),
-            "int8": pa.list_(pa.int8()), "sliced": pa.list_(pa.int64())}[width]  # fmt: skip
+            "int8": pa.list_(pa.int8())}[width]  # fmt: skip
     column = pa.array(GRID.tolist(), type=kind)
-    column = column[3:7] if width == "sliced" else column
     parquet.write_table(pa.table({"ids": column}), tmp_path / "a.parquet")
-    expected = GRID[3:7] if width == "sliced" else GRID
-    assert ids(read(tmp_path / "a.parquet")) == expected.tolist()
+    assert ids(read(tmp_path / "a.parquet")) == GRID.tolist()
+    part = ragged(column[3:7], np.arange(4), Place(tmp_path))  # a slice, as some blocks are
+    assert [Rows([part]).tokens(i).tolist() for i in range(4)] == GRID[3:7].tolist()
 
 
 def test_large_tables_come_in_blocks_and_count_through(tmp_path, monkeypatch):
@@ -112,12 +122,15 @@ def test_large_tables_come_in_blocks_and_count_through(tmp_path, monkeypatch):
     monkeypatch.setattr(blocks, "BATCH", 3)
     rows = [[i % 7] * (1 + i % 4) for i in range(20)]
     for kind in ("jsonl", "parquet", "datasets"):
-        assert ids(read(write_table(tmp_path, kind, {"ids": rows}))) == rows
+        path = write_table(tmp_path, kind, {"ids": rows})
+        assert ids(read(path)) == rows
+        with pytest.raises(DataError, match="line 7 " if kind == "jsonl" else "row 6 "):
+            read(path, vocab_size=6)
     late = [{"ids": [1]}] * 7 + [{"ids": [1, 2], "class": 2, "prompt": 1}]
     corpus = read(write_lines(tmp_path / "late.jsonl", late))
     assert corpus.classes == 3
     assert corpus.examples[7].maskable.tolist() == [False, True]
-    with pytest.raises(ValueError, match="column 'prompt'"):
+    with pytest.raises(DataError, match="column 'prompt'"):
         read(tmp_path / "late.jsonl", length=3)
 
 
@@ -131,6 +144,10 @@ def test_folders_are_read_in_the_order_of_names(tmp_path):
     corpus = read(tmp_path)
     assert ids(corpus) == np.concatenate([GRID[2:5], GRID[:2], GRID[5:]]).tolist()
     assert corpus.notes[-1] == "1 other files in the folder not read"
+    (many := tmp_path / "many").mkdir()
+    for number in (5, 2, 11, 8, 0, 3, 9, 1, 7, 4, 10, 6):
+        np.save(many / f"{number:02}.npy", np.full((1, 2), number))
+    assert ids(read(many)) == [[number] * 2 for number in range(12)]
 
 
 def test_blank_lines_of_json_are_no_rows(tmp_path):
@@ -156,6 +173,8 @@ def test_files_stay_on_disk(tmp_path, kind):
         path = file = tmp_path / "a.safetensors"
         save_file({"ids": GRID}, path)
     corpus = read(path, length=6)
+    rows = corpus.examples.rows
+    assert np.shares_memory(rows.tokens(0), rows.parts[0].values)
     before = corpus.examples[0].tokens
     assert before.tolist() == GRID[0].tolist()
     stored = file.read_bytes()

@@ -120,6 +120,8 @@ def test_a_mask_token_in_text_is_told(tmp_path, tokenizer):
     path = write_text(tmp_path / "a.txt", "the cat\n\nthe [MASK]")
     with pytest.raises(DataError, match=r"line 3 .*position 1 .*mask token"):
         read(path, tokenizer=tokenizer, documents=True)
+    with pytest.raises(DataError, match=r"a\.txt, position 3 .*mask token"):
+        read(path, tokenizer=tokenizer, length=2)
 
 
 @pytest.mark.parametrize("kind", ["ids", "bytes", "tokenizer"])

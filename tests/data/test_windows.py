@@ -16,6 +16,7 @@ from tests.data.conftest import WORDS
 from unmask.data import read
 from unmask.data.arrange import Windows
 from unmask.data.rows import Place, Rows, packed
+from unmask.data.tokenizer import Tokenizer
 from unmask.errors import DataError
 
 TEXT = "Märchen\r\n\nEs war einmal\nein König.\n\n"
@@ -86,7 +87,11 @@ def test_lines_of_text_as_documents(tmp_path, tokenizer, given_tokenizer, monkey
     (tmp_path / "a.txt").write_text(text, newline="")
     lines = [line for line in text.replace("\r", "").split("\n") if line]
     chosen = tokenizer if given_tokenizer else None
+    seen: list[str] = []
+    encode = Tokenizer.encode
+    monkeypatch.setattr(Tokenizer, "encode", lambda own, t: seen.extend(t) or encode(own, t))
     corpus = read(tmp_path / "a.txt", documents=True, tokenizer=chosen)
+    assert seen == (lines if given_tokenizer else [])
     expected = [list(line.encode()) for line in lines]
     if given_tokenizer:
         expected = [[WORDS.index(word) for word in line.split()] for line in lines]
@@ -134,8 +139,11 @@ def test_wide_rows_of_an_array_are_cut_each_on_its_own(tmp_path):
     corpus = read(tmp_path / "a.npy", length=3)
     assert ids(corpus) == [row[i : i + 3].tolist() for row in grid for i in (0, 3)]
     assert corpus.notes == ["3 rows as 6 windows of 3, none across two rows, 3 tokens left over"]
-    assert ids(read(tmp_path / "a.npy", length=7)) == grid.tolist()
-    assert ids(read(tmp_path / "a.npy", length=9)) == grid.tolist()
+    assert corpus.stream
+    for length in (7, 9):
+        whole = read(tmp_path / "a.npy", length=length)
+        assert ids(whole) == grid.tolist()
+        assert not whole.stream
 
 
 @pytest.mark.parametrize("count", [2, 10, 97])

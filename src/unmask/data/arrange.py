@@ -53,9 +53,8 @@ class Windows(Lazy):
         while row < len(self.starts) and self.starts[row] < end:
             start = int(self.starts[row])
             low, high = max(begin, start), min(end, start + int(self.rows.lengths[row]))
-            if low < high:  # else the window begins at the separator
-                piece = self.rows.tokens(row)[low - start : high - start]
-                tokens[low - begin : high - begin] = piece
+            piece = self.rows.tokens(row)[low - start : high - start]
+            tokens[low - begin : high - begin] = piece  # empty where it begins at the separator
             row += 1
         return Example(torch.from_numpy(tokens), torch.ones(self.length, dtype=torch.bool))
 

@@ -92,7 +92,8 @@ def _part(array: np.ndarray, path: Path) -> tuple[Part, bool]:
     # A view, but for arrays in Fortran order, which are copied.
     values = array.reshape(-1).view(np.ndarray)
     number = np.arange(rows, dtype=np.int64)
-    part = Part(values, number * width, np.full(rows, width), number, Place(path))
+    place = Place(path, "file" if array.ndim == 1 else "row")
+    part = Part(values, number * width, np.full(rows, width), number, place)
     return part, array.ndim == 1
 
 

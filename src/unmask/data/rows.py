@@ -20,11 +20,13 @@ class Place:
 
     file: Path
     unit: str = "row"
-    """`row`, counted from 0, or `line`, counted from 1."""
+    """`row`, counted from 0, `line`, counted from 1, or `file`, which is one row."""
     column: str | None = None
 
     def tell(self, number: int) -> str:
         """Such as `data.jsonl, line 3 (counted from 1), column 'ids'`."""
+        if self.unit == "file":
+            return str(self.file)
         base = 1 if self.unit == "line" else 0
         column = "" if self.column is None else f", column {self.column!r}"
         return f"{self.file}, {self.unit} {number} (counted from {base}){column}"

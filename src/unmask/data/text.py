@@ -42,7 +42,7 @@ def encode(texts: Sequence[str], numbers: Sequence[int], place: Place,
 
 def whole(path: Path, tokenizer: Tokenizer | None) -> list[Part]:
     """A file as one row: mapped bytes, or the tokens of all its text."""
-    place = Place(path, "line")
+    place = Place(path, "file")
     one = np.ones(1, np.int64)
     if tokenizer is None:
         values = _mapped(path)
