@@ -71,8 +71,8 @@ def score(
     False at padding, which stands at the end of a row and is never read.
     by: `scoring.Bound(samples=16)`, `scoring.Ordered(strategy)` or `scoring.PseudoLikelihood()`.
     condition: for the denoiser, a tensor or a tree of tensors with first dimension B.
-    seed: example i is measured by (seed, i) alone; batch_size, the rows of one forward, changes
-    nothing but memory and time. report(done, total) is called as it goes.
+    seed: example i is measured by (seed, i) alone; batch_size, the rows of one forward (at least
+    the 2 of a pair), changes nothing but memory and time. report(done, total) is called as it goes.
     Raises DataError or CanvasError for ids, shapes and flags that cannot be scored, StrategyError
     for a method that cannot score.
     """
