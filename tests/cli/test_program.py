@@ -17,7 +17,19 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import unmask
-from unmask.cli import app, demo, evaluate, generate, infill, info, live, presets, score, show, train
+from unmask.cli import (
+    app,
+    demo,
+    evaluate,
+    generate,
+    infill,
+    info,
+    live,
+    presets,
+    score,
+    show,
+    train,
+)
 from unmask.errors import DenoiserError, MissingExtraError
 from unmask.tasks import TASKS
 
@@ -25,7 +37,7 @@ from .conftest import files
 
 COMMANDS = {"demo": demo, "generate": generate, "infill": infill, "show": show, "info": info,
             "train": train, "evaluate": evaluate, "score": score}  # fmt: skip
-PROGRAM = [sys.executable, "-m", "unmask.cli"]
+PROGRAM = [sys.executable, "-m", "unmask"]
 
 # Runs the command line with a package in place of unmask/__init__.py, which imports torch.
 LIGHT = """

@@ -34,17 +34,21 @@ def test_examples_run(path, capsys):
     assert capsys.readouterr().out
 
 
-def test_the_readme_runs(tmp_path, monkeypatch, capsys):
-    """Every Python block of the README, in order, in one namespace."""
+@pytest.mark.parametrize("name", ["README.md", "docs/training.md"])
+def test_the_document_runs(name, tmp_path, monkeypatch, capsys):
+    """Every Python block, in order, in one namespace."""
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
-    blocks = python_blocks("README.md")
+    blocks = python_blocks(name)
     assert blocks
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), namespace)
+        exec(compile(block, name, "exec"), namespace)
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+DOCUMENTS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", *DOCUMENTS])
 def test_links_lead_somewhere(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)#:]+)\)", text)

@@ -1,4 +1,5 @@
-"""The command line: `unmask demo`, `generate`, `infill`, `show`, `info`, `train`, `evaluate`."""
+"""The command line: `unmask demo`, `generate`, `infill`, `show`, `info`, `train`, `init`, `score`,
+`evaluate`."""
 
 from __future__ import annotations
 
