@@ -44,7 +44,7 @@ def offset_times(step_seed: int, slot: Tensor, slots: int) -> Tensor:
     step_seed: equal on all ranks; slot, slots: as in `slot_times`.
     """
     root = torch.tensor([check_seed(step_seed)], device=slot.device)
-    return (_in_range(slot, slots) / slots + independent_times(root)) % 1
+    return (_in_range(slot, slots).double() / slots + independent_times(root)) % 1
 
 
 def independent_times(seed: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def rounded_up(ratio: Schedule, k: Tensor, n: Tensor) -> Tensor:
 
 
 def binomial(ratio: Schedule, k: Tensor, n: Tensor) -> Tensor:
-    """Probability that k ≥ 1 of n positions are hidden, each with probability γ(u), u uniform.
+    """Probability that k ≤ n of n positions are hidden, each with probability γ(u), u uniform.
 
     At least k are hidden if u ≤ γ⁻¹(m), m the k-th smallest of the positions' uniforms, so that
     P(K ≥ k) = E[γ⁻¹(m)], m ~ Beta(k, n−k+1). Exact to 1e-10 for n of a few thousand and an inverse
