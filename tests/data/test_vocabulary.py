@@ -142,7 +142,7 @@ def test_a_card_keeps_all_of_it(tokenizer, kind):
         ({"sise": 3}, "unknown entry 'sise': did you mean 'size'"),
         ({"size": "3"}, "entry 'size' is '3'"),
         ({"size": True}, "entry 'size' is True"),
-        ({"size": 0}, "size=0"),
+        ({"size": 0, "mask_id": 0}, "size=0"),
         ({"mask_id": 7}, "mask_id=7: the mask id is one of 0 to size"),
         ({"mask_id": None}, "entry 'mask_id' is None"),
         ({"eos_id": 1.0}, "entry 'eos_id' is 1.0"),
