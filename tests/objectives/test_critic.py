@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.reference.oracles import chi_square
 from torch import nn
 
 import unmask
@@ -91,3 +92,43 @@ def test_misspelt_labels_are_an_error(parts):
         objectives.critic(
             denoiser, judge, tokens, torch.ones_like(tokens).bool(), 0, labels="differ"
         )
+
+
+def test_draws_have_the_temperature_of_use():
+    """Chi-square of what is filled in against softmax(logits/T); another T must fail."""
+    logits = torch.tensor([0.0, 0.7, 1.4, 2.1, 2.8, 9.0])  # the mask id would win
+    net = unmask.wrap(lambda t: logits.repeat(*t.shape, 1), mask_id=MASK, vocab_size=VOCAB)
+    tokens = torch.zeros(6000, LENGTH, dtype=torch.int64)
+    seen: list[torch.Tensor] = []
+
+    def judge(filled, *, valid, condition):
+        seen.append(filled)
+        return torch.zeros(filled.shape)
+
+    everywhere = torch.ones_like(tokens, dtype=torch.bool)
+    for temperature in (0.5, torch.full((6000,), 2.0)):
+        seen.clear()
+        batch = objectives.corrupt_by_count(net, tokens, everywhere, 4)
+        objectives.critic(net, judge, tokens, everywhere, 4, temperature=temperature)
+        drawn = seen[0][batch.masked].bincount(minlength=MASK)
+        warmth = float(torch.as_tensor(temperature).mean())
+        assert chi_square(drawn, (logits[:MASK] / warmth).softmax(0)) > 1e-5
+        assert chi_square(drawn, (logits[:MASK] / 1.0).softmax(0)) < 1e-5
+
+
+def test_labels_cover_valid_positions_that_are_no_prompt(parts):
+    """Each maskable position counts once, whatever its label; prompts and padding never do."""
+    denoiser, _, tokens = parts
+    maskable = torch.arange(LENGTH).expand_as(tokens) % 3 > 0
+    valid = torch.arange(LENGTH) < 8
+    maskable = maskable & valid
+    score = torch.zeros(tokens.shape, requires_grad=True)
+    batch = objectives.corrupt_by_count(denoiser, tokens, maskable, 1)
+    filled = objectives.fill(batch, objectives.read(denoiser, batch), 1.0)
+    for labels, fake in (("differs", filled != tokens), ("masked", batch.masked)):
+        score.grad = None
+        loss = objectives.critic_loss(lambda *_, **__: score, batch, filled, labels=labels)
+        loss.loss.backward()
+        expected = torch.where(fake, -0.5, 0.5) / maskable.sum()
+        assert torch.allclose(score.grad, expected * maskable)
+        assert torch.equal(loss.counts, maskable.sum(1))
