@@ -557,3 +557,13 @@ def test_all_are_value_errors_and_of_one_family():
         assert issubclass(kind, InputError)
         assert issubclass(kind, ValueError)
         assert issubclass(kind, UnmaskError)
+
+
+def test_of_many_rows_the_first_are_named():
+    def network(tokens):
+        raise ArithmeticError("loose")
+
+    canvas = unmask.Canvas.blank(20, 4)
+    denoiser = unmask.wrap(network, mask_id=1, vocab_size=3)
+    with pytest.raises(UnmaskError, match=r"rows \[0, 1, 2, 3, 4, 5, 6, 7\] and 12 more\)"):
+        unmask.generate(denoiser, canvas, presets.random_order(2), seed=0)

@@ -26,11 +26,9 @@ EXAMPLES = [
         "unmask train --data corpus.jsonl --out mine --set data.tokenizer=tokenizer.json "
         "--set data.length=256 --steps 20000",
     ),
-    ("From a recipe of your own", "unmask init mine.yaml && unmask train --recipe mine.yaml "
-     "--data ids.npy --out mine"),
     ("A bundled model again, in minutes on two cores", "unmask train shidoku"),
     ("Go on after Ctrl-C", "unmask train shidoku --resume"),
-]  # fmt: skip
+]
 HOME = Path("runs")
 
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from unmask.errors import DenoiserError, UnmaskError
 from unmask.types import State
 
+SHOWN = 8  # rows
+
 
 @contextmanager
 def placed(state: State, what: str) -> Iterator[None]:
@@ -27,5 +29,7 @@ def _where(state: State) -> str:
 
 
 def where(state: State) -> str:
-    """`step 3, rows [0, 2]`."""
-    return f"step {int(state.step.max())}, rows {state.row.tolist()}"
+    """`step 3, rows [0, 2]`; of many rows the first ones."""
+    rows = state.row[:SHOWN].tolist()
+    more = f" and {len(state.row) - SHOWN} more" if len(state.row) > SHOWN else ""
+    return f"step {int(state.step.max())}, rows {rows}{more}"
