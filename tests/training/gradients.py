@@ -77,7 +77,6 @@ def gradients(name, pieces, folder, **options):
         report_to="none",
         disable_tqdm=True,
         use_cpu=True,
-        dataloader_pin_memory=False,
         log_level="error",
         seed=3,
     )

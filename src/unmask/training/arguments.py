@@ -18,7 +18,6 @@ def every(steps: int) -> int:
 
 def arguments(recipe: Recipe, work: Path, seed: int) -> Any:
     """TrainingArguments; the batch is divided over the processes that are running."""
-    import torch
     from transformers import TrainingArguments
 
     given = TrainingArguments(
@@ -40,7 +39,6 @@ def arguments(recipe: Recipe, work: Path, seed: int) -> Any:
         report_to="none",
         log_level="error",
         disable_tqdm=True,
-        dataloader_pin_memory=torch.cuda.is_available(),
         seed=seed,
     )
     parts = recipe.pieces * given.world_size * max(1, given.n_gpu)

@@ -75,6 +75,7 @@ class MaskedTrainer(Trainer):
         _check(args)
         # The columns are ours; and `labels` are counted by Trainer, not handed to a metric.
         args.remove_unused_columns, args.label_names = False, []
+        args.dataloader_pin_memory &= torch.cuda.is_available()  # else torch warns of it
         self.average = Averaging(denoiser, ema_decay) if ema_decay else None
         self.card, self.held_out = card or {}, held_out
         self.last_loss = float("nan")
