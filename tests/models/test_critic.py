@@ -99,6 +99,17 @@ def test_padding_changes_no_judgement(kind):
         assert torch.allclose(alone[0], together[row, : row + 1], atol=1e-5)
 
 
+def test_positions_are_counted_where_the_padding_id_is_a_token():
+    """RoBERTa left to itself gives such a token the position of padding."""
+    critic, tokens = token_critic("roberta"), TOKENS.clone()
+    tokens[:, 2] = PAD
+    places = (torch.arange(LENGTH) + PAD + 1).expand_as(tokens)
+    counted = critic.net(input_ids=tokens, position_ids=places).logits[..., 0]
+    judged = critic(tokens, valid=torch.ones_like(VALID))
+    assert torch.allclose(judged, counted, atol=1e-6)
+    assert not torch.allclose(judged, critic.net(input_ids=tokens).logits[..., 0], atol=1e-3)
+
+
 @pytest.mark.parametrize("make", [lambda: SelfCritic(generator(), WIDTH), token_critic])
 def test_critics_order_generations(make):
     critic = make()
