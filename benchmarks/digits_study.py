@@ -245,7 +245,7 @@ def show(records: list[dict[str, object]], seeds: list[int]) -> None:
             said.get("class accuracy", ""),
             ", ".join(sorted(both)),
         )
-    Console(width=150).print(table)
+    Console(width=170).print(table)
 
 
 def main() -> None:
