@@ -226,6 +226,13 @@ def test_arguments_that_would_change_the_loss_are_refused(tmp_path):
             trained(tmp_path, args=options)
 
 
+def test_processes_that_do_not_know_of_each_other_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(TrainingArguments, "world_size", 1)
+    with pytest.raises(StrategyError, match=r"2 processes were launched.*use_cpu=True"):
+        MaskedTrainer(unmask.wrap(network("BERT"), mask_id=MASK), arguments(tmp_path), examples())
+
+
 def test_epochs_become_steps(tmp_path):
     trainer = trained(tmp_path, args={"max_steps": -1, "num_train_epochs": 2})
     assert trainer.state.global_step == -(-2 * 37 // 8)

@@ -10,7 +10,7 @@ from unmask.cli import options
 from unmask.cli.job import prepare
 from unmask.cli.live import print_frame
 from unmask.cli.models import Model
-from unmask.cli.screen import print_json
+from unmask.cli.screen import print_json, print_texts
 from unmask.errors import InputError
 
 EXAMPLES = [
@@ -69,7 +69,10 @@ def command(
     if json:
         print_json(made.as_json())
         return
-    if not job.live:
+    prose = job.model.prose(made.rows())
+    if prose is not None:
+        print_texts(prose)
+    elif not job.live:
         print_frame(made.emerged.tokens, job.model.layout, job.model.name)
     made.tell()
 

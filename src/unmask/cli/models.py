@@ -37,8 +37,20 @@ class Model:
         """N, where the model has one."""
         return getattr(self.denoiser, "length", None)
 
+    def prose(self, rows: Sequence[Sequence[int]]) -> list[str] | None:
+        """Rows of ids as the text they stand for; None where the model's ids are no text."""
+        if self.card.vocabulary is None or self.card.vocabulary.get("kind") == "ids":
+            return None
+        from unmask.data import Vocabulary
+
+        vocabulary = Vocabulary.from_dict(self.card.vocabulary)
+        return [vocabulary.decode(ids) for ids in rows]
+
     def text(self, rows: Sequence[Sequence[int]]) -> list[str] | None:
-        """Rows of ids in the symbols of the layout; None where ids have no character each."""
+        """Rows of ids as text, or in the symbols of the layout; None where they have neither."""
+        prose = self.prose(rows)
+        if prose is not None:
+            return prose
         symbols = self.layout.symbols
         if not symbols or any(len(symbol) != 1 for symbol in symbols):
             return None

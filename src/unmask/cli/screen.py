@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -73,3 +73,11 @@ def waiting(for_what: str) -> Iterator[None]:
         return
     with err().status(for_what):
         yield
+
+
+def print_texts(texts: Sequence[str]) -> None:
+    """Generated texts on stdout, a rule before each where there are several."""
+    for number, text in enumerate(texts, start=1):
+        if len(texts) > 1:
+            out().rule(str(number), style="dim")
+        typer.echo(text)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -80,7 +82,7 @@ def command(
     sets = [*(set_ or []), *([] if steps is None else [f"steps={steps}"])]
     with waiting("Reading"):
         run = chosen(task, data, recipe, sets)
-    for line in run.notes():
+    for line in run.notes() if _leads() else []:
         note((line, "dim"))
     begun = time.perf_counter()
     try:
@@ -89,6 +91,8 @@ def command(
         again = _again(task, data, out, recipe, sets, seed)
         raise KeyboardInterrupt(f"Stopped. Go on from the last checkpoint with: {again}") from None
     seconds = round(time.perf_counter() - begun, 1)
+    if not _leads():
+        return
     if json:
         print_json({**run.named(), "folder": str(folder), "seconds": seconds, "figures": figures})
     else:
@@ -100,10 +104,15 @@ def _train(run: Chosen, folder: Path, seed: int, resume: bool) -> dict[str, Any]
         from unmask.training import train
 
     view = TrainingScreen(run.name)
-    with view.shown():
+    with view.shown() if _leads() else nullcontext():
         return train(
             run.source, folder, recipe=run.recipe, seed=seed, resume=resume, report=view.report
         )
+
+
+def _leads() -> bool:
+    """Whether this is the process that speaks: the first, where a launcher started several."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _again(

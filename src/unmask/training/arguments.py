@@ -18,6 +18,7 @@ def every(steps: int) -> int:
 
 def arguments(recipe: Recipe, work: Path, seed: int) -> Any:
     """TrainingArguments; the batch is divided over the processes that are running."""
+    import torch
     from transformers import TrainingArguments
 
     given = TrainingArguments(
@@ -37,6 +38,8 @@ def arguments(recipe: Recipe, work: Path, seed: int) -> Any:
         save_total_limit=2,
         logging_strategy="no",
         report_to="none",
+        ddp_find_unused_parameters=False,
+        use_cpu=not torch.accelerator.is_available(),  # else processes would not find each other
         log_level="error",
         disable_tqdm=True,
         seed=seed,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -203,6 +204,12 @@ def _check(args: TrainingArguments) -> None:
         raise StrategyError(
             "average_tokens_across_devices=False would weigh processes instead of tokens: "
             "leave it True"
+        )
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if launched != args.world_size:
+        raise StrategyError(
+            f"{launched} processes were launched and TrainingArguments knows of {args.world_size}, "
+            "so each would train alone: on a machine without an accelerator pass use_cpu=True"
         )
     if args.label_smoothing_factor:
         raise StrategyError(
