@@ -35,6 +35,7 @@ from unmask.tasks import Task, task
 
 WEIGHTS = (1.5, 2.0, 3.0, 5.0)
 CRITIC_STEPS = (8, 16)
+NOISES = (4.0, 10.0)  # scales of the token critic's noise beside the published 1
 STEPS = 16
 CHUNK = 250  # images a batch, which fits the cache
 HIGHER_IS_BETTER = {"class accuracy"}
@@ -64,6 +65,7 @@ def rows() -> list[Row]:
         lines += [Row("critic", base)] if base != plain else []
         for name in ("confidence", "maskgit", "self critic", "token critic"):
             lines.append(Row("critic", f"{name}, T={steps}", base))
+    lines += [Row("critic", f"token critic, T={STEPS}, noise {x:g}", plain) for x in NOISES]
     lines += [Row("self-conditioning", "self-conditioned", "generator")]
     lines += [Row("self-conditioning", f"self-conditioned, T={STEPS}", plain)]
     return lines
@@ -98,6 +100,9 @@ class Study:
                     lambda w=weight: Guided(self.generator(), w),
                 ),
             )
+        for noise in NOISES:
+            name = f"token critic, T={STEPS}, noise {noise:g}"
+            yield name, partial(self._by_class, "token critic", STEPS, noise=noise)
         yield "self-conditioned", partial(self._bound, lambda: TwoPasses(self.self_conditioned()))
         name = f"self-conditioned, T={STEPS}"
         yield name, partial(self._by_class, "random order", STEPS, self.self_conditioned)
@@ -116,7 +121,11 @@ class Study:
         return {"bits": untold.bits_per_token, "bits by class": told.bits_per_token}
 
     def _by_class(
-        self, name: str, steps: int, model: Callable[[], unmask.Denoiser] | None = None
+        self,
+        name: str,
+        steps: int,
+        model: Callable[[], unmask.Denoiser] | None = None,
+        noise: float = 1.0,
     ) -> Figures:
         """Images of classes dealt out evenly."""
         strategies = {
@@ -124,7 +133,9 @@ class Study:
             "confidence": lambda: presets.confidence(steps),
             "maskgit": lambda: presets.maskgit(steps),
             "self critic": lambda: presets.token_critic(self.self_critic(), steps),
-            "token critic": lambda: presets.token_critic(self.token_critic(), steps),
+            "token critic": lambda: presets.token_critic(
+                self.token_critic(), steps, noise_scale=noise
+            ),
         }
         labels = torch.arange(self.at.images) % self.data.classes
         images = self._images((model or self.generator)(), strategies[name](), labels)

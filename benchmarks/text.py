@@ -1,6 +1,6 @@
 """A masked model of text beside a left-to-right one of equal size, trained with equal compute.
 
-    python benchmarks/text.py FILE [--steps 1500] [--threads 1] [--work FOLDER] [--json FILE]
+    python benchmarks/text.py --text FILE [--steps 1500] [--threads 1] [--work FOLDER] [--json FILE]
 
 Bytes of the file in windows of 128; the last tenth is held out and measured. The masked model is
 trained by `unmask.training` with its default objective, which runs every window twice a step; the
@@ -163,16 +163,19 @@ def _tell(at: Progress) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("--text", type=Path)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, default=Path("runs/text"))
     parser.add_argument("--only", choices=("masked", "causal"))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    if options.text is None:
+        print("nothing to do: pass --text FILE")
+        return
     torch.set_num_threads(options.threads)
     print(about("transformers"))
-    corpus = read(options.file, length=WINDOW)
+    corpus = read(options.text, length=WINDOW)
     print("; ".join(corpus.notes))
     options.work.mkdir(parents=True, exist_ok=True)
     makers = {"masked": masked, "causal": causal}
