@@ -2,6 +2,7 @@
 
 import copy
 import errno
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -226,11 +227,14 @@ def test_arguments_that_would_change_the_loss_are_refused(tmp_path):
             trained(tmp_path, args=options)
 
 
-def test_processes_that_do_not_know_of_each_other_are_refused(tmp_path, monkeypatch):
+def test_processes_that_do_not_know_of_each_other_are_refused(monkeypatch):
+    alone = SimpleNamespace(
+        average_tokens_across_devices=True, label_smoothing_factor=0.0, world_size=1
+    )
+    trainers.check_arguments(alone)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(TrainingArguments, "world_size", 1)
     with pytest.raises(StrategyError, match=r"2 processes were launched.*use_cpu=True"):
-        MaskedTrainer(unmask.wrap(network("BERT"), mask_id=MASK), arguments(tmp_path), examples())
+        trainers.check_arguments(alone)
 
 
 def test_epochs_become_steps(tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from unmask.data import Corpus
+from unmask.data import Corpus, Vocabulary
 from unmask.errors import MissingExtraError
 from unmask.models import save
 from unmask.models.checkpoint import check_replaceable
@@ -123,7 +123,7 @@ class _Run:
         recipe = self.about["recipe"]
         return {
             "about": self.about | ({} if figures is None else {"figures": figures}),
-            "vocabulary": self.material.vocabulary.to_dict(),
+            "vocabulary": _anywhere(self.material.vocabulary).to_dict(),
             "training": {key: recipe[key] for key in ("objective", "schedule", "padding")},
         }
 
@@ -159,6 +159,13 @@ class _Run:
             samples=max(1, min(FINAL_PAIRS, FINAL_PASSES // len(material.held_out))),
             limit=None,
         )
+
+
+def _anywhere(vocabulary: Vocabulary) -> Vocabulary:
+    """A vocabulary whose tokenizer is found from any folder."""
+    if vocabulary.tokenizer is None:
+        return vocabulary
+    return replace(vocabulary, tokenizer=str(Path(vocabulary.tokenizer).resolve()))
 
 
 def about(material: Material, recipe: Recipe, seed: int) -> dict[str, Any]:

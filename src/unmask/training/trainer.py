@@ -73,7 +73,7 @@ class MaskedTrainer(Trainer):
         args = copy.copy(args)
         size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         args.max_steps = steps_of(args, len(examples), size)
-        _check(args)
+        check_arguments(args)
         # The columns are ours; and `labels` are counted by Trainer, not handed to a metric.
         args.remove_unused_columns, args.label_names = False, []
         args.dataloader_pin_memory &= torch.cuda.is_available()  # else torch warns of it
@@ -198,7 +198,7 @@ def steps_of(args: TrainingArguments, examples: int, step_size: int) -> int:
     return max(1, math.ceil(args.num_train_epochs * examples / step_size))
 
 
-def _check(args: TrainingArguments) -> None:
+def check_arguments(args: TrainingArguments) -> None:
     """Raise StrategyError for arguments under which a step's loss would be another one."""
     if not args.average_tokens_across_devices:
         raise StrategyError(
