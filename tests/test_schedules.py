@@ -213,3 +213,10 @@ def test_power_out_of_range_is_refused(exponent):
         power(exponent)
     with pytest.raises(ScheduleError, match="pass a number above 0"):
         resolve(f"power({exponent})")
+
+
+@pytest.mark.parametrize("part", ["ratio", "derivative", "inverse"])
+def test_a_schedule_without_one_of_its_functions_is_refused(part):
+    parts = {"ratio": torch.cos, "derivative": torch.sin, "inverse": torch.acos, part: None}
+    with pytest.raises(ScheduleError, match=rf"{part}=None is no function.*schedules\.custom"):
+        schedules.Schedule("mine", **parts)

@@ -31,6 +31,14 @@ class Schedule:
     derivative: Curve
     inverse: Curve
 
+    def __post_init__(self) -> None:
+        for part in ("ratio", "derivative", "inverse"):
+            if not callable(getattr(self, part)):
+                raise ScheduleError(
+                    f"schedule {self.name!r}: {part}={getattr(self, part)!r} is no function: pass "
+                    "all three, or schedules.custom(ratio), which finds the other two"
+                )
+
     def __call__(self, t: Tensor) -> Tensor:
         """γ(t) clamped to [0, 1]; t and the result are float64 tensors of any one shape."""
         return self.ratio(t).clamp(0.0, 1.0)

@@ -102,7 +102,7 @@ def test_your_own_data_is_read_and_what_was_chosen_is_said(call, trained, tmp_pa
     for words in (
         "2,050 bytes as 128 windows of 16",
         "held out: the last 13 of 128 examples",
-        "modernbert, 4 layers of width 192",
+        "modernbert, 4 layers of width 128",
         "7 steps of 32 examples",
         "objective complementary",
     ):

@@ -16,10 +16,10 @@ from unmask.training.recipe import Recipe
 from unmask.types import Denoiser
 
 SMALL = {
-    "hidden_size": 192,
+    "hidden_size": 128,
     "num_hidden_layers": 4,
     "num_attention_heads": 4,
-    "intermediate_size": 384,
+    "intermediate_size": 256,
 }
 
 # Configs come with ids of a vocabulary that is not ours.

@@ -44,10 +44,10 @@ class Recipe:
     backbone: dict[str, Any] = _said(
         {}, "a transformers model_type and options of its config; empty: chosen for the data"
     )
-    steps: int = _said(2000, "optimiser steps")
+    steps: int = _said(1000, "optimiser steps")
     batch_size: int = _said(32, "examples in a step, over all processes and pieces")
     pieces: int = _said(1, "parts that a batch is cut into where memory is short")
-    learning_rate: float = _said(1e-3, "highest learning rate; it falls like a cosine")
+    learning_rate: float = _said(2e-3, "highest learning rate; it falls like a cosine")
     warmup_steps: int = _said(100, "steps until the learning rate is reached")
     weight_decay: float = _said(0.05, "of AdamW")
     adam_beta2: float = _said(0.98, "of AdamW")
