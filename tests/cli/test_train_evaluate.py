@@ -103,7 +103,7 @@ def test_your_own_data_is_read_and_what_was_chosen_is_said(call, trained, tmp_pa
         "2,050 bytes as 128 windows of 16",
         "held out: the last 13 of 128 examples",
         "modernbert, 4 layers of width 128",
-        "7 steps of 32 examples",
+        "7 steps of 16 examples",
         "objective complementary",
     ):
         assert words in done.err

@@ -45,7 +45,7 @@ class Recipe:
         {}, "a transformers model_type and options of its config; empty: chosen for the data"
     )
     steps: int = _said(1000, "optimiser steps")
-    batch_size: int = _said(32, "examples in a step, over all processes and pieces")
+    batch_size: int = _said(16, "examples in a step, over all processes and pieces")
     pieces: int = _said(1, "parts that a batch is cut into where memory is short")
     learning_rate: float = _said(2e-3, "highest learning rate; it falls like a cosine")
     warmup_steps: int = _said(100, "steps until the learning rate is reached")
