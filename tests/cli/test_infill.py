@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import unmask
+
 from .conftest import files
 
 PUZZLE = "1..4..2..3..4..1"
@@ -128,3 +130,31 @@ def test_what_cannot_be_read_is_told(call, tmp_path, arguments, given, words):
 
 def test_images_have_no_lines(call):
     assert "pass --tokens" in call("infill", "digits", "--puzzle", "12").error()
+
+
+@pytest.fixture
+def text_model(tmp_path):
+    """An untrained model of bytes."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    from unmask.data import Vocabulary
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=257, intermediate_size=16, max_position_embeddings=32, **sizes)
+    denoiser = unmask.wrap(BertForMaskedLM(config), mask_id=256, length=32)
+    vocabulary = Vocabulary.of_bytes()
+    unmask.save(denoiser, tmp_path / "bytes", vocabulary=vocabulary.to_dict())
+    return tmp_path / "bytes"
+
+
+def test_text_is_filled_in_where_it_says_mask(call, text_model):
+    said = call("infill", text_model, "--puzzle", "a. 10 [MASK:3]é[MASK]", "--json").json
+    (row,) = said["tokens"]
+    known = list(b"a. 10 ")
+    assert row[:6] == known
+    assert row[9:11] == list("é".encode())
+    assert len(row) == 6 + 3 + 2 + 1
+
+
+def test_text_without_anything_unknown_is_told(call, text_model):
+    assert "[MASK:12] for twelve" in call("infill", text_model, "--puzzle", "a. 10").error()

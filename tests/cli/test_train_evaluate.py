@@ -59,7 +59,8 @@ def test_train_json(call, trained):
 
 
 def test_interrupt_says_how_to_go_on(call, monkeypatch):
-    def interrupted(*_, **__):
+    def interrupted(source, out, **_):
+        out.with_name(out.name + ".training").joinpath("checkpoint-5", "model").mkdir(parents=True)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "train", interrupted)
@@ -67,6 +68,12 @@ def test_interrupt_says_how_to_go_on(call, monkeypatch):
     again = "unmask train digits --out 'my model' --seed 3 --set steps=50 --resume"
     assert again in call(*line).error(130)
     assert "unmask train shidoku --resume" in call("train", "shidoku", "--resume").error(130)
+
+    def at_once(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train", at_once)
+    assert "nothing to go on from" in call("train", "shidoku", "--out", "new").error(130)
 
 
 def test_train_refuses(call, tmp_path):
@@ -128,11 +135,13 @@ def test_a_recipe_file_and_words_beat_defaults_in_this_order(call, trained, tmp_
         (["shidoku", "--recipe", "none.yaml"], "none.yaml"),
         (["--data", "none.npy"], "none.npy"),
         (["--data", "book.docx"], "book.docx"),
+        (["--data", "short.txt"], "--set data.length="),
     ],
 )
 def test_what_cannot_be_trained_is_told(call, tmp_path, options, words):
     (tmp_path / "book.txt").write_text("word " * 200)
     (tmp_path / "book.docx").write_text("word " * 200)
+    (tmp_path / "short.txt").write_text("word")
     assert words in call("train", *options, "--out", "mine").error()
     assert not (tmp_path / "mine").exists()
 

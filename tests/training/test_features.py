@@ -222,7 +222,13 @@ def test_prompts_are_shown_and_padding_is_what_the_policy_says(padding, tmp_path
 
 
 def test_arguments_that_would_change_the_loss_are_refused(tmp_path):
-    for options in ({"average_tokens_across_devices": False}, {"label_smoothing_factor": 0.1}):
+    refused = [
+        {"average_tokens_across_devices": False},
+        {"label_smoothing_factor": 0.1},
+        {"activation_checkpointing": True},
+        {"data_seed": 3},
+    ]
+    for options in refused:
         with pytest.raises(StrategyError, match=next(iter(options))):
             trained(tmp_path, args=options)
 
@@ -235,6 +241,18 @@ def test_processes_that_do_not_know_of_each_other_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(StrategyError, match=r"2 processes were launched.*use_cpu=True"):
         trainers.check_arguments(alone)
+
+
+def test_options_without_effect_are_refused(tmp_path):
+    for options in ({"condition_dropout": 0.5}, {"self_condition": 0.5}):
+        with pytest.raises(StrategyError, match=next(iter(options))):
+            trained(tmp_path, **options)
+
+
+def test_evaluate_measures_what_it_is_given(tmp_path):
+    trainer = trained(tmp_path, held_out=examples(20))
+    assert trainer.evaluate() == trainer.evaluate(examples(20))
+    assert trainer.evaluate() != trainer.evaluate(examples(9))
 
 
 def test_epochs_become_steps(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import unmask
+from unmask.data import Corpus, Vocabulary
 from unmask.errors import (
     CheckpointError,
     DataError,
@@ -20,6 +21,7 @@ from unmask.errors import (
 from unmask.models.checkpoint import read_card
 from unmask.padding import Excluded
 from unmask.training import Progress, Recipe, train
+from unmask.training.material import TensorExamples
 from unmask.training.trainer import latest
 
 
@@ -158,7 +160,11 @@ def test_bad_input():
         ({"backbone": {"model_type": "bert", "hiden_size": 8}}, "did you mean 'hidden_size'"),
         ({"backbone": {"model_type": "bert", "vocab_size": 8}}, "follows from the data"),
         ({"padding": "end_of_sequence"}, "needs an end-of-sequence id"),
-        ({"ema_decay": 1.5}, "ema_decay=1.5"),
+        ({"ema_decay": 1.5}, "ema_decay=1.5: pass 0 or more and below 1"),
+        ({"learning_rate": -1.0}, "learning_rate=-1.0: pass 0 or more"),
+        ({"preset": {"name": "randm_order"}}, "did you mean 'random_order'"),
+        ({"preset": {"name": "maskgit", "stps": 3}}, "stps"),
+        ({"backbone": {"model_type": "roberta"}}, "keeps an id for padding"),
     ],
 )
 def test_a_recipe_that_cannot_work_is_told(tmp_path, options, words):
@@ -242,3 +248,43 @@ def test_the_class_reaches_every_position():
     unmask.generate(finished(trained, data), canvas, unmask.presets.random_order(1), seed=0)
     hook.remove()
     assert torch.equal(seen[0], torch.tensor([[5], [0], [1]]).expand(3, 64))
+
+
+def corpus(seed, classes=0):
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(0, 5, (60, 6), generator=generator)
+    labels = None
+    if classes:
+        labels = torch.arange(60) % classes
+        tokens = tokens % 2 + 2 * labels[:, None]
+    vocabulary = Vocabulary.of_ids(5)
+    return Corpus(TensorExamples(tokens, labels), vocabulary, longest=6, classes=classes)
+
+
+def test_other_data_of_the_same_size_is_not_gone_on_with(tmp_path):
+    recipe = Recipe(backbone=TINY, steps=20)
+    with pytest.raises(Stop):
+        train(corpus(0), tmp_path / "m", recipe=recipe, report=stop_at(5))
+    with pytest.raises(CheckpointError, match="examples was 54 examples"):
+        train(corpus(1), tmp_path / "m", recipe=recipe, resume=True)
+    train(corpus(0), tmp_path / "m", recipe=recipe, resume=True)
+
+
+def test_classes_are_learnt_and_so_is_doing_without(tmp_path):
+    """The held-out figure is that without a class; the class makes another."""
+    recipe = Recipe(backbone=TINY, steps=150, learning_rate=1e-2, ema_decay=0.9)
+    figures = train(corpus(0, classes=2), tmp_path / "m", recipe=recipe)
+    assert figures["bits_per_token"] < 1.9  # four ids, two by class
+    model = unmask.load(tmp_path / "m")
+    made = unmask.generate(model, batch_size=40, condition=torch.arange(40) % 2, seed=0)
+    assert float(((made >= 2) == (torch.arange(40) % 2 == 1)[:, None]).float().mean()) > 0.8
+
+
+TINY = {
+    "model_type": "bert",
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "hidden_dropout_prob": 0.0,
+}

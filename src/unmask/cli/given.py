@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from unmask.decoding import Canvas
     from unmask.viz import Layout
 
+MARK = re.compile(r"\[MASK(?::(\d+))?\]")
 Row = list[int | None]
 UNKNOWN = ".0"
 """Characters that stand for an unknown cell, unless the layout writes an id that way."""
@@ -51,6 +53,27 @@ def read_text(text: str, layout: Layout, *, ids: bool) -> Given:
     if ids or text.lstrip().startswith("["):
         return Given(json_rows(text, layout), "ids")
     return Given(symbol_rows(text, layout), "symbols")
+
+
+def marked_rows(text: str, encode: Callable[[str], list[int]]) -> list[Row]:
+    """Lines of text where [MASK] is one unknown position and [MASK:12] twelve."""
+    rows: list[Row] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line:
+            continue
+        row: Row = []
+        known, *rest = MARK.split(line)
+        row += encode(known)
+        for count, after in zip(rest[::2], rest[1::2], strict=True):
+            row += [None] * int(count or 1)
+            row += encode(after)
+        if None not in row:
+            raise InputError(
+                f"line {number} has nothing unknown: write [MASK] for one unknown position, or "
+                "[MASK:12] for twelve"
+            )
+        rows.append(row)
+    return rows
 
 
 def symbol_rows(text: str, layout: Layout) -> list[Row]:

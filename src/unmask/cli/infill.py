@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from unmask.cli import options
-from unmask.cli.given import Given, read_image, read_text
+from unmask.cli.given import MARK, Given, marked_rows, read_image, read_text
 from unmask.cli.job import Made, prepare
 from unmask.cli.live import print_frame
 from unmask.cli.models import Model
@@ -111,6 +111,12 @@ def _check_sources(*sources: Any) -> None:
 def _read(model: Model, puzzle: list[str] | None, tokens: Path | None, image: Path | None) -> Given:
     if image is not None:
         return read_image(image, model.layout)
+    vocabulary = model.vocabulary
+    if vocabulary is not None and tokens is None:
+        text = "\n".join(puzzle) if puzzle is not None else _text(None)
+        if not text.lstrip().startswith("[") or MARK.match(text.lstrip()):
+            return Given(marked_rows(text, vocabulary.encode), "symbols")
+        return read_text(text, model.layout, ids=True)
     if puzzle is not None:
         return read_text("\n".join(puzzle), model.layout, ids=False)
     return read_text(_text(tokens), model.layout, ids=tokens is not None)

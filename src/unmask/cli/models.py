@@ -13,6 +13,7 @@ from unmask.errors import CheckpointError, InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from unmask.data import Vocabulary
     from unmask.models.checkpoint import Card
     from unmask.types import Denoiser
     from unmask.viz import Layout
@@ -37,14 +38,23 @@ class Model:
         """N, where the model has one."""
         return getattr(self.denoiser, "length", None)
 
-    def prose(self, rows: Sequence[Sequence[int]]) -> list[str] | None:
-        """Rows of ids as the text they stand for; None where the model's ids are no text."""
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """What turns text into ids; None where the model's ids are no text."""
         if self.card.vocabulary is None or self.card.vocabulary.get("kind") == "ids":
             return None
         from unmask.data import Vocabulary
 
-        vocabulary = Vocabulary.from_dict(self.card.vocabulary)
-        return [vocabulary.decode(ids) for ids in rows]
+        return Vocabulary.from_dict(self.card.vocabulary)
+
+    def prose(self, rows: Sequence[Sequence[int]]) -> list[str] | None:
+        """Rows of ids as text, each up to its end where the model learnt ends; None if no text."""
+        vocabulary = self.vocabulary
+        if vocabulary is None:
+            return None
+        ends = (self.card.training or {}).get("padding", "excluded") != "excluded"
+        end = vocabulary.eos_id if ends else None
+        return [vocabulary.decode(_until(ids, end)) for ids in rows]
 
     def text(self, rows: Sequence[Sequence[int]]) -> list[str] | None:
         """Rows of ids as text, or in the symbols of the layout; None where they have neither."""
@@ -79,6 +89,11 @@ class Model:
             if not 0 <= each < count:
                 raise InputError(f"--class {each}: {self.name} has classes 0 to {count - 1}")
         return torch.tensor([classes[row % len(classes)] for row in range(rows)])
+
+
+def _until(ids: Sequence[int], end: int | None) -> Sequence[int]:
+    """The ids before the first that is `end`."""
+    return ids if end is None or end not in ids else ids[: list(ids).index(end)]
 
 
 def open_model(name: str) -> Model:

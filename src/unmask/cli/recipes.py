@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from unmask.errors import InputError
+from unmask.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from unmask.data import Corpus
@@ -44,7 +45,14 @@ class Chosen:
         """The command that measures the finished model."""
         if self.path is None:
             return f"unmask evaluate {self.source} --model {folder}"
-        return f"unmask score {folder} {quote(str(self.path))}"
+        how = self.recipe.data
+        words = ["unmask", "score", folder, quote(str(self.path))]
+        words += ["--documents"] if how.documents else []
+        words += ["--column", quote(how.column)] if how.column else []
+        words += ["--length", str(how.length)] if how.length and not how.documents else []
+        told = not isinstance(self.source, str) and self.source.classes
+        words += ["--class", "file"] if told else []
+        return " ".join(words)
 
 
 def chosen(task: str | None, data: Path | None, file: Path | None, sets: Sequence[str]) -> Chosen:
@@ -68,12 +76,24 @@ def chosen(task: str | None, data: Path | None, file: Path | None, sets: Sequenc
     from unmask.data import read
 
     how = recipe.data
-    corpus = read(
-        data,
-        tokenizer=how.tokenizer,
-        vocab_size=how.vocab_size,
-        column=how.column,
-        length=how.length,
-        documents=how.documents,
-    )
+    try:
+        corpus = read(
+            data,
+            tokenizer=how.tokenizer,
+            vocab_size=how.vocab_size,
+            column=how.column,
+            length=how.length,
+            documents=how.documents,
+        )
+    except DataError as error:
+        raise DataError(_as_settings(str(error))) from error
     return Chosen(corpus, recipe, data)
+
+
+def _as_settings(advice: str) -> str:
+    """What is to be typed, in the words of this command: --length 64 becomes a --set."""
+    advice = advice.replace("--documents", "--set data.documents=true")
+    for option in ("length", "column", "vocab-size", "tokenizer"):
+        key = f"--set data.{option.replace('-', '_')}"
+        advice = re.sub(rf"--{option}(?:[= ](?=[\w./'\"]))?", f"{key}=", advice)
+    return advice

@@ -89,7 +89,12 @@ def command(
         figures = _train(run, folder, seed, resume)
     except KeyboardInterrupt:
         again = _again(task, data, out, recipe, sets, seed)
-        raise KeyboardInterrupt(f"Stopped. Go on from the last checkpoint with: {again}") from None
+        kept = any(folder.with_name(folder.name + ".training").glob("checkpoint-*/model"))
+        raise KeyboardInterrupt(
+            f"Stopped. Go on from the last checkpoint with: {again}"
+            if kept
+            else "Stopped before the first checkpoint: there is nothing to go on from."
+        ) from None
     seconds = round(time.perf_counter() - begun, 1)
     if not _leads():
         return

@@ -27,7 +27,7 @@ def arguments(recipe: Recipe, work: Path, seed: int) -> Any:
         gradient_accumulation_steps=recipe.pieces,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type="cosine",
-        warmup_steps=recipe.warmup_steps,
+        warmup_steps=min(recipe.warmup_steps, recipe.steps // 10),
         weight_decay=recipe.weight_decay,
         adam_beta2=recipe.adam_beta2,
         max_grad_norm=recipe.max_grad_norm,

@@ -9,7 +9,7 @@ from torch import nn
 
 from unmask.errors import MissingExtraError, StrategyError, nearest
 from unmask.models import ClassConditioned, wrap
-from unmask.models.hf import MaskedLMDenoiser
+from unmask.models.hf import POSITIONS_FROM_IDS, MaskedLMDenoiser
 from unmask.training.geometry import know_the_layout
 from unmask.training.material import Material
 from unmask.training.recipe import Recipe
@@ -22,6 +22,11 @@ SMALL = {
     "intermediate_size": 256,
 }
 
+WITH_CLASSES = {
+    "model_type": "megatron-bert",
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+}
 # Configs come with ids of a vocabulary that is not ours.
 _SPECIAL = [f"{name}_token_id" for name in ("pad", "bos", "eos", "cls", "sep")]
 
@@ -66,14 +71,19 @@ def network(options: dict[str, Any]) -> Any:
 def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
     """Every option of the network's config: the recipe's, and what follows from the data."""
     several = kinds(material)
-    chosen: dict[str, Any] = dict(recipe.backbone) or SMALL | {
-        # Rotary positions learn text faster; token types can be told a class.
-        "model_type": "modernbert" if several == 1 else "megatron-bert"
-    }
+    # Rotary positions learn text faster; token types can be told a class.
+    chosen: dict[str, Any] = dict(recipe.backbone) or SMALL | (
+        {"model_type": "modernbert"} if several == 1 else WITH_CLASSES
+    )
     if "model_type" not in chosen:
         raise StrategyError(
             f"backbone={recipe.backbone} has no model_type: add one, such as "
             "backbone.model_type=modernbert"
+        )
+    if chosen["model_type"] in POSITIONS_FROM_IDS:
+        raise StrategyError(
+            f"backbone.model_type={chosen['model_type']} keeps an id for padding that data could "
+            "not use: pass bert, megatron-bert, modernbert or electra"
         )
     known = _options(chosen["model_type"])
     fixed: dict[str, Any] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from unmask import objectives, schedules
+from unmask import objectives, presets, schedules
 from unmask.errors import StrategyError, nearest
 from unmask.padding import BlockFill, EndOfSequence, Excluded, Padding
 from unmask.training.model import Objective
@@ -16,6 +16,17 @@ OBJECTIVES = (
     "complementary", "count", "bernoulli", "bernoulli_by_count", "masked_mean", "bert"
 )  # fmt: skip
 PRECISIONS = ("float32", "bfloat16")
+INFINITE = float("inf")
+RANGES = (  # key, least, below
+    ("learning_rate", 0.0, INFINITE),
+    ("warmup_steps", 0, INFINITE),
+    ("weight_decay", 0.0, INFINITE),
+    ("adam_beta2", 0.0, 1.0),
+    ("max_grad_norm", 0.0, INFINITE),
+    ("ema_decay", 0.0, 1.0),
+    ("label_smoothing", 0.0, 1.0),
+    ("condition_dropout", 0.0, 1.0),
+)
 
 
 def _said(default: Any, text: str) -> Any:
@@ -48,7 +59,7 @@ class Recipe:
     batch_size: int = _said(16, "examples in a step, over all processes and pieces")
     pieces: int = _said(1, "parts that a batch is cut into where memory is short")
     learning_rate: float = _said(2e-3, "highest learning rate; it falls like a cosine")
-    warmup_steps: int = _said(100, "steps until the learning rate is reached")
+    warmup_steps: int = _said(100, "steps until the learning rate is reached; at most a tenth")
     weight_decay: float = _said(0.05, "of AdamW")
     adam_beta2: float = _said(0.98, "of AdamW")
     max_grad_norm: float = _said(1.0, "longer gradients are clipped to this norm")
@@ -60,7 +71,7 @@ class Recipe:
         "excluded", "excluded, end_of_sequence or block_fill(32), whose blocks have 32 positions"
     )
     label_smoothing: float = _said(0.0, "of masked_mean alone")
-    condition_dropout: float = _said(0.0, "share of examples trained without their class")
+    condition_dropout: float = _said(0.1, "share trained without their class, where there are some")
     warped: tuple[float, float] = _said((0.0, 0.0), "share of warped digits, first and last")
     preset: dict[str, Any] = _said(
         {"name": "random_order", "steps": 32}, "what the finished model recommends"
@@ -71,6 +82,11 @@ class Recipe:
         for name in ("steps", "batch_size", "pieces"):
             if getattr(self, name) < 1:
                 raise StrategyError(f"{name}={getattr(self, name)}: pass 1 or more")
+        for name, low, high in RANGES:
+            if not low <= getattr(self, name) < high:
+                told = f"{low:g} or more" + ("" if high == INFINITE else f" and below {high:g}")
+                raise StrategyError(f"{name}={getattr(self, name)}: pass {told}")
+        _check_preset(self.preset)
         for name, known in (("objective", OBJECTIVES), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 told = nearest(str(getattr(self, name)), known)
@@ -95,6 +111,18 @@ class Recipe:
             options["label_smoothing"] = self.label_smoothing
         bound: Objective = partial(function, **options)
         return bound
+
+
+def _check_preset(preset: dict[str, Any]) -> None:
+    """Raise StrategyError for a preset that `unmask generate` could not use."""
+    options = dict(preset)
+    name = str(options.pop("name", None))
+    if name not in presets.__all__:
+        raise StrategyError(f"preset.name={name}: {nearest(name, presets.__all__)}")
+    try:
+        getattr(presets, name)(**options)
+    except TypeError as error:
+        raise StrategyError(f"preset={preset}: {error}") from None
 
 
 def padding_named(name: str, eos_id: int | None) -> Padding:

@@ -20,6 +20,7 @@ RECIPES = {
         batch_size=32,
         learning_rate=3e-3,
         weight_decay=0.02,
+        condition_dropout=0.0,
         preset={"name": "confidence", "steps": 16},
     ),
     "digits": Recipe(

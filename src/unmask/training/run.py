@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from unmask.training.resuming import check_resume, same_run
 from unmask.training.watching import Progress, Watching
 
 FINAL_PASSES = 4096  # over held-out examples, for the figure that is kept
+FINGERPRINTED = 256  # examples that tell data apart
 FINAL_PAIRS = 8  # of masks per held-out example, at most
 Report = Callable[[Progress], None]
 
@@ -88,7 +90,7 @@ class _Run:
         self.checkpoint = parts.latest(self.work)
         check_resume(self.work, self.checkpoint, resume)
         self.about = about(material, recipe, seed)
-        identity = {"examples": len(material.train), "length": material.length, **self.about}
+        identity = {"examples": fingerprint(material), "length": material.length, **self.about}
         same_run(self.work, self.checkpoint, identity | asdict(recipe))
         self.padding = padding_named(recipe.padding, material.vocabulary.eos_id)
         self.trainer = parts.MaskedTrainer(
@@ -101,7 +103,7 @@ class _Run:
             length=material.length,
             pad_id=material.pad_id,
             classes=kinds(material) - 1,
-            condition_dropout=recipe.condition_dropout,
+            condition_dropout=recipe.condition_dropout if material.classes else 0.0,
             augment=material.warp and Warped(material.warp, material.classes, *recipe.warped),
             ema_decay=recipe.ema_decay,
             card=self.card(),
@@ -157,8 +159,17 @@ class _Run:
             material.length,
             material.pad_id,
             samples=max(1, min(FINAL_PAIRS, FINAL_PASSES // len(material.held_out))),
-            limit=None,
+            limit=FINAL_PASSES,
         )
+
+
+def fingerprint(material: Material) -> str:
+    """What tells this data from other data: how many examples, and a digest of some of them."""
+    digest, count = hashlib.sha256(), len(material.train)
+    for i in range(min(FINGERPRINTED, count)):
+        example = material.train[i * count // min(FINGERPRINTED, count)]
+        digest.update(repr((example.tokens.tolist(), example.category)).encode())
+    return f"{count} examples, {digest.hexdigest()[:16]}"
 
 
 def _anywhere(vocabulary: Vocabulary) -> Vocabulary:

@@ -70,6 +70,16 @@ class MaskedTrainer(Trainer):
         card: dict[str, Any] | None = None,
         callbacks: list[Any] | None = None,
     ):
+        if condition_dropout and not classes:
+            raise StrategyError(
+                f"condition_dropout={condition_dropout} without classes: pass classes=, how many "
+                "the examples have, or leave it out"
+            )
+        if self_condition and getattr(denoiser, "self_conditioning", None) is None:
+            raise StrategyError(
+                f"self_condition={self_condition}: this network has no SelfConditioning; pass it "
+                "to unmask.wrap(net, self_conditioning=...), or leave it out"
+            )
         args = copy.copy(args)
         size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         args.max_steps = steps_of(args, len(examples), size)
@@ -140,11 +150,16 @@ class MaskedTrainer(Trainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """The held-out bound of the finished network, through Trainer's log and callbacks."""
-        if self.held_out is None:
+        """The bound of the finished network, through Trainer's log and callbacks.
+
+        eval_dataset: examples to measure on instead of held_out. At most `heldout.LIMIT` examples,
+        spread evenly, by one pair of masks each; `unmask.score` measures as much as you like.
+        """
+        examples = self.held_out if eval_dataset is None else eval_dataset
+        if examples is None:
             raise StrategyError("there is nothing to evaluate on: pass held_out=")
         how: Any = self.data_collator
-        bound = held_out_score(self.finished, self.held_out, how.padding, how.length, how.pad_id)
+        bound = held_out_score(self.finished, examples, how.padding, how.length, how.pad_id)
         metrics = {
             f"{metric_key_prefix}_{name}": value
             for name, value in (
@@ -205,6 +220,10 @@ def check_arguments(args: TrainingArguments) -> None:
             "average_tokens_across_devices=False would weigh processes instead of tokens: "
             "leave it True"
         )
+    refused = ("load_best_model_at_end", "activation_checkpointing", "gradient_checkpointing")
+    for name in (*refused, "data_seed"):
+        if getattr(args, name, None):
+            raise StrategyError(f"{name}={getattr(args, name)} does not work here: leave it out")
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if launched != args.world_size:
         raise StrategyError(
