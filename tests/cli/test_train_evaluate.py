@@ -146,6 +146,29 @@ def test_what_cannot_be_trained_is_told(call, tmp_path, options, words):
     assert not (tmp_path / "mine").exists()
 
 
+def test_scores_have_the_padding_of_training(call, tmp_path):
+    """What was learnt to stand after the end is there, and is scored with the rest."""
+    import unmask
+    from unmask.data import Vocabulary
+    from unmask.padding import EndOfSequence, to_dict
+
+    vocabulary = Vocabulary("ids", size=6, mask_id=6, eos_id=5)
+    net = unmask.load("shidoku").net.__class__
+    config = net.config_class(
+        vocab_size=7, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=8,
+    )  # fmt: skip
+    model = unmask.wrap(net(config), mask_id=6, length=8)
+    card = {"vocabulary": vocabulary.to_dict()}
+    (tmp_path / "rows.jsonl").write_text('{"ids": [1, 2, 3]}\n{"ids": [4, 1]}\n')
+    line = ("rows.jsonl", "--json")
+    unmask.save(model, "plain", **card)
+    assert call("score", "plain", *line).json["tokens"] == 5
+    ends = {"training": {"padding": to_dict(EndOfSequence(5))}}
+    unmask.save(model, "ends", **card, **ends)
+    assert call("score", "ends", *line).json["tokens"] == 16
+
+
 @pytest.mark.parametrize("task_name", [None, "digits"])
 def test_init_writes_a_recipe_that_trains_as_without(call, trained, tmp_path, task_name):
     extra = [] if task_name is None else ["--task", task_name]

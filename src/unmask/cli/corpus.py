@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from unmask.data import Corpus, Example
     from unmask.decoding import Canvas
+    from unmask.padding import Padding
 
 
 def read(model: Model, file: Path, length: int | None, reading: dict[str, Any]) -> Corpus:
@@ -39,14 +40,24 @@ def read(model: Model, file: Path, length: int | None, reading: dict[str, Any]) 
 def rows(model: Model, file: Path, examples: Sequence[Example], class_: str | None) -> Canvas:
     """All examples side by side, what is asked as the editable part."""
     from unmask.decoding import Canvas
+    from unmask.padding import Excluded
 
     each = list(examples)
     for row, example in enumerate(each):
         _check_length(model, f"{file}, row {row}", len(example.tokens))
     condition = None if class_ is None else _condition(model, class_, each)
-    return Canvas.ragged(
-        [one.tokens for one in each], [one.maskable for one in each], condition=condition
-    )
+    policy = _padding(model)
+    tokens, maskable = [one.tokens for one in each], [one.maskable for one in each]
+    padded = policy(tokens, maskable, None if policy == Excluded() else model.length)
+    return Canvas.infill(padded.tokens, padded.maskable, valid=padded.valid, condition=condition)
+
+
+def _padding(model: Model) -> Padding:
+    """The policy that the model was trained with: what stands after the end is scored with it."""
+    from unmask.padding import Excluded, from_dict
+
+    known = (model.card.training or {}).get("padding")
+    return Excluded() if known is None else from_dict(known)
 
 
 def _check_length(model: Model, where: str, found: int) -> None:

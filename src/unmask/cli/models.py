@@ -52,7 +52,8 @@ class Model:
         vocabulary = self.vocabulary
         if vocabulary is None:
             return None
-        ends = (self.card.training or {}).get("padding", "excluded") != "excluded"
+        padding = (self.card.training or {}).get("padding", {})
+        ends = padding.get("name", "excluded") != "excluded"
         end = vocabulary.eos_id if ends else None
         return [vocabulary.decode(_until(ids, end)) for ids in rows]
 

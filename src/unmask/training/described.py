@@ -14,7 +14,7 @@ from unmask.training.recipe import Recipe
 
 def described(corpus: Corpus, recipe: Recipe) -> list[str]:
     """What was found in the data, the network, and the training."""
-    material = of_corpus(corpus, recipe.data.held_out)
+    material = of_corpus(corpus, recipe.data)
     passes = recipe.steps * recipe.batch_size / len(material.train)
     return [
         *corpus.split(recipe.data.held_out)[0].notes,

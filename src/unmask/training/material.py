@@ -14,6 +14,7 @@ from torch import Tensor
 from unmask.data import Corpus, Example, Vocabulary
 from unmask.data.corpus import Lazy
 from unmask.tasks import Task
+from unmask.training.recipe import DataOptions
 from unmask.viz.layout import Layout
 
 
@@ -66,15 +67,15 @@ def of_task(task: Task) -> Material:
     )
 
 
-def of_corpus(corpus: Corpus, held_out: float) -> Material:
-    """Somebody's data, a share of it held out."""
-    train, rest = corpus.split(held_out)
+def of_corpus(corpus: Corpus, options: DataOptions) -> Material:
+    """Somebody's data, a share of it held out; positions for documents up to the length asked."""
+    train, rest = corpus.split(options.held_out)
     return Material(
         name="data",
         train=train.examples,
         held_out=rest.examples,
         layout=text_layout(corpus.vocabulary),
-        length=corpus.longest,
+        length=max(corpus.longest, options.length or 0),
         vocabulary=corpus.vocabulary,
         classes=corpus.classes,
     )

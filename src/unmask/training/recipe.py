@@ -9,7 +9,7 @@ from typing import Any
 
 from unmask import objectives, presets, schedules
 from unmask.errors import StrategyError, nearest
-from unmask.padding import BlockFill, EndOfSequence, Excluded, Padding
+from unmask.padding import BlockFill, EndOfSequence, Excluded
 from unmask.training.model import Objective
 
 OBJECTIVES = (
@@ -125,7 +125,7 @@ def _check_preset(preset: dict[str, Any]) -> None:
         raise StrategyError(f"preset={preset}: {error}") from None
 
 
-def padding_named(name: str, eos_id: int | None) -> Padding:
+def padding_named(name: str, eos_id: int | None) -> Excluded | EndOfSequence | BlockFill:
     """A padding policy from its name in a recipe. Raises StrategyError for an unknown one."""
     block = re.fullmatch(r"block_fill\((\d+)\)", name)
     known = ("excluded", "end_of_sequence", "block_fill(32)")

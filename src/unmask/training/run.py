@@ -16,6 +16,7 @@ from unmask.data import Corpus, Vocabulary
 from unmask.errors import MissingExtraError
 from unmask.models import save
 from unmask.models.checkpoint import check_replaceable
+from unmask.padding import to_dict
 from unmask.random import check_seed
 from unmask.scoring import Score
 from unmask.tasks import task as load_task
@@ -56,7 +57,7 @@ def train(
     check_seed(seed)
     if isinstance(data, Corpus):
         recipe = Recipe() if recipe is None else recipe
-        material = of_corpus(data, recipe.data.held_out)
+        material = of_corpus(data, recipe.data)
     else:
         material = of_task(load_task(data))
         recipe = RECIPES[data] if recipe is None else recipe
@@ -86,13 +87,13 @@ class _Run:
     ):
         parts = _parts()
         self.material = material
+        self.padding = padding_named(recipe.padding, material.vocabulary.eos_id)
         self.work = target.with_name(target.name + ".training")
         self.checkpoint = parts.latest(self.work)
         check_resume(self.work, self.checkpoint, resume)
         self.about = about(material, recipe, seed)
         identity = {"examples": fingerprint(material), "length": material.length, **self.about}
         same_run(self.work, self.checkpoint, identity | asdict(recipe))
-        self.padding = padding_named(recipe.padding, material.vocabulary.eos_id)
         self.trainer = parts.MaskedTrainer(
             build(recipe, material, seed),
             arguments(recipe, self.work, seed),
@@ -126,7 +127,11 @@ class _Run:
         return {
             "about": self.about | ({} if figures is None else {"figures": figures}),
             "vocabulary": _anywhere(self.material.vocabulary).to_dict(),
-            "training": {key: recipe[key] for key in ("objective", "schedule", "padding")},
+            "training": {
+                "objective": recipe["objective"],
+                "schedule": recipe["schedule"],
+                "padding": to_dict(self.padding),
+            },
         }
 
     def train(self) -> dict[str, Any]:
@@ -160,6 +165,7 @@ class _Run:
             material.pad_id,
             samples=max(1, min(FINAL_PAIRS, FINAL_PASSES // len(material.held_out))),
             limit=FINAL_PASSES,
+            batch_size=2 * self.trainer.args.train_batch_size,
         )
 
 

@@ -159,7 +159,14 @@ class MaskedTrainer(Trainer):
         if examples is None:
             raise StrategyError("there is nothing to evaluate on: pass held_out=")
         how: Any = self.data_collator
-        bound = held_out_score(self.finished, examples, how.padding, how.length, how.pad_id)
+        bound = held_out_score(
+            self.finished,
+            examples,
+            how.padding,
+            how.length,
+            how.pad_id,
+            batch_size=2 * self.args.train_batch_size,  # rows, as pairs of masks have in training
+        )
         metrics = {
             f"{metric_key_prefix}_{name}": value
             for name, value in (
