@@ -90,13 +90,15 @@ class Corpus:
         where one of the two would be empty.
         """
         if not 0 < share < 1:
-            raise DataError(f"share={share}: pass a number between 0 and 1, such as 0.1")
+            raise DataError(
+                f"share={share}, of examples held out: pass a number between 0 and 1, such as 0.1"
+            )
         count = len(self.examples)
         held = max(1, round(share * count))
         if held >= count:
             raise DataError(
                 f"{count} example(s) cannot be split with share={share}: nothing would be left to "
-                "train on; pass a smaller share, more data, or a smaller length"
+                "train on; pass more data, shorter windows, or a smaller share of more examples"
             )
         order = np.arange(count) if self.stream else fold(0, torch.arange(count)).argsort().numpy()
         told = f"held out: {'the last ' if self.stream else ''}{held:,} of {count:,} examples"
