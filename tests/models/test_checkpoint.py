@@ -466,3 +466,29 @@ def test_a_file_in_the_way_is_not_lost(tmp_path):
         unmask.save(small(), tmp_path / "thesis")
     assert (tmp_path / "thesis").read_text() == "three years"
     assert [path.name for path in tmp_path.iterdir()] == ["thesis"]
+
+
+@pytest.mark.parametrize("whole_folder", [False, True])
+def test_a_tokenizer_moves_with_the_model(tmp_path, whole_folder):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    from unmask.data import Vocabulary
+
+    made = Tokenizer(models.WordLevel({"to": 0, "be": 1, "[UNK]": 2, "[MASK]": 3}, "[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    (tmp_path / "tok").mkdir()
+    made.save(str(tmp_path / "tok" / "tokenizer.json"))
+    path = tmp_path / "tok" if whole_folder else tmp_path / "tok" / "tokenizer.json"
+    vocabulary = Vocabulary.of_tokenizer(path).to_dict()
+    unmask.save(small(1.0), tmp_path / "model", vocabulary=vocabulary)
+    shutil.rmtree(tmp_path / "tok")
+    (tmp_path / "model").rename(tmp_path / "moved")
+    again = Vocabulary.from_dict(read_card(tmp_path / "moved").vocabulary)
+    assert again.encode("be to") == [1, 0]
+    # A model that was loaded from a folder can be saved in its place, and elsewhere.
+    card = read_card(tmp_path / "moved")
+    unmask.save(small(2.0), tmp_path / "moved", vocabulary=card.vocabulary)
+    assert Vocabulary.from_dict(read_card(tmp_path / "moved").vocabulary).encode("to") == [0]
+    with pytest.raises(CheckpointError, match=r"tokenizer .* is not there any more"):
+        unmask.save(small(1.0), tmp_path / "model", vocabulary=vocabulary)
+    assert not (tmp_path / "model").exists()

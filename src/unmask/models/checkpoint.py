@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from unmask.types import Denoiser
 CARD = "unmask.json"
 WEIGHTS = "model.safetensors"
 FORMAT = "unmask-1"
+TOKENIZER = "tokenizer"  # a folder in the model's
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def save(
         classes=denoiser.classes if isinstance(denoiser, ClassConditioned) else None,
         self_conditioning=_self_conditioning_width(inner),
         logit_shift=inner.ids.logit_shift,
-        vocabulary=vocabulary,
+        vocabulary=_with_tokenizer(vocabulary, TOKENIZER),
         training=training,
         about=about or {},
     )
@@ -92,8 +94,28 @@ def save(
                 _merged(net).save_pretrained(temporary)
         else:
             _safetensors().save_model(inner, str(temporary / WEIGHTS))
+        if card.vocabulary and card.vocabulary.get("tokenizer"):
+            assert vocabulary is not None
+            _copy(Path(vocabulary["tokenizer"]), temporary / TOKENIZER)
         (temporary / CARD).write_text(text + "\n", encoding="utf-8")
     return target
+
+
+def _with_tokenizer(vocabulary: dict[str, Any] | None, path: str) -> dict[str, Any] | None:
+    """The vocabulary with its tokenizer, where it has one, at another path."""
+    if vocabulary is None or not vocabulary.get("tokenizer"):
+        return vocabulary
+    return {**vocabulary, "tokenizer": path}
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A tokenizer's file or folder into the model's, so that the model can move."""
+    if not source.exists():
+        raise CheckpointError(f"the tokenizer {source} is not there any more: put it back")
+    target.mkdir()
+    files = [source] if source.is_file() else [f for f in source.iterdir() if f.is_file()]
+    for file in files:
+        shutil.copy(file, target / ("tokenizer.json" if source.is_file() else file.name))
 
 
 def _merged(net: Any) -> Any:
@@ -162,7 +184,9 @@ def read_card(model: str | Path) -> Card:
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} is no JSON, perhaps cut short: {error}") from None
-    return _parse(path, data)
+    card = _parse(path, data)
+    inside = str(folder / TOKENIZER)
+    return replace(card, vocabulary=_with_tokenizer(card.vocabulary, inside))
 
 
 def _parse(path: Path, data: Any) -> Card:

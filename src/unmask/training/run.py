@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from unmask.data import Corpus, Vocabulary
+from unmask.data import Corpus
 from unmask.errors import MissingExtraError
 from unmask.models import save
 from unmask.models.checkpoint import check_replaceable
@@ -126,7 +126,7 @@ class _Run:
         recipe = self.about["recipe"]
         return {
             "about": self.about | ({} if figures is None else {"figures": figures}),
-            "vocabulary": _anywhere(self.material.vocabulary).to_dict(),
+            "vocabulary": self.material.vocabulary.to_dict(),
             "training": {
                 "objective": recipe["objective"],
                 "schedule": recipe["schedule"],
@@ -176,13 +176,6 @@ def fingerprint(material: Material) -> str:
         example = material.train[i * count // min(FINGERPRINTED, count)]
         digest.update(repr((example.tokens.tolist(), example.category)).encode())
     return f"{count} examples, {digest.hexdigest()[:16]}"
-
-
-def _anywhere(vocabulary: Vocabulary) -> Vocabulary:
-    """A vocabulary whose tokenizer is found from any folder."""
-    if vocabulary.tokenizer is None:
-        return vocabulary
-    return replace(vocabulary, tokenizer=str(Path(vocabulary.tokenizer).resolve()))
 
 
 def about(material: Material, recipe: Recipe, seed: int) -> dict[str, Any]:
