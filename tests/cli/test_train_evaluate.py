@@ -131,6 +131,7 @@ def test_a_recipe_file_and_words_beat_defaults_in_this_order(call, trained, tmp_
         (["shidoku", "--data", "book.txt"], "got both"),
         (["shidoku", "--set", "stepz=5"], "did you mean 'steps'"),
         (["shidoku", "--set", "steps=many"], "steps=many"),
+        (["shidoku", "--set", "data.length=9"], "shidoku is built in: leave it out"),
         (["shidoku", "--set", "objective=complementry"], "did you mean 'complementary'"),
         (["shidoku", "--recipe", "none.yaml"], "none.yaml"),
         (["--data", "none.npy"], "none.npy"),

@@ -72,6 +72,10 @@ def chosen(task: str | None, data: Path | None, file: Path | None, sets: Sequenc
     recipe = read_settings(Recipe, file, sets, start=start)
     if data is None:
         assert task is not None
+        if recipe.data != RECIPES[task].data:
+            raise InputError(
+                f"data.* says how --data is read, and {task} is built in: leave it out"
+            )
         return Chosen(task, recipe, None)
     from unmask.data import read
 
