@@ -12,6 +12,7 @@ from transformers import TrainerCallback, TrainingArguments
 
 import unmask
 from unmask.data import Example
+from unmask.training.processes import leave
 from unmask.training.trainer import MaskedTrainer
 
 GLOBAL_BATCH, STEPS, VOCAB, MASK, LENGTH = 16, 2, 19, 18, 12
@@ -93,3 +94,4 @@ if __name__ == "__main__":
     if arguments.process_index == 0:
         seen["world"] = torch.tensor(arguments.world_size)
         save_file(seen, out)
+    leave()

@@ -107,12 +107,15 @@ def command(
 def _train(run: Chosen, folder: Path, seed: int, resume: bool) -> dict[str, Any]:
     with waiting("Starting"):
         from unmask.training import train
+        from unmask.training.processes import leave
 
     view = TrainingScreen(run.name)
     with view.shown() if _leads() else nullcontext():
-        return train(
+        figures = train(
             run.source, folder, recipe=run.recipe, seed=seed, resume=resume, report=view.report
         )
+    leave()
+    return figures
 
 
 def _leads() -> bool:
