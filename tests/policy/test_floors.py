@@ -20,6 +20,7 @@ FLOORS = (
         "corruption",
         "padding",
         "head",
+        "feasibility",
         "ordering",
         "selection",
         "revision",

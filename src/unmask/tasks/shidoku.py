@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from unmask.errors import DataError
+from unmask.feasibility import Listed
 
 SIDE = 4
 BOX = 2
@@ -70,6 +71,11 @@ def count_solutions(tokens: Tensor) -> Tensor:
     known = (tokens >= 0) & (tokens < DIGITS)
     agree = (tokens[:, None] == grids().to(tokens.device)) | ~known[:, None]
     return agree.all(-1).sum(-1)
+
+
+def feasible() -> Listed:
+    """A feasibility hook: the digits with which a board can still become one of the 288 grids."""
+    return Listed(grids(), VOCAB)
 
 
 def puzzles(solved: Tensor, clues: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:
