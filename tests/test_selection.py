@@ -147,11 +147,12 @@ def test_scores_of_minus_infinity_still_finish():
 
 
 def test_best_counts_from_what_competes():
-    """Best keeps |scope| − remaining; where more is committed than scope holds, all of it."""
+    """Best keeps |scope| − remaining, and one where the plan would leave as many as there are."""
 
     class Row:
-        remaining = torch.tensor([0, 2, 5])
+        remaining = torch.tensor([[0], [2], [5]])
+        masked = torch.ones(3, 4, dtype=torch.bool)
 
     score = torch.arange(12.0).view(3, 4)
     scope = torch.ones(3, 4, dtype=torch.bool)
-    assert Best()(score, scope, Row).sum(1).tolist() == [4, 2, 0]
+    assert Best()(score, scope, Row).sum(1).tolist() == [4, 2, 1]

@@ -15,8 +15,21 @@ from unmask import (
     scoring,
     selection,
 )
-from unmask.decoding import Canvas, Constraint, Strategy, done, finish, init, step
+from unmask.decoding import (
+    Canvas,
+    Constraint,
+    LastDraw,
+    MaskId,
+    RandomIds,
+    StableAndConfident,
+    Strategy,
+    done,
+    finish,
+    init,
+    step,
+)
 from unmask.generation import generate, run, stream
+from unmask.grouping import Groups
 from unmask.models import (
     ClassConditioned,
     Guided,
@@ -28,7 +41,7 @@ from unmask.models import (
     save,
     wrap,
 )
-from unmask.sampling import Annealed, Draw
+from unmask.sampling import Annealed, Draw, SquaredDecay
 from unmask.schedules import Schedule
 from unmask.scoring import score
 from unmask.types import Denoiser, Generation, Loss, Proposal, State, StepInfo
@@ -43,13 +56,19 @@ __all__ = [
     "Denoiser",
     "Draw",
     "Generation",
+    "Groups",
     "Guided",
+    "LastDraw",
     "Loss",
+    "MaskId",
     "Packed",
     "Proposal",
+    "RandomIds",
     "Schedule",
     "SelfConditioning",
     "SelfCritic",
+    "SquaredDecay",
+    "StableAndConfident",
     "State",
     "StepInfo",
     "Strategy",

@@ -15,16 +15,21 @@ import torch
 from torch import Tensor
 
 from unmask.errors import StrategyError
+from unmask.random import reveal_uniform
 
 # Rounding, not policy: N·γ(s/T) that is a whole number in exact arithmetic must not fall below it.
 _ROUNDING = 1e-9
+
+Steps = int | Sequence[int]
 
 
 class Pace(Protocol):
     """Plans a batch: unknown (B,) int64 -> (plan (B,S), total (B,)), both int64 on the same device.
 
     plan[b, s] is how many positions of row b may be unknown after its step s (from 0), and is 0
-    from step total[b] − 1 on.
+    from step total[b] − 1 on. Two optional attributes are read: `by_position`, a method for paces
+    that depend on which positions are unknown and on seeds; and `whole`, True where a row takes all
+    its steps even if nothing is unknown in between.
     """
 
     def __call__(self, unknown: Tensor) -> tuple[Tensor, Tensor]: ...
@@ -35,43 +40,31 @@ class Scheduled:
     """After step s of T, ⌊U·γ(s/T)⌋ unknown, held between T − s and one less than before.
 
     That is MaskGIT's clamp (2202.04200) with T replaced by min(T, U), for any mask ratio γ. `steps`
-    is one number, or one per row.
+    is one number, or one per row. lift is added before rounding down (ESM3 adds 0.1).
     """
 
     ratio: Callable[[Tensor], Tensor]
-    steps: int | Sequence[int]
+    steps: Steps
+    lift: float = 0.0
 
     def __post_init__(self) -> None:
-        listed = isinstance(self.steps, Sequence) and not isinstance(self.steps, str)
-        each = list(self.steps) if listed else [self.steps]  # type: ignore[arg-type]
-        bad = [s for s in each if isinstance(s, bool) or not isinstance(s, int) or s < 1]
-        if bad or not each:
-            raise StrategyError(f"steps={self.steps!r}: pass an integer of 1 or more, or one a row")
+        _check_steps(self.steps)
 
     def __call__(self, unknown: Tensor) -> tuple[Tensor, Tensor]:
-        total = torch.minimum(self._steps_per_row(unknown), unknown)
+        total = torch.minimum(_steps_per_row(self.steps, unknown), unknown)
         width = int(total.max()) if total.numel() else 0
         plan = torch.empty(len(unknown), max(width, 1), dtype=torch.int64, device=unknown.device)
         before = unknown
         for s in range(1, plan.shape[1] + 1):
             left = (total - s).clamp(min=0)
             r = (s / total.clamp(min=1).double()).clamp(max=1.0)
-            wanted = (unknown * self.ratio(r) + _ROUNDING * (unknown + 1)).floor().long()
+            lift = self.lift + _ROUNDING * (unknown + 1)
+            wanted = (unknown * self.ratio(r) + lift).floor().long()
             # Where s is past a row's last step, `left` and `before` are 0 and so is the plan.
             before = torch.minimum(torch.maximum(wanted, left), (before - 1).clamp(min=0))
             before = torch.where(left == 0, 0, before)
             plan[:, s - 1] = before
         return plan, total
-
-    def _steps_per_row(self, unknown: Tensor) -> Tensor:
-        if isinstance(self.steps, int):
-            return torch.full_like(unknown, self.steps)
-        if len(self.steps) != len(unknown):
-            raise StrategyError(
-                f"steps has {len(self.steps)} entries for {len(unknown)} rows: pass one integer "
-                "for all rows, or exactly one per row"
-            )
-        return torch.tensor(list(self.steps), dtype=torch.int64, device=unknown.device)
 
 
 @dataclass(frozen=True)
@@ -111,3 +104,130 @@ class OneAtATime:
         width = max(int(unknown.max()) if unknown.numel() else 0, 1)
         taken = torch.arange(1, width + 1, device=unknown.device)
         return (unknown.unsqueeze(1) - taken).clamp(min=0), unknown.clone()
+
+
+@dataclass(frozen=True)
+class Even:
+    """As many at each step as at any other, the remainder at the first ones (LLaDA 2502.09992)."""
+
+    steps: Steps
+
+    def __post_init__(self) -> None:
+        _check_steps(self.steps)
+
+    def __call__(self, unknown: Tensor) -> tuple[Tensor, Tensor]:
+        total = torch.minimum(_steps_per_row(self.steps, unknown), unknown)
+        taken = torch.arange(1, max(int(total.max()) if total.numel() else 0, 1) + 1).to(unknown)
+        each, more = unknown // total.clamp(min=1), unknown % total.clamp(min=1)
+        committed = taken * each.unsqueeze(1) + torch.minimum(taken, more.unsqueeze(1))
+        return (unknown.unsqueeze(1) - committed).clamp(min=0), total
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """No plan: a selection decides how many, at least one a step; budget caps a row's steps."""
+
+    budget: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.budget is not None:
+            _check_steps(self.budget)
+
+    def __call__(self, unknown: Tensor) -> tuple[Tensor, Tensor]:
+        total = unknown if self.budget is None else unknown.clamp(max=self.budget)
+        return unknown.new_zeros(len(unknown), 1), total
+
+
+@dataclass(frozen=True)
+class WholeLength:
+    """Exactly `steps` steps, which a selection fills as it will (ReMDM 2503.00307)."""
+
+    steps: Steps
+    whole = True
+
+    def __post_init__(self) -> None:
+        _check_steps(self.steps)
+
+    def __call__(self, unknown: Tensor) -> tuple[Tensor, Tensor]:
+        total = _steps_per_row(self.steps, unknown) * (unknown > 0)
+        return unknown.new_zeros(len(unknown), 1), total
+
+
+@dataclass(frozen=True)
+class Ancestral:
+    """Each position is revealed at a time of its own: the ancestral sampler (MDLM 2406.07524).
+
+    It is unknown while its uniform lies below γ(s/T), so that from step to step it is revealed with
+    probability (m_t − m_s)/m_t. Steps that reveal nothing are not taken. `ordering.RevealTime` is
+    the order that goes with it.
+    """
+
+    ratio: Callable[[Tensor], Tensor]
+    steps: Steps
+
+    def __post_init__(self) -> None:
+        _check_steps(self.steps)
+
+    def __call__(self, unknown: Tensor) -> tuple[Tensor, Tensor]:
+        raise StrategyError(
+            "pace.Ancestral reveals each position at its own time, so it cannot plan groups: use "
+            "it without groups, or pace.Scheduled with them"
+        )
+
+    def by_position(self, unknown: Tensor, seed: Tensor) -> tuple[Tensor, Tensor]:
+        """unknown (B,N) bool, seed (B,) -> (plan (B,S), total (B,))."""
+        steps = _steps_per_row(self.steps, unknown.sum(1))
+        most = max(int(steps.max()) if steps.numel() else 0, 1)
+        s = torch.arange(1, most + 1, device=unknown.device).expand(len(unknown), -1)
+        r = (s.double() / steps.unsqueeze(1).double()).clamp(max=1.0)
+        m = self.ratio(r).masked_fill(s >= steps.unsqueeze(1), 0.0)
+        hidden = reveal_uniform(seed.to(unknown.device), unknown.shape[1]).masked_fill(
+            ~unknown, -1.0
+        )
+        left = (hidden.unsqueeze(1) < m.unsqueeze(2)) & unknown.unsqueeze(1)  # (B,S,N)
+        counts = left.sum(2)
+        before = torch.cat([unknown.sum(1, keepdim=True), counts[:, :-1]], 1)
+        taken = counts < before
+        # The steps that reveal something, moved to the front.
+        total = taken.sum(1)
+        order = (~taken).long().argsort(dim=1, stable=True)
+        plan = counts.gather(1, order).masked_fill(s > total.unsqueeze(1), 0)
+        return plan[:, : max(int(total.max()) if total.numel() else 0, 1)], total
+
+
+@dataclass(frozen=True)
+class ByGroup:
+    """A pace for each group, the last one for all further groups (SoundStorm's 16, 1, 1, ...)."""
+
+    paces: Sequence[Pace]
+
+    def __post_init__(self) -> None:
+        if not self.paces:
+            raise StrategyError("pace.ByGroup needs at least one pace, such as Scheduled(...)")
+
+    def __call__(self, unknown: Tensor) -> tuple[Tensor, Tensor]:
+        """Without groups all positions are of the first."""
+        return self.paces[0](unknown)
+
+    def of_group(self, group: int) -> Pace:
+        """The pace of a group, counted from 0."""
+        return self.paces[min(group, len(self.paces) - 1)]
+
+
+def _check_steps(steps: Steps) -> None:
+    listed = isinstance(steps, Sequence) and not isinstance(steps, str)
+    each = list(steps) if listed else [steps]  # type: ignore[arg-type]
+    bad = [s for s in each if isinstance(s, bool) or not isinstance(s, int) or s < 1]
+    if bad or not each:
+        raise StrategyError(f"steps={steps!r}: pass an integer of 1 or more, or one a row")
+
+
+def _steps_per_row(steps: Steps, unknown: Tensor) -> Tensor:
+    if isinstance(steps, int):
+        return torch.full_like(unknown, steps)
+    if len(steps) != len(unknown):
+        raise StrategyError(
+            f"steps has {len(steps)} entries for {len(unknown)} rows: pass one integer "
+            "for all rows, or exactly one per row"
+        )
+    return torch.tensor(list(steps), dtype=torch.int64, device=unknown.device)

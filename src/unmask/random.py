@@ -39,6 +39,9 @@ class Purpose(IntEnum):
     REVEAL = 11
     AUGMENT = 12
     SHUFFLE = 13
+    NOISE = 14
+    VEIL = 15
+    VETO = 16
 
 
 def _multiply(constant: int, word: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,21 +64,32 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Te
 
 
 def uniform(
-    seed: Tensor, step: Tensor | int, position: Tensor | int, purpose: Purpose | int
+    seed: Tensor,
+    step: Tensor | int,
+    position: Tensor | int,
+    purpose: Purpose | int,
+    lane: Tensor | int = 0,
 ) -> Tensor:
     """Two independent uniforms in the open interval (0, 1) for each broadcast element.
 
-    seed, step and position are int64 and broadcast against each other; seed is in [0, 2**63).
+    seed, step, position and lane are int64 and broadcast against each other; seed is in [0, 2**63).
+    lane tells apart what one position needs many of, such as noise for every id.
     Returns float64 of shape (..., 2): the first axis of length two is meant for two-level draws.
     """
     seed = seed.to(torch.int64)
     words = [
         torch.as_tensor(part, dtype=torch.int64, device=seed.device) & _WORD
-        for part in (position, step, int(purpose), 0)
+        for part in (position, step, int(purpose), lane)
     ]
     bits = philox((words[0], words[1], words[2], words[3]), (seed & _WORD, seed >> 32))
     high, low = bits[..., 0::2], bits[..., 1::2] >> 16
     return (((high << 16) | low).to(torch.float64) + 0.5) * 2.0**-48
+
+
+def reveal_uniform(seed: Tensor, length: int) -> Tensor:
+    """(B,N) float64 from seeds (B,): one time for each position of a row, whatever the step."""
+    position = torch.arange(length, device=seed.device)
+    return uniform(seed[:, None], 0, position, Purpose.REVEAL)[..., 0]
 
 
 def gumbel(u: Tensor) -> Tensor:

@@ -19,3 +19,21 @@ def best(score: Tensor, scope: Tensor, count: Tensor) -> Tensor:
     places = ranked.argsort(dim=1, descending=True, stable=True)
     wanted = torch.arange(score.shape[1], device=score.device) < count.unsqueeze(1)
     return torch.zeros_like(scope).scatter(1, places, wanted) & scope
+
+
+def best_of_groups(score: Tensor, scope: Tensor, count: Tensor, group: Tensor) -> Tensor:
+    """`best` within each group: group (B,N) int64 from 0, count (B,P) int64 -> (B,N) bool."""
+    lowest = torch.finfo(score.dtype).min
+    ranked = score.clamp(min=lowest).masked_fill(~scope, float("-inf"))
+    places = ranked.argsort(dim=1, descending=True, stable=True)
+    ranked_group = group.gather(1, places)
+    member = torch.nn.functional.one_hot(ranked_group, count.shape[1])  # (B,N,P)
+    wanted = ((member.cumsum(1) <= count.unsqueeze(1)) & (member > 0)).any(2)
+    return torch.zeros_like(scope).scatter(1, places, wanted) & scope
+
+
+def at_least_one(keep: Tensor, score: Tensor, scope: Tensor) -> Tensor:
+    """keep (B,N) bool, with the best-scored position of scope in rows that keep none of it."""
+    one = torch.ones(len(keep), dtype=torch.int64, device=keep.device)
+    none = ~(keep & scope).any(1, keepdim=True)
+    return keep | (best(score, scope, one) & none)

@@ -20,7 +20,7 @@ from unmask.errors import StrategyError
 
 NEG_INF = float("-inf")
 COLD = 1e-6  # below this temperature the draw is greedy: dividing by less overflows
-Temperature = float | Callable[[Tensor], Tensor]
+Temperature = float | Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,22 @@ class Annealed:
 
 
 @dataclass(frozen=True)
+class SquaredDecay:
+    """Temperature max(start − i/(n − 1), 0.001)², i = 0 .. n − 1 the step (ESM3)."""
+
+    start: float = 1.0
+    takes_steps = True
+
+    def __post_init__(self) -> None:
+        _check_temperature(self.start)
+
+    def __call__(self, progress: Tensor, steps: Tensor) -> Tensor:
+        """progress (B,) in (0, 1], steps (B,) -> temperature (B,)."""
+        share = (progress * steps - 1) / (steps - 1).clamp(min=1)
+        return (self.start - share).clamp(min=0.001) ** 2
+
+
+@dataclass(frozen=True)
 class Draw:
     """How a token is drawn from its logits; the filters apply in the order of the fields.
 
@@ -45,6 +61,8 @@ class Draw:
     top_k: keep this many ids (int ≥ 1), or this fraction of the vocabulary (float in (0, 1]).
     top_p: keep the smallest set of ids holding at least this mass, in (0, 1] (1904.09751).
     min_p: keep ids at least this likely relative to the likeliest, in [0, 1) (2407.01082).
+    race: draw by the largest of logits + temperature·Gumbel, one noise for each id. The law is the
+    same and the cost higher; `ordering.Noised` ranks by that noise.
     Raises StrategyError for anything out of range.
     """
 
@@ -52,6 +70,7 @@ class Draw:
     top_k: int | float | None = None
     top_p: float | None = None
     min_p: float | None = None
+    race: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.temperature):
@@ -67,13 +86,14 @@ class Draw:
     def plain(self) -> bool:
         """Whether tokens are drawn from the model's own distribution, unshaped."""
         filters = (self.top_k, self.top_p, self.min_p)
-        return filters == (None, None, None) and self.temperature == 1
+        return filters == (None, None, None) and self.temperature == 1 and not self.race
 
-    def temperatures(self, progress: Tensor) -> Tensor:
-        """(B,) float32 temperature of each row at its progress r = s/T."""
+    def temperatures(self, progress: Tensor, steps: Tensor | None = None) -> Tensor:
+        """(B,) float32 temperature of each row at its progress r = s/T, of T = steps (B,)."""
         if not callable(self.temperature):
             return torch.full_like(progress, self.temperature, dtype=torch.float32)
-        warm = self.temperature(progress).float()
+        counts = getattr(self.temperature, "takes_steps", False)
+        warm = self.temperature(*((progress, steps) if counts else (progress,))).float()
         if warm.shape != progress.shape or not bool((warm >= 0).all()):
             raise StrategyError(
                 f"the temperature function returned {warm.tolist()} for progress "

@@ -1,14 +1,16 @@
 """The words the floors share: a network, a generation while it runs, and its record.
 
-Shapes: B rows, N positions, V vocabulary, D width, M rows looked at, S planned steps.
+Shapes: B rows, N positions, V vocabulary, D width, M rows looked at, S planned steps, P groups that
+run side by side (1 unless a strategy says so), K likeliest ids kept, H steps looked back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
@@ -25,7 +27,9 @@ class Denoiser(Protocol):
 
     `hidden` also receives `condition=` (first dimension B) when, and only when, the canvas has one.
     Optional attributes are read where present: `forbidden` (ids that are never data), `length`
-    (the N that `generate` uses when none is given) and `device`.
+    (the N that `generate` uses when none is given), `device`, `forwards_per_step` (what a step
+    costs, 1 unless it says so) and `sees_progress`: where it is True, `hidden` also receives
+    `progress=` and `ratio=`, (B,) float64, r = s/T of the step and the share still unknown.
     """
 
     @property
@@ -58,6 +62,22 @@ class Critic(Protocol):
     def __call__(self, tokens: Tensor, *, valid: Tensor, condition: Any) -> Tensor: ...
 
 
+class Plan(NamedTuple):
+    """What each step of each row may leave unknown, made before the first."""
+
+    left: Tensor  # (B,P,S) int64: how many may still be unknown after the step
+    at: Tensor  # (B,S) int64: s, the number of the step within its group, from 1
+    of: Tensor  # (B,S) int64: T, the steps of that group
+
+
+class Past(NamedTuple):
+    """What was said of each position before, in a form that does not grow with the vocabulary."""
+
+    ids: Tensor  # (B,N,K) int64: the likeliest ids of the last step, NEVER where not looked at
+    logprob: Tensor  # (B,N,K) float32: how likely they were
+    divergence: Tensor  # (B,N,H) float32: nats from step to step, the latest first; inf before
+
+
 @dataclass(frozen=True)
 class State:
     """Everything the next step needs, and nothing else. All tensors live on one device."""
@@ -67,6 +87,7 @@ class State:
     masked: Tensor  # (B,N) bool: still unknown
     editable: Tensor  # (B,N) bool: generation may change it (not prompt, not padding)
     valid: Tensor  # (B,N) bool: not padding
+    group: Tensor  # (B,N) int64: what is ranked together; the same everywhere without groups
     # record
     logprob: Tensor  # (B,N) float32: log p(token) under the model when it was committed
     drawn_logprob: Tensor  # (B,N) float32: the same under the shaped distribution it was drawn from
@@ -78,22 +99,60 @@ class State:
     forwards: Tensor  # (B,) int64: network passes spent
     done: Tensor  # (B,) bool
     # plan
-    plan: Tensor  # (B,S) int64: how many may still be unknown after each step
-    total: Tensor  # (B,) int64: planned steps
+    plan: Plan
+    total: Tensor  # (B,) int64: planned steps; the last one leaves nothing unknown
+    budget: Tensor  # (B,) int64: network passes that the row may spend
+    cost: Tensor  # (B,) int64: network passes of one step
     # carried
+    past: Past | None = None  # kept for selections that compare steps
     memory: Memory = None
     condition: Any = None  # tree of tensors whose first dimension is B, handed to the denoiser
 
     @property
     def progress(self) -> Tensor:
-        """(B,) float64: r = s/T of the step being taken, s counted from 1."""
-        return (self.step + 1).double() / self.total.clamp(min=1).double()
+        """(B,) float64: r = s/T of the step being taken, s counted from 1 within the open group."""
+        return self.within.double() / self.span.clamp(min=1).double()
+
+    @property
+    def within(self) -> Tensor:
+        """(B,) int64: s, the step being taken, counted from 1 within the open group."""
+        return self._now(self.plan.at)
+
+    @property
+    def span(self) -> Tensor:
+        """(B,) int64: T, the steps of the open group."""
+        return self._now(self.plan.of)
+
+    @property
+    def open(self) -> Tensor:
+        """(B,N) bool: the open group, the lowest with an unknown position; all where side by side.
+
+        Without groups that is every position of a row with unknown ones.
+        """
+        if self.plan.left.shape[1] > 1:
+            return torch.ones_like(self.masked)
+        last = self.group.amax(1, keepdim=True)  # where nothing is unknown
+        lowest = self.group.where(self.masked, last).amin(1, keepdim=True)
+        return self.group == lowest
+
+    @property
+    def last(self) -> Tensor:
+        """(B,) bool: rows whose step is the last they may take, which leaves nothing unknown."""
+        spent = self.forwards + 2 * self.cost > self.budget
+        return (self.step + 1 >= self.total) | spent
 
     @property
     def remaining(self) -> Tensor:
-        """(B,) int64: how many positions the plan leaves unknown after the step being taken."""
-        last = self.plan.shape[1] - 1
-        return self.plan.gather(1, self.step.clamp(max=last).unsqueeze(1)).squeeze(1)
+        """(B,P) int64: how many positions the plan leaves unknown after the step being taken."""
+        width = self.plan.left.shape[1]
+        at = self._index(self.plan.left.shape[2]).unsqueeze(1).expand(-1, width, 1)
+        return self.plan.left.gather(2, at).squeeze(2)
+
+    def _now(self, planned: Tensor) -> Tensor:
+        return planned.gather(1, self._index(planned.shape[1])).squeeze(1)
+
+    def _index(self, width: int) -> Tensor:
+        return self.step.clamp(max=width - 1).unsqueeze(1)
 
     def take(self, rows: Tensor) -> State:
         """The state of these rows alone, in this order. rows (b,) int64."""
@@ -109,6 +168,8 @@ class State:
             new = getattr(part, name)
             if name == "memory":
                 return _spread(old, new, rows, len(self.row))
+            if name == "past" and old is not None:
+                return Past(*(o.index_copy(0, rows, n) for o, n in zip(old, new, strict=True)))
             return old.index_copy(0, rows, new) if isinstance(old, Tensor) else old
 
         return self._map(place)
@@ -161,8 +222,21 @@ class Proposal:
     drawn_logprob: Tensor  # (B,N): log p(token) under the shaped distribution
     kept_logprob: Tensor | None = None  # (B,N): after top-k, top-p and min-p, temperature 1
     top_logprob: Tensor | None = None  # (B,N): log of the largest probability
+    top_token: Tensor | None = None  # (B,N) int64: the likeliest id
     margin: Tensor | None = None  # (B,N): largest probability minus the second largest
     entropy: Tensor | None = None  # (B,N): nats
+    noised_logprob: Tensor | None = None  # (B,N): log-softmax of logits + temperature·Gumbel
+    past: Past | None = None  # this step's, with divergence (B,N,1) from the step before
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a step does to the canvas. All (B,N) bool, no two at one position."""
+
+    commit: Tensor  # unknown before, known after
+    remask: Tensor  # known before, unknown after
+    edit: Tensor  # known before, another token after: the likeliest one
+    forwards: Tensor  # (B,) int64: network passes that finding this out took
 
 
 @dataclass(frozen=True)
@@ -175,6 +249,7 @@ class StepInfo:
     score: Tensor  # (b,N) float32: higher was committed sooner; -inf where not in the running
     committed: Tensor  # (b,N) bool
     remasked: Tensor  # (b,N) bool
+    edited: Tensor  # (b,N) bool
 
     @property
     def tokens(self) -> Tensor:

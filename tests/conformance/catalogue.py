@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tests.conformance.toys import critic
 
-from unmask import Strategy, ordering, presets, revision
+from unmask import Strategy, ordering, presets, revision, selection
 from unmask.errors import StrategyError
 from unmask.pace import Scheduled
 from unmask.schedules import resolve
@@ -78,11 +78,6 @@ class Entry:
     revise: Any = None  # orders only
 
     @property
-    def has_plan(self):
-        """Whether steps and schedule decide how many are committed."""
-        return self.revise is not None or (self._takes("steps") and self._takes("schedule"))
-
-    @property
     def fixed_length(self):
         return bool(GRID & set(dict(self.chosen)))
 
@@ -120,3 +115,18 @@ ORDERS = [
     for revise in classes(revision)
 ]
 EVERY = [*PRESETS, *ORDERS]
+
+
+def planned(strategy):
+    """Whether steps and schedule alone decide how many are unknown after each step."""
+    return (
+        isinstance(strategy.pace, Scheduled)
+        and isinstance(strategy.select, selection.Best)
+        and not isinstance(strategy.revise, revision.Verify)
+        and strategy.groups is None
+    )
+
+
+def greedy(strategy):
+    """Whether every draw is the likeliest id."""
+    return strategy.draw.temperature == 0

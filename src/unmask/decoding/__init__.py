@@ -5,11 +5,17 @@ from unmask.decoding.constraints import Constraint
 from unmask.decoding.run import run_strategy, stream_strategy
 from unmask.decoding.seeds import row_seeds
 from unmask.decoding.step import advance, done, finish, init, step
+from unmask.decoding.stopping import StableAndConfident
 from unmask.decoding.strategy import Strategy
+from unmask.decoding.veil import LastDraw, MaskId, RandomIds
 
 __all__ = [
     "Canvas",
     "Constraint",
+    "LastDraw",
+    "MaskId",
+    "RandomIds",
+    "StableAndConfident",
     "Strategy",
     "advance",
     "done",

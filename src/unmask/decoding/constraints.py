@@ -1,8 +1,8 @@
-"""Constraints: ids that may not be drawn, anywhere or at a position."""
+"""Constraints: ids that may not be drawn, anywhere, at a position, or given the other tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -10,13 +10,25 @@ from torch import Tensor
 
 from unmask.errors import StrategyError
 
+Feasible = Callable[[Tensor, Tensor, Tensor], Tensor]
+
 
 @dataclass(frozen=True)
 class Constraint:
-    """forbidden: ids never drawn. legal: bool (N,V), or (B,N,V), True where an id may be drawn."""
+    """What may be drawn.
+
+    forbidden: ids never drawn. legal: bool (N,V), or (B,N,V), True where an id may be drawn.
+    required: int64 (N,) or (B,N), the id that a position must get, −1 where it is free.
+    feasible: a hook (tokens (b,N), known (b,N) bool, position (b,)) -> (b,V) bool for constraints
+    between positions: which ids may stand at that position of each row so that it can still be
+    completed (`unmask.feasibility`). Commits are then made one at a time, and a proposal that it
+    vetoes is drawn again from what it allows.
+    """
 
     forbidden: tuple[int, ...] = ()
     legal: Tensor | None = None
+    required: Tensor | None = None
+    feasible: Feasible | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.forbidden, Iterable):
@@ -24,6 +36,13 @@ class Constraint:
                 f"forbidden={self.forbidden!r}: pass a list of ids, such as [{self.forbidden!r}]"
             )
         object.__setattr__(self, "forbidden", tuple(self.forbidden))
+        if self.feasible is not None and not callable(self.feasible):
+            raise StrategyError(
+                f"feasible={self.feasible!r}: pass a function (tokens, known, position) -> bool "
+                "(b,V), such as feasibility.Listed(sequences, vocab_size)"
+            )
+        if self.required is not None:
+            _check_required(self.required)
         if self.legal is not None:
             if not isinstance(self.legal, Tensor):
                 kind = type(self.legal).__name__
@@ -42,6 +61,8 @@ class Constraint:
     def check(self, rows: int, length: int, vocab: int) -> None:
         """Raise StrategyError unless the table fits `rows` rows of N and a vocabulary V."""
         check_ids("forbidden", self.forbidden, vocab)
+        if self.required is not None:
+            _check_required_fits(self.required, rows, length, vocab)
         if self.legal is None:
             return
         shape = tuple(self.legal.shape)
@@ -51,12 +72,39 @@ class Constraint:
                 f"legal has shape {shape}; this canvas and vocabulary need {wanted}"
             )
 
-    def illegal_at(self, row: Tensor, position: Tensor) -> Tensor | None:
+    def illegal_at(self, row: Tensor, position: Tensor, vocab: int) -> Tensor | None:
         """(M,V) bool for rows (M,) and positions (M,) of the canvas; None when all is legal."""
-        if self.legal is None:
-            return None
-        table = self.legal.to(position.device)
-        return ~(table[position] if table.dim() == 2 else table[row, position])
+        illegal = None
+        if self.legal is not None:
+            table = self.legal.to(position.device)
+            illegal = ~(table[position] if table.dim() == 2 else table[row, position])
+        if self.required is not None:
+            wanted = self.required.to(position.device)
+            wanted = wanted[position] if wanted.dim() == 1 else wanted[row, position]
+            other = torch.arange(vocab, device=position.device) != wanted.unsqueeze(1)
+            other = other & (wanted >= 0).unsqueeze(1)
+            illegal = other if illegal is None else illegal | other
+        return illegal
+
+
+def _check_required(required: object) -> None:
+    if not isinstance(required, Tensor) or required.dtype != torch.int64:
+        raise StrategyError(
+            "required: pass an int64 tensor of shape (N,) or (B,N), −1 where a position is free"
+        )
+    if required.dim() not in (1, 2):
+        raise StrategyError(f"required has shape {tuple(required.shape)}: pass (N,) or (B,N)")
+
+
+def _check_required_fits(required: Tensor, rows: int, length: int, vocab: int) -> None:
+    shape = tuple(required.shape)
+    if shape[-1] != length or (len(shape) == 2 and shape[0] < rows):
+        wanted = (length,) if len(shape) == 1 else (rows, length)
+        raise StrategyError(f"required has shape {shape}; this canvas needs {wanted}")
+    if bool(((required < -1) | (required >= vocab)).any()):
+        raise StrategyError(
+            f"required holds ids outside the vocabulary of {vocab}: pass 0 to {vocab - 1}, or −1"
+        )
 
 
 def check_ids(name: str, ids: Iterable[int], vocab: int) -> None:

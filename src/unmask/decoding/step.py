@@ -7,18 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from unmask.decoding.canvas import Canvas
-from unmask.decoding.look import predict, propose
+from unmask.decoding.feasible import settled
+from unmask.decoding.look import given_the_rest, predict, propose
+from unmask.decoding.past import nothing_past
+from unmask.decoding.planning import planned
 from unmask.decoding.seeds import row_seeds
 from unmask.decoding.strategy import Strategy
+from unmask.decoding.written import written
 from unmask.errors import CanvasError, StrategyError
 from unmask.inference import evaluating
+from unmask.selection import positions
 from unmask.types import NEVER, Denoiser, Generation, Prediction, Proposal, State, StepInfo
 
+UNLIMITED = 2**62  # network passes
 Propose = Callable[[Prediction, Denoiser, Strategy, State, Tensor], Proposal]
 
 
@@ -45,36 +52,19 @@ def _advance_open(
     state: State, denoiser: Denoiser, strategy: Strategy, propose: Propose
 ) -> StepInfo:
     # fmt: off
-    scope      = strategy.revise(state)                     # the positions in the running
-    prediction = predict(denoiser, state)                   # one pass of the trunk
+    denoiser   = strategy.guided(denoiser)
+    rescore    = partial(given_the_rest, denoiser, strategy, state)
+    scope      = strategy.scope(state)                      # the positions in the running
+    prediction = predict(denoiser, state, strategy.veil)    # one pass of the trunk
     looked     = strategy.chosen(state, scope)              # where the head is asked
     proposal   = propose(prediction, denoiser, strategy, state, looked)
-    score      = strategy.ranked(state, proposal, scope)   # higher = known sooner
-    keep       = strategy.select(score, scope, state)       # of those in the running, known after
-    commit     = keep & state.masked
-    remask     = scope & ~keep & ~state.masked
+    score      = strategy.ranked(state, proposal, scope)    # higher = known sooner
+    keep       = strategy.selected(score, scope, state, proposal)  # of those, known after
+    change     = strategy.changed(state, proposal, scope, keep, rescore)
+    proposal   = settled(prediction, denoiser, strategy, state, proposal, score, change)
     # fmt: on
-    after = replace(_write(state, proposal, commit, remask), memory=prediction.memory)
-    return StepInfo(after, state.row, proposal, score, commit, remask)
-
-
-def _write(state: State, proposal: Proposal, commit: Tensor, remask: Tensor) -> State:
-    """Commits and re-masks, recorded; one step and one forward more for each row."""
-    masked = (state.masked & ~commit) | remask
-    step = state.step.unsqueeze(1).expand_as(state.tokens)
-    return replace(
-        state,
-        tokens=proposal.token.where(commit, state.tokens),
-        masked=masked,
-        logprob=proposal.logprob.where(commit, state.logprob.masked_fill(remask, 0.0)),
-        drawn_logprob=proposal.drawn_logprob.where(
-            commit, state.drawn_logprob.masked_fill(remask, 0.0)
-        ),
-        commit_step=step.where(commit, state.commit_step.masked_fill(remask, NEVER)),
-        step=state.step + 1,
-        forwards=state.forwards + 1,
-        done=~masked.any(1),
-    )
+    after = replace(written(state, proposal, change, strategy), memory=prediction.memory)
+    return StepInfo(after, state.row, proposal, score, change.commit, change.remask, change.edit)
 
 
 def init(
@@ -92,13 +82,20 @@ def init(
     if denoiser.vocab_size is not None:
         check_given(canvas, denoiser.vocab_size)
         strategy.constraint.check(batch, length, denoiser.vocab_size)
-    plan, total = strategy.pace(canvas.editable.sum(1))
+    count = getattr(strategy.select, "count", positions)
+    plan, total = planned(strategy.pace, strategy.groups, canvas.editable, seeds, count)
+    group = torch.zeros(length, dtype=torch.int64, device=device)
+    group = group if strategy.groups is None else strategy.groups.of(length, device)
     none = torch.zeros(batch, dtype=torch.int64, device=device)
+    budget = UNLIMITED if strategy.budget is None else strategy.budget
+    cost = getattr(strategy.guided(denoiser), "forwards_per_step", 1)
+    remembers = "divergence" in strategy.needs
     return State(
         tokens=canvas.tokens,
         masked=canvas.editable,
         editable=canvas.editable,
         valid=canvas.valid,
+        group=group.expand(batch, length),
         logprob=torch.zeros(batch, length, device=device),
         drawn_logprob=torch.zeros(batch, length, device=device),
         commit_step=torch.full((batch, length), NEVER, device=device),
@@ -109,6 +106,9 @@ def init(
         done=~canvas.editable.any(1),
         plan=plan,
         total=total,
+        budget=torch.full_like(none, budget),
+        cost=torch.full_like(none, cost),
+        past=nothing_past(batch, length, device) if remembers else None,
         condition=canvas.condition,
     )
 

@@ -10,19 +10,25 @@ from torch import Tensor
 
 from unmask.decoding.blame import placed
 from unmask.decoding.constraints import Constraint
+from unmask.decoding.guidance import Guidance
+from unmask.decoding.stopping import Stop
+from unmask.decoding.veil import MaskId, Veil
 from unmask.errors import StrategyError, nearest
-from unmask.ordering import Order, is_blind, needs_of
+from unmask.grouping import Groups
+from unmask.ordering import Entropy, Order, Probability, is_blind, needs_of
 from unmask.pace import Pace
-from unmask.revision import Never
+from unmask.revision import Amends, GivenTheRest, Never
 from unmask.sampling import Draw
 from unmask.selection import Best
-from unmask.types import Proposal, State
+from unmask.types import Change, Denoiser, Proposal, State
 
 
 class Select(Protocol):
-    """(score (B,N), scope (B,N) bool, state) -> (B,N) bool: what is known after the step."""
+    """(score (B,N), scope (B,N) bool, state, proposal) -> (B,N) bool: what is known afterwards."""
 
-    def __call__(self, score: Tensor, scope: Tensor, state: State) -> Tensor: ...
+    def __call__(
+        self, score: Tensor, scope: Tensor, state: State, proposal: Proposal
+    ) -> Tensor: ...
 
 
 class Revise(Protocol):
@@ -33,7 +39,11 @@ class Revise(Protocol):
 
 @dataclass(frozen=True)
 class Strategy:
-    """How positions are drawn, ranked, committed and revised. Each field is one axis."""
+    """How positions are drawn, ranked, committed and revised. Each field is one axis.
+
+    budget: network passes a row may spend; at the last of them all that is unknown is committed.
+    end_id: a row ends once this id stands with nothing unknown before it; what follows becomes it.
+    """
 
     pace: Pace
     order: Order
@@ -41,31 +51,83 @@ class Strategy:
     select: Select = Best()
     revise: Revise = Never()
     constraint: Constraint = Constraint()
+    groups: Groups | None = None
+    veil: Veil = MaskId()
+    guidance: Guidance | None = None
+    stop: Stop | None = None
+    budget: int | None = None
+    end_id: int | None = None
     name: str = "custom"
 
     def __post_init__(self) -> None:
-        for axis in ("pace", "order", "select", "revise"):
+        for axis in ("pace", "order", "select", "revise", "veil"):
             part = getattr(self, axis)
             if isinstance(part, type) or not callable(part):
                 raise StrategyError(
                     f"{axis}={part!r} is not callable: pass an instance, such as {_EXAMPLE[axis]}"
                 )
-        for axis, kind in (("draw", Draw), ("constraint", Constraint)):
+        for axis, kind in _KINDS.items():
             if not isinstance(getattr(self, axis), kind):
                 raise StrategyError(
-                    f"{axis}={getattr(self, axis)!r}: pass a {kind.__name__}, "
+                    f"{axis}={getattr(self, axis)!r}: pass a {_name(kind)}, "
                     f"such as {_EXAMPLE[axis]}"
                 )
-        needs_of(self.order)
+        if self.budget is not None and self.budget < 1:
+            raise StrategyError(f"budget={self.budget}: pass 1 or more network passes, or None")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Raise StrategyError for parts that contradict each other."""
+        assert needs_of(self) is not None
+        reads = getattr(self.select, "reads", None)
+        if reads is not None and not _scores_by(self.order, reads):
+            wanted, what = _SCORES[reads]
+            raise StrategyError(
+                f"{type(self.select).__name__} compares {what} with its bound, and the order "
+                f"{type(self.order).__name__} gives none: use order=ordering.{wanted}"
+            )
+        if self.constraint.feasible is not None and isinstance(self.revise, Amends):
+            raise StrategyError(
+                f"a feasibility hook checks tokens as they are committed, and "
+                f"{type(self.revise).__name__} changes them later: use revise=Never() or Remask()"
+            )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The optional statistics of `Proposal` that some part reads."""
+        parts = (self.order, self.select, self.revise, self.stop)
+        return frozenset().union(*(needs_of(part) for part in parts))
+
+    @property
+    def blind(self) -> bool:
+        """Whether positions are chosen before the network is asked."""
+        return is_blind(self.order) and not needs_of(self.select) and self.stop is None
+
+    @property
+    def ends(self) -> bool:
+        """Whether a row may end before its plan does."""
+        return self.stop is not None or self.end_id is not None
+
+    def guided(self, denoiser: Denoiser) -> Denoiser:
+        """The denoiser, or its guided form."""
+        return denoiser if self.guidance is None else self.guidance.wrap(denoiser)
+
+    def scope(self, state: State) -> Tensor:
+        """(B,N) bool: the positions in the running. At a row's last step, all that is unknown."""
+        running = self.revise(state) & state.open
+        return torch.where(state.last.unsqueeze(1), running | state.masked, running)
 
     def chosen(self, state: State, scope: Tensor) -> Tensor:
         """(B,N) bool: where the head must be asked, all of scope unless the order is blind.
 
         A blind order chooses before the network is asked, so the head runs at its choice alone.
         """
-        if not is_blind(self.order):
-            return scope
-        return self.select(self.ranked(state, nothing_proposed(state), scope), scope, state)
+        if self.blind:
+            nothing = nothing_proposed(state)
+            keep = self.selected(self.ranked(state, nothing, scope), scope, state, nothing)
+            return keep & state.masked
+        looked = scope & state.masked if getattr(self.order, "stored", False) else scope
+        return looked | self.revise.watches(state) if isinstance(self.revise, Amends) else looked
 
     def ranked(self, state: State, proposal: Proposal, scope: Tensor) -> Tensor:
         """The order's score, -inf out of the running; StrategyError for NaN or a wrong shape."""
@@ -86,6 +148,32 @@ class Strategy:
             )
         return score.masked_fill(~scope, float("-inf"))
 
+    def selected(self, score: Tensor, scope: Tensor, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) bool: what of scope is known afterwards; all of it where a row must or may stop."""
+        keep = self.select(score, scope, state, proposal)
+        over = state.last if self.stop is None else state.last | self.stop(state, proposal)
+        return (keep | over.unsqueeze(1)) & scope
+
+    def changed(
+        self,
+        state: State,
+        proposal: Proposal,
+        scope: Tensor,
+        keep: Tensor,
+        given_the_rest: GivenTheRest,
+    ) -> Change:
+        """What becomes known, unknown or another token."""
+        none = torch.zeros_like(scope)
+        change = Change(
+            commit=keep & state.masked,
+            remask=scope & ~keep & ~state.masked,
+            edit=none,
+            forwards=torch.zeros_like(state.forwards),
+        )
+        if not isinstance(self.revise, Amends):
+            return change
+        return self.revise.amend(change, state, proposal, given_the_rest)
+
     def but(self, **parts: Any) -> Strategy:
         """The same strategy with parts replaced: `presets.maskgit().but(draw=Draw(top_p=.9))`."""
         known = [field.name for field in fields(self)]
@@ -101,11 +189,39 @@ def nothing_proposed(state: State) -> Proposal:
     return Proposal(nowhere, state.tokens, state.logprob, state.drawn_logprob)
 
 
+def _scores_by(order: Order, what: str) -> bool:
+    if what == "entropy":
+        return isinstance(order, Entropy)
+    return isinstance(order, Probability) and order.log
+
+
+def _name(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) else " or ".join(k.__name__ for k in kind[:1])
+
+
+_SCORES = {
+    "probability": ("Probability()", "log-probabilities"),
+    "entropy": ("Entropy()", "entropies"),
+}
+_NONE = type(None)
+_KINDS: dict[str, Any] = {
+    "draw": Draw,
+    "constraint": Constraint,
+    "groups": (Groups, _NONE),
+    "guidance": (Guidance, _NONE),
+    "budget": (int, _NONE),
+    "end_id": (int, _NONE),
+}
 _EXAMPLE = {
     "pace": "pace.Scheduled(schedules.cosine, steps=12)",
     "order": "ordering.Probability()",
     "select": "selection.Best()",
     "revise": "revision.Never()",
+    "veil": "veil.MaskId()",
     "draw": "Draw(temperature=0.8, top_p=0.9)",
     "constraint": "Constraint(forbidden=[0])",
+    "groups": "Groups.blocks(32)",
+    "guidance": "Guidance(weight=3.0)",
+    "budget": "budget=64",
+    "end_id": "end_id=2",
 }

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unmask.errors import StrategyError
-from unmask.random import Purpose, uniform
+from unmask.random import Purpose, reveal_uniform, uniform
 from unmask.types import Proposal, State
 
 
@@ -27,6 +27,17 @@ def order_uniform(state: State, purpose: Purpose) -> Tensor:
     """(B,N) float64 uniforms in (0, 1), a function of (row seed, step, position, purpose)."""
     position = torch.arange(state.tokens.shape[1], device=state.tokens.device)
     return uniform(state.seed[:, None], state.step[:, None], position, purpose)[..., 0]
+
+
+@dataclass(frozen=True)
+class RevealTime:
+    """Each position at a time of its own, drawn once: the order of `pace.Ancestral`."""
+
+    blind = True
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) uniforms of (row seed, position), the same at every step."""
+        return reveal_uniform(state.seed, state.tokens.shape[1])
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,13 @@ class Probability:
     choose="first" scores the likeliest token, whatever was drawn: the choice depends on the state
     alone, and with one position a step the law is exactly the model's.
     of, with choose="after", names the distribution: "model", "kept" (after top-k, top-p and min-p,
-    at temperature 1: the reference's) or "drawn" (that and the temperature).
+    at temperature 1: the reference's) or "drawn" (that and the temperature). log=False scores by
+    the probability itself, which ranks alike until noise is added (Dream).
     """
 
     choose: Literal["first", "after"] = "first"
     of: Literal["model", "kept", "drawn"] = "model"
+    log: bool = True
 
     def __post_init__(self) -> None:
         if self.choose not in ("first", "after"):
@@ -47,10 +49,10 @@ class Probability:
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N) log-probability. A committed position is scored by the token it holds."""
-        held: Tensor = getattr(proposal, _STATISTIC[self.of])
-        if self.choose == "after" or proposal.top_logprob is None:
-            return held
-        return proposal.top_logprob.where(state.masked, held)
+        score: Tensor = getattr(proposal, _STATISTIC[self.of])
+        if self.choose == "first" and proposal.top_logprob is not None:
+            score = proposal.top_logprob.where(state.masked, score)
+        return score if self.log else score.exp()
 
 
 @dataclass(frozen=True)

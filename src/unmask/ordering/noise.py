@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from unmask.errors import StrategyError
@@ -20,19 +21,23 @@ class ChoiceNoise:
     """score + scale·(1 − r)·g, with r = s/T and g standard Gumbel, or uniform in (0, 1).
 
     MaskGIT (2202.04200) uses scale 4.5; Token-Critic (2209.04439) anneals likewise. With
-    annealed=False the factor 1 − r is left out.
+    annealed=False the factor 1 − r is left out; with inclusive it is (T − s)/(T − 1), which starts
+    at 1 (aMUSEd 2401.01808).
     """
 
     order: Order
     scale: float
     kind: Literal["gumbel", "uniform"] = "gumbel"
     annealed: bool = True
+    inclusive: bool = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.scale) and self.scale >= 0):
             raise StrategyError(f"noise scale={self.scale!r}: pass a number ≥ 0")
         if self.kind not in ("gumbel", "uniform"):
             raise StrategyError(f"noise kind={self.kind!r}: pass 'gumbel' or 'uniform'")
+        if self.inclusive and not self.annealed:
+            raise StrategyError("inclusive says how noise is annealed: leave it out, or anneal")
 
     @property
     def needs(self) -> frozenset[str]:
@@ -49,5 +54,13 @@ class ChoiceNoise:
         score = self.order(state, proposal).double()
         u = order_uniform(state, Purpose.CHOICE)
         noise = gumbel(u) if self.kind == "gumbel" else u
-        fade = 1 - state.progress if self.annealed else state.progress.new_ones(())
-        return score + self.scale * fade.reshape(-1, 1) * noise
+        return score + self.scale * self._fade(state).reshape(-1, 1) * noise
+
+    def _fade(self, state: State) -> Tensor:
+        """(B,) or (1,) float64."""
+        if not self.annealed:
+            return state.progress.new_ones(1)
+        if not self.inclusive:
+            return 1 - state.progress
+        after = (state.span - state.within).double()
+        return torch.where(state.span > 1, after / (state.span - 1).clamp(min=1), 1.0)

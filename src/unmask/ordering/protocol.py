@@ -9,7 +9,17 @@ from torch import Tensor
 from unmask.errors import StrategyError
 from unmask.types import Proposal, State
 
-STATISTICS = frozenset({"kept_logprob", "top_logprob", "margin", "entropy"})
+STATISTICS = frozenset(
+    {
+        "kept_logprob",
+        "top_logprob",
+        "top_token",
+        "margin",
+        "entropy",
+        "noised_logprob",
+        "divergence",
+    }
+)
 
 
 class Order(Protocol):
@@ -18,12 +28,12 @@ class Order(Protocol):
     def __call__(self, state: State, proposal: Proposal) -> Tensor: ...
 
 
-def needs_of(order: Order) -> frozenset[str]:
-    """The optional statistics of `Proposal` that this order reads."""
-    needs = frozenset(getattr(order, "needs", ()))
+def needs_of(part: object) -> frozenset[str]:
+    """The optional statistics of `Proposal` that an order, or another part, reads."""
+    needs = frozenset(getattr(part, "needs", ()))
     if not needs <= STATISTICS:
         raise StrategyError(
-            f"order {order!r} needs {sorted(needs - STATISTICS)}: "
+            f"{part!r} needs {sorted(needs - STATISTICS)}: "
             f"a proposal can carry {sorted(STATISTICS)}"
         )
     return needs

@@ -13,13 +13,23 @@ from torch import Tensor
 
 from unmask.decoding import Canvas, Strategy, advance, done
 from unmask.errors import StrategyError
-from unmask.ordering import ChoiceNoise, CriticOrder, Order, Probability, is_blind, needs_of
+from unmask.ordering import (
+    ChoiceNoise,
+    CriticOrder,
+    Noised,
+    Order,
+    Probability,
+    Stored,
+    Weighted,
+    is_blind,
+    needs_of,
+)
 from unmask.revision import Never
 from unmask.sampling import COLD
 from unmask.scoring.look import Report, opened, told
 from unmask.types import Denoiser, Prediction, Proposal, State
 
-_DRAWN = ("logprob", "drawn_logprob", "kept_logprob")
+_DRAWN = ("logprob", "drawn_logprob", "kept_logprob", "noised_logprob")
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,11 @@ class Ordered:
             )
         if _ranks_draws(self.strategy.order):
             raise _draws_first(self.strategy.name)
+        if self.strategy.constraint.feasible is not None or self.strategy.ends:
+            raise StrategyError(
+                f"{self.strategy.name} vetoes draws or ends rows early, which no product of "
+                "probabilities describes: score without feasible=, stop= and end_id="
+            )
         warmth = self.strategy.draw.temperature
         if not callable(warmth):
             _check_warm(torch.tensor([warmth]), self.strategy)
@@ -115,7 +130,9 @@ def _ranks_draws(order: Order) -> bool:
     """Whether one of the published orders does; of any other it shows when it runs."""
     if isinstance(order, ChoiceNoise):
         return _ranks_draws(order.order)
-    return isinstance(order, CriticOrder) or (
+    if isinstance(order, Weighted):
+        return _ranks_draws(order.order)
+    return isinstance(order, CriticOrder | Stored | Noised) or (
         isinstance(order, Probability) and order.choose == "after"
     )
 
@@ -131,7 +148,7 @@ def _draws_first(name: str) -> StrategyError:
 def _told_warm(
     prediction: Prediction, denoiser: Denoiser, strategy: Strategy, state: State, looked: Tensor
 ) -> Proposal:
-    _check_warm(strategy.draw.temperatures(state.progress), strategy)
+    _check_warm(strategy.draw.temperatures(state.progress, state.span), strategy)
     return told(prediction, denoiser, strategy, state, looked)
 
 

@@ -1,36 +1,15 @@
-"""Published methods: each binds one member of every axis, and does nothing else.
-
-Every preset is a function whose keyword arguments have the published defaults and which returns a
-`Strategy`; change a part with `Strategy.but`.
-"""
+"""The plain rules: the reference method, exact orders, and state-scored ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from unmask import schedules
 from unmask.decoding.strategy import Strategy
-from unmask.ordering import ChoiceNoise, CriticOrder, Probability, Random
-from unmask.pace import OneAtATime, Scheduled
+from unmask.ordering import ChoiceNoise, Margin, Probability, Random
+from unmask.pace import OneAtATime, Steps
+from unmask.presets.parts import scheduled
 from unmask.revision import Never, Remask
 from unmask.sampling import Annealed, Draw
 from unmask.schedules import AnySchedule
-from unmask.types import Critic
-
-Steps = int | Sequence[int]
-
-__all__ = [
-    "annealed",
-    "confidence",
-    "first_hitting",
-    "maskgit",
-    "random_order",
-    "token_critic",
-]
-
-
-def _pace(schedule: AnySchedule, steps: Steps) -> Scheduled:
-    return Scheduled(schedules.resolve(schedule), steps)
 
 
 def annealed(
@@ -49,26 +28,11 @@ def annealed(
     out alike: pass keep=None.
     """
     return Strategy(
-        pace=_pace(schedule, steps),
+        pace=scheduled(schedule, steps),
         draw=Draw(Annealed(temperature), top_k=keep),
         order=Probability(choose="after", of="kept"),
         revise=Remask() if remask else Never(),
         name="annealed",
-    )
-
-
-def maskgit(
-    steps: Steps = 12,
-    schedule: AnySchedule = schedules.cosine,
-    temperature: float = 1.0,
-    choice_temperature: float = 4.5,
-) -> Strategy:
-    """MaskGIT (2202.04200): keep the best log p(x̂) + τ(1 − s/T)·Gumbel. Approximate."""
-    return Strategy(
-        pace=_pace(schedule, steps),
-        draw=Draw(temperature),
-        order=ChoiceNoise(Probability(choose="after"), choice_temperature),
-        name="maskgit",
     )
 
 
@@ -81,7 +45,7 @@ def random_order(
     with more, positions committed together are drawn independently.
     """
     return Strategy(
-        pace=_pace(schedule, steps), draw=Draw(temperature), order=Random(), name="random_order"
+        pace=scheduled(schedule, steps), draw=Draw(temperature), order=Random(), name="random_order"
     )
 
 
@@ -103,30 +67,27 @@ def confidence(
     committed together are drawn independently.
     """
     return Strategy(
-        pace=_pace(schedule, steps),
+        pace=scheduled(schedule, steps),
         draw=Draw(temperature),
         order=Probability(choose="first"),
         name="confidence",
     )
 
 
-def token_critic(
-    critic: Critic,
-    steps: Steps = 18,
-    schedule: AnySchedule = schedules.cosine,
+def top_margin(
+    steps: Steps = 16,
+    schedule: AnySchedule = schedules.linear,
     temperature: float = 1.0,
-    noise_scale: float = 1.0,
-    remask: bool = True,
+    choice_temperature: float = 0.0,
 ) -> Strategy:
-    """Token-Critic (2209.04439, Algorithm 2): fill all, keep what the critic finds least wrong.
+    """Top probability margin (2502.06768): commit where p₁ − p₂ is largest, choose then draw.
 
-    The critic ranks every generated position, so earlier tokens may be re-masked; its logits get
-    Gumbel noise that fades to 0. Approximate.
+    choice_temperature: scale of Gumbel noise on the margin (0.5 in the paper's code). Exact with
+    one position a step, as `confidence`.
     """
     return Strategy(
-        pace=_pace(schedule, steps),
+        pace=scheduled(schedule, steps),
         draw=Draw(temperature),
-        order=ChoiceNoise(CriticOrder(critic), noise_scale),
-        revise=Remask() if remask else Never(),
-        name="token_critic",
+        order=ChoiceNoise(Margin(), choice_temperature, annealed=False),
+        name="top_margin",
     )

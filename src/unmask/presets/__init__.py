@@ -1,0 +1,42 @@
+"""Published methods: each binds one member of every axis, and does nothing else.
+
+Every preset is a function whose keyword arguments have the published defaults and which returns a
+`Strategy`; change a part with `Strategy.but`. `docs/methods.md` has them all in one table.
+"""
+
+from unmask.presets.adaptive import entropy_bound, factor, klass, llada21, threshold, wino
+from unmask.presets.image import amused, halton, maskgit, muse
+from unmask.presets.reference import annealed, confidence, first_hitting, random_order, top_margin
+from unmask.presets.revising import dplm, p2, remdm, self_critic, token_critic
+from unmask.presets.text import dream, llada, mask_predict, mdlm
+from unmask.presets.tracks import esm3, magnet, soundstorm
+
+__all__ = [
+    "amused",
+    "annealed",
+    "confidence",
+    "dplm",
+    "dream",
+    "entropy_bound",
+    "esm3",
+    "factor",
+    "first_hitting",
+    "halton",
+    "klass",
+    "llada",
+    "llada21",
+    "magnet",
+    "mask_predict",
+    "maskgit",
+    "mdlm",
+    "muse",
+    "p2",
+    "random_order",
+    "remdm",
+    "self_critic",
+    "soundstorm",
+    "threshold",
+    "token_critic",
+    "top_margin",
+    "wino",
+]

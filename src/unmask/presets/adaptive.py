@@ -1,0 +1,117 @@
+"""As many positions a step as the network is sure of: no plan, fewer forwards where it is easy."""
+
+from __future__ import annotations
+
+from unmask.decoding.strategy import Strategy
+from unmask.ordering import Entropy, Probability
+from unmask.pace import Adaptive
+from unmask.presets.parts import blocks
+from unmask.revision import Edit, Verify
+from unmask.sampling import Draw
+from unmask.selection import EntropyBound, Factor, Stable, Threshold
+
+
+def threshold(threshold: float = 0.9, block: int | None = 32, temperature: float = 0.0) -> Strategy:
+    """Fast-dLLM's threshold (2505.22618): every position with p ≥ threshold, or else the best one.
+
+    In blocks left to right; block=None takes the whole canvas. Approximate.
+    """
+    return Strategy(
+        pace=Adaptive(),
+        draw=Draw(temperature),
+        order=Probability(choose="after"),
+        select=Threshold(threshold),
+        groups=blocks(block),
+        name="threshold",
+    )
+
+
+def factor(factor: float = 1.0, block: int | None = 32, temperature: float = 0.0) -> Strategy:
+    """Fast-dLLM's factor rule (2505.22618): the k best, (k + 1)(1 − p₍k₎) < factor. Approximate."""
+    return Strategy(
+        pace=Adaptive(),
+        draw=Draw(temperature),
+        order=Probability(choose="after"),
+        select=Factor(factor),
+        groups=blocks(block),
+        name="factor",
+    )
+
+
+def entropy_bound(bound: float = 0.1, temperature: float = 1.0) -> Strategy:
+    """EB-Sampler (2505.24857): the most certain positions together, ΣH − max H ≤ bound nats.
+
+    Chosen from the state and then drawn, so the error is that of drawing together what depends on
+    each other, which the bound limits; bound=0 commits one a step, or several that are certain.
+    """
+    return Strategy(
+        pace=Adaptive(),
+        draw=Draw(temperature),
+        order=Entropy(),
+        select=EntropyBound(bound),
+        name="entropy_bound",
+    )
+
+
+def klass(
+    threshold: float = 0.9,
+    divergence: float = 0.001,
+    history: int = 2,
+    block: int | None = 32,
+    temperature: float = 0.0,
+) -> Strategy:
+    """KLASS (2511.05664): confident positions whose distribution has come to rest, or the best one.
+
+    Confident: p > threshold; at rest: KL(now‖before) < divergence at each of the last `history`
+    steps. Approximate.
+    """
+    return Strategy(
+        pace=Adaptive(),
+        draw=Draw(temperature),
+        order=Probability(choose="after"),
+        select=Stable(threshold, divergence, history),
+        groups=blocks(block),
+        name="klass",
+    )
+
+
+def llada21(
+    fill: float = 0.7, edit: float = 0.5, block: int | None = 32, temperature: float = 0.0
+) -> Strategy:
+    """LLaDA 2.1's editing: fill where p > fill, overwrite where another id has p > edit.
+
+    Only committed tokens of the open block are edited. Approximate.
+    """
+    return Strategy(
+        pace=Adaptive(),
+        draw=Draw(temperature),
+        order=Probability(choose="after"),
+        select=Threshold(fill, strict=True),
+        revise=Edit(edit),
+        groups=blocks(block),
+        name="llada21",
+    )
+
+
+def wino(
+    fill: float = 0.6,
+    verify: float = 0.9,
+    block: int | None = 128,
+    temperature: float = 0.0,
+    budget: int | None = None,
+) -> Strategy:
+    """WINO (2507.18578): commit wide where p > fill, take back what the rest gives p < verify.
+
+    Every step takes back fewer than it commits. Checking costs a forward for each committed
+    position of the block (see `revision.Verify`); budget caps a row's forwards. Approximate.
+    """
+    return Strategy(
+        pace=Adaptive(),
+        draw=Draw(temperature),
+        order=Probability(choose="after"),
+        select=Threshold(fill, strict=True),
+        revise=Verify(verify),
+        groups=blocks(block),
+        budget=budget,
+        name="wino",
+    )

@@ -1,0 +1,83 @@
+"""Image tokens: MaskGIT and its family."""
+
+from __future__ import annotations
+
+from unmask import schedules
+from unmask.decoding.guidance import Guidance, LinearWeight
+from unmask.decoding.strategy import Strategy
+from unmask.ordering import ChoiceNoise, Halton, Probability
+from unmask.pace import Steps
+from unmask.presets.parts import scheduled
+from unmask.sampling import Draw
+from unmask.schedules import AnySchedule
+
+
+def maskgit(
+    steps: Steps = 12,
+    schedule: AnySchedule = schedules.cosine,
+    temperature: float = 1.0,
+    choice_temperature: float = 4.5,
+) -> Strategy:
+    """MaskGIT (2202.04200): keep the best log p(x̂) + τ(1 − s/T)·Gumbel. Approximate."""
+    return Strategy(
+        pace=scheduled(schedule, steps),
+        draw=Draw(temperature),
+        order=ChoiceNoise(Probability(choose="after"), choice_temperature),
+        name="maskgit",
+    )
+
+
+def muse(
+    steps: Steps = 24,
+    schedule: AnySchedule = schedules.cosine,
+    temperature: float = 1.0,
+    choice_temperature: float = 4.5,
+    guidance: float | None = None,
+) -> Strategy:
+    """Muse (2301.00704): MaskGIT's rule, guided by u + w·(c − u) with w rising to guidance.
+
+    guidance: w at the last step (3 in the paper), for canvases with a condition. Approximate.
+    """
+    rising = None if guidance is None else Guidance(LinearWeight(guidance))
+    strategy = maskgit(steps, schedule, temperature, choice_temperature)
+    return strategy.but(guidance=rising, name="muse")
+
+
+def amused(
+    steps: Steps = 12,
+    schedule: AnySchedule = schedules.cosine,
+    temperature: float = 1.0,
+    choice_temperature: float = 2.0,
+    guidance: float | None = None,
+) -> Strategy:
+    """aMUSEd (2401.01808): MaskGIT's rule with noise that falls from 2 at the first step to 0.
+
+    guidance: the constant w of u + w·(c − u) (10 in the paper), for canvases with a condition.
+    """
+    order = Probability(choose="after")
+    return Strategy(
+        pace=scheduled(schedule, steps),
+        draw=Draw(temperature),
+        order=ChoiceNoise(order, choice_temperature, inclusive=True),
+        guidance=None if guidance is None else Guidance(guidance),
+        name="amused",
+    )
+
+
+def halton(
+    height: int,
+    width: int,
+    steps: Steps = 32,
+    schedule: AnySchedule = schedules.arccos,
+    temperature: float = 1.0,
+) -> Strategy:
+    """Halton-MaskGIT (2503.17076): cells of a grid in Halton order, no confidence, no noise.
+
+    Exact with one position a step: the order looks at nothing.
+    """
+    return Strategy(
+        pace=scheduled(schedule, steps),
+        draw=Draw(temperature),
+        order=Halton(height, width),
+        name="halton",
+    )

@@ -1,0 +1,117 @@
+"""Committed tokens on trial: critics, planners, remasking diffusion."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from unmask import schedules
+from unmask.decoding.strategy import Strategy
+from unmask.grouping import Groups
+from unmask.ordering import ChoiceNoise, CriticOrder, Noised, Probability, Random, Weighted
+from unmask.pace import Steps, WholeLength
+from unmask.presets.parts import scheduled
+from unmask.revision import Never, Remask
+from unmask.sampling import Draw
+from unmask.schedules import AnySchedule
+from unmask.selection import Remasking
+from unmask.types import Critic
+
+
+def token_critic(
+    critic: Critic,
+    steps: Steps = 18,
+    schedule: AnySchedule = schedules.cosine,
+    temperature: float = 1.0,
+    noise_scale: float = 1.0,
+    remask: bool = True,
+) -> Strategy:
+    """Token-Critic (2209.04439, Algorithm 2): fill all, keep what the critic finds least wrong.
+
+    The critic ranks every generated position, so earlier tokens may be re-masked; its logits get
+    Gumbel noise that fades to 0. Approximate.
+    """
+    return Strategy(
+        pace=scheduled(schedule, steps),
+        draw=Draw(temperature),
+        order=ChoiceNoise(CriticOrder(critic), noise_scale),
+        revise=Remask() if remask else Never(),
+        name="token_critic",
+    )
+
+
+def self_critic(
+    critic: Critic,
+    steps: Steps = 18,
+    schedule: AnySchedule = schedules.linear,
+    temperature: float = 1.0,
+    noise_scale: float = 1.0,
+    remask: bool = True,
+) -> Strategy:
+    """A critic on the generator's own embeddings (`unmask.SelfCritic`), x-transformers' defaults.
+
+    The rule is that of `token_critic`. Approximate.
+    """
+    strategy = token_critic(critic, steps, schedule, temperature, noise_scale, remask)
+    return strategy.but(name="self_critic")
+
+
+def p2(
+    steps: Steps = 64,
+    schedule: AnySchedule = schedules.linear,
+    eta: float = 1.0,
+    temperature: float = 1.0,
+) -> Strategy:
+    """P2, path planning (2502.03540, self-planning): rank every generated position, keep the best.
+
+    eta multiplies the log-probability of committed tokens: above 1 they are re-masked more readily.
+    Approximate.
+    """
+    return Strategy(
+        pace=scheduled(schedule, steps),
+        draw=Draw(temperature),
+        order=Weighted(Probability(choose="after"), eta),
+        revise=Remask(),
+        name="p2",
+    )
+
+
+def remdm(
+    steps: Steps = 64,
+    schedule: AnySchedule = schedules.linear,
+    variant: Literal["cap", "rescale", "confidence", "loop"] = "cap",
+    eta: float = 0.02,
+    temperature: float = 1.0,
+) -> Strategy:
+    """ReMDM (2503.00307): known tokens become unknown again with probability σ, set by `variant`.
+
+    Every row takes all its steps. The variant "loop" has a schedule of its own. Approximate.
+    """
+    return Strategy(
+        pace=WholeLength(steps),
+        draw=Draw(temperature),
+        order=Random(),
+        select=Remasking(schedules.resolve(schedule), variant, eta),
+        revise=Remask(),
+        name="remdm",
+    )
+
+
+def dplm(
+    steps: Steps = 500,
+    schedule: AnySchedule = schedules.linear,
+    temperature: float = 1.0,
+    tracks: int = 1,
+) -> Strategy:
+    """DPLM (2402.18567): draw by a Gumbel race, rank every position by the noised log-softmax.
+
+    Committed tokens are scored as the tokens they are, and may be re-masked. tracks: sequences
+    interleaved position by position, each with a plan of its own (DPLM-2 2410.13782). Approximate.
+    """
+    return Strategy(
+        pace=scheduled(schedule, steps),
+        draw=Draw(temperature, race=True),
+        order=Noised(),
+        revise=Remask(),
+        groups=Groups.levels(tracks, parallel=True) if tracks > 1 else None,
+        name="dplm",
+    )

@@ -1,0 +1,92 @@
+"""Several tokens a place: codebook levels of audio, tracks of a protein."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from unmask import schedules
+from unmask.decoding.guidance import Guidance, RatioWeight
+from unmask.decoding.strategy import Strategy
+from unmask.errors import StrategyError
+from unmask.grouping import Groups
+from unmask.ordering import ChoiceNoise, Entropy, Order, Probability, Random
+from unmask.pace import ByGroup, Steps
+from unmask.presets.parts import scheduled
+from unmask.sampling import Annealed, Draw, SquaredDecay
+from unmask.schedules import AnySchedule
+from unmask.selection import Spans
+
+
+def soundstorm(
+    levels: int = 4,
+    steps: Steps = 16,
+    later_steps: Steps = 1,
+    schedule: AnySchedule = schedules.cosine,
+    temperature: float = 1.0,
+    choice_temperature: float = 4.5,
+) -> Strategy:
+    """SoundStorm (2305.09636): codebook levels in turn, each by MaskGIT's rule.
+
+    The first level takes `steps`, the others `later_steps`. Levels are interleaved: position
+    t·levels + k is level k of time t. Approximate.
+    """
+    return Strategy(
+        pace=ByGroup([scheduled(schedule, steps), scheduled(schedule, later_steps)]),
+        draw=Draw(temperature),
+        order=ChoiceNoise(Probability(choose="after"), choice_temperature),
+        groups=Groups.levels(levels),
+        name="soundstorm",
+    )
+
+
+def magnet(
+    levels: int = 4,
+    steps: Steps = 20,
+    later_steps: Steps = 10,
+    span: int = 3,
+    overlapping: bool = False,
+    schedule: AnySchedule = schedules.cosine,
+    temperature: float = 3.0,
+    top_p: float | None = 0.9,
+    guidance: float | None = None,
+) -> Strategy:
+    """MAGNeT (2401.04577): levels in turn, spans of neighbouring times ranked as one.
+
+    A span counts as its likeliest token, under the distribution it was drawn from, whose
+    temperature falls to 0 within each level. guidance: the weight w = γ·guidance + (1 − γ)·1 of
+    u + w·(c − u) (10 in the paper), for canvases with a condition. The first level takes `steps`,
+    the others `later_steps`. Approximate.
+    """
+    return Strategy(
+        pace=ByGroup([scheduled(schedule, steps), scheduled(schedule, later_steps)]),
+        draw=Draw(Annealed(temperature), top_p=top_p),
+        order=Probability(choose="after", of="drawn"),
+        select=Spans(span, levels, overlapping),
+        groups=Groups.levels(levels),
+        guidance=None if guidance is None else Guidance(RatioWeight(guidance, 1.0)),
+        name="magnet",
+    )
+
+
+def esm3(
+    steps: Steps = 20,
+    schedule: AnySchedule = schedules.cosine,
+    order: Literal["random", "entropy"] = "random",
+    temperature: float = 1.0,
+    tracks: int = 1,
+) -> Strategy:
+    """ESM3's iterative sampling: ⌊γU + 0.1⌋ stay unknown, temperature falls to 0, track by track.
+
+    order: uniformly chosen positions, or those of least entropy. tracks are interleaved position by
+    position. steps: of each track.
+    """
+    orders: dict[str, Order] = {"random": Random(), "entropy": Entropy()}
+    if order not in orders:
+        raise StrategyError(f"order={order!r}: pass 'random' or 'entropy'")
+    return Strategy(
+        pace=scheduled(schedule, steps, lift=0.1),
+        draw=Draw(SquaredDecay(temperature)),
+        order=orders[order],
+        groups=Groups.levels(tracks) if tracks > 1 else None,
+        name="esm3",
+    )
