@@ -18,6 +18,8 @@ from unmask import (
 from unmask.decoding import (
     Canvas,
     Constraint,
+    Guidance,
+    Guided,
     LastDraw,
     MaskId,
     RandomIds,
@@ -25,6 +27,7 @@ from unmask.decoding import (
     Strategy,
     done,
     finish,
+    guidance,
     init,
     step,
 )
@@ -32,7 +35,6 @@ from unmask.generation import generate, run, stream
 from unmask.grouping import Groups
 from unmask.models import (
     ClassConditioned,
-    Guided,
     Packed,
     SelfConditioning,
     SelfCritic,
@@ -57,6 +59,7 @@ __all__ = [
     "Draw",
     "Generation",
     "Groups",
+    "Guidance",
     "Guided",
     "LastDraw",
     "Loss",
@@ -78,6 +81,7 @@ __all__ = [
     "errors",
     "finish",
     "generate",
+    "guidance",
     "init",
     "load",
     "objectives",

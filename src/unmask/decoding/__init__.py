@@ -2,6 +2,7 @@
 
 from unmask.decoding.canvas import Canvas
 from unmask.decoding.constraints import Constraint
+from unmask.decoding.guidance import Guidance, Guided
 from unmask.decoding.run import run_strategy, stream_strategy
 from unmask.decoding.seeds import row_seeds
 from unmask.decoding.step import advance, done, finish, init, step
@@ -12,6 +13,8 @@ from unmask.decoding.veil import LastDraw, MaskId, RandomIds
 __all__ = [
     "Canvas",
     "Constraint",
+    "Guidance",
+    "Guided",
     "LastDraw",
     "MaskId",
     "RandomIds",

@@ -1,16 +1,14 @@
-"""Networks as denoisers: wrapping, conditioning, guidance, packing, critics, folders on disk."""
+"""Networks as denoisers: wrapping, conditioning, packing, critics, folders on disk."""
 
 from unmask.models.checkpoint import load, save
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.critic import SelfCritic, TokenCritic
-from unmask.models.guidance import Guided
 from unmask.models.packing import Packed
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.wrap import wrap
 
 __all__ = [
     "ClassConditioned",
-    "Guided",
     "Packed",
     "SelfConditioning",
     "SelfCritic",
