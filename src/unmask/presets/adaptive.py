@@ -41,8 +41,9 @@ def factor(factor: float = 1.0, block: int | None = 32, temperature: float = 0.0
 def entropy_bound(bound: float = 0.1, temperature: float = 1.0) -> Strategy:
     """EB-Sampler (2505.24857): the most certain positions together, ΣH − max H ≤ bound nats.
 
-    Chosen from the state and then drawn, so the error is that of drawing together what depends on
-    each other, which the bound limits; bound=0 commits one a step, or several that are certain.
+    Approximate: chosen from the state and then drawn, so the error is that of drawing together what
+    depends on each other, which the bound limits. bound=0 commits several only where they are
+    certain.
     """
     return Strategy(
         pace=Adaptive(),

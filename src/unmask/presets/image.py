@@ -53,6 +53,7 @@ def amused(
     """aMUSEd (2401.01808): MaskGIT's rule with noise that falls from 2 at the first step to 0.
 
     guidance: the constant w of u + w·(c − u) (10 in the paper), for canvases with a condition.
+    Approximate.
     """
     order = Probability(choose="after")
     return Strategy(
@@ -73,7 +74,7 @@ def halton(
 ) -> Strategy:
     """Halton-MaskGIT (2503.17076): cells of a grid in Halton order, no confidence, no noise.
 
-    Exact with one position a step: the order looks at nothing.
+    Exact with one position a step, because the order looks at nothing.
     """
     return Strategy(
         pace=scheduled(schedule, steps),

@@ -41,8 +41,8 @@ def random_order(
 ) -> Strategy:
     """Exact integer counts at uniformly chosen positions: choose, then draw.
 
-    With one position a step the law is exactly the model's (any-order autoregression, 2110.02037);
-    with more, positions committed together are drawn independently.
+    Exact with one position a step (any-order autoregression, 2110.02037); with more, positions
+    committed together are drawn independently.
     """
     return Strategy(
         pace=scheduled(schedule, steps), draw=Draw(temperature), order=Random(), name="random_order"
@@ -50,10 +50,11 @@ def random_order(
 
 
 def first_hitting(temperature: float = 1.0) -> Strategy:
-    """First-hitting sampler (2409.02908, Algorithm 1): one uniformly chosen position a step; exact.
+    """First-hitting sampler (2409.02908, Algorithm 1): one uniformly chosen position a step.
 
     The hitting times t ← t·u^(1/n) only matter to a network that is told the time; one that is not
-    sees the sequence of states, whose law is this. As many forwards as unknown positions.
+    sees the sequence of states, whose law is this. Exact with one position a step, which is its only
+    pace: as many forwards as unknown positions.
     """
     return Strategy(pace=OneAtATime(), draw=Draw(temperature), order=Random(), name="first_hitting")
 
@@ -82,8 +83,8 @@ def top_margin(
 ) -> Strategy:
     """Top probability margin (2502.06768): commit where p₁ − p₂ is largest, choose then draw.
 
-    choice_temperature: scale of Gumbel noise on the margin (0.5 in the paper's code). Exact with
-    one position a step, as `confidence`.
+    choice_temperature: scale of Gumbel noise on the margin (0.5 in the paper's code).
+    Exact with one position a step, as `confidence`.
     """
     return Strategy(
         pace=scheduled(schedule, steps),

@@ -70,7 +70,7 @@ def dream(
     top_p: float | None = None,
     choice_temperature: float | None = None,
 ) -> Strategy:
-    """Dream (2508.15487): four orders, by its names; "origin" is ancestral.
+    """Dream (2508.15487): four orders, by its names; "origin" is ancestral. Approximate.
 
     choice_temperature: positions are sampled from softmax(score / it) without replacement (its
     alg_temp). Dream's networks predict the next position: wrap them with logit_shift=True.

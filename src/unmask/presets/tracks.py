@@ -78,7 +78,7 @@ def esm3(
     """ESM3's iterative sampling: ⌊γU + 0.1⌋ stay unknown, temperature falls to 0, track by track.
 
     order: uniformly chosen positions, or those of least entropy. tracks are interleaved position by
-    position. steps: of each track.
+    position. steps: of each track. Approximate, because temperatures below 1 sharpen the law.
     """
     orders: dict[str, Order] = {"random": Random(), "entropy": Entropy()}
     if order not in orders:

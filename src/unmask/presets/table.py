@@ -1,0 +1,122 @@
+"""All presets in one table, made from the presets themselves: `python -m unmask.presets.table`.
+
+It is `docs/methods.md`, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from unmask import presets
+from unmask.decoding.strategy import Strategy
+from unmask.pace import Adaptive, Ancestral, ByGroup, OneAtATime, WholeLength
+from unmask.revision import Never, Verify
+from unmask.sampling import Draw
+from unmask.schedules import Schedule
+from unmask.selection import Best
+
+HEAD = """# Methods
+
+Every published rule is a preset: it binds one member of each axis of the loop and does nothing else.
+This table is made from the presets (`python -m unmask.presets.table`). U is how many positions of a
+row are unknown at the start; a part that is not named is the default one (select the best by the
+pace, revise nothing, the whole canvas as one group). *Exact*: with one position a step the law is
+that of the model. Guidance is bound where a preset is given `guidance=`.
+
+| preset | paper | published defaults | pace | draw | order | select | revise | groups | forwards | law | code |
+|---|---|---|---|---|---|---|---|---|---|---|---|
+"""
+ABSENT = "–"
+LAWS = {  # what a docstring says of the law, in these words
+    "approximate": "Approximate",
+    "exact": "xact with one position a step",
+    "nears the model's": "nears the model's",
+}
+NEEDED: dict[str, Any] = {"critic": lambda tokens, **_: tokens, "height": 16, "width": 16}
+
+
+def table() -> str:
+    """The document, in Markdown."""
+    return HEAD + "".join(_line(name) + "\n" for name in presets.__all__)
+
+
+def _line(name: str) -> str:
+    make = getattr(presets, name)
+    parameters = inspect.signature(make).parameters
+    strategy = make(**{key: value for key, value in NEEDED.items() if key in parameters})
+    cells = [
+        f"`{name}`",
+        _papers(make),
+        ", ".join(_default(p) for p in parameters.values()),
+        shown(strategy.pace),
+        shown(strategy.draw) if strategy.draw != Draw() else "as the model says",
+        shown(strategy.order),
+        ABSENT if strategy.select == Best() else shown(strategy.select),
+        ABSENT if strategy.revise == Never() else shown(strategy.revise),
+        ABSENT if strategy.groups is None else strategy.groups.name,
+        forwards(strategy),
+        law(make),
+        f"[{make.__module__.split('.')[-1]}.py](../src/{make.__module__.replace('.', '/')}.py)",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _papers(make: Callable[..., Strategy]) -> str:
+    found = re.findall(r"\d{4}\.\d{5}", make.__doc__ or "")
+    return ", ".join(f"[{p}](https://arxiv.org/abs/{p})" for p in dict.fromkeys(found)) or ABSENT
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    if parameter.default is parameter.empty:
+        return f"`{parameter.name}`"
+    value = parameter.default
+    return f"`{parameter.name}={value.name if isinstance(value, Schedule) else value!r}`"
+
+
+def shown(part: Any) -> str:
+    """A part with what it is bound to: `Scheduled(cosine, 12)`; fields at their defaults left out."""
+    if isinstance(part, Schedule):
+        return part.name
+    if isinstance(part, list | tuple):
+        return ", ".join(map(shown, part))
+    if not is_dataclass(part) or isinstance(part, type):
+        return "critic" if callable(part) else f"{part:g}" if isinstance(part, float) else str(part)
+    values = [(field, getattr(part, field.name)) for field in fields(part)]
+    inside = [
+        shown(value) if nth == 0 else f"{field.name}={shown(value)}"
+        for nth, (field, value) in enumerate(values)
+        if value != field.default
+    ]
+    return f"{type(part).__name__}({', '.join(inside)})"
+
+
+def forwards(strategy: Strategy) -> str:
+    """Network passes of a row, of U unknown positions and T steps."""
+    pace = strategy.pace
+    if isinstance(strategy.revise, Verify):
+        return "1 to U steps, and one pass for each token verified"
+    if isinstance(pace, Adaptive):
+        return "1 to U"
+    if isinstance(pace, OneAtATime):
+        return "U"
+    if isinstance(pace, Ancestral):
+        return "at most T"
+    if isinstance(pace, WholeLength):
+        return "T"
+    each = " of each level" if isinstance(pace, ByGroup) else ""
+    return f"min(T, U){each or (' of each group' if strategy.groups else '')}"
+
+
+def law(make: Callable[..., Strategy]) -> str:
+    """What the docstring says, in one of its sentences."""
+    doc = " ".join((make.__doc__ or "").split())
+    said = [law for law, words in LAWS.items() if words in doc]
+    return said[0] if len(said) == 1 else "unsaid"
+
+
+if __name__ == "__main__":
+    print(table(), end="")
