@@ -53,8 +53,8 @@ def first_hitting(temperature: float = 1.0) -> Strategy:
     """First-hitting sampler (2409.02908, Algorithm 1): one uniformly chosen position a step.
 
     The hitting times t ← t·u^(1/n) only matter to a network that is told the time; one that is not
-    sees the sequence of states, whose law is this. Exact with one position a step, which is its only
-    pace: as many forwards as unknown positions.
+    sees the sequence of states, whose law is this. Exact with one position a step, its only pace:
+    as many forwards as unknown positions.
     """
     return Strategy(pace=OneAtATime(), draw=Draw(temperature), order=Random(), name="first_hitting")
 

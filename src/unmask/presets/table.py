@@ -21,15 +21,17 @@ from unmask.selection import Best
 
 HEAD = """# Methods
 
-Every published rule is a preset: it binds one member of each axis of the loop and does nothing else.
+Every published rule is a preset: it binds one member of each axis of the loop and nothing else.
 This table is made from the presets (`python -m unmask.presets.table`). U is how many positions of a
 row are unknown at the start; a part that is not named is the default one (select the best by the
 pace, revise nothing, the whole canvas as one group). *Exact*: with one position a step the law is
 that of the model. Guidance is bound where a preset is given `guidance=`.
 
-| preset | paper | published defaults | pace | draw | order | select | revise | groups | forwards | law | code |
-|---|---|---|---|---|---|---|---|---|---|---|---|
 """
+COLUMNS = (
+    "preset", "paper", "published defaults", "pace", "draw", "order", "select", "revise", "groups",
+    "forwards", "law", "code",
+)  # fmt: skip
 ABSENT = "–"
 LAWS = {  # what a docstring says of the law, in these words
     "approximate": "Approximate",
@@ -41,14 +43,15 @@ NEEDED: dict[str, Any] = {"critic": lambda tokens, **_: tokens, "height": 16, "w
 
 def table() -> str:
     """The document, in Markdown."""
-    return HEAD + "".join(_line(name) + "\n" for name in presets.__all__)
+    rows = [COLUMNS, ["---"] * len(COLUMNS), *map(_cells, presets.__all__)]
+    return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def _line(name: str) -> str:
+def _cells(name: str) -> list[str]:
     make = getattr(presets, name)
     parameters = inspect.signature(make).parameters
     strategy = make(**{key: value for key, value in NEEDED.items() if key in parameters})
-    cells = [
+    return [
         f"`{name}`",
         _papers(make),
         ", ".join(_default(p) for p in parameters.values()),
@@ -62,7 +65,6 @@ def _line(name: str) -> str:
         law(make),
         f"[{make.__module__.split('.')[-1]}.py](../src/{make.__module__.replace('.', '/')}.py)",
     ]
-    return "| " + " | ".join(cells) + " |"
 
 
 def _papers(make: Callable[..., Strategy]) -> str:
@@ -78,7 +80,7 @@ def _default(parameter: inspect.Parameter) -> str:
 
 
 def shown(part: Any) -> str:
-    """A part with what it is bound to: `Scheduled(cosine, 12)`; fields at their defaults left out."""
+    """A part with what it is bound to: `Scheduled(cosine, steps=12)`, defaults left out."""
     if isinstance(part, Schedule):
         return part.name
     if isinstance(part, list | tuple):
