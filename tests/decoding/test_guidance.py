@@ -458,3 +458,38 @@ def test_a_weight_that_changes_needs_to_know_the_step(batch, missing):
         Guided(Toy(), guidance.LinearWeight(2.0)).hidden(
             tokens, valid=valid, memory=None, condition=classes, **given
         )
+
+
+class Noting:
+    """A weight that notes what it is told at each step, and is 2 at every one."""
+
+    def __init__(self):
+        self.told = []
+
+    def __call__(self, progress, ratio):
+        self.told.append((progress.tolist(), ratio.tolist()))
+        return torch.full_like(progress, 2.0)
+
+
+def test_a_generation_tells_the_weight_its_step_and_the_share_unknown():
+    """Row 1 has half as many positions and steps, and leaves when it is done."""
+    rows = [torch.zeros(n, dtype=torch.int64) for n in (4, 2)]
+    canvas = Canvas.ragged(rows, condition=torch.tensor([1, 2]))
+    weight, strategy = Noting(), presets.random_order([4, 2], schedule="linear")
+    one = unmask.generate(Guided(Toy(), weight), canvas, strategy, seeds=[5, 6])
+    first, second = ([0.25, 0.5], [1.0, 1.0]), ([0.5, 1.0], [0.75, 0.5])
+    assert weight.told == [first, second, ([0.75], [0.5]), ([1.0], [0.25])]
+    assert torch.equal(unmask.generate(Guided(Toy(), 2.0), canvas, strategy, seeds=[5, 6]), one)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("weight", [2.0, guidance.LinearWeight(5.0), guidance.RatioWeight()])
+def test_a_strategy_with_guidance_is_that_strategy_on_the_guided_network(form, weight):
+    canvas = Canvas.blank(8, LENGTH, condition=torch.arange(8) % CLASSES)
+    plain, value = presets.maskgit(3), Guidance(weight, form)
+    carried = unmask.run(Toy(), canvas, plain.but(guidance=value), seed=3)
+    wrapped = unmask.run(Guided(Toy(), weight, form=form), canvas, plain, seed=3)
+    assert torch.equal(carried.tokens, wrapped.tokens)
+    assert torch.equal(carried.logprob, wrapped.logprob)
+    assert not torch.equal(carried.tokens, unmask.run(Toy(), canvas, plain, seed=3).tokens)
+    assert carried.forwards.tolist() == wrapped.forwards.tolist() == [2 * 3] * 8
