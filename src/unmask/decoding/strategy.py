@@ -15,7 +15,7 @@ from unmask.decoding.stopping import Stop
 from unmask.decoding.veil import MaskId, Veil
 from unmask.errors import StrategyError, nearest
 from unmask.grouping import Groups
-from unmask.ordering import Entropy, Order, Probability, is_blind, needs_of
+from unmask.ordering import Order, is_blind, needs_of
 from unmask.pace import Pace
 from unmask.revision import Amends, GivenTheRest, Never
 from unmask.sampling import Draw
@@ -80,7 +80,7 @@ class Strategy:
         """Raise StrategyError for parts that contradict each other."""
         assert needs_of(self) is not None
         reads = getattr(self.select, "reads", None)
-        if reads is not None and not _scores_by(self.order, reads):
+        if reads is not None and getattr(self.order, "scores", None) != reads:
             wanted, what = _SCORES[reads]
             raise StrategyError(
                 f"{type(self.select).__name__} compares {what} with its bound, and the order "
@@ -187,12 +187,6 @@ def nothing_proposed(state: State) -> Proposal:
     """What a blind order is given."""
     nowhere = torch.zeros_like(state.masked)
     return Proposal(nowhere, state.tokens, state.logprob, state.drawn_logprob)
-
-
-def _scores_by(order: Order, what: str) -> bool:
-    if what == "entropy":
-        return isinstance(order, Entropy)
-    return isinstance(order, Probability) and order.log
 
 
 def _name(kind: Any) -> str:

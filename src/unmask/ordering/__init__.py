@@ -1,9 +1,10 @@
 """Orders: a score for each competing position; the higher, the sooner it is committed.
 
-An order is a callable (state, proposal) -> (B,N) with three optional attributes:
+An order is a callable (state, proposal) -> (B,N) with four optional attributes:
 
 needs    names of the statistics of `Proposal` it reads, beyond `logprob`, which is always there
 stored   True when committed positions are scored by what the state holds: no head is asked there
+scores   "probability" where scores are log-probabilities, "entropy" where they are −H
 blind    True when it reads nothing of the proposal: then positions are chosen before the head runs,
          and the head runs at the chosen positions alone
 

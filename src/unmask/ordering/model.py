@@ -47,6 +47,11 @@ class Probability:
             return frozenset({"top_logprob"})
         return frozenset({"kept_logprob"} if self.of == "kept" else ())
 
+    @property
+    def scores(self) -> str | None:
+        """What the scores are, for selections that compare them with a bound."""
+        return "probability" if self.log else None
+
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N) log-probability. A committed position is scored by the token it holds."""
         score: Tensor = getattr(proposal, _STATISTIC[self.of])
@@ -72,6 +77,7 @@ class Entropy:
     """Negative entropy in nats: the most certain position first (Dream 2508.15487)."""
 
     needs = frozenset({"entropy"})
+    scores = "entropy"
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N), at most 0."""

@@ -103,6 +103,10 @@ class _Undrawn:
     def blind(self) -> bool:
         return is_blind(self.order)
 
+    @property
+    def scores(self) -> str | None:
+        return getattr(self.order, "scores", None)
+
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         # The truth stands under the masks; an order that peeked would choose by it.
         blank = replace(state, tokens=state.tokens.masked_fill(state.masked, 0))

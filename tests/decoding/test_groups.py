@@ -1,0 +1,158 @@
+"""Groups: one after the other with their own plans, or side by side with their own budgets."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.conformance.toys import MASK, VOCAB, Toy, flat
+
+import unmask
+from unmask import Canvas, Groups, Strategy, ordering, presets, schedules
+from unmask.errors import StrategyError
+from unmask.grouping import codebooks, grid
+from unmask.pace import ByGroup, Even, Scheduled
+from unmask.revision import Remask
+
+
+def infos(strategy, canvas=None, seeds=(1, 2), network=None):
+    canvas = canvas or Canvas.blank(len(seeds), 12)
+    return list(unmask.stream(network or Toy(), canvas, strategy, seeds=list(seeds)))
+
+
+def test_index_maps():
+    assert Groups.blocks(3).of(7).tolist() == [0, 0, 0, 1, 1, 1, 2]
+    assert Groups.levels(3).of(7).tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert codebooks(2, 3).tolist() == [0, 0, 0, 1, 1, 1]
+    assert [part.tolist() for part in grid(2, 3)] == [[0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2]]
+
+
+@given(
+    size=st.integers(1, 5), steps=st.integers(1, 4), known=st.sets(st.integers(0, 10), max_size=8)
+)
+def test_blocks_are_filled_in_turn_each_by_its_own_plan(size, steps, known):
+    editable = torch.tensor([[i not in known for i in range(11)]])
+    canvas = Canvas.infill(torch.zeros(1, 11, dtype=torch.int64), editable)
+    strategy = presets.llada(steps=steps, block=size)
+    trace = list(unmask.stream(Toy(), canvas, strategy, seeds=[3]))
+    expected = []  # (block, how many) of each step
+    for block in range(-(-11 // size)):
+        unknown = sum(i not in known for i in range(block * size, min(11, block * size + size)))
+        taken = min(steps, unknown)
+        expected += [(block, unknown // taken + (s < unknown % taken)) for s in range(taken)]
+    seen = []
+    for info in trace:
+        places = info.committed[0].nonzero().squeeze(1) // size
+        assert len(set(places.tolist())) == 1
+        seen.append((int(places[0]), len(places)))
+    assert seen == expected
+
+
+def test_progress_is_counted_within_the_open_group():
+    seen = []
+
+    class Spy:
+        def __call__(self, state, proposal):
+            seen.append((state.within.tolist()[0], state.span.tolist()[0]))
+            return -torch.arange(7.0).expand(state.tokens.shape)
+
+    pace = ByGroup([Scheduled(schedules.linear, 3), Scheduled(schedules.linear, 2)])
+    strategy = Strategy(pace=pace, order=Spy(), groups=Groups.listed([0, 0, 0, 1, 1, 1, 2]))
+    list(unmask.stream(Toy(), Canvas.blank(1, 7), strategy, seeds=[1]))
+    assert seen == [(1, 3), (2, 3), (3, 3), (1, 2), (2, 2), (1, 1)]
+
+
+def test_only_the_open_group_is_looked_at():
+    network = Toy()
+    infos(
+        presets.random_order(4).but(groups=Groups.blocks(4), order=ordering.Entropy()),
+        seeds=[5],
+        network=network,
+    )
+    assert network.asked == [4, 3, 2, 1] * 3
+
+
+@given(steps=st.integers(1, 5), tracks=st.integers(2, 3), remask=st.booleans())
+def test_side_by_side_every_group_keeps_to_its_own_plan(steps, tracks, remask):
+    """As many unknown in each group, after each step, as that group alone would have."""
+    pace = Scheduled(schedules.cosine, steps)
+    strategy = Strategy(
+        pace=pace,
+        order=ordering.Probability(choose="after"),
+        groups=Groups.levels(tracks, parallel=True),
+        **({"revise": Remask()} if remask else {}),
+    )
+    canvas = Canvas.blank(2, 11)
+    group = Groups.levels(tracks).of(11)
+    plans = [pace((group == g).sum().view(1))[0][0].tolist() for g in range(tracks)]
+    for s, info in enumerate(unmask.stream(Toy(), canvas, strategy, seeds=[1, 2])):
+        for g in range(tracks):
+            left = plans[g][s] if s < len(plans[g]) else 0
+            assert info.masked[:, group == g].sum(1).tolist() == [left, left]
+
+
+def test_ranking_stays_inside_the_group():
+    """The best of each track, though the second track is less sure everywhere."""
+
+    class SecondTrackIsWorse:
+        def __call__(self, state, proposal):
+            place = torch.arange(6)
+            return (10.0 * (place % 2 == 0) + place / 10).expand(state.tokens.shape)
+
+    groups = Groups.levels(2, parallel=True)
+    strategy = Strategy(Scheduled(schedules.linear, 3), SecondTrackIsWorse(), groups=groups)
+    trace = list(unmask.stream(Toy(), Canvas.blank(1, 6), strategy, seeds=[1]))
+    assert [info.committed[0].nonzero().squeeze(1).tolist() for info in trace] == [
+        [4, 5],
+        [2, 3],
+        [0, 1],
+    ]
+
+
+def test_rows_may_be_in_different_groups():
+    editable = torch.tensor([[True] * 8, [False] * 6 + [True] * 2])
+    canvas = Canvas.infill(torch.zeros(2, 8, dtype=torch.int64), editable)
+    strategy = presets.llada(steps=2, block=4)
+    both = unmask.run(Toy(), canvas, strategy, seeds=[1, 2])
+    assert both.steps.tolist() == [4, 2]
+    for row in (0, 1):
+        part = Canvas.infill(canvas.tokens[row : row + 1], editable[row : row + 1])
+        alone = unmask.run(Toy(), part, strategy, seeds=[1 + row])
+        assert torch.equal(alone.tokens[0], both.tokens[row])
+
+
+def test_even_gives_the_remainder_to_the_first_steps():
+    plan, total = Even(4)(torch.tensor([10, 3, 0]))
+    assert total.tolist() == [4, 3, 0]
+    assert plan.tolist() == [[7, 4, 2, 0], [2, 1, 0, 0], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Groups.blocks(0), r"size=0: pass an integer of 1 or more"),
+        (lambda: Groups.levels(2.5), r"count=2.5"),
+        (lambda: Groups.listed([0.5, 1]), r"pass one integer for each position"),
+        (lambda: Groups.listed([0, -1]), r"counted from 0"),
+        (
+            lambda: infos(presets.llada().but(groups=Groups.listed([0, 0, 1]))),
+            r"cover 3 positions and the canvas has 12",
+        ),
+        (
+            lambda: infos(presets.mdlm(4).but(groups=Groups.blocks(4))),
+            r"Ancestral.*cannot plan groups",
+        ),
+    ],
+)
+def test_groups_that_cannot_work(make, words):
+    with pytest.raises(StrategyError, match=words):
+        make()
+
+
+def test_masked_only_shrinks_and_finishes_for_a_plain_function():
+    network = unmask.wrap(flat, mask_id=MASK, vocab_size=VOCAB)
+    trace = infos(presets.soundstorm(levels=3, steps=2), network=network)
+    counts = [int(info.masked.sum()) for info in trace]
+    assert all(after < before for before, after in pairwise(counts))
+    assert counts[-1] == 0

@@ -1,0 +1,127 @@
+"""Rows end early: forward budgets, rest with confidence, the end of a sequence."""
+
+import inspect
+
+import pytest
+import torch
+from tests.conformance.catalogue import PRESETS
+from tests.conformance.toys import MASK, VOCAB, Toy, table
+
+import unmask
+from unmask import Canvas, StableAndConfident, presets
+from unmask.errors import StrategyError
+from unmask.types import NEVER
+
+
+@pytest.mark.parametrize("budget", [1, 3, 5])
+@pytest.mark.parametrize("entry", PRESETS, ids=lambda e: e.name)
+def test_no_row_spends_more_than_its_budget(entry, budget):
+    strategy = entry.make(9, 9, "linear").but(budget=budget)
+    result = unmask.run(Toy(), Canvas.blank(3, 9), strategy, seeds=[1, 2, 3])
+    free = unmask.run(Toy(), Canvas.blank(3, 9), strategy.but(budget=None), seeds=[1, 2, 3])
+    assert int(result.forwards.max()) <= budget
+    assert (result.commit_step != NEVER).all()
+    assert not torch.isin(result.tokens, torch.tensor([MASK])).any()
+    enough = free.forwards <= budget
+    if entry.function is not presets.wino:  # its verifications are cut as the budget comes near
+        assert torch.equal(result.tokens[enough], free.tokens[enough])
+
+
+def test_a_budget_below_one_is_refused():
+    with pytest.raises(StrategyError, match=r"budget=0: pass 1 or more network passes"):
+        presets.threshold().but(budget=0)
+
+
+def test_stable_and_confident_is_the_naive_rule():
+    """Whole rows commit as soon as nothing unknown changed its likeliest id and all is certain."""
+    nats = 1.2
+    network = Toy()
+    strategy = presets.random_order(8).but(stop=StableAndConfident(nats))
+    trace = list(unmask.stream(network, Canvas.blank(6, 8), strategy, seeds=range(6)))
+    tokens, masked = Canvas.blank(6, 8).tokens, torch.ones(6, 8, dtype=torch.bool)
+    memory, before, stopped = None, None, 0
+    for info in trace:
+        rows = info.rows
+        past = memory and {"sum": memory["sum"][rows]}
+        shown = tokens.masked_fill(masked, MASK)[rows]
+        logits, _ = Toy().hidden(shown, valid=torch.ones_like(shown).bool(), memory=past)
+        logits[..., [MASK, 2]] = -torch.inf
+        logp = logits.double().log_softmax(-1)
+        entropy = -(logp.exp() * logp.nan_to_num(neginf=0.0)).sum(-1)
+        best = torch.full((6, 8), -5)
+        best[rows] = logp.argmax(-1)
+        for at, row in enumerate(rows.tolist()):
+            open_ = masked[row]
+            mean = float(entropy[at][open_].mean())
+            calm = before is not None and bool((best[row] == before[row])[open_].all())
+            stops = calm and mean < nats
+            stopped += stops and int(open_.sum()) > 1
+            assert bool(info.state.done[row]) == (stops or int(open_.sum()) == 1)
+        tokens, masked, memory = info.state.tokens, info.state.masked, info.state.memory
+        before = best
+    assert stopped >= 2  # the rule did something
+
+
+def test_stable_and_confident_without_an_entropy():
+    with pytest.raises(StrategyError, match=r"nats=0: pass an entropy above 0"):
+        StableAndConfident(0)
+
+
+END = 3
+
+
+class Ender(Toy):
+    """Likes the end very much from position 4 on."""
+
+    def hidden(self, tokens, *, valid, memory):
+        logits, memory = super().hidden(tokens, valid=valid, memory=memory)
+        place = torch.arange(tokens.shape[1])
+        return logits + 30.0 * (place >= 4)[:, None] * (torch.arange(VOCAB) == END), memory
+
+
+def test_a_row_ends_where_the_end_stands_with_nothing_unknown_before():
+    strategy = presets.random_order(12).but(order=unmask.ordering.LeftToRight(), end_id=END)
+    result = unmask.run(Ender(), Canvas.blank(4, 12), strategy, seeds=range(4))
+    for tokens, steps in zip(result.tokens.tolist(), result.steps.tolist(), strict=True):
+        first = tokens.index(END)
+        assert tokens[first:] == [END] * (12 - first)
+        assert steps == first + 1
+    assert (result.commit_step[:, -1] == NEVER).all()
+    assert (result.logprob[:, -1] == 0).all()
+
+
+def test_an_end_with_unknown_positions_before_it_ends_nothing_yet():
+    class FromTheRight:
+        def __call__(self, state, proposal):
+            return torch.arange(8.0).expand(state.tokens.shape)
+
+    strategy = presets.random_order(8).but(order=FromTheRight(), end_id=END)
+    trace = list(unmask.stream(Ender(), Canvas.blank(1, 8), strategy, seeds=[0]))
+    assert len(trace) == 8
+    assert trace[-1].tokens[0, 4:].tolist() == [END] * 4
+
+
+def test_prompts_after_the_end_stay():
+    editable = torch.tensor([[True] * 6 + [False] * 2])
+    canvas = Canvas.infill(torch.full((1, 8), 1), editable)
+    strategy = presets.random_order(8).but(order=unmask.ordering.LeftToRight(), end_id=END)
+    result = unmask.run(Ender(), canvas, strategy, seeds=[0])
+    assert result.tokens[0, 6:].tolist() == [1, 1]
+
+
+def test_presets_are_adaptive_in_forwards_per_row():
+    """Rows of which much is certain finish sooner, and cost nothing once they have."""
+    sure = table(9, 2, 8, VOCAB)
+    sure[0] *= 4000  # the first row is certain of everything
+
+    def network(tokens, condition):
+        return sure[condition]
+
+    wrapped = unmask.wrap(network, mask_id=MASK, vocab_size=VOCAB)
+    canvas = Canvas.blank(2, 8, condition={"condition": torch.tensor([0, 1])})
+    for name in ("threshold", "factor", "entropy_bound"):
+        preset = getattr(presets, name)
+        block = {"block": None} if "block" in inspect.signature(preset).parameters else {}
+        forwards = unmask.run(wrapped, canvas, preset(**block), seeds=[0, 1]).forwards.tolist()
+        assert forwards[0] == 1, name
+        assert forwards[1] > 3, name
