@@ -46,6 +46,7 @@ from unmask.models import (
 from unmask.sampling import Annealed, Draw, SquaredDecay
 from unmask.schedules import Schedule
 from unmask.scoring import score
+from unmask.stages import run_stages
 from unmask.types import Denoiser, Generation, Loss, Proposal, State, StepInfo
 
 __version__ = version("unmask")
@@ -91,6 +92,7 @@ __all__ = [
     "presets",
     "revision",
     "run",
+    "run_stages",
     "save",
     "schedules",
     "score",

@@ -29,7 +29,8 @@ class Denoiser(Protocol):
     Optional attributes are read where present: `forbidden` (ids that are never data), `length`
     (the N that `generate` uses when none is given), `device`, `forwards_per_step` (what a step
     costs, 1 unless it says so) and `sees_progress`: where it is True, `hidden` also receives
-    `progress=` and `ratio=`, (B,) float64, r = s/T of the step and the share still unknown.
+    `progress=` and `ratio=`, (B,) float64, r = s/T of the step and the share still unknown, both
+    of the open group.
     """
 
     @property

@@ -1,5 +1,7 @@
 """What a canvas takes, what it refuses, and what the refusal says."""
 
+import inspect
+
 import pytest
 import torch
 
@@ -148,8 +150,10 @@ def test_what_stands_where_generation_may_write_is_ignored():
 @pytest.mark.parametrize("name", presets.__all__)
 def test_nothing_editable_returns_the_canvas_without_a_forward(name):
     calls = []
-    arguments = {"critic": None} if name == "token_critic" else {}
-    strategy = getattr(presets, name)(**arguments)
+    make = getattr(presets, name)
+    needed = {"critic": None, "height": 2, "width": IDS.shape[1] // 2}
+    taken = inspect.signature(make).parameters
+    strategy = make(**{key: value for key, value in needed.items() if key in taken})
     canvas = Canvas.infill(IDS, torch.zeros_like(FLAGS))
     record = unmask.run(flat_network(calls), canvas, strategy, seed=0)
     assert torch.equal(record.tokens, IDS)

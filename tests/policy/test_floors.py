@@ -29,6 +29,7 @@ FLOORS = (
     (
         "presets",
         "generation",
+        "stages",
         "compat",
         "data",
         "scoring",

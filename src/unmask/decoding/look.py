@@ -31,7 +31,9 @@ def predict(denoiser: Denoiser, state: State, veil: Veil | None = None) -> Predi
     tokens = shown.where(state.masked, state.tokens)
     extra: dict[str, Any] = {} if state.condition is None else {"condition": state.condition}
     if getattr(denoiser, "sees_progress", False):
-        unknown, writable = state.masked.sum(1).double(), state.editable.sum(1).double()
+        unknown, writable = (
+            (flags & state.open).sum(1).double() for flags in (state.masked, state.editable)
+        )
         extra |= {"progress": state.progress, "ratio": unknown / writable.clamp(min=1)}
     with placed(state, "the network"):
         hidden, memory = denoiser.hidden(tokens, valid=state.valid, memory=state.memory, **extra)

@@ -1,0 +1,80 @@
+"""Groups one after the other, each by a strategy of its own.
+
+Where the groups differ only in how many steps they take, `Strategy.groups` with `pace.ByGroup` does
+it in one generation. Here the rules differ too: codebook levels of which the first is drawn by
+MaskGIT's rule and the others greedily, say. Shapes: B rows, N positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from unmask.decoding import Canvas, Strategy, row_seeds, run_strategy
+from unmask.errors import StrategyError
+from unmask.grouping import Groups
+from unmask.head import mask_id_of
+from unmask.random import fold
+from unmask.types import NEVER, Denoiser, Generation
+
+
+def run_stages(
+    denoiser: Denoiser,
+    canvas: Canvas,
+    groups: Groups,
+    strategies: Sequence[Strategy],
+    *,
+    seed: int | None = None,
+    seeds: Sequence[int] | Tensor | None = None,
+) -> Generation:
+    """Generate group 0 by the first strategy, then group 1 by the second, and so on.
+
+    While a group is generated, later ones are shown as the mask id and not changed. The last
+    strategy serves all further groups. The record is that of one generation: steps go on counting
+    from stage to stage. Raises StrategyError where there are more strategies than groups.
+    """
+    group = groups.of(canvas.shape[1])
+    stages = int(group.max()) + 1
+    if not strategies or len(strategies) > stages:
+        raise StrategyError(
+            f"{len(strategies)} strategies for {stages} groups: pass one for each group, or fewer, "
+            "of which the last serves all further groups"
+        )
+    root = row_seeds(canvas, seed, seeds)
+    hidden = canvas.tokens.masked_fill(canvas.editable, mask_id_of(denoiser))
+    done = _nothing_yet(canvas, hidden, root)
+    for stage in range(stages):
+        here = canvas.editable & (group == stage).to(canvas.editable.device)
+        given = Canvas(done.tokens, here, canvas.valid, canvas.condition)
+        strategy = strategies[min(stage, len(strategies) - 1)]
+        part = run_strategy(denoiser, given, strategy, fold(stage, root))
+        done = _joined(done, part)
+    return done
+
+
+def _nothing_yet(canvas: Canvas, tokens: Tensor, seeds: Tensor) -> Generation:
+    blank = torch.zeros(canvas.shape)
+    none = torch.zeros(canvas.shape[0], dtype=torch.int64)
+    never = torch.full(canvas.shape, NEVER)
+    return Generation(tokens, blank, blank, never, none, none, seeds, canvas.editable, canvas.valid)
+
+
+def _joined(done: Generation, part: Generation) -> Generation:
+    """The record with one stage more."""
+    here, device = part.editable, part.tokens.device
+    before = done.steps.to(device).unsqueeze(1)
+    committed = part.commit_step.where(part.commit_step == NEVER, part.commit_step + before)
+    return replace(
+        done,
+        tokens=part.tokens,
+        logprob=part.logprob.where(here, done.logprob.to(device)),
+        drawn_logprob=part.drawn_logprob.where(here, done.drawn_logprob.to(device)),
+        commit_step=committed.where(here, done.commit_step.to(device)),
+        steps=done.steps.to(device) + part.steps,
+        forwards=done.forwards.to(device) + part.forwards,
+        editable=done.editable.to(device),
+        valid=done.valid.to(device),
+    )

@@ -1,0 +1,67 @@
+"""Groups by strategies of their own: a run of each on what the ones before have made."""
+
+import pytest
+import torch
+from tests.conformance.toys import MASK, Toy
+
+import unmask
+from unmask import Canvas, Groups, presets
+from unmask.errors import StrategyError
+from unmask.random import fold
+from unmask.types import NEVER
+
+STRATEGIES = [presets.maskgit(2), presets.mask_predict(2)]
+
+
+def by_hand(canvas, seeds):
+    """Two levels: run the first with the second shown as masks, then the second."""
+    level = torch.arange(canvas.shape[1]) % 2
+    tokens = canvas.tokens.masked_fill(canvas.editable, MASK)
+    for stage in (0, 1):
+        part = Canvas.infill(tokens, canvas.editable & (level == stage))
+        seed = fold(stage, torch.tensor(seeds))
+        tokens = unmask.generate(Toy(), part, STRATEGIES[stage], seeds=seed)
+    return tokens
+
+
+def test_each_group_has_its_strategy_and_sees_the_ones_before():
+    canvas = Canvas.blank(3, 8)
+    result = unmask.run_stages(Toy(), canvas, Groups.levels(2), STRATEGIES, seeds=[5, 6, 7])
+    assert torch.equal(result.tokens, by_hand(canvas, [5, 6, 7]))
+    assert result.forwards.tolist() == [4, 4, 4]
+    first, second = result.commit_step[:, ::2], result.commit_step[:, 1::2]
+    assert set(first.unique().tolist()) == {0, 1}
+    assert int(second.min()) >= 2
+    assert int(second.max()) <= 3
+    assert (result.logprob < 0).all()
+
+
+def test_later_groups_are_shown_as_masks():
+    shown = []
+
+    class Spy(Toy):
+        def hidden(self, tokens, *, valid, memory):
+            shown.append(tokens.clone())
+            return super().hidden(tokens, valid=valid, memory=memory)
+
+    unmask.run_stages(
+        Spy(), Canvas.blank(1, 6), Groups.blocks(3), [presets.random_order(3)], seed=1
+    )
+    assert len(shown) == 6
+    assert all((tokens[:, 3:] == MASK).all() for tokens in shown[:4])
+    assert not (shown[4][:, :3] == MASK).any()
+
+
+def test_prompts_stay():
+    editable = torch.tensor([[True, False, True, True, False, True]])
+    canvas = Canvas.infill(torch.full((1, 6), 3), editable)
+    result = unmask.run_stages(Toy(), canvas, Groups.blocks(2), STRATEGIES, seed=1)
+    assert result.tokens[~editable].tolist() == [3, 3]
+    assert (result.commit_step[~editable] == NEVER).all()
+    assert not (result.tokens == MASK).any()
+
+
+@pytest.mark.parametrize("strategies", [[], STRATEGIES * 2])
+def test_more_strategies_than_groups(strategies):
+    with pytest.raises(StrategyError, match=r"strategies for 2 groups: pass one for each group"):
+        unmask.run_stages(Toy(), Canvas.blank(1, 4), Groups.levels(2), strategies, seed=1)
