@@ -1,0 +1,132 @@
+"""Strategies against each other: quality and network passes of each on one task.
+
+B rows, N positions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unmask.decoding import Strategy
+from unmask.errors import DataError, InputError, nearest
+from unmask.evaluation.benches import BENCHES, Bench, Figure, Quality
+from unmask.evaluation.ledger import Ledger
+from unmask.evaluation.pareto import pareto_front
+from unmask.models.checkpoint import CARD, WEIGHTS, locate
+from unmask.types import Denoiser
+
+_IDENTITY = (CARD, "config.json", WEIGHTS)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One strategy to measure: a preset's name, the options that were chosen, what they made."""
+
+    preset: str
+    options: Mapping[str, Any]
+    strategy: Strategy
+
+    @property
+    def label(self) -> str:
+        """`steps=8`, or `keep=0.3 steps=8`; empty where everything is as the preset has it."""
+        return " ".join(f"{key}={json.dumps(value)}" for key, value in self.options.items())
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What figures must share to stand in one picture."""
+
+    task: str
+    fingerprint: str  # of the model
+    seed: int
+    samples: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A setting and its figures, one for each quality of the task."""
+
+    setting: Setting
+    figures: Mapping[str, Figure]
+    measured: bool  # False: it was in the ledger
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A setting whose preset cannot run on this task, and why."""
+
+    setting: Setting
+    why: str
+
+
+def bench_of(task: str) -> Bench:
+    """How a task is measured. Raises DataError that lists the known ones."""
+    if task not in BENCHES:
+        raise DataError(f"nothing is known to measure of task {task!r}: {nearest(task, BENCHES)}")
+    return BENCHES[task]
+
+
+def compare(
+    model: Denoiser,
+    settings: Sequence[Setting],
+    terms: Terms,
+    ledger: Ledger | None = None,
+    *,
+    lenient: bool = False,
+) -> Iterator[Measurement | LeftOut]:
+    """Measure each setting in turn, one result for each.
+
+    What the ledger holds under the same terms is taken from there, and what is measured is in the
+    ledger when it is yielded. lenient: a preset that refuses the task is left out, and its further
+    settings with it; otherwise its error is raised.
+    Raises DataError for an unknown task, and for more or fewer samples than it can use.
+    """
+    bench = bench_of(terms.task)
+    bench.check_samples(terms.samples)
+    refused: dict[str, str] = {}
+    for setting in settings:
+        known = None if ledger is None else ledger.find(terms, setting)
+        if known is not None:
+            yield Measurement(setting, known, measured=False)
+            continue
+        if setting.preset in refused:
+            yield LeftOut(setting, refused[setting.preset])
+            continue
+        try:
+            figures = bench.measure(
+                model, setting.strategy, terms.samples, terms.seed, "temperature" in setting.options
+            )
+        except InputError as error:
+            if not lenient:
+                raise
+            refused[setting.preset] = str(error)
+            yield LeftOut(setting, str(error))
+            continue
+        if ledger is not None:
+            ledger.add(terms, setting, figures)
+        yield Measurement(setting, figures, measured=True)
+
+
+def front(measurements: Sequence[Measurement], quality: Quality) -> list[int]:
+    """Indices of the measurements on the Pareto front of one quality, cheapest first."""
+    figures = [each.figures[quality.key] for each in measurements]
+    return pareto_front(
+        [figure.forwards for figure in figures],
+        [figure.value for figure in figures],
+        higher_is_better=quality.higher_is_better,
+    )
+
+
+def fingerprint(model: str | Path) -> str:
+    """What tells a saved model from every other: twelve digits of a hash of its files."""
+    folder, digest = locate(model), hashlib.sha256()
+    for name in _IDENTITY:
+        path = folder / name
+        if path.is_file():
+            digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,99 @@
+"""Figures in a CSV file that is whole after every measurement, so that a comparison can go on."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unmask.errors import DataError
+from unmask.evaluation.benches import Figure, Quality
+from unmask.files import replacing_file
+
+if TYPE_CHECKING:
+    from unmask.evaluation.compare import Setting, Terms
+
+_TERMS = ("task", "fingerprint", "seed", "samples", "preset", "setting")
+
+Key = tuple[str, ...]
+
+
+class Ledger:
+    """The rows of one file, by what was measured.
+
+    A row is a setting under its terms; each quality has three columns: its value, the standard
+    error of that, and the mean forwards of a row. Raises DataError where the file holds anything
+    else, which is then left alone.
+    """
+
+    def __init__(self, path: Path, qualities: Sequence[Quality]) -> None:
+        self.path = path
+        self._keys = [quality.key for quality in qualities]
+        self._rows: dict[Key, dict[str, Figure]] = self._read() if path.exists() else {}
+
+    def find(self, terms: Terms, setting: Setting) -> Mapping[str, Figure] | None:
+        """The figures of a setting, None where it was not measured under these terms."""
+        return self._rows.get(_key(terms, setting))
+
+    def add(self, terms: Terms, setting: Setting, figures: Mapping[str, Figure]) -> None:
+        """Put figures in the file: all of it is written anew beside it, then renamed."""
+        rows = {**self._rows, _key(terms, setting): dict(figures)}
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self._columns)
+        for key, row in rows.items():
+            parts = (row[name] for name in self._keys)
+            numbers = (n for part in parts for n in (part.value, part.error, part.forwards))
+            writer.writerow([*key, *map(repr, numbers)])
+        with replacing_file(self.path) as temporary:
+            temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+        self._rows = rows
+
+    @property
+    def _columns(self) -> list[str]:
+        figures = [(key, f"{key}_error", f"{key}_forwards") for key in self._keys]
+        return [*_TERMS, *(name for group in figures for name in group)]
+
+    def _read(self) -> dict[Key, dict[str, Figure]]:
+        try:
+            lines = list(
+                csv.reader(io.StringIO(self.path.read_text(encoding="utf-8")), strict=True)
+            )
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"{self.path} is no CSV file: {error}; {_ELSEWHERE}") from None
+        if not lines or lines[0] != self._columns:
+            raise DataError(
+                f"{self.path} was not written for this task: its columns are "
+                f"{', '.join(lines[0]) if lines else 'missing'} instead of "
+                f"{', '.join(self._columns)}; {_ELSEWHERE}"
+            )
+        return dict(self._row(number, line) for number, line in enumerate(lines[1:], start=2))
+
+    def _row(self, number: int, line: list[str]) -> tuple[Key, dict[str, Figure]]:
+        try:
+            if len(line) != len(self._columns):
+                raise ValueError(f"{len(line)} entries for {len(self._columns)} columns")
+            figures = [float(text) for text in line[len(_TERMS) :]]
+        except ValueError as error:
+            raise DataError(
+                f"{self.path}, line {number}: {error}; remove the line to measure it again"
+            ) from None
+        threes = zip(figures[0::3], figures[1::3], figures[2::3], strict=True)
+        parts = (Figure(*three) for three in threes)
+        return tuple(line[: len(_TERMS)]), dict(zip(self._keys, parts, strict=True))
+
+
+_ELSEWHERE = "type another --out folder, or remove the file"
+
+
+def _key(terms: Terms, setting: Setting) -> Key:
+    return (
+        terms.task,
+        terms.fingerprint,
+        str(terms.seed),
+        str(terms.samples),
+        setting.preset,
+        setting.label,
+    )
