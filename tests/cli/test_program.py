@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 import unmask
 from unmask.cli import (
     app,
+    compare,
     demo,
     evaluate,
     generate,
@@ -36,7 +37,7 @@ from unmask.tasks import TASKS
 from .conftest import files
 
 COMMANDS = {"demo": demo, "generate": generate, "infill": infill, "show": show, "info": info,
-            "train": train, "evaluate": evaluate, "score": score}  # fmt: skip
+            "train": train, "evaluate": evaluate, "compare": compare, "score": score}  # fmt: skip
 PROGRAM = [sys.executable, "-m", "unmask"]
 
 # Runs the command line with a package in place of unmask/__init__.py, which imports torch.

@@ -39,16 +39,23 @@ def needs(make: Callable[..., Strategy]) -> list[str]:
 
 def written(value: Any) -> Any:
     """A default as JSON knows it: a schedule by its name."""
-    return value if value is None or isinstance(value, bool | int | float) else value.name
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return list(value) if isinstance(value, tuple) else value.name
 
 
-def build(name: str, options: Mapping[str, Any]) -> Strategy:
-    """The preset of this name with these options; StrategyError names what exists instead."""
+def build(
+    name: str, options: Mapping[str, Any], given: Mapping[str, Any] | None = None
+) -> Strategy:
+    """The preset of this name with these options; StrategyError names what exists instead.
+
+    given: what the preset needs and nobody types, such as the height of a board.
+    """
     presets = known()
     if name not in presets:
         raise StrategyError(f"no preset {name!r}: {nearest(name, presets)}")
     make = presets[name]
-    if missing := needs(make):
+    if missing := [each for each in needs(make) if each not in (given or {})]:
         raise StrategyError(
             f"preset {name!r} needs a {missing[0]}, which the shell cannot pass; from Python: "
             f"unmask.presets.{name}({missing[0]}, ...)"
@@ -63,7 +70,7 @@ def build(name: str, options: Mapping[str, Any]) -> Strategy:
                 f"{typed(key, value)} is of the wrong kind; the default is "
                 f"{typed(key, takes(make)[key])}"
             )
-    return make(**options)
+    return make(**(given or {}), **options)
 
 
 def its_options(make: Callable[..., Strategy]) -> str:

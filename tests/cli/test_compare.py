@@ -1,0 +1,193 @@
+"""`unmask compare`: what is swept, what is refused, what is printed and what is on disk."""
+
+import json
+
+import pytest
+
+from unmask import presets
+from unmask.cli import sweep
+from unmask.evaluation.benches import BENCHES, Figure
+from unmask.tasks import TASKS
+from unmask.viz import Layout
+
+from .conftest import files
+
+BOARD = TASKS["shidoku"]().layout
+FAST = ("compare", "shidoku", "--samples", 4)
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Shidoku with figures that are made up: more steps are better; the strategies, as measured."""
+    calls = []
+
+    def measure(model, strategy, samples, seed, tempered):
+        calls.append(strategy)
+        steps = float(getattr(strategy.pace, "steps", 16))
+        return {
+            "valid": Figure(1 - 1 / steps, 0.01, steps),
+            "exact": Figure(1.0, 0.0, min(steps, 11.0)),
+        }
+
+    bench = BENCHES["shidoku"]
+    monkeypatch.setitem(BENCHES, "shidoku", type(bench)(bench.qualities, measure, steps=(1, 4)))
+    return calls
+
+
+def made(names=(), steps=(1, 4), pairs=(), layout=BOARD):
+    found, left_out = sweep.swept(names, steps, pairs, layout, 16)
+    return [(each.preset, each.label) for each in found], left_out
+
+
+def test_every_preset_is_swept_or_said_to_be_left_out():
+    found, left_out = made()
+    assert {name for name, _ in found} | left_out.keys() == set(presets.__all__)
+    assert not {name for name, _ in found} & left_out.keys()
+    assert left_out["token_critic"] == "needs a critic, which the shell cannot pass"
+    assert [label for name, label in found if name == "confidence"] == ["steps=1", "steps=4"]
+    assert [label for name, label in found if name == "first_hitting"] == [""]
+
+
+def test_presets_without_steps_are_swept_over_their_own_knob(monkeypatch):
+    def threshold(threshold: float = 0.9, budget: int | None = None):
+        return presets.confidence(steps=1)
+
+    monkeypatch.setattr(sweep, "known", lambda: {"threshold": threshold})
+    monkeypatch.setattr("unmask.cli.presets.known", lambda: {"threshold": threshold})
+    found, _ = made()
+    values = sweep.KNOBS["threshold"]
+    assert found == [("threshold", f"threshold={value} budget=64") for value in values]
+    pairs = ["threshold.threshold=0.25", "threshold.budget=null,3", "threshold.threshold=0.5"]
+    assert [label for _, label in made(pairs=pairs)[0]] == [
+        "threshold=0.25 budget=null", "threshold=0.25 budget=3",
+        "threshold=0.5 budget=null", "threshold=0.5 budget=3",
+    ]  # fmt: skip
+
+
+def test_a_grid_knows_its_height_and_width_and_text_does_not(monkeypatch):
+    def gridded(height: int, width: int, steps: int = 8):
+        assert (height, width) == (4, 4)
+        return presets.confidence(steps=steps)
+
+    monkeypatch.setattr(sweep, "known", lambda: {"gridded": gridded})
+    monkeypatch.setattr("unmask.cli.presets.known", lambda: {"gridded": gridded})
+    assert made()[0] == [("gridded", "steps=1"), ("gridded", "steps=4")]
+    assert made(layout=Layout.text()) == ([], {"gridded": made_without_a_grid()})
+
+
+def made_without_a_grid():
+    return "needs a height, which the shell cannot pass"
+
+
+def test_every_default_can_be_built_for_every_task():
+    for load in TASKS.values():
+        layout = load().layout
+        found, _ = sweep.swept([], (1, 8), [], layout, layout.height * layout.width)
+        assert {each.strategy.name for each in found} == {each.preset for each in found}
+        assert len({(each.preset, each.label) for each in found}) == len(found)
+
+
+def test_options_and_steps_multiply_and_repeats_count_once():
+    found, left_out = made(["annealed", "annealed"], (2, 2), ["annealed.keep=0.3,null,0.3"])
+    assert found == [("annealed", "steps=2 keep=0.3"), ("annealed", "steps=2 keep=null")]
+    assert left_out == {}
+    assert made(["annealed"], (2,), ["annealed.steps=3,4"])[0] == [
+        ("annealed", "steps=3"), ("annealed", "steps=4"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--preset", "confidnce"], "--preset confidnce: no such preset; did you mean 'conf"),
+        (["--preset", "token_critic"], "needs a critic, which the shell cannot pass; from Python"),
+        (["--set", "keep=0.3"], "--set keep=0.3: type PRESET.OPTION=VALUE"),
+        (["--set", "annealed.keep"], "--set annealed.keep: type PRESET.OPTION=VALUE"),
+        (["--set", "aneal.keep=1"], "no preset 'aneal'; did you mean 'annealed'"),
+        (["--set", "annealed.kep=1"], "preset 'annealed' takes no --set kep="),
+        (["--set", "annealed.keep=high"], "--set keep=high is of the wrong kind"),
+        (["--preset", "maskgit", "--set", "annealed.keep=1"], "type --preset annealed too"),
+        (["--preset", "first_hitting", "--steps", "3"], "none of these presets takes steps"),
+        (["--steps", "0"], "steps=0"),
+        (["--samples", "0"], "samples=0: this task is measured on 1 to"),
+        (["--out", "taken"], "taken is a file; pass the name of a folder"),
+        (["--out", "taken/below"], "taken is a file"),
+    ],
+)
+def test_what_cannot_be_compared_is_told_before_anything_is_measured(
+    call, measured, tmp_path, options, words
+):
+    (tmp_path / "taken").write_text("")
+    assert words in call("compare", "shidoku", *options).error()
+    assert measured == []
+    assert files(tmp_path) == ["taken"]
+
+
+def test_a_model_of_no_task_is_told_which_there_are(call, folders):
+    told = call("compare", folders["text"]).error()
+    assert "its card names no task" in told
+    assert "digits, shidoku" in told
+
+
+def test_json_and_files(call, measured, tmp_path):
+    line = ("--preset", "confidence", "--steps", 1, "--steps", 4, "--out", "x", "--json")
+    done = call(*FAST, *line)
+    said = done.json
+    assert {key: said[key] for key in ("task", "seed", "samples", "left_out")} == {
+        "task": "shidoku", "seed": 0, "samples": 4, "left_out": {},
+    }  # fmt: skip
+    assert len(said["fingerprint"]) == 12
+    assert said["files"] == ["x/compare.csv", "x/compare.png"] == files(tmp_path)
+    assert said["rows"] == [
+        {"preset": "confidence", "options": {"steps": steps},
+         "valid": {"value": 1 - 1 / steps, "error": 0.01, "forwards": steps},
+         "exact": {"value": 1.0, "error": 0.0, "forwards": steps},
+         "front": ["valid", "exact"] if steps == 1 else ["valid"], "measured": True}
+        for steps in (1, 4)
+    ]  # fmt: skip
+    assert (tmp_path / "x" / "compare.png").read_bytes().startswith(b"\x89PNG")
+    again = call(*FAST, *line).json
+    assert [row.pop("measured") for row in again["rows"]] == [False, False]
+    assert len(measured) == 2
+    assert json.dumps(again["rows"]) == json.dumps(
+        [{key: row[key] for key in row if key != "measured"} for row in said["rows"]]
+    )
+
+
+def test_the_table_marks_the_front(call, measured, tmp_path):
+    done = call(*FAST, "--steps", 1, "--steps", 4, "--steps", 9)
+    assert done.code == 0
+    rows = {tuple(line.split()[:2]): line for line in done.out.splitlines() if "steps=" in line}
+    assert rows["confidence", "steps=1"].split()[-2:] == ["●", "●"]
+    assert rows["confidence", "steps=4"].split()[-2:] == ["●", "·"]
+    assert "0.889" in rows["confidence", "steps=9"]
+    assert "0.750" in rows["maskgit", "steps=4"]
+    assert "runs/compare-shidoku/compare.png" in done.out
+    assert "left out: " in done.err
+    assert "token_critic (needs a critic" in done.err
+    assert files(tmp_path) == [f"runs/compare-shidoku/compare.{kind}" for kind in ("csv", "png")]
+
+
+def test_an_interrupted_comparison_goes_on(call, measured, monkeypatch, tmp_path):
+    bench = BENCHES["shidoku"]
+    line = (*FAST, "--preset", "confidence", "--steps", 1, "--steps", 2, "--steps", 3, "--out", "x")
+
+    def interrupted(*arguments):
+        if len(measured) == 2:
+            raise KeyboardInterrupt
+        return bench.measure(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(BENCHES, "shidoku", type(bench)(bench.qualities, interrupted, steps=(1,)))
+        told = call(*line).error(130)
+    assert "2 of 3 settings are in x/compare.csv; the same command goes on" in told
+    assert files(tmp_path) == ["x/compare.csv"]
+    assert call(*line).code == 0
+    assert [strategy.pace.steps for strategy in measured] == [1, 2, 3]
+
+
+def test_small_networks_are_really_compared(call, tmp_path):
+    line = ("--preset", "confidence", "--preset", "first_hitting", "--steps", 3, "--json")
+    rows = call(*FAST, *line).json["rows"]
+    assert [row["valid"]["forwards"] for row in rows] == [3.0, 16.0]
+    assert [row["exact"]["forwards"] for row in rows] == [3.0, 11.0]
