@@ -5,6 +5,7 @@ from importlib.metadata import version
 from unmask import (
     compat,
     errors,
+    feasibility,
     objectives,
     ordering,
     pace,
@@ -15,6 +16,7 @@ from unmask import (
     scoring,
     selection,
 )
+from unmask.candidates import Candidates, best_of, length_beam
 from unmask.decoding import (
     Canvas,
     Constraint,
@@ -53,6 +55,7 @@ __version__ = version("unmask")
 
 __all__ = [
     "Annealed",
+    "Candidates",
     "Canvas",
     "ClassConditioned",
     "Constraint",
@@ -77,13 +80,16 @@ __all__ = [
     "StepInfo",
     "Strategy",
     "TokenCritic",
+    "best_of",
     "compat",
     "done",
     "errors",
+    "feasibility",
     "finish",
     "generate",
     "guidance",
     "init",
+    "length_beam",
     "load",
     "objectives",
     "ordering",

@@ -47,7 +47,7 @@ def run(
     seeds: Seeds = None,
 ) -> Generation:
     """The whole record of a generation; arguments as in `generate`."""
-    return run_strategy(*_ready(denoiser, canvas, strategy, seed, seeds))
+    return run_strategy(*ready(denoiser, canvas, strategy, seed, seeds))
 
 
 def stream(
@@ -59,12 +59,13 @@ def stream(
     seeds: Seeds = None,
 ) -> Iterator[StepInfo]:
     """Yield a `StepInfo` after every step; the last one holds the finished rows."""
-    return stream_strategy(*_ready(denoiser, canvas, strategy, seed, seeds))
+    return stream_strategy(*ready(denoiser, canvas, strategy, seed, seeds))
 
 
-def _ready(
+def ready(
     denoiser: Denoiser, canvas: Canvas, strategy: Strategy | None, seed: int | None, seeds: Seeds
 ) -> tuple[Denoiser, Canvas, Strategy, Tensor]:
+    """What was passed, checked, with the default strategy and one seed per row."""
     if not isinstance(denoiser, Denoiser):
         raise StrategyError(
             f"{type(denoiser).__name__} is no denoiser: wrap it first, as in "

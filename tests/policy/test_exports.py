@@ -47,7 +47,14 @@ def test_promised_names_are_exported():
 
 
 @pytest.fixture(
-    params=["unmask", "unmask.presets", "unmask.objectives", "unmask.scoring", "unmask.compat"]
+    params=[
+        "unmask",
+        "unmask.candidates",
+        "unmask.presets",
+        "unmask.objectives",
+        "unmask.scoring",
+        "unmask.compat",
+    ]
 )
 def module(request):
     return importlib.import_module(request.param)

@@ -30,6 +30,7 @@ FLOORS = (
         "presets",
         "generation",
         "stages",
+        "candidates",
         "compat",
         "data",
         "scoring",

@@ -1,0 +1,6 @@
+"""Several generations of each row, of which the best is kept: `best_of` and `length_beam`."""
+
+from unmask.candidates.draws import Candidates, best_of
+from unmask.candidates.lengths import length_beam
+
+__all__ = ["Candidates", "best_of", "length_beam"]

@@ -1,0 +1,140 @@
+"""`length_beam`: the number of tokens is not known, so several are tried.
+
+Shapes: B rows, L lengths tried of each, P given positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unmask.candidates.draws import Candidates, candidate_seeds, ranked
+from unmask.candidates.rows import rows_of
+from unmask.candidates.scores import LIKELIHOOD, By
+from unmask.decoding import Canvas, Strategy
+from unmask.errors import CanvasError
+from unmask.generation import Seeds, ready
+from unmask.types import Denoiser
+
+Given = Tensor | Sequence[int] | Sequence[Sequence[int]] | Sequence[Tensor] | None
+"""Ids for all rows, (P,) or a list; or of each row, (B,P) or a list of such."""
+
+Lengths = Tensor | Sequence[int] | Sequence[Sequence[int]] | Callable[[list[Tensor], Any], Tensor]
+"""Lengths for all rows, or (B,L), or what predicts them: (prompts, condition) -> (B,L) int64."""
+
+
+def length_beam(
+    denoiser: Denoiser,
+    lengths: Lengths,
+    strategy: Strategy | None = None,
+    *,
+    prompt: Given = None,
+    suffix: Given = None,
+    batch_size: int | None = None,
+    condition: Any = None,
+    by: By = LIKELIHOOD,
+    seed: int | None = None,
+    seeds: Seeds = None,
+    at_once: int = 256,
+) -> Candidates:
+    """Generate each row at several lengths and keep the best (Mask-Predict 1904.09324, §3.3).
+
+    lengths: how many tokens to generate, such as [8, 10, 12]; (B,L) for lengths of each row's own;
+    or a predictor, called with the prompts, a list of B tensors, and the condition, that returns
+    those. prompt, suffix: ids that stand before and after, one sequence for all rows or one a row
+    (of any lengths). batch_size: B, where nothing is given row by row; default 1.
+    by: as in `best_of`; "likelihood" is the paper's (1/N)·Σ log p, so that length does not count.
+    seed, seeds, at_once, and parts of the strategy that differ by row: as in `best_of`.
+    All lengths run as rows of one batch. `Candidates.length` says which was chosen. Raises a
+    subclass of InputError that says what to pass instead.
+    """
+    rows = {"prompt": _given("prompt", prompt), "suffix": _given("suffix", suffix)}
+    batch = _batch(rows, batch_size)
+    before, after = (part if len(part) == batch else part * batch for part in rows.values())
+    table = _table(lengths, before, condition)
+    tokens, editable = _candidates(before, table, after)
+    tried = len(table[0])
+    # The rows themselves, for their seeds and conditions: the first candidate of each.
+    first = Canvas.ragged(tokens[::tried], editable[::tried], condition=condition)
+    denoiser, _, strategy, row_seed = ready(denoiser, first, strategy, seed, seeds)
+    each = torch.arange(batch).repeat_interleave(tried)
+    canvas = Canvas.ragged(tokens, editable, condition=rows_of(condition, each))
+    return ranked(denoiser, canvas, strategy, candidate_seeds(row_seed, tried), by, at_once)
+
+
+def _given(name: str, given: Given) -> list[Tensor]:
+    """One sequence of ids for all rows, or one for each."""
+    if given is None:
+        return [torch.zeros(0, dtype=torch.int64)]
+    try:
+        nested = given.dim() > 1 if isinstance(given, Tensor) else not _is_flat(given)
+        rows = [torch.as_tensor(ids) for ids in given] if nested else [torch.as_tensor(given)]
+    except (TypeError, ValueError):
+        rows = []
+    # An empty list is a tensor of floats, and says the same as no ids.
+    rows = [ids if ids.numel() else ids.long() for ids in rows]
+    if not rows or any(ids.dim() != 1 or not _is_whole(ids) for ids in rows):
+        raise CanvasError(
+            f"{name}={given!r}: pass ids for all rows, such as [5, 2], or a list of them for each "
+            "row, such as [[5, 2], [7]]"
+        )
+    return rows
+
+
+def _is_flat(given: Any) -> bool:
+    return all(
+        part.dim() == 0 if isinstance(part, Tensor) else not isinstance(part, Sequence)
+        for part in given
+    )
+
+
+def _is_whole(ids: Tensor) -> bool:
+    return not (ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool)
+
+
+def _batch(rows: dict[str, list[Tensor]], batch_size: int | None) -> int:
+    """B: as many as there are prompts or suffixes, where they are given row by row."""
+    sizes = {f"{name} has {len(part)} rows": len(part) for name, part in rows.items()}
+    sizes = {words: size for words, size in sizes.items() if size != 1}
+    if batch_size is not None:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise CanvasError(f"batch_size={batch_size!r}: pass an integer of 1 or more")
+        sizes[f"batch_size={batch_size}"] = batch_size
+    if len(set(sizes.values())) > 1:
+        raise CanvasError(f"{' and '.join(sizes)}: pass as many of each, or one for all rows")
+    return next(iter(sizes.values()), 1)
+
+
+def _table(lengths: Lengths, prompts: list[Tensor], condition: Any) -> list[list[int]]:
+    """L lengths of each row."""
+    given = lengths(prompts, condition) if callable(lengths) else lengths
+    try:
+        table = torch.as_tensor(given)
+    except (TypeError, ValueError):
+        table = torch.zeros(0)
+    table = table.expand(len(prompts), -1) if table.dim() == 1 else table
+    shaped = table.dim() == 2 and len(table) == len(prompts) and table.numel() > 0
+    if not shaped or not _is_whole(table) or bool((table < 1).any()):
+        raise CanvasError(
+            f"lengths={given!r} for {len(prompts)} rows: pass integers of 1 or more, such as "
+            f"[8, 10, 12], or as many of them for each row, ({len(prompts)},L)"
+        )
+    listed: list[list[int]] = table.tolist()
+    return listed
+
+
+def _candidates(
+    before: list[Tensor], table: list[list[int]], after: list[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Ids and which of them are to be generated, of all B·L candidates."""
+    tokens, editable = [], []
+    for start, row, end in zip(before, table, after, strict=True):
+        for length in row:
+            unknown = torch.zeros(length, dtype=torch.int64)
+            tokens.append(torch.cat([start.cpu(), unknown, end.cpu()]))
+            place = torch.arange(len(tokens[-1]))
+            editable.append((place >= len(start)) & (place < len(start) + length))
+    return tokens, editable

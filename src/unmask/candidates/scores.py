@@ -1,0 +1,152 @@
+"""What makes one candidate better than another: a number for each, higher is better.
+
+Shapes: B rows of n candidates each, R = B·n of them (row i·n + j is candidate j of row i),
+N positions.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeGuard, cast
+
+import torch
+from torch import Tensor, nn
+
+from unmask.candidates.rows import rows_of
+from unmask.decoding import Canvas
+from unmask.errors import LogitsError, StrategyError
+from unmask.inference import evaluating
+from unmask.random import fold
+from unmask.scoring import Method, score
+from unmask.types import NEVER, Critic, Denoiser, Generation
+
+Scorer = Callable[[Denoiser, Generation, Canvas], Tensor]
+"""(denoiser, generation of R rows, their canvas) -> (R,): higher is better, −inf is out."""
+
+By = str | Method | Critic | Scorer
+"""How candidates are ranked: "likelihood", a way to score, a critic, or a function of one's own."""
+
+LIKELIHOOD = "likelihood"
+
+
+def check_by(by: By) -> None:
+    """Raise StrategyError unless candidates can be ranked by it."""
+    if isinstance(by, type) or (by != LIKELIHOOD and not callable(by)):
+        raise StrategyError(
+            f"by={by!r}: pass 'likelihood', a way to score such as scoring.Bound(), a critic, or a "
+            "function (denoiser, generation, canvas) -> one number per row"
+        )
+
+
+def scores(
+    by: By, denoiser: Denoiser, every: Generation, canvas: Canvas, seeds: Tensor, at_once: int
+) -> Tensor:
+    """(B,n) float64. seeds (B,n): those of the candidates; what is random goes by its row's first.
+
+    Raises StrategyError for a number that is missing or NaN.
+    """
+    # Not what was given, nor what only follows from an end.
+    generated = every.editable & (every.commit_step != NEVER)
+    if by == LIKELIHOOD:
+        found = _mean(every.logprob, generated)
+    elif _is_method(by):
+        found = _measured(by, denoiser, every, canvas, generated, seeds, at_once)
+    elif _is_critic(by):
+        found = -_mean(_wrong(by, every, canvas, at_once), generated)
+    else:
+        found = cast(Scorer, by)(denoiser, every, canvas)
+    return _checked(found, by, seeds)
+
+
+def _checked(found: Any, by: By, seeds: Tensor) -> Tensor:
+    name = getattr(by, "__name__", type(by).__name__)
+    if not isinstance(found, Tensor) or found.shape != (seeds.numel(),):
+        kind = f"a {type(found).__name__}"
+        got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else kind
+        raise StrategyError(
+            f"{name} returned {got} for {seeds.numel()} candidates: return one number for each, "
+            f"a tensor of shape ({seeds.numel()},)"
+        )
+    table = found.detach().double().view(seeds.shape)
+    broken = table.isnan().nonzero()
+    if len(broken):
+        row, candidate = broken[0].tolist()
+        raise StrategyError(
+            f"{name} scored candidate {candidate} of row {row} as NaN: return a number for every "
+            "candidate, -inf for one that is out"
+        )
+    return table
+
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    """(R,) float64 over the positions where; 0 for a row that has none."""
+    total = values.double().masked_fill(~where, 0.0).sum(1)
+    return total / where.sum(1).clamp(min=1)
+
+
+def _measured(
+    method: Method,
+    denoiser: Denoiser,
+    every: Generation,
+    canvas: Canvas,
+    generated: Tensor,
+    seeds: Tensor,
+    at_once: int,
+) -> Tensor:
+    """(R,): minus nats per generated token. A row at a time, so that no neighbour moves its masks.
+
+    The seed of the masks is that of no candidate: one scored by the order it was drawn in would
+    look better than the others.
+    """
+    count = seeds.shape[1]
+    found = torch.zeros(seeds.numel(), dtype=torch.float64)
+    for row, seed in enumerate(seeds[:, 0].tolist()):
+        here = slice(row * count, (row + 1) * count)
+        if not bool(generated[here].any()):
+            continue
+        result = score(
+            denoiser,
+            every.tokens[here],
+            generated[here],
+            by=method,
+            valid=every.valid[here],
+            condition=rows_of(canvas.condition, here),
+            seed=int(fold(seed, torch.zeros((), dtype=torch.int64))),
+            batch_size=at_once,
+        )
+        found[here] = -result.per_example / result.tokens_per_example.clamp(min=1)
+    return found
+
+
+def _wrong(critic: Critic, every: Generation, canvas: Canvas, at_once: int) -> Tensor:
+    """(R,N) logits that a token is wrong."""
+    parts = []
+    for at in range(0, len(every.tokens), at_once):
+        here = slice(at, at + at_once)
+        tokens, condition = every.tokens[here], rows_of(canvas.condition, here)
+        with evaluating(critic):
+            wrong = critic(tokens, valid=every.valid[here], condition=condition)
+        if wrong.shape == (*tokens.shape, 1):
+            wrong = wrong.squeeze(-1)
+        if wrong.shape != tokens.shape:
+            raise LogitsError(
+                f"the critic returned shape {tuple(wrong.shape)} for tokens of shape "
+                f"{tuple(tokens.shape)}: return one logit per token, (B,N) or (B,N,1)"
+            )
+        parts.append(wrong)
+    return torch.cat(parts)
+
+
+def _is_method(by: By) -> TypeGuard[Method]:
+    return hasattr(by, "kind")
+
+
+def _is_critic(by: By) -> TypeGuard[Critic]:
+    """Whether it is called as a critic is: it must have the argument `valid`."""
+    call: Any = by.forward if isinstance(by, nn.Module) else by
+    try:
+        takes = inspect.signature(call).parameters
+    except (TypeError, ValueError):  # a built-in tells nothing
+        return False
+    return "valid" in takes
