@@ -64,11 +64,12 @@ class Critic(Protocol):
 
 
 class Plan(NamedTuple):
-    """What each step of each row may leave unknown, made before the first."""
+    """What each step of each row may leave unknown, made before the first. G groups in a row."""
 
     left: Tensor  # (B,P,S) int64: how many may still be unknown after the step
     at: Tensor  # (B,S) int64: s, the number of the step within its group, from 1
     of: Tensor  # (B,S) int64: T, the steps of that group
+    begins: Tensor  # (B,G) int64: the place in the plan at which each group begins
 
 
 class Past(NamedTuple):
@@ -104,6 +105,9 @@ class State:
     total: Tensor  # (B,) int64: planned steps; the last one leaves nothing unknown
     budget: Tensor  # (B,) int64: network passes that the row may spend
     cost: Tensor  # (B,) int64: network passes of one step
+    place: (
+        Tensor  # (B,) int64: of the step being taken in the plan; step, unless a group ended early
+    )
     # carried
     past: Past | None = None  # kept for selections that compare steps
     memory: Memory = None
@@ -132,9 +136,13 @@ class State:
         """
         if self.plan.left.shape[1] > 1:
             return torch.ones_like(self.masked)
-        last = self.group.amax(1, keepdim=True)  # where nothing is unknown
-        lowest = self.group.where(self.masked, last).amin(1, keepdim=True)
-        return self.group == lowest
+        return self.group == self.open_group.unsqueeze(1)
+
+    @property
+    def open_group(self) -> Tensor:
+        """(B,) int64: the lowest group with an unknown position, the last where there is none."""
+        last = self.group.amax(1, keepdim=True)
+        return self.group.where(self.masked, last).amin(1)
 
     @property
     def last(self) -> Tensor:
@@ -153,7 +161,7 @@ class State:
         return planned.gather(1, self._index(planned.shape[1])).squeeze(1)
 
     def _index(self, width: int) -> Tensor:
-        return self.step.clamp(max=width - 1).unsqueeze(1)
+        return self.place.clamp(max=width - 1).unsqueeze(1)
 
     def take(self, rows: Tensor) -> State:
         """The state of these rows alone, in this order. rows (b,) int64."""

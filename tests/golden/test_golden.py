@@ -2,142 +2,58 @@
 
 import inspect
 import itertools
+import math
+import random
 
 import pytest
 import torch
-from tests.golden import references
-from tests.golden.world import MASK, VOCAB, critic, logits, network
+from tests.golden.cases import (
+    ROWS,
+    TABLE_ROW,
+    VARIANTS,
+    canvas_of,
+    key_of,
+    options_of,
+    reference_of,
+    strategy_of,
+)
+from tests.golden.comparing import compare, references_of
+from tests.golden.rules import RATIOS
+from tests.golden.tables import TABLES
+from tests.golden.world import MASK, VOCAB, logits, network
 
 import unmask
 from unmask import presets
 
-# Prompts, one holding the mask id, one row with nothing to do, one that is all unknown.
-ROWS = [[3, 0, 0, 7, 0, 0, 0], [0] * 9, [MASK, 0, 0, 0, 0], [2, 2], [0, 0, 0, 0, 0, 10, 1, 0]]
-EDITABLE = [
-    [i for i, token in enumerate(row) if token == 0] for row in ROWS
-]  # id 0 marks what is to be generated
-SEEDS = [3, 1, 4, 1 + 2**40, 2**62]
-STEPS = [4, 5, 2, 3, 11]
+
+def schedules_of(name):
+    has_one = "schedule" in inspect.signature(getattr(presets, name)).parameters
+    return list(RATIOS) if has_one else ["linear"]
 
 
-def flags_of(name):
-    """The parameters of a preset that are on or off."""
-    parameters = inspect.signature(getattr(presets, name)).parameters.values()
-    return [p.name for p in parameters if isinstance(p.default, bool)]
-
-
-VARIANTS = [
-    (name, dict(zip(flags_of(name), values, strict=True)))
-    for name in presets.__all__
-    for values in itertools.product([False, True], repeat=len(flags_of(name)))
-]
-
-
-def strategy_of(name, flags, steps, schedule):
-    wanted = {"steps": steps, "schedule": schedule, "critic": critic, **flags}
-    preset = getattr(presets, name)
-    return preset(**{k: v for k, v in wanted.items() if k in inspect.signature(preset).parameters})
-
-
-def canvas_of(rows, editable):
-    pairs = zip(rows, editable, strict=True)
-    flags = [[i in places for i in range(len(row))] for row, places in pairs]
-    return unmask.Canvas.ragged(rows, flags)
-
-
-TABLES = {
-    "annealed": """
-        . . 9 . . . . .
-        3 . 9 . 8 . . .
-        3 7 9 2 8 . . .
-        3 7 9 2 8 . 8 8
-        3 7 9 2 8 2 8 8
-    """,
-    "annealed, remask": """
-        . . 9 . . . . .
-        3 . 9 . 8 . . .
-        . 7 9 2 8 . 8 .
-        8 . 9 2 8 2 8 6
-        8 6 9 2 8 2 8 6
-    """,
-    "confidence": """
-        . . 9 . . . . .
-        . . 9 . 8 . 9 .
-        8 . 9 1 8 . 9 .
-        8 . 9 1 8 2 9 6
-        8 6 9 1 8 2 9 6
-    """,
-    "first_hitting": """
-        . . 9 . . . . .
-        . . 9 . . 6 . .
-        . . 9 . 8 6 . .
-        . 1 9 . 8 6 . .
-        9 1 9 . 8 6 . .
-        9 1 9 2 8 6 . .
-        9 1 9 2 8 6 . 8
-        9 1 9 2 8 6 a 8
-    """,
-    "maskgit": """
-        . . 9 . . . . .
-        . . 9 6 8 . . .
-        . 8 9 6 8 . . 5
-        8 8 9 6 8 . 5 5
-        8 8 9 6 8 5 5 5
-    """,
-    "random_order": """
-        . . 9 . . . . .
-        . . 9 . . 6 . 8
-        . . 9 1 8 6 . 8
-        3 1 9 1 8 6 . 8
-        3 1 9 1 8 6 7 8
-    """,
-    "token_critic": """
-        . . 9 . . . . .
-        3 . 9 6 . . . .
-        3 7 9 6 . . . 5
-        3 7 9 6 a 5 . 5
-        3 7 9 6 a 5 8 5
-    """,
-    "token_critic, remask": """
-        . . 9 . . . . .
-        3 . 9 6 . . . .
-        3 7 9 6 . . . 5
-        3 7 9 6 a 5 5 .
-        3 7 9 6 a 5 5 8
-    """,
-}
-
-
-@pytest.mark.parametrize("schedule", references.RATIOS)
-@pytest.mark.parametrize(("name", "flags"), VARIANTS, ids=str)
+@pytest.mark.parametrize(
+    ("name", "flags", "schedule"),
+    [(name, flags, each) for name, flags in VARIANTS for each in schedules_of(name)],
+    ids=str,
+)
 def test_every_step_is_that_of_the_published_rule(name, flags, schedule):
-    denoiser = unmask.wrap(network, mask_id=MASK, vocab_size=VOCAB)
-    ratio = references.RATIOS[schedule]
-    expected = [
-        list(getattr(references, name)(*row, steps, ratio, **flags))
-        for *row, steps in zip(ROWS, EDITABLE, SEEDS, STEPS, strict=True)
-    ]
-    strategy = strategy_of(name, flags, STEPS, schedule)
-    canvas = canvas_of(ROWS, EDITABLE)
-    taken = 0
-    for info in unmask.stream(denoiser, canvas, strategy, seeds=SEEDS):
-        open_rows = [b for b, steps in enumerate(expected) if len(steps) > taken]
-        assert info.rows.tolist() == open_rows
-        for at, b in enumerate(open_rows):
-            check_row(info, at, b, expected[b][taken])
-        taken += 1
-    assert taken == max(map(len, expected))
+    compare(name, options_of(name, flags), ROWS, schedule)
 
 
-def check_row(info, at, b, step):
-    """Same positions, same tokens, same log-probabilities."""
-    state = info.state
-    committed = info.committed[at].nonzero().squeeze(1).tolist()
-    assert {i: int(state.tokens[b, i]) for i in committed} == step.committed
-    assert set(info.remasked[at].nonzero().squeeze(1).tolist()) == step.remasked
-    for name in ("logprob", "drawn_logprob"):
-        got = {i: float(getattr(state, name)[b, i]) for i in committed}
-        assert got == pytest.approx(getattr(step, name), abs=1e-4)
+def a_row(choice):
+    """Any prompt, any length that the world has, any steps."""
+    tokens = [choice.randrange(VOCAB) for _ in range(choice.randint(1, 9))]
+    share = choice.choice([0.5, 0.8, 1.0])
+    editable = [i for i in range(len(tokens)) if choice.random() < share]
+    return tokens, editable, choice.randrange(2**63), choice.randint(1, 12)
+
+
+@pytest.mark.parametrize(("name", "flags"), VARIANTS, ids=str)
+def test_rows_at_random_go_by_the_rule_too(name, flags):
+    choice = random.Random(key_of(name, flags))
+    for _ in range(3):
+        rows = [a_row(choice), ROWS[1], a_row(choice)]  # one of nine positions, for grids
+        compare(name, options_of(name, flags), rows, choice.choice(list(RATIOS)))
 
 
 def drawing(tokens, masked):
@@ -151,56 +67,102 @@ def lines_of(tokens, editable, steps):
     tokens, unknown = list(tokens), set(editable)
     lines = [drawing(tokens, [i in unknown for i in range(len(tokens))])]
     for step in steps:
-        for i, token in step.committed.items():
+        for i, token in {**step.committed, **step.edited}.items():
             tokens[i] = token
         unknown = (unknown - step.committed.keys()) | step.remasked
         lines.append(drawing(tokens, [i in unknown for i in range(len(tokens))]))
     return lines
 
 
-# One row with the prompt 9, linear schedule, four steps.
-TABLE_ROW, TABLE_PLACES = [0, 0, 9, 0, 0, 0, 0, 0], [0, 1, 3, 4, 5, 6, 7]
-TABLE_SEED, TABLE_STEPS = 5, 4
-
-
-def table_key(name, flags):
-    return name + "".join(f", {flag}" for flag, on in flags.items() if on)
-
-
 @pytest.mark.parametrize(("name", "flags"), VARIANTS, ids=str)
 def test_a_generation_reads_as_its_table(name, flags):
-    table = [line.strip() for line in TABLES[table_key(name, flags)].strip().splitlines()]
-    ratio = references.RATIOS["linear"]
-    reference = getattr(references, name)(
-        TABLE_ROW, TABLE_PLACES, TABLE_SEED, TABLE_STEPS, ratio, **flags
-    )
-    assert lines_of(TABLE_ROW, TABLE_PLACES, reference) == table
+    table = [line.strip() for line in TABLES[key_of(name, flags)].strip().splitlines()]
+    options = options_of(name, flags, on_the_table=True)
+    tokens, editable, seed, steps = TABLE_ROW
+    (reference,) = references_of(name, options, [TABLE_ROW], "linear")
+    assert lines_of(tokens, editable, reference) == table
     denoiser = unmask.wrap(network, mask_id=MASK, vocab_size=VOCAB)
-    canvas = canvas_of([TABLE_ROW], [TABLE_PLACES])
-    strategy = strategy_of(name, flags, TABLE_STEPS, "linear")
+    strategy = strategy_of(name, options, steps, "linear")
+    canvas = canvas_of([tokens], [editable])
     shown = [
         drawing(info.tokens[0].tolist(), info.masked[0].tolist())
-        for info in unmask.stream(denoiser, canvas, strategy, seeds=[TABLE_SEED])
+        for info in unmask.stream(denoiser, canvas, strategy, seeds=[seed])
     ]
     assert [table[0], *shown] == table
 
 
 def test_every_preset_has_a_reference_and_a_table():
     for name, flags in VARIANTS:
-        assert callable(getattr(references, name, None)), f"write references.{name}"
-        assert table_key(name, flags) in TABLES, f"add {table_key(name, flags)!r} to TABLES"
+        assert callable(reference_of(name)), f"write {name} in tests/golden/references_*.py"
+        assert key_of(name, flags) in TABLES, f"add {key_of(name, flags)!r} to TABLES"
 
 
-@pytest.mark.parametrize("remask", [False, True])
-def test_the_references_do_remask(remask):
-    """Otherwise the comparison of re-masked positions would be about nothing."""
-    if not remask:
-        steps = references.annealed([0] * 9, range(9), 1, 6, references.RATIOS["linear"])
-        assert not any(step.remasked for step in steps)
-        return
-    for rule in (references.annealed, references.token_critic):
-        steps = rule([0] * 9, range(9), 1, 6, references.RATIOS["linear"], remask=True)
-        assert any(step.remasked for step in steps)
+def several(step):
+    return len(step.committed) > 1
+
+
+def remasking(step):
+    return bool(step.remasked)
+
+
+def editing(step):
+    return bool(step.edited)
+
+
+def nothing(step):
+    return not step.committed
+
+
+def alone(low, high):
+    """A step that commits one position, of a probability between these two."""
+
+    def taken(step):
+        found = [math.exp(step.logprob[i]) for i in step.committed]
+        return len(found) == 1 and low < found[0] < high
+
+    return taken
+
+
+# What the comparison would be about nothing without: branches that the test rows must take.
+BRANCHES = {
+    "annealed, remask": [remasking],
+    "token_critic, remask": [remasking],
+    "self_critic, remask": [remasking],
+    "mask_predict": [remasking],
+    "dplm": [remasking],
+    "dplm, tracks=2": [remasking],
+    "p2": [remasking],
+    "remdm, cap": [remasking, nothing, several],
+    "remdm, rescale": [remasking, nothing, several],
+    "remdm, confidence": [remasking, nothing, several],
+    "remdm, loop": [remasking, nothing, several],
+    "threshold": [several, alone(0, 0.6)],
+    "factor": [several, alone(0, 0.5)],
+    "entropy_bound": [several, alone(0, 1)],
+    # The likeliest position because none is sure, and because those that are sure are not stable.
+    "klass": [several, alone(0, 0.4), alone(0.4, 1)],
+    "llada21": [several, editing, alone(0, 0.7)],
+    "wino": [several, remasking, alone(0, 0.4)],
+    "esm3, random": [several],
+    "esm3, entropy": [several],
+    "soundstorm": [several],
+    "magnet": [several],
+    "magnet, overlapping": [several],
+}
+
+
+@pytest.mark.parametrize(("name", "flags"), VARIANTS, ids=str)
+def test_the_rows_take_the_branches_of_a_rule(name, flags):
+    steps = list(itertools.chain(*references_of(name, options_of(name, flags), ROWS, "linear")))
+    for branch in BRANCHES.get(key_of(name, flags), []):
+        assert any(map(branch, steps)), f"{name}: no step is {branch}: change its OPTIONS"
+
+
+def test_without_remask_nothing_is_taken_back():
+    for name, flags in VARIANTS:
+        if flags.get("remask") is False:
+            rows = references_of(name, options_of(name, flags), ROWS, "linear")
+            assert not any(step.remasked for row in rows for step in row)
 
 
 def test_the_world_is_the_same_in_numpy_and_torch():

@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import starmap
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from unmask.errors import StrategyError, nearest
 
@@ -86,6 +86,8 @@ def typed(name: str, value: Any) -> str:
 
 def fits(value: Any, hint: Any) -> bool:
     """Whether a value read from the shell is of a type that an annotation allows."""
+    if get_origin(hint) is Literal:
+        return isinstance(value, str)  # the preset itself knows the names
     kinds = {get_origin(kind) or kind for kind in get_args(hint) or (hint,)}
     if value is None or isinstance(value, bool | str):
         return type(value) in kinds
@@ -120,7 +122,15 @@ def choose(
         raise StrategyError(f"--{key} and --set {key}= are both given: type one of them")
     advised = recommended(card)
     options = {} if name else {key: value for key, value in advised.items() if key != "name"}
-    return build(name or advised["name"], {**options, **given, **further})
+    chosen = name or advised["name"]
+    return build(chosen, {**options, **given, **further}, _places(card, chosen))
+
+
+def _places(card: Card, name: str) -> dict[str, int]:
+    """The height and width of a model's grid, where the preset needs them."""
+    layout = card.about.get("layout") or {}
+    needed = needs(known()[name]) if name in known() else []
+    return {key: layout[key] for key in needed if key in ("height", "width") and layout.get(key)}
 
 
 def recommended(card: Card) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def given_the_rest(denoiser: Denoiser, strategy: Strategy, state: State, asked: 
     """
     out = torch.zeros(asked.shape, device=asked.device)
     places = asked.nonzero()
-    for part in places.split(max(8, len(asked))):
+    for part in places.split(max(8, len(asked))) if len(places) else ():
         row, position = part.unbind(1)
         held = state.take(row)
         alone = torch.zeros_like(held.masked)

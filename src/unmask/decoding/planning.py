@@ -44,7 +44,8 @@ def _plain(left: Tensor, total: Tensor) -> Plan:
     width = max(int(total.max()) if total.numel() else 0, 1)
     at = torch.arange(1, width + 1, device=total.device).expand(len(total), -1)
     at = torch.minimum(at, total.clamp(min=1).unsqueeze(1))
-    return Plan(left.unsqueeze(1), at, total.unsqueeze(1).expand_as(at))
+    begins = torch.zeros_like(total).unsqueeze(1)
+    return Plan(left.unsqueeze(1), at, total.unsqueeze(1).expand_as(at), begins)
 
 
 def _side_by_side(parts: list[tuple[Tensor, Tensor]]) -> tuple[Plan, Tensor]:
@@ -53,7 +54,8 @@ def _side_by_side(parts: list[tuple[Tensor, Tensor]]) -> tuple[Plan, Tensor]:
     width = max(left.shape[1] for left, _ in parts)
     lefts = [torch.nn.functional.pad(left, (0, width - left.shape[1])) for left, _ in parts]
     plain = _plain(lefts[0], total)
-    return plain._replace(left=torch.stack(lefts, 1)), total
+    begins = torch.zeros_like(total).unsqueeze(1).expand(-1, len(parts))
+    return plain._replace(left=torch.stack(lefts, 1), begins=begins), total
 
 
 def _one_after_the_other(
@@ -76,4 +78,5 @@ def _one_after_the_other(
         at[row, place] = s.expand_as(here)[here]
         of[row, place] = steps.unsqueeze(1).expand_as(here)[here]
         begun = begun + steps
-    return Plan(left.unsqueeze(1), at, of), total
+    steps = torch.stack([each for _, each in parts], 1)
+    return Plan(left.unsqueeze(1), at, of, steps.cumsum(1) - steps), total

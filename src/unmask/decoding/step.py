@@ -108,6 +108,7 @@ def init(
         total=total,
         budget=torch.full_like(none, budget),
         cost=torch.full_like(none, cost),
+        place=none,
         past=nothing_past(batch, length, device) if remembers else None,
         condition=canvas.condition,
     )

@@ -127,6 +127,8 @@ class Strategy:
             keep = self.selected(self.ranked(state, nothing, scope), scope, state, nothing)
             return keep & state.masked
         looked = scope & state.masked if getattr(self.order, "stored", False) else scope
+        if "divergence" in self.needs:  # of groups that are still to come, too
+            looked = looked | state.masked
         return looked | self.revise.watches(state) if isinstance(self.revise, Amends) else looked
 
     def ranked(self, state: State, proposal: Proposal, scope: Tensor) -> Tensor:

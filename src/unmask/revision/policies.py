@@ -118,10 +118,11 @@ class Verify:
         committed = state.editable & ~state.masked & state.open
         asked = committed.sum(1) * state.cost
         affordable = state.forwards + asked + 2 * state.cost <= state.budget
-        verified = committed & (affordable & ~state.last).unsqueeze(1)
+        fewer = (change.commit.sum(1) - 1).clamp(min=0)
+        # Where nothing could be taken back, nothing is asked.
+        verified = committed & (affordable & ~state.last & (fewer > 0)).unsqueeze(1)
         logprob = given_the_rest(verified)
         doubtful = verified & (logprob < math.log(max(self.threshold, 1e-300)))
-        fewer = (change.commit.sum(1) - 1).clamp(min=0)
         remask = best(-logprob, doubtful, fewer)
         return replace(change, remask=remask, forwards=verified.sum(1) * state.cost)
 

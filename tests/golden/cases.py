@@ -1,0 +1,145 @@
+"""What the presets are run on: rows, seeds, steps, and the options of each preset.
+
+The options are chosen so that on these small rows the branches of a rule are really taken, which
+`test_golden` checks.
+"""
+
+import inspect
+import itertools
+import typing
+
+from tests.golden import (
+    references,
+    references_adaptive,
+    references_audio,
+    references_image,
+    references_revising,
+    references_text,
+)
+from tests.golden.world import MASK, critic
+
+import unmask
+from unmask import presets
+
+FAMILIES = [
+    references,
+    references_text,
+    references_adaptive,
+    references_revising,
+    references_image,
+    references_audio,
+]
+
+
+def to_generate(tokens):
+    """Id 0 marks what is to be generated."""
+    return [i for i, token in enumerate(tokens) if token == 0]
+
+
+# Rows of (tokens, editable, seed, steps): prompts, one holding the mask id, one row with nothing to
+# do, one that is all unknown.
+ROWS = [
+    (tokens, to_generate(tokens), seed, steps)
+    for tokens, seed, steps in [
+        ([3, 0, 0, 7, 0, 0, 0], 3, 4),
+        ([0] * 9, 1, 5),
+        ([MASK, 0, 0, 0, 0], 4, 2),
+        ([2, 2], 1 + 2**40, 3),
+        ([0, 0, 0, 0, 0, 10, 1, 0], 2**62, 11),
+    ]
+]
+
+# The row of the tables, under the linear schedule: the prompt 9, four steps.
+TABLE_ROW = ([0, 0, 9, 0, 0, 0, 0, 0], [0, 1, 3, 4, 5, 6, 7], 5, 4)
+
+OPTIONS = {
+    "mask_predict": {"temperature": 1.0},
+    "llada": {"block": 4, "temperature": 0.5},
+    "dream": {"temperature": 0.7, "top_p": 0.9, "choice_temperature": 0.1},
+    "dream, origin": {"temperature": 0.7, "top_p": 0.9},
+    "top_margin": {"choice_temperature": 0.1},
+    "dplm": {"temperature": 0.5},
+    "threshold": {"threshold": 0.6, "block": 4},
+    "factor": {"factor": 1.0, "block": 4, "temperature": 0.5},
+    "entropy_bound": {"bound": 0.8},
+    "klass": {"threshold": 0.4, "divergence": 0.05, "block": 6},
+    "remdm": {"steps": 7, "eta": 0.4},
+    "p2": {"eta": 2.0},
+    "llada21": {"block": 4},
+    "wino": {"block": 5, "fill": 0.4},
+    "halton": {"height": 3, "width": 3},
+    "esm3": {"tracks": 2, "steps": 3},
+    "soundstorm": {"levels": 2, "later_steps": 2},
+    "magnet": {"levels": 2, "steps": 2, "later_steps": 3, "span": 2},
+    "magnet, overlapping": {"steps": 4},
+}
+ON_THE_TABLE = {
+    "threshold": {"threshold": 0.45, "block": 8},
+    "factor": {"factor": 1.4, "block": 8},
+    "wino": {"fill": 0.3, "block": 8},
+    "halton": {"height": 2, "width": 4},
+    "magnet": {"levels": 1, "steps": 4},
+}
+
+
+def values_of(parameter, hint):
+    """What a test gives a parameter: every value of a flag or a choice, nothing to any other."""
+    if isinstance(parameter.default, bool):
+        return [False, True]
+    return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else None
+
+
+def flags_of(name):
+    """The parameters of a preset that are on or off or one of some words, with their values."""
+    preset = getattr(presets, name)
+    hints = typing.get_type_hints(preset)
+    parameters = inspect.signature(preset).parameters
+    found = {key: values_of(each, hints[key]) for key, each in parameters.items()}
+    return {key: values for key, values in found.items() if values}
+
+
+VARIANTS = [
+    (name, dict(zip(flags_of(name), values, strict=True)))
+    for name in presets.__all__
+    for values in itertools.product(*flags_of(name).values())
+]
+# Values of other parameters that are rules of their own.
+VARIANTS += [("dplm", {"tracks": 2}), ("mask_predict", {"temperature": 0.0})]
+
+
+def key_of(name, flags):
+    """A variant in words, such as "token_critic, remask", "dream, entropy" or "dplm, tracks=2"."""
+
+    def said(flag, value):
+        return value if isinstance(value, str) else flag if value is True else f"{flag}={value}"
+
+    return ", ".join([name, *(said(*each) for each in flags.items() if each[1] is not False)])
+
+
+def options_of(name, flags, on_the_table=False):
+    options = OPTIONS.get(name, {}) | OPTIONS.get(key_of(name, flags), {})
+    return (options | ON_THE_TABLE.get(name, {}) if on_the_table else options) | flags
+
+
+def reference_of(name):
+    """The reference of a preset, None where nobody has written one."""
+    return next((getattr(f, name) for f in FAMILIES if hasattr(f, name)), None)
+
+
+def expected(name, options, row, steps, ratio):
+    """The steps of a reference; row is (tokens, editable, seed)."""
+    options = {"steps": steps, **options}
+    return list(reference_of(name)(*row, options.pop("steps"), ratio, **options))
+
+
+def strategy_of(name, options, steps, schedule):
+    wanted = {"steps": steps, "schedule": schedule, "critic": critic}
+    preset = getattr(presets, name)
+    known = inspect.signature(preset).parameters
+    return preset(**{key: each for key, each in wanted.items() if key in known} | options)
+
+
+def canvas_of(rows, editable):
+    pairs = zip(rows, editable, strict=True)
+    flags = [[i in places for i in range(len(row))] for row, places in pairs]
+    return unmask.Canvas.ragged(rows, flags)

@@ -1,0 +1,101 @@
+"""Presets that commit as many positions as their rule accepts: see `references`.
+
+None has a plan, so steps and ratio are not read. A rule that accepts nothing commits one position.
+"""
+
+import numpy as np
+from tests.golden.rules import (
+    commit,
+    draw,
+    entropy,
+    highest,
+    log_softmax,
+    model,
+    write,
+)
+
+
+def open_block(unknown, block):
+    """The unknown positions of the first block that has one."""
+    first = min(i // block for i in unknown)
+    return {i for i in unknown if i // block == first}
+
+
+def accepting(tokens, editable, seed, block, temperature, rule):
+    """Commit what the rule accepts of the open block, or else the likeliest draw in it.
+
+    rule(p, x) -> the positions accepted: p the model's probability of each draw of the open block,
+    x the logits of every unknown position of the row.
+    """
+    tokens, unknown, s = list(tokens), set(editable), 0
+    while unknown:
+        x = model(tokens, unknown)
+        drawn, shaped = draw(x, seed, s, temperature)
+        inside = open_block(unknown, block)
+        p = {i: np.exp(log_softmax(x[i])[drawn[i]]) for i in inside}
+        chosen = rule(p, {i: x[i] for i in unknown}) or highest(p, inside, 1)
+        step = commit(chosen, drawn, x, shaped)
+        write(step, tokens, unknown)
+        s += 1
+        yield step
+
+
+def threshold(tokens, editable, seed, steps, ratio, threshold=0.9, block=32, temperature=0.0):
+    """2505.22618, Algorithm 1 with a threshold."""
+
+    def rule(p, x):
+        return {i for i in p if p[i] >= threshold}
+
+    return accepting(tokens, editable, seed, block, temperature, rule)
+
+
+def factor(tokens, editable, seed, steps, ratio, factor=1.0, block=32, temperature=0.0):
+    """2505.22618: the largest k with (k + 1)(1 − c₍k₎) < f."""
+
+    def rule(p, x):
+        ranked = sorted(p, key=lambda i: (-p[i], i))
+        passing = [k for k, i in enumerate(ranked, 1) if (k + 1) * (1 - p[i]) < factor]
+        return set(ranked[: max(passing, default=1)])
+
+    return accepting(tokens, editable, seed, block, temperature, rule)
+
+
+def entropy_bound(tokens, editable, seed, steps, ratio, bound=0.1, temperature=1.0):
+    """2505.24857: the largest set, most certain first, with ΣH − max H ≤ γ."""
+
+    def rule(p, x):
+        h = {i: entropy(row) for i, row in x.items()}
+        ranked = sorted(h, key=lambda i: (h[i], i))
+        prefixes = [[h[i] for i in ranked[:k]] for k in range(1, len(ranked) + 1)]
+        within = [len(each) for each in prefixes if sum(each) - max(each) <= bound]
+        return set(ranked[: max(within)])
+
+    return accepting(tokens, editable, seed, len(tokens), temperature, rule)
+
+
+def divergence_of(now, before):
+    """KL(now ‖ before) in nats, both logits."""
+    p, q = log_softmax(now), log_softmax(before)
+    return sum(np.exp(a) * (a - b) for a, b in zip(p, q, strict=True) if a > -np.inf)
+
+
+def klass(tokens, editable, seed, steps, ratio, threshold=0.9, **options):
+    """2511.05664: sure of the token, and of the same distribution for some steps."""
+    least, divergence = threshold, options.get("divergence", 0.001)
+    past, history = [], options.get("history", 2)
+
+    def rule(p, x):
+        past.append(x)
+        recent = past[-history - 1 :]
+        if len(recent) <= history:
+            return set()
+        pairs = list(zip(recent[1:], recent[:-1], strict=True))
+        return {
+            i
+            for i in p
+            if p[i] > least
+            and all(divergence_of(now[i], before[i]) < divergence for now, before in pairs)
+        }
+
+    block, temperature = options.get("block", 32), options.get("temperature", 0.0)
+    return accepting(tokens, editable, seed, block, temperature, rule)
