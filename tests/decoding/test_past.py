@@ -1,0 +1,87 @@
+"""What is kept of a step to compare the next one with: exact for few ids, bounded for many."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.conformance.toys import MASK, VOCAB, Toy
+
+import unmask
+from unmask import Canvas, presets
+from unmask.decoding.past import KEPT, compared, nothing_past
+from unmask.types import Past
+
+
+def kept(logp):
+    """What `compared` keeps of a first step."""
+    before = Past(*(part[0] for part in nothing_past(1, len(logp), logp.device)))
+    first = compared(logp, before)
+    assert (first["divergence"] == torch.inf).all()
+    return Past(first["likeliest"], first["likeliest_logprob"], first["divergence"])
+
+
+def logps(seed, rows, vocab, spread=2.0):
+    generator = torch.Generator().manual_seed(seed)
+    return (spread * torch.randn(rows, vocab, generator=generator)).log_softmax(1)
+
+
+@given(seed=st.integers(0, 99), vocab=st.integers(2, KEPT))
+def test_exact_where_all_ids_are_kept(seed, vocab):
+    then, now = logps(seed, 5, vocab), logps(seed + 100, 5, vocab)
+    found = compared(now, kept(then))["divergence"][:, 0]
+    exact = (now.double().exp() * (now.double() - then.double())).sum(1)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-4, atol=1e-5)
+
+
+@given(seed=st.integers(0, 99), near=st.booleans())
+def test_a_lower_bound_where_they_are_not(seed, near):
+    then = logps(seed, 5, 1000)
+    now = (
+        (then + 0.1 * logps(seed + 100, 5, 1000)).log_softmax(1)
+        if near
+        else logps(seed + 1, 5, 1000)
+    )
+    found = compared(now, kept(then))["divergence"][:, 0].double()
+    exact = (now.double().exp() * (now.double() - then.double())).sum(1)
+    assert (found >= -1e-6).all()
+    assert (found <= exact + 1e-4).all()
+    assert found.max() > 0.01 * exact.max()
+
+
+def test_ids_that_are_ruled_out_do_no_harm():
+    then = torch.tensor([[0.5, 0.5, 0.0]]).log()
+    now = torch.tensor([[0.9, 0.1, 0.0]]).log()
+    found = compared(now, kept(then))["divergence"][0, 0]
+    expected = 0.9 * torch.tensor(1.8).log() + 0.1 * torch.tensor(0.2).log()
+    assert float(found) == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_nothing_of_vocabulary_size_is_carried():
+    network = unmask.wrap(
+        lambda tokens: logps(0, tokens.numel(), 5000).view(*tokens.shape, 5000), mask_id=0
+    )
+    strategy = presets.klass(block=None)
+    for info in unmask.stream(network, Canvas.blank(2, 6), strategy, seeds=[1, 2]):
+        assert info.state.past.ids.shape == (2, 6, KEPT)
+        largest = max(t.numel() for t in vars(info.state).values() if isinstance(t, torch.Tensor))
+        assert largest <= 2 * 6 * KEPT
+
+
+def test_divergences_are_those_of_the_steps_of_the_row():
+    """Recomputed from the network's own logits, position by position."""
+    strategy = presets.klass(divergence=1e-9, block=4)
+    tokens, masked, memory, before = None, torch.ones(1, 8, dtype=torch.bool), None, None
+    tokens = torch.zeros(1, 8, dtype=torch.int64)
+    for info in unmask.stream(Toy(), Canvas.blank(1, 8), strategy, seeds=[3]):
+        shown = tokens.masked_fill(masked, MASK)
+        logits, _ = Toy().hidden(shown, valid=torch.ones_like(masked), memory=memory)
+        logits[..., [MASK, 2]] = -torch.inf
+        now = logits.double().log_softmax(-1)
+        latest = info.proposal.past.divergence[..., 0]
+        if before is None:
+            assert (latest == torch.inf).all()
+        else:
+            legal = [i for i in range(VOCAB) if i not in (MASK, 2)]
+            exact = (now.exp() * (now - before))[..., legal].sum(-1)
+            torch.testing.assert_close(latest[masked].double(), exact[masked], rtol=1e-3, atol=1e-5)
+        tokens, masked, memory, before = info.tokens, info.masked, info.state.memory, now

@@ -1,0 +1,90 @@
+"""The ancestral pace: reveal times, their law, and the steps that are left out."""
+
+from math import comb
+
+import numpy as np
+import pytest
+import torch
+from tests.reference.oracles import chi_square
+
+from unmask import schedules
+from unmask.errors import StrategyError
+from unmask.pace import Adaptive, Ancestral, WholeLength
+from unmask.random import derive, reveal_uniform
+
+UNKNOWN = torch.ones(6000, 3, dtype=torch.bool)
+SEEDS = derive(0, 6000)
+
+
+def naive(u, places, steps, ratio):
+    """Counts left after the steps that reveal something."""
+    left, before = [], len(places)
+    for s in range(1, steps + 1):
+        m = 0.0 if s == steps else ratio(s / steps)
+        now = sum(u[i] < m for i in places)
+        if now < before:
+            left.append(now)
+        before = now
+    return left
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 40])
+@pytest.mark.parametrize("schedule", [schedules.linear, schedules.cosine])
+def test_the_plan_is_that_of_the_times(schedule, steps):
+    unknown = torch.rand(50, 7, generator=torch.Generator().manual_seed(1)) < 0.7
+    seeds = derive(5, 50)
+    plan, total = Ancestral(schedule, steps).by_position(unknown, seeds)
+    times = reveal_uniform(seeds, 7)
+
+    def ratio(t):
+        return float(schedule(torch.tensor(t, dtype=torch.float64)))
+
+    for row in range(50):
+        places = unknown[row].nonzero().squeeze(1).tolist()
+        expected = naive(times[row].tolist(), places, steps, ratio)
+        assert int(total[row]) == len(expected)
+        assert plan[row].tolist() == expected + [0] * (plan.shape[1] - len(expected))
+
+
+def test_each_step_reveals_a_binomial_share():
+    """Of three positions at T = 3: (m_t − m_s)/m_t is 1/3 at the first step, 1/2 at the second."""
+    plan, total = Ancestral(schedules.linear, 3).by_position(UNKNOWN, SEEDS)
+    times = reveal_uniform(SEEDS, 3)
+    first = (times >= 2 / 3).sum(1)
+    second = (times >= 1 / 3).sum(1) - first
+    joint = np.zeros((4, 4))
+    law = np.zeros((4, 4))
+    for a in range(4):
+        for b in range(4 - a):
+            joint[a, b] = int(((first == a) & (second == b)).sum())
+            law[a, b] = (
+                comb(3, a) * (1 / 3) ** a * (2 / 3) ** (3 - a) * comb(3 - a, b) * 0.5 ** (3 - a)
+            )
+    assert chi_square(joint, law) > 1e-4
+    assert chi_square(joint, np.ones_like(law) * (law > 0)) < 1e-6  # the control: another law
+    three = int((total == 3).sum())
+    assert three == int(((first == 1) & (second == 1)).sum())
+    assert int(plan.max()) == 2
+
+
+def test_steps_may_differ_by_row():
+    unknown = UNKNOWN[:2]
+    both, _ = Ancestral(schedules.linear, [2, 9]).by_position(unknown, SEEDS[:2])
+    for row, steps in enumerate((2, 9)):
+        alone, _ = Ancestral(schedules.linear, steps).by_position(
+            unknown[row : row + 1], SEEDS[row : row + 1]
+        )
+        width = min(alone.shape[1], both.shape[1])
+        assert both[row, :width].tolist() == alone[0, :width].tolist()
+
+
+def test_the_other_paces_without_a_plan():
+    unknown = torch.tensor([5, 0, 2])
+    assert Adaptive()(unknown)[1].tolist() == [5, 0, 2]
+    assert Adaptive(budget=3)(unknown)[1].tolist() == [3, 0, 2]
+    assert WholeLength(7)(unknown)[1].tolist() == [7, 0, 7]
+
+
+def test_ancestral_cannot_plan_by_counts():
+    with pytest.raises(StrategyError, match=r"at its own time, so it cannot plan groups"):
+        Ancestral(schedules.linear, 3)(torch.tensor([3]))
