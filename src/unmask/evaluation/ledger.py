@@ -38,8 +38,12 @@ class Ledger:
         return self._rows.get(_key(terms, setting))
 
     def add(self, terms: Terms, setting: Setting, figures: Mapping[str, Figure]) -> None:
-        """Put figures in the file: all of it is written anew beside it, then renamed."""
-        rows = {**self._rows, _key(terms, setting): dict(figures)}
+        """Put figures in the file: all of it is written anew beside it, then renamed.
+
+        What another process has put there meanwhile stays.
+        """
+        meanwhile = self._read() if self.path.exists() else {}
+        rows = {**self._rows, **meanwhile, _key(terms, setting): dict(figures)}
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self._columns)

@@ -35,7 +35,7 @@ LINE = 0.16  # inches, of the legend
 COLUMNS = 6  # of the legend, per panel half of it
 DPI = 160
 FEW = 3  # series at one place of the front that are still worth a bold line
-FLATTEST = 0.01  # of a quality, shown above and below the points
+FLATTEST = 0.004  # of a quality, shown above and below the points
 
 
 @dataclass(frozen=True)
