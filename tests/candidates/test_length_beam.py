@@ -177,6 +177,9 @@ def test_a_network_that_takes_no_padding_flags():
 
 WRONG = {
     "no lengths": ({"lengths": []}, CanvasError, r"lengths=\[\] for 3 rows: pass integers of 1"),
+    "empty lengths": ({"lengths": torch.zeros(3, 0).long()}, CanvasError, r"for 3 rows: pass"),
+    "lengths of None": ({"lengths": None}, CanvasError, r"lengths=None for 3 rows"),
+    "a word": ({"lengths": "8"}, CanvasError, r"lengths='8' for 3 rows"),
     "a length of 0": ({"lengths": [4, 0]}, CanvasError, r"lengths=\[4, 0\].*1 or more"),
     "half a length": ({"lengths": [2.5]}, CanvasError, r"lengths=\[2\.5\].*integers"),
     "True lengths": ({"lengths": [True]}, CanvasError, r"lengths=\[True\].*integers"),
@@ -192,6 +195,8 @@ WRONG = {
     "a prompt in words": ({"prompt": "abc"}, CanvasError, r"prompt='abc': pass ids for all rows"),
     "a prompt of floats": ({"prompt": [0.5]}, CanvasError, r"prompt=\[0\.5\]: pass ids"),
     "a prompt of flags": ({"prompt": [True]}, CanvasError, r"prompt=\[True\]: pass ids"),
+    "a prompt of None": ({"prompt": [None]}, CanvasError, r"prompt=\[None\]: pass ids"),
+    "uneven rows": ({"prompt": [[[1], [2, 3]]]}, CanvasError, r"pass ids for all rows"),
     "a number": ({"prompt": 5}, CanvasError, r"prompt=5: pass ids"),
     "half nested": ({"prompt": [[1], 2, 3]}, CanvasError, r"prompt=\[\[1\], 2, 3\]: pass ids"),
     "too deep": ({"prompt": [[[1]], [[2]]]}, CanvasError, r"pass ids for all rows"),

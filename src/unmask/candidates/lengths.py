@@ -70,9 +70,9 @@ def _given(name: str, given: Given) -> list[Tensor]:
     if given is None:
         return [torch.zeros(0, dtype=torch.int64)]
     try:
-        nested = given.dim() > 1 if isinstance(given, Tensor) else not _is_flat(given)
-        rows = [torch.as_tensor(ids) for ids in given] if nested else [torch.as_tensor(given)]
-    except (TypeError, ValueError):
+        parts = [given] if _is_flat(given) else given
+        rows = [torch.as_tensor(ids) for ids in parts]
+    except (TypeError, ValueError, RuntimeError):
         rows = []
     # An empty list is a tensor of floats, and says the same as no ids.
     rows = [ids if ids.numel() else ids.long() for ids in rows]
@@ -113,7 +113,7 @@ def _table(lengths: Lengths, prompts: list[Tensor], condition: Any) -> list[list
     given = lengths(prompts, condition) if callable(lengths) else lengths
     try:
         table = torch.as_tensor(given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):
         table = torch.zeros(0)
     table = table.expand(len(prompts), -1) if table.dim() == 1 else table
     shaped = table.dim() == 2 and len(table) == len(prompts) and table.numel() > 0
