@@ -1,0 +1,148 @@
+"""Presets that are greedy as published are deterministic: what they make of every canvas.
+
+Of each of the canvases with something unknown the rule makes one sequence (two tokens that are
+equally likely aside), and the library must make the same.
+"""
+
+from itertools import product
+
+import pytest
+import torch
+from tests.laws.adaptive import (
+    above,
+    accepting,
+    by_factor,
+    klass,
+    llada21,
+    wino,
+)
+from tests.laws.cases import Told
+from tests.laws.plain import choose_then_draw, draw_then_choose, gap, negative_entropy
+from tests.laws.text import NOTHING_STORED, mask_predict
+from tests.laws.world import UNKNOWN, heated, law_of, turns, unknown_in
+
+import unmask
+from unmask import presets
+
+STARTS = [canvas for canvas in product(range(4), repeat=4) if UNKNOWN in canvas]
+
+
+def in_blocks(size, canvas, count):
+    """As many unknown positions of each block at a step as count, in turn."""
+    plan = []
+    for first in range(0, 4, size):
+        inside = frozenset(range(first, first + size)) & unknown_in(canvas)
+        steps = [count] * (len(inside) // count) + [len(inside) % count] * (len(inside) % count > 0)
+        plan += [t._replace(editable=unknown_in(canvas)) for t in turns(steps, inside)]
+    return plan
+
+
+def one_at_a_time(canvas):
+    return in_blocks(4, canvas, 1)
+
+
+def as_many_as_unknown(canvas):
+    return turns([0] * len(unknown_in(canvas)), unknown_in(canvas))
+
+
+def certain(p, _turn=None):
+    return heated(p, 0)
+
+
+likeliest = draw_then_choose(shaped=certain)
+NO_PAST, STORED = ((),), (NOTHING_STORED,)
+# Strategy, rule, the plan of a canvas, what the rule remembers at first.
+GREEDY = {
+    "threshold": [
+        (presets.threshold(), accepting(above(0.9), temperature=0), as_many_as_unknown, ()),
+        (presets.threshold(0.5, block=2), accepting(above(0.5), 2, 0), as_many_as_unknown, ()),
+    ],
+    "factor": [
+        (presets.factor(), accepting(by_factor(1.0), temperature=0), as_many_as_unknown, ()),
+        (presets.factor(1.5, block=2), accepting(by_factor(1.5), 2, 0), as_many_as_unknown, ()),
+    ],
+    "klass": [
+        (presets.klass(), klass(0.9, 0.001, 2, temperature=0), as_many_as_unknown, NO_PAST),
+        (presets.klass(0.4, 0.3, 1), klass(0.4, 0.3, 1, 32, 0), as_many_as_unknown, NO_PAST),
+    ],
+    "llada21": [
+        (presets.llada21(), llada21(0.7, 0.5, temperature=0), as_many_as_unknown, ()),
+        (presets.llada21(0.4, 0.5, block=2), llada21(0.4, 0.5, 2, 0), as_many_as_unknown, ()),
+    ],
+    "wino": [
+        (presets.wino(), wino(0.6, 0.9, temperature=0), as_many_as_unknown, ()),
+        (presets.wino(0.3, 0.9, block=3), wino(0.3, 0.9, 3, 0), as_many_as_unknown, ()),
+    ],
+    "llada": [
+        (presets.llada(), likeliest, one_at_a_time, ()),
+        (presets.llada(block=2), likeliest, lambda canvas: in_blocks(2, canvas, 1), ()),
+        (presets.llada(steps=1, block=2), likeliest, lambda canvas: in_blocks(2, canvas, 2), ()),
+    ],
+    "mask_predict": [(presets.mask_predict(), mask_predict(0), one_at_a_time, STORED)],
+    "dream": [
+        (presets.dream(), likeliest, one_at_a_time, ()),
+        (
+            presets.dream(algorithm="topk_margin"),
+            choose_then_draw(gap, drawn=certain),
+            one_at_a_time,
+            (),
+        ),
+        (
+            presets.dream(algorithm="entropy"),
+            choose_then_draw(negative_entropy, drawn=certain),
+            one_at_a_time,
+            (),
+        ),
+    ],
+}
+RULES = [(name, n) for name, rules in GREEDY.items() for n in range(len(rules))]
+
+
+def possible(rule, plan_of, memory, start):
+    """The sequences that the rule may make of a canvas: one, unless tokens tie."""
+    law = law_of(rule, plan_of(start), start=start, memory=memory)
+    return [tuple(map(int, sequence)) for sequence in zip(*law.nonzero(), strict=True)]
+
+
+def made(strategy, starts, seed=0):
+    """The sequences that the library makes of canvases."""
+    tokens = torch.tensor(starts)
+    canvas = unmask.Canvas.infill(tokens.clamp(max=2), tokens == UNKNOWN)
+    return list(map(tuple, unmask.generate(Told(), canvas, strategy, seed=seed).tolist()))
+
+
+@pytest.mark.parametrize("name", presets.__all__)
+def test_every_preset_that_is_greedy_as_published_is_here(name):
+    needed = {"critic": None, "height": 2, "width": 2}
+    make = getattr(presets, name)
+    names = make.__code__.co_varnames[: make.__code__.co_argcount]
+    strategy = make(**{key: needed[key] for key in names if key in needed})
+    greedy = strategy.draw.temperature == 0
+    assert greedy == (name in GREEDY), (
+        f"put presets.{name} and its rule into GREEDY, or take it out"
+    )
+
+
+@pytest.mark.parametrize(("name", "n"), RULES)
+def test_every_canvas_becomes_what_the_rule_makes_of_it(name, n):
+    strategy, rule, plan_of, memory = GREEDY[name][n]
+    wanted = [possible(rule, plan_of, memory, start) for start in STARTS]
+    assert sum(len(each) > 1 for each in wanted) < 3
+    for seed in (0, 1):
+        found = made(strategy, STARTS, seed)
+        wrong = [
+            f"{start} became {got}, not {want}"
+            for start, got, want in zip(STARTS, found, wanted, strict=True)
+            if got not in want
+        ]
+        assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(("name", "n"), RULES)
+def test_another_rule_makes_something_else(name, n):
+    """Negative control: left to right, each token the likeliest, is none of these."""
+    strategy = GREEDY[name][n][0]
+    other = choose_then_draw(lambda p, i: -i, drawn=certain)
+    wanted = [possible(other, one_at_a_time, (), start) for start in STARTS]
+    found = made(strategy, STARTS)
+    assert any(got not in want for got, want in zip(found, wanted, strict=True))

@@ -1,0 +1,171 @@
+"""Masked language models: laws of Mask-Predict, MDLM, LLaDA and Dream."""
+
+import math
+from itertools import product
+
+from tests.laws.cases import Case, exact
+from tests.laws.plain import (
+    always,
+    choose_then_draw,
+    draw_then_choose,
+    gap,
+    negative_entropy,
+)
+from tests.laws.world import (
+    ONE_AT_A_TIME,
+    best,
+    conditionals,
+    fills,
+    heated,
+    in_turn,
+    nucleus,
+    only,
+    turns,
+    unknown_in,
+)
+
+from unmask import Draw, presets
+
+LEFT_HALF, RIGHT_HALF = {0, 1}, {2, 3}
+NOTHING_STORED = (0.0,) * 4
+
+
+def mask_predict(temperature):
+    """1904.09324, section 3: a token keeps the probability it was predicted with."""
+
+    def rule(turn, canvas, stored):
+        p, open_ = conditionals(canvas), unknown_in(canvas)
+        count = len(turn.editable - open_) + turn.count
+        given = frozenset(range(4)) - turn.editable
+        for f, filled in fills(canvas, open_, heated(p, temperature)):
+            now = [float(p[i, filled[i]]) if i in open_ else stored[i] for i in range(4)]
+            keep = best({i: now[i] for i in turn.editable}, count)
+            after = tuple(now[i] if i in keep else 0.0 for i in range(4))
+            yield f, only(filled, keep | given), after
+
+    return rule
+
+
+def coins(canvas, outcomes):
+    """Every position by a coin of its own; outcomes: for each, a list of (probability, id)."""
+    for each in product(*outcomes):
+        yield math.prod(q for q, _ in each), tuple(token for _, token in each)
+
+
+def ancestral(ratio=lambda t: 1 - t, drawn=lambda p: p):
+    """2406.07524: an unknown one is revealed with (m_t − m_s)/m_t, whatever becomes of the others.
+
+    Of a position whose reveal time is uniform that is the chance that it falls within the step.
+    """
+
+    def rule(turn, canvas):
+        m_t, m_s = ratio((turn.s - 1) / turn.of), ratio(turn.s / turn.of)
+        reveal, p = (m_t - m_s) / m_t, drawn(conditionals(canvas))
+        outcomes = [
+            [(1.0, token)]
+            if token != 3
+            else [(1 - reveal, 3), *((reveal * p[i, v], v) for v in range(3))]
+            for i, token in enumerate(canvas)
+        ]
+        yield from coins(canvas, outcomes)
+
+    return rule
+
+
+def llada(temperature=1.0):
+    return draw_then_choose(shaped=lambda p, turn: heated(p, temperature))
+
+
+def dream_drawn(temperature, top_p):
+    return lambda p, _turn=None: nucleus(heated(p, temperature), top_p)
+
+
+def falling(t):
+    """MaskGIT's cosine."""
+    return math.cos(math.pi * t / 2) if t < 1 else 0.0
+
+
+LAWS = {
+    "mask_predict": {
+        "T=3": Case(
+            presets.mask_predict(steps=3, temperature=1.0),
+            mask_predict(1.0),
+            turns((2, 1, 1)),
+            memory=(NOTHING_STORED,),
+        ),
+        "T=4, warm": Case(
+            presets.mask_predict(steps=4, temperature=0.7),
+            mask_predict(0.7),
+            turns(ONE_AT_A_TIME),
+            memory=(NOTHING_STORED,),
+        ),
+    },
+    "mdlm": {
+        "in the limit": exact(presets.mdlm(steps=256)),
+        "T=1": Case(presets.mdlm(steps=1), ancestral(), turns([0])),
+        "T=3": Case(presets.mdlm(steps=3), ancestral(), turns([0] * 3)),
+        "T=3, cosine": Case(
+            presets.mdlm(steps=3, schedule="cosine"), ancestral(falling), turns([0] * 3)
+        ),
+        "hot": Case(
+            presets.mdlm(steps=4, temperature=1.4),
+            ancestral(drawn=lambda p: heated(p, 1.4)),
+            turns([0] * 4),
+        ),
+    },
+    "llada": {
+        "blocks of two, two steps each": Case(
+            presets.llada(steps=2, block=2, temperature=1.0),
+            llada(),
+            in_turn((LEFT_HALF, (1, 1)), (RIGHT_HALF, (1, 1))),
+        ),
+        "blocks of two, one step each": Case(
+            presets.llada(steps=1, block=2, temperature=1.0),
+            llada(),
+            in_turn((LEFT_HALF, (2,)), (RIGHT_HALF, (2,))),
+        ),
+        "blocks of three": Case(
+            presets.llada(steps=2, block=3, temperature=0.8),
+            llada(0.8),
+            in_turn(({0, 1, 2}, (2, 1)), ({3}, (1,))),
+        ),
+        "one block, T=3": Case(presets.llada(steps=3, temperature=1.0), llada(), turns((2, 1, 1))),
+    },
+    "dream": {
+        "maskgit_plus": Case(
+            presets.dream(steps=4, temperature=1.0), draw_then_choose(), turns(ONE_AT_A_TIME)
+        ),
+        "maskgit_plus, choices sampled": Case(
+            presets.dream(steps=3, temperature=1.0, choice_temperature=0.2),
+            draw_then_choose(score=float, spread=always(0.2)),
+            turns((2, 1, 1)),
+        ),
+        "maskgit_plus, cool": Case(
+            presets.dream(steps=4, temperature=0.8, top_p=0.9),
+            draw_then_choose(shaped=dream_drawn(0.8, 0.9)),
+            turns(ONE_AT_A_TIME),
+        ),
+        "origin": Case(
+            presets.dream(steps=3, algorithm="origin", temperature=1.0),
+            ancestral(),
+            turns([0] * 3),
+        ),
+        "origin, cool": Case(
+            presets.dream(steps=3, algorithm="origin", temperature=0.8, top_p=0.9),
+            ancestral(drawn=dream_drawn(0.8, 0.9)),
+            turns([0] * 3),
+        ),
+        "topk_margin": exact(presets.dream(algorithm="topk_margin", temperature=1.0)),
+        "topk_margin, T=2": Case(
+            presets.dream(steps=2, algorithm="topk_margin", temperature=1.0),
+            choose_then_draw(gap),
+            turns((2, 2)),
+        ),
+        "entropy": exact(presets.dream(algorithm="entropy").but(draw=Draw())),
+        "entropy, T=2, choices sampled": Case(
+            presets.dream(steps=2, algorithm="entropy", temperature=1.0, choice_temperature=0.3),
+            choose_then_draw(negative_entropy, spread=always(0.3)),
+            turns((2, 2)),
+        ),
+    },
+}
