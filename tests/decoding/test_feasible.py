@@ -121,6 +121,36 @@ def test_a_row_does_not_notice_its_batch():
         assert torch.allclose(alone.drawn_logprob[0], full.drawn_logprob[row])
 
 
+def test_rows_of_different_lengths_end_where_they_end():
+    """Exactly two 2s in a row of two and in a row of three: padding is no place for a token."""
+    two = Automaton(torch.tensor([[0, 0, 1, -1], [1, 1, 2, -1], [2, 2, -1, -1]]), 0, [2])
+    strategy = presets.random_order(2).but(constraint=Constraint(feasible=two))
+    network = unmask.wrap(uneven, mask_id=K)
+    canvas = Canvas.ragged([[0] * 2, [0] * 3, [0] * 4])
+    tokens = unmask.generate(network, canvas, strategy, seed=0)
+    counts = (tokens == 2) & canvas.valid
+    assert counts.sum(1).tolist() == [2, 2, 2]
+
+
+def test_what_is_re_masked_in_the_same_step_is_not_known_to_the_hook():
+    asked = []
+
+    def hook(tokens, known, position):
+        asked.append(known.clone())
+        return torch.ones(len(tokens), K + 1, dtype=torch.bool).index_fill(
+            1, torch.tensor([K]), False
+        )
+
+    strategy = presets.p2(4, eta=50.0).but(constraint=Constraint(feasible=hook))
+    network, taken_back = unmask.wrap(uneven, mask_id=K), 0
+    for info in unmask.stream(network, Canvas.blank(1, 4), strategy, seeds=[3]):
+        for known in asked:
+            assert not (known & info.remasked).any()
+        taken_back += int(info.remasked.sum()) if asked else 0
+        asked.clear()
+    assert taken_back
+
+
 def test_what_is_allowed_anyway_stays_as_it_was_drawn():
     everything = Listed(torch.tensor(list(product(range(K), repeat=N))), K + 1)
     strategy = presets.maskgit(2)

@@ -91,13 +91,14 @@ def test_a_row_ends_where_the_end_stands_with_nothing_unknown_before():
 
 
 def test_an_end_with_unknown_positions_before_it_ends_nothing_yet():
-    class FromTheRight:
+    class TheEndFirst:
         def __call__(self, state, proposal):
-            return torch.arange(8.0).expand(state.tokens.shape)
+            return torch.tensor([0, 1, 2, 3, 7, 6, 5, 4.0]).expand(state.tokens.shape)
 
-    strategy = presets.random_order(8).but(order=FromTheRight(), end_id=END)
+    strategy = presets.random_order(8).but(order=TheEndFirst(), end_id=END)
     trace = list(unmask.stream(Ender(), Canvas.blank(1, 8), strategy, seeds=[0]))
     assert len(trace) == 8
+    assert [int(info.masked.sum()) for info in trace] == [7, 6, 5, 4, 3, 2, 1, 0]
     assert trace[-1].tokens[0, 4:].tolist() == [END] * 4
 
 

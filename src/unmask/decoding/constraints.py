@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from unmask.errors import StrategyError
-
-Feasible = Callable[[Tensor, Tensor, Tensor], Tensor]
+from unmask.feasibility import Feasible
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,8 @@ class Constraint:
     feasible: a hook (tokens (b,N), known (b,N) bool, position (b,)) -> (b,V) bool for constraints
     between positions: which ids may stand at that position of each row so that it can still be
     completed (`unmask.feasibility`). Commits are then made one at a time, and a proposal that it
-    vetoes is drawn again from what it allows.
+    vetoes is drawn again from what it allows. A hook with an argument `valid` is told padding. It
+    knows nothing of forbidden, legal and required ids: build them into it.
     """
 
     forbidden: tuple[int, ...] = ()

@@ -5,16 +5,17 @@ Shapes: B rows, N positions, V vocabulary; b rows that commit at a turn.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from unmask.decoding.blame import placed
-from unmask.decoding.constraints import Feasible
 from unmask.decoding.look import propose
 from unmask.decoding.strategy import Strategy
 from unmask.errors import StrategyError
+from unmask.feasibility import Feasible
 from unmask.types import Change, Denoiser, Prediction, Proposal, State
 
 
@@ -69,8 +70,9 @@ def _ask(
     denoiser: Denoiser,
 ) -> Tensor:
     """(b,V) bool: what may stand at these positions. StrategyError where that is nothing."""
+    padding = {"valid": state.valid[row]} if _takes_valid(hook) else {}
     with placed(state, "the feasibility hook"):
-        allowed = hook(tokens.masked_fill(~known, 0), known, position)
+        allowed = hook(tokens.masked_fill(~known, 0), known, position, **padding)
     wanted = (len(row), denoiser.vocab_size)
     if tuple(allowed.shape) != wanted or allowed.dtype != torch.bool:
         raise StrategyError(
@@ -86,6 +88,14 @@ def _ask(
             "completed, or the hook allowed an id earlier that it should not have"
         )
     return allowed
+
+
+def _takes_valid(hook: Feasible) -> bool:
+    """Whether the hook wants to be told where rows end."""
+    try:
+        return "valid" in inspect.signature(hook).parameters
+    except (TypeError, ValueError):
+        return False
 
 
 def _placed(proposal: Proposal, once: Proposal, here: Tensor) -> Proposal:
