@@ -6,6 +6,8 @@ import pytest
 
 from unmask import presets
 from unmask.cli import sweep
+from unmask.cli.presets import known
+from unmask.errors import StrategyError
 from unmask.evaluation.benches import BENCHES, Figure
 from unmask.tasks import TASKS
 from unmask.viz import Layout
@@ -80,8 +82,7 @@ def made_without_a_grid():
 
 
 def test_every_default_can_be_built_for_every_task():
-    for load in TASKS.values():
-        layout = load().layout
+    for layout in (BOARD, Layout.image(8, 8, 17), Layout.board(9, 9, "123456789", box=(3, 3))):
         found, _ = sweep.swept([], (1, 8), [], layout, layout.height * layout.width)
         assert {each.strategy.name for each in found} == {each.preset for each in found}
         assert len({(each.preset, each.label) for each in found}) == len(found)
@@ -126,7 +127,7 @@ def test_what_cannot_be_compared_is_told_before_anything_is_measured(
 def test_a_model_of_no_task_is_told_which_there_are(call, folders):
     told = call("compare", folders["text"]).error()
     assert "its card names no task" in told
-    assert "digits, shidoku" in told
+    assert ", ".join(sorted(BENCHES)) in told
 
 
 def test_json_and_files(call, measured, tmp_path):
@@ -154,7 +155,9 @@ def test_json_and_files(call, measured, tmp_path):
     )
 
 
-def test_the_table_marks_the_front(call, measured, tmp_path):
+def test_the_table_marks_the_front(call, monkeypatch, measured, tmp_path):
+    some = {name: known()[name] for name in ("confidence", "maskgit", "token_critic")}
+    monkeypatch.setattr(sweep, "known", lambda: some)
     done = call(*FAST, "--steps", 1, "--steps", 4, "--steps", 9)
     assert done.code == 0
     rows = {tuple(line.split()[:2]): line for line in done.out.splitlines() if "steps=" in line}
@@ -184,6 +187,23 @@ def test_an_interrupted_comparison_goes_on(call, measured, monkeypatch, tmp_path
     assert files(tmp_path) == ["x/compare.csv"]
     assert call(*line).code == 0
     assert [strategy.pace.steps for strategy in measured] == [1, 2, 3]
+
+
+def test_what_refuses_the_task_is_an_error_only_where_it_was_asked_for(call, monkeypatch, measured):
+    bench = BENCHES["shidoku"]
+
+    def picky(model, strategy, *arguments):
+        if strategy.name == "maskgit":
+            raise StrategyError("not on boards")
+        return bench.measure(model, strategy, *arguments)
+
+    some = {name: known()[name] for name in ("confidence", "maskgit")}
+    monkeypatch.setattr(sweep, "known", lambda: some)
+    monkeypatch.setitem(BENCHES, "shidoku", type(bench)(bench.qualities, picky, steps=(1,)))
+    said = call(*FAST, "--json").json
+    assert said["left_out"]["maskgit"] == "not on boards"
+    assert [row["preset"] for row in said["rows"]] == ["confidence"]
+    assert "not on boards" in call(*FAST, "--preset", "maskgit").error()
 
 
 def test_small_networks_are_really_compared(call, tmp_path):

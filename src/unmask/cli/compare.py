@@ -79,6 +79,10 @@ def command(
     Each preset is measured over a range of steps, or over its threshold where it needs no steps.
     What nothing beats in both quality and passes is marked: the Pareto front. Every figure is in
     compare.csv as soon as it is measured, and what is there already is not measured again.
+
+    Samples are drawn at temperature 1 or what a preset has above 0, puzzles at 0, unless --set
+    names a temperature. Compare figures of equal --samples only: the two-sample test of digits
+    sees more in more images.
     """
     from unmask.viz.frontier import save_frontier
 
