@@ -43,7 +43,10 @@ def measured(monkeypatch):
         calls.append(steps)
         if steps == model:  # stands for a network that cannot be run
             raise StrategyError("no such thing")
-        return {"good": Figure(1 / 3 * steps, 0.1, steps), "bad": Figure(0.5, 1e-17, steps / 7)}
+        return {
+            "good": Figure(1 / 3 * steps, 0.1, steps),
+            "bad": Figure(0.5 + steps / 9, 1e-17, steps),
+        }
 
     monkeypatch.setitem(BENCHES, "toy", Bench(QUALITIES, measure, steps=(1,), fewest=2))
     return calls
@@ -132,6 +135,15 @@ def test_figures_come_back_to_the_last_bit(tmp_path):
     assert Ledger(tmp_path / "compare.csv", QUALITIES).find(TERMS, SETTINGS[0]) is None
 
 
+def test_two_at_once_keep_each_others_figures(measured, tmp_path):
+    path = tmp_path / "compare.csv"
+    first, second = Ledger(path, QUALITIES), Ledger(path, QUALITIES)
+    list(compare(None, SETTINGS[:1], TERMS, first))
+    list(compare(None, SETTINGS[1:], TERMS, second))
+    list(compare(None, SETTINGS, TERMS, Ledger(path, QUALITIES)))
+    assert measured == [1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -174,24 +186,21 @@ def test_what_cannot_be_measured_is_told(measured):
     assert measured == []
 
 
-def test_a_fingerprint_is_that_of_the_weights_and_not_of_the_place(tmp_path, monkeypatch):
-    from transformers import BertConfig, BertForMaskedLM
+def test_a_fingerprint_is_that_of_the_files_and_not_of_the_place(tmp_path, monkeypatch):
+    def model(name, weights, card=b"{}"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(weights)
+        (tmp_path / name / "unmask.json").write_bytes(card)
+        return tmp_path / name
 
-    def model(seed):
-        torch.manual_seed(seed)
-        config = BertConfig(
-            vocab_size=5, hidden_size=8, num_hidden_layers=1, num_attention_heads=1,
-            intermediate_size=8, max_position_embeddings=16,
-        )  # fmt: skip
-        return unmask.wrap(BertForMaskedLM(config), mask_id=4)
-
-    unmask.save(model(0), tmp_path / "a")
-    unmask.save(model(0), tmp_path / "b")
-    unmask.save(model(1), tmp_path / "c")
-    (tmp_path / "b" / "compare.csv").write_text("beside the model")
-    monkeypatch.setattr(checkpoint, "bundled", lambda: {"c": tmp_path / "c"})
-    assert fingerprint(tmp_path / "a") == fingerprint(tmp_path / "b")
-    assert fingerprint(tmp_path / "a") != fingerprint("c") == fingerprint(tmp_path / "c")
+    first, copy = model("a", b"weights"), model("b", b"weights")
+    (copy / "compare.csv").write_text("beside the model")
+    assert fingerprint(first) == fingerprint(copy) == fingerprint(str(copy))
+    assert len(fingerprint(first)) == 12
+    others = [model("c", b"others"), model("d", b"weights", b'{"mask_id": 3}'), model("e", b"")]
+    assert len({fingerprint(each) for each in [first, *others]}) == 4
+    monkeypatch.setattr(checkpoint, "bundled", lambda: {"bundled": others[0]})
+    assert fingerprint("bundled") == fingerprint(others[0])
 
 
 def uniform(vocab, length):
