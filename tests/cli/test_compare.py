@@ -5,10 +5,11 @@ import json
 import pytest
 
 from unmask import presets
-from unmask.cli import sweep
+from unmask.cli import compared, sweep
 from unmask.cli.presets import known
 from unmask.errors import StrategyError
 from unmask.evaluation.benches import BENCHES, Figure
+from unmask.evaluation.compare import Measurement, Setting
 from unmask.tasks import TASKS
 from unmask.viz import Layout
 
@@ -158,17 +159,29 @@ def test_json_and_files(call, measured, tmp_path):
 def test_the_table_marks_the_front(call, monkeypatch, measured, tmp_path):
     some = {name: known()[name] for name in ("confidence", "maskgit", "token_critic")}
     monkeypatch.setattr(sweep, "known", lambda: some)
-    done = call(*FAST, "--steps", 1, "--steps", 4, "--steps", 9)
+    done = call(*FAST, "--steps", 1, "--steps", 4, "--steps", 9, "--steps", 16)
     assert done.code == 0
     rows = {tuple(line.split()[:2]): line for line in done.out.splitlines() if "steps=" in line}
     assert rows["confidence", "steps=1"].split()[-2:] == ["●", "●"]
     assert rows["confidence", "steps=4"].split()[-2:] == ["●", "·"]
     assert "0.889" in rows["confidence", "steps=9"]
+    assert rows["confidence", "steps=16"].split()[2:6] == ["16.000", "0.938", "11.000", "1.000"]
+    assert done.out.count("forwards") == 2
     assert "0.750" in rows["maskgit", "steps=4"]
     assert "runs/compare-shidoku/compare.png" in done.out
     assert "left out: " in done.err
     assert "token_critic (needs a critic" in done.err
     assert files(tmp_path) == [f"runs/compare-shidoku/compare.{kind}" for kind in ("csv", "png")]
+
+
+def test_forwards_that_all_qualities_share_are_one_column():
+    strategy = presets.confidence(steps=2)
+    figures = {"two_sample": Figure(0.6, 0.1, 2.0), "class_accuracy": Figure(0.9, 0.1, 2.0)}
+    each = Measurement(Setting("confidence", {"steps": 2}, strategy), figures, measured=True)
+    [line] = compared.rows([each], BENCHES["digits"])
+    assert list(line)[1:] == [
+        "preset", "setting", "forwards", "two_sample", "class_accuracy", "front",
+    ]  # fmt: skip
 
 
 def test_an_interrupted_comparison_goes_on(call, measured, monkeypatch, tmp_path):
