@@ -16,7 +16,15 @@ from unmask import presets
 from unmask.errors import DataError, StrategyError
 from unmask.evaluation import benches
 from unmask.evaluation.benches import BENCHES, Bench, Figure, Quality
-from unmask.evaluation.compare import LeftOut, Setting, Terms, compare, fingerprint, front
+from unmask.evaluation.compare import (
+    LeftOut,
+    Measurement,
+    Setting,
+    Terms,
+    compare,
+    fingerprint,
+    front,
+)
 from unmask.evaluation.ledger import Ledger
 from unmask.evaluation.pareto import pareto_front
 from unmask.models import checkpoint
@@ -79,6 +87,15 @@ def test_front_of_measurements_minds_the_direction(measured):
     results = list(compare(None, SETTINGS, TERMS))
     assert front(results, QUALITIES[0]) == [0, 1, 2]
     assert front(results, QUALITIES[1]) == [0]
+
+
+def test_nothing_is_better_than_ideal():
+    values = [0.7, 0.5, 0.4, 0.6]
+    results = [
+        Measurement(SETTINGS[0], {"bad": Figure(value, 0.1, n)}, measured=True)
+        for n, value in enumerate(values)
+    ]
+    assert front(results, QUALITIES[1]) == [0, 1]
 
 
 def test_nothing_is_measured_twice(measured, tmp_path):

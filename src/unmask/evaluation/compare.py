@@ -113,11 +113,15 @@ def compare(
 
 
 def front(measurements: Sequence[Measurement], quality: Quality) -> list[int]:
-    """Indices of the measurements on the Pareto front of one quality, cheapest first."""
+    """Indices of the measurements on the Pareto front of one quality, cheapest first.
+
+    Nothing is better than ideal: a two-sample test won by less than chance is noise.
+    """
     figures = [each.figures[quality.key] for each in measurements]
+    bound = min if quality.higher_is_better else max
     return pareto_front(
         [figure.forwards for figure in figures],
-        [figure.value for figure in figures],
+        [bound(figure.value, quality.ideal) for figure in figures],
         higher_is_better=quality.higher_is_better,
     )
 
