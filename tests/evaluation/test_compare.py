@@ -248,6 +248,15 @@ def test_puzzles_are_those_of_held_out_grids_with_one_solution():
     assert len(puzzles.unique(dim=0)) > 95  # the second round hides other cells
 
 
+def test_sudoku_is_measured_like_shidoku():
+    """On two boards, by a network that knows nothing."""
+    figures = BENCHES["sudoku"].measure(uniform(10, 81), presets.confidence(steps=3), 2, 0, False)
+    assert figures == {"valid": Figure(0.0, 0.0, 3.0), "exact": Figure(0.0, 0.0, 3.0)}
+    solutions, puzzles, known = benches.posed(benches.SUDOKU, 2)
+    assert torch.equal(puzzles == solutions, known)
+    assert known.sum(1).tolist() == [31, 31]
+
+
 def test_puzzles_are_drawn_greedily_and_samples_are_not(monkeypatch):
     temperatures = []
     real = benches.drawn

@@ -17,10 +17,11 @@ from unmask.errors import DataError
 from unmask.evaluation.accuracy import class_accuracy
 from unmask.evaluation.two_sample import FOLDS, two_sample
 from unmask.generation import run
-from unmask.tasks import digits, shidoku
+from unmask.tasks import digits, shidoku, sudoku
 from unmask.types import Denoiser
 
 CLUES = 5
+BLANKS = 50
 BATCH = 500
 _APART = 1_000_000  # rows of different seeds share no seed
 
@@ -176,6 +177,22 @@ SHIDOKU = Puzzles(
     hide=lambda boards, seed: shidoku.puzzles(boards, CLUES, seed),
 )
 
+SUDOKU = Puzzles(
+    sudoku.CELLS,
+    sudoku.is_valid,
+    held_out=sudoku.held_out,
+    hide=lambda boards, seed: sudoku.puzzles(boards, BLANKS, seed),
+)
+
+
+def _on(task: Puzzles, puzzles: str, steps: tuple[int, ...], samples: int) -> Bench:
+    qualities = (
+        Quality("valid", "valid boards, from nothing"),
+        Quality("exact", f"solved {puzzles} of held-out grids"),
+    )
+    return Bench(qualities, partial(_on_puzzles, task), steps, samples)
+
+
 BENCHES: dict[str, Bench] = {
     "digits": Bench(
         qualities=(
@@ -188,12 +205,6 @@ BENCHES: dict[str, Bench] = {
         fewest=FOLDS,
         most=1797,  # real images there are
     ),
-    "shidoku": Bench(
-        qualities=(
-            Quality("valid", "valid boards, from nothing"),
-            Quality("exact", f"solved {CLUES}-clue puzzles of held-out grids"),
-        ),
-        measure=partial(_on_puzzles, SHIDOKU),
-        steps=(1, 2, 4, 8, 16),
-    ),
+    "shidoku": _on(SHIDOKU, f"{CLUES}-clue puzzles", steps=(1, 2, 4, 8, 16), samples=1000),
+    "sudoku": _on(SUDOKU, f"puzzles of {BLANKS} blanks", steps=(1, 4, 16, 81), samples=300),
 }
