@@ -28,7 +28,7 @@ def tiny(task: Task, seed: int) -> unmask.Denoiser:
             num_hidden_layers=1,
             num_attention_heads=2,
             intermediate_size=16,
-            max_position_embeddings=72,
+            max_position_embeddings=81,
             type_vocab_size=task.classes + 1,
             initializer_range=0.5,  # so that clues and classes make a difference
         )

@@ -69,8 +69,8 @@ def test_info_lists_the_bundled_models(call):
     assert "digits" in done.out
     assert "shidoku" in done.out
     said = call("info", "--json").json["models"]
-    assert [each["model"] for each in said] == ["digits", "shidoku"]
-    assert [each["classes"] for each in said] == [10, 0]
+    assert [each["model"] for each in said] == ["digits", "shidoku", "sudoku"]
+    assert [each["classes"] for each in said] == [10, 0, 0]
 
 
 def test_info_describes_a_model(call, folders):

@@ -127,7 +127,7 @@ def test_a_recipe_file_and_words_beat_defaults_in_this_order(call, trained, tmp_
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ([], "pass a built-in task (digits, shidoku) or --data PATH"),
+        ([], "pass a built-in task (digits, shidoku, sudoku) or --data PATH"),
         (["shidoku", "--data", "book.txt"], "got both"),
         (["shidoku", "--set", "stepz=5"], "did you mean 'steps'"),
         (["shidoku", "--set", "steps=many"], "steps=many"),
@@ -231,4 +231,4 @@ def test_evaluate_json_and_model(call, evaluated, folders):
 
 
 def test_evaluate_names_the_tasks(call):
-    assert "known: digits, shidoku" in call("evaluate", "sudoku").error()
+    assert "known: digits, shidoku, sudoku" in call("evaluate", "letters").error()

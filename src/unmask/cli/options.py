@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 ModelName = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A bundled name (digits, shidoku) or a folder.")
+    str,
+    typer.Argument(metavar="MODEL", help="A bundled name (digits, shidoku, sudoku) or a folder."),
 ]
 Number = Annotated[int, typer.Option("--number", "-n", metavar="N", help="How many.")]
 Preset = Annotated[
@@ -82,4 +83,4 @@ Live = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")
 ]
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="digits or shidoku.")]
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="digits, shidoku or sudoku.")]

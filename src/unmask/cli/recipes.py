@@ -59,7 +59,7 @@ def chosen(task: str | None, data: Path | None, file: Path | None, sets: Sequenc
     """Raises InputError unless there is one source, and for what no recipe has."""
     if (task is None) == (data is None):
         raise InputError(
-            "pass a built-in task (digits, shidoku) or --data PATH"
+            "pass a built-in task (digits, shidoku, sudoku) or --data PATH"
             + ("" if task is None else f"; got both, {task} and {data}")
         )
     from unmask.tasks import task as load_task

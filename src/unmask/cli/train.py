@@ -37,7 +37,9 @@ HOME = Path("runs")
 def command(
     task: Annotated[
         str | None,
-        typer.Argument(metavar="TASK", help="A built-in task: digits or shidoku. Or --data."),
+        typer.Argument(
+            metavar="TASK", help="A built-in task: digits, shidoku or sudoku. Or --data."
+        ),
     ] = None,
     data: Annotated[
         Path | None,

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from unmask.errors import DataError, nearest
-from unmask.evaluation import digits, shidoku
+from unmask.evaluation import digits, shidoku, sudoku
 from unmask.types import Denoiser
 
 Row = dict[str, Any]
 Report = Callable[[int, int, str], None]  # done, total, what comes next
 
-_TASKS: dict[str, Any] = {"digits": digits, "shidoku": shidoku}
+_TASKS: dict[str, Any] = {"digits": digits, "shidoku": shidoku, "sudoku": sudoku}
 
 
 def evaluate(

@@ -224,7 +224,7 @@ def _is_int(value: object) -> bool:
 
 
 def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
-    """A denoiser from a bundled name ("digits", "shidoku") or a folder that `save` wrote.
+    """A denoiser from a bundled name ("digits", "shidoku", "sudoku") or a folder that `save` wrote.
 
     net: the network to load the weights into, for a backbone that is not transformers'.
     Raises CheckpointError for a missing, truncated or foreign folder; nothing is ever unpickled.

@@ -1,6 +1,6 @@
-"""Built-in tasks: the data of Shidoku (4×4 sudoku) and of scikit-learn's 8×8 digits."""
+"""Built-in tasks: 4×4 sudoku (Shidoku), 9×9 sudoku, and scikit-learn's 8×8 digits."""
 
-from unmask.tasks import digits, shidoku
+from unmask.tasks import digits, shidoku, sudoku
 from unmask.tasks.task import TASKS, Task, task
 
-__all__ = ["TASKS", "Task", "digits", "shidoku", "task"]
+__all__ = ["TASKS", "Task", "digits", "shidoku", "sudoku", "task"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from torch import Tensor
 
 from unmask.errors import DataError, nearest
-from unmask.tasks import digits, shidoku
+from unmask.tasks import digits, shidoku, sudoku
 from unmask.tasks.warp import warp
 from unmask.viz.layout import Layout
 
@@ -61,7 +62,27 @@ def load_shidoku() -> Task:
     )
 
 
-TASKS: dict[str, Callable[[], Task]] = {"digits": load_digits, "shidoku": load_shidoku}
+@cache
+def load_sudoku() -> Task:
+    """9×9 sudoku: random grids, generated when asked for."""
+    train, held_out = sudoku.split()
+    return Task(
+        name="sudoku",
+        train=train,
+        held_out=held_out,
+        train_labels=None,
+        held_out_labels=None,
+        layout=Layout.board(sudoku.SIDE, sudoku.SIDE, "123456789", box=(sudoku.BOX, sudoku.BOX)),
+        vocab_size=sudoku.VOCAB,
+        mask_id=sudoku.MASK_ID,
+    )
+
+
+TASKS: dict[str, Callable[[], Task]] = {
+    "digits": load_digits,
+    "shidoku": load_shidoku,
+    "sudoku": load_sudoku,
+}
 
 
 def task(name: str) -> Task:

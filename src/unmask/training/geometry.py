@@ -7,7 +7,8 @@ of features; heads of the first two layers start by looking at one of the eight 
 grey levels start as Fourier features of their value.
 
 Boards: positions start with one-hot row, column and box, and in every layer a head each starts by
-looking at the same row, column and box.
+looking at the same row, column and box; on large boards at nothing else, for they have more cells
+that are none of these.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from unmask.viz.layout import Layout
 
 START_LOGITS = 0.2  # scale of the last normalisation: small logits at first
 UNIT_SCALE, UNIT_SHARPNESS = 2.0, 1.2  # of a board's one-hot rows, columns and boxes
+LARGE, LARGE_SHARPNESS = 9, 1.7  # the side of a large board, and its sharpness
 NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, -1), (1, -1), (-1, 1))
 SHARPNESS = 0.8  # of the first attention to a neighbour
 LEVEL_FREQUENCY = 0.25  # standard deviation, radians per level
@@ -44,6 +46,7 @@ def _know_board(net: Any, side: int, box: int, seed: int) -> None:
     cell = torch.arange(side * side)
     row, column = cell // side, cell % side
     units = (row, column, row // box * box + column // box)
+    sharpness = LARGE_SHARPNESS if side >= LARGE else UNIT_SHARPNESS
     onehot = torch.cat([one_hot(unit, side) for unit in units], 1).float()
     embeddings.position_embeddings.weight.normal_(0, 0.1, generator=generator)
     embeddings.position_embeddings.weight[:, : 3 * side] = UNIT_SCALE * onehot
@@ -55,8 +58,10 @@ def _know_board(net: Any, side: int, box: int, seed: int) -> None:
         attention = layer.attention.self
         for h in range(len(units)):
             for weight in (attention.query.weight, attention.key.weight):
-                block = weight[h * head : h * head + side, h * side : (h + 1) * side]
-                block += UNIT_SHARPNESS * torch.eye(side)
+                rows = weight[h * head : h * head + side]
+                if side >= LARGE:
+                    rows.zero_()
+                rows[:, h * side : (h + 1) * side] += sharpness * torch.eye(side)
 
 
 @torch.no_grad()

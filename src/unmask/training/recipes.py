@@ -23,6 +23,25 @@ RECIPES = {
         condition_dropout=0.0,
         preset={"name": "confidence", "steps": 16},
     ),
+    "sudoku": Recipe(
+        backbone={
+            "model_type": "megatron-bert",
+            "hidden_size": 128,
+            "num_hidden_layers": 6,
+            "num_attention_heads": 4,
+            "intermediate_size": 256,
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+            "initializer_range": 0.03,
+        },
+        steps=3600,
+        batch_size=16,
+        learning_rate=3e-3,
+        weight_decay=0.02,
+        precision="bfloat16",
+        condition_dropout=0.0,
+        preset={"name": "threshold", "threshold": 0.9, "block": 81},
+    ),
     "digits": Recipe(
         backbone={
             "model_type": "megatron-bert",

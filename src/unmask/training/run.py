@@ -46,7 +46,7 @@ def train(
     steps: int | None = None,
     report: Report | None = None,
 ) -> dict[str, Any]:
-    """Train on a built-in task ("digits", "shidoku") or a corpus; write a model; its figures.
+    """Train on a built-in task ("digits", ...) or a corpus; write a model; its figures.
 
     Checkpoints live in `out` + ".training" until the run ends; resume=True goes on from the newest
     complete one, bit for bit as if there had been no interruption. Each holds a folder `model` that
