@@ -29,6 +29,7 @@ from unmask.cli import (
     presets,
     score,
     show,
+    solve,
     train,
 )
 from unmask.errors import DenoiserError, MissingExtraError
@@ -36,8 +37,10 @@ from unmask.tasks import TASKS
 
 from .conftest import files
 
-COMMANDS = {"demo": demo, "generate": generate, "infill": infill, "show": show, "info": info,
-            "train": train, "evaluate": evaluate, "compare": compare, "score": score}  # fmt: skip
+COMMANDS = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (demo, generate, infill, solve, show, info, train, evaluate, compare, score)
+}
 PROGRAM = [sys.executable, "-m", "unmask"]
 
 # Runs the command line with a package in place of unmask/__init__.py, which imports torch.

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from unmask.cli import compare, demo, evaluate, generate, infill, info, init, score, show, train
+from unmask.cli import (
+    compare,
+    demo,
+    evaluate,
+    generate,
+    infill,
+    info,
+    init,
+    score,
+    show,
+    solve,
+    train,
+)
 from unmask.cli.command import examples, guarded, paragraphs
 
 EPILOG = """[bold]Start here:[/bold] [cyan]unmask demo[/cyan]
@@ -27,7 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for module in (demo, generate, infill, show, info, train, init, evaluate, compare, score):
+for module in (demo, generate, infill, solve, show, info, train, init, evaluate, compare, score):
     prose = paragraphs(module.command.__doc__ or "")
     app.command(help=prose, epilog=examples(module.EXAMPLES))(guarded(module.command))
 

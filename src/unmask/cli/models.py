@@ -70,11 +70,13 @@ class Model:
 
     def valid(self, tokens: Tensor) -> list[bool] | None:
         """Whether each row (B,N) obeys the rules of the task; None where it has none."""
-        if self.task != "shidoku":
+        if self.task is None:
             return None
-        from unmask.tasks import shidoku
+        from unmask.tasks.rules import RULES
 
-        flags: list[bool] = shidoku.is_valid(tokens).tolist()
+        if self.task not in RULES:
+            return None
+        flags: list[bool] = RULES[self.task].is_valid(tokens).tolist()
         return flags
 
     def condition(self, classes: Sequence[int] | None, rows: int) -> Tensor | None:
