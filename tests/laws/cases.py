@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from tests.laws.world import JOINT, UNKNOWN, UNTOLD, Rule, Turn, law_of
+from tests.laws.world import JOINT, UNKNOWN, UNTOLD, Rule, Turn, finished, laws_of
 from tests.reference.oracles import JointOracle
 
 import unmask
@@ -14,6 +14,7 @@ from unmask import Strategy
 
 ORACLE, UNTOLD_ORACLE = JointOracle(JOINT), JointOracle(UNTOLD)
 ROWS = 20_000
+SIMULATED = 20  # times as many rows where a law is simulated
 SEED = 0
 
 
@@ -21,8 +22,9 @@ SEED = 0
 class Case:
     """A strategy of the library beside the rule and the plan of its paper.
 
-    exact: the law is the truth, and the rule is not asked. simulated: (rows, generator) -> counts,
-    for a law that has no closed form.
+    exact: the law is the truth, and the rule is not asked. simulated: (rows, generator) -> counts
+    of each step, for a law that has no closed form. in_step: whether a step of the plan is one of
+    the library, which does not take those that reveal nothing.
     """
 
     strategy: Strategy
@@ -31,22 +33,32 @@ class Case:
     memory: tuple = ()
     whole: bool = False
     exact: bool = False
-    simulated: Callable[..., np.ndarray] | None = None
+    in_step: bool = True
+    rows: int = ROWS
+    simulated: Callable[..., list[np.ndarray]] | None = None
 
     @cached_property
     def law(self):
         """(3,3,3,3) float64."""
-        if self.exact:
-            return JOINT
+        return JOINT if self.exact else finished(self.laws[-1])
+
+    @cached_property
+    def laws(self):
+        """(4,4,4,4) float64 for each step: of the canvas after it."""
         if self.simulated is not None:
-            counts = self.simulated(20 * ROWS, np.random.default_rng(1))
-            return counts / counts.sum()
-        return law_of(self.rule, self.plan, memory=self.memory, whole=self.whole)
+            every = self.simulated(SIMULATED * ROWS, np.random.default_rng(1))
+            return [counts / counts.sum() for counts in every]
+        return list(laws_of(self.rule, self.plan, memory=self.memory, whole=self.whole))
+
+    @cached_property
+    def seen(self):
+        """(4,4,4,4) for each step of the library: how often it leaves each canvas."""
+        return canvases(self.strategy, rows=self.rows)
 
     @cached_property
     def counts(self):
         """(3,3,3,3) how often the library generates each sequence."""
-        return generated(self.strategy)
+        return finished(self.seen[-1])
 
 
 def exact(strategy):
@@ -68,16 +80,24 @@ class Told:
         return hidden
 
 
-def generated(strategy, seed=SEED, rows=ROWS):
-    """(3,3,3,3) counts of generated rows."""
+def canvases(strategy, seed=SEED, rows=ROWS):
+    """(4,4,4,4) for each step: counts of the canvases after it."""
     told = None if strategy.guidance is None else torch.zeros(rows, dtype=torch.int64)
     canvas = unmask.Canvas.blank(rows, 4, condition=told)
-    tokens = unmask.generate(Told(), canvas, strategy, seed=seed)
-    assert int(tokens.max()) < UNKNOWN, "the mask id was drawn"
-    return counted(tokens)
+    seen = []
+    for info in unmask.stream(Told(), canvas, strategy, seed=seed):
+        known = info.tokens[~info.masked]
+        assert not len(known) or int(known.max()) < UNKNOWN, "the mask id was drawn"
+        seen.append(counted(info.tokens.masked_fill(info.masked, UNKNOWN)))
+    return seen
+
+
+def generated(strategy, seed=SEED, rows=ROWS):
+    """(3,3,3,3) counts of generated rows."""
+    return finished(canvases(strategy, seed, rows)[-1])
 
 
 def counted(tokens):
-    """(rows,4) -> (3,3,3,3)."""
-    place = torch.tensor([27, 9, 3, 1])
-    return torch.bincount((tokens * place).sum(1), minlength=81).view(3, 3, 3, 3).numpy()
+    """(rows,4) with 3 where unknown -> (4,4,4,4)."""
+    place = torch.tensor([64, 16, 4, 1])
+    return torch.bincount((tokens * place).sum(1), minlength=256).view(4, 4, 4, 4).numpy()

@@ -5,9 +5,9 @@ from itertools import product
 
 import numpy as np
 import torch
-from tests.laws.cases import Case
+from tests.laws.cases import ROWS, Case
 from tests.laws.plain import draw_then_choose
-from tests.laws.text import coins, falling
+from tests.laws.text import coins, falling, linear
 from tests.laws.world import (
     ALL,
     ONE_AT_A_TIME,
@@ -62,21 +62,22 @@ def looping(r):
     return 0.9 if r <= 0.95 else 0.9 + 0.1 * (r - 0.95) / 0.05
 
 
-def taken_back(variant, eta, a, b, held):
+def taken_back(variant, eta, a, b, held, doubt=-1):
     """(σ of each position in held, σ of the unknown ones): 2503.00307, section 4.
 
-    held: position -> the probability of its token when it was committed.
+    held: position -> the probability of its token when it was committed. doubt: the sign of the
+    softmax over them.
     """
     most = min(1.0, (1 - b) / a) if a > 0 else 1.0
     if variant == "confidence":
-        weight = {i: math.exp(-p) for i, p in held.items()}
+        weight = {i: math.exp(doubt * p) for i, p in held.items()}
         return {i: most * w / sum(weight.values()) for i, w in weight.items()}, 0.0
     resting = variant != "loop" or (a == b == 0.9)
     rate = (eta * most if variant == "rescale" else min(eta, most)) * resting
     return dict.fromkeys(held, rate), rate
 
 
-def remdm(variant, eta, ratio=lambda t: 1 - t, temperature=1.0):
+def remdm(variant, eta, ratio=linear, temperature=1.0, doubt=-1):
     """2503.00307, equation 7: every position known or unknown by a coin of its own."""
 
     def known_at(r):
@@ -85,7 +86,7 @@ def remdm(variant, eta, ratio=lambda t: 1 - t, temperature=1.0):
     def rule(turn, canvas, stored=None):
         a, b, p = known_at((turn.s - 1) / turn.of), known_at(turn.r), conditionals(canvas)
         held = {i: stored[i] if stored else 0.0 for i in ALL - unknown_in(canvas)}
-        lose, slack = taken_back(variant, eta, a, b, held)
+        lose, slack = taken_back(variant, eta, a, b, held, doubt)
         gain = (b - (1 - slack) * a) / (1 - a)
         if turn.s == turn.of:
             gain, lose = 1.0, dict.fromkeys(held, 0.0)
@@ -113,8 +114,8 @@ def remembered(before, after, stored, p):
     )
 
 
-def remdm_case(steps, variant, eta=0.02, temperature=1.0, schedule="linear"):
-    ratio = {"linear": lambda t: 1 - t, "cosine": falling}[schedule]
+def remdm_case(steps, variant, eta=0.02, temperature=1.0, schedule="linear", rows=ROWS):
+    ratio = {"linear": linear, "cosine": falling}[schedule]
     stored = ((0.0,) * 4,) if variant == "confidence" else ()
     return Case(
         presets.remdm(steps, schedule, variant, eta, temperature),
@@ -122,6 +123,7 @@ def remdm_case(steps, variant, eta=0.02, temperature=1.0, schedule="linear"):
         turns([0] * steps),
         memory=stored,
         whole=True,
+        rows=rows,
     )
 
 
@@ -131,7 +133,7 @@ EVERY_CANVAS = np.array([conditionals(c) for c in product(range(4), repeat=4)]) 
 
 
 def dplm(counts, temperature, tracks=1):
-    """(rows, generator) -> (3,3,3,3) counts of 2402.18567's rule.
+    """(rows, generator) -> (4,4,4,4) counts for each step of 2402.18567's rule.
 
     Logits with Gumbel noise; drawn is the likeliest of them, and every position is scored by the
     log-softmax of the noised logits at the token drawn or held. Interleaved tracks side by side.
@@ -139,7 +141,7 @@ def dplm(counts, temperature, tracks=1):
 
     def simulate(rows, random):
         tokens, known = np.full((rows, 4), UNKNOWN), np.zeros((rows, 4), bool)
-        stay = 0
+        stay, seen = 0, []
         for count in counts:
             stay += count
             shown = np.where(known, tokens, UNKNOWN)
@@ -153,7 +155,9 @@ def dplm(counts, temperature, tracks=1):
                 places = np.arange(track, 4, tracks)
                 ranked = places[np.argsort(-score[:, places], 1)]
                 np.put_along_axis(known, ranked[:, :stay], True, 1)
-        return np.bincount(tokens @ [27, 9, 3, 1], minlength=81).reshape(3, 3, 3, 3)
+            shown = np.where(known, tokens, UNKNOWN) @ [64, 16, 4, 1]
+            seen.append(np.bincount(shown, minlength=256).reshape(4, 4, 4, 4))
+        return seen
 
     return simulate
 
@@ -199,9 +203,10 @@ LAWS = {
     },
     "remdm": {
         "cap": remdm_case(4, "cap", 0.2),
+        "cap, cool": remdm_case(4, "cap", 0.6, 0.4),
         "cap, cosine, hot": remdm_case(3, "cap", 0.3, 1.4, "cosine"),
-        "rescale": remdm_case(4, "rescale", 0.8),
-        "confidence": remdm_case(3, "confidence"),
+        "rescale, cool": remdm_case(4, "rescale", 0.6, 0.4),
+        "confidence": remdm_case(3, "confidence", rows=8 * ROWS),
         "confidence, hot": remdm_case(3, "confidence", temperature=1.4),
         "loop": remdm_case(12, "loop", 0.01),
         "loop, much": remdm_case(8, "loop", 0.9),

@@ -7,16 +7,16 @@ the truth. Every comparison is a chi-square with false-fail rate ALPHA on fixed 
 import numpy as np
 import pytest
 from scipy.stats import chi2
-from tests.laws import adaptive, image, plain, revising, text, tracks
-from tests.laws.cases import generated
-from tests.laws.world import JOINT, distance
+from tests.laws.cases import SIMULATED, generated
+from tests.laws.every import LAWS
+from tests.laws.revising import remdm
+from tests.laws.world import JOINT, distance, laws_of
 from tests.reference.oracles import chi_square
 
 from unmask import presets
 from unmask.presets.table import law
 
 ALPHA = 1e-4
-LAWS = plain.LAWS | image.LAWS | text.LAWS | revising.LAWS | adaptive.LAWS | tracks.LAWS
 CASES = [(name, variant) for name in LAWS for variant in LAWS[name]]
 APPROXIMATE = [(name, variant) for name, variant in CASES if not LAWS[name][variant].exact]
 
@@ -33,11 +33,12 @@ def two_samples(seen, other):
     return float(chi2.sf(statistic, max(len(both) - 1, 1)))
 
 
-def agreement(counts, case):
-    """p-value of counts against the law of a case."""
+def agreement(counts, case, law=None):
+    """p-value of counts against the law of a case, or of one of its steps."""
+    law = case.law if law is None else law
     if case.simulated is None:
-        return chi_square(counts, case.law)
-    return two_samples(counts, case.law * 20 * counts.sum())
+        return chi_square(counts, law)
+    return two_samples(counts, law * SIMULATED * counts.sum())
 
 
 @pytest.mark.parametrize("name", presets.__all__)
@@ -67,6 +68,16 @@ def test_samples_have_the_law(name, variant):
     case = LAWS[name][variant]
     assert case.law.sum() == pytest.approx(1)
     assert agreement(case.counts, case) > ALPHA
+
+
+@pytest.mark.parametrize(("name", "variant"), APPROXIMATE)
+def test_the_canvas_has_the_law_after_every_step(name, variant):
+    """Which positions are known says more of a rule than what comes out in the end."""
+    case = LAWS[name][variant]
+    if case.in_step:
+        assert len(case.seen) <= len(case.laws)
+        for seen, law in zip(case.seen, case.laws, strict=False):
+            assert agreement(seen, case, law) > ALPHA
 
 
 @pytest.mark.parametrize(("name", "variant"), APPROXIMATE)
@@ -109,6 +120,13 @@ def test_variants_of_a_preset_differ():
 )
 def test_slightly_wrong_samplers_fail_against_the_truth(wrong):
     assert chi_square(generated(wrong), JOINT) < ALPHA
+
+
+def test_the_sign_of_doubt_shows():
+    """ReMDM takes back what was unlikely; what was likely instead would be another law."""
+    case = LAWS["remdm"]["confidence"]
+    wrong = laws_of(remdm("confidence", 0.02, doubt=1), case.plan, memory=case.memory, whole=True)
+    assert agreement(case.seen[1], case, list(wrong)[1]) < ALPHA
 
 
 def test_two_samples_of_one_law_agree_and_of_two_do_not():

@@ -52,7 +52,11 @@ def coins(canvas, outcomes):
         yield math.prod(q for q, _ in each), tuple(token for _, token in each)
 
 
-def ancestral(ratio=lambda t: 1 - t, drawn=lambda p: p):
+def linear(t):
+    return 1 - t
+
+
+def ancestral(ratio=linear, drawn=lambda p: p):
     """2406.07524: an unknown one is revealed with (m_t − m_s)/m_t, whatever becomes of the others.
 
     Of a position whose reveal time is uniform that is the chance that it falls within the step.
@@ -85,6 +89,11 @@ def falling(t):
     return math.cos(math.pi * t / 2) if t < 1 else 0.0
 
 
+def in_own_time(strategy, steps, *rule):
+    """Steps that reveal nothing are planned here and not taken by the library."""
+    return Case(strategy, ancestral(*rule), turns([0] * steps), in_step=False)
+
+
 LAWS = {
     "mask_predict": {
         "T=3": Case(
@@ -102,15 +111,11 @@ LAWS = {
     },
     "mdlm": {
         "in the limit": exact(presets.mdlm(steps=256)),
-        "T=1": Case(presets.mdlm(steps=1), ancestral(), turns([0])),
-        "T=3": Case(presets.mdlm(steps=3), ancestral(), turns([0] * 3)),
-        "T=3, cosine": Case(
-            presets.mdlm(steps=3, schedule="cosine"), ancestral(falling), turns([0] * 3)
-        ),
-        "hot": Case(
-            presets.mdlm(steps=4, temperature=1.4),
-            ancestral(drawn=lambda p: heated(p, 1.4)),
-            turns([0] * 4),
+        "T=1": in_own_time(presets.mdlm(steps=1), 1),
+        "T=3": in_own_time(presets.mdlm(steps=3), 3),
+        "T=3, cosine": in_own_time(presets.mdlm(steps=3, schedule="cosine"), 3, falling),
+        "hot": in_own_time(
+            presets.mdlm(steps=4, temperature=1.4), 4, linear, lambda p: heated(p, 1.4)
         ),
     },
     "llada": {
@@ -145,15 +150,12 @@ LAWS = {
             draw_then_choose(shaped=dream_drawn(0.8, 0.9)),
             turns(ONE_AT_A_TIME),
         ),
-        "origin": Case(
-            presets.dream(steps=3, algorithm="origin", temperature=1.0),
-            ancestral(),
-            turns([0] * 3),
-        ),
-        "origin, cool": Case(
-            presets.dream(steps=3, algorithm="origin", temperature=0.8, top_p=0.9),
-            ancestral(drawn=dream_drawn(0.8, 0.9)),
-            turns([0] * 3),
+        "origin": in_own_time(presets.dream(3, algorithm="origin", temperature=1.0), 3),
+        "origin, cool": in_own_time(
+            presets.dream(3, algorithm="origin", temperature=0.8, top_p=0.9),
+            3,
+            linear,
+            dream_drawn(0.8, 0.9),
         ),
         "topk_margin": exact(presets.dream(algorithm="topk_margin", temperature=1.0)),
         "topk_margin, T=2": Case(

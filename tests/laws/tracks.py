@@ -163,9 +163,9 @@ LAWS = {
             magnet(2, 1, always(1.0), 1.0),
             turns((1, 1)),
         ),
-        "two levels, guided": Case(
-            presets.magnet(levels=2, steps=2, later_steps=2, span=1, guidance=4.0),
-            magnet(1, 2, annealing(3.0), model=guided(by_unknown(4.0))),
+        "two levels, guided, warm throughout": Case(
+            presets.magnet(2, steps=2, later_steps=2, span=1, guidance=4.0).but(draw=Draw()),
+            magnet(1, 2, always(1.0), 1.0, guided(by_unknown(4.0))),
             in_turn((EVEN, (1, 1)), (ODD, (1, 1))),
         ),
         "overlapping, T=3": Case(

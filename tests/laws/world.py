@@ -15,6 +15,7 @@ from itertools import permutations, product
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 from tests.reference.oracles import joint_3_4
 
 JOINT = joint_3_4()
@@ -167,8 +168,8 @@ def picked(score, count, spread=0.0):
 # --- the law ---------------------------------------------------------------------------------
 
 
-def law_of(rule, plan, start=BLANK, memory=(), whole=False):
-    """(3,3,3,3): the law of the finished canvas.
+def laws_of(rule, plan, start=BLANK, memory=(), whole=False):
+    """(4,4,4,4) for each step: the law of the canvas after it.
 
     A canvas without unknown positions is finished, unless the rule takes the whole plan.
     """
@@ -183,11 +184,22 @@ def law_of(rule, plan, start=BLANK, memory=(), whole=False):
                 if chance > 0:
                     after[tuple(then)] += mass * chance
         law = after
-    out = np.zeros(JOINT.shape)
-    for (canvas, *_), mass in law.items():
-        assert UNKNOWN not in canvas, f"the rule leaves {canvas} unfinished"
-        out[canvas] += mass
-    return out
+        out = np.zeros((4, 4, 4, 4))
+        for (canvas, *_), mass in law.items():
+            out[canvas] += mass
+        yield out
+
+
+def finished(law):
+    """(4,4,4,4) of canvases -> (3,3,3,3), all of which must be known."""
+    assert law[:3, :3, :3, :3].sum() == pytest.approx(law.sum()), "the rule leaves some unfinished"
+    return law[:3, :3, :3, :3]
+
+
+def law_of(rule, plan, **options):
+    """(3,3,3,3): the law of the finished canvas."""
+    *_, last = laws_of(rule, plan, **options)
+    return finished(last)
 
 
 def distance(law, truth=JOINT):

@@ -1,0 +1,5 @@
+"""The laws of all presets: {preset: {variant: Case}}."""
+
+from tests.laws import adaptive, image, plain, revising, text, tracks
+
+LAWS = plain.LAWS | image.LAWS | text.LAWS | revising.LAWS | adaptive.LAWS | tracks.LAWS
