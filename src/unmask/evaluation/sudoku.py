@@ -35,15 +35,20 @@ def solvers() -> dict[str, Strategy]:
 def plan(model: Denoiser, seed: int, quick: bool) -> Plan:
     """Every measurement with its name."""
     scale = 10 if quick else 1
-    for strategy in (presets.random_order(sudoku.CELLS), presets.confidence(sudoku.CELLS)):
+    for strategy in (
+        presets.random_order(sudoku.CELLS),
+        presets.confidence(sudoku.CELLS),
+        presets.entropy_bound(0.02),
+    ):
         yield (
             f"{BOARDS // scale} boards from nothing, {strategy.name}",
             partial(_from_nothing, model, strategy, BOARDS // scale, seed),
         )
+    count = PUZZLES // scale
     for name, strategy in solvers().items():
         for blanks in BLANKS:
-            for guessing in (False, True):
-                row = partial(_puzzles, model, name, strategy, PUZZLES // scale, blanks, guessing)
+            for guessing in sorted(set(puzzles(blanks)[2][:count].tolist())):
+                row = partial(_puzzles, model, name, strategy, count, blanks, guessing)
                 yield f"puzzles of {blanks} blanks, {name}", row
 
 
@@ -66,17 +71,13 @@ def _puzzles(
     chosen = needs == guessing
     solution, tokens = solution[chosen], tokens[chosen]
     unknown = tokens == sudoku.MASK_ID
-    row: dict[str, Any] = {
+    made, forwards = _solved(model, Canvas.infill(tokens, unknown), strategy, 0)
+    return {
         "task": "puzzles, held out",
         "preset": name,
-        "blanks": float(unknown.sum(1).double().mean()) if len(tokens) else float(blanks),
+        "blanks": float(unknown.sum(1).double().mean()),
         "guessing": guessing,
         "samples": len(tokens),
-    }
-    if not len(tokens):
-        return row | {"valid": None, "exact": None, "forwards": None}
-    made, forwards = _solved(model, Canvas.infill(tokens, unknown), strategy, 0)
-    return row | {
         "valid": float(sudoku.is_valid(made).double().mean()),
         "exact": float((made == solution).all(1).double().mean()),
         "forwards": float(forwards.double().mean()),

@@ -40,7 +40,7 @@ RECIPES = {
         weight_decay=0.02,
         precision="bfloat16",
         condition_dropout=0.0,
-        preset={"name": "threshold", "threshold": 0.9, "block": 81},
+        preset={"name": "entropy_bound", "bound": 0.02},
     ),
     "digits": Recipe(
         backbone={
