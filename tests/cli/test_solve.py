@@ -132,9 +132,10 @@ def test_strategies(call):
     assert easy["forwards"] == 1.0
 
 
-def test_draws_are_greedy_unless_asked(call):
-    first = [row["solution"] for row in chosen(call, "--seed", 1)["rows"]]
-    assert first == [row["solution"] for row in chosen(call, "--seed", 2)["rows"]]
+@pytest.mark.parametrize("options", [(), ("--steps", 5)])
+def test_draws_are_greedy_unless_asked(call, options):
+    first, second = (chosen(call, *options, "--seed", seed)["rows"] for seed in (1, 2))
+    assert first == second
     wild = [chosen(call, "--set", "temperature=3.0", "--seed", seed) for seed in (1, 2)]
     assert wild[0]["rows"] != wild[1]["rows"]
 

@@ -57,7 +57,7 @@ def _from_nothing(model: Denoiser, strategy: Strategy, boards: int, seed: int) -
     return {
         "task": "from nothing",
         "preset": strategy.name,
-        "samples": boards,
+        "samples": len(tokens),
         "valid": float(sudoku.is_valid(tokens).double().mean()),
         "forwards": float(forwards.double().mean()),
     }

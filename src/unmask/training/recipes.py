@@ -23,6 +23,8 @@ RECIPES = {
         condition_dropout=0.0,
         preset={"name": "confidence", "steps": 16},
     ),
+    # Made in minutes on one core. For a GPU, not tried yet: --set backbone.num_hidden_layers=10
+    # --set batch_size=256 --steps 20000, 1.35 M parameters.
     "sudoku": Recipe(
         backbone={
             "model_type": "megatron-bert",
