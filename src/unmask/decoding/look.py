@@ -125,6 +125,9 @@ class _Look:
     def _chunk(self, hidden: Tensor, at: slice) -> dict[str, Tensor]:
         """Everything asked of m positions, from hidden states (m,D); each value is (m,...)."""
         logits = self._legal_logits(hidden, at)
+        # Measured from the likeliest id, log-probabilities near 0 keep their digits.
+        peak = logits.amax(1)
+        logits = logits - peak.unsqueeze(1)
         draw, warmth = self.strategy.draw, self.temperature[at]
         kept = draw.keep(logits, warmth)
         noised = kept + self._noise(at) if self.noised else kept
@@ -139,7 +142,7 @@ class _Look:
         chosen = token.unsqueeze(1)
         out = {
             "token": token,
-            "peak": logits.amax(1),
+            "peak": peak,
             "logprob": logits.gather(1, chosen).squeeze(1) - normaliser,
             "drawn_logprob": sampling.tempered(kept.gather(1, chosen).squeeze(1), warmth)
             - drawn_normaliser,
@@ -160,7 +163,7 @@ class _Look:
         compute = {
             "kept_logprob": lambda: _at(shaped["kept"], token),
             "noised_logprob": lambda: _at(shaped["noised"], token),
-            "top_logprob": lambda: logits.amax(1) - normaliser,
+            "top_logprob": lambda: -normaliser,  # of the likeliest id, whose logit is 0 here
             "top_token": lambda: logits.argmax(1),
             "margin": lambda: sampling.margin(logits, normaliser),
             "entropy": lambda: sampling.entropy(logits, normaliser),

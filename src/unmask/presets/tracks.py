@@ -53,9 +53,9 @@ def magnet(
     """MAGNeT (2401.04577): levels in turn, spans of neighbouring times ranked as one.
 
     A span counts as its likeliest token, under the distribution it was drawn from (the authors'
-    code scores before top_p), whose temperature falls to 0 within each level. guidance: the weight w = γ·guidance + (1 − γ)·1 of
-    u + w·(c − u) (10 in the paper), for canvases with a condition. The first level takes `steps`,
-    the others `later_steps`. Approximate.
+    code scores before top_p), whose temperature falls to 0 within each level. guidance: the weight
+    w = γ·guidance + (1 − γ)·1 of u + w·(c − u) (10 in the paper), for canvases with a condition.
+    The first level takes `steps`, the others `later_steps`. Approximate.
     """
     return Strategy(
         pace=ByGroup([scheduled(schedule, steps), scheduled(schedule, later_steps)]),
