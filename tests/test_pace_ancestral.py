@@ -81,7 +81,6 @@ def test_steps_may_differ_by_row():
 def test_the_other_paces_without_a_plan():
     unknown = torch.tensor([5, 0, 2])
     assert Adaptive()(unknown)[1].tolist() == [5, 0, 2]
-    assert Adaptive(budget=3)(unknown)[1].tolist() == [3, 0, 2]
     assert WholeLength(7)(unknown)[1].tolist() == [7, 0, 7]
 
 

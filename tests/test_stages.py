@@ -19,7 +19,7 @@ def by_hand(canvas, seeds):
     tokens = canvas.tokens.masked_fill(canvas.editable, MASK)
     for stage in (0, 1):
         part = Canvas.infill(tokens, canvas.editable & (level == stage))
-        seed = fold(stage, torch.tensor(seeds))
+        seed = fold(torch.tensor(seeds), torch.tensor(stage))
         tokens = unmask.generate(Toy(), part, STRATEGIES[stage], seeds=seed)
     return tokens
 

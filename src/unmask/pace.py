@@ -28,8 +28,8 @@ class Pace(Protocol):
 
     plan[b, s] is how many positions of row b may be unknown after its step s (from 0), and is 0
     from step total[b] − 1 on. Two optional attributes are read: `by_position`, a method for paces
-    that depend on which positions are unknown and on seeds; and `whole`, True where a row takes all
-    its steps even if nothing is unknown in between.
+    that depend on which positions are unknown and on seeds; and `kind`: "adaptive" where a
+    selection decides, "whole" where rows take all steps even if nothing is unknown in between.
     """
 
     def __call__(self, unknown: Tensor) -> tuple[Tensor, Tensor]: ...
@@ -125,17 +125,12 @@ class Even:
 
 @dataclass(frozen=True)
 class Adaptive:
-    """No plan: a selection decides how many, at least one a step; budget caps a row's steps."""
+    """No plan: a selection decides how many, at least one a step. `Strategy.budget` caps a row."""
 
-    budget: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.budget is not None:
-            _check_steps(self.budget)
+    kind = "adaptive"
 
     def __call__(self, unknown: Tensor) -> tuple[Tensor, Tensor]:
-        total = unknown if self.budget is None else unknown.clamp(max=self.budget)
-        return unknown.new_zeros(len(unknown), 1), total
+        return unknown.new_zeros(len(unknown), 1), unknown
 
 
 @dataclass(frozen=True)
@@ -143,7 +138,7 @@ class WholeLength:
     """Exactly `steps` steps, which a selection fills as it will (ReMDM 2503.00307)."""
 
     steps: Steps
-    whole = True
+    kind = "whole"
 
     def __post_init__(self) -> None:
         _check_steps(self.steps)

@@ -41,7 +41,6 @@ class Purpose(IntEnum):
     SHUFFLE = 13
     NOISE = 14
     VEIL = 15
-    VETO = 16
 
 
 def _multiply(constant: int, word: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,9 +96,14 @@ def gumbel(u: Tensor) -> Tensor:
     return -torch.log(-torch.log(u))
 
 
-def fold(seed: int, index: Tensor, step: int = 0) -> Tensor:
-    """Seeds for examples: index (B,) int64 -> (B,) int64 in [0, 2**63), by (seed, index, step)."""
-    root = torch.tensor(check_seed(seed), dtype=torch.int64, device=index.device)
+def fold(seed: int | Tensor, index: Tensor, step: int = 0) -> Tensor:
+    """Seeds for examples: index (B,) int64 -> (B,) int64 in [0, 2**63), by (seed, index, step).
+
+    seed: one for all, or (B,) int64. Of an index, 32 bits count.
+    """
+    if not (isinstance(seed, Tensor) and seed.dim() == 1):
+        seed = torch.tensor(check_seed(seed), dtype=torch.int64)  # type: ignore[arg-type]
+    root = seed.to(index.device)
     words = [torch.tensor(w, device=index.device) for w in (step & _WORD, int(Purpose.SEED), 1)]
     bits = philox((index & _WORD, words[0], words[1], words[2]), (root & _WORD, root >> 32))
     return (bits[..., 0] << 31) | (bits[..., 1] >> 1)

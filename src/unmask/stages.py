@@ -43,6 +43,13 @@ def run_stages(
             f"{len(strategies)} strategies for {stages} groups: pass one for each group, or fewer, "
             "of which the last serves all further groups"
         )
+    ended = next((s.name for s in strategies if s.end_id is not None), None)
+    if groups.parallel or ended is not None:
+        what = "groups side by side" if groups.parallel else f"end_id of {ended}"
+        raise StrategyError(
+            f"{what}: stages come one after the other and each fills its whole group; use "
+            "Strategy.groups in one generation"
+        )
     root = row_seeds(canvas, seed, seeds)
     hidden = canvas.tokens.masked_fill(canvas.editable, mask_id_of(denoiser))
     done = _nothing_yet(canvas, hidden, root)
@@ -50,7 +57,8 @@ def run_stages(
         here = canvas.editable & (group == stage).to(canvas.editable.device)
         given = Canvas(done.tokens, here, canvas.valid, canvas.condition)
         strategy = strategies[min(stage, len(strategies) - 1)]
-        part = run_strategy(denoiser, given, strategy, fold(stage, root))
+        seed_of_stage = fold(root, torch.full_like(root, stage))
+        part = run_strategy(denoiser, given, strategy, seed_of_stage)
         done = _joined(done, part)
     return done
 

@@ -41,7 +41,6 @@ def adaptive(**parts):
         (lambda: selection.Spans(0), r"width=0"),
         (lambda: selection.Remasking(linear, "cup"), r"variant='cup': pass one of cap, rescale"),
         (lambda: selection.Remasking(linear, eta=2), r"eta=2"),
-        (lambda: Adaptive(budget=0), r"steps=0"),
         (lambda: WholeLength(0), r"steps=0"),
         (lambda: ByGroup([]), r"needs at least one pace"),
         (lambda: presets.esm3(order="best"), r"order='best': pass 'random' or 'entropy'"),

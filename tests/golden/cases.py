@@ -56,7 +56,7 @@ OPTIONS = {
     "mask_predict": {"temperature": 1.0},
     "llada": {"block": 4, "temperature": 0.5},
     "dream": {"temperature": 0.7, "top_p": 0.9, "choice_temperature": 0.1},
-    "dream, origin": {"temperature": 0.7, "top_p": 0.9},
+    "dream, origin": {"choice_temperature": None},  # it ranks nothing
     "top_margin": {"choice_temperature": 0.1},
     "dplm": {"temperature": 0.5},
     "threshold": {"threshold": 0.6, "block": 4},

@@ -18,7 +18,7 @@ from unmask.decoding.past import compared
 from unmask.decoding.strategy import Strategy
 from unmask.decoding.veil import MaskId, Veil
 from unmask.errors import LogitsError
-from unmask.head import CHUNK_ELEMENTS, illegal_tensor, legal_logits, vocab_of
+from unmask.head import CHUNK_ELEMENTS, illegal_tensor, legal_logits, mask_id_of, vocab_of
 from unmask.random import Purpose, gumbel, uniform
 from unmask.types import NEVER, Denoiser, Past, Prediction, Proposal, State
 
@@ -72,7 +72,11 @@ def given_the_rest(denoiser: Denoiser, strategy: Strategy, state: State, asked: 
         held = state.take(row)
         alone = torch.zeros_like(held.masked)
         alone[torch.arange(len(part), device=part.device), position] = True
-        prediction = predict(denoiser, replace(held, masked=held.masked | alone), strategy.veil)
+        shown = held.tokens  # a veil that shows tokens must not show the one that is asked for
+        if strategy.veil.keeps_draw:
+            shown = shown.masked_fill(alone, mask_id_of(denoiser))
+        hidden = replace(held, tokens=shown, masked=held.masked | alone)
+        prediction = predict(denoiser, hidden, strategy.veil)
         proposal = propose(prediction, denoiser, strategy, held, alone)
         out[row, position] = proposal.logprob[alone]
     return out

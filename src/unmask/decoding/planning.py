@@ -69,7 +69,8 @@ def _one_after_the_other(
     begun, later = torch.zeros_like(total), torch.stack(counts).sum(0)
     for (part, steps), unknown in zip(parts, counts, strict=True):
         later = later - unknown
-        s = torch.arange(1, max(int(steps.max()), 1) + 1, device=total.device)
+        most = max(int(steps.max()) if steps.numel() else 0, 1)
+        s = torch.arange(1, most + 1, device=total.device)
         here = s <= steps.unsqueeze(1)  # (B,S of the group)
         row = torch.arange(len(total), device=total.device).unsqueeze(1).expand_as(here)[here]
         place = (begun.unsqueeze(1) + s - 1)[here]

@@ -21,6 +21,7 @@ from unmask.decoding.seeds import row_seeds
 from unmask.decoding.strategy import Strategy
 from unmask.decoding.written import written
 from unmask.errors import CanvasError, StrategyError
+from unmask.head import illegal_ids, mask_id_of
 from unmask.inference import evaluating
 from unmask.selection import positions
 from unmask.types import NEVER, Denoiser, Generation, Prediction, Proposal, State, StepInfo
@@ -83,15 +84,21 @@ def init(
         check_given(canvas, denoiser.vocab_size)
         strategy.constraint.check(batch, length, denoiser.vocab_size)
     count = getattr(strategy.select, "count", positions)
+    tokens = canvas.tokens
+    if strategy.veil.keeps_draw:
+        tokens = tokens.masked_fill(canvas.editable, mask_id_of(denoiser))
+    _check_end(denoiser, strategy)
     plan, total = planned(strategy.pace, strategy.groups, canvas.editable, seeds, count)
     group = torch.zeros(length, dtype=torch.int64, device=device)
     group = group if strategy.groups is None else strategy.groups.of(length, device)
     none = torch.zeros(batch, dtype=torch.int64, device=device)
     budget = UNLIMITED if strategy.budget is None else strategy.budget
     cost = getattr(strategy.guided(denoiser), "forwards_per_step", 1)
+    if budget < cost:
+        raise StrategyError(f"budget={budget}: a step of this strategy takes {cost} network passes")
     remembers = "divergence" in strategy.needs
     return State(
-        tokens=canvas.tokens,
+        tokens=tokens,
         masked=canvas.editable,
         editable=canvas.editable,
         valid=canvas.valid,
@@ -112,6 +119,18 @@ def init(
         past=nothing_past(batch, length, device) if remembers else None,
         condition=canvas.condition,
     )
+
+
+def _check_end(denoiser: Denoiser, strategy: Strategy) -> None:
+    """Raise StrategyError unless the end of a sequence is an id that may be drawn."""
+    end = strategy.end_id
+    if end is None or denoiser.vocab_size is None:
+        return
+    if not 0 <= end < denoiser.vocab_size or end in illegal_ids(denoiser):
+        raise StrategyError(
+            f"end_id={end} is never drawn from this vocabulary of {denoiser.vocab_size}: pass the "
+            "id that ends a sequence in its data"
+        )
 
 
 def check_given(canvas: Canvas, vocab: int) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unmask.decoding.blame import placed
 from unmask.decoding.constraints import Constraint
+from unmask.decoding.contradictions import check_together
 from unmask.decoding.guidance import Guidance
 from unmask.decoding.stopping import Stop
 from unmask.decoding.veil import MaskId, Veil
@@ -72,25 +73,11 @@ class Strategy:
                     f"{axis}={getattr(self, axis)!r}: pass a {_name(kind)}, "
                     f"such as {_EXAMPLE[axis]}"
                 )
-        if self.budget is not None and self.budget < 1:
+        if isinstance(self.stop, type) or not (self.stop is None or callable(self.stop)):
+            raise StrategyError(f"stop={self.stop!r}: pass an instance, such as {_EXAMPLE['stop']}")
+        if self.budget is not None and (self.budget is True or self.budget < 1):
             raise StrategyError(f"budget={self.budget}: pass 1 or more network passes, or None")
-        self._check_together()
-
-    def _check_together(self) -> None:
-        """Raise StrategyError for parts that contradict each other."""
-        assert needs_of(self) is not None
-        reads = getattr(self.select, "reads", None)
-        if reads is not None and getattr(self.order, "scores", None) != reads:
-            wanted, what = _SCORES[reads]
-            raise StrategyError(
-                f"{type(self.select).__name__} compares {what} with its bound, and the order "
-                f"{type(self.order).__name__} gives none: use order=ordering.{wanted}"
-            )
-        if self.constraint.feasible is not None and isinstance(self.revise, Amends):
-            raise StrategyError(
-                f"a feasibility hook checks tokens as they are committed, and "
-                f"{type(self.revise).__name__} changes them later: use revise=Never() or Remask()"
-            )
+        check_together(self)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -101,7 +88,8 @@ class Strategy:
     @property
     def blind(self) -> bool:
         """Whether positions are chosen before the network is asked."""
-        return is_blind(self.order) and not needs_of(self.select) and self.stop is None
+        looks = needs_of(self.select) or self.stop is not None or isinstance(self.revise, Amends)
+        return is_blind(self.order) and not looks
 
     @property
     def ends(self) -> bool:
@@ -192,13 +180,9 @@ def nothing_proposed(state: State) -> Proposal:
 
 
 def _name(kind: Any) -> str:
-    return kind.__name__ if isinstance(kind, type) else " or ".join(k.__name__ for k in kind[:1])
+    return str(kind.__name__ if isinstance(kind, type) else kind[0].__name__)
 
 
-_SCORES = {
-    "probability": ("Probability()", "log-probabilities"),
-    "entropy": ("Entropy()", "entropies"),
-}
 _NONE = type(None)
 _KINDS: dict[str, Any] = {
     "draw": Draw,
@@ -218,6 +202,7 @@ _EXAMPLE = {
     "constraint": "Constraint(forbidden=[0])",
     "groups": "Groups.blocks(32)",
     "guidance": "Guidance(weight=3.0)",
+    "stop": "StableAndConfident(0.05)",
     "budget": "budget=64",
     "end_id": "end_id=2",
 }

@@ -53,11 +53,10 @@ class RandomIds:
 
 @dataclass(frozen=True)
 class LastDraw:
-    """What was drawn at the position in the step before; at first, the mask id."""
+    """What was last drawn at the position; before that, the mask id, which `init` puts there."""
 
     keeps_draw = True
 
     def __call__(self, state: State, denoiser: Denoiser) -> Tensor:
         """(B,N)."""
-        drawn = (state.step > 0).unsqueeze(1) & state.open
-        return state.tokens.where(drawn, mask_id_of(denoiser))
+        return state.tokens

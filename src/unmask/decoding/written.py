@@ -39,7 +39,7 @@ def written(state: State, proposal: Proposal, change: Change, strategy: Strategy
         past=proposal.past if proposal.past is not None else state.past,
     )
     after = after if strategy.end_id is None else _ended(after, strategy.end_id)
-    whole = getattr(strategy.pace, "whole", False)
+    whole = getattr(strategy.pace, "kind", "planned") == "whole"
     finished = ~after.masked.any(1)
     return replace(
         after, done=finished & (state.last if whole else True), place=_place(state, after)

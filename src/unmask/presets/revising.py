@@ -112,6 +112,6 @@ def dplm(
         draw=Draw(temperature, race=True),
         order=Noised(),
         revise=Remask(),
-        groups=Groups.levels(tracks, parallel=True) if tracks > 1 else None,
+        groups=Groups.levels(tracks, parallel=True) if tracks != 1 else None,
         name="dplm",
     )

@@ -83,7 +83,9 @@ def dream(
         "entropy": Entropy(),
     }
     order = orders[_known(algorithm, orders)]
-    if choice_temperature is not None and not ancestral:
+    if choice_temperature is not None and ancestral:
+        raise StrategyError("algorithm='origin' ranks nothing: leave choice_temperature out")
+    if choice_temperature is not None:
         order = ChoiceNoise(order, choice_temperature, annealed=False)
     pace = scheduled(schedule, steps)
     return Strategy(

@@ -87,6 +87,6 @@ def esm3(
         pace=scheduled(schedule, steps, lift=0.1),
         draw=Draw(SquaredDecay(temperature)),
         order=orders[order],
-        groups=Groups.levels(tracks) if tracks > 1 else None,
+        groups=Groups.levels(tracks) if tracks != 1 else None,
         name="esm3",
     )

@@ -60,6 +60,11 @@ class Ordered:
             )
         if _ranks_draws(self.strategy.order):
             raise _draws_first(self.strategy.name)
+        if self.strategy.veil.keeps_draw:
+            raise StrategyError(
+                f"{self.strategy.name} shows the network what it drew before, and no draw is made "
+                "here: score with veil=MaskId()"
+            )
         if self.strategy.constraint.feasible is not None or self.strategy.ends:
             raise StrategyError(
                 f"{self.strategy.name} vetoes draws or ends rows early, which no product of "

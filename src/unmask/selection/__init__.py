@@ -2,7 +2,8 @@
 
 A selection is a callable (score, scope, state, proposal) -> (B,N) bool. Optional attributes:
 `needs` as of an order, `reads` ("probability" or "entropy") where the scores must mean something,
-and `count`, what the plan counts where that is not positions.
+`pace` ("planned", "adaptive" or "whole"), the kind of pace it goes with, and `count`, what the plan
+counts where that is not positions.
 """
 
 from unmask.ranking import best

@@ -30,6 +30,7 @@ class Threshold:
     strict: bool = False
     cap: int | None = None
     reads = "probability"
+    pace = "adaptive"
 
     def __post_init__(self) -> None:
         _check_share("threshold", self.threshold)
@@ -52,6 +53,7 @@ class Factor:
     factor: float = 1.0
     cap: int | None = None
     reads = "probability"
+    pace = "adaptive"
 
     def __post_init__(self) -> None:
         if not (_is_number(self.factor) and self.factor > 0):
@@ -76,6 +78,7 @@ class EntropyBound:
     bound: float = 0.1
     cap: int | None = None
     reads = "entropy"
+    pace = "adaptive"
 
     def __post_init__(self) -> None:
         if not (_is_number(self.bound) and self.bound >= 0):
@@ -103,6 +106,7 @@ class Stable:
     history: int = 2
     cap: int | None = None
     reads = "probability"
+    pace = "adaptive"
     needs = frozenset({"divergence"})
 
     def __post_init__(self) -> None:

@@ -17,6 +17,8 @@ from unmask.types import Proposal, State
 class Best:
     """Best k by pace: after the step exactly the planned number of positions is unknown."""
 
+    pace = "planned"
+
     def __call__(
         self, score: Tensor, scope: Tensor, state: State, proposal: Proposal | None = None
     ) -> Tensor:

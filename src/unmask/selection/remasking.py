@@ -34,6 +34,7 @@ class Remasking:
     ratio: Callable[[Tensor], Tensor]
     variant: Literal["cap", "rescale", "confidence", "loop"] = "cap"
     eta: float = 0.02
+    pace = "whole"
 
     def __post_init__(self) -> None:
         known = ("cap", "rescale", "confidence", "loop")

@@ -30,6 +30,7 @@ class Spans:
     width: int = 3
     levels: int = 1
     overlapping: bool = False
+    pace = "planned"
 
     def __post_init__(self) -> None:
         for name, size in (("width", self.width), ("levels", self.levels)):
