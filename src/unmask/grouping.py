@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unmask.checks import check_count
 from unmask.errors import StrategyError
 
 
@@ -31,13 +32,13 @@ class Groups:
     @classmethod
     def blocks(cls, size: int, *, parallel: bool = False) -> Groups:
         """Neighbours: position // size (blocks left to right, frames of `size` tokens)."""
-        _check_size("size", size)
+        check_count("size", size)
         return cls(lambda length: blocks(length, size), parallel, f"blocks of {size}")
 
     @classmethod
     def levels(cls, count: int, *, parallel: bool = False) -> Groups:
         """Interleaved: position % count (codebook levels or tracks, time by time)."""
-        _check_size("count", count)
+        check_count("count", count)
         return cls(lambda length: interleaved(length, count), parallel, f"{count} levels")
 
     @classmethod
@@ -86,8 +87,3 @@ def grid(height: int, width: int) -> tuple[Tensor, Tensor]:
     """(H·W,) row and column of each position of a grid in row-major order."""
     cell = torch.arange(height * width)
     return cell // width, cell % width
-
-
-def _check_size(name: str, size: int) -> None:
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise StrategyError(f"{name}={size!r}: pass an integer of 1 or more")

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from unmask.errors import LogitsError
 
 
 @contextmanager
@@ -30,3 +32,15 @@ def evaluating(*networks: object) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+def logit_per_token(wrong: Tensor, tokens: Tensor) -> Tensor:
+    """What a critic returned for tokens (B,N), as (B,N). LogitsError for another shape."""
+    if wrong.shape == (*tokens.shape, 1):
+        wrong = wrong.squeeze(-1)
+    if wrong.shape != tokens.shape:
+        raise LogitsError(
+            f"the critic returned shape {tuple(wrong.shape)} for tokens of shape "
+            f"{tuple(tokens.shape)}: return one logit per token, (B,N) or (B,N,1)"
+        )
+    return wrong

@@ -35,6 +35,11 @@ class Pace(Protocol):
     def __call__(self, unknown: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
+def kind_of(pace: Pace) -> str:
+    """How a pace plans: "planned" unless it says "adaptive" or "whole"."""
+    return str(getattr(pace, "kind", "planned"))
+
+
 @dataclass(frozen=True)
 class Scheduled:
     """After step s of T, ⌊U·γ(s/T)⌋ unknown, held between T − s and one less than before.

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unmask.checks import is_number
 from unmask.errors import StrategyError
 
 NEG_INF = float("-inf")
@@ -77,9 +78,9 @@ class Draw:
             _check_temperature(self.temperature)
         if self.top_k is not None:
             _check_top_k(self.top_k)
-        if self.top_p is not None and not (_is_number(self.top_p) and 0 < self.top_p <= 1):
+        if self.top_p is not None and not (is_number(self.top_p) and 0 < self.top_p <= 1):
             raise StrategyError(f"top_p={self.top_p!r}: pass a mass in (0, 1], or None to keep all")
-        if self.min_p is not None and not (_is_number(self.min_p) and 0 <= self.min_p < 1):
+        if self.min_p is not None and not (is_number(self.min_p) and 0 <= self.min_p < 1):
             raise StrategyError(f"min_p={self.min_p!r}: pass a ratio in [0, 1), or None")
 
     @property
@@ -117,12 +118,8 @@ class Draw:
         return logits
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _check_temperature(value: float) -> None:
-    if not (_is_number(value) and math.isfinite(value) and value >= 0):
+    if not (is_number(value) and value >= 0):
         raise StrategyError(f"temperature={value!r}: pass a number ≥ 0 (0 is greedy)")
 
 

@@ -71,6 +71,11 @@ class Plan(NamedTuple):
     of: Tensor  # (B,S) int64: T, the steps of that group
     begins: Tensor  # (B,G) int64: the place in the plan at which each group begins
 
+    @property
+    def side_by_side(self) -> bool:
+        """Whether several groups run at once, each by its own plan."""
+        return self.left.shape[1] > 1
+
 
 class Past(NamedTuple):
     """What was said of each position before, in a form that does not grow with the vocabulary."""
@@ -134,7 +139,7 @@ class State:
 
         Without groups that is every position of a row with unknown ones.
         """
-        if self.plan.left.shape[1] > 1:
+        if self.plan.side_by_side:
             return torch.ones_like(self.masked)
         return self.group == self.open_group.unsqueeze(1)
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from unmask.candidates.rows import canvas_rows, generation_rows, joined
 from unmask.candidates.scores import LIKELIHOOD, By, check_by, scores
+from unmask.checks import check_count
 from unmask.decoding import Canvas, Strategy, done, finish, init, step
-from unmask.errors import StrategyError
 from unmask.generation import Seeds, ready
 from unmask.random import fold
 from unmask.types import Denoiser, Generation
@@ -95,12 +95,6 @@ def candidate_seeds(seeds: Tensor, n: int) -> Tensor:
     for row, seed in zip(table, seeds.tolist(), strict=True):
         row[1:] = fold(seed, torch.arange(1, n))
     return table
-
-
-def check_count(name: str, count: int) -> None:
-    """Raise StrategyError unless it is 1 or more."""
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise StrategyError(f"{name}={count!r}: pass an integer of 1 or more")
 
 
 def _generated(

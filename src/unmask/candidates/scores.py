@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from unmask.candidates.rows import rows_of
 from unmask.decoding import Canvas
-from unmask.errors import LogitsError, StrategyError
-from unmask.inference import evaluating
+from unmask.errors import StrategyError
+from unmask.inference import evaluating, logit_per_token
 from unmask.random import fold
 from unmask.scoring import Method, score
 from unmask.types import NEVER, Critic, Denoiser, Generation
@@ -127,13 +127,7 @@ def _wrong(critic: Critic, every: Generation, canvas: Canvas, at_once: int) -> T
         tokens, condition = every.tokens[here], rows_of(canvas.condition, here)
         with evaluating(critic):
             wrong = critic(tokens, valid=every.valid[here], condition=condition)
-        if wrong.shape == (*tokens.shape, 1):
-            wrong = wrong.squeeze(-1)
-        if wrong.shape != tokens.shape:
-            raise LogitsError(
-                f"the critic returned shape {tuple(wrong.shape)} for tokens of shape "
-                f"{tuple(tokens.shape)}: return one logit per token, (B,N) or (B,N,1)"
-            )
+        wrong = logit_per_token(wrong, tokens)
         parts.append(wrong)
     return torch.cat(parts)
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from unmask.cli import options, screen
 from unmask.cli.compared import entries, picture, rows
 from unmask.cli.models import Model, open_model
-from unmask.cli.screen import note, print_json, say, waiting, watched
+from unmask.cli.screen import note, print_json, say, waiting
 from unmask.cli.sweep import swept, takes_steps
 from unmask.cli.table import figures
 from unmask.errors import InputError
@@ -167,11 +166,7 @@ def _measured(
     results = compare(model.denoiser, settings, terms, ledger, lenient=lenient)
     measured: list[Measurement] = []
     refused: dict[str, str] = {}
-    bar = Progress(
-        BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"),
-        console=screen.err(), transient=True, disable=not watched(),
-    )  # fmt: skip
-    with bar:
+    with screen.counting() as bar:
         shown = bar.add_task("", total=len(settings))
         try:
             for done, setting in enumerate(settings):

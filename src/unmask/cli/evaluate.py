@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from unmask.cli import options
 from unmask.cli.models import open_model
-from unmask.cli.screen import err, out, print_json, say, waiting, watched
+from unmask.cli.screen import counting, out, print_json, say, waiting
 from unmask.cli.table import figures
 
 EXAMPLES = [
@@ -61,16 +60,7 @@ def _evaluate(task: str, model: str, seed: int, quick: bool) -> list[dict[str, A
 
     tasks.task(task)  # a misspelt task is told as such, not as a model that does not exist
     denoiser = open_model(model).denoiser
-    progress = Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-        console=err(),
-        transient=True,
-        disable=not watched(),
-    )
-    with progress:
+    with counting() as progress:
         bar = progress.add_task("", total=None)
 
         def report(done: int, total: int, what: str) -> None:

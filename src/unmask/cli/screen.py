@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from unmask.errors import InputError
@@ -81,3 +82,16 @@ def print_texts(texts: Sequence[str]) -> None:
         if len(texts) > 1:
             out().rule(str(number), style="dim")
         typer.echo(text)
+
+
+def counting() -> Progress:
+    """A bar for work that is counted, with what comes next beside it; gone when it is done."""
+    return Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        console=err(),
+        transient=True,
+        disable=not watched(),
+    )

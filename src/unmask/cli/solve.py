@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from unmask.cli import options, presets
 from unmask.cli.job import counted
 from unmask.cli.models import Model, open_model
-from unmask.cli.screen import err, note, print_json, say, waiting, watched
+from unmask.cli.screen import counting, note, print_json, say, waiting
 from unmask.errors import InputError, StrategyError
 
 if TYPE_CHECKING:
@@ -168,7 +167,7 @@ def _solve(
     whole = Canvas.infill(tokens, ~known)
     seeds = row_seeds(whole, seed, None)
     answers, forwards, begun = [], [], time.perf_counter()
-    with _bar() as progress:
+    with counting() as progress:
         bar = progress.add_task(f"{model.name} · {strategy.name}", total=len(tokens))
         for start in range(0, len(tokens), BATCH):
             rows = slice(start, start + BATCH)
@@ -188,18 +187,6 @@ def _solve(
         valid=rules.is_valid(made),
         exact=(solutions == 1) & (made == solution).all(1),
         seconds=seconds,
-    )
-
-
-def _bar() -> Progress:
-    return Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-        console=err(),
-        transient=True,
-        disable=not watched(),
     )
 
 

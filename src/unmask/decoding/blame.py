@@ -24,10 +24,6 @@ def placed(state: State, what: str) -> Iterator[None]:
         ) from error
 
 
-def _where(state: State) -> str:
-    return f"step {int(state.step.max())}, rows {state.row.tolist()}"
-
-
 def where(state: State) -> str:
     """`step 3, rows [0, 2]`; of many rows the first ones."""
     rows = state.row[:SHOWN].tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -29,6 +29,8 @@ class Constraint:
     legal: Tensor | None = None
     required: Tensor | None = None
     feasible: Feasible | None = None
+    # Smallest and largest required id, found once: checks come at every step.
+    _span: tuple[int, int] = field(default=(-1, -1), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.forbidden, Iterable):
@@ -43,6 +45,7 @@ class Constraint:
             )
         if self.required is not None:
             _check_required(self.required)
+            object.__setattr__(self, "_span", _span_of(self.required))
         if self.legal is not None:
             if not isinstance(self.legal, Tensor):
                 kind = type(self.legal).__name__
@@ -62,7 +65,7 @@ class Constraint:
         """Raise StrategyError unless the table fits `rows` rows of N and a vocabulary V."""
         check_ids("forbidden", self.forbidden, vocab)
         if self.required is not None:
-            _check_required_fits(self.required, rows, length, vocab)
+            _check_required_fits(self.required, self._span, rows, length, vocab)
         if self.legal is None:
             return
         shape = tuple(self.legal.shape)
@@ -96,12 +99,18 @@ def _check_required(required: object) -> None:
         raise StrategyError(f"required has shape {tuple(required.shape)}: pass (N,) or (B,N)")
 
 
-def _check_required_fits(required: Tensor, rows: int, length: int, vocab: int) -> None:
+def _span_of(required: Tensor) -> tuple[int, int]:
+    return (int(required.min()), int(required.max())) if required.numel() else (-1, -1)
+
+
+def _check_required_fits(
+    required: Tensor, span: tuple[int, int], rows: int, length: int, vocab: int
+) -> None:
     shape = tuple(required.shape)
     if shape[-1] != length or (len(shape) == 2 and shape[0] < rows):
         wanted = (length,) if len(shape) == 1 else (rows, length)
         raise StrategyError(f"required has shape {shape}; this canvas needs {wanted}")
-    if bool(((required < -1) | (required >= vocab)).any()):
+    if not -1 <= span[0] <= span[1] < vocab:
         raise StrategyError(
             f"required holds ids outside the vocabulary of {vocab}: pass 0 to {vocab - 1}, or −1"
         )

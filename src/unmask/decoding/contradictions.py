@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from unmask.errors import StrategyError
 from unmask.ordering import needs_of
-from unmask.pace import ByGroup
+from unmask.pace import ByGroup, kind_of
 from unmask.revision import Amends, Remask
 from unmask.selection import Best, Spans
 
@@ -45,7 +45,7 @@ def _scores(strategy: Strategy) -> None:
 
 def _paces(strategy: Strategy) -> None:
     wanted = getattr(strategy.select, "pace", None)
-    kind = getattr(strategy.pace, "kind", "planned")
+    kind = kind_of(strategy.pace)
     if wanted is not None and wanted != kind:
         raise StrategyError(
             f"{_name(strategy.select)} does not go with {_name(strategy.pace)}: it needs "
@@ -73,7 +73,7 @@ def _groups(strategy: Strategy) -> None:
 
 
 def _revision(strategy: Strategy) -> None:
-    adaptive = getattr(strategy.pace, "kind", "planned") == "adaptive"
+    adaptive = kind_of(strategy.pace) == "adaptive"
     if adaptive and isinstance(strategy.revise, Remask):
         raise StrategyError(
             "without a plan, revise=Remask() may take back all that a step commits: use a plan, or "
@@ -87,7 +87,7 @@ def _revision(strategy: Strategy) -> None:
 
 
 def _ends(strategy: Strategy) -> None:
-    whole = getattr(strategy.pace, "kind", "planned") == "whole"
+    whole = kind_of(strategy.pace) == "whole"
     if whole and (strategy.ends or strategy.groups is not None):
         raise StrategyError(
             f"{_name(strategy.pace)} takes all its steps over the whole row: leave out groups=, "

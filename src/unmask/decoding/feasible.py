@@ -16,6 +16,7 @@ from unmask.decoding.look import propose
 from unmask.decoding.strategy import Strategy
 from unmask.errors import StrategyError
 from unmask.feasibility import Feasible
+from unmask.ranking import places
 from unmask.types import Change, Denoiser, Prediction, Proposal, State
 
 
@@ -53,9 +54,7 @@ def settled(
 
 def _turns(score: Tensor, commit: Tensor) -> Tensor:
     """(B,N) int64: when each commit has its turn, the best-scored first."""
-    ranked = score.double().clamp(min=torch.finfo(torch.float64).min)
-    ranked = ranked.masked_fill(~commit, -torch.inf)
-    order = ranked.argsort(dim=1, descending=True, stable=True)
+    order = places(score, commit)
     turn = torch.arange(score.shape[1], device=score.device).expand_as(order)
     return torch.empty_like(order).scatter(1, order, turn)
 

@@ -131,7 +131,7 @@ class _Look:
         logits = self._legal_logits(hidden, at)
         # Measured from the likeliest id, log-probabilities near 0 keep their digits.
         peak = logits.amax(1)
-        logits = logits - peak.unsqueeze(1)
+        logits.sub_(peak.unsqueeze(1))
         draw, warmth = self.strategy.draw, self.temperature[at]
         kept = draw.keep(logits, warmth)
         noised = kept + self._noise(at) if self.noised else kept

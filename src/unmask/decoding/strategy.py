@@ -16,7 +16,7 @@ from unmask.decoding.stopping import Stop
 from unmask.decoding.veil import MaskId, Veil
 from unmask.errors import StrategyError, nearest
 from unmask.grouping import Groups
-from unmask.ordering import Order, is_blind, needs_of
+from unmask.ordering import Order, is_blind, is_stored, needs_of
 from unmask.pace import Pace
 from unmask.revision import Amends, GivenTheRest, Never
 from unmask.sampling import Draw
@@ -114,7 +114,7 @@ class Strategy:
             nothing = nothing_proposed(state)
             keep = self.selected(self.ranked(state, nothing, scope), scope, state, nothing)
             return keep & state.masked
-        looked = scope & state.masked if getattr(self.order, "stored", False) else scope
+        looked = scope & state.masked if is_stored(self.order) else scope
         if "divergence" in self.needs:  # of groups that are still to come, too
             looked = looked | state.masked
         return looked | self.revise.watches(state) if isinstance(self.revise, Amends) else looked

@@ -10,6 +10,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from unmask.decoding.strategy import Strategy
+from unmask.pace import kind_of
 from unmask.types import NEVER, Change, Proposal, State
 
 
@@ -39,7 +40,7 @@ def written(state: State, proposal: Proposal, change: Change, strategy: Strategy
         past=proposal.past if proposal.past is not None else state.past,
     )
     after = after if strategy.end_id is None else _ended(after, strategy.end_id)
-    whole = getattr(strategy.pace, "kind", "planned") == "whole"
+    whole = kind_of(strategy.pace) == "whole"
     finished = ~after.masked.any(1)
     return replace(
         after, done=finished & (state.last if whole else True), place=_place(state, after)
@@ -48,7 +49,7 @@ def written(state: State, proposal: Proposal, change: Change, strategy: Strategy
 
 def _place(before: State, after: State) -> Tensor:
     """(B,) int64: the next place in the plan, or where the group begins that has now opened."""
-    if before.plan.left.shape[1] > 1:  # side by side
+    if before.plan.side_by_side:
         return before.place + 1
     begins = before.plan.begins.gather(1, after.open_group.unsqueeze(1)).squeeze(1)
     return begins.where(after.open_group != before.open_group, before.place + 1)

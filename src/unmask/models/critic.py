@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from unmask.errors import LogitsError, ModelError
-from unmask.inference import evaluating
+from unmask.errors import ModelError
+from unmask.inference import evaluating, logit_per_token
 from unmask.models.adapter import keywords
 from unmask.models.conditioning import token_types
 from unmask.models.hf import POSITIONS_FROM_IDS, position_ids
@@ -83,15 +83,7 @@ class TokenCritic(nn.Module):
     def forward(self, tokens: Tensor, *, valid: Tensor, condition: Any = None) -> Tensor:
         """(B,N) ids -> (B,N) logits that a token is wrong."""
         call = self._transformers if self.transformers else self._module
-        wrong = call(tokens, valid, condition)
-        if wrong.shape == (*tokens.shape, 1):
-            wrong = wrong.squeeze(-1)
-        if wrong.shape != tokens.shape:
-            raise LogitsError(
-                f"the critic returned shape {tuple(wrong.shape)} for tokens of shape "
-                f"{tuple(tokens.shape)}: return one logit per token, (B,N) or (B,N,1)"
-            )
-        return wrong
+        return logit_per_token(call(tokens, valid, condition), tokens)
 
     def _transformers(self, tokens: Tensor, valid: Tensor, condition: Any) -> Tensor:
         config: Any = self.net.config

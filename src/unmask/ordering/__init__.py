@@ -16,7 +16,7 @@ from unmask.ordering.fixed import Halton, LeftToRight, Random, RevealTime, halto
 from unmask.ordering.held import Noised, Stored, Weighted
 from unmask.ordering.model import Entropy, Margin, Probability
 from unmask.ordering.noise import ChoiceNoise
-from unmask.ordering.protocol import Order, is_blind, needs_of
+from unmask.ordering.protocol import Order, is_blind, is_stored, needs_of
 
 __all__ = [
     "ChoiceNoise",
@@ -34,5 +34,6 @@ __all__ = [
     "Weighted",
     "halton_rank",
     "is_blind",
+    "is_stored",
     "needs_of",
 ]

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from unmask.errors import LogitsError
-from unmask.inference import evaluating
+from unmask.inference import evaluating, logit_per_token
 from unmask.types import Critic, Proposal, State
 
 
@@ -22,11 +21,5 @@ class CriticOrder:
         filled = proposal.token.where(state.masked, state.tokens)
         with evaluating(self.critic):
             wrong = self.critic(filled, valid=state.valid, condition=state.condition)
-        if wrong.shape == (*filled.shape, 1):
-            wrong = wrong.squeeze(-1)
-        if wrong.shape != filled.shape:
-            raise LogitsError(
-                f"the critic returned shape {tuple(wrong.shape)} for tokens of shape "
-                f"{tuple(filled.shape)}: return one logit per token, (B,N) or (B,N,1)"
-            )
+        wrong = logit_per_token(wrong, filled)
         return -wrong.float()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from unmask.errors import StrategyError
-from unmask.ordering.protocol import Order, needs_of
+from unmask.ordering.protocol import Order, is_stored, needs_of
 from unmask.types import Proposal, State
 
 
@@ -45,6 +45,11 @@ class Weighted:
     def needs(self) -> frozenset[str]:
         """What the order underneath needs."""
         return needs_of(self.order)
+
+    @property
+    def stored(self) -> bool:
+        """Whether the order underneath scores committed positions by what the state holds."""
+        return is_stored(self.order)
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N)."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unmask.errors import StrategyError
 from unmask.ordering.fixed import order_uniform
-from unmask.ordering.protocol import Order, is_blind, needs_of
+from unmask.ordering.protocol import Order, is_blind, is_stored, needs_of
 from unmask.random import Purpose, gumbel
 from unmask.types import Proposal, State
 
@@ -43,6 +43,11 @@ class ChoiceNoise:
     def needs(self) -> frozenset[str]:
         """What the order underneath needs."""
         return needs_of(self.order)
+
+    @property
+    def stored(self) -> bool:
+        """Whether the order underneath scores committed positions by what the state holds."""
+        return is_stored(self.order)
 
     @property
     def blind(self) -> bool:

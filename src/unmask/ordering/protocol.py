@@ -42,3 +42,8 @@ def needs_of(part: object) -> frozenset[str]:
 def is_blind(order: Order) -> bool:
     """Whether the order reads nothing of the proposal, so that positions can be chosen first."""
     return bool(getattr(order, "blind", False))
+
+
+def is_stored(order: Order) -> bool:
+    """Whether committed positions are scored by what the state holds, so no head is asked there."""
+    return bool(getattr(order, "stored", False))

@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from unmask.errors import StrategyError
+from unmask.checks import check_share
 from unmask.ranking import best
 from unmask.types import Change, Proposal, State
 
@@ -67,7 +67,7 @@ class Edit:
     needs = frozenset({"top_token", "top_logprob"})
 
     def __post_init__(self) -> None:
-        _check_share("threshold", self.threshold)
+        check_share("threshold", self.threshold)
 
     def __call__(self, state: State) -> Tensor:
         """(B,N) bool: the positions in the running, unknown ones."""
@@ -101,7 +101,7 @@ class Verify:
     threshold: float = 0.9
 
     def __post_init__(self) -> None:
-        _check_share("threshold", self.threshold)
+        check_share("threshold", self.threshold)
 
     def __call__(self, state: State) -> Tensor:
         """(B,N) bool: the positions in the running, unknown ones."""
@@ -125,9 +125,3 @@ class Verify:
         doubtful = verified & (logprob < math.log(max(self.threshold, 1e-300)))
         remask = best(-logprob, doubtful, fewer)
         return replace(change, remask=remask, forwards=verified.sum(1) * state.cost)
-
-
-def _check_share(name: str, value: float) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and 0 <= value <= 1):
-        raise StrategyError(f"{name}={value!r}: pass a probability in [0, 1], such as 0.9")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unmask.checks import check_share, is_number
 from unmask.errors import StrategyError
 from unmask.ranking import at_least_one, best
 from unmask.types import Proposal, State
@@ -33,7 +34,7 @@ class Threshold:
     pace = "adaptive"
 
     def __post_init__(self) -> None:
-        _check_share("threshold", self.threshold)
+        check_share("threshold", self.threshold)
         _check_cap(self.cap)
 
     def __call__(self, score: Tensor, scope: Tensor, state: State, proposal: Proposal) -> Tensor:
@@ -56,7 +57,7 @@ class Factor:
     pace = "adaptive"
 
     def __post_init__(self) -> None:
-        if not (_is_number(self.factor) and self.factor > 0):
+        if not (is_number(self.factor) and self.factor > 0):
             raise StrategyError(f"factor={self.factor!r}: pass a number above 0, such as 1.0")
         _check_cap(self.cap)
 
@@ -81,7 +82,7 @@ class EntropyBound:
     pace = "adaptive"
 
     def __post_init__(self) -> None:
-        if not (_is_number(self.bound) and self.bound >= 0):
+        if not (is_number(self.bound) and self.bound >= 0):
             raise StrategyError(f"bound={self.bound!r}: pass nats ≥ 0, such as 0.1")
         _check_cap(self.cap)
 
@@ -110,8 +111,8 @@ class Stable:
     needs = frozenset({"divergence"})
 
     def __post_init__(self) -> None:
-        _check_share("threshold", self.threshold)
-        if not (_is_number(self.divergence) and self.divergence > 0):
+        check_share("threshold", self.threshold)
+        if not (is_number(self.divergence) and self.divergence > 0):
             raise StrategyError(f"divergence={self.divergence!r}: pass nats above 0, such as 0.001")
         if not (isinstance(self.history, int) and 1 <= self.history <= LOOK_BACK):
             raise StrategyError(f"history={self.history!r}: pass 1 to {LOOK_BACK} steps")
@@ -147,16 +148,6 @@ def _capped(keep: Tensor, score: Tensor, scope: Tensor, cap: int | None) -> Tens
     if cap is None:
         return keep
     return best(score, keep & scope, torch.full_like(keep[:, 0], cap, dtype=torch.int64))
-
-
-def _is_number(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)  # type: ignore[arg-type]
-
-
-def _check_share(name: str, value: float) -> None:
-    if not (_is_number(value) and 0 <= value <= 1):
-        raise StrategyError(f"{name}={value!r}: pass a probability in [0, 1], such as 0.9")
 
 
 def _check_cap(cap: int | None) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from unmask.errors import StrategyError
+from unmask.checks import check_count
 from unmask.ranking import best
 from unmask.selection.by_pace import left_in, positions
 from unmask.types import Proposal, State
@@ -34,8 +34,7 @@ class Spans:
 
     def __post_init__(self) -> None:
         for name, size in (("width", self.width), ("levels", self.levels)):
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise StrategyError(f"{name}={size!r}: pass an integer of 1 or more")
+            check_count(name, size)
 
     @property
     def count(self) -> Callable[[Tensor], Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from unmask.errors import DataError
 from unmask.feasibility import Listed
+from unmask.tasks.boards import Board
 
 SIDE = 4
 BOX = 2
@@ -30,6 +31,7 @@ MAX_DRAWS = 10_000
 _CELL = np.arange(CELLS).reshape(SIDE, SIDE)
 _BOXES = _CELL.reshape(BOX, BOX, BOX, BOX).transpose(0, 2, 1, 3).reshape(SIDE, SIDE)
 UNITS = torch.from_numpy(np.concatenate([_CELL, _CELL.T, _BOXES]))
+BOARD = Board(SIDE, UNITS, "1, 2, 3 or 4", "such as 1..4..3..2..4..1")
 
 
 def grids() -> Tensor:
@@ -57,9 +59,7 @@ def is_valid(boards: Tensor) -> Tensor:
     boards (B, 16) of any integer dtype -> bool (B,). A board with an unknown cell is not valid.
     Raises DataError for another shape or dtype.
     """
-    _check_boards(boards)
-    units = boards.long()[:, UNITS.to(boards.device)]
-    return (units.sort(dim=-1).values == torch.arange(DIGITS, device=boards.device)).all((1, 2))
+    return BOARD.is_valid(boards)
 
 
 def count_solutions(tokens: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ def count_solutions(tokens: Tensor) -> Tensor:
 
     Every id outside 0..3 counts as unknown. Raises DataError for another shape or dtype.
     """
-    _check_boards(tokens)
+    BOARD.check(tokens)
     known = (tokens >= 0) & (tokens < DIGITS)
     agree = (tokens[:, None] == grids().to(tokens.device)) | ~known[:, None]
     return agree.all(-1).sum(-1)
@@ -107,23 +107,12 @@ def parse(text: str) -> tuple[Tensor, Tensor]:
     Returns (tokens (B, 16) long with MASK_ID at unknown cells, known (B, 16) bool). Blank lines
     are skipped. Raises DataError naming line and column (both counted from 1).
     """
-    rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            rows.append(_parse_line(line.rstrip(), number))
-    if not rows:
-        raise DataError("no puzzle found: type one line of 16 characters, such as 1..4..3..2..4..1")
-    tokens = torch.tensor(rows)
-    return tokens, tokens != MASK_ID
+    return BOARD.parse(text)
 
 
 def format(tokens: Tensor) -> str:
     """Write boards (B, 16) as lines of 16 characters, '.' for every id outside 0..3."""
-    _check_boards(tokens)
-    return "\n".join(
-        "".join(str(cell + 1) if 0 <= cell < DIGITS else "." for cell in row)
-        for row in tokens.tolist()
-    )
+    return BOARD.format(tokens)
 
 
 def _free_of_repeats(boards: Tensor) -> Tensor:
@@ -146,28 +135,3 @@ def _unique_clues(row: np.ndarray, every: np.ndarray, clues: int, seed: int) -> 
         if (every[:, known] == row[known]).all(1).sum() == 1:
             return known
     raise AssertionError(f"no unique mask of {clues} clues in {MAX_DRAWS} draws for {row.tolist()}")
-
-
-def _parse_line(line: str, number: int) -> list[int]:
-    if len(line) != CELLS:
-        raise DataError(
-            f"line {number}, column {min(len(line), CELLS) + 1}: {line!r} has {len(line)} "
-            f"characters; a puzzle has {CELLS}, one per cell, '.' for an unknown cell"
-        )
-    for column, character in enumerate(line, start=1):
-        if character not in ".01234":
-            raise DataError(
-                f"line {number}, column {column}: {character!r} is no cell of a 4×4 board; "
-                "type 1, 2, 3 or 4 for a clue and '.' or '0' for an unknown cell"
-            )
-    return [int(character) - 1 if character in "1234" else MASK_ID for character in line]
-
-
-def _check_boards(boards: Tensor) -> None:
-    if boards.dim() != 2 or boards.shape[1] != CELLS:
-        raise DataError(
-            f"boards of shape {tuple(boards.shape)}: pass (B, {CELLS}), one row per board; "
-            "a single board is board[None]"
-        )
-    if boards.is_floating_point() or boards.dtype == torch.bool:
-        raise DataError(f"boards of dtype {boards.dtype}: pass integer ids, such as boards.long()")

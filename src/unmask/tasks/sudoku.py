@@ -15,6 +15,7 @@ from torch import Tensor
 from unmask.errors import DataError
 from unmask.random import check_seed
 from unmask.tasks import sudoku_solver as solver
+from unmask.tasks.boards import Board
 from unmask.tasks.sudoku_solver import Bits, Integers
 
 SIDE, BOX, CELLS = solver.SIDE, solver.BOX, solver.CELLS
@@ -28,6 +29,7 @@ MOST_BLANKS = 64  # no puzzle with fewer than 17 clues has one solution (1201.07
 LIMIT = 2
 
 UNITS = torch.from_numpy(solver.UNITS)
+BOARD = Board(SIDE, UNITS, "1 to 9", "'.' for an unknown cell")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,7 @@ def transformed(grids: Tensor, seed: int = 0) -> Tensor:
     Digits are relabelled, bands and stacks permuted, rows within bands and columns within stacks
     too, and half of the boards transposed: 9!·6⁸·2 symmetries, which keep boards solved.
     """
-    _check_boards(grids)
+    BOARD.check(grids)
     draw = torch.Generator().manual_seed(check_seed(seed))
     count = len(grids)
     rows, columns = _lines(count, draw), _lines(count, draw)
@@ -104,14 +106,12 @@ def is_valid(boards: Tensor) -> Tensor:
     boards (B, 81) of any integer dtype -> bool (B,). A board with an unknown cell is not valid.
     Raises DataError for another shape or dtype.
     """
-    _check_boards(boards)
-    units = boards.long()[:, UNITS.to(boards.device)]
-    return (units.sort(dim=-1).values == torch.arange(DIGITS, device=boards.device)).all((1, 2))
+    return BOARD.is_valid(boards)
 
 
 def rate(tokens: Tensor) -> Rating:
     """Solve puzzles (B, 81), every id outside 0..8 unknown, and say how hard they are."""
-    _check_boards(tokens)
+    BOARD.check(tokens)
     digits = tokens.cpu().long().numpy()
     solved = solver.solve(digits, LIMIT)
     found = np.where(solved.digits < 0, MASK_ID, solved.digits)
@@ -147,21 +147,12 @@ def parse(text: str) -> tuple[Tensor, Tensor]:
     Returns (tokens (B, 81) long with MASK_ID at unknown cells, known (B, 81) bool). Blank lines
     are skipped. Raises DataError naming line and column (both counted from 1).
     """
-    lines = enumerate(text.splitlines(), start=1)
-    rows = [_parse_line(line.rstrip(), number) for number, line in lines if line.strip()]
-    if not rows:
-        raise DataError("no puzzle found: type one line of 81 characters, '.' for an unknown cell")
-    tokens = torch.tensor(rows)
-    return tokens, tokens != MASK_ID
+    return BOARD.parse(text)
 
 
 def format(tokens: Tensor) -> str:
     """Write boards (B, 81) as lines of 81 characters, '.' for every id outside 0..8."""
-    _check_boards(tokens)
-    return "\n".join(
-        "".join(str(cell + 1) if 0 <= cell < DIGITS else "." for cell in row)
-        for row in tokens.tolist()
-    )
+    return BOARD.format(tokens)
 
 
 def _one_more(bits: Bits, rng: np.random.Generator) -> Bits:
@@ -196,28 +187,3 @@ def _clues(grids: Integers, blanks: int, seed: int) -> np.ndarray:
         bits[cell, np.arange(len(row))] = solver.ALL ^ (1 << grids[row, cell]).astype(np.uint16)
         known[row, cell] = solver.solvable(bits)  # with another digit there: the clue must stay
     return known
-
-
-def _parse_line(line: str, number: int) -> list[int]:
-    if len(line) != CELLS:
-        raise DataError(
-            f"line {number}, column {min(len(line), CELLS) + 1}: {line!r} has {len(line)} "
-            f"characters; a puzzle has {CELLS}, one per cell, '.' for an unknown cell"
-        )
-    for column, character in enumerate(line, start=1):
-        if character not in ".0123456789":
-            raise DataError(
-                f"line {number}, column {column}: {character!r} is no cell of a 9×9 board; "
-                "type 1 to 9 for a clue and '.' or '0' for an unknown cell"
-            )
-    return [MASK_ID if character in ".0" else int(character) - 1 for character in line]
-
-
-def _check_boards(boards: Tensor) -> None:
-    if boards.dim() != 2 or boards.shape[1] != CELLS:
-        raise DataError(
-            f"boards of shape {tuple(boards.shape)}: pass (B, {CELLS}), one row per board; "
-            "a single board is board[None]"
-        )
-    if boards.is_floating_point() or boards.dtype == torch.bool:
-        raise DataError(f"boards of dtype {boards.dtype}: pass integer ids, such as boards.long()")
