@@ -6,6 +6,7 @@ Shapes: M rows asked for, D width, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -13,8 +14,15 @@ from torch import Tensor
 from unmask.errors import LogitsError, ModelError
 from unmask.types import Denoiser
 
-# Logits of one chunk: 2**23 float32 are 32 MiB.
-CHUNK_ELEMENTS = 2**23
+# float32 of one chunk. On the CPU just under 32 MiB: a larger one is fetched from the system anew,
+# page by page, each time it is asked for.
+CHUNK_ELEMENTS = {"cpu": 2**23 - 2**13, "cuda": 2**24}
+
+
+def chunk_rows(vocab: int, width: int, device: torch.device) -> int:
+    """How many positions the head is asked for at once: (rows,D) and (rows,V) make one chunk."""
+    elements = CHUNK_ELEMENTS.get(device.type, CHUNK_ELEMENTS["cuda"])
+    return max(1, elements // max(vocab, width))
 
 
 def mask_id_of(denoiser: Denoiser) -> int:
@@ -45,16 +53,23 @@ def illegal_ids(denoiser: Denoiser, further: Iterable[int] = ()) -> list[int]:
 
 
 def legal_logits(denoiser: Denoiser, hidden: Tensor, illegal: Tensor) -> Tensor:
-    """(M,D) -> (M,V) float32 with the illegal ids (an int64 vector) at -inf."""
+    """(M,D) -> (M,V) float32 with the illegal ids (an int64 vector) at -inf, perhaps in place."""
     logits = denoiser.logits(hidden)
     if logits.shape != (len(hidden), vocab_of(denoiser)):
         raise LogitsError(
             f"the head returned shape {tuple(logits.shape)} for {len(hidden)} positions and a "
             f"vocabulary of {vocab_of(denoiser)}: return one logit per id"
         )
-    return logits.float().index_fill(1, illegal, float("-inf"))
+    logits = logits.float()
+    fill = logits.index_fill if logits.requires_grad else logits.index_fill_
+    return fill(1, illegal, float("-inf"))
 
 
 def illegal_tensor(denoiser: Denoiser, device: torch.device, further: Iterable[int] = ()) -> Tensor:
     """`illegal_ids` as an int64 vector on a device."""
-    return torch.tensor(illegal_ids(denoiser, further), dtype=torch.int64, device=device)
+    return _on(device, tuple(illegal_ids(denoiser, further)))
+
+
+@lru_cache(maxsize=64)
+def _on(device: torch.device, ids: tuple[int, ...]) -> Tensor:
+    return torch.tensor(ids, dtype=torch.int64, device=device)

@@ -10,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
+
+from unmask.host import carry
 
 Memory = Any
 """Opaque slot owned by the denoiser: None, or a tree of tensors whose first dimension is B."""
@@ -85,6 +88,19 @@ class Past(NamedTuple):
     divergence: Tensor  # (B,N,H) float32: nats from step to step, the latest first; inf before
 
 
+class Ahead(Protocol):
+    """What the host knows of the next step of a state."""
+
+    @property
+    def open(self) -> np.ndarray:
+        """(B,) bool: rows that take it."""
+        ...
+
+    def about(self, state: State) -> bool:
+        """Whether it is this state's step, and not that of one like it."""
+        ...
+
+
 @dataclass(frozen=True)
 class State:
     """Everything the next step needs, and nothing else. All tensors live on one device."""
@@ -113,10 +129,13 @@ class State:
     place: (
         Tensor  # (B,) int64: of the step being taken in the plan; step, unless a group ended early
     )
+    fault: Tensor  # (B,) int64: 0, or what went wrong, where and when (`decoding.faults`)
     # carried
     past: Past | None = None  # kept for selections that compare steps
     memory: Memory = None
     condition: Any = None  # tree of tensors whose first dimension is B, handed to the denoiser
+    # on the host
+    ahead: Ahead | None = None  # what is known of the next step without asking the device
 
     @property
     def progress(self) -> Tensor:
@@ -168,12 +187,16 @@ class State:
     def _index(self, width: int) -> Tensor:
         return self.place.clamp(max=width - 1).unsqueeze(1)
 
-    def take(self, rows: Tensor) -> State:
-        """The state of these rows alone, in this order. rows (b,) int64."""
+    def take(self, rows: Tensor, begun: bool | None = None) -> State:
+        """The state of these rows alone, in this order. rows (b,) int64.
+
+        begun: whether some of them have taken a step, where the caller knows.
+        """
         part = self._map(lambda _, part: tree_map(lambda leaf: _rows(leaf, rows), part))
         # Rows that have taken no step have no memory yet, whatever stands in their place.
-        fresh = part.memory is not None and bool((part.step == 0).all())
-        return replace(part, memory=None) if fresh else part
+        if part.memory is not None and begun is None:
+            begun = bool((part.step > 0).any())
+        return part if begun else replace(part, memory=None)
 
     def put(self, rows: Tensor, part: State) -> State:
         """This state with `rows` replaced by `part`, the result of stepping `take(rows)`."""
@@ -189,13 +212,17 @@ class State:
         return self._map(place)
 
     def _map(self, change: Callable[[str, Any], Any]) -> State:
-        return replace(
-            self, **{f.name: change(f.name, getattr(self, f.name)) for f in fields(self)}
-        )
+        """Every field changed; what is known of the next step is not known of another state's."""
+        changed = {f.name: change(f.name, getattr(self, f.name)) for f in fields(self)}
+        return replace(self, **changed | {"ahead": None})
 
 
 def _rows(leaf: Any, rows: Tensor) -> Any:
-    return leaf.index_select(0, rows) if isinstance(leaf, Tensor) else leaf
+    if not isinstance(leaf, Tensor):
+        return leaf
+    part = leaf.index_select(0, rows)
+    carry(part, leaf, rows)
+    return part
 
 
 def _spread(old: Memory, new: Memory, rows: Tensor, batch: int) -> Memory:
@@ -241,6 +268,7 @@ class Proposal:
     entropy: Tensor | None = None  # (B,N): nats
     noised_logprob: Tensor | None = None  # (B,N): log-softmax of logits + temperature·Gumbel
     past: Past | None = None  # this step's, with divergence (B,N,1) from the step before
+    fault: Tensor | None = None  # (B,) int64: 0, or what is wrong with the logits of a row
 
 
 @dataclass(frozen=True)

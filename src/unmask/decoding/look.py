@@ -14,15 +14,17 @@ from torch import Tensor
 
 from unmask import sampling
 from unmask.decoding.blame import placed, where
+from unmask.decoding.faults import first_of, in_logits, in_temperatures
 from unmask.decoding.past import compared
 from unmask.decoding.strategy import Strategy
 from unmask.decoding.veil import MaskId, Veil
 from unmask.errors import LogitsError
-from unmask.head import CHUNK_ELEMENTS, illegal_tensor, legal_logits, mask_id_of, vocab_of
+from unmask.head import chunk_rows, illegal_tensor, legal_logits, mask_id_of, vocab_of
+from unmask.host import per_row, places
 from unmask.random import Purpose, gumbel, uniform
 from unmask.types import NEVER, Denoiser, Past, Prediction, Proposal, State
 
-NOISE_ELEMENTS = CHUNK_ELEMENTS // 16  # of a chunk in which every id has a noise of its own
+NOISE_SHARE = 16  # of a chunk, where every id has a noise of its own, made of several integers
 
 
 def predict(denoiser: Denoiser, state: State, veil: Veil | None = None) -> Prediction:
@@ -52,12 +54,14 @@ def propose(
     state: State,
     looked: Tensor,
     allowed: Tensor | None = None,
+    count: int | None = None,
 ) -> Proposal:
     """The head, asked where looked (B,N) bool: a token drawn at unknown positions, all measured.
 
     allowed: bool (M,V), what may be drawn at each position looked at, in the order of the canvas.
+    count: how many positions that is, where the host knows.
     """
-    return _Look(denoiser, strategy, state, looked, allowed).propose(prediction.hidden)
+    return _Look(denoiser, strategy, state, looked, allowed, count).propose(prediction.hidden)
 
 
 def given_the_rest(denoiser: Denoiser, strategy: Strategy, state: State, asked: Tensor) -> Tensor:
@@ -77,8 +81,8 @@ def given_the_rest(denoiser: Denoiser, strategy: Strategy, state: State, asked: 
             shown = shown.masked_fill(alone, mask_id_of(denoiser))
         hidden = replace(held, tokens=shown, masked=held.masked | alone)
         prediction = predict(denoiser, hidden, strategy.veil)
-        proposal = propose(prediction, denoiser, strategy, held, alone)
-        out[row, position] = proposal.logprob[alone]
+        proposal = propose(prediction, denoiser, strategy, held, alone, count=len(part))
+        out[row, position] = proposal.logprob.sum(1)  # 0 elsewhere
     return out
 
 
@@ -92,91 +96,66 @@ class _Look:
         state: State,
         looked: Tensor,
         allowed: Tensor | None,
+        count: int | None,
     ):
         self.denoiser, self.strategy, self.state, self.looked = denoiser, strategy, state, looked
         self.needs, self.allowed = strategy.needs, allowed
-        rows = int(state.row.max()) + 1 if len(state.row) else 0
-        strategy.constraint.check(rows, looked.shape[1], vocab_of(denoiser))
-        self.index = looked.flatten().nonzero().squeeze(1)  # (M,) into the flat canvas
+        self.vocab = vocab_of(denoiser)
+        row = per_row(state.row, "value", torch.clone)
+        strategy.constraint.check(
+            int(row.max()) + 1 if len(row) else 0, looked.shape[1], self.vocab
+        )
+        self.index = places(looked.flatten(), count)  # (M,) into the flat canvas
         self.row, self.position = self.index // looked.shape[1], self.index % looked.shape[1]
-        self.temperature = strategy.draw.temperatures(state.progress, state.span)[self.row]
+        temperature = strategy.draw.temperatures(state.progress, state.span)
+        self.fault = in_temperatures(temperature, state)
+        self.temperature = temperature[self.row]
         self.u = uniform(state.seed[self.row], state.step[self.row], self.position, Purpose.DRAW)
+        unknown = state.masked.flatten()[self.index]
+        self.held = state.tokens.flatten()[self.index].masked_fill(unknown, -1)
         self.illegal = illegal_tensor(denoiser, looked.device, strategy.constraint.forbidden)
+        self.scratch = sampling.Scratch()
         self.noised = strategy.draw.race or "noised_logprob" in self.needs
 
     def propose(self, hidden: Tensor) -> Proposal:
         """hidden (B,N,D) -> a Proposal over the canvas, meaningful where looked at."""
         gathered = hidden.flatten(0, 1).index_select(0, self.index)
-        elements = NOISE_ELEMENTS if self.noised else CHUNK_ELEMENTS
-        rows = max(1, elements // vocab_of(self.denoiser))
-        chunks = [
+        rows = chunk_rows(self.vocab, gathered.shape[1], gathered.device)
+        rows = max(1, rows // NOISE_SHARE) if self.noised else rows
+        parts = [
             self._chunk(gathered[i : i + rows], slice(i, i + rows))
             for i in range(0, len(self.index), rows)
         ]
-        flat = (
-            {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
-            if chunks
-            else {}
-        )
-        self._check(flat.pop("peak", self.u.new_zeros(0)))
+        names = parts[0] if parts else ()
+        flat = {name: torch.cat([part[name] for part in parts]) for name in names}
+        peak = flat.pop("peak", self.temperature.new_zeros(0))
+        unusable = in_logits(peak, self.row, self.position, self.state)
+        fault = first_of(self.state, self.fault, unusable)
         past = self._past(flat) if "divergence" in self.needs else None
         dense = {name: self._scatter(values) for name, values in flat.items()}
         token = dense.pop("token", self.state.tokens)
         blank = torch.zeros(self.looked.shape, device=self.looked.device)
         logprob, drawn = dense.pop("logprob", blank), dense.pop("drawn_logprob", blank)
-        return Proposal(self.looked, token, logprob, drawn, past=past, **dense)
+        return Proposal(self.looked, token, logprob, drawn, past=past, fault=fault, **dense)
 
     def _chunk(self, hidden: Tensor, at: slice) -> dict[str, Tensor]:
-        """Everything asked of m positions, from hidden states (m,D); each value is (m,...)."""
+        """The fields of a Proposal at these positions, from hidden states (m,D)."""
         logits = self._legal_logits(hidden, at)
-        # Measured from the likeliest id, log-probabilities near 0 keep their digits.
-        peak = logits.amax(1)
-        logits.sub_(peak.unsqueeze(1))
-        draw, warmth = self.strategy.draw, self.temperature[at]
-        kept = draw.keep(logits, warmth)
-        noised = kept + self._noise(at) if self.noised else kept
-        if draw.plain:
-            token, drawn_normaliser = sampling.invert(logits, self.u[at])
-        else:
-            token, drawn_normaliser = sampling.draw(kept, warmth, self.u[at])
-        token = noised.argmax(1) if draw.race else token
-        normaliser = drawn_normaliser if draw.plain else logits.logsumexp(1)
-        unknown = self.state.masked.flatten()[self.index[at]]
-        token = token.where(unknown, self.state.tokens.flatten()[self.index[at]])
-        chosen = token.unsqueeze(1)
-        out = {
-            "token": token,
-            "peak": peak,
-            "logprob": logits.gather(1, chosen).squeeze(1) - normaliser,
-            "drawn_logprob": sampling.tempered(kept.gather(1, chosen).squeeze(1), warmth)
-            - drawn_normaliser,
-        }
-        return out | self._statistics(
-            logits, normaliser, {"kept": kept, "noised": noised}, token, at
+        out = sampling.measured(
+            logits,
+            self.strategy.draw,
+            self.temperature[at],
+            self.u[at],
+            self.held[at],
+            self.needs,
+            self._noise(at) if self.noised else None,
+            self.scratch,
         )
-
-    def _statistics(
-        self,
-        logits: Tensor,
-        normaliser: Tensor,
-        shaped: dict[str, Tensor],
-        token: Tensor,
-        at: slice,
-    ) -> dict[str, Tensor]:
-        """The optional fields of a Proposal that the strategy needs."""
-        compute = {
-            "kept_logprob": lambda: _at(shaped["kept"], token),
-            "noised_logprob": lambda: _at(shaped["noised"], token),
-            "top_logprob": lambda: -normaliser,  # of the likeliest id, whose logit is 0 here
-            "top_token": lambda: logits.argmax(1),
-            "margin": lambda: sampling.margin(logits, normaliser),
-            "entropy": lambda: sampling.entropy(logits, normaliser),
-        }
-        out = {name: compute[name]() for name in self.needs if name != "divergence"}
         if "divergence" in self.needs:
             assert self.state.past is not None
             before = Past(*(part.flatten(0, 1)[self.index[at]] for part in self.state.past))
-            out |= compared(logits - normaliser.unsqueeze(1), before)
+            out |= compared(logits - out["normaliser"].unsqueeze(1), before)
+        out.pop("normaliser")
         return out
 
     def _noise(self, at: slice) -> Tensor:
@@ -211,28 +190,3 @@ class _Look:
         divergence = self._scatter(flat.pop("divergence"), torch.inf)
         ids = self._scatter(flat.pop("likeliest"), NEVER)
         return Past(ids, self._scatter(flat.pop("likeliest_logprob")), divergence)
-
-    def _check(self, peak: Tensor) -> None:
-        """The largest logit of a position is finite exactly when its logits are usable."""
-        bad = (~torch.isfinite(peak)).nonzero()
-        if not len(bad):
-            return
-        worst = int(bad[0])
-        value = float(peak[worst])
-        why = "no legal id left" if value == sampling.NEG_INF else "NaN or +inf"
-        row, position = int(self.state.row[self.row[worst]]), int(self.position[worst])
-        step = int(self.state.step[self.row[worst]])
-        raise LogitsError(
-            f"the logits at row {row}, position {position}, step {step} have {why}: "
-            + (
-                "allow another id in forbidden, legal, required or feasible"
-                if value == sampling.NEG_INF
-                else "check the network's weights and dtype (ESM with token_dropout=True gives NaN "
-                "where no position is known)"
-            )
-        )
-
-
-def _at(logits: Tensor, token: Tensor) -> Tensor:
-    """(M,V), (M,) -> (M,): log-softmax at the token."""
-    return logits.gather(1, token.unsqueeze(1)).squeeze(1) - logits.logsumexp(1)

@@ -12,7 +12,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from unmask.decoding.ahead import asking, foretold, known
 from unmask.decoding.canvas import Canvas
+from unmask.decoding.faults import first_of, in_scores, raise_first
 from unmask.decoding.feasible import settled
 from unmask.decoding.look import given_the_rest, predict, propose
 from unmask.decoding.past import nothing_past
@@ -22,12 +24,13 @@ from unmask.decoding.strategy import Strategy
 from unmask.decoding.written import written
 from unmask.errors import CanvasError, StrategyError
 from unmask.head import illegal_ids, mask_id_of
+from unmask.host import on_host, rows_of
 from unmask.inference import evaluating
 from unmask.selection import positions
-from unmask.types import NEVER, Denoiser, Generation, Prediction, Proposal, State, StepInfo
+from unmask.types import NEVER, Denoiser, Generation, Proposal, State, StepInfo
 
 UNLIMITED = 2**62  # network passes
-Propose = Callable[[Prediction, Denoiser, Strategy, State, Tensor], Proposal]
+Propose = Callable[..., Proposal]  # of what `propose` takes
 
 
 def step(state: State, denoiser: Denoiser, strategy: Strategy) -> State:
@@ -42,11 +45,15 @@ def advance(
 
     propose: where tokens come from, if not drawn; scoring gives the true ones.
     """
-    rows = (~state.done).nonzero().squeeze(1)
-    everything = len(rows) == len(state.row)
+    ahead = known(state, strategy)
+    everything = bool(ahead.open.all())
+    rows = rows_of(ahead.open, ~state.done)
+    part = state if everything else state.take(rows, ahead.begun)
     with evaluating(denoiser):
-        info = _advance_open(state if everything else state.take(rows), denoiser, strategy, propose)
-    return replace(info, rows=rows, state=info.state if everything else state.put(rows, info.state))
+        info = _advance_open(part, denoiser, strategy, partial(propose, count=ahead.looked))
+    after = info.state if everything else state.put(rows, info.state)
+    after = replace(after, ahead=ahead.later(after))
+    return replace(info, rows=rows, state=after)
 
 
 def _advance_open(
@@ -60,11 +67,13 @@ def _advance_open(
     looked     = strategy.chosen(state, scope)              # where the head is asked
     proposal   = propose(prediction, denoiser, strategy, state, looked)
     score      = strategy.ranked(state, proposal, scope)    # higher = known sooner
+    fault      = first_of(state, proposal.fault, in_scores(score, scope, state))
     keep       = strategy.selected(score, scope, state, proposal)  # of those, known after
     change     = strategy.changed(state, proposal, scope, keep, rescore)
     proposal   = settled(prediction, denoiser, strategy, state, proposal, score, change)
     # fmt: on
-    after = replace(written(state, proposal, change, strategy), memory=prediction.memory)
+    after = written(state, proposal, change, strategy)
+    after = replace(after, memory=prediction.memory, fault=fault)
     return StepInfo(after, state.row, proposal, score, change.commit, change.remask, change.edit)
 
 
@@ -97,7 +106,8 @@ def init(
     if budget < cost:
         raise StrategyError(f"budget={budget}: a step of this strategy takes {cost} network passes")
     remembers = "divergence" in strategy.needs
-    return State(
+    table = foretold(strategy, plan, total, canvas.editable, group)
+    state = State(
         tokens=tokens,
         masked=canvas.editable,
         editable=canvas.editable,
@@ -116,9 +126,11 @@ def init(
         budget=torch.full_like(none, budget),
         cost=torch.full_like(none, cost),
         place=none,
+        fault=none,
         past=nothing_past(batch, length, device) if remembers else None,
         condition=canvas.condition,
     )
+    return replace(state, ahead=asking(state, strategy, table))
 
 
 def _check_end(denoiser: Denoiser, strategy: Strategy) -> None:
@@ -148,7 +160,8 @@ def check_given(canvas: Canvas, vocab: int) -> None:
 
 def done(state: State) -> bool:
     """Whether every row is finished."""
-    return bool(state.done.all())
+    ahead = state.ahead
+    return not (ahead.open.any() if ahead and ahead.about(state) else (~state.done).any())
 
 
 def finish(state: State) -> Generation:
@@ -158,6 +171,7 @@ def finish(state: State) -> Generation:
         raise StrategyError(
             f"rows {unfinished} still have unknown positions: step until done(state)"
         )
+    raise_first(on_host(state.fault), on_host(state.row))
     return Generation(
         tokens=state.tokens,
         logprob=state.logprob,

@@ -120,7 +120,7 @@ class Strategy:
         return looked | self.revise.watches(state) if isinstance(self.revise, Amends) else looked
 
     def ranked(self, state: State, proposal: Proposal, scope: Tensor) -> Tensor:
-        """The order's score, -inf out of the running; StrategyError for NaN or a wrong shape."""
+        """The order's score, -inf out of the running; StrategyError for a wrong shape."""
         with placed(state, "the order, or its critic,"):
             score = self.order(state, proposal)
             score = score if score.is_floating_point() else score.double()
@@ -128,13 +128,6 @@ class Strategy:
             raise StrategyError(
                 f"the order returned shape {tuple(score.shape)}: return one score per position, "
                 f"{tuple(scope.shape)}"
-            )
-        broken = (score.isnan() & scope).nonzero()
-        if len(broken):
-            row, position = broken[0].tolist()
-            raise StrategyError(
-                f"the order scored row {int(state.row[row])}, position {position} as NaN at step "
-                f"{int(state.step[row])}: return a number for every position in the running"
             )
         return score.masked_fill(~scope, float("-inf"))
 

@@ -50,11 +50,16 @@ def opened(denoiser: Denoiser, canvas: Canvas, seed: int, strategy: Strategy = _
 
 
 def told(
-    prediction: Prediction, denoiser: Denoiser, strategy: Strategy, state: State, looked: Tensor
+    prediction: Prediction,
+    denoiser: Denoiser,
+    strategy: Strategy,
+    state: State,
+    looked: Tensor,
+    count: int | None = None,
 ) -> Proposal:
     """`propose` with the tokens that stand under the masks in place of drawn ones."""
     known = replace(state, masked=torch.zeros_like(state.masked))
-    return propose(prediction, denoiser, strategy, known, looked)
+    return propose(prediction, denoiser, strategy, known, looked, count=count)
 
 
 def nats(denoiser: Denoiser, state: State, rows: Tensor, masked: Tensor) -> Tensor:

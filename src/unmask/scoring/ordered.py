@@ -155,10 +155,15 @@ def _draws_first(name: str) -> StrategyError:
 
 
 def _told_warm(
-    prediction: Prediction, denoiser: Denoiser, strategy: Strategy, state: State, looked: Tensor
+    prediction: Prediction,
+    denoiser: Denoiser,
+    strategy: Strategy,
+    state: State,
+    looked: Tensor,
+    count: int | None = None,
 ) -> Proposal:
     _check_warm(strategy.draw.temperatures(state.progress, state.span), strategy)
-    return told(prediction, denoiser, strategy, state, looked)
+    return told(prediction, denoiser, strategy, state, looked, count)
 
 
 def _check_warm(temperature: Tensor, strategy: Strategy) -> None:

@@ -1,0 +1,77 @@
+"""What the host knows of tensors on a device, so that it need not wait for the device to say it.
+
+Asking a device for a number halts the host until the device has caught up. Facts that hold for each
+row of a tensor are asked once and follow the rows. Shapes: B rows, n flags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+_KNOWN = WeakTensorKeyDictionary()  # tensor -> (its version, {name: (B,) array})
+
+
+def waits(device: torch.device) -> bool:
+    """Whether asking for a number halts the host until the device has caught up."""
+    return device.type != "cpu"
+
+
+def on_host(tensor: Tensor) -> np.ndarray:
+    """A copy of a tensor's numbers. Waits for the device."""
+    return np.array(tensor.detach().cpu().numpy())
+
+
+def per_row(tensor: Tensor, name: str, ask: Callable[[Tensor], Tensor]) -> np.ndarray:
+    """What ask(tensor) says of each row, (B,) on the host; the device is asked once a tensor."""
+    facts = _facts(tensor)
+    if name not in facts:
+        facts[name] = on_host(ask(tensor))
+    return facts[name]
+
+
+def know(tensor: Tensor, name: str, value: np.ndarray) -> None:
+    """Note what `per_row` would say."""
+    _facts(tensor)[name] = value
+
+
+def carry(part: Tensor, whole: Tensor, rows: Tensor) -> None:
+    """Note of part = whole[rows] what is known of whole, where the host knows the rows (b,)."""
+    index, facts = _facts(rows).get("value"), _facts(whole)
+    if index is not None and facts:
+        _facts(part).update({name: fact[index] for name, fact in facts.items()})
+
+
+def places(flags: Tensor, count: int | None = None) -> Tensor:
+    """flags (n,) bool -> (count,) int64: where they are True, in order.
+
+    With the number of them, the host need not wait for it.
+    """
+    if count is None or not waits(flags.device):
+        found = flags.nonzero().squeeze(1)
+        assert count is None or len(found) == count, (len(found), count)
+        return found
+    nth = (flags.cumsum(0) - 1).where(flags, count)
+    out = torch.empty(count + 1, dtype=torch.int64, device=flags.device)
+    return out.scatter_(0, nth, torch.arange(len(flags), device=flags.device))[:count]
+
+
+def rows_of(flags: np.ndarray, device_flags: Tensor) -> Tensor:
+    """The rows at which device_flags (B,) are True, which the host knows to be flags (B,)."""
+    rows = places(device_flags, int(flags.sum()))
+    know(rows, "value", flags.nonzero()[0])
+    return rows
+
+
+def _facts(tensor: Tensor) -> dict[str, np.ndarray]:
+    version: int | None
+    facts: dict[str, np.ndarray]
+    version, facts = _KNOWN.get(tensor, (None, {}))
+    if version != tensor._version:
+        facts = {}
+        _KNOWN[tensor] = (tensor._version, facts)
+    return facts

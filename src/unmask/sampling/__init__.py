@@ -1,0 +1,27 @@
+"""Drawing a token from logits: shaping, the two-level draw, and what is said of it.
+
+Everything here is float32 or better whatever comes in.
+"""
+
+from unmask.sampling.draw import Annealed, Draw, SquaredDecay, Temperature
+from unmask.sampling.filters import keep_top_k
+from unmask.sampling.measured import measured
+from unmask.sampling.scratch import Scratch
+from unmask.sampling.two_level import COLD, NEG_INF, draw, entropy, invert, margin, tempered
+
+__all__ = [
+    "COLD",
+    "NEG_INF",
+    "Annealed",
+    "Draw",
+    "Scratch",
+    "SquaredDecay",
+    "Temperature",
+    "draw",
+    "entropy",
+    "invert",
+    "keep_top_k",
+    "margin",
+    "measured",
+    "tempered",
+]

@@ -1,0 +1,82 @@
+"""The passes over the vocabulary: what must be read or written for every id of every position.
+
+Each takes as many positions as fit the cache. All that follows looks at one block of about √V ids.
+Shapes: M rows, V vocabulary, K blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+
+import torch
+from torch import Tensor
+
+from unmask.sampling.draw import Draw
+from unmask.sampling.scratch import Scratch
+from unmask.sampling.two_level import LOWEST, block_maxima, block_sums
+
+SLICE_ELEMENTS = 2**20  # on the CPU
+
+
+def passes(
+    logits: Tensor,
+    draw: Draw,
+    temperature: Tensor,
+    rate: Tensor,
+    wanted: Set[str],
+    scratch: Scratch,
+) -> dict[str, Tensor]:
+    """What is summed up of logits (M,V) float32, which are shifted so that the largest is 0.
+
+    temperature (M,), rate (M,1) its inverse, 1 where it is greedy. Always `peak` (M,) the largest
+    logit and `sums` (M,K) of the blocks' masses. Where the draw has filters `keep` (M,V), 1 at what
+    they keep, and `kept` (M,) its mass. As wanted: `warm` (M,K), the masses of what is drawn from,
+    `maxima` (M,K), and `mean` (M,), the sum of mass times logit.
+    """
+    keep = scratch.like("keep", logits) if draw.filtered else None
+    parts = []
+    for at in _slices(logits):
+        part = _shift(logits[at], wanted, scratch)
+        flags = None if keep is None else draw.kept(logits[at], temperature[at], out=keep[at])
+        parts.append(part | _shape(logits[at], flags, rate[at], wanted, scratch))
+    out = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return out if keep is None else out | {"keep": keep}
+
+
+def _slices(logits: Tensor) -> Iterator[slice]:
+    rows, vocab = logits.shape
+    size = max(1, SLICE_ELEMENTS // vocab) if logits.device.type == "cpu" else max(1, rows)
+    return (slice(i, i + size) for i in range(0, rows, size))
+
+
+def _shift(logits: Tensor, wanted: Set[str], scratch: Scratch) -> dict[str, Tensor]:
+    """What the model says, with the masses left in `scratch`."""
+    # Measured from the likeliest id, log-probabilities near 0 keep their digits.
+    peak = logits.amax(1)
+    logits.sub_(peak.unsqueeze(1))
+    mass = torch.exp(logits, out=scratch.like("mass", logits))
+    out = {"peak": peak, "sums": block_sums(mass)}
+    if "maxima" in wanted:
+        out["maxima"] = block_maxima(logits)
+    if "mean" in wanted:
+        finite = torch.clamp(logits, min=LOWEST, out=scratch.like("warm", logits))
+        out["mean"] = finite.mul_(mass).sum(1)
+    return out
+
+
+def _shape(
+    logits: Tensor, keep: Tensor | None, rate: Tensor, wanted: Set[str], scratch: Scratch
+) -> dict[str, Tensor]:
+    """What the draw makes of it: tempered, filtered."""
+    out, warm = {}, scratch.like("mass", logits)
+    if keep is not None:
+        cut = torch.mul(warm, keep, out=scratch.like("warm", logits))
+        out["kept"] = cut.sum(1)
+    if "tempered" in wanted:
+        warm = torch.mul(logits, rate, out=scratch.like("warm", logits)).exp_()
+        warm = warm if keep is None else warm.mul_(keep)
+    elif keep is not None:
+        warm = cut
+    if "warm" in wanted:
+        out["warm"] = block_sums(warm)
+    return out

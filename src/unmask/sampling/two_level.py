@@ -1,0 +1,118 @@
+"""The two-level draw: a block of about √V ids by its mass, then an id inside the block.
+
+Each level has its own uniform. Rare tokens keep their mass (block sums in float32, their running
+totals in float64) and no noise tensor of vocabulary size is ever made. Shapes: M rows, V ids of the
+vocabulary, W = ⌊√V⌋ the width of a block, K = ⌈V/W⌉ blocks, the last one perhaps short.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+NEG_INF = float("-inf")
+COLD = 1e-6  # below this temperature the draw is greedy: dividing by less overflows
+LOWEST = -1e4  # nats below the likeliest: no mass in float32, and 0 · LOWEST is 0
+
+
+def width_of(vocab: int) -> int:
+    """W."""
+    return max(1, math.isqrt(vocab))
+
+
+def block_maxima(values: Tensor) -> Tensor:
+    """(M,V) -> (M,K)."""
+    whole, rest = _blocks(values)
+    return whole.amax(2) if rest is None else torch.cat([whole.amax(2), rest.amax(1, True)], 1)
+
+
+def block_sums(values: Tensor) -> Tensor:
+    """(M,V) -> (M,K)."""
+    whole, rest = _blocks(values)
+    return whole.sum(2) if rest is None else torch.cat([whole.sum(2), rest.sum(1, True)], 1)
+
+
+def _blocks(values: Tensor) -> tuple[Tensor, Tensor | None]:
+    """(M,V) -> the whole blocks (M,K',W), and what is left over (M,V mod W) where there is any."""
+    width = width_of(values.shape[1])
+    whole = values.shape[1] // width * width
+    rest = values[:, whole:] if whole < values.shape[1] else None
+    return values[:, :whole].unflatten(1, (-1, width)), rest
+
+
+def within(values: Tensor, block: Tensor, fill: float) -> Tensor:
+    """(M,V), (M,) -> (M,W): one block of each row, `fill` where a last block is short."""
+    vocab, width = values.shape[1], width_of(values.shape[1])
+    ids = block.unsqueeze(1) * width + torch.arange(width, device=values.device)
+    inside = values.gather(1, ids.clamp(max=vocab - 1))
+    return inside if vocab % width == 0 else inside.masked_fill(ids >= vocab, fill)
+
+
+def pick(mass: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """First index whose running total exceeds u·total: (M,K) float64, (M,) -> (M,) and total (M,).
+
+    Strictly exceeds, so an entry without mass is never picked.
+    """
+    running = mass.cumsum(1)
+    total = running[:, -1]
+    picked = (running <= (u * total).unsqueeze(1)).sum(1)
+    return picked.clamp(max=mass.shape[1] - 1), total
+
+
+def likeliest(values: Tensor, maxima: Tensor) -> Tensor:
+    """(M,V) and its block maxima -> (M,) int64: the first id that has the largest value."""
+    block = maxima.argmax(1)
+    return block * width_of(values.shape[1]) + within(values, block, NEG_INF).argmax(1)
+
+
+def invert(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw one id per row by inverting the distribution in two levels.
+
+    logits (M,V) float32, at least one finite per row; u (M,2) float64 in (0, 1).
+    Returns ids (M,) int64 and the log-normaliser (M,) float32 of the logits.
+    """
+    peak = logits.amax(1, keepdim=True)
+    mass = (logits - peak).exp_()
+    block, total = pick(block_sums(mass).double(), u[:, 0])
+    inside, _ = pick(within(mass, block, 0.0).double(), u[:, 1])
+    return block * width_of(logits.shape[1]) + inside, (peak.squeeze(1) + total.log().float())
+
+
+def draw(logits: Tensor, temperature: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """One id per row from softmax(logits / temperature), the best one where that is below COLD.
+
+    logits (M,V) float32, temperature (M,), u (M,2) float64. Returns ids (M,) int64 and the
+    log-normaliser (M,) of `tempered(logits, temperature)`.
+    """
+    token, normaliser = invert(tempered(logits, temperature.unsqueeze(1)), u)
+    greedy = temperature < COLD
+    best = logits.max(1)
+    return best.indices.where(greedy, token), best.values.where(greedy, normaliser)
+
+
+def tempered(logits: Tensor, temperature: Tensor) -> Tensor:
+    """logits / temperature, and the logits themselves where it is greedy. Shapes broadcast."""
+    return logits / temperature.where(temperature >= COLD, 1.0)
+
+
+def margin(logits: Tensor, log_normaliser: Tensor, maxima: Tensor | None = None) -> Tensor:
+    """(M,): largest probability minus the second largest (2502.06768). One id left: its own.
+
+    maxima (M,K): those of the blocks, where they are known; only two blocks are then looked at.
+    """
+    maxima = block_maxima(logits) if maxima is None else maxima
+    block = maxima.argmax(1, keepdim=True)
+    inside = within(logits, block.squeeze(1), NEG_INF)
+    inside = inside.topk(min(2, inside.shape[1]), dim=1).values
+    elsewhere = maxima.scatter(1, block, NEG_INF).amax(1)
+    second = elsewhere if inside.shape[1] == 1 else torch.maximum(elsewhere, inside[:, 1])
+    return (inside[:, 0] - log_normaliser).exp() - (second - log_normaliser).exp()
+
+
+def entropy(logits: Tensor, log_normaliser: Tensor) -> Tensor:
+    """(M,) nats; ids at -inf contribute nothing."""
+    finite = (logits - log_normaliser.unsqueeze(1)).clamp_(min=LOWEST)
+    mean: Tensor = torch.linalg.vecdot(finite.exp(), finite)
+    return -mean
