@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from unmask.host import carry
+from unmask.host import carry, rows_known
 
 Memory = Any
 """Opaque slot owned by the denoiser: None, or a tree of tensors whose first dimension is B."""
@@ -203,6 +203,8 @@ class State:
 
         def place(name: str, old: Any) -> Any:
             new = getattr(part, name)
+            if name in _FIXED:
+                return old
             if name == "memory":
                 return _spread(old, new, rows, len(self.row))
             if name == "past" and old is not None:
@@ -217,11 +219,16 @@ class State:
         return replace(self, **changed | {"ahead": None})
 
 
+# What a step never changes.
+_CANVAS = {"editable", "valid", "group", "condition"}
+_FIXED = _CANVAS | {"row", "seed", "plan", "total", "budget", "cost"}
+
+
 def _rows(leaf: Any, rows: Tensor) -> Any:
     if not isinstance(leaf, Tensor):
         return leaf
     part = leaf.index_select(0, rows)
-    carry(part, leaf, rows)
+    carry(part, leaf, rows_known(rows))
     return part
 
 

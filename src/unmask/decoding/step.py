@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,7 +25,7 @@ from unmask.decoding.strategy import Strategy
 from unmask.decoding.written import written
 from unmask.errors import CanvasError, StrategyError
 from unmask.head import illegal_ids, mask_id_of
-from unmask.host import on_host, rows_of
+from unmask.host import know, on_host, row_lengths, rows_of
 from unmask.inference import evaluating
 from unmask.selection import positions
 from unmask.types import NEVER, Denoiser, Generation, Proposal, State, StepInfo
@@ -60,17 +61,16 @@ def _advance_open(
     state: State, denoiser: Denoiser, strategy: Strategy, propose: Propose
 ) -> StepInfo:
     # fmt: off
-    denoiser   = strategy.guided(denoiser)
-    rescore    = partial(given_the_rest, denoiser, strategy, state)
-    scope      = strategy.scope(state)                      # the positions in the running
-    prediction = predict(denoiser, state, strategy.veil)    # one pass of the trunk
-    looked     = strategy.chosen(state, scope)              # where the head is asked
-    proposal   = propose(prediction, denoiser, strategy, state, looked)
-    score      = strategy.ranked(state, proposal, scope)    # higher = known sooner
-    fault      = first_of(state, proposal.fault, in_scores(score, scope, state))
-    keep       = strategy.selected(score, scope, state, proposal)  # of those, known after
-    change     = strategy.changed(state, proposal, scope, keep, rescore)
-    proposal   = settled(prediction, denoiser, strategy, state, proposal, score, change)
+    denoiser     = strategy.guided(denoiser)
+    rescore      = partial(given_the_rest, denoiser, strategy, state)
+    scope        = strategy.scope(state)                      # the positions in the running
+    looked, made = strategy.chosen(state, scope)              # where the head is asked
+    prediction   = predict(denoiser, state, strategy.veil)    # one pass of the trunk
+    proposal     = propose(prediction, denoiser, strategy, state, looked)
+    score, keep  = made or strategy.choice(state, proposal, scope)  # rank, and what is known after
+    fault        = first_of(state, proposal.fault, in_scores(score, scope, state))
+    change       = strategy.changed(state, proposal, scope, keep, rescore)
+    proposal     = settled(prediction, denoiser, strategy, state, proposal, score, change)
     # fmt: on
     after = written(state, proposal, change, strategy)
     after = replace(after, memory=prediction.memory, fault=fault)
@@ -107,6 +107,9 @@ def init(
         raise StrategyError(f"budget={budget}: a step of this strategy takes {cost} network passes")
     remembers = "divergence" in strategy.needs
     table = foretold(strategy, plan, total, canvas.editable, group)
+    row = torch.arange(batch, device=device)
+    know(row, "value", np.arange(batch))
+    row_lengths(canvas.valid)  # asked now, so that no step has to
     state = State(
         tokens=tokens,
         masked=canvas.editable,
@@ -116,7 +119,7 @@ def init(
         logprob=torch.zeros(batch, length, device=device),
         drawn_logprob=torch.zeros(batch, length, device=device),
         commit_step=torch.full((batch, length), NEVER, device=device),
-        row=torch.arange(batch, device=device),
+        row=row,
         seed=seeds,
         step=none,
         forwards=none,
