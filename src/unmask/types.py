@@ -31,7 +31,8 @@ class Denoiser(Protocol):
     `hidden` also receives `condition=` (first dimension B) when, and only when, the canvas has one.
     Optional attributes are read where present: `forbidden` (ids that are never data), `length`
     (the N that `generate` uses when none is given), `device`, `forwards_per_step` (what a step
-    costs, 1 unless it says so) and `sees_progress`: where it is True, `hidden` also receives
+    costs, 1 unless it says so), `trims` (whether rows may be cut to their length together) and
+    `sees_progress`: where it is True, `hidden` also receives
     `progress=` and `ratio=`, (B,) float64, r = s/T of the step and the share still unknown, both
     of the open group.
     """

@@ -16,8 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 import unmask
-from unmask import Canvas, host, presets, revision
-from unmask.decoding import advance, ahead, done, init
+from unmask import Canvas, head, host, ordering, presets, revision
+from unmask.decoding import advance, ahead, done, init, veil
 from unmask.errors import LogitsError, StrategyError
 
 FAR = frozenset()  # devices whose numbers are at hand

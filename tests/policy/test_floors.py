@@ -12,7 +12,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[2] / "src" / "unmask"
 
 FLOORS = (
-    ("types", "errors", "checks", "random", "ranking", "inference", "files", "grouping"),
+    ("types", "errors", "checks", "random", "ranking", "inference", "host", "files", "grouping"),
     (
         "schedules",
         "pace",

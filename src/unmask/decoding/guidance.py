@@ -97,6 +97,7 @@ class Guided(nn.Module):
         self.weight = resolve(weight)
         self.forbidden = tuple(getattr(inner, "forbidden", ()))
         self.length: int | None = getattr(inner, "length", None)
+        self.trims = bool(getattr(inner, "trims", False))
 
     @property
     def vocab_size(self) -> int | None:

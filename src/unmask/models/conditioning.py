@@ -31,7 +31,7 @@ class ClassConditioned(nn.Module):
             )
         self.inner, self.classes = inner, classes
         self.vocab_size, self.mask_id = inner.vocab_size, inner.mask_id
-        self.forbidden, self.length = inner.forbidden, inner.length
+        self.forbidden, self.length, self.trims = inner.forbidden, inner.length, inner.trims
 
     @property
     def device(self) -> torch.device | None:

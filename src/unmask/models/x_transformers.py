@@ -54,7 +54,7 @@ class XTransformersDenoiser(nn.Module):
         self.net, self.ids, self.self_conditioning = net, ids, self_conditioning
         self.vocab_size, self.mask_id = int(net.num_tokens), ids.mask_id
         self.forbidden, self.length = ids.forbidden, ids.length
-        self.split = can_split(net)
+        self.split, self.trims = can_split(net), self_conditioning is None
         if self_conditioning is not None and not self.split:
             raise ModelError("self-conditioning needs a network whose head is a plain `to_logits`")
 
