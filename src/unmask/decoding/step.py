@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unmask.decoding.ahead import asking, foretold, known
 from unmask.decoding.canvas import Canvas
-from unmask.decoding.faults import first_of, in_scores, raise_first
+from unmask.decoding.faults import first_of, raise_first
 from unmask.decoding.feasible import settled
 from unmask.decoding.look import given_the_rest, predict, propose
 from unmask.decoding.past import nothing_past
@@ -61,20 +61,22 @@ def _advance_open(
     state: State, denoiser: Denoiser, strategy: Strategy, propose: Propose
 ) -> StepInfo:
     # fmt: off
-    denoiser     = strategy.guided(denoiser)
-    rescore      = partial(given_the_rest, denoiser, strategy, state)
-    scope        = strategy.scope(state)                      # the positions in the running
-    looked, made = strategy.chosen(state, scope)              # where the head is asked
-    prediction   = predict(denoiser, state, strategy.veil)    # one pass of the trunk
-    proposal     = propose(prediction, denoiser, strategy, state, looked)
-    score, keep  = made or strategy.choice(state, proposal, scope)  # rank, and what is known after
-    fault        = first_of(state, proposal.fault, in_scores(score, scope, state))
-    change       = strategy.changed(state, proposal, scope, keep, rescore)
-    proposal     = settled(prediction, denoiser, strategy, state, proposal, score, change)
+    denoiser = strategy.guided(denoiser)
+    rescore  = partial(given_the_rest, denoiser, strategy, state)
+    scope    = strategy.scope(state)                       # the positions in the running
+    looked, made = strategy.chosen(state, scope)           # where the head is asked
+    prediction = predict(denoiser, state, strategy.veil)   # one pass of the trunk
+    proposal = propose(prediction, denoiser, strategy, state, looked)
+    choice   = made or strategy.choice(state, proposal, scope)  # scores, and what is known after
+    change   = strategy.changed(state, proposal, scope, choice.keep, rescore)
+    proposal = settled(prediction, denoiser, strategy, state, proposal, choice.score, change)
+    fault    = first_of(state, proposal.fault, choice.fault)
     # fmt: on
     after = written(state, proposal, change, strategy)
     after = replace(after, memory=prediction.memory, fault=fault)
-    return StepInfo(after, state.row, proposal, score, change.commit, change.remask, change.edit)
+    return StepInfo(
+        after, state.row, proposal, choice.score, change.commit, change.remask, change.edit
+    )
 
 
 def init(

@@ -11,6 +11,7 @@ from torch import Tensor
 from unmask.decoding.blame import placed
 from unmask.decoding.constraints import Constraint
 from unmask.decoding.contradictions import check_together
+from unmask.decoding.faults import in_scores
 from unmask.decoding.guidance import Guidance
 from unmask.decoding.stopping import Stop
 from unmask.decoding.veil import MaskId, Veil
@@ -39,10 +40,11 @@ class Revise(Protocol):
 
 
 class Choice(NamedTuple):
-    """What an order and a selection say. Both (B,N)."""
+    """What an order and a selection say."""
 
-    score: Tensor  # float: higher = known sooner; -inf out of the running
-    keep: Tensor  # bool: known after the step
+    score: Tensor  # (B,N) float: higher = known sooner; -inf out of the running
+    keep: Tensor  # (B,N) bool: known after the step
+    fault: Tensor | None  # (B,) int64, of scores that are NaN
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ class Strategy:
     def choice(self, state: State, proposal: Proposal, scope: Tensor) -> Choice:
         """How all positions score, and which of scope are known afterwards."""
         score = self.ranked(state, proposal, scope)
-        return Choice(score, self.selected(score, scope, state, proposal))
+        fault = in_scores(score, scope, state)
+        return Choice(score, self.selected(score, scope, state, proposal), fault)
 
     def ranked(self, state: State, proposal: Proposal, scope: Tensor) -> Tensor:
         """The order's score, -inf out of the running; StrategyError for a wrong shape."""
