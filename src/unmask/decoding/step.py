@@ -61,16 +61,16 @@ def _advance_open(
     state: State, denoiser: Denoiser, strategy: Strategy, propose: Propose
 ) -> StepInfo:
     # fmt: off
-    denoiser = strategy.guided(denoiser)
-    rescore  = partial(given_the_rest, denoiser, strategy, state)
-    scope    = strategy.scope(state)                       # the positions in the running
-    looked, made = strategy.chosen(state, scope)           # where the head is asked
-    prediction = predict(denoiser, state, strategy.veil)   # one pass of the trunk
-    proposal = propose(prediction, denoiser, strategy, state, looked)
-    choice   = made or strategy.choice(state, proposal, scope)  # scores, and what is known after
-    change   = strategy.changed(state, proposal, scope, choice.keep, rescore)
-    proposal = settled(prediction, denoiser, strategy, state, proposal, choice.score, change)
-    fault    = first_of(state, proposal.fault, choice.fault)
+    denoiser     = strategy.guided(denoiser)
+    rescore      = partial(given_the_rest, denoiser, strategy, state)
+    scope        = strategy.scope(state)                      # the positions in the running
+    looked, made = strategy.chosen(state, scope)              # where the head is asked
+    prediction   = predict(denoiser, state, strategy.veil)    # one pass of the trunk
+    proposal     = propose(prediction, denoiser, strategy, state, looked)
+    choice       = made or strategy.choice(state, proposal, scope)  # scores, and what is kept
+    change       = strategy.changed(state, proposal, scope, choice.keep, rescore)
+    proposal     = settled(prediction, denoiser, strategy, state, proposal, choice.score, change)
+    fault        = first_of(state, proposal.fault, choice.fault)
     # fmt: on
     after = written(state, proposal, change, strategy)
     after = replace(after, memory=prediction.memory, fault=fault)
