@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -60,6 +62,33 @@ def keywords(condition: Any) -> dict[str, Any]:
             f"{type(condition).__name__}"
         )
     return dict(condition)
+
+
+_TRUSTED: ContextVar[bool] = ContextVar("trusted", default=False)
+
+
+@contextmanager
+def trusted() -> Iterator[None]:
+    """Within, adapters take it that ids are in the vocabulary and that nothing is padding.
+
+    The caller has seen to it. To look again would wait for the device, which a CUDA graph cannot.
+    """
+    before = _TRUSTED.set(True)
+    try:
+        yield
+    finally:
+        _TRUSTED.reset(before)
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def is_trusted() -> bool:
+    """Whether this runs within `trusted`. Never compiled in, because it changes between calls."""
+    return _TRUSTED.get()
+
+
+def is_level(valid: Tensor) -> bool:
+    """Whether nothing is padding, for valid (B,N) bool."""
+    return is_trusted() or bool(valid.all())
 
 
 def device_of(module: nn.Module) -> torch.device | None:

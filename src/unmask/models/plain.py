@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unmask.errors import CanvasError, LogitsError
-from unmask.models.adapter import Ids, device_of, keywords
+from unmask.models.adapter import Ids, device_of, is_level, is_trusted, keywords
 from unmask.types import Memory
 
 
@@ -56,11 +56,11 @@ class PlainDenoiser(nn.Module):
     ) -> tuple[Tensor, Memory]:
         """(B,N) -> (B,N,V). A condition is a dict of keyword arguments for the callable."""
         given = keywords(condition)
-        if self.vocab_size is not None:
+        if self.vocab_size is not None and not is_trusted():
             self._check_tokens(tokens, self.vocab_size)
         if self._valid_name is not None:
             logits = self.net(tokens, **{self._valid_name: valid}, **given)
-        elif bool(valid.all()):
+        elif is_level(valid):
             logits = self.net(tokens, **given)
         else:
             logits = self._by_length(tokens, valid, given)

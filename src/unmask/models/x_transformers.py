@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from unmask.errors import ModelError
-from unmask.models.adapter import Ids, device_of, keywords
+from unmask.models.adapter import Ids, device_of, is_level, keywords
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.types import Memory
 
@@ -70,7 +70,7 @@ class XTransformersDenoiser(nn.Module):
         A condition is a dict of further keyword arguments of the network, such as `context`.
         """
         given = keywords(condition)
-        if not bool(valid.all()):
+        if not is_level(valid):
             given["mask"] = valid
         if self.self_conditioning is not None:
             given["sum_embeds"] = self.self_conditioning(memory, *tokens.shape)
