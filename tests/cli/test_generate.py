@@ -171,3 +171,21 @@ def test_a_folder_is_no_file(call, tmp_path):
 
 def test_a_misspelt_model_is_told(call):
     assert "did you mean 'digits'?" in call("generate", "digts").error()
+
+
+def test_a_stated_memory_changes_nothing_but_the_parts(call, tmp_path):
+    line = ("generate", "shidoku", "-n", 5, "--preset", "maskgit", "--steps", 3, "--json")
+    whole = call(*line).json
+    small = call(*line, "--max-memory", "200KiB", "--out", tmp_path / "a.safetensors").json
+    for name in ("tokens", "steps", "seeds", "logprob"):
+        assert small[name] == pytest.approx(whole[name])
+    frames = Record.load(tmp_path / "a.safetensors").frames
+    assert len(frames) > 3 + 1  # parts emerge one after the other
+    assert frames[-1].tolist() == small["tokens"]
+    begun = (frames >= 0).any(2).sum(1)
+    assert 0 < int(begun[1]) < 5
+
+
+def test_a_stated_memory_that_is_none_is_refused_before_the_model_is_loaded(call):
+    failed = call("generate", "nothing-of-the-kind", "--max-memory", "lots")
+    assert failed.code == 2

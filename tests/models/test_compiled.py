@@ -168,14 +168,18 @@ def test_a_fault_of_the_network_is_not_blamed_on_the_compiler():
 
 
 def test_a_lack_of_memory_is_no_failure_to_compile():
+    calls = []
+
     class Hungry(Toy):
         def hidden(self, tokens, *, valid, memory):
+            calls.append(len(tokens))
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     compiled = Compiled(Hungry(), backend="eager")
     with pytest.raises(torch.OutOfMemoryError):
         compiled.hidden(torch.zeros(1, 1), valid=None, memory=None)
     assert compiled.failure is None
+    assert len(calls) == 1  # not once more without the compiler
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))])
