@@ -367,6 +367,7 @@ def test_a_row_that_does_not_fit_says_what_it_needs():
         ("1.5 gib", 3 * 2**29),
         ("10kB", 10_000),
         (" 7 B ", 7),
+        ("2000", 2000),
         ("3TiB", 3 * 2**40),
     ],
 )
@@ -375,7 +376,7 @@ def test_stated_memory_is_read(stated, size):
 
 
 @pytest.mark.parametrize(
-    "stated", [0, -1, True, 1.5, "2", "GB", "2 X", "-2GB", "0GB", "", "2GBit", "1e9B", None]
+    "stated", [0, -1, True, 1.5, "1.5", "0", "GB", "2 X", "-2GB", "0GB", "", "2GBit", "1e9B", None]
 )
 def test_what_is_no_memory_is_refused(stated):
     with pytest.raises(MemoryBudgetError, match=r"max_memory=.*pass a number of bytes.*'2GB'"):

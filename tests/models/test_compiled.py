@@ -106,6 +106,15 @@ def test_conditions_reach_the_network():
     assert compiled.backend.graphs
 
 
+def test_a_stated_memory_goes_with_compiled_trunks():
+    canvas, strategy = Canvas.blank(5, LENGTH), presets.maskgit(4)
+    compiled = Compiled(net(), backend=Counting())
+    made = unmask.generate(compiled, canvas, strategy, seed=1, max_memory="40kB")
+    assert compiled.failure is None
+    assert compiled.backend.graphs
+    assert torch.equal(made, unmask.generate(net(), canvas, strategy, seed=1))
+
+
 def test_rows_that_leave_compile_nothing_anew():
     compiled = Compiled(net(), backend=Counting())
     counts = []

@@ -26,11 +26,11 @@ _UNITS = {"B": 1} | {
     for binary in (0, 1)
 }
 _FOLDED = {unit.lower(): size for unit, size in _UNITS.items()}
-_STATED = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*")
+_STATED = re.compile(r"\s*(?:(\d+)|(\d+(?:\.\d+)?)\s*([a-zA-Z]+))\s*")
 
 
 def bytes_of(stated: int | str) -> int:
-    """A number of bytes, or "2GB" (powers of 1000) or "512MiB" (of 1024), in bytes.
+    """A number of bytes, as it is or written out, "2GB" (powers of 1000) or "512MiB" (of 1024).
 
     Raises MemoryBudgetError for anything else, and for less than one byte.
     """
@@ -38,7 +38,8 @@ def bytes_of(stated: int | str) -> int:
     if isinstance(stated, int) and not isinstance(stated, bool):
         size = stated
     elif isinstance(stated, str) and (match := _STATED.fullmatch(stated)):
-        size = int(float(match[1]) * _FOLDED.get(match[2].lower(), 0))
+        plain, count, unit = match.groups()
+        size = int(plain or float(count) * _FOLDED.get(unit.lower(), 0))
     if size < 1:
         raise MemoryBudgetError(
             f"max_memory={stated!r}: pass a number of bytes, such as 2_000_000_000, or a string "
