@@ -9,7 +9,7 @@ from tests.conformance.toys import MASK, VOCAB, Toy, flat
 
 import unmask
 from unmask import Canvas, Constraint, Groups, LastDraw, presets
-from unmask.decoding import in_order, row_seeds, run_strategy
+from unmask.decoding import completed, in_order, row_seeds, run_strategy
 from unmask.decoding.memory import LiveBytes, bytes_of, fitting, spoken
 from unmask.decoding.splitting import at_its_busiest, pieces
 from unmask.errors import DenoiserError, InputError, MemoryBudgetError, SplitWarning
@@ -114,7 +114,7 @@ def test_parts_give_the_rows_of_the_whole(case):
             assert max(asked) == fit
 
 
-def room_for(fit, make, canvas, strategy):
+def room_for(fit, make, canvas, strategy, slack=0.5):
     """A budget that holds `fit` rows and no more, by the library's own measure."""
     needed = {}
 
@@ -127,7 +127,7 @@ def room_for(fit, make, canvas, strategy):
         unmask.run(make(), canvas, strategy, seed=3, max_memory=1)
     least = needed["least"]
     each = needed[least + 1] - needed[least]
-    return needed[least] + each * max(0, fit - least) + each // 2
+    return needed[least] + each * max(0, fit - least) + int(each * slack)
 
 
 class Small(Toy):
@@ -296,6 +296,68 @@ def test_every_part_stays_below_the_stated_memory(name):
     for start in range(0, rows, fit):
         assert peak(start, min(fit, rows - start)) <= budget
     assert peak(0, fit + 1) > budget
+
+
+def peak_of_run(network, canvas, strategy, seeds):
+    state = unmask.init(network, canvas, strategy, seeds)
+    with LiveBytes(CPU) as live:
+        completed(state.take(torch.arange(len(seeds))), network, strategy)
+    return live.peak
+
+
+class Remembering(Toy):
+    """Its memory outweighs everything: that of the last step and the new one stand there at once."""
+
+    def hidden(self, tokens, *, valid, memory):
+        hidden, _ = super().hidden(tokens, valid=valid, memory=None)
+        return hidden, torch.ones(*tokens.shape, WIDE)
+
+
+@pytest.mark.parametrize(
+    ("make", "strategy"),
+    [(Toy, presets.klass()), (Toy, presets.maskgit(4)), (Remembering, presets.maskgit(4))],
+    ids=["what was said before", "the state alone", "what the network remembers"],
+)
+def test_a_state_that_outweighs_the_network_counts(make, strategy):
+    """One row ends at once, so that at each later step the others are taken out of the state."""
+    editable = torch.ones(20, 12, dtype=torch.bool)
+    editable[0, 1:] = False
+    canvas = Canvas.infill(torch.zeros(20, 12, dtype=torch.int64), editable)
+    budget, seeds = room_for(20, make, canvas, strategy, slack=0), row_seeds(canvas, 3, None)
+    network = make()
+    unmask.run(network, canvas, strategy, seeds=seeds, max_memory=budget)
+    assert network.rows[3] == 20
+    assert 0.8 * budget < peak_of_run(make(), canvas, strategy, seeds) <= budget
+
+
+def test_the_longest_row_is_measured():
+    def net(tokens):
+        return torch.ones(*tokens.shape, WIDE)[..., :VOCAB] + torch.eye(VOCAB)[tokens]
+
+    canvas = Canvas.ragged([[0] * (2 if row % 4 == 0 else 12) for row in range(8)])
+    strategy, seeds = presets.random_order(4), row_seeds(canvas, 3, None)
+    network = unmask.wrap(net, mask_id=MASK, vocab_size=VOCAB)
+    budget, shapes = int(2.5 * 12 * WIDE * 4), []
+    watched = unmask.wrap(
+        lambda tokens: shapes.append(tuple(tokens.shape)) or net(tokens),
+        mask_id=MASK,
+        vocab_size=VOCAB,
+    )
+    made = unmask.run(watched, canvas, strategy, seeds=seeds, max_memory=budget)
+    same(made, unmask.run(network, canvas, strategy, seeds=seeds))
+    assert shapes[:3] == [(1, 12), (1, 12), (2, 12)]
+    assert max(rows for rows, length in shapes[3:] if length == 12) == 2
+
+
+def test_verification_has_eight_rows_whatever_the_part():
+    """What one row needs is what eight do, and to say less would be a promise broken later."""
+    canvas, strategy = Canvas.blank(3, 12), presets.wino(fill=0.5, block=None)
+    each, seeds = 12 * WIDE * 4, row_seeds(canvas, 3, None)
+    with pytest.raises(MemoryBudgetError, match="a single row needs"):
+        unmask.run(Activations(), canvas, strategy, seeds=seeds, max_memory=4 * each)
+    network = Activations()
+    unmask.run(network, canvas, strategy, seeds=seeds, max_memory=int(8.5 * each))
+    assert peak_of_run(Activations(), canvas, strategy, seeds) <= 8.5 * each
 
 
 def test_the_whole_run_stays_below_what_is_stated_and_what_is_held():

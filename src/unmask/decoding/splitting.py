@@ -147,18 +147,16 @@ def _worst_step(
     """A step of the row this many times, with all that a run holds beside it at the worst."""
     every = torch.arange(rows, device=row.tokens.device)
     part = row.take(torch.zeros_like(every))
-    # As where further rows of the part are finished: taken out, stepped, and put back.
+    # Taken out of the part once more, as where further rows of it are finished.
     info = advance(part.take(every), denoiser, strategy)
     if verifies:
         with evaluating(denoiser):
             guided, first = strategy.guided(denoiser), max(rows, VERIFIED)
-            asked = part.editable & (part.editable.flatten().cumsum(0) <= first).view_as(
-                part.masked
-            )
+            asked = part.editable & (part.editable.flatten().cumsum(0) <= first).view(rows, -1)
             prediction = predict(guided, part, strategy.veil)
             given_the_rest(guided, strategy, part, asked)
-            del prediction
-    part.put(every, info.state)
+            del prediction  # held until then, as is what follows
+    del info
 
 
 def _as_far_as_it_goes(
