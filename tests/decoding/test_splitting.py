@@ -306,7 +306,7 @@ def peak_of_run(network, canvas, strategy, seeds):
 
 
 class Remembering(Toy):
-    """Its memory outweighs everything: that of the last step and the new one stand there at once."""
+    """Its memory outweighs everything: the last one and the new one stand there at once."""
 
     def hidden(self, tokens, *, valid, memory):
         hidden, _ = super().hidden(tokens, valid=valid, memory=None)
@@ -328,6 +328,13 @@ def test_a_state_that_outweighs_the_network_counts(make, strategy):
     unmask.run(network, canvas, strategy, seeds=seeds, max_memory=budget)
     assert network.rows[3] == 20
     assert 0.8 * budget < peak_of_run(make(), canvas, strategy, seeds) <= budget
+
+
+def test_memory_that_runs_out_while_it_is_measured_is_a_measure():
+    canvas, strategy, network = Canvas.blank(3, 8), presets.maskgit(2), Small(1, WAYS["CUDA"])
+    made = unmask.run(network, canvas, strategy, seed=3, max_memory="1GB")  # and nothing is warned
+    same(made, unmask.run(Toy(), canvas, strategy, seed=3))
+    assert network.rows == [1, 1, 2, *[1] * 6]
 
 
 def test_the_longest_row_is_measured():
