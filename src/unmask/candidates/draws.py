@@ -13,7 +13,7 @@ from torch import Tensor
 from unmask.candidates.rows import canvas_rows, generation_rows, joined
 from unmask.candidates.scores import LIKELIHOOD, By, check_by, scores
 from unmask.checks import check_count
-from unmask.decoding import Canvas, Strategy, done, finish, init, step
+from unmask.decoding import Canvas, Strategy, completed, init
 from unmask.generation import Seeds, ready
 from unmask.random import fold
 from unmask.types import Denoiser, Generation
@@ -101,10 +101,5 @@ def _generated(
     denoiser: Denoiser, canvas: Canvas, strategy: Strategy, seeds: Tensor, at_once: int
 ) -> Generation:
     whole = init(denoiser, canvas, strategy, seeds)
-    parts = []
-    for rows in torch.arange(len(seeds), device=whole.row.device).split(at_once):
-        state = whole.take(rows)
-        while not done(state):
-            state = step(state, denoiser, strategy)
-        parts.append(finish(state))
-    return joined(parts)
+    several = torch.arange(len(seeds), device=whole.row.device).split(at_once)
+    return joined([completed(whole.take(rows), denoiser, strategy) for rows in several])

@@ -38,6 +38,10 @@ class Timetable:
         to_come: np.ndarray = self.taken < self.total
         return to_come
 
+    def of(self, rows: np.ndarray) -> Timetable:
+        """That of these rows, (B,) bool."""
+        return Timetable(self.total[rows], self.looked[rows], self.taken[rows])
+
     def later(self) -> Timetable:
         """One step on, for the rows that are open."""
         return replace(self, taken=np.minimum(self.taken + 1, self.total))
@@ -83,6 +87,14 @@ class Known:
     def about(self, state: State) -> bool:
         """Whether it is this state's step."""
         return all(a is b for a, b in zip(self.deciding, _deciding(state), strict=True))
+
+    def of(self, state: State, rows: np.ndarray) -> Known:
+        """The same about a state of these rows alone, (B,) bool."""
+        table = self.timetable and self.timetable.of(rows)
+        part = replace(self, deciding=_deciding(state), row=state.row, timetable=table)
+        if table is None:
+            part.__dict__["said"] = self.said[:, rows]  # read already: nothing is asked again
+        return part
 
     def later(self, after: State) -> Known:
         """What is known of the step after this one."""

@@ -14,6 +14,7 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor
 
+from unmask.decoding.ahead import known
 from unmask.decoding.blame import where
 from unmask.decoding.look import given_the_rest, predict
 from unmask.decoding.memory import bytes_of, fitting, peak_of
@@ -21,6 +22,7 @@ from unmask.decoding.step import UNLIMITED, advance, done, finish
 from unmask.decoding.strategy import Strategy
 from unmask.errors import SplitWarning
 from unmask.head import illegal_ids, vocab_of
+from unmask.host import rows_of
 from unmask.inference import evaluating, is_out_of_memory
 from unmask.revision import Amends, Edit
 from unmask.types import Denoiser, Generation, State
@@ -48,12 +50,12 @@ def completed(
     most = None
     if max_memory is not None:
         most = rows_within(bytes_of(max_memory), state, denoiser, strategy)
-    waiting, ended, warned = pieces(state, most), list[tuple[Tensor, Generation]](), False
+    waiting, ended, warned = pieces(state, most), list[State](), False
     del state
     while waiting:
-        part = _as_far_as_it_goes(waiting.pop(0), denoiser, strategy, see)
+        part = _as_far_as_it_goes(waiting.pop(0), denoiser, strategy, see, ended)
         if done(part):
-            ended.append((part.row, finish(part)))
+            ended.append(part)
             continue
         most = (int((~part.done).sum()) + 1) // 2
         if not warned:
@@ -61,7 +63,7 @@ def completed(
             warned = True
         _release(part.tokens.device)
         waiting = [piece for rest in (part, *waiting) for piece in pieces(rest, most)]
-    return in_order(ended)
+    return in_order([(part.row, finish(part)) for part in ended])
 
 
 def in_order(parts: Sequence[tuple[Tensor, Generation]]) -> Generation:
@@ -147,8 +149,10 @@ def _worst_step(
     """A step of the row this many times, with all that a run holds beside it at the worst."""
     every = torch.arange(rows, device=row.tokens.device)
     part = row.take(torch.zeros_like(every))
-    # Taken out of the part once more, as where further rows of it are finished.
-    info = advance(part.take(every), denoiser, strategy)
+    # What goes on where other rows finish stands beside them and their record until the step.
+    apart = part.take(every), _record(part).take(every)
+    del apart
+    info = advance(part, denoiser, strategy)
     if verifies:
         with evaluating(denoiser):
             guided, first = strategy.guided(denoiser), max(rows, VERIFIED)
@@ -160,9 +164,12 @@ def _worst_step(
 
 
 def _as_far_as_it_goes(
-    state: State, denoiser: Denoiser, strategy: Strategy, see: See | None
+    state: State, denoiser: Denoiser, strategy: Strategy, see: See | None, ended: list[State]
 ) -> State:
-    """These rows finished, or the state before the step for which memory did not suffice."""
+    """The last rows finished, or those before the step for which memory did not suffice.
+
+    Rows that finish before join `ended`, so that a step costs what the open ones cost.
+    """
     while not done(state):
         try:
             state = advance(state, denoiser, strategy).state
@@ -172,7 +179,23 @@ def _as_far_as_it_goes(
             return state
         if see is not None:
             see(state)
+        state = _open_rows(state, strategy, ended)
     return state
+
+
+def _open_rows(state: State, strategy: Strategy, ended: list[State]) -> State:
+    """The state of the rows that go on; the others', without what only steps need, join `ended`."""
+    ahead = known(state, strategy)
+    if ahead.open.all() or not ahead.open.any():
+        return state
+    ended.append(_record(state).take(rows_of(~ahead.open, state.done)))
+    rest = state.take(rows_of(ahead.open, ~state.done), ahead.begun)
+    return replace(rest, ahead=ahead.of(rest, ahead.open))
+
+
+def _record(state: State) -> State:
+    """Without what only steps need."""
+    return replace(state, memory=None, past=None, condition=None)
 
 
 def _warn(part: State, most: int) -> None:
