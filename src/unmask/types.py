@@ -33,7 +33,9 @@ class Denoiser(Protocol):
     (the N that `generate` uses when none is given), `device`, `forwards_per_step` (what a step
     costs, 1 unless it says so) and `sees_progress`: where it is True, `hidden` also receives
     `progress=` and `ratio=`, (B,) float64, r = s/T of the step and the share still unknown, both
-    of the open group.
+    of the open group. So is `projection`, a method (M,D) -> Projection | None: the features and
+    weights of which `logits` would be the product, so that a kernel can do without logits in
+    memory; None, or no such method, where the head ends in anything else.
     """
 
     @property

@@ -12,7 +12,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[2] / "src" / "unmask"
 
 FLOORS = (
-    ("types", "errors", "checks", "random", "ranking", "inference", "files", "grouping"),
+    ("types", "errors", "checks", "random", "ranking", "inference", "files", "grouping", "levels"),
     (
         "schedules",
         "pace",
@@ -21,6 +21,7 @@ FLOORS = (
         "padding",
         "head",
         "feasibility",
+        "kernels",
         "ordering",
         "selection",
         "revision",

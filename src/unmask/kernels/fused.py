@@ -1,12 +1,11 @@
 """Tokens and what is said of them, straight from features and the vocabulary's weights.
 
 Computed once: the M·V logits, in registers, each summed up with its block where it was made, so
-that (M,K) numbers reach memory. Computed twice: the W logits of each row's chosen block. Which block
-and which id inside it follow from the same masses and the same two uniforms as in `sampling`, so
-that tokens are the same but where rounding decides: logits are float32 here whatever the features
-are, and a head in bfloat16 rounds them. Tiles depend on neither the other rows nor their number,
-but for `FEW`. Shapes: M rows looked at, D width, V vocabulary, W = ⌊√V⌋ ids in a block,
-K = ⌈V/W⌉ blocks.
+that (M,K) numbers reach memory. Computed twice: the W logits of each row's chosen block, or the one
+of a token that is known. Which block and which id inside it follow from the same masses and the
+same two uniforms as in `sampling`, so that tokens are the same but where rounding decides: logits
+are float32 here whatever the features are, and a head in bfloat16 rounds them.
+Shapes: M rows looked at, D width, V vocabulary, W = ⌊√V⌋ ids in a block, K = ⌈V/W⌉ blocks.
 """
 
 from __future__ import annotations
@@ -79,7 +78,8 @@ def fused_draw(
     is legal, NaN where a logit is NaN or +inf, and nothing else means anything then. The row's
     statistics are those of the legal ids at temperature 1; nothing is filtered, so that
     kept_logprob is logprob. Raises ModelError for a projection that does not fit together or that
-    Triton cannot run, StrategyError for other needs. Nothing here waits for the device.
+    Triton cannot run, StrategyError for other needs. Nothing here waits for the device, and no
+    gradient comes back.
     """
     _check(projection, needs)
     rows, vocab = len(u), len(projection.weight)
@@ -91,9 +91,7 @@ def fused_draw(
             at = slice(i, i + size)
             warmth = temperature[at] if isinstance(temperature, Tensor) else temperature
             features = projection.features[at]
-            parts.append(
-                _part(features, projection.weight, offset, warmth, u[at], held[at], needs)
-            )
+            parts.append(_part(features, projection.weight, offset, warmth, u[at], held[at], needs))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -110,9 +108,9 @@ def _part(
     warmth = torch.as_tensor(temperature, dtype=torch.float32, device=u.device).expand(len(u))
     greedy = warmth < COLD
     rate = 1 / warmth.where(~greedy, 1.0)
-    always = not isinstance(temperature, Tensor)
-    tempered = not (always and (temperature < COLD or temperature == 1))
-    may_be_greedy = not always or temperature < COLD
+    number = None if isinstance(temperature, Tensor) else temperature
+    may_be_greedy = number is None or number < COLD
+    tempered = number is None or not (number < COLD or number == 1)
     blocks = _blocks(features, weight, offset, rate, tempered, may_be_greedy, needs)
     block, known = blocks.drawn(u[:, 0]), held
     if may_be_greedy:
@@ -169,7 +167,7 @@ def _blocks(
         TEMPERED=wanted["warm"], MEAN=wanted["mean"], BEST=wanted["best"], SECOND=wanted["second"],
         WIDEN=_interpreted(),  # whose dot takes bfloat16 for integers
         ROWS=tile, TILE=_tile(width), DIM=32 if features.dtype == torch.float32 else 64,
-        num_warps=4, num_stages=3,
+        num_warps=4 if tile == FEW else 8, num_stages=3, enable_fp_fusion=True,
     )  # fmt: skip
     return Blocks(width, rate, **out)
 
@@ -199,7 +197,8 @@ def _pick(
     pick_inside[(len(known),)](
         features, weight, offset, rate, u.contiguous(), block.argsort(), block, known,
         token, logit, len(weight), width, features.shape[1], *features.stride(), *weight.stride(),
-        WIDTH=padded, DIM=max(16, min(128, 8192 // padded)), num_warps=4 if padded <= 512 else 8,
+        WIDTH=padded, DIM=max(16, min(128, 8192 // padded)),
+        num_warps=max(4, min(16, padded // 64)), enable_fp_fusion=True,
     )  # fmt: skip
     return token, logit
 

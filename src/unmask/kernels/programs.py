@@ -81,7 +81,9 @@ def block_statistics(
     for start in range(block * width, end, TILE):
         ids = start + tl.arange(0, TILE)
         column = weight + tl.minimum(ids, end - 1).to(tl.int64)[None, :] * id_row
-        logits = _tile(state, column, offset, ids, end, dim, state_dim, id_dim, WIDEN, ROWS, TILE, DIM)
+        logits = _tile(
+            state, column, offset, ids, end, dim, state_dim, id_dim, WIDEN, ROWS, TILE, DIM
+        )
         peak, at = tl.max(logits, axis=1, return_indices=True, return_indices_tie_break_left=True)
         higher = tl.maximum(top, peak)
         base = _finite(higher)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unmask.errors import CanvasError, ModelError
 from unmask.models.hf import MaskedLMDenoiser
-from unmask.types import Memory
+from unmask.types import Memory, Projection
 
 
 class ClassConditioned(nn.Module):
@@ -51,6 +51,10 @@ class ClassConditioned(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""
         return self.inner.logits(hidden)
+
+    def projection(self, hidden: Tensor) -> Projection | None:
+        """(M,D) -> what `logits` multiplies in the end, where that is known."""
+        return self.inner.projection(hidden)
 
     def _checked(self, condition: Any, tokens: Tensor) -> Tensor:
         """(B,) int64 from −1."""
