@@ -128,7 +128,7 @@ def test_held_tokens_are_measured_and_not_drawn(device):
     case = Case(device, 100, rows=12)
     case.illegal = torch.tensor([5], device=device)
     case.held[::3] = torch.tensor([0, 99, 42, 5], device=device)
-    warmth = case.temperatures((1.0, 0.0, 0.5))
+    warmth = case.temperatures((1.0, 0.0))
     got = case.fused(warmth)
     assert got["token"][::3].tolist() == [0, 99, 42, 5]
     assert got["logprob"][9] == -torch.inf  # 5 is illegal
@@ -145,6 +145,36 @@ def test_equal_logits_give_the_first_id_where_greedy(device):
     assert (got["top_token"] == 11).all()
     assert (got["margin"] == 0).all()
     assert (got["drawn_logprob"] == 0).all()
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.05, -0.05])
+def test_a_block_of_several_tiles_is_summed_up_as_a_whole(device, monkeypatch, slope):
+    """As it is with 4,225 ids or more; with a slope, the largest comes last or first."""
+    monkeypatch.setattr(fused, "_tile", lambda width: 16)
+    case = Case(device, 1500)  # 39 blocks of 38 ids: three tiles
+    case.bias += slope * torch.arange(1500, device=device)
+    case.illegal = torch.arange(20, 56, device=device)  # a whole tile and more
+    warmth = case.temperatures(MIXED)
+    check(case.fused(warmth), case.naive(warmth))
+
+
+def test_equal_logits_in_several_tiles_are_told_apart(device, monkeypatch):
+    monkeypatch.setattr(fused, "_tile", lambda width: 16)
+    case = Case(device, 1500)
+    case.weight.zero_()
+    case.bias[:] = -1.0
+    case.bias[[80, 110]] = 1.0  # of one block, 76 to 113
+    got = case.fused(0.0)
+    assert (got["token"] == 80).all()
+    assert (got["margin"] == 0).all()
+
+
+def test_a_total_that_is_reached_and_not_exceeded_picks_the_next(device):
+    case = Case(device, 16, rows=1, bias=False)
+    case.weight.zero_()
+    case.u[:] = 0.5
+    assert case.fused()["token"].item() == 10  # of blocks 0 to 3 the third, and its third id
+    assert case.naive(case.temperatures((1.0,)))["token"].item() == 10
 
 
 def test_uniforms_at_the_ends_stay_within_the_vocabulary(device):
