@@ -7,18 +7,21 @@ row of a tensor are asked once and follow the rows. Shapes: B rows, n flags.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-_KNOWN = WeakTensorKeyDictionary()  # tensor -> (its version, {name: (B,) array})
+# tensor -> (its version, {name: a (B,) array, or a tensor made of it})
+_KNOWN = WeakTensorKeyDictionary()
+_AT_HAND = frozenset({"cpu"})
 
 
 def waits(device: torch.device) -> bool:
     """Whether asking for a number halts the host until the device has caught up."""
-    return device.type != "cpu"
+    return device.type not in _AT_HAND
 
 
 def on_host(tensor: Tensor) -> np.ndarray:
@@ -31,7 +34,18 @@ def per_row(tensor: Tensor, name: str, ask: Callable[[Tensor], Tensor]) -> np.nd
     facts = _facts(tensor)
     if name not in facts:
         facts[name] = on_host(ask(tensor))
-    return facts[name]
+    said: np.ndarray = facts[name]
+    return said
+
+
+def row_lengths(valid: Tensor) -> np.ndarray:
+    """(B,N) bool -> (B,) on the host: how many positions are not padding."""
+    return per_row(valid, "length", lambda flags: flags.sum(1))
+
+
+def unpadded(valid: Tensor) -> bool:
+    """Whether no position of (B,N) is padding."""
+    return bool((row_lengths(valid) == valid.shape[1]).all())
 
 
 def know(tensor: Tensor, name: str, value: np.ndarray) -> None:
@@ -39,11 +53,33 @@ def know(tensor: Tensor, name: str, value: np.ndarray) -> None:
     _facts(tensor)[name] = value
 
 
-def carry(part: Tensor, whole: Tensor, rows: Tensor) -> None:
-    """Note of part = whole[rows] what is known of whole, where the host knows the rows (b,)."""
-    index, facts = _facts(rows).get("value"), _facts(whole)
-    if index is not None and facts:
-        _facts(part).update({name: fact[index] for name, fact in facts.items()})
+def rows_known(rows: Tensor) -> np.ndarray | None:
+    """The numbers in rows (b,), where the host knows them."""
+    value = _facts(rows).get("value")
+    return value if isinstance(value, np.ndarray) else None
+
+
+def carry(part: Tensor, whole: Tensor, rows: np.ndarray | None) -> None:
+    """Note of part = whole[rows] what is known of each row of whole; nothing for unknown rows."""
+    for name, fact in _facts(whole).items() if rows is not None else ():
+        if isinstance(fact, np.ndarray):
+            _facts(part)[name] = fact[rows]
+
+
+def derived(tensor: Tensor, name: str, make: Callable[[Tensor], Tensor]) -> Tensor:
+    """make(tensor), made once: a copy on another device, or rows twice over."""
+    facts = _facts(tensor)
+    if name not in facts:
+        facts[name] = make(tensor)
+    made: Tensor = facts[name]
+    return made
+
+
+def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor there, copied once."""
+    return (
+        tensor if tensor.device == device else derived(tensor, str(device), lambda t: t.to(device))
+    )
 
 
 def places(flags: Tensor, count: int | None = None) -> Tensor:
@@ -67,9 +103,9 @@ def rows_of(flags: np.ndarray, device_flags: Tensor) -> Tensor:
     return rows
 
 
-def _facts(tensor: Tensor) -> dict[str, np.ndarray]:
+def _facts(tensor: Tensor) -> dict[str, Any]:
     version: int | None
-    facts: dict[str, np.ndarray]
+    facts: dict[str, Any]
     version, facts = _KNOWN.get(tensor, (None, {}))
     if version != tensor._version:
         facts = {}

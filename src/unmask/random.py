@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ _WORD = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
+
+Word = Tensor | int
 
 
 class Purpose(IntEnum):
@@ -43,15 +46,20 @@ class Purpose(IntEnum):
     VEIL = 15
 
 
-def _multiply(constant: int, word: Tensor) -> tuple[Tensor, Tensor]:
-    """(high, low) 32-bit halves of constant × word, without leaving 63 bits."""
-    low = (constant & 0xFFFF) * word
-    high = (constant >> 16) * word + (low >> 16)
-    return high >> 16, ((high & 0xFFFF) << 16) | (low & 0xFFFF)
+def _multiply(constant: int, word: Tensor | int) -> tuple[Any, Any]:
+    """(high, low) 32-bit halves of constant × word, without leaving 63 bits.
+
+    The constants lie above 2**31; less 2**32 they are multiplied without overflow.
+    """
+    product = (constant - 2**32) * word
+    return (product >> 32) + word, product & _WORD
 
 
-def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]) -> Tensor:
-    """Philox4x32-10. Every word is int64 holding 32 bits; words broadcast. Returns (..., 4)."""
+def philox(counter: tuple[Word, Word, Word, Word], key: tuple[Tensor, Tensor]) -> Tensor:
+    """Philox4x32-10. Every word is int64 holding 32 bits; words broadcast. Returns (..., 4).
+
+    Words that are the same everywhere may be plain integers.
+    """
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(_ROUNDS):
@@ -76,11 +84,8 @@ def uniform(
     Returns float64 of shape (..., 2): the first axis of length two is meant for two-level draws.
     """
     seed = seed.to(torch.int64)
-    words = [
-        torch.as_tensor(part, dtype=torch.int64, device=seed.device) & _WORD
-        for part in (position, step, int(purpose), lane)
-    ]
-    bits = philox((words[0], words[1], words[2], words[3]), (seed & _WORD, seed >> 32))
+    counter = (position & _WORD, step & _WORD, int(purpose), lane & _WORD)
+    bits = philox(counter, (seed & _WORD, seed >> 32))
     high, low = bits[..., 0::2], bits[..., 1::2] >> 16
     return (((high << 16) | low).to(torch.float64) + 0.5) * 2.0**-48
 
@@ -104,8 +109,8 @@ def fold(seed: int | Tensor, index: Tensor, step: int = 0) -> Tensor:
     if not (isinstance(seed, Tensor) and seed.dim() == 1):
         seed = torch.tensor(check_seed(seed), dtype=torch.int64)  # type: ignore[arg-type]
     root = seed.to(index.device)
-    words = [torch.tensor(w, device=index.device) for w in (step & _WORD, int(Purpose.SEED), 1)]
-    bits = philox((index & _WORD, words[0], words[1], words[2]), (root & _WORD, root >> 32))
+    counter = (index & _WORD, step & _WORD, int(Purpose.SEED), 1)
+    bits = philox(counter, (root & _WORD, root >> 32))
     return (bits[..., 0] << 31) | (bits[..., 1] >> 1)
 
 

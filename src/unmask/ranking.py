@@ -32,8 +32,9 @@ def best_of_groups(score: Tensor, scope: Tensor, count: Tensor, group: Tensor) -
     """`best` within each group: group (B,N) int64 from 0, count (B,P) int64 -> (B,N) bool."""
     order = places(score, scope)
     ranked_group = group.gather(1, order)
-    member = torch.nn.functional.one_hot(ranked_group, count.shape[1])  # (B,N,P)
-    wanted = ((member.cumsum(1) <= count.unsqueeze(1)) & (member > 0)).any(2)
+    groups = torch.arange(count.shape[1], device=group.device)
+    member = ranked_group.unsqueeze(2) == groups  # (B,N,P)
+    wanted = ((member.cumsum(1) <= count.unsqueeze(1)) & member).any(2)
     return torch.zeros_like(scope).scatter(1, order, wanted) & scope
 
 

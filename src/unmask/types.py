@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from unmask.host import carry
+from unmask.host import carry, rows_known
 
 Memory = Any
 """Opaque slot owned by the denoiser: None, or a tree of tensors whose first dimension is B."""
@@ -31,7 +31,8 @@ class Denoiser(Protocol):
     `hidden` also receives `condition=` (first dimension B) when, and only when, the canvas has one.
     Optional attributes are read where present: `forbidden` (ids that are never data), `length`
     (the N that `generate` uses when none is given), `device`, `forwards_per_step` (what a step
-    costs, 1 unless it says so) and `sees_progress`: where it is True, `hidden` also receives
+    costs, 1 unless it says so), `trims` (whether rows may be cut to their length together) and
+    `sees_progress`: where it is True, `hidden` also receives
     `progress=` and `ratio=`, (B,) float64, r = s/T of the step and the share still unknown, both
     of the open group. So is `projection`, a method (M,D) -> Projection | None: the features and
     weights of which `logits` would be the product, so that a kernel can do without logits in
@@ -213,6 +214,8 @@ class State:
 
         def place(name: str, old: Any) -> Any:
             new = getattr(part, name)
+            if name in _FIXED:
+                return old
             if name == "memory":
                 return _spread(old, new, rows, len(self.row))
             if name == "past" and old is not None:
@@ -227,11 +230,16 @@ class State:
         return replace(self, **changed | {"ahead": None})
 
 
+# What a step never changes.
+_CANVAS = {"editable", "valid", "group", "condition"}
+_FIXED = _CANVAS | {"row", "seed", "plan", "total", "budget", "cost"}
+
+
 def _rows(leaf: Any, rows: Tensor) -> Any:
     if not isinstance(leaf, Tensor):
         return leaf
     part = leaf.index_select(0, rows)
-    carry(part, leaf, rows)
+    carry(part, leaf, rows_known(rows))
     return part
 
 

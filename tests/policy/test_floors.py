@@ -12,7 +12,18 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[2] / "src" / "unmask"
 
 FLOORS = (
-    ("types", "errors", "checks", "random", "ranking", "inference", "files", "grouping", "levels"),
+    (
+        "types",
+        "errors",
+        "checks",
+        "random",
+        "ranking",
+        "inference",
+        "host",
+        "files",
+        "grouping",
+        "levels",
+    ),
     (
         "schedules",
         "pace",

@@ -107,7 +107,8 @@ def asking(state: State, strategy: Strategy, timetable: Timetable | None = None)
     if timetable is None:
         looked = torch.zeros_like(state.step)
         if waits(state.done.device):
-            looked = strategy.chosen(state, strategy.scope(state)).sum(1).masked_fill(state.done, 0)
+            where, _ = strategy.chosen(state, strategy.scope(state))
+            looked = where.sum(1).masked_fill(state.done, 0)
         asked = torch.stack([state.done.long(), looked, state.fault, state.step])
     return Known(strategy, _deciding(state), state.row, timetable, asked)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unmask.errors import StrategyError
 from unmask.feasibility import Feasible
+from unmask.host import on_device
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,10 @@ class Constraint:
         """(M,V) bool for rows (M,) and positions (M,) of the canvas; None when all is legal."""
         illegal = None
         if self.legal is not None:
-            table = self.legal.to(position.device)
+            table = on_device(self.legal, position.device)
             illegal = ~(table[position] if table.dim() == 2 else table[row, position])
         if self.required is not None:
-            wanted = self.required.to(position.device)
+            wanted = on_device(self.required, position.device)
             wanted = wanted[position] if wanted.dim() == 1 else wanted[row, position]
             other = torch.arange(vocab, device=position.device) != wanted.unsqueeze(1)
             other = other & (wanted >= 0).unsqueeze(1)

@@ -6,8 +6,10 @@ Shapes: B rows, N positions, D width of the inner denoiser, M rows of the head, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
@@ -22,6 +24,7 @@ from unmask.decoding.guidance_weights import (
     weigh,
 )
 from unmask.errors import CanvasError, ModelError, StrategyError, nearest
+from unmask.host import carry, derived, know, per_row, row_lengths
 from unmask.types import Denoiser, Memory
 
 __all__ = [
@@ -94,6 +97,7 @@ class Guided(nn.Module):
         self.weight = resolve(weight)
         self.forbidden = tuple(getattr(inner, "forbidden", ()))
         self.length: int | None = getattr(inner, "length", None)
+        self.trims = bool(getattr(inner, "trims", False))
 
     @property
     def vocab_size(self) -> int | None:
@@ -140,10 +144,13 @@ class Guided(nn.Module):
         progress, ratio: (B,) float64, needed then. Raises CanvasError for rows without a condition:
         there is nothing to guide them by.
         """
-        condition = self._checked(condition)
+        condition, null = self._checked(condition), self.guidance.null
         when = {"progress": progress, "ratio": ratio} if self._inner_sees_progress else {}
         told = {"condition": condition, **when}
-        untold = {"condition": torch.full_like(condition, self.guidance.null), **when}
+        untold = {
+            "condition": derived(condition, f"none as {null}", partial(_none, null=null)),
+            **when,
+        }
         passes = self._together if self.guidance.batched else self._in_turn
         sides, memory = passes(tokens, valid, memory, told, untold)
         if not isinstance(self.weight, ConstantWeight):
@@ -169,11 +176,15 @@ class Guided(nn.Module):
     def _together(
         self, tokens: Tensor, valid: Tensor, memory: Memory, told: Any, untold: Any
     ) -> tuple[list[Tensor], Memory]:
+        join = partial(_and_none, none=untold["condition"])
+        both = derived(told["condition"], f"and none as {self.guidance.null}", join)
+        when = {name: part.repeat(2) for name, part in told.items() if name != "condition"}
         hidden, memory = self.inner.hidden(
             tokens.repeat(2, 1),
-            valid=valid.repeat(2, 1),
+            valid=derived(valid, "twice", _twice),
             memory=tree_map(_stacked, memory),
-            **{name: torch.cat([told[name], untold[name]]) for name in told},
+            condition=both,
+            **when,
         )
         return list(hidden.chunk(2)), tree_map(_paired, memory)
 
@@ -206,14 +217,37 @@ class Guided(nn.Module):
                 "in Canvas.blank(16, 64, condition=classes), or generate with the inner denoiser"
             )
         null = self.guidance.null
-        without = (condition.flatten(1) if condition.dim() > 1 else condition[:, None]) == null
-        rows = without.all(1).nonzero().flatten().tolist()
+        without = per_row(condition, f"is {null}", lambda c: (c.reshape(len(c), -1) == null).all(1))
+        rows = without.nonzero()[0].tolist()
         if rows:
             raise CanvasError(
                 f"rows {rows} have the condition {null}, which is none, so guidance has "
                 "nothing to go by: give them one, or generate them with the inner denoiser"
             )
         return condition
+
+
+def _twice(flags: Tensor) -> Tensor:
+    """(B,N) -> (2B,N), known of as each half is."""
+    row_lengths(flags)
+    both = flags.repeat(2, 1)
+    carry(both, flags, np.tile(np.arange(len(flags)), 2))
+    return both
+
+
+def _none(condition: Tensor, null: int) -> Tensor:
+    """A condition that says of every row that it has none."""
+    none = torch.full_like(condition, null)
+    know(none, "value", np.full(tuple(none.shape), null))
+    return none
+
+
+def _and_none(condition: Tensor, none: Tensor) -> Tensor:
+    """(B,...) twice -> (2B,...)."""
+    both = torch.cat([condition, none])
+    value = per_row(condition, "value", torch.clone)
+    know(both, "value", np.concatenate([value, per_row(none, "value", torch.clone)]))
+    return both
 
 
 def _channels(weight: Tensor, like: Tensor) -> list[Tensor]:

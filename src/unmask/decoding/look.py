@@ -16,6 +16,7 @@ from unmask import sampling
 from unmask.decoding.blame import placed, where
 from unmask.decoding.faults import first_of, in_logits, in_temperatures
 from unmask.decoding.past import compared
+from unmask.decoding.ragged import trunk
 from unmask.decoding.strategy import Strategy
 from unmask.decoding.veil import MaskId, Veil
 from unmask.errors import LogitsError
@@ -38,7 +39,7 @@ def predict(denoiser: Denoiser, state: State, veil: Veil | None = None) -> Predi
         )
         extra |= {"progress": state.progress, "ratio": unknown / writable.clamp(min=1)}
     with placed(state, "the network"):
-        hidden, memory = denoiser.hidden(tokens, valid=state.valid, memory=state.memory, **extra)
+        hidden, memory = trunk(denoiser, tokens, state.valid, state.memory, extra)
     if hidden.dim() != 3 or hidden.shape[:2] != tokens.shape:
         raise LogitsError(
             f"the network returned shape {tuple(hidden.shape)} for tokens of shape "

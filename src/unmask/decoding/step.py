@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from unmask.decoding.ahead import asking, foretold, known
 from unmask.decoding.canvas import Canvas
-from unmask.decoding.faults import first_of, in_scores, raise_first
+from unmask.decoding.faults import first_of, raise_first
 from unmask.decoding.feasible import settled
 from unmask.decoding.look import given_the_rest, predict, propose
 from unmask.decoding.past import nothing_past
@@ -24,7 +25,7 @@ from unmask.decoding.strategy import Strategy
 from unmask.decoding.written import written
 from unmask.errors import CanvasError, StrategyError
 from unmask.head import illegal_ids, mask_id_of
-from unmask.host import on_host, rows_of
+from unmask.host import know, on_host, row_lengths, rows_of
 from unmask.inference import evaluating
 from unmask.selection import positions
 from unmask.types import NEVER, Denoiser, Generation, Proposal, State, StepInfo
@@ -60,21 +61,22 @@ def _advance_open(
     state: State, denoiser: Denoiser, strategy: Strategy, propose: Propose
 ) -> StepInfo:
     # fmt: off
-    denoiser   = strategy.guided(denoiser)
-    rescore    = partial(given_the_rest, denoiser, strategy, state)
-    scope      = strategy.scope(state)                      # the positions in the running
-    prediction = predict(denoiser, state, strategy.veil)    # one pass of the trunk
-    looked     = strategy.chosen(state, scope)              # where the head is asked
-    proposal   = propose(prediction, denoiser, strategy, state, looked)
-    score      = strategy.ranked(state, proposal, scope)    # higher = known sooner
-    fault      = first_of(state, proposal.fault, in_scores(score, scope, state))
-    keep       = strategy.selected(score, scope, state, proposal)  # of those, known after
-    change     = strategy.changed(state, proposal, scope, keep, rescore)
-    proposal   = settled(prediction, denoiser, strategy, state, proposal, score, change)
+    denoiser     = strategy.guided(denoiser)
+    rescore      = partial(given_the_rest, denoiser, strategy, state)
+    scope        = strategy.scope(state)                      # the positions in the running
+    looked, made = strategy.chosen(state, scope)              # where the head is asked
+    prediction   = predict(denoiser, state, strategy.veil)    # one pass of the trunk
+    proposal     = propose(prediction, denoiser, strategy, state, looked)
+    choice       = made or strategy.choice(state, proposal, scope)  # scores, and what is kept
+    change       = strategy.changed(state, proposal, scope, choice.keep, rescore)
+    proposal     = settled(prediction, denoiser, strategy, state, proposal, choice.score, change)
+    fault        = first_of(state, proposal.fault, choice.fault)
     # fmt: on
     after = written(state, proposal, change, strategy)
     after = replace(after, memory=prediction.memory, fault=fault)
-    return StepInfo(after, state.row, proposal, score, change.commit, change.remask, change.edit)
+    return StepInfo(
+        after, state.row, proposal, choice.score, change.commit, change.remask, change.edit
+    )
 
 
 def init(
@@ -107,6 +109,9 @@ def init(
         raise StrategyError(f"budget={budget}: a step of this strategy takes {cost} network passes")
     remembers = "divergence" in strategy.needs
     table = foretold(strategy, plan, total, canvas.editable, group)
+    row = torch.arange(batch, device=device)
+    know(row, "value", np.arange(batch))
+    row_lengths(canvas.valid)  # asked now, so that no step has to
     state = State(
         tokens=tokens,
         masked=canvas.editable,
@@ -116,7 +121,7 @@ def init(
         logprob=torch.zeros(batch, length, device=device),
         drawn_logprob=torch.zeros(batch, length, device=device),
         commit_step=torch.full((batch, length), NEVER, device=device),
-        row=torch.arange(batch, device=device),
+        row=row,
         seed=seeds,
         step=none,
         forwards=none,

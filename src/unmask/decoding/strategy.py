@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from unmask.decoding.blame import placed
 from unmask.decoding.constraints import Constraint
 from unmask.decoding.contradictions import check_together
+from unmask.decoding.faults import in_scores
 from unmask.decoding.guidance import Guidance
 from unmask.decoding.stopping import Stop
 from unmask.decoding.veil import MaskId, Veil
@@ -36,6 +37,14 @@ class Revise(Protocol):
     """state -> (B,N) bool: the positions in the running; committed ones not kept become unknown."""
 
     def __call__(self, state: State) -> Tensor: ...
+
+
+class Choice(NamedTuple):
+    """What an order and a selection say."""
+
+    score: Tensor  # (B,N) float: higher = known sooner; -inf out of the running
+    keep: Tensor  # (B,N) bool: known after the step
+    fault: Tensor | None  # (B,) int64, of scores that are NaN
 
 
 @dataclass(frozen=True)
@@ -105,19 +114,27 @@ class Strategy:
         running = self.revise(state) & state.open
         return torch.where(state.last.unsqueeze(1), running | state.masked, running)
 
-    def chosen(self, state: State, scope: Tensor) -> Tensor:
+    def chosen(self, state: State, scope: Tensor) -> tuple[Tensor, Choice | None]:
         """(B,N) bool: where the head must be asked, all of scope unless the order is blind.
 
-        A blind order chooses before the network is asked, so the head runs at its choice alone.
+        A blind order chooses before the network is asked, so the head runs at its choice alone,
+        which comes along.
         """
         if self.blind:
-            nothing = nothing_proposed(state)
-            keep = self.selected(self.ranked(state, nothing, scope), scope, state, nothing)
-            return keep & state.masked
+            choice = self.choice(state, nothing_proposed(state), scope)
+            return choice.keep & state.masked, choice
         looked = scope & state.masked if is_stored(self.order) else scope
         if "divergence" in self.needs:  # of groups that are still to come, too
             looked = looked | state.masked
-        return looked | self.revise.watches(state) if isinstance(self.revise, Amends) else looked
+        if isinstance(self.revise, Amends):
+            looked = looked | self.revise.watches(state)
+        return looked, None
+
+    def choice(self, state: State, proposal: Proposal, scope: Tensor) -> Choice:
+        """How all positions score, and which of scope are known afterwards."""
+        score = self.ranked(state, proposal, scope)
+        fault = in_scores(score, scope, state)
+        return Choice(score, self.selected(score, scope, state, proposal), fault)
 
     def ranked(self, state: State, proposal: Proposal, scope: Tensor) -> Tensor:
         """The order's score, -inf out of the running; StrategyError for a wrong shape."""

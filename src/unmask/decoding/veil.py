@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -43,12 +44,16 @@ class RandomIds:
 
     def __call__(self, state: State, denoiser: Denoiser) -> Tensor:
         """(B,N), a function of each row's own seed."""
-        barred = set(illegal_ids(denoiser))
-        data = [i for i in range(vocab_of(denoiser)) if i not in barred]
-        ids = torch.tensor(data, device=state.tokens.device)
+        ids = _all_but(vocab_of(denoiser), tuple(illegal_ids(denoiser)), state.tokens.device)
         place = torch.arange(state.tokens.shape[1], device=state.tokens.device)
         u = uniform(state.seed[:, None], state.step[:, None], place, Purpose.VEIL)[..., 0]
         return ids[(u * len(ids)).long()]
+
+
+@lru_cache(maxsize=16)
+def _all_but(vocab: int, barred: tuple[int, ...], device: torch.device) -> Tensor:
+    """The ids of data, int64."""
+    return torch.tensor([i for i in range(vocab) if i not in barred], device=device)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from unmask.errors import CanvasError, ModelError
+from unmask.host import per_row
 from unmask.models.hf import MaskedLMDenoiser
 from unmask.types import Memory, Projection
 
@@ -30,7 +31,7 @@ class ClassConditioned(nn.Module):
             )
         self.inner, self.classes = inner, classes
         self.vocab_size, self.mask_id = inner.vocab_size, inner.mask_id
-        self.forbidden, self.length = inner.forbidden, inner.length
+        self.forbidden, self.length, self.trims = inner.forbidden, inner.length, inner.trims
 
     @property
     def device(self) -> torch.device | None:
@@ -69,7 +70,8 @@ class ClassConditioned(nn.Module):
                 f"condition must be a tensor of {batch} class numbers; got {condition.dtype} "
                 f"{tuple(condition.shape)}"
             )
-        if bool(((condition < -1) | (condition >= self.classes)).any()):
+        number = per_row(condition, "value", torch.clone)
+        if ((number < -1) | (number >= self.classes)).any():
             raise CanvasError(
                 f"condition has classes {sorted(set(condition.tolist()))}: pass 0 to "
                 f"{self.classes - 1}, or -1 for no class"

@@ -90,6 +90,7 @@ class MaskedLMDenoiser(nn.Module):
         self.vocab_size, self.mask_id = int(self.backbone.config.vocab_size), ids.mask_id
         self.forbidden, self.length = ids.forbidden, ids.length
         self.split = split_head(self.backbone) is not None
+        self.trims = True
 
     @property
     def backbone(self) -> Any:

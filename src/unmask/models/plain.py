@@ -6,10 +6,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from unmask.errors import CanvasError, LogitsError
+from unmask.host import per_row, row_lengths, rows_of, unpadded, waits
 from unmask.models.adapter import Ids, device_of, keywords
 from unmask.types import Memory
 
@@ -56,11 +58,11 @@ class PlainDenoiser(nn.Module):
     ) -> tuple[Tensor, Memory]:
         """(B,N) -> (B,N,V). A condition is a dict of keyword arguments for the callable."""
         given = keywords(condition)
-        if self.vocab_size is not None:
-            self._check_tokens(tokens, self.vocab_size)
+        if self.vocab_size is not None and not waits(tokens.device):
+            self._check_tokens(tokens, self.vocab_size)  # `init` has looked at a canvas, once
         if self._valid_name is not None:
             logits = self.net(tokens, **{self._valid_name: valid}, **given)
-        elif bool(valid.all()):
+        elif unpadded(valid):
             logits = self.net(tokens, **given)
         else:
             logits = self._by_length(tokens, valid, given)
@@ -73,16 +75,14 @@ class PlainDenoiser(nn.Module):
 
     def _by_length(self, tokens: Tensor, valid: Tensor, given: dict[str, Any]) -> Tensor:
         """Rows grouped by length, each group without padding; logits at padding are 0."""
-        lengths = valid.sum(1)
-        if not bool(
-            (valid == (torch.arange(valid.shape[1], device=valid.device) < lengths[:, None])).all()
-        ):
+        if not per_row(valid, "ends last", lambda v: (v[:, 1:] <= v[:, :-1]).all(1)).all():
             raise CanvasError(
                 "padding must be at the end of a row for a network that takes no padding flags"
             )
         out: Tensor | None = None
-        for length in lengths.unique().tolist():
-            rows = (lengths == length).nonzero().squeeze(1)
+        lengths = row_lengths(valid)
+        for length in np.unique(lengths).tolist():
+            rows = rows_of(lengths == length, valid.sum(1) == length)
             part = {k: v[rows] if isinstance(v, Tensor) else v for k, v in given.items()}
             logits = self.net(tokens[rows, :length], **part)
             self._check_logits(logits, tokens[rows, :length])

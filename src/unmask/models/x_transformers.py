@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from unmask.errors import ModelError
+from unmask.host import unpadded
 from unmask.models.adapter import Ids, device_of, keywords
 from unmask.models.projection import tied, untied
 from unmask.models.self_conditioning import SelfConditioning
@@ -54,7 +55,7 @@ class XTransformersDenoiser(nn.Module):
         self.net, self.ids, self.self_conditioning = net, ids, self_conditioning
         self.vocab_size, self.mask_id = int(net.num_tokens), ids.mask_id
         self.forbidden, self.length = ids.forbidden, ids.length
-        self.split = can_split(net)
+        self.split, self.trims = can_split(net), self_conditioning is None
         if self_conditioning is not None and not self.split:
             raise ModelError("self-conditioning needs a network whose head is a plain `to_logits`")
 
@@ -71,7 +72,7 @@ class XTransformersDenoiser(nn.Module):
         A condition is a dict of further keyword arguments of the network, such as `context`.
         """
         given = keywords(condition)
-        if not bool(valid.all()):
+        if not unpadded(valid):
             given["mask"] = valid
         if self.self_conditioning is not None:
             given["sum_embeds"] = self.self_conditioning(memory, *tokens.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -69,8 +70,15 @@ class Halton:
                 f"Halton({self.height}, {self.width}) orders {self.height * self.width} positions "
                 f"but the canvas has {length}: pass a height and width whose product is {length}"
             )
-        rank = halton_rank(self.height, self.width).to(state.tokens.device)
-        return -rank.float().expand(len(state.row), length)
+        return _halton_score(self.height, self.width, state.tokens.device).expand(
+            len(state.row), -1
+        )
+
+
+@lru_cache(maxsize=16)
+def _halton_score(height: int, width: int, device: torch.device) -> Tensor:
+    """(height·width,) float32."""
+    return -halton_rank(height, width).to(device).float()
 
 
 def halton_rank(height: int, width: int) -> Tensor:

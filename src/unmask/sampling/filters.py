@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unmask.host import waits
 from unmask.sampling.two_level import NEG_INF
 
 
@@ -57,7 +58,7 @@ def keep_top_k(logits: Tensor, k: int | float, out: Tensor) -> Tensor:
         legal = torch.gt(logits, NEG_INF, out=out).sum(1)
         # The small constant undoes rounding: 0.3 of ten ids is three, not ⌈3.0000000000000004⌉.
         count = (k * legal.double() - 1e-9).ceil().clamp(min=1).long()
-    if logits.device.type == "cpu":
+    if not waits(logits.device):
         bound = _kth_largest(logits, count)
         return _at_most(logits, count, torch.ge(logits, bound, out=out))
     most = min(k, vocab) if isinstance(k, int) else max(1, math.ceil(k * vocab - 1e-9))

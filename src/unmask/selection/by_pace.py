@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from unmask.ranking import best, best_of_groups
 from unmask.types import Proposal, State
@@ -24,10 +23,14 @@ class Best:
     ) -> Tensor:
         """score (B,N), scope (B,N) bool -> (B,N) bool: the positions that are known afterwards."""
         if state.remaining.shape[1] > 1:
-            member = one_hot(state.group, state.remaining.shape[1])  # (B,N,P)
-            competing = (scope.unsqueeze(2) * member).sum(1)
+            member = state.group.unsqueeze(2) == _groups(state)  # (B,N,P)
+            competing = (scope.unsqueeze(2) & member).sum(1)
             return best_of_groups(score, scope, competing - state.remaining, state.group)
         return best(score, scope, scope.sum(1) - left_in(scope, state, positions))
+
+
+def _groups(state: State) -> Tensor:
+    return torch.arange(state.remaining.shape[1], device=state.group.device)
 
 
 def positions(where: Tensor) -> Tensor:

@@ -48,21 +48,21 @@ class Spans:
         left = left_in(scope, state, self.count)
         if self.overlapping:
             return scope & ~self._unlikely(score, scope, state, left)
-        span = self._span(score.shape[1]).to(score.device)
-        width = int(span.max()) + 1
+        span, width = self._span(scope)
         lowest = score.new_full((len(score), width), float("-inf"))
         pooled = lowest.scatter_reduce(1, span.expand_as(scope), score, "amax")
         unknown = self._membership(scope, span, width)
         return best(pooled, unknown, unknown.sum(1) - left).gather(1, span.expand_as(scope)) & scope
 
-    def _span(self, length: int) -> Tensor:
-        """(N,): the span of each position."""
-        place = torch.arange(length)
-        return place // self.levels // self.width * self.levels + place % self.levels
+    def _span(self, where: Tensor) -> tuple[Tensor, int]:
+        """(N,): the span of each position of (B,N), and how many spans there are at most."""
+        length, size = where.shape[1], self.levels * self.width
+        place = torch.arange(length, device=where.device)
+        span = place // self.levels // self.width * self.levels + place % self.levels
+        return span, -(-length // size) * self.levels
 
     def _spans_in(self, where: Tensor) -> Tensor:
-        span = self._span(where.shape[1]).to(where.device)
-        return self._membership(where, span, int(span.max()) + 1).sum(1)
+        return self._membership(where, *self._span(where)).sum(1)
 
     @staticmethod
     def _membership(where: Tensor, span: Tensor, width: int) -> Tensor:

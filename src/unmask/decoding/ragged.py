@@ -1,0 +1,107 @@
+"""Rows of different lengths: passes of the trunk over rows of about one length, cut to the longest.
+
+Shapes: B rows, N positions, D width; b rows of one pass, n positions of it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+from unmask.host import carry, derived, per_row, row_lengths, rows_known, rows_of
+from unmask.types import Denoiser, Memory
+
+PADDING = 0.1  # the share of positions passed through the trunk that may be padding
+
+
+def trunk(
+    denoiser: Denoiser, tokens: Tensor, valid: Tensor, memory: Memory, extra: dict[str, Any]
+) -> tuple[Tensor, Memory]:
+    """`denoiser.hidden`, (B,N) -> (B,N,D), without much padding where the denoiser allows it.
+
+    It does where it `trims`, and is given nothing for each position but tokens; zeros then stand
+    at padding.
+    """
+    each_row = all(isinstance(x, Tensor) and x.dim() == 1 for x in tree_leaves(extra))
+    if memory is None and each_row and getattr(denoiser, "trims", False) and _padded_last(valid):
+        bounds = cuts(row_lengths(valid))
+        if bounds[-1] < tokens.shape[1] or len(bounds) > 1:
+            return _in_parts(denoiser, tokens, valid, extra, bounds), None
+    return denoiser.hidden(tokens, valid=valid, memory=memory, **extra)
+
+
+def cuts(lengths: np.ndarray, padding: float = PADDING) -> list[int]:
+    """Lengths (B,) -> the widths of the passes, ascending; each row is in the narrowest that fits.
+
+    As few passes as merging the cheapest neighbours finds while the share of padding stays below.
+    """
+    least = np.maximum(lengths, 1)
+    found, times = np.unique(least, return_counts=True)
+    widths: list[int] = found.tolist()
+    counts: list[int] = times.tolist()
+    needed = spent = int(least.sum())
+    while len(widths) > 1:
+        added = [counts[i] * (widths[i + 1] - widths[i]) for i in range(len(widths) - 1)]
+        i = int(np.argmin(added))
+        if spent + added[i] - needed >= padding * (spent + added[i]):
+            break
+        spent += added[i]
+        moved = counts.pop(i)
+        counts[i] += moved
+        widths.pop(i)
+    return widths
+
+
+def _padded_last(valid: Tensor) -> bool:
+    """Whether padding stands at the end of each row."""
+    return bool(per_row(valid, "ends last", lambda v: (v[:, 1:] <= v[:, :-1]).all(1)).all())
+
+
+def _in_parts(
+    denoiser: Denoiser, tokens: Tensor, valid: Tensor, extra: dict[str, Any], bounds: list[int]
+) -> Tensor:
+    out: Tensor | None = None
+    for least, width in zip([-1, *bounds], bounds, strict=False):
+        rows = _rows(valid, least, width)
+
+        def part(leaf: Tensor, rows: Tensor = rows, name: str = f"{least}-{width}") -> Tensor:
+            return derived(leaf, name, lambda whole: _taken(whole, rows))
+
+        flags = derived(part(valid), "cut", partial(_cut, width=width))
+        hidden, _ = denoiser.hidden(
+            tokens.index_select(0, rows)[:, :width],
+            valid=flags,
+            memory=None,
+            **tree_map(part, extra),
+        )
+        if out is None:
+            out = hidden.new_zeros((*tokens.shape, *hidden.shape[2:]))
+        out[:, :width].index_copy_(0, rows, hidden)
+    assert out is not None
+    return out
+
+
+def _rows(valid: Tensor, least: int, width: int) -> Tensor:
+    """(b,) int64: rows longer than `least` and no longer than `width`."""
+
+    def found(flags: Tensor) -> Tensor:
+        lengths, there = row_lengths(flags), flags.sum(1)
+        return rows_of((lengths > least) & (lengths <= width), (there > least) & (there <= width))
+
+    return derived(valid, f"rows {least}-{width}", found)
+
+
+def _taken(whole: Tensor, rows: Tensor) -> Tensor:
+    part = whole.index_select(0, rows)
+    carry(part, whole, rows_known(rows))
+    return part
+
+
+def _cut(whole: Tensor, width: int) -> Tensor:
+    part = whole[:, :width].clone()  # a view would keep what it is known by
+    carry(part, whole, np.arange(len(whole)))
+    return part
