@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from unmask.errors import LogitsError, ModelError
-from unmask.types import Denoiser, Projection
+from unmask.projection import Projection
+from unmask.types import Denoiser
 
 # float32 of one chunk. On the CPU just under 32 MiB: a larger one is fetched from the system anew,
 # page by page, each time it is asked for.

@@ -63,14 +63,6 @@ class Denoiser(Protocol):
         ...
 
 
-class Projection(NamedTuple):
-    """A head's last step, taken apart: logits are features · weightᵀ + bias."""
-
-    features: Tensor  # (M,D)
-    weight: Tensor  # (V,D)
-    bias: Tensor | None = None  # (V,)
-
-
 class Critic(Protocol):
     """Judges a filled canvas: (B,N) ids -> (B,N) logits that a token is *wrong* (2209.04439)."""
 

@@ -8,7 +8,7 @@ import torch
 from unmask import sampling
 from unmask.errors import ModelError, StrategyError
 from unmask.kernels import can_fuse, fused, fused_draw
-from unmask.types import Projection
+from unmask.projection import Projection
 
 STATISTICS = {"kept_logprob", "top_logprob", "top_token", "margin", "entropy"}
 MIXED = (1.0, 0.0, 0.5, 3.0)

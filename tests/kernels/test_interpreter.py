@@ -34,7 +34,7 @@ GENERATING = """
 import sys
 import torch, unmask
 from unmask.kernels import can_fuse
-from unmask.types import Projection
+from unmask.projection import Projection
 
 class Denoiser:
     vocab_size, mask_id, weight = 12, 11, torch.randn(12, 4)

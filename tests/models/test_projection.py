@@ -19,7 +19,7 @@ import unmask
 from unmask import ClassConditioned, Packed
 from unmask.errors import LogitsError
 from unmask.head import projection_of
-from unmask.types import Projection
+from unmask.projection import Projection
 
 
 def random_biases(net):

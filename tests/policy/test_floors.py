@@ -22,7 +22,8 @@ FLOORS = (
         "host",
         "files",
         "grouping",
-        "levels",
+        "inversion",
+        "projection",
     ),
     (
         "schedules",

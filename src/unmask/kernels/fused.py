@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from unmask.errors import ModelError, StrategyError
+from unmask.inversion import COLD, width_of
 from unmask.kernels.blocks import Blocks
-from unmask.levels import COLD, width_of
-from unmask.types import Projection
+from unmask.projection import Projection
 
 STATISTICS = frozenset({"kept_logprob", "top_logprob", "top_token", "margin", "entropy"})
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from unmask.errors import CanvasError, ModelError
 from unmask.host import per_row
 from unmask.models.hf import MaskedLMDenoiser
-from unmask.types import Memory, Projection
+from unmask.projection import Projection
+from unmask.types import Memory
 
 
 class ClassConditioned(nn.Module):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from unmask.models.adapter import Ids, device_of, keywords
-from unmask.models.projection import untied
-from unmask.types import Memory, Projection
+from unmask.projection import Projection, untied
+from unmask.types import Memory
 
 # These derive positions from `input_ids != pad id`, which breaks where a token equals that id.
 POSITIONS_FROM_IDS = {

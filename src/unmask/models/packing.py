@@ -19,7 +19,8 @@ from unmask.models.hf import MaskedLMDenoiser
 from unmask.models.layout import Layout, lay_out
 from unmask.models.packed_networks import OWNED, check, in_packed_rows
 from unmask.models.x_transformers import XTransformersDenoiser
-from unmask.types import Memory, Projection
+from unmask.projection import Projection
+from unmask.types import Memory
 
 
 class Packed(nn.Module):

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from unmask.errors import ModelError
 from unmask.host import unpadded
 from unmask.models.adapter import Ids, device_of, keywords
-from unmask.models.projection import tied, untied
 from unmask.models.self_conditioning import SelfConditioning
-from unmask.types import Memory, Projection
+from unmask.projection import Projection, tied, untied
+from unmask.types import Memory
 
 # Options whose logits are more than `to_logits(embedding)`: they cannot be asked row by row.
 _WHOLE = (

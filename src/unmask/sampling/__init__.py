@@ -3,7 +3,7 @@
 Everything here is float32 or better whatever comes in.
 """
 
-from unmask.levels import COLD
+from unmask.inversion import COLD
 from unmask.sampling.draw import Annealed, Draw, SquaredDecay, Temperature
 from unmask.sampling.filters import keep_top_k
 from unmask.sampling.measured import measured

@@ -10,7 +10,7 @@ from collections.abc import Callable, Set
 from torch import Tensor
 
 from unmask.host import waits
-from unmask.levels import COLD, pick, width_of
+from unmask.inversion import COLD, pick, width_of
 from unmask.sampling.draw import Draw
 from unmask.sampling.filters import dropped
 from unmask.sampling.passes import passes

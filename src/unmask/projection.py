@@ -1,12 +1,21 @@
-"""The last step of a head, taken apart into features and weights. Shapes: M rows, D, V as ever."""
+"""The last step of a head, taken apart into features and weights.
+
+Shapes: M rows, D width, V vocabulary.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from unmask.types import Projection
+
+class Projection(NamedTuple):
+    """Logits (M,V) as features · weightᵀ + bias."""
+
+    features: Tensor  # (M,D)
+    weight: Tensor  # (V,D)
+    bias: Tensor | None = None  # (V,)
 
 
 def untied(features: Tensor, linear: object, head: Any = None) -> Projection | None:
