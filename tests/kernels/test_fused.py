@@ -7,7 +7,7 @@ import torch
 
 from unmask import sampling
 from unmask.errors import ModelError, StrategyError
-from unmask.kernels import can_fuse, fused, fused_draw
+from unmask.kernels import can_fuse, can_run, fused, fused_draw
 from unmask.projection import Projection
 
 STATISTICS = {"kept_logprob", "top_logprob", "top_token", "margin", "entropy"}
@@ -287,9 +287,8 @@ def test_another_width_of_blocks_would_give_other_tokens(device, monkeypatch):
     ],
 )
 def test_can_fuse_says_what_must_go_the_plain_way(device, draw, needs, per_position, fits):
-    projection = Case(device, 10).projection
-    assert can_fuse(projection, draw, needs, per_position) is fits
-    assert can_fuse(None, draw, needs, per_position) is False
+    assert can_fuse(draw, needs, per_position, torch.device(device)) is fits
+    assert can_fuse(draw, needs, per_position, torch.device("meta")) is False
 
 
 @pytest.mark.parametrize(
@@ -307,9 +306,11 @@ def test_can_fuse_says_what_must_go_the_plain_way(device, draw, needs, per_posit
 )
 def test_a_projection_that_cannot_run_is_refused(device, change, words):
     case = Case(device, 10)
+    assert can_run(case.projection)
+    assert not can_run(None)
     for name, value in change.items():
         setattr(case, name, value if value.device.type == "meta" else value.to(device))
-    assert can_fuse(case.projection, sampling.Draw(), set(), False) is False
+    assert not can_run(case.projection)
     with pytest.raises(ModelError, match=words):
         case.fused()
 
@@ -322,6 +323,7 @@ def test_a_statistic_of_whole_rows_is_refused(device):
 def test_the_host_is_refused_without_the_interpreter(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     case = Case("cpu", 10)
-    assert can_fuse(case.projection, sampling.Draw(), set(), False) is False
+    assert not can_run(case.projection)
+    assert not can_fuse(sampling.Draw(), set(), False, torch.device("cpu"))
     with pytest.raises(ModelError, match=r"the projection is on .'cpu'.: use sampling.measured"):
         case.fused()

@@ -33,7 +33,7 @@ def test_every_test_of_the_kernels_passes_in_the_interpreter():
 GENERATING = """
 import sys
 import torch, unmask
-from unmask.kernels import can_fuse
+from unmask.kernels import can_fuse, can_run
 from unmask.projection import Projection
 
 class Denoiser:
@@ -46,7 +46,8 @@ class Denoiser:
         return Projection(hidden, self.weight)
 
 unmask.generate(Denoiser(), batch_size=2, length=4, seed=0)
-assert not can_fuse(Projection(torch.zeros(2, 4), Denoiser.weight), unmask.Draw(), set(), False)
+assert not can_fuse(unmask.Draw(), set(), False, torch.device("cpu"))
+assert not can_run(Projection(torch.zeros(2, 4), Denoiser.weight))
 loaded = sorted(name for name in sys.modules if name.split(".")[0] == "triton")
 sys.exit(f"loaded: {loaded}" if loaded else 0)
 """

@@ -43,19 +43,22 @@ class Shaping(Protocol):
         ...
 
 
-def can_fuse(
-    projection: Projection | None, draw: Shaping, needs: Set[str], per_position: bool
-) -> bool:
-    """Whether `fused_draw` gives what `sampling.measured` would; that is the way where it cannot.
+def can_fuse(draw: Shaping, needs: Set[str], per_position: bool, device: torch.device) -> bool:
+    """Whether `fused_draw` may stand for `sampling.measured`; ask `can_run` of the projection too.
 
-    It cannot: without a projection, on a device other than CUDA, in other dtypes than `DTYPES`, or
-    without Triton; with top-k, top-p, min-p or a race; for statistics that need whole rows of
-    logits (noised_logprob, divergence); and per_position: where legal ids differ from position to
-    position (legal and required ids, feasibility hooks).
+    What must go the plain way: any device but CUDA, and any host without Triton; top-k, top-p,
+    min-p and races; statistics that need whole rows of logits (noised_logprob, divergence); and
+    per_position: legal ids that differ from position to position (legal and required ids,
+    feasibility hooks).
     """
-    if projection is None or per_position or draw.filtered or draw.race or needs - STATISTICS:
+    if per_position or draw.filtered or draw.race or needs - STATISTICS:
         return False
-    return _why_not(projection) is None and find_spec("triton") is not None
+    return _triton_runs_on(device) and find_spec("triton") is not None
+
+
+def can_run(projection: Projection | None) -> bool:
+    """Whether Triton can multiply this: one dtype of `DTYPES`, shapes that fit, on CUDA."""
+    return projection is not None and _why_not(projection) is None
 
 
 def fused_draw(
@@ -105,10 +108,11 @@ def _part(
     needs: Set[str],
 ) -> dict[str, Tensor]:
     """`fused_draw` for as many rows as there is room for. offset (V,) float32: see `_offset`."""
-    warmth = torch.as_tensor(temperature, dtype=torch.float32, device=u.device).expand(len(u))
-    greedy = warmth < COLD
-    rate = 1 / warmth.where(~greedy, 1.0)
     number = None if isinstance(temperature, Tensor) else temperature
+    if not isinstance(temperature, Tensor):
+        temperature = torch.full(held.shape, temperature, device=u.device)
+    greedy = temperature < COLD
+    rate = 1 / temperature.float().where(~greedy, 1.0)
     may_be_greedy = number is None or number < COLD
     tempered = number is None or not (number < COLD or number == 1)
     blocks = _blocks(features, weight, offset, rate, tempered, may_be_greedy, needs)
@@ -236,9 +240,13 @@ def _why_not(projection: Projection) -> str | None:
     if len(dtypes) > 1 or features.dtype not in DTYPES:
         return f"features in {features.dtype} and weights in {weight.dtype} cannot be multiplied"
     devices = {x.device for x in given}
-    if len(devices) > 1 or (features.device.type != "cuda" and not _interpreted()):
+    if len(devices) > 1 or not _triton_runs_on(features.device):
         return f"Triton runs on one CUDA device; the projection is on {sorted(map(str, devices))}"
     return None
+
+
+def _triton_runs_on(device: torch.device) -> bool:
+    return device.type == "cuda" or (device.type == "cpu" and _interpreted())
 
 
 def _interpreted() -> bool:
