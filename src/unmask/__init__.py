@@ -36,7 +36,9 @@ from unmask.decoding import (
 from unmask.generation import generate, run, stream
 from unmask.grouping import Groups
 from unmask.models import (
+    Captured,
     ClassConditioned,
+    Compiled,
     Packed,
     SelfConditioning,
     SelfCritic,
@@ -57,7 +59,9 @@ __all__ = [
     "Annealed",
     "Candidates",
     "Canvas",
+    "Captured",
     "ClassConditioned",
+    "Compiled",
     "Constraint",
     "Denoiser",
     "Draw",

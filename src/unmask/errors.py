@@ -8,11 +8,16 @@ UnmaskError
 │   ├── StrategyError                  options and parts of a strategy
 │   ├── ModelError                     a network that cannot be wrapped
 │   ├── LogitsError                    what the network returned
+│   ├── MemoryBudgetError              a stated memory that is none, or too little for one row
 │   ├── DataError                      training or evaluation data
 │   └── CheckpointError                missing, truncated or foreign files
 ├── DenoiserError (also RuntimeError)  the network itself raised
 ├── TrainingError (also RuntimeError)  a training run cannot go on
 └── MissingExtraError (also ImportError)
+
+UnmaskWarning (a UserWarning)          what was asked for was done another way
+├── CompileWarning                     a trunk runs uncompiled, or uncaptured
+└── SplitWarning                       memory ran out, and rows were generated in parts
 """
 
 from __future__ import annotations
@@ -53,6 +58,10 @@ class LogitsError(InputError):
     """The network returned logits of the wrong shape, or NaN, or +inf."""
 
 
+class MemoryBudgetError(InputError):
+    """A stated memory is no number of bytes, or does not suffice for a single row."""
+
+
 class DataError(InputError):
     """Training or evaluation data cannot be used."""
 
@@ -71,6 +80,18 @@ class TrainingError(UnmaskError, RuntimeError):
 
 class MissingExtraError(UnmaskError, ImportError):
     """An optional library is not installed; the message names the extra to install."""
+
+
+class UnmaskWarning(UserWarning):
+    """What was asked for was done another way; results are the same."""
+
+
+class CompileWarning(UnmaskWarning):
+    """A trunk could not be compiled or captured and runs as it is; the message says why."""
+
+
+class SplitWarning(UnmaskWarning):
+    """Memory ran out, and the rows were generated in smaller parts."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

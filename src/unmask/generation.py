@@ -25,6 +25,7 @@ def generate(
     condition: Any = None,
     seed: int | None = None,
     seeds: Seeds = None,
+    max_memory: int | str | None = None,
 ) -> Tensor:
     """Generated ids, LongTensor (B,N).
 
@@ -32,10 +33,15 @@ def generate(
     canvas: what is given; or pass batch_size and length (and condition) to start from nothing.
     strategy: a preset, such as `unmask.presets.maskgit(steps=12)`; default `presets.annealed()`.
     seed, seeds: one integer for the batch, or one per row; with neither, torch's generator decides.
+    max_memory: what a step may need beyond what is held, in bytes or as "2GB" or "512MiB". Rows are
+    then generated in parts that fit, with the same result, at the cost of three short steps more.
+
+    Where memory runs out, with or without it, the rows go on in halves from that step, with one
+    SplitWarning; with a single row left, what was raised is raised.
     Raises a subclass of InputError that says what to pass instead.
     """
     canvas = _canvas(denoiser, canvas, batch_size, length, condition)
-    return run(denoiser, canvas, strategy, seed=seed, seeds=seeds).tokens
+    return run(denoiser, canvas, strategy, seed=seed, seeds=seeds, max_memory=max_memory).tokens
 
 
 def run(
@@ -45,9 +51,10 @@ def run(
     *,
     seed: int | None = None,
     seeds: Seeds = None,
+    max_memory: int | str | None = None,
 ) -> Generation:
     """The whole record of a generation; arguments as in `generate`."""
-    return run_strategy(*ready(denoiser, canvas, strategy, seed, seeds))
+    return run_strategy(*ready(denoiser, canvas, strategy, seed, seeds), max_memory=max_memory)
 
 
 def stream(
@@ -58,7 +65,10 @@ def stream(
     seed: int | None = None,
     seeds: Seeds = None,
 ) -> Iterator[StepInfo]:
-    """Yield a `StepInfo` after every step; the last one holds the finished rows."""
+    """Yield a `StepInfo` after every step; the last one holds the finished rows.
+
+    Each has all rows of the batch, so this is never split: where memory runs out, that is raised.
+    """
     return stream_strategy(*ready(denoiser, canvas, strategy, seed, seeds))
 
 

@@ -43,6 +43,7 @@ def row_lengths(valid: Tensor) -> np.ndarray:
     return per_row(valid, "length", lambda flags: flags.sum(1))
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def unpadded(valid: Tensor) -> bool:
     """Whether no position of (B,N) is padding."""
     return bool((row_lengths(valid) == valid.shape[1]).all())

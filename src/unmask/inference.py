@@ -10,6 +10,14 @@ from torch import Tensor, nn
 
 from unmask.errors import LogitsError
 
+# Of the CPU's allocator on Linux and Windows, of MPS, and of CUDA where no class says so.
+_NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
 
 @contextmanager
 def evaluating(*networks: object) -> Iterator[None]:
@@ -32,6 +40,17 @@ def evaluating(*networks: object) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether this error, or what caused it, is that memory ran out, on whatever device."""
+    while error is not None:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError):
+            return True
+        if isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY):
+            return True
+        error = error.__cause__
+    return False
 
 
 def logit_per_token(wrong: Tensor, tokens: Tensor) -> Tensor:

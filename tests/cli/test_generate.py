@@ -171,3 +171,22 @@ def test_a_folder_is_no_file(call, tmp_path):
 
 def test_a_misspelt_model_is_told(call):
     assert "did you mean 'digits'?" in call("generate", "digts").error()
+
+
+def test_a_stated_memory_changes_nothing_but_the_parts(call, tmp_path):
+    line = ("generate", "shidoku", "-n", 5, "--preset", "maskgit", "--steps", 3, "--json")
+    whole = call(*line).json
+    small = call(*line, "--max-memory", "20KiB", "--out", tmp_path / "a.safetensors").json
+    for name in ("tokens", "steps", "seeds"):
+        assert small[name] == whole[name]
+    assert small["logprob"] == pytest.approx(whole["logprob"])
+    frames = Record.load(tmp_path / "a.safetensors").frames
+    assert len(frames) > 3 + 1  # parts emerge one after the other
+    assert frames[-1].tolist() == small["tokens"]
+    begun = (frames >= 0).any(2).sum(1)
+    assert 0 < int(begun[1]) < 5
+
+
+def test_what_is_no_memory_is_refused(call):
+    told = call("generate", "shidoku", "--max-memory", "lots").error()
+    assert "max_memory='lots': pass a number of bytes" in told.replace("\n", " ")

@@ -34,7 +34,14 @@ def test_examples_run(path, capsys):
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/training.md"])
+COMPILES = pytest.param(
+    "docs/speed-and-memory.md",
+    # Where nothing can be compiled or captured, that is said, and the code still runs.
+    marks=[pytest.mark.slow, pytest.mark.filterwarnings("ignore::unmask.errors.CompileWarning")],
+)
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/training.md", COMPILES])
 def test_the_document_runs(name, tmp_path, monkeypatch, capsys):
     """Every Python block, in order, in one namespace."""
     monkeypatch.chdir(tmp_path)

@@ -57,23 +57,35 @@ class Emerged:
 
 
 def emerge(
-    denoiser: Denoiser, canvas: Canvas, strategy: Strategy, seed: int, watch: Watch, keep: bool
+    denoiser: Denoiser,
+    canvas: Canvas,
+    strategy: Strategy,
+    seed: int,
+    watch: Watch,
+    keep: bool,
+    max_memory: str | None = None,
 ) -> Emerged:
-    """Generate step by step, showing each to `watch`; `keep` all of them for an animation."""
+    """Generate step by step, showing each to `watch`; `keep` all of them for an animation.
+
+    Where memory does not hold all rows, parts of them emerge one after the other.
+    """
     import torch
 
-    from unmask import done, finish, init, step
-    from unmask.decoding import row_seeds
+    from unmask import init
+    from unmask.decoding import completed, row_seeds
 
     state = init(denoiser, canvas, strategy, row_seeds(canvas, seed, None))
     planned = int(state.total.max())
     frames = [frame(state)]
     watch(frames[0], 0, planned)
-    while not done(state):
-        state = step(state, denoiser, strategy)
-        frames = [*frames, frame(state)] if keep else [frame(state)]
-        watch(frames[-1], int(state.step.max()), planned)
-    return Emerged(finish(state), torch.stack(frames))
+
+    def see(part: State) -> None:
+        shown = frames[-1].index_copy(0, part.row.cpu(), frame(part))
+        frames[:] = [*frames, shown] if keep else [shown]
+        watch(shown, int(part.step.max()), planned)
+
+    made = completed(state, denoiser, strategy, max_memory, see)
+    return Emerged(made, torch.stack(frames))
 
 
 def frame(state: State) -> Tensor:

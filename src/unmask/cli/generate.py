@@ -41,6 +41,7 @@ def command(
         typer.Option("--length", metavar="N", help="Positions, for a model that has no length."),
     ] = None,
     seed: options.Seed = 0,
+    max_memory: options.MaxMemory = None,
     out: options.Outputs = None,
     record: options.RecordFile = None,
     live: options.Live = None,
@@ -62,6 +63,7 @@ def command(
         record=record,
         live=live,
         as_json=json,
+        max_memory=max_memory,
     )
     positions = _positions(job.model, length)
     condition = job.model.condition(classes, number)

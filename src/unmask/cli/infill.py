@@ -68,6 +68,7 @@ def command(
     set_: options.Settings = None,
     classes: options.Classes = None,
     seed: options.Seed = 0,
+    max_memory: options.MaxMemory = None,
     out: options.Outputs = None,
     record: options.RecordFile = None,
     live: options.Live = None,
@@ -89,6 +90,7 @@ def command(
         record=record,
         live=live,
         as_json=json,
+        max_memory=max_memory,
     )
     given = _read(job.model, puzzle, tokens, image).repeated(number)
     made = job.run(given.canvas(job.model.condition(classes, len(given.rows))))

@@ -29,6 +29,8 @@ class Job:
     files: list[Path]
     live: bool
     """Whether each step is shown; never where stdout is no terminal."""
+    max_memory: str | None = None
+    """What a step may need; rows are generated in parts that fit."""
 
     def run(self, canvas: Canvas) -> Made:
         """Generate, shown as the options ask, and write the files."""
@@ -50,6 +52,7 @@ class Job:
                 self.seed,
                 watch,
                 keep=outputs.moves(self.files),
+                max_memory=self.max_memory,
             )
         made = Made(self, emerged, time.perf_counter() - begun)
         if self.files:
@@ -128,15 +131,19 @@ def prepare(
     record: Path | None,
     live: bool | None,
     as_json: bool,
+    max_memory: str | None,
 ) -> Job:
     """Check everything that can be checked before the network is loaded, then load it."""
+    from unmask.decoding import bytes_of
     from unmask.models.checkpoint import read_card
 
     shown = is_shown(live, as_json)
     files = outputs.checked(out, outputs.EVERYTHING)
     files += outputs.checked([record] if record else [], outputs.RECORDS, "--record")
     strategy = presets.choose(read_card(name), preset, options, settings or ())
-    return Job(open_model(name), strategy, seed, files, shown)
+    if max_memory is not None:
+        bytes_of(max_memory)
+    return Job(open_model(name), strategy, seed, files, shown, max_memory)
 
 
 def counted(number: int, what: str) -> str:

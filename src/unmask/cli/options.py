@@ -56,6 +56,15 @@ Classes = Annotated[
 Seed = Annotated[
     int, typer.Option("--seed", metavar="N", help="Same seed, same result, on any machine.")
 ]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--max-memory",
+        metavar="SIZE",
+        help="What a step may need beside the model, such as 2GB or 512MiB; rows are generated in "
+        "parts that fit, with the same result.",
+    ),
+]
 Outputs = Annotated[
     list[Path] | None,
     typer.Option(

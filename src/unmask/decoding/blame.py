@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from unmask.errors import DenoiserError, UnmaskError
+from unmask.inference import is_out_of_memory
 from unmask.types import State
 
 SHOWN = 8  # rows
@@ -13,12 +14,17 @@ SHOWN = 8  # rows
 
 @contextmanager
 def placed(state: State, what: str) -> Iterator[None]:
-    """Say at which step and rows an error came up; what is not ours becomes a DenoiserError."""
+    """Say at which step and rows an error came up; what is not ours becomes a DenoiserError.
+
+    That memory ran out is passed on as it is: fewer rows may do, and callers look for its class.
+    """
     try:
         yield
     except UnmaskError as error:
         raise type(error)(f"{error} ({where(state)})") from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise DenoiserError(
             f"{what} raised {type(error).__name__}: {error} ({where(state)})"
         ) from error

@@ -1,4 +1,4 @@
-"""`run` and `stream` are loops over `step`, and nothing more."""
+"""`run` and `stream` are loops over `step`; that of `run` is in `splitting`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from unmask.decoding.canvas import Canvas
-from unmask.decoding.step import advance, done, finish, init
+from unmask.decoding.splitting import completed
+from unmask.decoding.step import advance, done, init
 from unmask.decoding.strategy import Strategy
 from unmask.types import Denoiser, Generation, StepInfo
 
@@ -15,7 +16,7 @@ from unmask.types import Denoiser, Generation, StepInfo
 def stream_strategy(
     denoiser: Denoiser, canvas: Canvas, strategy: Strategy, seeds: Tensor
 ) -> Iterator[StepInfo]:
-    """Each step as it happens, until every row is finished."""
+    """Each step as it happens, until every row is finished; never in parts."""
     state = init(denoiser, canvas, strategy, seeds)
     while not done(state):
         info = advance(state, denoiser, strategy)
@@ -24,10 +25,11 @@ def stream_strategy(
 
 
 def run_strategy(
-    denoiser: Denoiser, canvas: Canvas, strategy: Strategy, seeds: Tensor
+    denoiser: Denoiser,
+    canvas: Canvas,
+    strategy: Strategy,
+    seeds: Tensor,
+    max_memory: int | str | None = None,
 ) -> Generation:
-    """The record of a whole generation."""
-    state = init(denoiser, canvas, strategy, seeds)
-    while not done(state):
-        state = advance(state, denoiser, strategy).state
-    return finish(state)
+    """The record of a whole generation, in parts where memory asks for it (`completed`)."""
+    return completed(init(denoiser, canvas, strategy, seeds), denoiser, strategy, max_memory)

@@ -22,6 +22,7 @@ from torch import nn
 from unmask.errors import CheckpointError, MissingExtraError, ModelError, nearest
 from unmask.files import previous, replacing_folder
 from unmask.models.conditioning import ClassConditioned
+from unmask.models.forwarding import unwrapped
 from unmask.models.hf import MaskedLMDenoiser, is_adapted
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.wrap import wrap
@@ -66,6 +67,7 @@ def save(
     the weights that are written. Raises ModelError for a plain function,
     CheckpointError for a folder that holds anything but a model, and for what is no JSON.
     """
+    denoiser = unwrapped(denoiser)
     inner: Any = denoiser.inner if isinstance(denoiser, ClassConditioned) else denoiser
     net = getattr(inner, "net", None)
     if not isinstance(net, nn.Module):

@@ -1,0 +1,111 @@
+"""`torch.compile` for the trunk of a denoiser.
+
+Shapes: B rows, N positions, D width.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from unmask.errors import CompileWarning, ModelError, UnmaskError, nearest
+from unmask.inference import is_out_of_memory
+from unmask.models.forwarding import Forwarding
+from unmask.types import Denoiser, Memory
+
+Mode = Literal["default", "max-autotune-no-cudagraphs"]
+SHOWN = 300  # characters of what a compiler said
+
+
+class Compiled(Forwarding):
+    """The same denoiser with its trunk compiled; results differ by rounding only.
+
+    mode: of torch.compile, for the backend "inductor"; the modes that keep results in buffers of
+    their own are refused, for `Captured(Compiled(denoiser))` does that safely.
+    backend: of torch.compile, by name or as a function.
+
+    The number of rows is marked as one that changes, so that rows which leave the batch compile
+    nothing anew; a single row does, once, and so does another N. After eight compilations
+    (`torch._dynamo.config.recompile_limit`) torch runs further shapes as they are. Where compiling
+    fails, for want of a compiler, say, one CompileWarning says what failed (as `failure` does from
+    then on), and the trunk runs as it is. To save it, `save` writes the denoiser within.
+
+    Raises ModelError for another mode, and for what is no denoiser.
+    """
+
+    def __init__(
+        self,
+        inner: Denoiser,
+        mode: Mode = "default",
+        backend: str | Callable[..., Any] = "inductor",
+    ):
+        super().__init__(inner)
+        if mode not in get_args(Mode):
+            raise ModelError(
+                f"mode={mode!r}: {nearest(str(mode), get_args(Mode))}; for CUDA graphs use "
+                "Captured(Compiled(denoiser))"
+            )
+        if mode != "default" and backend != "inductor":
+            raise ModelError(f"mode={mode!r} is inductor's: leave mode or backend={backend!r} out")
+        self.mode, self.backend = mode, backend
+        self.failure: str | None = None
+        self._call: Callable[..., Any] | None = None
+
+    def hidden(
+        self, tokens: Tensor, *, valid: Tensor, memory: Memory, **extra: Any
+    ) -> tuple[Tensor, Memory]:
+        """(B,N) -> (B,N,D) and the memory for the next step. extra: what the inner one takes."""
+        given = {"valid": valid, "memory": memory, **extra}
+        if self.failure is not None:
+            return self.inner.hidden(tokens, **given)
+        try:
+            return self._compiled(tokens, given)
+        except UnmaskError:
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            failure = said(error)
+        # What is wrong with the network itself comes up again here, and is no fault of a compiler.
+        out = self.inner.hidden(tokens, **given)
+        self.failure = failure
+        warnings.warn(
+            f"torch.compile failed ({failure}), so the trunk runs uncompiled from here on: leave "
+            "Compiled out, or pass another backend, as in Compiled(denoiser, backend='aot_eager')",
+            CompileWarning,
+            stacklevel=2,
+        )
+        return out
+
+    def _compiled(self, tokens: Tensor, given: dict[str, Any]) -> tuple[Tensor, Memory]:
+        if self._call is None:
+            self._call = torch.compile(_trunk, backend=self.backend, mode=_known(self.mode))
+        for leaf in tree_leaves((tokens, given)):
+            if isinstance(leaf, Tensor) and leaf.dim() and len(leaf) > 1:
+                torch._dynamo.maybe_mark_dynamic(leaf, 0)
+        out: tuple[Tensor, Memory] = self._call(self.inner, tokens, given)
+        return out
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies compile for themselves: compiled code cannot be pickled."""
+        return {**self.__dict__, "_call": None}
+
+
+def said(error: Exception) -> str:
+    """What an error says, in one line: of a compiler's page the first paragraph."""
+    text = f"{type(error).__name__}: {str(error).split(chr(10) * 2, maxsplit=1)[0]}"
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"
+
+
+def _trunk(denoiser: Denoiser, tokens: Tensor, given: dict[str, Any]) -> tuple[Tensor, Memory]:
+    return denoiser.hidden(tokens, **given)
+
+
+def _known(mode: str) -> str | None:
+    return None if mode == "default" else mode
