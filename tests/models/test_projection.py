@@ -19,6 +19,7 @@ import unmask
 from unmask import ClassConditioned, Packed
 from unmask.errors import LogitsError
 from unmask.head import projection_of
+from unmask.models.compiled import Compiled
 from unmask.projection import Projection
 
 
@@ -140,6 +141,7 @@ def test_wrappers_offer_what_they_wrap():
     bert = wrapped(random_biases(build("BERT")))
     check(ClassConditioned(bert, 1))
     check(Packed(bert, 12), hidden_of(bert))
+    check(Compiled(bert), hidden_of(bert))
 
 
 def test_a_projection_of_another_size_is_refused():
