@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.errors import LogitsError, ModelError
+from unmask.projection import Projection
 from unmask.types import Denoiser
 
 # float32 of one chunk. On the CPU just under 32 MiB: a larger one is fetched from the system anew,
@@ -63,6 +64,24 @@ def legal_logits(denoiser: Denoiser, hidden: Tensor, illegal: Tensor) -> Tensor:
     logits = logits.float()
     fill = logits.index_fill if logits.requires_grad else logits.index_fill_
     return fill(1, illegal, float("-inf"))
+
+
+def projection_of(denoiser: Denoiser, hidden: Tensor) -> Projection | None:
+    """What the logits of hidden (M,D) are the product of, where the denoiser offers that.
+
+    Raises LogitsError unless it is of M rows and the vocabulary.
+    """
+    offered = getattr(denoiser, "projection", None)
+    projection: Projection | None = None if offered is None else offered(hidden)
+    if projection is not None:
+        given = (len(projection.features), len(projection.weight))
+        if given != (len(hidden), vocab_of(denoiser)):
+            raise LogitsError(
+                f"`projection` returned {given[0]} features and the weights of {given[1]} ids, for "
+                f"{len(hidden)} positions and a vocabulary of {vocab_of(denoiser)}: return one of "
+                "each, or None to have `logits` asked"
+            )
+    return projection
 
 
 def illegal_tensor(denoiser: Denoiser, device: torch.device, further: Iterable[int] = ()) -> Tensor:

@@ -43,10 +43,26 @@ def row_lengths(valid: Tensor) -> np.ndarray:
     return per_row(valid, "length", lambda flags: flags.sum(1))
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def unpadded(valid: Tensor) -> bool:
     """Whether no position of (B,N) is padding."""
+    return _ASKED["unpadded"](valid)
+
+
+def _unpadded(valid: Tensor) -> bool:
     return bool((row_lengths(valid) == valid.shape[1]).all())
+
+
+_ASKED = {"unpadded": _unpadded}
+
+
+def keep_compilers_out() -> None:
+    """Have torch.compile leave alone what is asked here.
+
+    To say so loads the compiler, and Triton with it, which takes longer than all of this library:
+    it is said before something is compiled, and not when this module is imported.
+    """
+    if _ASKED["unpadded"] is _unpadded:
+        _ASKED["unpadded"] = torch.compiler.disable(_unpadded)
 
 
 def know(tensor: Tensor, name: str, value: np.ndarray) -> None:

@@ -34,7 +34,9 @@ class Denoiser(Protocol):
     costs, 1 unless it says so), `trims` (whether rows may be cut to their length together) and
     `sees_progress`: where it is True, `hidden` also receives
     `progress=` and `ratio=`, (B,) float64, r = s/T of the step and the share still unknown, both
-    of the open group.
+    of the open group. So is `projection`, a method (M,D) -> Projection | None: the features and
+    weights of which `logits` would be the product, so that a kernel can do without logits in
+    memory; None, or no such method, where the head ends in anything else.
     """
 
     @property

@@ -12,7 +12,19 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[2] / "src" / "unmask"
 
 FLOORS = (
-    ("types", "errors", "checks", "random", "ranking", "inference", "host", "files", "grouping"),
+    (
+        "types",
+        "errors",
+        "checks",
+        "random",
+        "ranking",
+        "inference",
+        "host",
+        "files",
+        "grouping",
+        "inversion",
+        "projection",
+    ),
     (
         "schedules",
         "pace",
@@ -21,6 +33,7 @@ FLOORS = (
         "padding",
         "head",
         "feasibility",
+        "kernels",
         "ordering",
         "selection",
         "revision",

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from unmask.errors import CompileWarning, ModelError, UnmaskError, nearest
+from unmask.host import keep_compilers_out
 from unmask.inference import is_out_of_memory
 from unmask.models.forwarding import Forwarding
 from unmask.types import Denoiser, Memory
@@ -84,6 +85,7 @@ class Compiled(Forwarding):
 
     def _compiled(self, tokens: Tensor, given: dict[str, Any]) -> tuple[Tensor, Memory]:
         if self._call is None:
+            keep_compilers_out()
             self._call = torch.compile(_trunk, backend=self.backend, mode=_known(self.mode))
         for leaf in tree_leaves((tokens, given)):
             if isinstance(leaf, Tensor) and leaf.dim() and len(leaf) > 1:

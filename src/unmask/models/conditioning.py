@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from unmask.errors import CanvasError, ModelError
 from unmask.host import per_row
 from unmask.models.hf import MaskedLMDenoiser
+from unmask.projection import Projection
 from unmask.types import Memory
 
 
@@ -52,6 +53,10 @@ class ClassConditioned(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""
         return self.inner.logits(hidden)
+
+    def projection(self, hidden: Tensor) -> Projection | None:
+        """(M,D) -> what `logits` multiplies in the end, where that is known."""
+        return self.inner.projection(hidden)
 
     def _checked(self, condition: Any, tokens: Tensor) -> Tensor:
         """(B,) int64 from −1."""

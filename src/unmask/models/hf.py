@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unmask.models.adapter import Ids, device_of, keywords
+from unmask.projection import Projection, untied
 from unmask.types import Memory
 
 # These derive positions from `input_ids != pad id`, which breaks where a token equals that id.
@@ -51,6 +52,30 @@ def split_head(net: Any) -> Callable[[Tensor], Tensor] | None:
     if net.config.model_type == "modernbert":
         return lambda hidden: net.decoder(net.head(hidden))
     return None
+
+
+def split_projection(net: Any, hidden: Tensor) -> Projection | None:
+    """The head's last step for hidden states (M,D); None when it is not known to be linear.
+
+    The parts of a head are looked at and not its name alone: MobileBERT's, for one, has a second
+    matrix.
+    """
+    if hasattr(net, "cls") and _consists_of(net.cls, "predictions"):
+        head = net.cls.predictions
+        if _consists_of(head, "transform", "decoder"):
+            return untied(head.transform(hidden), head.decoder, head)
+    elif hasattr(net, "lm_head") and net.config.model_type in POSITIONS_FROM_IDS:
+        head = net.lm_head
+        if _consists_of(head, "dense", "layer_norm", "decoder"):
+            features = head.layer_norm(nn.functional.gelu(head.dense(hidden)))
+            return untied(features, head.decoder, head)
+    elif net.config.model_type == "modernbert":
+        return untied(net.head(hidden), net.decoder)
+    return None
+
+
+def _consists_of(module: nn.Module, *names: str) -> bool:
+    return {name for name, _ in module.named_children()} == set(names)
 
 
 class MaskedLMDenoiser(nn.Module):
@@ -97,3 +122,7 @@ class MaskedLMDenoiser(nn.Module):
         # Found anew each time, so that a copy of this module asks the head of its own network.
         head = split_head(self.backbone)
         return hidden if head is None else head(hidden)
+
+    def projection(self, hidden: Tensor) -> Projection | None:
+        """(M,D) -> what `logits` multiplies in the end; None for a head that is not recognised."""
+        return split_projection(self.backbone, hidden) if self.split else None

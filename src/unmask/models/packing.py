@@ -19,6 +19,7 @@ from unmask.models.hf import MaskedLMDenoiser
 from unmask.models.layout import Layout, lay_out
 from unmask.models.packed_networks import OWNED, check, in_packed_rows
 from unmask.models.x_transformers import XTransformersDenoiser
+from unmask.projection import Projection
 from unmask.types import Memory
 
 
@@ -86,6 +87,11 @@ class Packed(nn.Module):
         """(M,D) -> (M,V)."""
         logits: Tensor = self.inner.logits(hidden)
         return logits
+
+    def projection(self, hidden: Tensor) -> Projection | None:
+        """(M,D) -> what `logits` multiplies in the end, where that is known."""
+        projection: Projection | None = self.inner.projection(hidden)
+        return projection
 
 
 def _checked(condition: Any, tokens: Tensor) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from unmask.errors import ModelError
 from unmask.host import unpadded
 from unmask.models.adapter import Ids, device_of, keywords
 from unmask.models.self_conditioning import SelfConditioning
+from unmask.projection import Projection, tied, untied
 from unmask.types import Memory
 
 # Options whose logits are more than `to_logits(embedding)`: they cannot be asked row by row.
@@ -82,3 +83,12 @@ class XTransformersDenoiser(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""
         return self.net.to_logits(hidden) if self.split else hidden
+
+    def projection(self, hidden: Tensor) -> Projection | None:
+        """(M,D) -> what `logits` multiplies, where `to_logits` is linear or tied to the ids."""
+        if not self.split:
+            return None
+        scale = getattr(self.net, "tie_embedding_scale", None)
+        if scale is not None and not isinstance(self.net.to_logits, nn.Module):
+            return tied(hidden, self.net.token_emb.emb.weight, scale)
+        return untied(hidden, self.net.to_logits)

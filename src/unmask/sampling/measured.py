@@ -10,11 +10,12 @@ from collections.abc import Callable, Set
 from torch import Tensor
 
 from unmask.host import waits
+from unmask.inversion import COLD, pick, width_of
 from unmask.sampling.draw import Draw
 from unmask.sampling.filters import dropped
 from unmask.sampling.passes import passes
 from unmask.sampling.scratch import Scratch
-from unmask.sampling.two_level import COLD, NEG_INF, likeliest, margin, pick, width_of, within
+from unmask.sampling.two_level import NEG_INF, likeliest, margin, within
 
 
 def measured(

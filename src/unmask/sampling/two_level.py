@@ -7,19 +7,13 @@ vocabulary, W = ⌊√V⌋ the width of a block, K = ⌈V/W⌉ blocks, the last 
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
+from unmask.inversion import COLD, pick, width_of
+
 NEG_INF = float("-inf")
-COLD = 1e-6  # below this temperature the draw is greedy: dividing by less overflows
 LOWEST = -1e4  # nats below the likeliest: no mass in float32, and 0 · LOWEST is 0
-
-
-def width_of(vocab: int) -> int:
-    """W."""
-    return max(1, math.isqrt(vocab))
 
 
 def block_maxima(values: Tensor) -> Tensor:
@@ -48,17 +42,6 @@ def within(values: Tensor, block: Tensor, fill: float) -> Tensor:
     ids = block.unsqueeze(1) * width + torch.arange(width, device=values.device)
     inside = values.gather(1, ids.clamp(max=vocab - 1))
     return inside if vocab % width == 0 else inside.masked_fill(ids >= vocab, fill)
-
-
-def pick(mass: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """First index whose running total exceeds u·total: (M,K) float64, (M,) -> (M,) and total (M,).
-
-    Strictly exceeds, so an entry without mass is never picked.
-    """
-    running = mass.cumsum(1)
-    total = running[:, -1]
-    picked = (running <= (u * total).unsqueeze(1)).sum(1)
-    return picked.clamp(max=mass.shape[1] - 1), total
 
 
 def likeliest(values: Tensor, maxima: Tensor) -> Tensor:

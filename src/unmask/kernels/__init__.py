@@ -1,0 +1,9 @@
+"""Kernels for CUDA, written in Triton, which is imported when one is first launched.
+
+`fused_draw` is `sampling.measured` without logits in memory; `can_fuse` and `can_run` say where it
+applies.
+"""
+
+from unmask.kernels.fused import can_fuse, can_run, fused_draw
+
+__all__ = ["can_fuse", "can_run", "fused_draw"]
