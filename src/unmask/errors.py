@@ -90,6 +90,10 @@ class CompileWarning(UnmaskWarning):
     """A trunk could not be compiled or captured and runs as it is; the message says why."""
 
 
+class KernelWarning(UnmaskWarning):
+    """A kernel could not run, and the plain way took its place; the message says why."""
+
+
 class SplitWarning(UnmaskWarning):
     """Memory ran out, and the rows were generated in smaller parts."""
 

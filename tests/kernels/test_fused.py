@@ -5,8 +5,10 @@ import math
 import pytest
 import torch
 
+import unmask
 from unmask import sampling
-from unmask.errors import ModelError, StrategyError
+from unmask.decoding import look
+from unmask.errors import KernelWarning, ModelError, StrategyError
 from unmask.kernels import can_fuse, can_run, fused, fused_draw
 from unmask.projection import Projection
 
@@ -327,3 +329,93 @@ def test_the_host_is_refused_without_the_interpreter(monkeypatch):
     assert not can_fuse(sampling.Draw(), set(), False, torch.device("cpu"))
     with pytest.raises(ModelError, match=r"the projection is on .'cpu'.: use sampling.measured"):
         case.fused()
+
+
+# --- in the engine ------------------------------------------------------------------------------
+
+
+class Linear:
+    """A table of features and one matrix of weights."""
+
+    vocab_size, mask_id, forbidden, length = 40, 39, (3,), None
+
+    def __init__(self, device, dtype=torch.float32):
+        generator = torch.Generator().manual_seed(5)
+        table, weight = (torch.randn(40, 16, generator=generator) for _ in range(2))
+        self.table, self.weight = table.to(device, dtype), weight.to(device, dtype)
+        self.device = torch.device(device)
+
+    def hidden(self, tokens, *, valid, memory):
+        return self.table[tokens].cumsum(1), None
+
+    def logits(self, hidden):
+        return hidden @ self.weight.T
+
+    def projection(self, hidden):
+        return Projection(hidden, self.weight)
+
+
+@pytest.fixture
+def fusions(monkeypatch):
+    """The calls of `fused_draw` that the engine makes."""
+    made = []
+
+    def noted(*arguments):
+        made.append(arguments)
+        return fused_draw(*arguments)
+
+    monkeypatch.setattr(look, "fused_draw", noted)
+    monkeypatch.setattr(fused, "_FAILED", [])
+    return made
+
+
+STRATEGIES = {
+    "random_order": unmask.presets.random_order(3),
+    "mask_predict": unmask.presets.mask_predict(3),
+    "margin, annealed": unmask.presets.top_margin(3).but(draw=unmask.Draw(unmask.Annealed())),
+    "entropy_bound": unmask.presets.entropy_bound(),
+}
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_engine_draws_the_same_tokens(name, device, fusions, monkeypatch):
+    canvas = unmask.Canvas.ragged(
+        [[1, 0, 0, 0, 2], [0, 0, 0]], [[False, True, True, True, False], [True, True, True]]
+    )
+    record = unmask.run(Linear(device), canvas, STRATEGIES[name], seed=4)
+    assert len(fusions) == int(record.steps.max())
+    monkeypatch.setattr(look, "can_fuse", lambda *_: False)
+    plain = unmask.run(Linear(device), canvas, STRATEGIES[name], seed=4)
+    assert torch.equal(record.tokens, plain.tokens)
+    torch.testing.assert_close(record.logprob, plain.logprob)
+    torch.testing.assert_close(record.drawn_logprob, plain.drawn_logprob)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        unmask.presets.annealed(3),
+        unmask.presets.klass(),
+        unmask.presets.random_order(3).but(
+            constraint=unmask.Constraint(legal=torch.ones(4, 40, dtype=torch.bool))
+        ),
+    ],
+    ids=["top-k", "divergence", "legal ids"],
+)
+def test_the_engine_goes_the_plain_way_where_it_must(strategy, device, fusions):
+    unmask.generate(Linear(device), batch_size=2, length=4, strategy=strategy, seed=0)
+    assert not fusions
+
+
+def test_a_kernel_that_fails_is_said_once_and_done_without(device, fusions, monkeypatch):
+    def failing(*_):
+        fusions.append(_)
+        raise RuntimeError("out of resource: shared memory")
+
+    monkeypatch.setattr(look, "fused_draw", failing)
+    strategy = unmask.presets.random_order(3)
+    with pytest.warns(KernelWarning, match="out of resource") as seen:
+        tokens = unmask.generate(Linear(device), batch_size=2, length=4, strategy=strategy, seed=0)
+    assert (len(seen), len(fusions)) == (1, 1)
+    again = unmask.generate(Linear(device), batch_size=2, length=4, strategy=strategy, seed=0)
+    assert torch.equal(tokens, again)

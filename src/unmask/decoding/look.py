@@ -20,8 +20,17 @@ from unmask.decoding.ragged import trunk
 from unmask.decoding.strategy import Strategy
 from unmask.decoding.veil import MaskId, Veil
 from unmask.errors import LogitsError
-from unmask.head import chunk_rows, illegal_tensor, legal_logits, mask_id_of, vocab_of
+from unmask.head import (
+    chunk_rows,
+    illegal_tensor,
+    legal_logits,
+    mask_id_of,
+    projection_of,
+    vocab_of,
+)
 from unmask.host import per_row, places
+from unmask.inference import is_out_of_memory
+from unmask.kernels import can_fuse, can_run, fused_draw, give_up
 from unmask.random import Purpose, gumbel, uniform
 from unmask.types import NEVER, Denoiser, Past, Prediction, Proposal, State
 
@@ -121,12 +130,7 @@ class _Look:
     def propose(self, hidden: Tensor) -> Proposal:
         """hidden (B,N,D) -> a Proposal over the canvas, meaningful where looked at."""
         gathered = hidden.flatten(0, 1).index_select(0, self.index)
-        rows = chunk_rows(self.vocab, gathered.shape[1], gathered.device)
-        rows = max(1, rows // NOISE_SHARE) if self.noised else rows
-        parts = [
-            self._chunk(gathered[i : i + rows], slice(i, i + rows))
-            for i in range(0, len(self.index), rows)
-        ]
+        parts = self._fused(gathered) or self._chunks(gathered)
         names = parts[0] if parts else ()
         flat = {name: torch.cat([part[name] for part in parts]) for name in names}
         peak = flat.pop("peak", self.temperature.new_zeros(0))
@@ -138,6 +142,32 @@ class _Look:
         blank = torch.zeros(self.looked.shape, device=self.looked.device)
         logprob, drawn = dense.pop("logprob", blank), dense.pop("drawn_logprob", blank)
         return Proposal(self.looked, token, logprob, drawn, past=past, fault=fault, **dense)
+
+    def _fused(self, hidden: Tensor) -> list[dict[str, Tensor]]:
+        """Everything in one part, where logits need not exist; nothing where they must."""
+        draw, constraint = self.strategy.draw, self.strategy.constraint
+        tables = (self.allowed, constraint.legal, constraint.required)
+        per_position = any(table is not None for table in tables)
+        if not len(hidden) or not can_fuse(draw, self.needs, per_position, hidden.device):
+            return []
+        with placed(self.state, "the network's head"):
+            projection = projection_of(self.denoiser, hidden)
+        if projection is None or not can_run(projection):
+            return []
+        warmth = self.temperature if callable(draw.temperature) else draw.temperature
+        try:
+            return [fused_draw(projection, self.illegal, warmth, self.u, self.held, self.needs)]
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            give_up(error)
+            return []
+
+    def _chunks(self, hidden: Tensor) -> list[dict[str, Tensor]]:
+        rows = chunk_rows(self.vocab, hidden.shape[1], hidden.device)
+        rows = max(1, rows // NOISE_SHARE) if self.noised else rows
+        starts = range(0, len(self.index), rows)
+        return [self._chunk(hidden[i : i + rows], slice(i, i + rows)) for i in starts]
 
     def _chunk(self, hidden: Tensor, at: slice) -> dict[str, Tensor]:
         """The fields of a Proposal at these positions, from hidden states (m,D)."""

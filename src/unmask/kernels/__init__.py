@@ -4,6 +4,6 @@
 applies.
 """
 
-from unmask.kernels.fused import can_fuse, can_run, fused_draw
+from unmask.kernels.fused import can_fuse, can_run, fused_draw, give_up
 
-__all__ = ["can_fuse", "can_run", "fused_draw"]
+__all__ = ["can_fuse", "can_run", "fused_draw", "give_up"]

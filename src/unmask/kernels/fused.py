@@ -11,6 +11,7 @@ Shapes: M rows looked at, D width, V vocabulary, W = ⌊√V⌋ ids in a block, 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Set
 from importlib.util import find_spec
 from typing import Protocol
@@ -18,7 +19,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from unmask.errors import ModelError, StrategyError
+from unmask.errors import KernelWarning, ModelError, StrategyError
 from unmask.inversion import COLD, width_of
 from unmask.kernels.blocks import Blocks
 from unmask.projection import Projection
@@ -26,6 +27,7 @@ from unmask.projection import Projection
 STATISTICS = frozenset({"kept_logprob", "top_logprob", "top_token", "margin", "entropy"})
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 PART_ELEMENTS = 2**22  # of each (M,K) tensor that exists at once
+_FAILED: list[Exception] = []  # what made fusing stop
 FEW = 16  # rows, the smallest tile: fewer would waste more
 
 
@@ -49,11 +51,23 @@ def can_fuse(draw: Shaping, needs: Set[str], per_position: bool, device: torch.d
     What must go the plain way: any device but CUDA, and any host without Triton; top-k, top-p,
     min-p and races; statistics that need whole rows of logits (noised_logprob, divergence); and
     per_position: legal ids that differ from position to position (legal and required ids,
-    feasibility hooks).
+    feasibility hooks). Nothing is fused any more after `give_up`.
     """
-    if per_position or draw.filtered or draw.race or needs - STATISTICS:
+    if _FAILED or per_position or draw.filtered or draw.race or needs - STATISTICS:
         return False
     return _triton_runs_on(device) and find_spec("triton") is not None
+
+
+def give_up(error: Exception) -> None:
+    """Fuse no more in this process, for what was raised, and say so."""
+    _FAILED.append(error)
+    warnings.warn(
+        f"the fused draw failed ({type(error).__name__}: {str(error).splitlines()[:1]}), so tokens "
+        "are drawn from logits from here on, which are the same tokens: no change is needed; to "
+        "silence this, ignore unmask.errors.KernelWarning",
+        KernelWarning,
+        stacklevel=2,
+    )
 
 
 def can_run(projection: Projection | None) -> bool:
