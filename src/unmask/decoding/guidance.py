@@ -24,7 +24,7 @@ from unmask.decoding.guidance_weights import (
     weigh,
 )
 from unmask.errors import CanvasError, ModelError, StrategyError, nearest
-from unmask.host import carry, derived, know, per_row, row_lengths
+from unmask.host import carry, derived, know, per_row, row_lengths, waits
 from unmask.types import Denoiser, Memory
 
 __all__ = [
@@ -170,8 +170,12 @@ class Guided(nn.Module):
         else:
             told, untold = (self.inner.logits(side).float() for side in sides)
         start = untold if self.guidance.form == "from_unconditional" else told
+        guided = (told - untold).mul_(weight).add_(start)
+        seen = len(told) > 0 and not waits(told.device)
+        if seen and min(float(told.amin()), float(untold.amin())) > -torch.inf:
+            return guided  # nothing is ruled out, and to look for it takes longer than the rest
         never = torch.isneginf(told) | torch.isneginf(untold)
-        return (start + weight * (told - untold)).masked_fill(never, float("-inf"))
+        return guided.masked_fill_(never, -torch.inf)
 
     def _together(
         self, tokens: Tensor, valid: Tensor, memory: Memory, told: Any, untold: Any
