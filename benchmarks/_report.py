@@ -76,7 +76,7 @@ class Report(Rows):
         """Print everything; write NAME.json and, where plot draws on a Figure, NAME.png."""
         filled = [table for table in self.tables if table.rows]
         if options.markdown:
-            print("\n\n".join([self.about, *(t.markdown() for t in filled), *self.notes]))
+            print("\n\n".join([*(t.markdown() for t in filled), *self.notes]))
         else:
             console = Console(width=250, highlight=False)  # a cell is never cut on a narrow screen
             for each in (*(table.drawn() for table in filled), *self.notes):
