@@ -23,6 +23,7 @@ import torch
 from _machine import about
 from _memory import MIB, outside_the_trunk
 from _networks import Size, encoder, passes
+from _plots import curve, logarithmic
 from _report import Report, arguments, count, parsed
 from _timing import Times, measured, threads
 
@@ -90,15 +91,11 @@ def compare(report: Report, sizes: list[Size], options: argparse.Namespace) -> A
 def draw(figure: Any, found: dict[int, dict[str, Times]]) -> None:
     """Ratio by vocabulary, with the least and the most."""
     axis = figure.subplots()
-    vocabularies = list(found)
     for name in next(iter(found.values())):
-        times = [found[vocab][name] for vocab in vocabularies]
-        middle = [each.median for each in times]
-        bars = [[t.median - t.low for t in times], [t.high - t.median for t in times]]
-        axis.errorbar(vocabularies, middle, bars, marker="o", capsize=3, label=name)
+        curve(axis, {vocab: times[name] for vocab, times in found.items()}, name)
     axis.axhline(1, color="0.45", lw=1, ls="--")
-    axis.set(xscale="log", yscale="log", xlabel="vocabulary", ylabel="time / T full forwards")
-    axis.set_xticks(vocabularies, [f"{vocab:,}" for vocab in vocabularies], minor=False)
+    logarithmic(axis, list(found))
+    axis.set(xlabel="vocabulary", ylabel="time / T full forwards")
     axis.legend(frameon=False)
 
 
