@@ -28,7 +28,7 @@ from _timing import Times, measured, threads
 import unmask
 from unmask import presets, schedules
 
-# Linear, so that T steps are T forwards: others plan steps that commit nothing, which are not taken.
+# Linear, so that T steps are T forwards: a step that would commit nothing is not taken.
 PRESETS = {
     "annealed": partial(presets.annealed, schedule=schedules.linear, keep=None),
     "maskgit": partial(presets.maskgit, schedule=schedules.linear),
@@ -90,7 +90,7 @@ def points(options: argparse.Namespace) -> dict[str, list[Point]]:
     for point in (point for places in found.values() for point in places):
         if point.T > point.N:
             raise SystemExit(
-                f"T={point.T} steps for N={point.N} positions would end after {point.N}: pass fewer "
+                f"T={point.T} steps end after {point.N} with N={point.N} positions: pass fewer "
                 "--steps, or longer --lengths and --at"
             )
     return found
@@ -131,7 +131,7 @@ def options_of() -> argparse.Namespace:
     sizes(parser, lengths=[64, 128, 256, 512, 1024, 2048, 4096])
     sizes(parser, steps=[1, 2, 4, 8, 16, 32, 64, 128, 256], batches=[1, 2, 4, 8, 16, 32, 64])
     parser.add_argument(
-        "--at", type=count, nargs=3, metavar=("N", "T", "B"), default=[256, 8, 4], help="256 8 4"
+        "--at", type=count, nargs=3, metavar=("N", "T", "B"), default=[256, 8, 2], help="256 8 2"
     )
     parser.add_argument("--preset", choices=list(PRESETS), default="maskgit")
     parser.add_argument("--vocab", type=count, default=1024)
