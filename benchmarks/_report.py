@@ -146,7 +146,7 @@ def parsed(parser: argparse.ArgumentParser, **quick: Any) -> argparse.Namespace:
     """The options of the command line; with --quick those of `quick` where none is given."""
     options = parser.parse_args()
     if options.quick:
-        parser.set_defaults(repeats=1, **quick)
+        parser.set_defaults(**quick)
         options = parser.parse_args()
     return options
 

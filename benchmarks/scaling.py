@@ -140,7 +140,7 @@ def options_of() -> argparse.Namespace:
     parser.add_argument("--heads", type=count, default=2)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     tiny = {"lengths": [8, 16], "steps": [1, 2], "batches": [1, 2], "at": [8, 2, 2]}
-    return parsed(parser, vocab=32, dim=16, depth=1, **tiny)
+    return parsed(parser, repeats=1, vocab=32, dim=16, depth=1, **tiny)
 
 
 def main() -> None:

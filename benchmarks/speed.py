@@ -126,7 +126,7 @@ def options_of() -> argparse.Namespace:
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--memory", action="store_true", help="measure memory instead of time")
     tiny = {"vocab": [64, 96], "batch": 2, "length": 16, "dim": 16, "depth": 1, "heads": 2}
-    return parsed(parser, steps=3, **tiny)
+    return parsed(parser, repeats=1, steps=3, **tiny)
 
 
 def main() -> None:
