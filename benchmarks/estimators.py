@@ -1,6 +1,6 @@
 """Spread of the bound's estimators on a Markov chain whose conditionals are known.
 
-    python benchmarks/estimators.py [--length 64] [--rows 20000] [--batches 4000] [--json]
+    python benchmarks/estimators.py [--length 64] [--rows 20000] [--batches 4000] [--json] [--quick]
 
 The network is the truth: a chain over 11 ids that goes from x to 3x, 3x + 1, 3x + 2 or 3x + 3
 modulo 11, all alike; a masked position is predicted from its nearest visible neighbours. The bound
@@ -18,6 +18,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from _machine import about
+from _report import parsed
 from torch import Tensor
 
 import unmask
@@ -147,11 +149,13 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    options = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="few rows: does it run?")
+    options = parsed(parser, rows=200, batches=40)
     result = measure(options.length, options.rows, options.batches, options.seed)
     if options.json:
         print(json.dumps(result, indent=2))
         return
+    print(about())
     print(f"N = {result['length']}, truth {result['truth']:.4f} nats per token\n")
     print(f"{'estimator':<24}{'forwards':>9}{'mean':>9}{'std':>8}{'var x fwd':>11}")
     for row in result["estimators"]:

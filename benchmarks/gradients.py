@@ -1,6 +1,6 @@
 """Spread of training gradients at equal cost: pairs of masks, or twice as many examples with one.
 
-    python benchmarks/gradients.py [--batches 80] [--json]
+    python benchmarks/gradients.py [--batches 80] [--json] [--quick]
 
 The bundled digits model on its training images. A batch is 16 rows through the network: 16 images
 with one mask each, or 8 with a mask and its complement. Images and masks are drawn anew for each
@@ -15,6 +15,8 @@ import json
 from typing import Any
 
 import torch
+from _machine import about
+from _report import parsed
 from torch import Tensor
 
 import unmask
@@ -63,13 +65,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batches", type=int, default=80)
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="few batches: does it run?")
+    options = parsed(parser, batches=2)
     torch.set_num_threads(1)
     model, data = unmask.load("digits"), task("digits").train
     rows = [spread(model, data, case, options.batches) for case in CASES]
     if options.json:
         print(json.dumps(rows))
         return
+    print(about())
     for row in rows:
         print(
             f"{row['objective']:<32}gradient variance {row['gradient_variance']:.3f}   "

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from _machine import about
+from _report import parsed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the laws are those of the tests
 from tests.laws.cases import generated
@@ -213,7 +214,8 @@ def main() -> None:
     parser.add_argument("--chains", type=int, default=2000, help="chains of each method")
     parser.add_argument("--others", type=int, default=500, help="chains of the other presets")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    options = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="few samples: does it run?")
+    options = parsed(parser, rows=500, chains=20, others=5)
     torch.set_num_threads(1)
     result = {
         "joint": published(options.rows),

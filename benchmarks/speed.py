@@ -1,82 +1,153 @@
 """Generation against its bare forward passes and against x-transformers' wrapper, by vocabulary.
 
-    python benchmarks/speed.py [--vocab 256 8192] [--steps 18] [--repeats 3]
+    python benchmarks/speed.py [--vocab 256 8192] [--steps 18] [--repeats 5] [--memory]
 
-Encoder of width 256 and depth 6, N = 256, as many threads as torch takes. Both sides run in turn in
-one process; figures are medians, as ratios to steps × one bare full forward.
+Times are in units of T full forwards, logits at every position included, where T is how many passes
+of the whole batch were counted: below 1, the loop costs less than calling the network. "trunk" is
+the same of passes without the head, the least that a generation can take. The network is
+x-transformers' Encoder with random weights. `annealed` is the rule of the reference, the wrapper's
+own defaults; with keep=None, nothing is sorted; the others do other work.
+
+With --memory, nothing is timed: the largest tensor that head, draw and bookkeeping make, at the
+largest of the vocabularies, and the operation that made it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import statistics
-import time
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import torch
-from x_transformers import Encoder, TransformerWrapper
-from x_transformers import NonAutoregressiveWrapper as Reference
+from _machine import about
+from _memory import MIB, outside_the_trunk
+from _networks import Size, encoder, passes
+from _plots import curve, logarithmic
+from _report import Report, arguments, count, parsed
+from _timing import Times, measured, threads
 
 import unmask
+from unmask import presets
 
-LENGTH = 256
 BATCH = {256: 8, 1024: 8, 8192: 8, 32_000: 4, 128_000: 1}
+MEMORY_BATCH, GOAL_MIB = 4, 64
+FORWARD, TRUNK, REFERENCE = "forward", "trunk", "reference"
 
 
-def seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def measure(vocab: int, steps: int, repeats: int) -> dict[str, float]:
-    batch = BATCH.get(vocab, 4)
-    net = TransformerWrapper(
-        num_tokens=vocab, max_seq_len=LENGTH, attn_layers=Encoder(dim=256, depth=6, heads=8)
-    ).eval()
-    tokens = torch.randint(0, vocab, (batch, LENGTH))
-    reference = Reference(net, mask_id=vocab - 1, steps=steps)
-    denoiser = unmask.wrap(net, mask_id=vocab - 1)
-    strategies = {
-        "annealed": unmask.presets.annealed(steps),
-        "maskgit": unmask.presets.maskgit(steps),
-        "random_order": unmask.presets.random_order(steps),
+def strategies(steps: int) -> dict[str, unmask.Strategy]:
+    return {
+        "annealed": presets.annealed(steps),
+        "annealed, keep=None": presets.annealed(steps, keep=None),
+        "maskgit": presets.maskgit(steps),
+        "random_order": presets.random_order(steps),
     }
-    with torch.no_grad():
-        calls: dict[str, Callable[[], object]] = {
-            "forward": lambda: net(tokens),
-            "reference": lambda: reference.generate(batch),
-        }
-        for name, strategy in strategies.items():
-            calls[name] = lambda s=strategy: unmask.generate(
-                denoiser, batch_size=batch, strategy=s, seed=0
-            )
-        for call in calls.values():
-            call()
-        times: dict[str, list[float]] = {name: [] for name in calls}
-        for _ in range(repeats):
-            for name, call in calls.items():
-                times[name].append(seconds(call))
-    floor = steps * statistics.median(times.pop("forward"))
-    ratios = {name: statistics.median(values) / floor for name, values in times.items()}
-    return {"vocab": vocab, "batch": batch, "floor_seconds": floor} | ratios
+
+
+def generations(
+    denoiser: unmask.Denoiser, size: Size, steps: int
+) -> dict[str, Callable[[], object]]:
+    return {
+        name: lambda strategy=strategy: unmask.generate(denoiser, size.blank(), strategy, seed=0)
+        for name, strategy in strategies(steps).items()
+    }
+
+
+def ratios(size: Size, steps: int, options: argparse.Namespace) -> tuple[Times, dict[str, Times]]:
+    """Seconds of a full forward, and everything else in units of its own number of them."""
+    from x_transformers import NonAutoregressiveWrapper
+
+    net = encoder(size, options.device)
+    tokens = size.tokens(options.device)
+    reference = NonAutoregressiveWrapper(net, mask_id=size.mask_id, steps=steps).eval()
+    calls: dict[str, Callable[[], object]] = {
+        FORWARD: lambda: net(tokens),
+        TRUNK: lambda: net(tokens, return_embeddings=True),
+        REFERENCE: lambda: reference.generate(size.batch),
+    }
+    calls |= generations(unmask.wrap(net, mask_id=size.mask_id), size, steps)
+    forwards = {name: passes(net, size.batch, call) for name, call in calls.items()}
+    fewer = {REFERENCE: min(options.reference_repeats, options.repeats)}
+    times = measured(calls, options.repeats, options.device, fewer)
+    floor = times.pop(FORWARD)
+    return floor, {name: t.over(forwards[name] * floor.median) for name, t in times.items()}
+
+
+def compare(report: Report, sizes: list[Size], options: argparse.Namespace) -> Any:
+    """Fill the tables; what draws them."""
+    gains = report.table("reference / ours", ["V", "B", *strategies(1)])
+    found: dict[int, dict[str, Times]] = {}
+    for size in sizes:
+        floor, times = ratios(size, options.steps, options)
+        found[size.vocab] = times
+        report.add(size.vocab, size.batch, floor.median, *times.values())
+        ours = [times[name] for name in strategies(1)]
+        gain = [times[REFERENCE].median / each.median for each in ours]
+        gains.add(size.vocab, size.batch, *gain)
+        print(f"measured V = {size.vocab:,}", flush=True)
+    return lambda figure: draw(figure, found)
+
+
+def draw(figure: Any, found: dict[int, dict[str, Times]]) -> None:
+    """Ratio by vocabulary, with the least and the most."""
+    axis = figure.subplots()
+    for name in next(iter(found.values())):
+        curve(axis, {vocab: times[name] for vocab, times in found.items()}, name)
+    axis.axhline(1, color="0.45", lw=1, ls="--")
+    logarithmic(axis, list(found))
+    axis.set(xlabel="vocabulary", ylabel="time / T full forwards")
+    axis.legend(frameon=False)
+
+
+def memory(report: Report, size: Size, options: argparse.Namespace) -> None:
+    """Fill the table: a row for each preset."""
+    net = encoder(size, options.device)
+    denoiser = unmask.wrap(net, mask_id=size.mask_id)
+    whole = 4 * size.batch * size.length * size.vocab / MIB
+    for name, strategy in strategies(options.steps).items():
+        seen = outside_the_trunk(
+            denoiser,
+            lambda watched, s=strategy: unmask.generate(watched, size.blank(), s, seed=0),
+        )
+        report.add(name, seen.bytes / MIB, seen.operation, whole)
+    report.note(f"goal: no tensor over {GOAL_MIB} MiB")
+
+
+def options_of() -> argparse.Namespace:
+    parser = arguments(argparse.ArgumentParser(description=__doc__))
+    parser.add_argument("--vocab", type=count, nargs="+", default=list(BATCH))
+    parser.add_argument("--batch", type=count, help="default: by vocabulary, 8 to 1")
+    parser.add_argument("--length", type=count, default=256)
+    parser.add_argument("--dim", type=count, default=256)
+    parser.add_argument("--depth", type=count, default=6)
+    parser.add_argument("--heads", type=count, default=8)
+    parser.add_argument("--steps", type=count, default=18)
+    parser.add_argument("--reference-repeats", type=count, default=2, help="it is slow; default: 2")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--memory", action="store_true", help="measure memory instead of time")
+    tiny = {"vocab": [64, 96], "batch": 2, "length": 16, "dim": 16, "depth": 1, "heads": 2}
+    return parsed(parser, repeats=1, steps=3, **tiny)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--vocab", type=int, nargs="+", default=list(BATCH))
-    parser.add_argument("--steps", type=int, default=18)
-    parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
-    print(
-        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}, unmask {unmask.__version__}"
-    )
-    for vocab in options.vocab:
-        row = measure(vocab, options.steps, options.repeats)
-        print(json.dumps({k: round(v, 3) for k, v in row.items()}), flush=True)
+    options = options_of()
+    threads(options.threads)
+    machine = about("x-transformers")
+    shape = {name: getattr(options, name) for name in ("length", "dim", "depth", "heads")}
+    sizes = [Size(v, options.batch or BATCH.get(v, 4), **shape) for v in options.vocab]
+    if options.memory:
+        big = max(sizes, key=lambda size: size.vocab)
+        big = replace(big, batch=options.batch or MEMORY_BATCH)
+        columns = ["preset", "largest tensor, MiB", "made by", "B·N·V logits would be, MiB"]
+        title = f"largest tensor outside the trunk: B={big.batch}, N={big.length}, V={big.vocab:,}"
+        report = Report("speed_memory", machine, columns, title)
+        memory(report, big, options)
+        report.finish(options)
+        return
+    columns = ["V", "B", "forward, s", TRUNK, REFERENCE, *strategies(1)]
+    report = Report("speed", machine, columns, "time / T full forwards: median (least–most)")
+    plot = compare(report, sizes, options)
+    report.finish(options, plot)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from _machine import about
+from _report import parsed
 from torch import Tensor
 
 import unmask
@@ -169,7 +170,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/text"))
     parser.add_argument("--only", choices=("masked", "causal"))
     parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="20 steps: does it run?")
+    options = parsed(parser, steps=20)
     if options.text is None:
         print("nothing to do: pass --text FILE")
         return

@@ -1,0 +1,87 @@
+"""The networks with random weights that speed is measured on, and a denoiser that can be watched.
+
+Shapes: B rows, N positions, V vocabulary, D width, M rows looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import unmask
+from unmask.types import Memory
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a network and of what it is shown; the last of V ids is the mask id."""
+
+    vocab: int
+    batch: int
+    length: int
+    dim: int
+    depth: int
+    heads: int = 8
+
+    @property
+    def mask_id(self) -> int:
+        return self.vocab - 1
+
+    def blank(self) -> unmask.Canvas:
+        return unmask.Canvas.blank(self.batch, self.length)
+
+    def tokens(self, device: torch.device) -> Tensor:
+        """(B,N) ids that may be data."""
+        return torch.randint(self.mask_id, (self.batch, self.length), device=device)
+
+
+def encoder(size: Size, device: torch.device, **options: Any) -> nn.Module:
+    """x-transformers' TransformerWrapper around an Encoder, weights from seed 0."""
+    from x_transformers import Encoder, TransformerWrapper
+
+    torch.manual_seed(0)
+    layers = Encoder(dim=size.dim, depth=size.depth, heads=size.heads, **options)
+    net = TransformerWrapper(num_tokens=size.vocab, max_seq_len=size.length, attn_layers=layers)
+    return net.eval().to(device)
+
+
+def passes(net: nn.Module, batch: int, call: Callable[[], object]) -> float:
+    """How many passes of the whole batch a call has made: rows through the network, over B."""
+    rows: list[int] = []
+    watching = net.register_forward_pre_hook(lambda _, given: rows.append(len(given[0])))
+    try:
+        with torch.no_grad():
+            call()
+    finally:
+        watching.remove()
+    return sum(rows) / batch
+
+
+class Watched:
+    """A denoiser whose trunk and head run within what `within("trunk")` and "head" return."""
+
+    def __init__(
+        self,
+        inner: unmask.Denoiser,
+        within: Callable[[str], AbstractContextManager[Any]],
+    ):
+        self.inner, self.within = inner, within
+        self.vocab_size, self.mask_id = inner.vocab_size, inner.mask_id
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)  # what a denoiser may have besides, such as `trims`
+
+    def hidden(self, tokens: Tensor, **given: Any) -> tuple[Tensor, Memory]:
+        """(B,N) -> (B,N,D)."""
+        with self.within("trunk"):
+            return self.inner.hidden(tokens, **given)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(M,D) -> (M,V)."""
+        with self.within("head"):
+            return self.inner.logits(hidden)

@@ -1,0 +1,137 @@
+"""Every benchmark starts; those of speed run at tiny sizes and tell finite figures, untimed."""
+
+import math
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted(path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py"))
+PRESETS = ["annealed", "annealed, keep=None", "maskgit", "random_order"]
+
+
+def numbers(cell):
+    """All numbers of a cell; a median with its spread is a dict."""
+    parts = cell.values() if isinstance(cell, dict) else [cell]
+    return [part for part in parts if not isinstance(part, str)]
+
+
+def all_of(tables):
+    return [
+        n
+        for rows in tables.values()
+        for row in rows
+        for cell in row.values()
+        for n in numbers(cell)
+    ]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_help_tells_the_options(name, run, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run(name, "--help")
+    assert stopped.value.code == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("usage:")
+    assert "--quick" in printed, "scripts/bench --quick passes it to every benchmark"
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_tells_the_machine(name):
+    text = (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")
+    assert "about(" in text
+
+
+def test_speed(tables, tmp_path):
+    found = tables("speed")
+    ratios, gains = found.values()
+    assert [row["V"] for row in ratios] == [64, 96]
+    for row, gain in zip(ratios, gains, strict=True):
+        assert set(PRESETS) | {"trunk", "reference"} <= row.keys()
+        for name in PRESETS:
+            expected = row["reference"]["median"] / row[name]["median"]
+            assert gain[name] == pytest.approx(expected)
+    assert all(0 < n < math.inf for n in all_of(found))
+    assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_memory_is_that_of_the_logits_looked_at(tables):
+    (rows,) = tables("speed", "--memory", file="speed_memory").values()
+    found = {row["preset"]: row for row in rows}
+    logits = 4 * 2 * 16 * 96 / 2**20  # of every position of the first step: B·N·V float32
+    assert found["maskgit"]["largest tensor, MiB"] == pytest.approx(logits)
+    assert found["maskgit"]["made by"].startswith("aten.")
+    # Sixteen positions in three steps of at most six: the head is asked at 6 of 16.
+    assert found["random_order"]["largest tensor, MiB"] == pytest.approx(logits * 6 / 16)
+
+
+def test_scaling(tables, tmp_path):
+    costs, exponents = tables("scaling").values()
+    assert [(row["varies"], row["N"], row["T"], row["B"]) for row in costs] == [
+        ("N", 8, 2, 2),
+        ("N", 16, 2, 2),
+        ("T", 8, 1, 2),
+        ("T", 8, 2, 2),
+        ("B", 8, 2, 1),
+        ("B", 8, 2, 2),
+    ]
+    assert all(0 < n < math.inf for n in all_of({"": costs}))
+    assert [row["varies"] for row in exponents] == ["N", "T", "B"]
+    assert all(math.isfinite(n) for n in all_of({"": exponents}))
+    assert (tmp_path / "scaling.png").exists()
+
+
+def test_scaling_refuses_more_steps_than_positions(run, tmp_path):
+    with pytest.raises(SystemExit, match="T=9 steps end after 8 with N=8 positions"):
+        run("scaling", "--quick", "--steps", 9, "--out", tmp_path)
+
+
+def test_shares_make_up_the_whole(tables):
+    (rows,) = tables("shares").values()
+    assert [row["preset"] for row in rows] == [*PRESETS[1:], "threshold"]
+    for row in rows:
+        shares = [row[f"{part}, %"]["median"] for part in ("trunk", "head", "draw", "bookkeeping")]
+        assert min(shares) > 0
+        assert sum(shares) == pytest.approx(100)
+        assert row["T"] == 3, "--quick takes three steps, and threshold has a budget of three"
+    assert all(0 < n < math.inf for n in all_of({"": rows}))
+
+
+def test_markdown_can_be_copied(run, tmp_path):
+    printed = run("shares", "--quick", "--markdown", "--out", tmp_path).splitlines()
+    head = next(i for i, line in enumerate(printed) if line.startswith("| V "))
+    assert set(printed[head + 1]) <= set("| -")
+    assert {line.count("|") for line in printed[head : head + 6]} == {printed[head].count("|")}
+
+
+def test_options_beat_those_of_quick(tables):
+    (rows,) = tables("shares", "--vocab", 48).values()
+    assert {row["V"] for row in rows} == {48}
+
+
+def bench(*options):
+    return subprocess.run(
+        ["bash", "scripts/bench", *options], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_bench_lists_every_benchmark():
+    said = bench("--help")
+    assert said.returncode == 0
+    assert said.stdout.split("NAME is one of:")[1].split() == SCRIPTS
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["nothing"], "no benchmark nothing; there are: compat"),
+        (["_report"], "no benchmark _report"),
+        (["--fast"], "unknown option --fast"),
+        (["--quick", "speed"], "scripts/bench NAME --quick"),
+    ],
+)
+def test_bench_refuses_what_it_does_not_know(options, words):
+    said = bench(*options)
+    assert said.returncode == 1
+    assert words in said.stderr
