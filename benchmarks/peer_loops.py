@@ -269,6 +269,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.length % options.block:
         parser.error(f"--block {options.block} does not divide --length {options.length}")
+    if options.block_steps > options.block:
+        parser.error(f"--block-steps {options.block_steps}: a block has {options.block} positions")
     torch.set_num_threads(options.threads)
     print(about("diffusers", "x-transformers"))
     names = ("batch", "length", "block", "block_steps", "steps", "width", "depth")
