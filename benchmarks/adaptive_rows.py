@@ -1,7 +1,7 @@
 """Rows that need very different numbers of forwards: does a batch cost what its open rows cost?
 
-    python benchmarks/adaptive_rows.py [--blanks 20 30 40 50 64 81] [--rows 10] [--threshold 0.9]
-        [--repeats 3] [--threads 2] [--json FILE]
+    python benchmarks/adaptive_rows.py [--blanks 20 30 40 50 64 81] [--rows 10] [--threshold 0.99]
+        [--repeats 5] [--threads 2]
 
 The bundled sudoku model solves one batch of puzzles of held-out grids, as many of each number of
 blanks (81: a grid from nothing), by the preset `threshold`: as many forwards a row as there is
@@ -17,13 +17,13 @@ whole batch as the slowest row needs.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from _machine import about
-from _report import report
-from _timing import measured
+from _report import Report, Rows, arguments, count, parsed
+from _timing import measured, threads
 from torch import Tensor
 
 import unmask
@@ -45,47 +45,37 @@ def _puzzles(grids: Tensor, blanks: int) -> Tensor:
     return sudoku.puzzles(grids, blanks)[0]
 
 
-def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """One row for the batch."""
+def measure(report: Report, kinds: Rows, options: argparse.Namespace) -> None:
+    """A row of each thing that can be measured of the batch."""
     model: Any = unmask.load("sudoku")
     canvas = canvas_of(options.blanks, options.rows)
     strategy = presets.threshold(options.threshold, block=None)
     made = unmask.run(model, canvas, strategy, seed=0)
-    batch, forwards = len(canvas.tokens), made.forwards
-    slowest = int(forwards.max())
+    batch, slowest = len(canvas.tokens), int(made.forwards.max())
 
-    def forward() -> Tensor:
+    def forward() -> None:
         hidden, _ = model.hidden(canvas.tokens, valid=canvas.valid, memory=None)
-        return model.logits(hidden.flatten(0, 1))
+        model.logits(hidden.flatten(0, 1))
 
-    def kept() -> None:
-        for _ in range(slowest):
-            forward()
-
-    with torch.no_grad():
-        times = measured(
-            {
-                "forward": forward,
-                "batch": lambda: unmask.run(model, canvas, strategy, seed=0),
-                "kept": kept,
-            },
-            options.repeats,
-        )
-    price = times["forward"] / batch
-    _tell(len(options.blanks), made)
-    return [
-        {
-            "rows": batch,
-            "mean forwards": forwards.double().mean().item(),
-            "max forwards": slowest,
-            "over its forwards": times["batch"] / (price * int(forwards.sum())),
-            "over the slowest": times["batch"] / (price * batch * slowest),
-            "kept to the end": times["kept"] / times["batch"],
-        }
-    ]
+    calls: dict[str, Callable[[], object]] = {
+        "forward": forward,
+        "batch": lambda: unmask.run(model, canvas, strategy, seed=0),
+        "kept": lambda: [forward() for _ in range(slowest)],
+    }
+    times = measured(calls, options.repeats)
+    price = times["forward"].median / batch
+    report.add(
+        batch,
+        made.forwards.double().mean().item(),
+        slowest,
+        times["batch"].over(price * int(made.forwards.sum())),
+        times["batch"].over(price * batch * slowest),
+        times["kept"].median / times["batch"].median,
+    )
+    fill(kinds, len(options.blanks), made)
 
 
-def _tell(kinds: int, made: unmask.Generation) -> None:
+def fill(table: Rows, kinds: int, made: unmask.Generation) -> None:
     """What each kind of puzzle took, and how many came out valid; rows of a kind are `kinds` apart.
 
     A puzzle may have fewer blanks than asked for: see `sudoku.puzzles`.
@@ -94,26 +84,23 @@ def _tell(kinds: int, made: unmask.Generation) -> None:
     for first in range(kinds):
         rows = slice(first, None, kinds)
         hidden, took, solved = (part[rows].double() for part in (blanks, made.forwards, valid))
-        print(
-            f"{hidden.mean():.1f} blanks: {took.mean():.1f} forwards on average, "
-            f"{took.max():.0f} at most, {solved.mean():.0%} valid"
-        )
+        means = (hidden.mean().item(), took.mean().item())
+        table.add(len(took), *means, int(took.max()), solved.mean().item())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--blanks", type=int, nargs="+", default=[20, 30, 40, 50, 64, 81])
-    parser.add_argument("--rows", type=int, default=10, help="of each number of blanks")
-    parser.add_argument("--threshold", type=float, default=0.9)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    print(about())
-    report(measure(options), options.json)
+    parser = arguments(argparse.ArgumentParser(description=__doc__))
+    parser.add_argument("--blanks", type=count, nargs="+", default=[20, 30, 40, 50, 64, 81])
+    parser.add_argument("--rows", type=count, default=10, help="of each number of blanks")
+    parser.add_argument("--threshold", type=float, default=0.99)
+    options = parsed(parser, blanks=[20, 50], rows=2)
+    threads(options.threads)
+    columns = ["rows", "mean forwards", "max forwards", "over its forwards", "over the slowest"]
+    title = f"sudoku, threshold {options.threshold:g}: median (least–most)"
+    report = Report("adaptive_rows", about(), [*columns, "kept to the end / it"], title)
+    columns = ["rows", "mean blanks", "mean forwards", "max forwards", "valid"]
+    measure(report, report.table("by blanks", columns), options)
+    report.finish(options)
 
 
 if __name__ == "__main__":
