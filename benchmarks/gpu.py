@@ -29,19 +29,17 @@ from functools import partial
 from typing import Any
 
 import torch
+from _gpu_networks import HALF, BothSides, HeadAlone, causal_network
 from _machine import about
 from _memory import MIB
 from _networks import Size, encoder
 from _report import Report, arguments, parsed
 from _timing import Times, measured, threads, wait
-from torch import Tensor, nn
+from torch import Tensor
 
 import unmask
 from unmask import presets
-from unmask.types import Memory
 
-PIECE = 1024  # positions at which the head is asked at once, where it is measured alone
-HALF = torch.bfloat16
 Calls = dict[str, Callable[[], Any]]
 
 
@@ -84,55 +82,6 @@ TINY = Sizes(
     llama_batches=(1, 2),
     llama_steps=4,
 )
-
-
-class HeadAlone(nn.Module):
-    """A denoiser whose trunk costs nothing: the same hidden states (B,N,D) whatever is shown."""
-
-    def __init__(self, vocab: int, states: Tensor):
-        super().__init__()
-        self.vocab_size, self.mask_id, self.device = vocab, vocab - 1, states.device
-        self.states = states
-        given = {"device": states.device, "dtype": states.dtype}
-        self.head = nn.Linear(states.shape[2], vocab, bias=False, **given)
-
-    def hidden(self, tokens: Tensor, *, valid: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,D)."""
-        return self.states, memory
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """(M,D) -> (M,V)."""
-        return self.head(hidden)
-
-    def everywhere(self) -> None:
-        """The projection of all positions, in pieces that nobody keeps."""
-        for part in self.states.flatten(0, 1).split(PIECE):
-            self.head(part)
-
-
-class BothSides(nn.Module):
-    """A LlamaForCausalLM whose positions see all others; rows without padding only."""
-
-    def __init__(self, net: Any):
-        super().__init__()
-        self.net, self.device = net, net.device
-        self.vocab_size, self.mask_id = net.config.vocab_size, net.config.vocab_size - 1
-        for layer in net.model.layers:
-            layer.self_attn.is_causal = False
-        row = torch.zeros(1, 4, dtype=torch.int64, device=net.device)
-        other = row.index_fill(1, torch.tensor(3, device=net.device), 1)
-        with torch.no_grad():
-            first = [self.hidden(x, valid=x >= 0, memory=None)[0][:, 0] for x in (row, other)]
-        if torch.equal(*first):
-            raise SystemExit("this transformers ignores is_causal: positions see only the left")
-
-    def hidden(self, tokens: Tensor, *, valid: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,D)."""
-        return self.net.model(input_ids=tokens, use_cache=False).last_hidden_state, memory
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """(M,D) -> (M,V)."""
-        return self.net.lm_head(hidden)
 
 
 @dataclass(frozen=True)
@@ -252,27 +201,9 @@ def head(bench: Bench) -> None:
         print(f"measured the head of V = {vocab:,}", flush=True)
 
 
-def causal_network(at: Sizes, device: torch.device) -> Any:
-    from transformers import AutoModelForCausalLM, LlamaConfig
-
-    config = LlamaConfig(
-        vocab_size=at.llama_vocab,
-        hidden_size=at.llama_dim,
-        intermediate_size=4 * at.llama_dim,
-        num_hidden_layers=at.llama_depth,
-        num_attention_heads=at.llama_dim // 64,
-        num_key_value_heads=max(1, at.llama_dim // 256),
-        max_position_embeddings=at.length,
-        tie_word_embeddings=True,
-    )
-    torch.manual_seed(0)
-    with device:
-        return AutoModelForCausalLM.from_config(config, dtype=HALF).eval()
-
-
 def llama(bench: Bench) -> None:
     at, steps = bench.sizes, bench.sizes.llama_steps
-    net = causal_network(at, bench.device)
+    net = causal_network(at.llama_vocab, at.llama_dim, at.llama_depth, bench.device)
     parameters = sum(p.numel() for p in net.parameters())
     shape = f"V={at.llama_vocab:,}, N={at.length}, T={steps}"
     columns = ["B", "side", "over T forwards", "over T trunks", "tokens/s", "peak MiB"]

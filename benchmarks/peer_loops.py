@@ -21,6 +21,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -29,8 +30,6 @@ from _memory import Largest
 from _networks import Size, Watched, encoder
 from _report import Report, Rows, arguments, count, parsed
 from _timing import measured, threads
-from diffusers.schedulers.scheduling_amused import AmusedScheduler
-from diffusers.schedulers.scheduling_block_refinement import BlockRefinementScheduler
 from torch import Tensor, nn
 
 import unmask
@@ -112,6 +111,8 @@ def block_refinement(
     size: Size, block: int, steps: int, temperature: float, logits: Logits
 ) -> Tensor:
     """Block after block, each until it is full, as the peer's pipeline has it: (B,N)."""
+    from diffusers.schedulers.scheduling_block_refinement import BlockRefinementScheduler
+
     scheduler = BlockRefinementScheduler(block_length=block, threshold=NEVER)
     scheduler.set_timesteps(steps)
     tokens = torch.full((size.batch, size.length), size.mask_id)
@@ -130,6 +131,8 @@ def block_refinement(
 
 def amused(size: Size, steps: int, logits: Logits) -> Tensor:
     """(B,N), with the schedule and the noise that are its defaults."""
+    from diffusers.schedulers.scheduling_amused import AmusedScheduler
+
     scheduler = AmusedScheduler(mask_token_id=size.mask_id)
     scheduler.set_timesteps(steps, temperature=(2, 0))
     tokens = torch.full((size.batch, size.length), size.mask_id)
@@ -211,6 +214,9 @@ def options_of() -> argparse.Namespace:
 
 def main() -> None:
     options = options_of()
+    if find_spec("diffusers") is None:
+        print("nothing to do: diffusers is not installed, whose version here needs Python 3.11")
+        return
     threads(options.threads)
     columns = ["rule", "V", "T", PEER, PLAIN, APART, f"{PEER} / {PLAIN}", f"{PEER} / {APART}"]
     machine = about("diffusers", "x-transformers")
