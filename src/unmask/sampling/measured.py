@@ -17,6 +17,8 @@ from unmask.sampling.passes import passes
 from unmask.sampling.scratch import Scratch
 from unmask.sampling.two_level import NEG_INF, likeliest, margin, within
 
+_SUMS = {"entropy": "mean", "kept_logprob": "kept", "margin": "maxima", "top_token": "maxima"}
+
 
 def measured(
     logits: Tensor,
@@ -68,9 +70,8 @@ class _Said:
         self.always_greedy = not changing and draw.temperature < COLD  # type: ignore[operator]
         self.may_be_greedy = self.always_greedy or (changing and _maybe(self.greedy))
         self.rate = (1 / temperature.where(~self.greedy, 1.0)).unsqueeze(1)
-        wanted = {"mean"} if "entropy" in needs else set()
-        if self.may_be_greedy or needs & {"margin", "top_token"}:
-            wanted.add("maxima")
+        wanted = {name for need, name in _SUMS.items() if need in needs}
+        wanted |= {"maxima"} if self.may_be_greedy else set()
         if not (self.always_greedy or draw.plain):
             wanted |= {"warm"} | ({"tempered"} if changing or draw.temperature != 1 else set())
         self.sum = passes(logits, draw, temperature, self.rate, wanted, scratch)

@@ -30,8 +30,8 @@ def passes(
 
     temperature (M,), rate (M,1) its inverse, 1 where it is greedy. Always `peak` (M,) the largest
     logit and `sums` (M,K) of the blocks' masses. Where the draw has filters `keep` (M,V), 1 at what
-    they keep, and `kept` (M,) its mass. As wanted: `warm` (M,K), the masses of what is drawn from,
-    `maxima` (M,K), and `mean` (M,), the sum of mass times logit.
+    they keep. As wanted: `kept` (M,), the mass of that; `warm` (M,K), the masses of what is drawn
+    from, `tempered` or not; `maxima` (M,K); and `mean` (M,), the sum of mass times logit.
     """
     keep = scratch.like("keep", logits) if draw.filtered else None
     parts = []
@@ -68,15 +68,10 @@ def _shape(
     logits: Tensor, keep: Tensor | None, rate: Tensor, wanted: Set[str], scratch: Scratch
 ) -> dict[str, Tensor]:
     """What the draw makes of it: tempered, filtered."""
-    out, warm = {}, scratch.like("mass", logits)
-    if keep is not None:
-        cut = torch.mul(warm, keep, out=scratch.like("warm", logits))
-        out["kept"] = cut.sum(1)
-    if "tempered" in wanted:
-        warm = torch.mul(logits, rate, out=scratch.like("warm", logits)).exp_()
-        warm = warm if keep is None else warm.mul_(keep)
-    elif keep is not None:
-        warm = cut
+    out, mass, room = {}, scratch.like("mass", logits), scratch.like("warm", logits)
+    if "kept" in wanted and keep is not None:
+        out["kept"] = torch.mul(mass, keep, out=room).sum(1)
     if "warm" in wanted:
-        out["warm"] = block_sums(warm)
+        warm = torch.mul(logits, rate, out=room).exp_() if "tempered" in wanted else mass
+        out["warm"] = block_sums(warm if keep is None else torch.mul(warm, keep, out=room))
     return out
