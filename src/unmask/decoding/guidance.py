@@ -124,6 +124,16 @@ class Guided(nn.Module):
     def _inner_sees_progress(self) -> bool:
         return bool(getattr(self.inner, "sees_progress", False))
 
+    @property
+    def sees_masked(self) -> bool:
+        """Whether `hidden` must be told `masked`: the inner denoiser must."""
+        return bool(getattr(self.inner, "sees_masked", False))
+
+    @property
+    def blocks(self) -> int | None:
+        """The blocks that the inner denoiser must be decoded by, if any."""
+        return getattr(self.inner, "blocks", None)
+
     def hidden(
         self,
         tokens: Tensor,
@@ -133,15 +143,18 @@ class Guided(nn.Module):
         condition: Any = None,
         progress: Tensor | None = None,
         ratio: Tensor | None = None,
+        masked: Tensor | None = None,
     ) -> tuple[Tensor, Memory]:
         """(B,N) -> (B,N,2D): with the condition and without, side by side.
 
         A weight that changes is appended as two more channels, for the head does not know of rows.
-        progress, ratio: (B,) float64, needed then. Raises CanvasError for rows without a condition:
-        there is nothing to guide them by.
+        progress, ratio: (B,) float64, needed then. masked: (B,N) bool, where the inner one sees it.
+        Raises CanvasError for rows without a condition: there is nothing to guide them by.
         """
         condition = self._checked(condition)
         when = {"progress": progress, "ratio": ratio} if self._inner_sees_progress else {}
+        if masked is not None:
+            when["masked"] = masked
         told = {"condition": condition, **when}
         untold = {"condition": torch.full_like(condition, self.guidance.null), **when}
         passes = self._together if self.guidance.batched else self._in_turn

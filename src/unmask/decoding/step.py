@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from unmask.decoding.blockwise import check_blocks
 from unmask.decoding.canvas import Canvas
 from unmask.decoding.feasible import settled
 from unmask.decoding.look import given_the_rest, predict, propose
@@ -74,7 +75,7 @@ def init(
     """The state before the first step. seeds: one integer in [0, 2**63) per row.
 
     Raises SeedError for other seeds, CanvasError for given ids outside the vocabulary, and
-    StrategyError where the pace or a constraint does not fit the canvas.
+    StrategyError where the pace or a constraint does not fit the canvas, or groups the denoiser.
     """
     batch, length = canvas.shape
     device = getattr(denoiser, "device", None) or canvas.tokens.device
@@ -97,7 +98,7 @@ def init(
     if budget < cost:
         raise StrategyError(f"budget={budget}: a step of this strategy takes {cost} network passes")
     remembers = "divergence" in strategy.needs
-    return State(
+    state = State(
         tokens=tokens,
         masked=canvas.editable,
         editable=canvas.editable,
@@ -119,6 +120,8 @@ def init(
         past=nothing_past(batch, length, device) if remembers else None,
         condition=canvas.condition,
     )
+    check_blocks(denoiser, strategy, state)
+    return state
 
 
 def _check_end(denoiser: Denoiser, strategy: Strategy) -> None:
