@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -185,15 +186,27 @@ def test_a_row_that_goes_on_elsewhere_ends_as_it_would_have():
 def test_a_state_is_a_value():
     """Stepped twice from one state, with what it remembers as it was."""
     _, cached = pair()
-    state = unmask.init(cached, canvas(), STRATEGIES["llada"], SEEDS)
-    for _ in range(3):
-        state = unmask.step(state, cached, STRATEGIES["llada"])
-    kept = tree_map(torch.clone, state.memory)
-    first = unmask.step(state, cached, STRATEGIES["llada"])
-    leaves = zip(tree_leaves(kept), tree_leaves(state.memory), strict=True)
-    assert all(torch.equal(was, now) for was, now in leaves)
-    again = unmask.step(state, cached, STRATEGIES["llada"])
-    assert torch.equal(first.tokens, again.tokens)
+    strategy = presets.random_order(1).but(groups=BLOCKS)
+    state = unmask.init(cached, canvas([0, 4]), strategy, SEEDS[:2])
+    for _ in range(2):
+        kept = deepcopy(state.memory)
+        first = unmask.step(state, cached, strategy)
+        leaves = zip(tree_leaves(kept), tree_leaves(state.memory), strict=True)
+        assert all(was is now or torch.equal(was, now) for was, now in leaves)
+        assert torch.equal(first.tokens, unmask.step(state, cached, strategy).tokens)
+        state = first
+    assert unmask.done(state)
+
+
+def test_only_finished_blocks_are_remembered():
+    _, cached = pair()
+    for state in states(cached, STRATEGIES["threshold"]):
+        if state.memory is None:
+            continue
+        behind = state.group >= state.memory.blocks.unsqueeze(1)
+        for one in state.memory.states.values():
+            known = one.abs().sum((1, 3)) > 0
+            assert torch.equal(known, ~behind & state.valid)
 
 
 def some_way_in():
@@ -222,18 +235,19 @@ def test_what_is_remembered_is_read():
     assert moved.tolist() == (state.memory.blocks > 0).tolist()
 
 
-@pytest.mark.parametrize("how", ["another token", "unknown again"])
+@pytest.mark.parametrize("how", ["another token", "unknown again", "unknown, and shown"])
 def test_a_row_in_which_a_finished_block_changed_starts_anew(how):
     inner, cached, state = some_way_in()
-    if how == "another token":
-        changed = replace(state, tokens=state.tokens.index_fill(1, torch.tensor([2]), 9))
-    else:
-        masked = state.masked.index_fill(1, torch.tensor([2]), True)
-        changed = replace(state, masked=masked & state.valid)
-    known = changed.valid & changed.open
-    wanted = hidden(inner, changed)[known]
-    torch.testing.assert_close(hidden(cached, changed)[known], wanted, atol=1e-5, rtol=1e-4)
-    assert not torch.allclose(hidden(inner, state)[known], wanted, atol=1e-3)
+    tokens, masked = state.tokens.masked_fill(state.masked, MASK), state.masked.clone()
+    tokens[:, 2] = {"another token": 9, "unknown again": MASK}.get(how, tokens[:, 2])
+    masked[:, 2] = state.valid[:, 2] & torch.tensor(how != "another token")
+    given = {"valid": state.valid, "memory": state.memory, "masked": masked}
+    with torch.no_grad():
+        got, _ = cached.hidden(tokens, **given)
+        wanted, _ = inner.hidden(tokens, valid=state.valid, memory=None)
+    known = state.valid & (replace(state, masked=masked).open)
+    torch.testing.assert_close(got[known], wanted[known], atol=1e-5, rtol=1e-4)
+    assert how != "another token" or not torch.allclose(hidden(inner, state)[known], wanted[known])
 
 
 def test_nothing_is_said_where_nothing_was_computed():

@@ -92,6 +92,22 @@ def test_with_one_layer_nothing_reused_is_stale(reuse):
         assert (furthest(cached, inner, state) < 1e-4).all()
 
 
+@pytest.mark.parametrize("reuse", KINDS)
+def test_a_logit_shift_reads_what_the_first_step_said_before_the_block(reuse):
+    inner, cached = both(reuse, shift=True)
+    opened, said = torch.full((5,), -1), torch.zeros(5, 16)
+    looked = 0
+    for state in states(cached, MANY):
+        row, begins = torch.arange(len(state.row)), state.open_group * W
+        first = opened[state.row] != state.open_group
+        now, whole = hidden(cached, state)[row, begins], hidden(inner, state)[row, begins]
+        said[state.row[first]], opened[state.row] = whole[first], state.open_group
+        later = ~first & (begins > 0)
+        torch.testing.assert_close(now[later], said[state.row[later]], atol=1e-5, rtol=1e-4)
+        looked += int((now - whole).abs().amax(1)[later].gt(1e-3).sum())
+    assert looked > 3
+
+
 def naive(canvas, masks, reuse):
     """Queries of each row at each step: all at a block's first, then the block (and the rest)."""
     opened, out = {}, []

@@ -77,8 +77,7 @@ class Decoder(nn.Module):
         """(B,N) -> (B,N,D), and no memory. Raises CanvasError where a condition is given."""
         self.check(tokens, condition)
         order = self.order(tokens.shape[1], tokens.device)
-        alone = torch.eye(len(order), dtype=torch.bool, device=tokens.device)
-        seen = (order <= order.unsqueeze(1)) & valid.unsqueeze(1) | alone
+        seen = (order <= order.unsqueeze(1)) & valid.unsqueeze(1)
         position = torch.arange(len(order), device=tokens.device).expand_as(tokens)
         return self.ids.shifted(self.trunk(tokens, position, seen)), None
 
