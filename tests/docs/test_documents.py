@@ -34,7 +34,7 @@ def test_examples_run(path, capsys):
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/training.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/caching.md", "docs/training.md"])
 def test_the_document_runs(name, tmp_path, monkeypatch, capsys):
     """Every Python block, in order, in one namespace."""
     monkeypatch.chdir(tmp_path)

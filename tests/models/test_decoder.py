@@ -145,6 +145,19 @@ def test_rows_longer_than_a_sliding_window_are_refused(kind, options):
         states(denoiser, torch.zeros(1, 7, dtype=torch.int64))
 
 
+def test_it_is_saved_by_transformers(tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    denoiser, tokens = decoder(block=3), torch.arange(N).unsqueeze(0)
+    with pytest.raises(ModelError, match=r"net\.save_pretrained.*build the Decoder around it"):
+        unmask.save(denoiser, tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+    denoiser.net.save_pretrained(tmp_path / "net")
+    net = AutoModelForCausalLM.from_pretrained(tmp_path / "net").eval()
+    again = Decoder(net, MASK, block=3)
+    assert torch.equal(states(again, tokens), states(denoiser, tokens))
+
+
 def test_other_refusals_say_what_to_do():
     with pytest.raises(StrategyError, match="block=0"):
         decoder(block=0)
