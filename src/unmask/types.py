@@ -31,12 +31,14 @@ class Denoiser(Protocol):
     `hidden` also receives `condition=` (first dimension B) when, and only when, the canvas has one.
     Optional attributes are read where present: `forbidden` (ids that are never data), `length`
     (the N that `generate` uses when none is given), `device`, `forwards_per_step` (what a step
-    costs, 1 unless it says so), `trims` (whether rows may be cut to their length together) and
-    `sees_progress`: where it is True, `hidden` also receives
-    `progress=` and `ratio=`, (B,) float64, r = s/T of the step and the share still unknown, both
-    of the open group. So is `projection`, a method (M,D) -> Projection | None: the features and
-    weights of which `logits` would be the product, so that a kernel can do without logits in
-    memory; None, or no such method, where the head ends in anything else.
+    costs, 1 unless it says so), `trims` (whether rows may be cut to their length together),
+    `sees_progress`: where it is True, `hidden` also receives `progress=` and `ratio=`, (B,)
+    float64, r = s/T of the step and the share still unknown, both of the open group;
+    `sees_masked`: where it is True, `hidden` also receives `masked=`, (B,N) bool, True where still
+    unknown; `blocks`, W where strategies must go by `Groups.blocks(W)`, because hidden states mean
+    nothing behind the open block; and `projection`, a method (M,D) -> Projection | None: the
+    features and weights of which `logits` would be the product, so that a kernel can do without
+    logits in memory; None, or no such method, where the head ends in anything else.
     """
 
     @property

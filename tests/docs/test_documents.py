@@ -41,7 +41,7 @@ COMPILES = pytest.param(
 )
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/training.md", COMPILES])
+@pytest.mark.parametrize("name", ["README.md", "docs/caching.md", "docs/training.md", COMPILES])
 def test_the_document_runs(name, tmp_path, monkeypatch, capsys):
     """Every Python block, in order, in one namespace."""
     monkeypatch.chdir(tmp_path)

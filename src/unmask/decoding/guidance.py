@@ -128,6 +128,16 @@ class Guided(nn.Module):
     def _inner_sees_progress(self) -> bool:
         return bool(getattr(self.inner, "sees_progress", False))
 
+    @property
+    def sees_masked(self) -> bool:
+        """Whether `hidden` must be told `masked`: the inner denoiser must."""
+        return bool(getattr(self.inner, "sees_masked", False))
+
+    @property
+    def blocks(self) -> int | None:
+        """The blocks that the inner denoiser must be decoded by, if any."""
+        return getattr(self.inner, "blocks", None)
+
     def hidden(
         self,
         tokens: Tensor,
@@ -137,15 +147,18 @@ class Guided(nn.Module):
         condition: Any = None,
         progress: Tensor | None = None,
         ratio: Tensor | None = None,
+        masked: Tensor | None = None,
     ) -> tuple[Tensor, Memory]:
         """(B,N) -> (B,N,2D): with the condition and without, side by side.
 
         A weight that changes is appended as two more channels, for the head does not know of rows.
-        progress, ratio: (B,) float64, needed then. Raises CanvasError for rows without a condition:
-        there is nothing to guide them by.
+        progress, ratio: (B,) float64, needed then. masked: (B,N) bool, where the inner one sees it.
+        Raises CanvasError for rows without a condition: there is nothing to guide them by.
         """
         condition, null = self._checked(condition), self.guidance.null
         when = {"progress": progress, "ratio": ratio} if self._inner_sees_progress else {}
+        if masked is not None:
+            when["masked"] = masked
         told = {"condition": condition, **when}
         untold = {
             "condition": derived(condition, f"none as {null}", partial(_none, null=null)),
@@ -182,7 +195,7 @@ class Guided(nn.Module):
     ) -> tuple[list[Tensor], Memory]:
         join = partial(_and_none, none=untold["condition"])
         both = derived(told["condition"], f"and none as {self.guidance.null}", join)
-        when = {name: part.repeat(2) for name, part in told.items() if name != "condition"}
+        when = {name: torch.cat([p, p]) for name, p in told.items() if name != "condition"}
         hidden, memory = self.inner.hidden(
             tokens.repeat(2, 1),
             valid=derived(valid, "twice", _twice),

@@ -47,6 +47,8 @@ def predict(denoiser: Denoiser, state: State, veil: Veil | None = None) -> Predi
             (flags & state.open).sum(1).double() for flags in (state.masked, state.editable)
         )
         extra |= {"progress": state.progress, "ratio": unknown / writable.clamp(min=1)}
+    if getattr(denoiser, "sees_masked", False):
+        extra["masked"] = state.masked
     with placed(state, "the network"):
         hidden, memory = trunk(denoiser, tokens, state.valid, state.memory, extra)
     if hidden.dim() != 3 or hidden.shape[:2] != tokens.shape:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from unmask.decoding.ahead import asking, foretold, known
+from unmask.decoding.blockwise import check_blocks
 from unmask.decoding.canvas import Canvas
 from unmask.decoding.faults import first_of, raise_first
 from unmask.decoding.feasible import settled
@@ -85,7 +86,7 @@ def init(
     """The state before the first step. seeds: one integer in [0, 2**63) per row.
 
     Raises SeedError for other seeds, CanvasError for given ids outside the vocabulary, and
-    StrategyError where the pace or a constraint does not fit the canvas.
+    StrategyError where the pace or a constraint does not fit the canvas, or groups the denoiser.
     """
     batch, length = canvas.shape
     device = getattr(denoiser, "device", None) or canvas.tokens.device
@@ -135,6 +136,7 @@ def init(
         past=nothing_past(batch, length, device) if remembers else None,
         condition=canvas.condition,
     )
+    check_blocks(denoiser, strategy, state)
     return replace(state, ahead=asking(state, strategy, table))
 
 

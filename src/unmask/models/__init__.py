@@ -1,21 +1,28 @@
-"""Networks as denoisers: wrapping, conditioning, packing, critics, folders on disk."""
+"""Networks as denoisers: wrapping, conditioning, packing, caches, critics, folders on disk."""
 
+from unmask.models.cached import BlockCache, ReusedCache
+from unmask.models.caching import Tally
 from unmask.models.captured import Captured
 from unmask.models.checkpoint import load, save
 from unmask.models.compiled import Compiled
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.critic import SelfCritic, TokenCritic
+from unmask.models.decoder import Decoder
 from unmask.models.packing import Packed
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.wrap import wrap
 
 __all__ = [
+    "BlockCache",
     "Captured",
     "ClassConditioned",
     "Compiled",
+    "Decoder",
     "Packed",
+    "ReusedCache",
     "SelfConditioning",
     "SelfCritic",
+    "Tally",
     "TokenCritic",
     "load",
     "save",

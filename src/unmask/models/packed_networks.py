@@ -100,7 +100,7 @@ def _transformers(
     from_ids = config.model_type in POSITIONS_FROM_IDS
     position = position_ids(config, valid) if from_ids else _columns(tokens)
     together, place = layout.together(), layout.pack(position, padding if from_ids else 0)
-    given |= {"position_ids": place, "attention_mask": _shaped(net, together)}
+    given |= {"position_ids": place, "attention_mask": shaped(net, together)}
     if config.model_type == "esm":
         # Its embedding counts the masks of a row, which has to be the document.
         embedded = net.base_model.embeddings(
@@ -112,8 +112,8 @@ def _transformers(
     if config.model_type == "modernbert":
         near = (place[:, :, None] - place[:, None, :]).abs() <= config.sliding_window
         given["attention_mask"] = {
-            "full_attention": _shaped(net, together),
-            "sliding_attention": _shaped(net, together & near.unsqueeze(1)),
+            "full_attention": shaped(net, together),
+            "sliding_attention": shaped(net, together & near.unsqueeze(1)),
         }
     out = net.base_model(**given).last_hidden_state if network.split else net(**given).logits
     return layout.unpack(out, tokens)
@@ -124,7 +124,7 @@ def _columns(tokens: Tensor) -> Tensor:
     return torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
 
 
-def _shaped(net: Any, together: Tensor) -> Tensor:
+def shaped(net: Any, together: Tensor) -> Tensor:
     """The mask as the attention takes it: bool, or for eager attention something to add."""
     if net.config._attn_implementation == "sdpa":
         return together

@@ -16,7 +16,8 @@ from unmask.types import Denoiser
 _WAYS = (
     "The three ways to go on: (1) an x-transformers TransformerWrapper with an Encoder; "
     "(2) a transformers *ForMaskedLM, such as AutoModelForMaskedLM.from_pretrained(...); "
-    "(3) any callable tokens (B,N) -> logits (B,N,V)."
+    "(3) any callable tokens (B,N) -> logits (B,N,V). A transformers *ForCausalLM that has learnt "
+    "masks goes by unmask.models.Decoder(net, mask_id)."
 )
 
 

@@ -1,0 +1,215 @@
+"""Decoding block by block without passing finished blocks through the network again.
+
+Shapes: B rows, N positions in blocks of W, D width, M positions the head is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from unmask.checks import check_count
+from unmask.errors import ModelError, StrategyError, nearest
+from unmask.models.caching import Kept, Tally, Turn, passed, try_cache
+from unmask.models.decoder import Decoder
+from unmask.types import Memory
+
+Reuse = Literal["prefix", "dual"]
+"""What is reused within a block: all before it, or all before and behind it."""
+
+
+class BlockCache(nn.Module):
+    """A block-causal `Decoder` that keeps keys and values of finished blocks. Exact.
+
+    What stands before a block never sees it (2503.09573), so states are those of `inner` up to
+    rounding. The first step of a block passes its W positions and those that were finished since,
+    any later step the W alone; a row's prompt passes once. A row in which a finished block has
+    changed starts anew. Strategies go by `Groups.blocks(W)`.
+
+    inner: `Decoder(net, mask_id, block=W)`. tally: what went through the network, only counted.
+    Raises ModelError for a decoder without blocks, or one that remembers more than keys and values.
+    """
+
+    sees_masked = True
+
+    def __init__(self, inner: Decoder):
+        super().__init__()
+        _check_decoder(inner)
+        if inner.block is None:
+            raise ModelError(
+                "in this decoder all see all, so that nothing is finished while anything changes: "
+                "pass Decoder(net, mask_id, block=32) if it was trained so, or use ReusedCache, "
+                "which is approximate"
+            )
+        try_cache(inner)
+        self.inner, self.blocks, self.tally = inner, inner.block, Tally()
+        self.vocab_size, self.mask_id = inner.vocab_size, inner.mask_id
+        self.forbidden, self.length = inner.forbidden, inner.length
+
+    @property
+    def device(self) -> torch.device | None:
+        """Device of the network."""
+        return self.inner.device
+
+    def hidden(
+        self,
+        tokens: Tensor,
+        *,
+        valid: Tensor,
+        memory: Memory,
+        condition: Any = None,
+        masked: Tensor | None = None,
+    ) -> tuple[Tensor, Memory]:
+        """(B,N) -> (B,N,D), zeros where nothing was computed, and what is remembered.
+
+        masked (B,N) bool: still unknown. Without it, one pass of `inner` with nothing remembered.
+        """
+        if masked is None:
+            return _uncached(self.inner, tokens, valid, memory, condition)
+        self.inner.check(tokens, condition)
+        block = self.inner.order(tokens.shape[1], tokens.device)
+        opened = _open(block, masked, valid)
+        before: Kept | None = memory
+        done = torch.zeros_like(opened)
+        if before is not None:
+            done = self._still(before, tokens, valid, block, opened)
+        later = block >= done.unsqueeze(1)
+        asked = valid & later & (block <= opened.unsqueeze(1))
+        turn = Turn(asked, valid & ~later, asked & (block < opened.unsqueeze(1)))
+        states = {} if before is None else before.states
+        hidden, states = passed(self.inner, tokens, block, turn, states, self.tally)
+        hidden, edge = _shifted(self.inner, hidden, before, opened * self.blocks, done < opened)
+        return hidden, Kept(states, tokens, opened, edge)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(M,D) -> (M,V)."""
+        return self.inner.logits(hidden)
+
+    def _still(
+        self, before: Kept, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor
+    ) -> Tensor:
+        """(B,) int64: blocks remembered, none where one of them is not as it was."""
+        remembered = valid & (block < before.blocks.unsqueeze(1))
+        changed = (remembered & (tokens != before.tokens)).any(1)
+        return before.blocks.masked_fill(changed | (opened < before.blocks), 0)
+
+
+class ReusedCache(nn.Module):
+    """A `Decoder` in which all see all, with stale keys and values reused. APPROXIMATE.
+
+    Fast-dLLM's caches (2505.22618): the first step of a block computes everything, its later steps
+    reuse the keys and values of all before the block ("prefix"), or of all but the block ("dual").
+    What they depend on changes meanwhile, so draws do not follow the model exactly: with one step a
+    block, or one block, they do. Strategies go by `Groups.blocks(block)`.
+
+    inner: `Decoder(net, mask_id)`, without blocks of its own. tally: what went through the network,
+    only counted. Raises ModelError for another network, StrategyError for another kind of reuse.
+    """
+
+    sees_masked = True
+
+    def __init__(self, inner: Decoder, block: int = 32, reuse: Reuse = "prefix"):
+        super().__init__()
+        _check_decoder(inner)
+        if inner.block is not None:
+            raise ModelError(
+                f"this decoder is block-causal: BlockCache(decoder) is exact, with blocks of "
+                f"{inner.block}"
+            )
+        check_count("block", block)
+        if reuse not in get_args(Reuse):
+            raise StrategyError(f"reuse={reuse!r}: {nearest(str(reuse), get_args(Reuse))}")
+        try_cache(inner)
+        self.inner, self.blocks, self.reuse, self.tally = inner, block, reuse, Tally()
+        self.vocab_size, self.mask_id = inner.vocab_size, inner.mask_id
+        self.forbidden, self.length = inner.forbidden, inner.length
+
+    @property
+    def device(self) -> torch.device | None:
+        """Device of the network."""
+        return self.inner.device
+
+    def extra_repr(self) -> str:
+        """What is reused."""
+        return f"approximate, block={self.blocks}, reuse={self.reuse!r}"
+
+    def hidden(
+        self,
+        tokens: Tensor,
+        *,
+        valid: Tensor,
+        memory: Memory,
+        condition: Any = None,
+        masked: Tensor | None = None,
+    ) -> tuple[Tensor, Memory]:
+        """(B,N) -> (B,N,D), zeros where nothing was computed, and what is remembered.
+
+        masked (B,N) bool: still unknown. Without it, one pass of `inner` with nothing remembered.
+        """
+        if masked is None:
+            return _uncached(self.inner, tokens, valid, memory, condition)
+        self.inner.check(tokens, condition)
+        block = torch.arange(tokens.shape[1], device=tokens.device) // self.blocks
+        opened = _open(block, masked, valid)
+        before: Kept | None = memory
+        first = torch.ones_like(opened, dtype=torch.bool)
+        if before is not None:
+            first = before.blocks != opened + 1
+        here = opened.unsqueeze(1)
+        aside = block < here if self.reuse == "prefix" else block != here
+        reused = valid & aside & ~first.unsqueeze(1)
+        asked = valid & ~reused
+        turn = Turn(asked, reused, asked & first.unsqueeze(1))
+        states = {} if before is None else before.states
+        everyone = torch.zeros_like(block)
+        hidden, states = passed(self.inner, tokens, everyone, turn, states, self.tally)
+        hidden, edge = _shifted(self.inner, hidden, before, opened * self.blocks, first)
+        return hidden, Kept(states, tokens, opened + 1, edge)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(M,D) -> (M,V)."""
+        return self.inner.logits(hidden)
+
+
+def _check_decoder(inner: object) -> None:
+    if not isinstance(inner, Decoder):
+        raise ModelError(
+            f"{type(inner).__name__} has no keys and values to keep: pass "
+            "unmask.models.Decoder(net, mask_id, ...) around a transformers *ForCausalLM"
+        )
+
+
+def _uncached(
+    inner: Decoder, tokens: Tensor, valid: Tensor, memory: Memory, condition: Any
+) -> tuple[Tensor, Memory]:
+    if memory is not None:
+        raise StrategyError(
+            "a cache that is not told what is unknown cannot tell what is finished: pass masked="
+        )
+    return inner.hidden(tokens, valid=valid, memory=None, condition=condition)
+
+
+def _open(block: Tensor, masked: Tensor, valid: Tensor) -> Tensor:
+    """(B,) int64: the lowest block with an unknown position, a row's last where there is none."""
+    last = (block * valid).amax(1, keepdim=True)
+    return block.where(masked, last).amin(1)
+
+
+def _shifted(
+    inner: Decoder, hidden: Tensor, before: Kept | None, begins: Tensor, computed: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What `inner` makes of the trunk's states (B,N,D), and the one before the open block (B,D).
+
+    begins (B,) int64: where the open block begins. computed (B,) bool: rows in which the position
+    before it passed through the network just now; in others a logit shift reads what is remembered.
+    """
+    row = torch.arange(len(begins), device=begins.device)
+    place = (begins - 1).clamp(min=0)
+    edge = hidden[row, place]
+    if before is not None:
+        edge = edge.where((computed | (begins == 0)).unsqueeze(1), before.edge)
+    if inner.ids.logit_shift:
+        hidden = inner.ids.shifted(hidden.index_put((row, place), edge))
+    return hidden, edge

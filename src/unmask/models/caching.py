@@ -1,0 +1,195 @@
+"""Keys and values of positions that need not pass through a decoder again.
+
+Shapes: B rows, N positions, D width, H heads of Dh channels; R rows of Q queries in one pass, S
+positions whose remembered keys and values they may see.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from unmask.errors import ModelError
+from unmask.inference import evaluating
+from unmask.models.decoder import Decoder, same
+
+NAMES = ("cache", "past_key_values")  # what transformers calls the argument, newest first
+States = dict[str, Tensor]
+"""Keys and values of each layer, "keys 0" and so on: (B,H,N,Dh)."""
+
+
+class Kept(NamedTuple):
+    """What is remembered of each row. Zeros mean that nothing is."""
+
+    states: States
+    tokens: Tensor  # (B,N) int64: the canvas they were computed from
+    blocks: Tensor  # (B,) int64: a count of blocks; which ones is the cache's affair
+    edge: Tensor  # (B,D): the trunk's state at the last position before the open block
+
+
+class Turn(NamedTuple):
+    """What one step does with each position. All (B,N) bool."""
+
+    asked: Tensor  # it passes through the network
+    reused: Tensor  # it is seen by what is remembered of it
+    kept: Tensor  # of those asked: it is remembered from now on
+
+
+@dataclass
+class Tally:
+    """What has gone through the network. It is only counted: nothing reads it."""
+
+    passes: int = 0  # calls of the network
+    queries: int = 0  # positions in them, over all rows
+
+
+class _Part(NamedTuple):
+    """One pass: the rows that ask for as many positions as each other."""
+
+    rows: Tensor  # (R,) int64
+    position: Tensor  # (R,Q) int64
+    reused: Tensor  # (R,S) bool
+
+
+def passed(
+    decoder: Decoder, tokens: Tensor, order: Tensor, turn: Turn, old: States, tally: Tally
+) -> tuple[Tensor, States]:
+    """The trunk's states (B,N,D), zeros where not asked, and `old` with what is kept of this turn.
+
+    order (N,) int64: position i sees j where order j ≤ order i, and j is asked or reused. Rows are
+    sorted into passes by how many positions they ask for: no query is padding, and no row waits for
+    another. old is left as it was.
+    """
+    hidden: Tensor | None = None
+    fresh: list[tuple[_Part, States]] = []
+    for part in _parts(turn):
+        own = order[part.position]  # (R,Q)
+        seen = torch.cat(
+            [
+                part.reused.unsqueeze(1) & (order[: part.reused.shape[1]] <= own.unsqueeze(2)),
+                own.unsqueeze(1) <= own.unsqueeze(2),
+            ],
+            2,
+        )
+        new: States = {}
+        reading = {_argument(decoder): _reader()(old, new, part.rows, part.reused.shape[1])}
+        out = decoder.trunk(
+            tokens[part.rows].gather(1, part.position), part.position, seen, **reading
+        )
+        if hidden is None:
+            hidden = out.new_zeros((*tokens.shape, out.shape[-1]))
+        hidden[part.rows.unsqueeze(1), part.position] = out
+        fresh.append((part, new))
+        tally.passes, tally.queries = tally.passes + 1, tally.queries + part.position.numel()
+    assert hidden is not None
+    return hidden, _written(old, fresh, turn.kept)
+
+
+def _parts(turn: Turn) -> list[_Part]:
+    width = turn.asked.sum(1)
+    parts = []
+    for asked in width[width > 0].unique().tolist():
+        rows = (width == asked).nonzero().squeeze(1)
+        position = turn.asked[rows].nonzero()[:, 1].view(len(rows), asked)
+        somewhere = turn.reused[rows].any(0).nonzero()
+        last = int(somewhere[-1]) + 1 if len(somewhere) else 0
+        parts.append(_Part(rows, position, turn.reused[rows, :last]))
+    return parts
+
+
+def _written(old: States, fresh: list[tuple[_Part, States]], kept: Tensor) -> States:
+    """Keys and values by position, new tensors where anything is added to them."""
+    if old and not bool(kept.any()):
+        return old
+    batch, length = kept.shape
+    states = {}
+    for name, one in fresh[0][1].items():
+        shape = (batch, one.shape[1], length, one.shape[3])
+        states[name] = old[name].clone() if old else one.new_zeros(shape)
+        for part, new in fresh:
+            here, query = kept[part.rows.unsqueeze(1), part.position].nonzero().unbind(1)
+            place = (part.rows[here], slice(None), part.position[here, query])
+            states[name][place] = new[name][here, :, query]
+    return states
+
+
+@cache
+def _reader() -> Any:
+    """transformers' Cache, as far as a forward pass uses it.
+
+    What its subclasses keep is in their layers; this one has none, so that all it needs of the base
+    is `update` and to be known as a Cache.
+    """
+    from transformers import Cache
+
+    class Reading(Cache):  # type: ignore[misc, unused-ignore]
+        """Gives attention what is remembered of rows and what is new, and notes the latter."""
+
+        def __init__(self, old: States, new: States, rows: Tensor, slots: int):
+            self.old, self.new, self.rows, self.slots = old, new, rows, slots
+            self.layers: list[Any] = []
+
+        def update(
+            self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
+        ) -> tuple[Tensor, Tensor]:
+            """(R,H,Q,Dh) twice -> (R,H,S+Q,Dh) twice."""
+            return (
+                self._one(f"keys {layer_idx}", key_states),
+                self._one(f"values {layer_idx}", value_states),
+            )
+
+        def _one(self, name: str, new: Tensor) -> Tensor:
+            self.new[name] = new
+            if not self.slots:
+                return new
+            old = self.old[name][:, :, : self.slots].index_select(0, self.rows)
+            return torch.cat([old, new], 2)
+
+        def get_seq_length(self, layer_idx: int = 0) -> int:
+            """None are counted: positions are told."""
+            return 0
+
+    return Reading
+
+
+def _argument(decoder: Decoder) -> str:
+    """What the network calls its cache."""
+    known = inspect.signature(decoder.backbone.base_model.forward).parameters
+    name = next((name for name in NAMES if name in known), None)
+    if name is None:
+        raise ModelError("this network takes no cache: use the decoder as it is")
+    return name
+
+
+def try_cache(decoder: Decoder) -> None:
+    """Raise ModelError unless positions, passed one half after the other, come out as together.
+
+    Two rows share both passes, and differ in which positions the halves are.
+    """
+    device = decoder.device or torch.device("cpu")
+    tokens = (torch.arange(8, device=device).view(2, 4) + 1) % decoder.vocab_size
+    first = torch.tensor([[True, True, False, False], [True, False, True, False]], device=device)
+    seen = first.unsqueeze(1) | ~first.unsqueeze(2)
+    nothing, order = torch.zeros_like(first), torch.zeros_like(tokens[0])
+    try:
+        with evaluating(decoder):
+            whole = decoder.trunk(tokens, torch.arange(4, device=device).expand(2, 4), seen)
+            turn = Turn(first, nothing, first)
+            early, states = passed(decoder, tokens, order, turn, {}, Tally())
+            turn = Turn(~first, first, nothing)
+            late, _ = passed(decoder, tokens, order, turn, states, Tally())
+    except Exception as error:
+        raise ModelError(
+            f"this network takes no keys and values from elsewhere: {error!r}. Use the decoder as "
+            "it is"
+        ) from error
+    if not same(early + late, whole):
+        raise ModelError(
+            "positions of this network differ when they are computed apart (it counts positions by "
+            "itself, or remembers more than keys and values): use the decoder as it is"
+        )
