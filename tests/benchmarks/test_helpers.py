@@ -75,11 +75,11 @@ def test_a_report_is_printed_and_written(helper, tmp_path, capsys):
     report.add("maskgit", 1024, times)
     report.add("none", 8, None)
     report.table("empty", ["a"])
-    report.note("goal: [1]")
+    report.note("goal: [all] 1")
     report.finish(options(tmp_path))
     printed = capsys.readouterr().out
     assert printed.startswith("a machine\n")
-    assert "goal: [1]" in printed
+    assert "goal: [all] 1" in printed
     assert "2.00 (1.00–4.00)" in printed
     assert json.loads((tmp_path / "name.json").read_text()) == {
         "name": "name",
@@ -91,7 +91,7 @@ def test_a_report_is_printed_and_written(helper, tmp_path, capsys):
                 {"preset": "none", "V": 8, "ratio": None},
             ]
         },
-        "notes": ["goal: [1]"],
+        "notes": ["goal: [all] 1"],
     }
 
 
@@ -101,6 +101,22 @@ def test_a_report_as_markdown(helper, tmp_path, capsys):
     report.finish(options(tmp_path, markdown=True))
     table = "**name**\n\n| V | ratio |\n| --- | --- |\n| 32,000 | 0.500 |\n"
     assert capsys.readouterr().out == "a machine\n" + table
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        (0.0, "0"),
+        (0, "0"),
+        (0.01234, "0.0123"),
+        (32_000, "32,000"),
+        (1234.5, "1,234"),
+        (7, "7"),
+        (None, "–"),
+    ],
+)
+def test_cells_as_people_read_them(helper, cell, words):
+    assert helper("_report").written(cell) == words
 
 
 def test_a_report_refuses_a_row_of_another_form(helper):
