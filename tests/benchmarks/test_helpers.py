@@ -223,3 +223,26 @@ def test_machine_tells_versions_and_what_is_missing(helper):
     assert f"torch {torch.__version__}" in said
     assert "no-such-package not installed" in said
     assert f"{torch.get_num_threads()} threads" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], (5, 18)),
+        (["--quick"], (1, 3)),
+        (["--quick", "--steps", "18"], (1, 18)),
+        (["--repeats", "2"], (2, 18)),
+    ],
+)
+def test_quick_stands_in_for_what_is_not_given(helper, monkeypatch, given, expected):
+    report = helper("_report")
+    parser = report.arguments(argparse.ArgumentParser())
+    parser.add_argument("--steps", type=report.count, default=18)
+    monkeypatch.setattr("sys.argv", ["script", *given])
+    options = report.parsed(parser, repeats=1, steps=3)
+    assert (options.repeats, options.steps) == expected
+
+
+def test_nothing_is_no_count(helper):
+    with pytest.raises(argparse.ArgumentTypeError, match="0 is too few"):
+        helper("_report").count("0")
