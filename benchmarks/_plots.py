@@ -19,11 +19,12 @@ def curve(axis: Any, points: Mapping[int, Times], label: str) -> None:
 
 def logarithmic(axis: Any, at: Sequence[int]) -> None:
     """Both axes, numbers written out."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set(xscale="log", yscale="log")
     axis.set_xticks(at, [f"{each:,}" for each in at], minor=False)
     axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     for which in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
         which(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.grid(alpha=0.25)

@@ -9,7 +9,8 @@ x-transformers' Encoder with random weights. `annealed` is the rule of the refer
 own defaults; with keep=None, nothing is sorted; the others do other work.
 
 With --memory, nothing is timed: the largest tensor that head, draw and bookkeeping make, at the
-largest of the vocabularies, and the operation that made it.
+largest of the vocabularies, and the operation of torch that made it. What a kernel or numpy (the
+sorting of `annealed`, in slices of 4 MiB) holds for itself is not seen.
 """
 
 from __future__ import annotations

@@ -75,11 +75,11 @@ def test_a_report_is_printed_and_written(helper, tmp_path, capsys):
     report.add("maskgit", 1024, times)
     report.add("none", 8, None)
     report.table("empty", ["a"])
-    report.note("goal: [1]")
+    report.note("goal: [all] 1")
     report.finish(options(tmp_path))
     printed = capsys.readouterr().out
     assert printed.startswith("a machine\n")
-    assert "goal: [1]" in printed
+    assert "goal: [all] 1" in printed
     assert "2.00 (1.00–4.00)" in printed
     assert json.loads((tmp_path / "name.json").read_text()) == {
         "name": "name",
@@ -91,7 +91,7 @@ def test_a_report_is_printed_and_written(helper, tmp_path, capsys):
                 {"preset": "none", "V": 8, "ratio": None},
             ]
         },
-        "notes": ["goal: [1]"],
+        "notes": ["goal: [all] 1"],
     }
 
 
@@ -101,6 +101,22 @@ def test_a_report_as_markdown(helper, tmp_path, capsys):
     report.finish(options(tmp_path, markdown=True))
     table = "**name**\n\n| V | ratio |\n| --- | --- |\n| 32,000 | 0.500 |\n"
     assert capsys.readouterr().out == "a machine\n" + table
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        (0.0, "0"),
+        (0, "0"),
+        (0.01234, "0.0123"),
+        (32_000, "32,000"),
+        (1234.5, "1,234"),
+        (7, "7"),
+        (None, "–"),
+    ],
+)
+def test_cells_as_people_read_them(helper, cell, words):
+    assert helper("_report").written(cell) == words
 
 
 def test_a_report_refuses_a_row_of_another_form(helper):
@@ -207,3 +223,26 @@ def test_machine_tells_versions_and_what_is_missing(helper):
     assert f"torch {torch.__version__}" in said
     assert "no-such-package not installed" in said
     assert f"{torch.get_num_threads()} threads" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], (5, 18)),
+        (["--quick"], (1, 3)),
+        (["--quick", "--steps", "18"], (1, 18)),
+        (["--repeats", "2"], (2, 18)),
+    ],
+)
+def test_quick_stands_in_for_what_is_not_given(helper, monkeypatch, given, expected):
+    report = helper("_report")
+    parser = report.arguments(argparse.ArgumentParser())
+    parser.add_argument("--steps", type=report.count, default=18)
+    monkeypatch.setattr("sys.argv", ["script", *given])
+    options = report.parsed(parser, repeats=1, steps=3)
+    assert (options.repeats, options.steps) == expected
+
+
+def test_nothing_is_no_count(helper):
+    with pytest.raises(argparse.ArgumentTypeError, match="0 is too few"):
+        helper("_report").count("0")

@@ -43,6 +43,13 @@ def test_every_script_tells_the_machine(name):
     assert "about(" in text
 
 
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_has_a_place_for_its_results(name):
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    section = results.split(f"\n### {name}\n")[1].split("\n#")[0]
+    assert f"$ scripts/bench {name}" in section
+
+
 def test_speed(tables, tmp_path):
     found = tables("speed")
     ratios, gains = found.values()
