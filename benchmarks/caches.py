@@ -1,6 +1,6 @@
 """What caches of keys and values cost in quality and save in time, on decoders trained on the spot.
 
-    python benchmarks/caches.py [--training 300] [--steps 4] [--rows 256] [--repeats 3] [--json]
+    python benchmarks/caches.py [--training 300] [--steps 4] [--rows 256] [--repeats 3]
 
 Two small decoders (transformers' LlamaForCausalLM) learn the Markov chain of 8 states of
 `tests/laws`: a block that is partly unknown, after known blocks and before unknown ones. In one all
@@ -15,15 +15,14 @@ the sizes given: what is saved grows with --length and with the network.
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from _machine import about
+from _report import Report, arguments, count, parsed
+from _timing import measured, threads
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the law is that of the tests
@@ -79,77 +78,58 @@ def trained(denoiser: Decoder, options: argparse.Namespace) -> Decoder:
     return denoiser.eval()
 
 
-def measured(ways: dict[str, Any], options: argparse.Namespace) -> list[dict[str, Any]]:
+def added(report: Report, ways: dict[str, Any], options: argparse.Namespace) -> None:
     """A row for each way to decode one network, the first without a cache."""
     strategy = presets.random_order(options.steps).but(groups=Groups.blocks(options.block))
     canvas = unmask.Canvas.blank(options.rows, options.length)
-    times: dict[str, list[float]] = {name: [] for name in ways}
     base = next(iter(ways))
     made: dict[str, Any] = {}
-    for _ in range(1 + options.repeats):  # the first is not counted
-        for name, denoiser in ways.items():
-            if name != base:
-                denoiser.tally = Tally()
-            begun = time.perf_counter()
-            made[name] = unmask.run(denoiser, canvas, strategy, seed=0)
-            times[name].append(time.perf_counter() - begun)
+
+    def call(name: str) -> None:
+        if name != base:
+            ways[name].tally = Tally()
+        made[name] = unmask.run(ways[name], canvas, strategy, seed=0)
+
+    times = measured({name: lambda name=name: call(name) for name in ways}, options.repeats)
     everything = int(made[base].forwards.sum()) * options.length
-    return [
-        {
-            "way": name,
-            "kl": bigram_kl(made[name].tokens),
-            "nats": nats(made[name].tokens),
-            "tokens changed": float((made[name].tokens != made[base].tokens).double().mean()),
-            "positions": 1.0 if name == base else denoiser.tally.queries / everything,
-            "seconds": statistics.median(times[name][1:]) / statistics.median(times[base][1:]),
-        }
-        for name, denoiser in ways.items()
-    ]
+    for name, denoiser in ways.items():
+        tokens = made[name].tokens
+        changed = float((tokens != made[base].tokens).double().mean())
+        share = 1.0 if name == base else denoiser.tally.queries / everything
+        over = times[name].over(times[base].median)
+        report.add(name, bigram_kl(tokens), nats(tokens), changed, share, over)
 
 
-def both(options: argparse.Namespace) -> list[dict[str, Any]]:
+def measure(report: Report, options: argparse.Namespace) -> None:
     block = options.block
     seeing_all = trained(Decoder(network(options), MARKOV.mask_id), options)
     causal = trained(Decoder(network(options), MARKOV.mask_id, block=block), options)
-    return [
-        *measured(
-            {
-                "all see all": seeing_all,
-                "  prefix, approximate": ReusedCache(seeing_all, block, "prefix"),
-                "  dual, approximate": ReusedCache(seeing_all, block, "dual"),
-            },
-            options,
-        ),
-        *measured({"block-causal": causal, "  exact cache": BlockCache(causal)}, options),
-    ]
+    reused = {
+        "prefix, approximate": ReusedCache(seeing_all, block, "prefix"),
+        "dual, approximate": ReusedCache(seeing_all, block, "dual"),
+    }
+    added(report, {"all see all, no cache": seeing_all, **reused}, options)
+    exact = {"block-causal, no cache": causal, "exact cache": BlockCache(causal)}
+    added(report, exact, options)
+    noise = 63 / (2 * (options.length - 1) * options.rows)
+    report.note(f"entropy rate {true_nats():.3f} nats; samples of the law itself: KL {noise:.4f}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--training", type=int, default=300, help="batches of each network")
-    parser.add_argument("--length", type=int, default=64)
-    parser.add_argument("--block", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=4, help="of each block")
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--layers", type=int, default=2)
-    parser.add_argument("--rows", type=int, default=256)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    rows = both(options)
-    if options.json:
-        print(json.dumps({"machine": about("transformers"), "rows": rows}, indent=2))
-        return
-    noise = 63 / (2 * (options.length - 1) * options.rows)
-    print(about("transformers"))
-    print(f"entropy rate {true_nats():.3f} nats; the law's own samples: KL {noise:.4f}\n")
-    names = list(rows[0])
-    print(f"{names[0]:<24}" + "".join(f"{name:>16}" for name in names[1:]))
-    for row in rows:
-        print(f"{row['way']:<24}" + "".join(f"{row[name]:>16.3f}" for name in names[1:]))
+    parser = arguments(argparse.ArgumentParser(description=__doc__), repeats=3)
+    parser.add_argument("--training", type=count, default=300, help="batches of each network")
+    for name, default in (("length", 64), ("block", 8), ("width", 64), ("layers", 2)):
+        parser.add_argument(f"--{name}", type=count, default=default)
+    parser.add_argument("--steps", type=count, default=4, help="of each block")
+    parser.add_argument("--rows", type=count, default=256)
+    options = parsed(parser, training=2, length=16, block=4, width=16, layers=2, rows=8, steps=2)
+    threads(options.threads)
+    columns = ["way", "bigram KL", "nats", "tokens changed", "positions passed", "time"]
+    size = f"N={options.length}, W={options.block}, {options.steps} steps a block"
+    title = f"Decoder {options.width} × {options.layers}, {size}, over the same without a cache"
+    report = Report("caches", about("transformers"), columns, title)
+    measure(report, options)
+    report.finish(options)
 
 
 if __name__ == "__main__":

@@ -1,74 +1,79 @@
-"""A compiled trunk against the plain one: seconds of a pass, as a ratio, and of the first call.
+"""A compiled trunk against the plain one, and generations with both.
 
-    python benchmarks/compiled.py [--width 256] [--depth 6] [--length 256] [--rows 8] [--repeats 9]
+    python benchmarks/compiled.py [--vocab 8192] [--batch 8] [--length 256] [--dim 256] [--depth 6]
+        [--steps 18] [--repeats 5]
 
-A BERT of that size with random weights. Both are run in turn in one process; figures are medians.
+The encoder of speed.py with random weights. Times are in units of full forwards of the plain
+network: of one for a pass of the trunk, of T for a generation. Compiling happens before anything is
+measured, and how long the first call took is said below.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 
 import torch
 from _machine import about
-from transformers import BertConfig, BertForMaskedLM
+from _networks import Size, encoder
+from _report import Report, arguments, count, parsed
+from _timing import measured, threads
 
 import unmask
+from unmask import presets
 
-VOCAB = 1024
-
-
-def network(width: int, depth: int, length: int) -> unmask.Denoiser:
-    config = BertConfig(
-        vocab_size=VOCAB,
-        hidden_size=width,
-        num_hidden_layers=depth,
-        num_attention_heads=max(1, width // 32),
-        intermediate_size=4 * width,
-        max_position_embeddings=length,
-    )
-    return unmask.wrap(BertForMaskedLM(config).eval(), mask_id=VOCAB - 1, length=length)
+CPU = torch.device("cpu")
 
 
-def seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-@torch.no_grad()
-def measure(options: argparse.Namespace) -> dict[str, float]:
-    plain = network(options.width, options.depth, options.length)
+def measure(report: Report, options: argparse.Namespace) -> None:
+    size = Size(options.vocab, options.batch, options.length, options.dim, options.depth)
+    net, tokens = encoder(size, CPU), size.tokens(CPU)
+    plain = unmask.wrap(net, mask_id=size.mask_id)
     compiled = unmask.Compiled(plain)
-    tokens = torch.randint(VOCAB, (options.rows, options.length))
     valid = torch.ones_like(tokens, dtype=torch.bool)
-    calls: dict[str, Callable[[], object]] = {
-        name: lambda trunk=trunk: trunk.hidden(tokens, valid=valid, memory=None)
-        for name, trunk in {"plain": plain, "compiled": compiled}.items()
+    strategies = {
+        "annealed, keep=None": presets.annealed(options.steps, keep=None),
+        "maskgit": presets.maskgit(options.steps),
+        "random_order": presets.random_order(options.steps),
     }
-    first = seconds(calls["compiled"])
+    begun = time.perf_counter()
+    with torch.no_grad():
+        compiled.hidden(tokens, valid=valid, memory=None)
+    report.note(f"the first call took {time.perf_counter() - begun:.1f} s")
     if compiled.failure is not None:
         raise SystemExit(f"nothing to measure: {compiled.failure}")
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    seconds(calls["plain"])
-    for _ in range(options.repeats):
-        for name, call in calls.items():
-            times[name].append(seconds(call))
-    a, b = (statistics.median(times[name]) for name in ("plain", "compiled"))
-    return {"plain_seconds": a, "compiled_seconds": b, "ratio": b / a, "first_call_seconds": first}
+    ways = {"plain": plain, "compiled": compiled}
+    calls: dict[str, Callable[[], object]] = {"forward": lambda: net(tokens)}
+    for way, denoiser in ways.items():
+        calls[f"trunk, {way}"] = lambda d=denoiser: d.hidden(tokens, valid=valid, memory=None)
+        for name, strategy in strategies.items():
+            calls[f"{name}, {way}"] = lambda d=denoiser, s=strategy: unmask.generate(
+                d, size.blank(), s, seed=0
+            )
+    times = measured(calls, options.repeats)
+    floor = times.pop("forward").median
+    for name in ["trunk", *strategies]:
+        passes = 1 if name == "trunk" else options.steps
+        plain_time, fast = (times[f"{name}, {way}"] for way in ways)
+        ratio = fast.median / plain_time.median
+        report.add(name, plain_time.over(passes * floor), fast.over(passes * floor), ratio)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("width", 256), ("depth", 6), ("length", 256), ("rows", 8)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--repeats", type=int, default=9)
-    print(about("transformers"))
-    for name, value in measure(parser.parse_args()).items():
-        print(f"{name:20} {value:.4f}")
+    parser = arguments(argparse.ArgumentParser(description=__doc__))
+    for name, default in (("vocab", 8192), ("batch", 8), ("length", 256), ("dim", 256)):
+        parser.add_argument(f"--{name}", type=count, default=default)
+    parser.add_argument("--depth", type=count, default=6)
+    parser.add_argument("--steps", type=count, default=18)
+    options = parsed(parser, vocab=64, batch=2, length=16, dim=32, depth=1, steps=3)
+    threads(options.threads)
+    columns = ["what", "plain / forwards", "compiled / forwards", "compiled / plain"]
+    size = f"V={options.vocab:,}, B={options.batch}, N={options.length}, T={options.steps}"
+    title = f"Encoder {options.dim} × {options.depth}, {size}: median (least–most)"
+    report = Report("compiled", about("x-transformers"), columns, title)
+    measure(report, options)
+    report.finish(options)
 
 
 if __name__ == "__main__":

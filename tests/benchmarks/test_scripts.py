@@ -105,6 +105,28 @@ def test_shares_make_up_the_whole(tables):
     assert all(0 < n < math.inf for n in all_of({"": rows}))
 
 
+@pytest.mark.parametrize("name", ["adaptive_rows", "caches", "masked_lm", "peer_loops"])
+def test_figures_are_finite(name, tables):
+    if name == "peer_loops":
+        pytest.importorskip("diffusers")
+    found = tables(name)
+    assert found
+    assert all(0 <= n < math.inf for n in all_of(found))
+
+
+def test_gpu_runs_at_tiny_sizes_on_a_cpu(tables):
+    found = tables("gpu", "--device", "cpu")
+    assert all(n is None or math.isfinite(n) for n in all_of(found))
+
+
+def test_an_exact_cache_changes_no_token(tables):
+    (rows,) = tables("caches").values()
+    changed = {row["way"]: row["tokens changed"] for row in rows}
+    assert changed["exact cache"] == 0
+    passed = {row["way"]: row["positions passed"] for row in rows}
+    assert passed["exact cache"] < passed["dual, approximate"] < passed["prefix, approximate"] < 1
+
+
 def test_markdown_can_be_copied(run, tmp_path):
     printed = run("shares", "--quick", "--markdown", "--out", tmp_path).splitlines()
     head = next(i for i, line in enumerate(printed) if line.startswith("| V "))
@@ -132,7 +154,7 @@ def test_bench_lists_every_benchmark():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["nothing"], "no benchmark nothing; there are: compat"),
+        (["nothing"], "no benchmark nothing; there are: adaptive_rows"),
         (["_report"], "no benchmark _report"),
         (["--fast"], "unknown option --fast"),
         (["--quick", "speed"], "scripts/bench NAME --quick"),
