@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -131,9 +132,7 @@ class State:
     total: Tensor  # (B,) int64: planned steps; the last one leaves nothing unknown
     budget: Tensor  # (B,) int64: network passes that the row may spend
     cost: Tensor  # (B,) int64: network passes of one step
-    place: (
-        Tensor  # (B,) int64: of the step being taken in the plan; step, unless a group ended early
-    )
+    place: Tensor  # (B,) int64: of the step in the plan; step, unless a group ended early
     fault: Tensor  # (B,) int64: 0, or what went wrong, where and when (`decoding.faults`)
     # carried
     past: Past | None = None  # kept for selections that compare steps
@@ -142,22 +141,22 @@ class State:
     # on the host
     ahead: Ahead | None = None  # what is known of the next step without asking the device
 
-    @property
+    @cached_property
     def progress(self) -> Tensor:
         """(B,) float64: r = s/T of the step being taken, s counted from 1 within the open group."""
         return self.within.double() / self.span.clamp(min=1).double()
 
-    @property
+    @cached_property
     def within(self) -> Tensor:
         """(B,) int64: s, the step being taken, counted from 1 within the open group."""
         return self._now(self.plan.at)
 
-    @property
+    @cached_property
     def span(self) -> Tensor:
         """(B,) int64: T, the steps of the open group."""
         return self._now(self.plan.of)
 
-    @property
+    @cached_property
     def open(self) -> Tensor:
         """(B,N) bool: the open group, the lowest with an unknown position; all where side by side.
 
@@ -167,19 +166,19 @@ class State:
             return torch.ones_like(self.masked)
         return self.group == self.open_group.unsqueeze(1)
 
-    @property
+    @cached_property
     def open_group(self) -> Tensor:
         """(B,) int64: the lowest group with an unknown position, the last where there is none."""
         last = self.group.amax(1, keepdim=True)
         return self.group.where(self.masked, last).amin(1)
 
-    @property
+    @cached_property
     def last(self) -> Tensor:
         """(B,) bool: rows whose step is the last they may take, which leaves nothing unknown."""
         spent = self.forwards + 2 * self.cost > self.budget
         return (self.step + 1 >= self.total) | spent
 
-    @property
+    @cached_property
     def remaining(self) -> Tensor:
         """(B,P) int64: how many positions the plan leaves unknown after the step being taken."""
         width = self.plan.left.shape[1]
@@ -217,6 +216,10 @@ class State:
             return old.index_copy(0, rows, new) if isinstance(old, Tensor) else old
 
         return self._map(place)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy, or a state on another machine, asks for itself what comes next."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"ahead": None}
 
     def _map(self, change: Callable[[str, Any], Any]) -> State:
         """Every field changed; what is known of the next step is not known of another state's."""
