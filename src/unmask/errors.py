@@ -17,6 +17,7 @@ UnmaskError
 
 UnmaskWarning (a UserWarning)          what was asked for was done another way
 ├── CompileWarning                     a trunk runs uncompiled, or uncaptured
+├── KernelWarning                      a kernel could not run, and the plain way took its place
 └── SplitWarning                       memory ran out, and rows were generated in parts
 """
 

@@ -61,8 +61,10 @@ def legal_logits(denoiser: Denoiser, hidden: Tensor, illegal: Tensor) -> Tensor:
             f"the head returned shape {tuple(logits.shape)} for {len(hidden)} positions and a "
             f"vocabulary of {vocab_of(denoiser)}: return one logit per id"
         )
+    # A part of something larger, such as a table, is not ours to write to.
+    ours = logits is hidden or logits._base is None or logits.dtype != torch.float32
     logits = logits.float()
-    fill = logits.index_fill if logits.requires_grad else logits.index_fill_
+    fill = logits.index_fill_ if ours and not logits.requires_grad else logits.index_fill
     return fill(1, illegal, float("-inf"))
 
 
@@ -91,4 +93,5 @@ def illegal_tensor(denoiser: Denoiser, device: torch.device, further: Iterable[i
 
 @lru_cache(maxsize=64)
 def _on(device: torch.device, ids: tuple[int, ...]) -> Tensor:
-    return torch.tensor(ids, dtype=torch.int64, device=device)
+    with torch.inference_mode(False):  # training may use it, too
+        return torch.tensor(ids, dtype=torch.int64, device=device)

@@ -6,8 +6,8 @@ row of a tensor are asked once and follow the rows. Shapes: B rows, n flags.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 # tensor -> (its version, {name: a (B,) array, or a tensor made of it})
 _KNOWN = WeakTensorKeyDictionary()
+Made = TypeVar("Made")
 _AT_HAND = frozenset({"cpu"})
 
 
@@ -78,17 +79,21 @@ def rows_known(rows: Tensor) -> np.ndarray | None:
 
 def carry(part: Tensor, whole: Tensor, rows: np.ndarray | None) -> None:
     """Note of part = whole[rows] what is known of each row of whole; nothing for unknown rows."""
-    for name, fact in _facts(whole).items() if rows is not None else ():
+    for name, fact in list(_facts(whole).items()) if rows is not None else ():
         if isinstance(fact, np.ndarray):
             _facts(part)[name] = fact[rows]
 
 
-def derived(tensor: Tensor, name: str, make: Callable[[Tensor], Tensor]) -> Tensor:
-    """make(tensor), made once: a copy on another device, or rows twice over."""
-    facts = _facts(tensor)
+def derived(tensor: Tensor, name: Hashable, make: Callable[[Tensor], Made]) -> Made:
+    """make(tensor), made once: a copy on another device, or rows twice over.
+
+    The name must tell apart all that goes into it beside the tensor. What may need gradients is
+    made anew each time, because its graph would hold the tensor.
+    """
+    facts = {} if tensor.requires_grad else _facts(tensor)
     if name not in facts:
         facts[name] = make(tensor)
-    made: Tensor = facts[name]
+    made: Made = facts[name]
     return made
 
 
@@ -120,9 +125,11 @@ def rows_of(flags: np.ndarray, device_flags: Tensor) -> Tensor:
     return rows
 
 
-def _facts(tensor: Tensor) -> dict[str, Any]:
+def _facts(tensor: Tensor) -> dict[Hashable, Any]:
+    if tensor.is_inference():  # without a version, so that a change would not be seen
+        return {}
     version: int | None
-    facts: dict[str, Any]
+    facts: dict[Hashable, Any]
     version, facts = _KNOWN.get(tensor, (None, {}))
     if version != tensor._version:
         facts = {}

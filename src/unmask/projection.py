@@ -24,7 +24,7 @@ def untied(features: Tensor, linear: object, head: Any = None) -> Projection | N
     A subclass (LoRA, quantised, parametrised) may compute something else, and hooks may change it.
     head: where the bias stands if the layer has none, as in ESM.
     """
-    if type(linear) is not nn.Linear or _watched(linear):
+    if type(linear) is not nn.Linear or watched(linear):
         return None
     bias = linear.bias if linear.bias is not None else getattr(head, "bias", None)
     return Projection(features, linear.weight, bias)
@@ -35,7 +35,7 @@ def tied(hidden: Tensor, weight: Tensor, scale: float) -> Projection:
     return Projection(hidden * scale, weight)
 
 
-def _watched(module: nn.Module) -> bool:
+def watched(module: nn.Module) -> bool:
     """Whether more happens than the module's own forward."""
     replaced = "forward" in vars(module)
     return bool(replaced or module._forward_hooks or module._forward_pre_hooks)

@@ -32,7 +32,7 @@ class Denoiser(Protocol):
     `hidden` also receives `condition=` (first dimension B) when, and only when, the canvas has one.
     Optional attributes are read where present: `forbidden` (ids that are never data), `length`
     (the N that `generate` uses when none is given), `device`, `forwards_per_step` (what a step
-    costs, 1 unless it says so), `trims` (whether rows may be cut to their length together),
+    costs, 1 unless it says so), `trims` (rows may be cut to their length; without memory only),
     `sees_progress`: where it is True, `hidden` also receives `progress=` and `ratio=`, (B,)
     float64, r = s/T of the step and the share still unknown, both of the open group;
     `sees_masked`: where it is True, `hidden` also receives `masked=`, (B,N) bool, True where still
@@ -57,12 +57,12 @@ class Denoiser(Protocol):
         """hidden(tokens, *, valid, memory): one pass of the trunk.
 
         (B,N) ids, with the mask id where unknown, and (B,N) bool -> (B,N,D) and the memory for the
-        next step. The result of `logits` may be written to by the caller.
+        next step.
         """
         ...
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(M,D) -> (M,V), for the rows asked for only."""
+        """(M,D) -> (M,V), for the rows asked for only. The caller may write to the result."""
         ...
 
 

@@ -103,7 +103,9 @@ class Known:
 
 
 def _deciding(state: State) -> tuple[object, ...]:
-    return state.masked, state.editable, state.group, state.step, state.done, state.plan
+    canvas = state.masked, state.editable, state.group, state.done
+    spent = state.budget, state.cost, state.forwards
+    return *canvas, *spent, state.plan, state.total, state.step, state.place
 
 
 def known(state: State, strategy: Strategy) -> Known:
@@ -135,6 +137,8 @@ def foretold(
     if not _keeps_to_plan(strategy):
         return None
     steps, left = on_host(total), on_host(plan.left.sum(1))[:, : _width(total)]
+    if left.shape[1] < _width(total):
+        return None
     members = torch.stack(
         [(editable & (group == g)).sum(1) for g in range(int(group.max()) + 1)], 1
     )

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.errors import LogitsError, StrategyError, UnmaskError
-from unmask.host import waits
+from unmask.host import on_host, waits
 from unmask.types import State
 
 _NO_LEGAL_ID, _NOT_FINITE, _NAN_SCORE, _TEMPERATURE = 1, 2, 3, 4
@@ -57,8 +57,19 @@ def first_of(state: State, *faults: Tensor | None) -> Tensor:
     """(B,): what a row has had before, or else the first of these."""
     fault = state.fault
     for further in faults:
-        fault = fault if further is None else fault.where(fault > 0, further)
+        fault = first(fault, further)
     return fault
+
+
+def first(fault: Tensor, further: Tensor | None) -> Tensor:
+    """(B,): the one fault of a row, or else the other."""
+    return fault if further is None else fault.where(fault > 0, further)
+
+
+def look_now(fault: Tensor | None, state: State) -> None:
+    """Raise what is wrong of a proposal's rows, wherever they are."""
+    if fault is not None:
+        raise_first(on_host(fault), on_host(state.row))
 
 
 def raise_first(fault: np.ndarray, row: np.ndarray) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.decoding.blame import placed
+from unmask.decoding.faults import first
 from unmask.decoding.look import propose
 from unmask.decoding.strategy import Strategy
 from unmask.errors import StrategyError
@@ -103,4 +104,5 @@ def _placed(proposal: Proposal, once: Proposal, here: Tensor) -> Proposal:
         token=once.token.where(here, proposal.token),
         logprob=once.logprob.where(here, proposal.logprob),
         drawn_logprob=once.drawn_logprob.where(here, proposal.drawn_logprob),
+        fault=once.fault if proposal.fault is None else first(proposal.fault, once.fault),
     )

@@ -185,7 +185,7 @@ class Guided(nn.Module):
         start = untold if self.guidance.form == "from_unconditional" else told
         guided = (told - untold).mul_(weight).add_(start)
         seen = len(told) > 0 and not waits(told.device)
-        if seen and min(float(told.amin()), float(untold.amin())) > -torch.inf:
+        if seen and min(float(side.detach().amin()) for side in (told, untold)) > -torch.inf:
             return guided  # nothing is ruled out, and to look for it takes longer than the rest
         never = torch.isneginf(told) | torch.isneginf(untold)
         return guided.masked_fill_(never, -torch.inf)
@@ -255,16 +255,23 @@ def _twice(flags: Tensor) -> Tensor:
 def _none(condition: Tensor, null: int) -> Tensor:
     """A condition that says of every row that it has none."""
     none = torch.full_like(condition, null)
-    know(none, "value", np.full(tuple(none.shape), null))
+    if _is_class(condition):
+        know(none, "value", np.full(len(none), null))
     return none
 
 
 def _and_none(condition: Tensor, none: Tensor) -> Tensor:
     """(B,...) twice -> (2B,...)."""
     both = torch.cat([condition, none])
-    value = per_row(condition, "value", torch.clone)
-    know(both, "value", np.concatenate([value, per_row(none, "value", torch.clone)]))
+    if _is_class(condition):
+        values = [per_row(part, "value", torch.clone) for part in (condition, none)]
+        know(both, "value", np.concatenate(values))
     return both
+
+
+def _is_class(condition: Tensor) -> bool:
+    """Whether networks look at the numbers themselves, (B,) integers."""
+    return condition.dim() == 1 and not condition.is_floating_point()
 
 
 def _channels(weight: Tensor, like: Tensor) -> list[Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unmask import sampling
 from unmask.decoding.blame import placed, where
-from unmask.decoding.faults import first_of, in_logits, in_temperatures
+from unmask.decoding.faults import first_of, in_logits, in_temperatures, look_now
 from unmask.decoding.past import compared
 from unmask.decoding.ragged import trunk
 from unmask.decoding.strategy import Strategy
@@ -94,6 +94,7 @@ def given_the_rest(denoiser: Denoiser, strategy: Strategy, state: State, asked: 
         hidden = replace(held, tokens=shown, masked=held.masked | alone)
         prediction = predict(denoiser, hidden, strategy.veil)
         proposal = propose(prediction, denoiser, strategy, held, alone, count=len(part))
+        look_now(proposal.fault, held)
         out[row, position] = proposal.logprob.sum(1)  # 0 elsewhere
     return out
 

@@ -5,6 +5,7 @@ Shapes: B rows, N positions, D width; b rows of one pass, n positions of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
+from unmask.errors import ModelError
 from unmask.host import carry, derived, per_row, row_lengths, rows_known, rows_of
 from unmask.types import Denoiser, Memory
 
@@ -28,7 +30,7 @@ def trunk(
     """
     each_row = all(isinstance(x, Tensor) and x.dim() == 1 for x in tree_leaves(extra))
     if memory is None and each_row and getattr(denoiser, "trims", False) and _padded_last(valid):
-        bounds = cuts(row_lengths(valid))
+        bounds = derived(valid, "cuts", lambda flags: cuts(row_lengths(flags)))
         if bounds[-1] < tokens.shape[1] or len(bounds) > 1:
             return _in_parts(denoiser, tokens, valid, extra, bounds), None
     return denoiser.hidden(tokens, valid=valid, memory=memory, **extra)
@@ -68,16 +70,23 @@ def _in_parts(
     for least, width in zip([-1, *bounds], bounds, strict=False):
         rows = _rows(valid, least, width)
 
-        def part(leaf: Tensor, rows: Tensor = rows, name: str = f"{least}-{width}") -> Tensor:
-            return derived(leaf, name, lambda whole: _taken(whole, rows))
+        def part(leaf: Tensor, rows: Tensor = rows) -> Tensor:
+            known = rows_known(rows)
+            name = None if known is None else ("rows", known.tobytes())
+            return _taken(leaf, rows) if name is None else derived(leaf, name, _taking(rows))
 
         flags = derived(part(valid), "cut", partial(_cut, width=width))
-        hidden, _ = denoiser.hidden(
-            tokens.index_select(0, rows)[:, :width],
+        hidden, memory = denoiser.hidden(
+            tokens.index_select(0, rows)[:, :width].contiguous(),
             valid=flags,
             memory=None,
             **tree_map(part, extra),
         )
+        if memory is not None:
+            raise ModelError(
+                f"{type(denoiser).__name__} has trims=True and returned a memory, which would have "
+                "a width for each pass: leave trims out, or return None"
+            )
         if out is None:
             out = hidden.new_zeros((*tokens.shape, *hidden.shape[2:]))
         out[:, :width].index_copy_(0, rows, hidden)
@@ -93,6 +102,10 @@ def _rows(valid: Tensor, least: int, width: int) -> Tensor:
         return rows_of((lengths > least) & (lengths <= width), (there > least) & (there <= width))
 
     return derived(valid, f"rows {least}-{width}", found)
+
+
+def _taking(rows: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda whole: _taken(whole, rows)
 
 
 def _taken(whole: Tensor, rows: Tensor) -> Tensor:

@@ -102,7 +102,8 @@ def rows_within(budget: int, state: State, denoiser: Denoiser, strategy: Strateg
     unfinished = int((~state.done).sum())
     if not unfinished:
         return 1
-    longest = (state.valid.sum(1) * state.masked.shape[1] + state.masked.sum(1)).argmax()
+    longest = state.valid.sum(1) * state.masked.shape[1] + state.masked.sum(1)
+    longest = longest.masked_fill(state.done, -1).argmax()
     row = state.take(longest.unsqueeze(0))
     memory = advance(row, denoiser, strategy).state.memory
     row, strategy = at_its_busiest(row, denoiser, strategy)

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from unmask.decoding.ahead import asking, foretold, known
 from unmask.decoding.blockwise import check_blocks
@@ -26,7 +28,7 @@ from unmask.decoding.strategy import Strategy
 from unmask.decoding.written import written
 from unmask.errors import CanvasError, StrategyError
 from unmask.head import illegal_ids, mask_id_of
-from unmask.host import know, on_host, row_lengths, rows_of
+from unmask.host import know, on_host, row_lengths, rows_of, waits
 from unmask.inference import evaluating
 from unmask.selection import positions
 from unmask.types import NEVER, Denoiser, Generation, Proposal, State, StepInfo
@@ -112,12 +114,13 @@ def init(
     table = foretold(strategy, plan, total, canvas.editable, group)
     row = torch.arange(batch, device=device)
     know(row, "value", np.arange(batch))
-    row_lengths(canvas.valid)  # asked now, so that no step has to
+    valid = _own(canvas.valid)
+    row_lengths(valid)  # asked now, so that no step has to
     state = State(
         tokens=tokens,
         masked=canvas.editable,
         editable=canvas.editable,
-        valid=canvas.valid,
+        valid=valid,
         group=group.expand(batch, length),
         logprob=torch.zeros(batch, length, device=device),
         drawn_logprob=torch.zeros(batch, length, device=device),
@@ -134,10 +137,15 @@ def init(
         place=none,
         fault=none,
         past=nothing_past(batch, length, device) if remembers else None,
-        condition=canvas.condition,
+        condition=tree_map(_own, canvas.condition),
     )
     check_blocks(denoiser, strategy, state)
     return replace(state, ahead=asking(state, strategy, table))
+
+
+def _own(leaf: Any) -> Any:
+    """The same numbers as an object of this run, by which it is known what they say."""
+    return leaf.view_as(leaf) if isinstance(leaf, Tensor) else leaf
 
 
 def _check_end(denoiser: Denoiser, strategy: Strategy) -> None:
@@ -168,7 +176,10 @@ def check_given(canvas: Canvas, vocab: int) -> None:
 def done(state: State) -> bool:
     """Whether every row is finished."""
     ahead = state.ahead
-    return not (ahead.open.any() if ahead and ahead.about(state) else (~state.done).any())
+    over = not (ahead.open.any() if ahead and ahead.about(state) else (~state.done).any())
+    if over and waits(state.fault.device):  # elsewhere it has been raised
+        raise_first(on_host(state.fault), on_host(state.row))
+    return over
 
 
 def finish(state: State) -> Generation:
@@ -178,7 +189,6 @@ def finish(state: State) -> Generation:
         raise StrategyError(
             f"rows {unfinished} still have unknown positions: step until done(state)"
         )
-    raise_first(on_host(state.fault), on_host(state.row))
     return Generation(
         tokens=state.tokens,
         logprob=state.logprob,

@@ -53,7 +53,8 @@ class RandomIds:
 @lru_cache(maxsize=16)
 def _all_but(vocab: int, barred: tuple[int, ...], device: torch.device) -> Tensor:
     """The ids of data, int64."""
-    return torch.tensor([i for i in range(vocab) if i not in barred], device=device)
+    with torch.inference_mode(False):
+        return torch.tensor([i for i in range(vocab) if i not in barred], device=device)
 
 
 @dataclass(frozen=True)

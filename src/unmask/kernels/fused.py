@@ -61,10 +61,11 @@ def can_fuse(draw: Shaping, needs: Set[str], per_position: bool, device: torch.d
 def give_up(error: Exception) -> None:
     """Fuse no more in this process, for what was raised, and say so."""
     _FAILED.append(error)
+    said = str(error).partition("\n")[0]
     warnings.warn(
-        f"the fused draw failed ({type(error).__name__}: {str(error).splitlines()[:1]}), so tokens "
-        "are drawn from logits from here on, which are the same tokens: no change is needed; to "
-        "silence this, ignore unmask.errors.KernelWarning",
+        f"the fused draw failed ({type(error).__name__}: {said}), so tokens are drawn "
+        "from logits from here on, which are the same tokens: no change is needed; to silence this, "
+        "ignore unmask.errors.KernelWarning",
         KernelWarning,
         stacklevel=2,
     )

@@ -181,7 +181,7 @@ def _try(decoder: Decoder) -> None:
         ) from error
     if not same(hidden[0, :2], hidden[1, :2]):
         raise ModelError("this network looks ahead: a later block changed the states of an earlier")
-    if same(hidden[0, 2], hidden[1, 2]):
+    if torch.equal(hidden[0, 2], hidden[1, 2]):
         raise ModelError(
             "this network ignores its mask: within a block, a later token changed nothing before it"
         )

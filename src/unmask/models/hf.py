@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unmask.models.adapter import Ids, device_of, keywords
-from unmask.projection import Projection, untied
+from unmask.projection import Projection, untied, watched
 from unmask.types import Memory
 
 # These derive positions from `input_ids != pad id`, which breaks where a token equals that id.
@@ -75,7 +75,8 @@ def split_projection(net: Any, hidden: Tensor) -> Projection | None:
 
 
 def _consists_of(module: nn.Module, *names: str) -> bool:
-    return {name for name, _ in module.named_children()} == set(names)
+    """Whether these are its parts, and nothing else happens in it."""
+    return {name for name, _ in module.named_children()} == set(names) and not watched(module)
 
 
 class MaskedLMDenoiser(nn.Module):

@@ -58,8 +58,9 @@ class PlainDenoiser(nn.Module):
     ) -> tuple[Tensor, Memory]:
         """(B,N) -> (B,N,V). A condition is a dict of keyword arguments for the callable."""
         given = keywords(condition)
-        if self.vocab_size is not None and not waits(tokens.device):
-            self._check_tokens(tokens, self.vocab_size)  # `init` has looked at a canvas, once
+        # What is generated `init` has looked at, once; to look again would halt the host.
+        if self.vocab_size is not None and (torch.is_grad_enabled() or not waits(tokens.device)):
+            self._check_tokens(tokens, self.vocab_size)
         if self._valid_name is not None:
             logits = self.net(tokens, **{self._valid_name: valid}, **given)
         elif unpadded(valid):

@@ -78,7 +78,8 @@ class Halton:
 @lru_cache(maxsize=16)
 def _halton_score(height: int, width: int, device: torch.device) -> Tensor:
     """(height·width,) float32."""
-    return -halton_rank(height, width).to(device).float()
+    with torch.inference_mode(False):
+        return -halton_rank(height, width).to(device).float()
 
 
 def halton_rank(height: int, width: int) -> Tensor:

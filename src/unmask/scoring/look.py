@@ -14,6 +14,7 @@ from torch import Tensor
 
 from unmask import schedules
 from unmask.decoding import Canvas, Strategy, init
+from unmask.decoding.faults import look_now
 from unmask.decoding.look import predict, propose
 from unmask.inference import evaluating
 from unmask.ordering import Random
@@ -70,4 +71,5 @@ def nats(denoiser: Denoiser, state: State, rows: Tensor, masked: Tensor) -> Tens
     shown = replace(state.take(rows), masked=masked)
     with evaluating(denoiser):
         proposal = told(predict(denoiser, shown), denoiser, _OWN, shown, masked)
+    look_now(proposal.fault, shown)
     return -proposal.logprob.double().sum(1)
