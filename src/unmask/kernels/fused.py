@@ -64,8 +64,8 @@ def give_up(error: Exception) -> None:
     said = str(error).partition("\n")[0]
     warnings.warn(
         f"the fused draw failed ({type(error).__name__}: {said}), so tokens are drawn "
-        "from logits from here on, which are the same tokens: no change is needed; to silence this, "
-        "ignore unmask.errors.KernelWarning",
+        "from logits from here on, which are the same tokens: no change is needed; to silence "
+        "this, ignore unmask.errors.KernelWarning",
         KernelWarning,
         stacklevel=2,
     )
