@@ -45,12 +45,10 @@ class Denoiser(Protocol):
     @property
     def vocab_size(self) -> int | None:
         """V; None while it is still to be learnt from the first call."""
-        ...
 
     @property
     def mask_id(self) -> int | None:
         """The id shown at unknown positions."""
-        ...
 
     @property
     def hidden(self) -> Callable[..., tuple[Tensor, Memory]]:
@@ -59,11 +57,9 @@ class Denoiser(Protocol):
         (B,N) ids, with the mask id where unknown, and (B,N) bool -> (B,N,D) and the memory for the
         next step.
         """
-        ...
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V), for the rows asked for only. The caller may write to the result."""
-        ...
 
 
 class Critic(Protocol):
@@ -100,11 +96,13 @@ class Ahead(Protocol):
     @property
     def open(self) -> np.ndarray:
         """(B,) bool: rows that take it."""
-        ...
+
+    @property
+    def looked_for_faults(self) -> bool:
+        """Whether what went wrong before has been raised."""
 
     def about(self, state: State) -> bool:
         """Whether it is this state's step, and not that of one like it."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,11 @@ class Known:
         taken = self.said[3] if self.timetable is None else self.timetable.taken
         return bool((taken[self.open] > 0).any())
 
+    @property
+    def looked_for_faults(self) -> bool:
+        """Whether what went wrong before has been raised: it is said together with the rest."""
+        return self.timetable is None
+
     def about(self, state: State) -> bool:
         """Whether it is this state's step."""
         return all(a is b for a, b in zip(self.deciding, _deciding(state), strict=True))
