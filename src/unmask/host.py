@@ -49,6 +49,11 @@ def unpadded(valid: Tensor) -> bool:
     return _ASKED["unpadded"](valid)
 
 
+def padded_last(valid: Tensor) -> bool:
+    """Whether padding stands at the end of each row of (B,N)."""
+    return bool(per_row(valid, "ends last", lambda v: (v[:, 1:] <= v[:, :-1]).all(1)).all())
+
+
 def _unpadded(valid: Tensor) -> bool:
     return bool((row_lengths(valid) == valid.shape[1]).all())
 
@@ -82,6 +87,13 @@ def carry(part: Tensor, whole: Tensor, rows: np.ndarray | None) -> None:
     for name, fact in list(_facts(whole).items()) if rows is not None else ():
         if isinstance(fact, np.ndarray):
             _facts(part)[name] = fact[rows]
+
+
+def taken(whole: Tensor, rows: Tensor) -> Tensor:
+    """whole[rows], known of as whole is."""
+    part = whole.index_select(0, rows)
+    carry(part, whole, rows_known(rows))
+    return part
 
 
 def derived(tensor: Tensor, name: Hashable, make: Callable[[Tensor], Made]) -> Made:

@@ -10,6 +10,7 @@ import math
 from torch import Tensor
 
 COLD = 1e-6  # below this temperature the draw is greedy: dividing by less overflows
+LOWEST = -1e4  # nats below the likeliest: no mass in float32, and 0 · LOWEST is 0
 
 
 def width_of(vocab: int) -> int:

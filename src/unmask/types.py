@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from unmask.host import carry, rows_known
+from unmask.host import taken
 
 Memory = Any
 """Opaque slot owned by the denoiser: None, or a tree of tensors whose first dimension is B."""
@@ -231,11 +231,7 @@ _FIXED = _CANVAS | {"row", "seed", "plan", "total", "budget", "cost"}
 
 
 def _rows(leaf: Any, rows: Tensor) -> Any:
-    if not isinstance(leaf, Tensor):
-        return leaf
-    part = leaf.index_select(0, rows)
-    carry(part, leaf, rows_known(rows))
-    return part
+    return taken(leaf, rows) if isinstance(leaf, Tensor) else leaf
 
 
 def _spread(old: Memory, new: Memory, rows: Tensor, batch: int) -> Memory:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unmask.candidates.rows import canvas_rows, generation_rows, joined
+from unmask.candidates.rows import canvas_rows, generation_rows
 from unmask.candidates.scores import LIKELIHOOD, By, check_by, scores
 from unmask.checks import check_count
-from unmask.decoding import Canvas, Strategy, completed, init
+from unmask.decoding import Canvas, Strategy, completed, in_order, init
 from unmask.generation import Seeds, ready
 from unmask.random import fold
 from unmask.types import Denoiser, Generation
@@ -102,4 +102,4 @@ def _generated(
 ) -> Generation:
     whole = init(denoiser, canvas, strategy, seeds)
     several = torch.arange(len(seeds), device=whole.row.device).split(at_once)
-    return joined([completed(whole.take(rows), denoiser, strategy) for rows in several])
+    return in_order([(rows, completed(whole.take(rows), denoiser, strategy)) for rows in several])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
@@ -29,15 +27,3 @@ def generation_rows(generation: Generation, rows: Tensor) -> Generation:
     """These rows of a generation, in this order."""
     named = {field.name: getattr(generation, field.name) for field in fields(generation)}
     return Generation(**{name: rows_of(part, rows) for name, part in named.items()})
-
-
-def joined(generations: Sequence[Generation]) -> Generation:
-    """Generations of canvases of one length as one, row after row."""
-    if len(generations) == 1:
-        return generations[0]
-    return Generation(
-        **{
-            field.name: torch.cat([getattr(part, field.name) for part in generations])
-            for field in fields(Generation)
-        }
-    )

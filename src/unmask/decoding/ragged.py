@@ -5,7 +5,6 @@ Shapes: B rows, N positions, D width; b rows of one pass, n positions of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unmask.errors import ModelError
-from unmask.host import carry, derived, per_row, row_lengths, rows_known, rows_of
+from unmask.host import carry, derived, padded_last, row_lengths, rows_known, rows_of, taken
 from unmask.types import Denoiser, Memory
 
 PADDING = 0.1  # the share of positions passed through the trunk that may be padding
@@ -29,7 +28,7 @@ def trunk(
     at padding.
     """
     each_row = all(isinstance(x, Tensor) and x.dim() == 1 for x in tree_leaves(extra))
-    if memory is None and each_row and getattr(denoiser, "trims", False) and _padded_last(valid):
+    if memory is None and each_row and getattr(denoiser, "trims", False) and padded_last(valid):
         bounds = derived(valid, "cuts", lambda flags: cuts(row_lengths(flags)))
         if bounds[-1] < tokens.shape[1] or len(bounds) > 1:
             return _in_parts(denoiser, tokens, valid, extra, bounds), None
@@ -58,11 +57,6 @@ def cuts(lengths: np.ndarray, padding: float = PADDING) -> list[int]:
     return widths
 
 
-def _padded_last(valid: Tensor) -> bool:
-    """Whether padding stands at the end of each row."""
-    return bool(per_row(valid, "ends last", lambda v: (v[:, 1:] <= v[:, :-1]).all(1)).all())
-
-
 def _in_parts(
     denoiser: Denoiser, tokens: Tensor, valid: Tensor, extra: dict[str, Any], bounds: list[int]
 ) -> Tensor:
@@ -73,7 +67,8 @@ def _in_parts(
         def part(leaf: Tensor, rows: Tensor = rows) -> Tensor:
             known = rows_known(rows)
             name = None if known is None else ("rows", known.tobytes())
-            return _taken(leaf, rows) if name is None else derived(leaf, name, _taking(rows))
+            take = partial(taken, rows=rows)
+            return take(leaf) if name is None else derived(leaf, name, take)
 
         flags = derived(part(valid), "cut", partial(_cut, width=width))
         hidden, memory = denoiser.hidden(
@@ -102,16 +97,6 @@ def _rows(valid: Tensor, least: int, width: int) -> Tensor:
         return rows_of((lengths > least) & (lengths <= width), (there > least) & (there <= width))
 
     return derived(valid, f"rows {least}-{width}", found)
-
-
-def _taking(rows: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda whole: _taken(whole, rows)
-
-
-def _taken(whole: Tensor, rows: Tensor) -> Tensor:
-    part = whole.index_select(0, rows)
-    carry(part, whole, rows_known(rows))
-    return part
 
 
 def _cut(whole: Tensor, width: int) -> Tensor:

@@ -11,9 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from unmask.inversion import pick
-
-LOWEST = -1e4  # nats below the likeliest: no mass in float32, and 0 · LOWEST is 0
+from unmask.inversion import LOWEST, pick
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unmask.errors import CanvasError, LogitsError
-from unmask.host import per_row, row_lengths, rows_of, unpadded, waits
+from unmask.host import padded_last, row_lengths, rows_of, unpadded, waits
 from unmask.models.adapter import Ids, device_of, keywords
 from unmask.types import Memory
 
@@ -76,7 +76,7 @@ class PlainDenoiser(nn.Module):
 
     def _by_length(self, tokens: Tensor, valid: Tensor, given: dict[str, Any]) -> Tensor:
         """Rows grouped by length, each group without padding; logits at padding are 0."""
-        if not per_row(valid, "ends last", lambda v: (v[:, 1:] <= v[:, :-1]).all(1)).all():
+        if not padded_last(valid):
             raise CanvasError(
                 "padding must be at the end of a row for a network that takes no padding flags"
             )

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Set
 import torch
 from torch import Tensor
 
+from unmask.inversion import LOWEST
 from unmask.sampling.draw import Draw
 from unmask.sampling.scratch import Scratch
-from unmask.sampling.two_level import LOWEST, block_maxima, block_sums
+from unmask.sampling.two_level import block_maxima, block_sums
 
 SLICE_ELEMENTS = 2**20  # on the CPU
 

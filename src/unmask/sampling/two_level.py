@@ -10,10 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unmask.inversion import COLD, pick, width_of
+from unmask.inversion import COLD, LOWEST, pick, width_of
 
 NEG_INF = float("-inf")
-LOWEST = -1e4  # nats below the likeliest: no mass in float32, and 0 · LOWEST is 0
 
 
 def block_maxima(values: Tensor) -> Tensor:
