@@ -120,8 +120,11 @@ def naive_philox(counter, key):
     return [a, b, c, d]
 
 
+@pytest.mark.parametrize("few", [0, unmask_random.FEW], ids=["by torch", "by numpy"])
 @pytest.mark.parametrize(("counter", "key", "result"), KNOWN_ANSWERS)
-def test_philox_gives_the_known_answers(counter, key, result):
+def test_philox_gives_the_known_answers(counter, key, result, few, monkeypatch):
+    monkeypatch.setattr(unmask_random, "FEW", few)
+
     def read(text):
         return [int(word, 16) for word in text.split()]
 
@@ -132,6 +135,15 @@ def test_philox_gives_the_known_answers(counter, key, result):
 @given(st.tuples(words, words, words, words), st.tuples(words, words))
 def test_philox_is_ten_rounds_of_its_definition(counter, key):
     assert philox(tensors(counter), tensors(key)).tolist() == naive_philox(counter, key)
+
+
+@pytest.mark.parametrize("count", [1, unmask_random.FEW, unmask_random.FEW + 1])
+def test_many_words_are_those_of_few(count):
+    """numpy makes few, torch many; each is a function of its own counter and key alone."""
+    seed, position = torch.tensor([[3], [2**62 + 5]]), torch.arange(count)
+    whole = uniform(seed, 7, position, Purpose.ORDER)
+    assert whole.shape == (2, count, 2)
+    assert torch.equal(whole[1, -3:], uniform(seed[1], 7, position[-3:], Purpose.ORDER))
 
 
 # --- the layout that makes results last: (seed, step, position, purpose) -> bits --------------

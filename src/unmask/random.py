@@ -11,6 +11,7 @@ from enum import IntEnum
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,8 +22,10 @@ _WORD = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
+FEW = 2**15  # words that numpy handles faster than torch
 
 Word = Tensor | int
+Four = tuple[Any, Any, Any, Any]  # words: tensors, numpy arrays or integers
 
 
 class Purpose(IntEnum):
@@ -46,7 +49,7 @@ class Purpose(IntEnum):
     VEIL = 15
 
 
-def _multiply(constant: int, word: Tensor | int) -> tuple[Any, Any]:
+def _multiply(constant: int, word: Any) -> tuple[Any, Any]:
     """(high, low) 32-bit halves of constant × word, without leaving 63 bits.
 
     The constants lie above 2**31; less 2**32 they are multiplied without overflow.
@@ -60,14 +63,28 @@ def philox(counter: tuple[Word, Word, Word, Word], key: tuple[Tensor, Tensor]) -
 
     Words that are the same everywhere may be plain integers.
     """
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
+    words = (*counter, *key)
+    if not _few(words):
+        return torch.stack(torch.broadcast_tensors(*_rounds(*words)), dim=-1)
+    arrays = (word.numpy() if isinstance(word, Tensor) else word for word in words)
+    return torch.from_numpy(np.stack(np.broadcast_arrays(*_rounds(*arrays)), axis=-1))
+
+
+def _few(words: tuple[Word, ...]) -> bool:
+    """Whether numpy does it faster: few words at hand, 160 small operations."""
+    tensors = [word for word in words if isinstance(word, Tensor)]
+    at_hand = all(type(word) is Tensor and word.device.type == "cpu" for word in tensors)
+    return at_hand and torch.broadcast_shapes(*(t.shape for t in tensors)).numel() <= FEW
+
+
+def _rounds(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Four:
+    """Counter and key -> the four words of the result, of what they are: arrays or tensors."""
     for _ in range(_ROUNDS):
         high0, low0 = _multiply(_MULTIPLIERS[0], c0)
         high1, low1 = _multiply(_MULTIPLIERS[1], c2)
         c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
         k0, k1 = (k0 + _WEYL[0]) & _WORD, (k1 + _WEYL[1]) & _WORD
-    return torch.stack(torch.broadcast_tensors(c0, c1, c2, c3), dim=-1)
+    return c0, c1, c2, c3
 
 
 def uniform(

@@ -5,7 +5,6 @@ Everything here is float32 or better whatever comes in.
 
 from unmask.inversion import COLD
 from unmask.sampling.draw import Annealed, Draw, SquaredDecay, Temperature
-from unmask.sampling.filters import keep_top_k
 from unmask.sampling.measured import measured
 from unmask.sampling.scratch import Scratch
 from unmask.sampling.two_level import NEG_INF, draw, entropy, invert, margin, tempered
@@ -21,7 +20,6 @@ __all__ = [
     "draw",
     "entropy",
     "invert",
-    "keep_top_k",
     "margin",
     "measured",
     "tempered",

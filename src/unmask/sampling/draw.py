@@ -14,7 +14,8 @@ from torch import Tensor
 from unmask.checks import is_number
 from unmask.errors import StrategyError
 from unmask.host import waits
-from unmask.sampling.filters import dropped, kept
+from unmask.sampling.best import Best
+from unmask.sampling.filters import kept
 
 Temperature = float | Callable[..., Tensor]
 
@@ -107,13 +108,13 @@ class Draw:
         """Whether some ids are not drawn."""
         return self.filters != (None, None, None)
 
-    def kept(self, logits: Tensor, temperature: Tensor, out: Tensor) -> Tensor:
-        """logits (M,V), temperature (M,) -> out (M,V) float32: 1 where an id may be drawn, or 0."""
-        return kept(logits, temperature, *self.filters, out=out)
+    def kept(self, logits: Tensor, temperature: Tensor, room: Tensor) -> Best:
+        """Which ids may be drawn, from logits (M,V), temperature (M,). room (M,V) is written to."""
+        return kept(logits, temperature, *self.filters, room=room)
 
     def keep(self, logits: Tensor, temperature: Tensor) -> Tensor:
         """logits (M,V) with the ids that the filters drop at -inf. temperature (M,)."""
-        return dropped(logits, self.kept(logits, temperature, torch.empty_like(logits)))
+        return self.kept(logits, temperature, torch.empty_like(logits)).dropping(logits)
 
 
 def _check_temperature(value: float) -> None:

@@ -1,8 +1,4 @@
-"""Which ids a draw may take: top-k, top-p and min-p.
-
-A filter is a mask of ones and zeros in float32: multiplied with masses it costs a fraction of what
-filling with −inf does. Shapes: M rows, V vocabulary.
-"""
+"""Which ids a draw may take: top-k, top-p and min-p. Shapes: M rows, V vocabulary."""
 
 from __future__ import annotations
 
@@ -13,7 +9,11 @@ import torch
 from torch import Tensor
 
 from unmask.host import waits
+from unmask.sampling.best import Best, all_of, first
 from unmask.sampling.two_level import NEG_INF
+
+ROUNDING = 1e-9  # undone before rounding up: 0.3 of ten ids is three, not ⌈3.0000000000000004⌉
+PART_ELEMENTS = 2**16  # numpy partitions so many at once: a copy of them stays in the cache
 
 
 def kept(
@@ -22,74 +22,83 @@ def kept(
     top_k: int | float | None,
     top_p: float | None,
     min_p: float | None,
-    out: Tensor,
-) -> Tensor:
-    """out (M,V) float32: 1 where an id may be drawn, 0 where a filter drops it.
+    room: Tensor,
+) -> Best:
+    """What the filters keep of logits (M,V), at temperature (M,).
 
-    temperature (M,). The filters apply in this order. Nucleus and min-p are statements about the
-    tempered distribution; temperature 0 keeps the best.
+    They apply in this order. Nucleus and min-p are statements about the tempered distribution;
+    temperature 0 keeps the best. room (M,V) is written to.
     """
-    keep = out.fill_(1.0) if top_k is None else keep_top_k(logits, top_k, out)
+    best = all_of(logits) if top_k is None else top(logits, top_k, room)
     if (top_p is None or top_p == 1) and not min_p:
-        return keep
-    warm = dropped(logits / temperature.clamp(min=1e-6).unsqueeze(1), keep)
+        return best
+    left = best.dropping(logits)
+    warm = left / temperature.clamp(min=1e-6).unsqueeze(1)
     if top_p is not None and top_p < 1:
-        keep *= _nucleus(warm, top_p)
+        best = best.shorter(_nucleus(left, warm, top_p))
     if min_p:
-        likely = warm.amax(1, keepdim=True) + math.log(min_p)
-        keep *= torch.ge(warm, likely, out=warm)
-    return keep
+        best = best.shorter(_likely(left, warm, min_p))
+    return best
 
 
-def dropped(logits: Tensor, keep: Tensor) -> Tensor:
-    """(M,V) logits with what is not kept at -inf."""
-    return logits.masked_fill(keep == 0, NEG_INF)
-
-
-def keep_top_k(logits: Tensor, k: int | float, out: Tensor) -> Tensor:
-    """out (M,V) float32: 1 at the k best ids of each row; of equal ones the lower ids come first.
+def top(logits: Tensor, k: int | float, room: Tensor) -> Best:
+    """The k best ids of each row (M,V). room (M,V) is written to.
 
     A float keeps that fraction, rounded up, of the ids that are legal (not at -inf) in each row.
     """
     vocab = logits.shape[1]
     if isinstance(k, int):
-        count = torch.full((len(logits),), min(k, vocab), device=logits.device)
+        most = min(k, vocab)
+        count = torch.full((len(logits),), most, device=logits.device)
     else:
-        legal = torch.gt(logits, NEG_INF, out=out).sum(1)
-        # The small constant undoes rounding: 0.3 of ten ids is three, not ⌈3.0000000000000004⌉.
-        count = (k * legal.double() - 1e-9).ceil().clamp(min=1).long()
+        most = max(1, math.ceil(k * vocab - ROUNDING))
+        legal = torch.gt(logits, NEG_INF, out=room).sum(1)
+        count = (k * legal.double() - ROUNDING).ceil().clamp(min=1).long()
     if not waits(logits.device):
-        bound = _kth_largest(logits, count)
-        return _at_most(logits, count, torch.ge(logits, bound, out=out))
-    most = min(k, vocab) if isinstance(k, int) else max(1, math.ceil(k * vocab - 1e-9))
-    ids = logits.topk(most, dim=1).indices
-    ones = (torch.arange(most, device=logits.device) < count.unsqueeze(1)).to(logits.dtype)
-    return out.zero_().scatter_(1, ids, ones)
+        return _top_near(logits, count)
+    least = logits.topk(most, dim=1).values.gather(1, count.unsqueeze(1) - 1)
+    return first(logits, count, least)
 
 
-def _kth_largest(values: Tensor, count: Tensor) -> Tensor:
-    """(M,V), (M,) -> (M,1): the count-th largest of each row, on the CPU.
+def _top_near(logits: Tensor, count: Tensor) -> Best:
+    """The first `count` (M,) ids of each row, on the CPU."""
+    values, vocab = logits.detach().numpy(), logits.shape[1]
+    least, tied = _at_place(values, vocab - count.numpy())
+    best = Best(torch.from_numpy(least).unsqueeze(1), torch.full((len(logits), 1), vocab))
+    if tied.any():
+        rows = torch.from_numpy(np.flatnonzero(tied))
+        best.last[rows] = first(logits[rows], count[rows], best.least[rows]).last
+    return best
 
-    numpy partitions on one thread several times as fast as torch selects on two.
+
+def _at_place(values: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(M,V), (M,) -> (M,) the value at that place in rising order; whether it stands below, too.
+
+    numpy partitions on one thread several times as fast as torch selects on two, if all of a part
+    are asked for one place.
     """
-    place = (values.shape[1] - count).numpy()
-    places, column = np.unique(place, return_inverse=True)
-    found = np.partition(values.detach().numpy(), places, axis=1)[:, places]
-    return torch.from_numpy(np.take_along_axis(found, column[:, None], 1))
+    found, tied = np.empty_like(values[:, 0]), np.empty(len(values), bool)
+    size = max(1, PART_ELEMENTS // values.shape[1])
+    for each in np.unique(place):
+        rows = np.flatnonzero(place == each)
+        for some in np.split(rows, range(size, len(rows), size)):
+            part = values[some]
+            part.partition(each, axis=1)
+            found[some] = part[:, each]
+            tied[some] = part[:, :each].max(1, initial=NEG_INF) == part[:, each]
+    return found, tied & (found > NEG_INF)  # those at −inf have no mass
 
 
-def _at_most(logits: Tensor, count: Tensor, keep: Tensor) -> Tensor:
-    """keep with exactly count ids a row, where ties at the bound had brought in more."""
-    rows = (keep.sum(1) > count).nonzero().squeeze(1)
-    if len(rows):
-        order = logits[rows].argsort(dim=1, descending=True, stable=True)
-        first = torch.arange(logits.shape[1]) < count[rows].unsqueeze(1)
-        keep[rows] = torch.zeros_like(keep[rows]).scatter(1, order, first.to(keep.dtype))
-    return keep
+def _nucleus(logits: Tensor, warm: Tensor, mass: float) -> Best:
+    """The smallest set of ids that holds at least `mass` of softmax(warm)."""
+    falling, ids = logits.sort(dim=1, descending=True, stable=True)
+    probs = warm.softmax(1).gather(1, ids)
+    end = (probs.cumsum(1) - probs < mass).sum(1, keepdim=True) - 1
+    return Best(falling.gather(1, end), ids.gather(1, end))
 
 
-def _nucleus(logits: Tensor, mass: float) -> Tensor:
-    """(M,V) float32: 1 in the smallest set of ids that holds at least `mass`."""
-    probs, ids = logits.softmax(1).sort(dim=1, descending=True, stable=True)
-    before = probs.cumsum(1) - probs
-    return torch.zeros_like(probs).scatter(1, ids, (before < mass).to(probs.dtype))
+def _likely(logits: Tensor, warm: Tensor, ratio: float) -> Best:
+    """The ids at least `ratio` times as likely under softmax(warm) as the likeliest."""
+    likely = warm >= warm.amax(1, keepdim=True) + math.log(ratio)
+    least = logits.masked_fill(~likely, torch.inf).amin(1, keepdim=True)
+    return Best(least, all_of(logits).last)

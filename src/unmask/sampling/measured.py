@@ -11,11 +11,11 @@ from torch import Tensor
 
 from unmask.host import waits
 from unmask.inversion import COLD, pick, width_of
+from unmask.sampling.best import Best
 from unmask.sampling.draw import Draw
-from unmask.sampling.filters import dropped
 from unmask.sampling.passes import passes
 from unmask.sampling.scratch import Scratch
-from unmask.sampling.two_level import NEG_INF, likeliest, margin, within
+from unmask.sampling.two_level import NEG_INF, ids_of, likeliest, margin, within
 
 _SUMS = {"entropy": "mean", "kept_logprob": "kept", "margin": "maxima", "top_token": "maxima"}
 
@@ -39,7 +39,7 @@ def measured(
     said = _Said(logits, draw, temperature, needs, scratch or Scratch())
     drawn = said.token(u)
     if noise is not None:
-        noised = noise + (dropped(logits, said.keep) if draw.filtered else logits)
+        noised = noise + (said.best.dropping(logits) if draw.filtered else logits)
         drawn = noised.argmax(1) if draw.race else drawn
     token = drawn.where(held < 0, held)
     compute: dict[str, Callable[[], Tensor]] = {
@@ -79,9 +79,9 @@ class _Said:
         self.warm = self.sum.get("warm", self.sum["sums"]).double()
 
     @property
-    def keep(self) -> Tensor:
-        """(M,V) float32: 1 at what the filters keep."""
-        return self.sum["keep"]
+    def best(self) -> Best:
+        """What the filters keep."""
+        return Best(self.sum["least"], self.sum["last"])
 
     def likeliest(self) -> Tensor:
         """(M,) int64."""
@@ -97,10 +97,12 @@ class _Said:
         if self.always_greedy:
             return self.likeliest()
         block, _ = pick(self.warm, u[:, 0])
-        inside = (within(self.logits, block, NEG_INF) * self.rate).exp_()
+        vocab = self.logits.shape[1]
+        inside = within(self.logits, block, NEG_INF)
+        mass = (inside * self.rate).exp_()
         if self.filtered:
-            inside *= within(self.keep, block, 0.0)
-        drawn = block * width_of(self.logits.shape[1]) + pick(inside.double(), u[:, 1])[0]
+            mass *= self.best.holds(inside, ids_of(block, vocab))
+        drawn = block * width_of(vocab) + pick(mass.double(), u[:, 1])[0]
         return self.likeliest().where(self.greedy, drawn) if self.may_be_greedy else drawn
 
     def drawn_logprob(self, token: Tensor) -> Tensor:
@@ -114,7 +116,10 @@ class _Said:
         return self._if_kept(token, _at(self.logits, token) - normaliser)
 
     def _if_kept(self, token: Tensor, value: Tensor) -> Tensor:
-        return value + _at(self.keep, token).log() if self.filtered else value
+        if not self.filtered:
+            return value
+        kept = self.best.holds(_at(self.logits, token).unsqueeze(1), token.unsqueeze(1))
+        return value.masked_fill(~kept.squeeze(1), NEG_INF)
 
 
 def _maybe(flags: Tensor) -> bool:

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from unmask.inversion import LOWEST
+from unmask.sampling.best import Best
 from unmask.sampling.draw import Draw
 from unmask.sampling.scratch import Scratch
 from unmask.sampling.two_level import block_maxima, block_sums
 
-SLICE_ELEMENTS = 2**20  # on the CPU
+SLICE_ELEMENTS = 2**19  # on the CPU
 
 
 def passes(
@@ -30,18 +31,20 @@ def passes(
     """What is summed up of logits (M,V) float32, which are shifted so that the largest is 0.
 
     temperature (M,), rate (M,1) its inverse, 1 where it is greedy. Always `peak` (M,) the largest
-    logit and `sums` (M,K) of the blocks' masses. Where the draw has filters `keep` (M,V), 1 at what
-    they keep. As wanted: `kept` (M,), the mass of that; `warm` (M,K), the masses of what is drawn
-    from, `tempered` or not; `maxima` (M,K); and `mean` (M,), the sum of mass times logit.
+    logit and `sums` (M,K) of the blocks' masses. Where the draw has filters `least` and `last`, the
+    fields of what they keep. As wanted: `kept` (M,), the mass of that; `warm` (M,K), the masses of
+    what is drawn from, `tempered` or not; `maxima` (M,K); and `mean` (M,), the sum of mass times
+    logit.
     """
-    keep = scratch.like("keep", logits) if draw.filtered else None
     parts = []
     for at in _slices(logits):
-        part = _shift(logits[at], wanted, scratch)
-        flags = None if keep is None else draw.kept(logits[at], temperature[at], out=keep[at])
-        parts.append(part | _shape(logits[at], flags, rate[at], wanted, scratch))
-    out = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    return out if keep is None else out | {"keep": keep}
+        part, best = _shift(logits[at], wanted, scratch), None
+        if draw.filtered:
+            room = scratch.like("keep", logits[at])
+            best = draw.kept(logits[at], temperature[at], room)
+            part |= best._asdict()
+        parts.append(part | _shape(logits[at], best, rate[at], wanted, scratch))
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def _slices(logits: Tensor) -> Iterator[slice]:
@@ -66,10 +69,11 @@ def _shift(logits: Tensor, wanted: Set[str], scratch: Scratch) -> dict[str, Tens
 
 
 def _shape(
-    logits: Tensor, keep: Tensor | None, rate: Tensor, wanted: Set[str], scratch: Scratch
+    logits: Tensor, best: Best | None, rate: Tensor, wanted: Set[str], scratch: Scratch
 ) -> dict[str, Tensor]:
     """What the draw makes of it: tempered, filtered."""
     out, mass, room = {}, scratch.like("mass", logits), scratch.like("warm", logits)
+    keep = None if best is None else best.mask(logits, scratch.like("keep", logits))
     if "kept" in wanted and keep is not None:
         out["kept"] = torch.mul(mass, keep, out=room).sum(1)
     if "warm" in wanted:

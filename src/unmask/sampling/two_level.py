@@ -35,12 +35,17 @@ def _blocks(values: Tensor) -> tuple[Tensor, Tensor | None]:
     return values[:, :whole].unflatten(1, (-1, width)), rest
 
 
+def ids_of(block: Tensor, vocab: int) -> Tensor:
+    """(M,) -> (M,W) int64: the ids of a block, V and more where a last block is short."""
+    width = width_of(vocab)
+    return block.unsqueeze(1) * width + torch.arange(width, device=block.device)
+
+
 def within(values: Tensor, block: Tensor, fill: float) -> Tensor:
     """(M,V), (M,) -> (M,W): one block of each row, `fill` where a last block is short."""
-    vocab, width = values.shape[1], width_of(values.shape[1])
-    ids = block.unsqueeze(1) * width + torch.arange(width, device=values.device)
+    vocab, ids = values.shape[1], ids_of(block, values.shape[1])
     inside = values.gather(1, ids.clamp(max=vocab - 1))
-    return inside if vocab % width == 0 else inside.masked_fill(ids >= vocab, fill)
+    return inside if vocab % ids.shape[1] == 0 else inside.masked_fill(ids >= vocab, fill)
 
 
 def likeliest(values: Tensor, maxima: Tensor) -> Tensor:
