@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unmask.projection import Projection, untied
 from unmask.types import Memory
 
 HALF = torch.bfloat16
@@ -18,10 +19,14 @@ HEAD = 64  # width of a head of attention
 
 
 class HeadAlone(nn.Module):
-    """A denoiser whose trunk costs nothing: the same hidden states (B,N,D) whatever is shown."""
+    """A denoiser whose trunk costs nothing: the same hidden states (B,N,D) whatever is shown.
 
-    def __init__(self, vocab: int, states: Tensor):
+    fused: whether it offers its projection, so that a kernel may draw without logits.
+    """
+
+    def __init__(self, vocab: int, states: Tensor, fused: bool = True):
         super().__init__()
+        self.fused = fused
         self.vocab_size, self.mask_id, self.device = vocab, vocab - 1, states.device
         self.states = states
         given = {"device": states.device, "dtype": states.dtype}
@@ -34,6 +39,10 @@ class HeadAlone(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""
         return self.head(hidden)
+
+    def projection(self, hidden: Tensor) -> Projection | None:
+        """(M,D) -> what `logits` multiplies."""
+        return untied(hidden, self.head) if self.fused else None
 
     def everywhere(self) -> None:
         """The projection of all positions, in pieces that nobody keeps."""
@@ -64,6 +73,10 @@ class BothSides(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""
         return self.net.lm_head(hidden)
+
+    def projection(self, hidden: Tensor) -> Projection | None:
+        """(M,D) -> what `logits` multiplies."""
+        return untied(hidden, self.net.lm_head)
 
 
 def causal_network(vocab: int, dim: int, depth: int, device: torch.device) -> Any:

@@ -8,10 +8,11 @@ of T steps over T bare full forwards, and over T passes of its trunk alone, besi
 wrapper.
 
 head: one step in which the head is asked at every position, by a denoiser whose trunk costs
-nothing, in bfloat16. FLOP are those of the projection; bytes are the least that have to move: its
-weights once, and logits written once and read once. Both are shares of what this run reaches in a
-large matrix product and in a large copy. "Over the head" is the time over that of the projection
-alone, "engine" the share of it that the same step takes for 16 ids of width 8.
+nothing, in bfloat16: drawn by the fused kernel, and from logits. FLOP are those of the projection;
+bytes are the least that have to move: its weights and what it multiplies once, and logits, where
+there are any, written once and read once. Both are shares of what this run reaches in a large
+matrix product and in a large copy. "Over the head" is the time over that of the projection alone,
+"engine" the share of it that the same step takes for 16 ids of width 8.
 
 llama: LlamaForCausalLM from a configuration, random weights in bfloat16, V = 128,000, that attends
 to both sides; over T bare forwards and over T passes of its trunk, and the most memory that was
@@ -173,10 +174,13 @@ def ceilings(bench: Bench) -> tuple[float, float]:
     return flops, speed
 
 
-def one_step(bench: Bench, vocab: int, dim: int) -> tuple[HeadAlone, Callable[[], object]]:
+def one_step(
+    bench: Bench, vocab: int, dim: int, fused: bool = True
+) -> tuple[HeadAlone, Callable[[], object]]:
     """A generation in one step, which asks the head at every position."""
     shape = (bench.sizes.head_batch, bench.sizes.length)
-    denoiser = HeadAlone(vocab, torch.randn(*shape, dim, device=bench.device).to(HALF))
+    states = torch.randn(*shape, dim, device=bench.device).to(HALF)
+    denoiser = HeadAlone(vocab, states, fused)
     canvas, strategy = unmask.Canvas.blank(*shape), presets.maskgit(1)
     return denoiser, lambda: unmask.generate(denoiser, canvas, strategy, seed=0)
 
@@ -185,19 +189,24 @@ def head(bench: Bench) -> None:
     at = bench.sizes
     positions = at.head_batch * at.length
     title = f"head and draw, {positions:,} positions, width {at.head_dim}, bfloat16"
-    columns = ["V", "over the head", "engine", "TFLOP/s", "of the product", "GB/s", "of the copy"]
-    table = bench.report.table(title, columns)
+    shares = ["over the head", "engine", "TFLOP/s", "of the product", "GB/s", "of the copy"]
+    table = bench.report.table(title, ["V", "drawn", *shares])
     flops, speed = ceilings(bench)
     _, engine = one_step(bench, 16, 8)
     for vocab in at.head_vocabs:
-        denoiser, whole = one_step(bench, vocab, at.head_dim)
-        calls: Calls = {"engine": engine, "head": denoiser.everywhere, "whole": whole}
-        times = bench.seconds(calls)
-        weights, seconds = vocab * at.head_dim, times["whole"].median
-        done = 2 * positions * weights / seconds
-        moved = HALF.itemsize * (weights + 2 * positions * vocab) / seconds
-        shares = (times["whole"].over(times["head"].median), times["engine"].median / seconds)
-        table.add(vocab, *shares, done / 1e12, done / flops, moved / 1e9, moved / speed)
+        denoiser, fused = one_step(bench, vocab, at.head_dim)
+        _, plain = one_step(bench, vocab, at.head_dim, fused=False)
+        calls: Calls = {"engine": engine, "head": denoiser.everywhere, "fused": fused}
+        times = bench.seconds(calls | {"from logits": plain})
+        product = 2 * positions * vocab * at.head_dim
+        needed = HALF.itemsize * at.head_dim * (vocab + positions)
+        logits = HALF.itemsize * 2 * positions * vocab
+        for name, bytes_ in {"fused": needed, "from logits": needed + logits}.items():
+            seconds = times[name].median
+            done, moved = product / seconds, bytes_ / seconds
+            ratio, rest = times[name].over(times["head"].median), times["engine"].median / seconds
+            reached = (done / 1e12, done / flops, moved / 1e9, moved / speed)
+            table.add(vocab, name, ratio, rest, *reached)
         print(f"measured the head of V = {vocab:,}", flush=True)
 
 

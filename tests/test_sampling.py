@@ -281,7 +281,7 @@ def test_input_is_not_written_to():
     u = torch.rand(5, 2, dtype=torch.float64)
     invert(logits, u)
     sampling.draw(logits, torch.tensor([0.0, 0.5, 1.0, 2.0, 0.0]), u)
-    Draw(0.5, top_k=3, top_p=0.9, min_p=0.1).keep(logits, torch.full((5,), 0.5))
+    dropping(Draw(0.5, top_k=3, top_p=0.9, min_p=0.1), logits)
     assert torch.equal(logits, before)
 
 
@@ -454,6 +454,12 @@ def naive_keep(logits, temperature=1.0, top_k=None, top_p=None, min_p=None):
     return keep & nucleus
 
 
+def dropping(draw, logits):
+    """Logits (M,V) with what the filters drop at -inf."""
+    temperature = torch.full((len(logits),), draw.temperature, dtype=torch.float32)
+    return draw.kept(logits, temperature, torch.empty_like(logits)).dropping(logits)
+
+
 @st.composite
 def rows_of_logits(draw):
     """Distinct logits in steps of 1/16, exact in float32, some ids illegal but never all."""
@@ -468,7 +474,7 @@ def rows_of_logits(draw):
 def kept(logits, temperature=1.0, **options):
     draw = Draw(temperature, **options)
     row = torch.from_numpy(logits)[None]
-    out = draw.keep(row, torch.tensor([temperature], dtype=torch.float32))[0]
+    out = dropping(draw, row)[0]
     stays = torch.isfinite(out)
     assert torch.equal(out[stays], row[0][stays]), "logits that stay are not changed"
     return stays.numpy()
@@ -500,7 +506,7 @@ def test_a_fraction_is_not_rounded_up_by_float_error():
 def test_each_row_counts_its_own_legal_ids():
     logits = torch.arange(10.0).repeat(2, 1)
     logits[1, 4:] = -INF
-    assert torch.isfinite(Draw(top_k=0.5).keep(logits, torch.ones(2))).sum(1).tolist() == [5, 2]
+    assert torch.isfinite(dropping(Draw(top_k=0.5), logits)).sum(1).tolist() == [5, 2]
 
 
 def test_the_smallest_fraction_keeps_the_best_id():
@@ -521,7 +527,7 @@ def test_top_p_is_the_smallest_set_that_holds_the_mass(logits, mass, temperature
 def test_top_p_one_keeps_every_legal_id(vocab):
     """The smallest set that holds all the mass is all of it, tokens of 1e-9 included."""
     logits, rare = spiky(vocab, torch.float32)
-    stays = torch.isfinite(Draw(top_p=1.0).keep(logits[None], torch.ones(1))[0])
+    stays = torch.isfinite(dropping(Draw(top_p=1.0), logits[None])[0])
     assert bool(stays[rare].all())
     assert torch.equal(stays, torch.isfinite(logits))
 
@@ -620,26 +626,30 @@ def test_a_misspelt_option_is_refused():
 # --- statistics ------------------------------------------------------------------------------
 
 
+def statistics(row):
+    """Margin and entropy of one row of logits."""
+    u, held = torch.full((1, 2), 0.5, dtype=torch.float64), torch.tensor([-1])
+    needs = {"margin", "entropy"}
+    found = sampling.measured(row[None].clone(), Draw(), torch.ones(1), u, held, needs)
+    return float(found["margin"]), float(found["entropy"])
+
+
 @given(rows_of_logits())
 def test_margin_and_entropy_are_their_definitions(logits):
-    row = torch.from_numpy(logits)[None]
-    normaliser = row.logsumexp(1)
-    p = np.sort(row.double().softmax(1).numpy()[0])
+    row = torch.from_numpy(logits)
+    p = np.sort(row.double().softmax(0).numpy())
     second = p[-2] if len(p) > 1 else 0.0
     positive = p[p > 0]
-    assert float(sampling.margin(row, normaliser)) == pytest.approx(p[-1] - second, abs=1e-5)
     naive = -(positive * np.log(positive)).sum()
-    assert float(sampling.entropy(row, normaliser)) == pytest.approx(naive, abs=1e-5)
+    assert statistics(row) == pytest.approx((p[-1] - second, naive), abs=1e-5)
 
 
 def test_statistics_of_one_id_and_of_one_legal_id():
-    for row in (torch.tensor([[4.0]]), torch.tensor([[-INF, 4.0, -INF]])):
-        normaliser = row.logsumexp(1)
-        assert sampling.margin(row, normaliser).tolist() == [1.0]
-        assert sampling.entropy(row, normaliser).tolist() == [0.0]
+    for row in (torch.tensor([4.0]), torch.tensor([-INF, 4.0, -INF])):
+        assert statistics(row) == (1.0, 0.0)
 
 
 def test_statistics_of_a_flat_row():
-    row = torch.zeros(1, 1000)
-    assert float(sampling.margin(row, row.logsumexp(1))) == 0
-    assert float(sampling.entropy(row, row.logsumexp(1))) == pytest.approx(math.log(1000), rel=1e-6)
+    margin, entropy = statistics(torch.zeros(1000))
+    assert margin == 0
+    assert entropy == pytest.approx(math.log(1000), rel=1e-6)

@@ -4,12 +4,14 @@ import math
 
 import pytest
 import torch
+from tests.models.decoders import canvas, decoder
 
 import unmask
 from unmask import sampling
 from unmask.decoding import look
 from unmask.errors import KernelWarning, ModelError, StrategyError
 from unmask.kernels import can_fuse, can_run, fused, fused_draw
+from unmask.models import BlockCache, ReusedCache
 from unmask.projection import Projection
 
 STATISTICS = {"kept_logprob", "top_logprob", "top_token", "margin", "entropy"}
@@ -389,6 +391,27 @@ def test_the_engine_draws_the_same_tokens(name, device, fusions, monkeypatch):
     assert torch.equal(record.tokens, plain.tokens)
     torch.testing.assert_close(record.logprob, plain.logprob)
     torch.testing.assert_close(record.drawn_logprob, plain.drawn_logprob)
+
+
+DECODERS = {
+    "decoder": decoder,
+    "exact cache": lambda: BlockCache(decoder(block=4)),
+    "dual cache, logits of the position before": lambda: ReusedCache(
+        decoder(shift=True), 4, "dual"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_decoders_are_drawn_from_without_logits(name, device, fusions, monkeypatch):
+    denoiser = DECODERS[name]().to(device)
+    strategy = unmask.presets.llada(2, block=4, temperature=0.8)
+    record = unmask.run(denoiser, canvas(), strategy, seed=4)
+    assert len(fusions) == int(record.steps.max())
+    monkeypatch.setattr(look, "can_fuse", lambda *_: False)
+    plain = unmask.run(denoiser, canvas(), strategy, seed=4)
+    assert torch.equal(record.tokens, plain.tokens)
+    torch.testing.assert_close(record.logprob, plain.logprob)
 
 
 @pytest.mark.parametrize(

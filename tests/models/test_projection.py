@@ -13,12 +13,14 @@ from tests.conformance.test_networks import (
     wrapped,
     x_transformer,
 )
+from tests.models.decoders import decoder
 from torch import nn
 
 import unmask
 from unmask import ClassConditioned, Packed
 from unmask.errors import LogitsError
 from unmask.head import projection_of
+from unmask.models import BlockCache, ReusedCache
 from unmask.models.compiled import Compiled
 from unmask.projection import Projection
 
@@ -135,6 +137,14 @@ def test_an_adapted_decoder_offers_nothing_and_an_adapted_trunk_does():
 
     assert projection_of(adapted("decoder"), torch.randn(6, 32)) is None
     check(adapted("query"))
+
+
+def test_decoders_and_their_caches_offer_their_head():
+    causal, seeing_all = decoder(block=4, shift=True), decoder(tie_word_embeddings=True)
+    check(causal)
+    check(BlockCache(causal), hidden_of(causal))
+    check(seeing_all)
+    check(ReusedCache(seeing_all, 4), hidden_of(seeing_all))
 
 
 def test_wrappers_offer_what_they_wrap():

@@ -5,22 +5,75 @@ Shapes: B rows, N positions in blocks of W, D width, M positions the head is ask
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unmask.checks import check_count
 from unmask.errors import ModelError, StrategyError, nearest
 from unmask.models.caching import Kept, Tally, Turn, passed, try_cache
 from unmask.models.decoder import Decoder
+from unmask.models.forwarding import Forwarding
 from unmask.types import Memory
 
 Reuse = Literal["prefix", "dual"]
 """What is reused within a block: all before it, or all before and behind it."""
 
 
-class BlockCache(nn.Module):
+class _Cached(Forwarding, ABC):
+    """A `Decoder` through which only some positions pass at each step, the others being remembered.
+
+    blocks: W, the block that is open at a time. tally: what went through the network.
+    """
+
+    sees_masked = True
+    inner: Decoder
+
+    def __init__(self, inner: Decoder, blocks: int):
+        super().__init__(inner)
+        try_cache(inner)
+        self.blocks, self.tally = blocks, Tally()
+
+    def hidden(
+        self,
+        tokens: Tensor,
+        *,
+        valid: Tensor,
+        memory: Memory,
+        condition: Any = None,
+        masked: Tensor | None = None,
+    ) -> tuple[Tensor, Memory]:
+        """(B,N) -> (B,N,D), zeros where nothing was computed, and what is remembered.
+
+        masked (B,N) bool: still unknown. Without it, one pass of `inner` with nothing remembered.
+        """
+        if masked is None:
+            return _uncached(self.inner, tokens, valid, memory, condition)
+        self.inner.check(tokens, condition)
+        before: Kept | None = memory
+        block = torch.arange(tokens.shape[1], device=tokens.device) // self.blocks
+        opened = _open(block, masked, valid)
+        turn, anew, count = self._turn(tokens, valid, block, opened, before)
+        states = {} if before is None else before.states
+        order = self.inner.order(tokens.shape[1], tokens.device)
+        hidden, states = passed(self.inner, tokens, order, turn, states, self.tally)
+        hidden, edge = _shifted(self.inner, hidden, before, opened * self.blocks, anew)
+        return hidden, Kept(states, tokens, count, edge)
+
+    @abstractmethod
+    def _turn(
+        self, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor, before: Kept | None
+    ) -> tuple[Turn, Tensor, Tensor]:
+        """What this step does, given the block of each position (N,) and the open one (B,).
+
+        With it, (B,) bool, the rows in which what stands before the open block passes, too; and
+        (B,) int64, the `blocks` of what will be remembered.
+        """
+
+
+class BlockCache(_Cached):
     """A block-causal `Decoder` that keeps keys and values of finished blocks. Exact.
 
     What stands before a block never sees it (2503.09573), so states are those of `inner` up to
@@ -32,10 +85,7 @@ class BlockCache(nn.Module):
     Raises ModelError for a decoder without blocks, or one that remembers more than keys and values.
     """
 
-    sees_masked = True
-
     def __init__(self, inner: Decoder):
-        super().__init__()
         _check_decoder(inner)
         if inner.block is None:
             raise ModelError(
@@ -43,49 +93,18 @@ class BlockCache(nn.Module):
                 "pass Decoder(net, mask_id, block=32) if it was trained so, or use ReusedCache, "
                 "which is approximate"
             )
-        try_cache(inner)
-        self.inner, self.blocks, self.tally = inner, inner.block, Tally()
-        self.vocab_size, self.mask_id = inner.vocab_size, inner.mask_id
-        self.forbidden, self.length = inner.forbidden, inner.length
+        super().__init__(inner, inner.block)
 
-    @property
-    def device(self) -> torch.device | None:
-        """Device of the network."""
-        return self.inner.device
-
-    def hidden(
-        self,
-        tokens: Tensor,
-        *,
-        valid: Tensor,
-        memory: Memory,
-        condition: Any = None,
-        masked: Tensor | None = None,
-    ) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,D), zeros where nothing was computed, and what is remembered.
-
-        masked (B,N) bool: still unknown. Without it, one pass of `inner` with nothing remembered.
-        """
-        if masked is None:
-            return _uncached(self.inner, tokens, valid, memory, condition)
-        self.inner.check(tokens, condition)
-        block = self.inner.order(tokens.shape[1], tokens.device)
-        opened = _open(block, masked, valid)
-        before: Kept | None = memory
+    def _turn(
+        self, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor, before: Kept | None
+    ) -> tuple[Turn, Tensor, Tensor]:
         done = torch.zeros_like(opened)
         if before is not None:
             done = self._still(before, tokens, valid, block, opened)
         later = block >= done.unsqueeze(1)
         asked = valid & later & (block <= opened.unsqueeze(1))
         turn = Turn(asked, valid & ~later, asked & (block < opened.unsqueeze(1)))
-        states = {} if before is None else before.states
-        hidden, states = passed(self.inner, tokens, block, turn, states, self.tally)
-        hidden, edge = _shifted(self.inner, hidden, before, opened * self.blocks, done < opened)
-        return hidden, Kept(states, tokens, opened, edge)
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """(M,D) -> (M,V)."""
-        return self.inner.logits(hidden)
+        return turn, done < opened, opened
 
     def _still(
         self, before: Kept, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor
@@ -96,7 +115,7 @@ class BlockCache(nn.Module):
         return before.blocks.masked_fill(changed | (opened < before.blocks), 0)
 
 
-class ReusedCache(nn.Module):
+class ReusedCache(_Cached):
     """A `Decoder` in which all see all, with stale keys and values reused. APPROXIMATE.
 
     Fast-dLLM's caches (2505.22618): the first step of a block computes everything, its later steps
@@ -108,10 +127,7 @@ class ReusedCache(nn.Module):
     only counted. Raises ModelError for another network, StrategyError for another kind of reuse.
     """
 
-    sees_masked = True
-
     def __init__(self, inner: Decoder, block: int = 32, reuse: Reuse = "prefix"):
-        super().__init__()
         _check_decoder(inner)
         if inner.block is not None:
             raise ModelError(
@@ -121,39 +137,16 @@ class ReusedCache(nn.Module):
         check_count("block", block)
         if reuse not in get_args(Reuse):
             raise StrategyError(f"reuse={reuse!r}: {nearest(str(reuse), get_args(Reuse))}")
-        try_cache(inner)
-        self.inner, self.blocks, self.reuse, self.tally = inner, block, reuse, Tally()
-        self.vocab_size, self.mask_id = inner.vocab_size, inner.mask_id
-        self.forbidden, self.length = inner.forbidden, inner.length
-
-    @property
-    def device(self) -> torch.device | None:
-        """Device of the network."""
-        return self.inner.device
+        super().__init__(inner, block)
+        self.reuse = reuse
 
     def extra_repr(self) -> str:
         """What is reused."""
         return f"approximate, block={self.blocks}, reuse={self.reuse!r}"
 
-    def hidden(
-        self,
-        tokens: Tensor,
-        *,
-        valid: Tensor,
-        memory: Memory,
-        condition: Any = None,
-        masked: Tensor | None = None,
-    ) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,D), zeros where nothing was computed, and what is remembered.
-
-        masked (B,N) bool: still unknown. Without it, one pass of `inner` with nothing remembered.
-        """
-        if masked is None:
-            return _uncached(self.inner, tokens, valid, memory, condition)
-        self.inner.check(tokens, condition)
-        block = torch.arange(tokens.shape[1], device=tokens.device) // self.blocks
-        opened = _open(block, masked, valid)
-        before: Kept | None = memory
+    def _turn(
+        self, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor, before: Kept | None
+    ) -> tuple[Turn, Tensor, Tensor]:
         first = torch.ones_like(opened, dtype=torch.bool)
         if before is not None:
             first = before.blocks != opened + 1
@@ -161,16 +154,7 @@ class ReusedCache(nn.Module):
         aside = block < here if self.reuse == "prefix" else block != here
         reused = valid & aside & ~first.unsqueeze(1)
         asked = valid & ~reused
-        turn = Turn(asked, reused, asked & first.unsqueeze(1))
-        states = {} if before is None else before.states
-        everyone = torch.zeros_like(block)
-        hidden, states = passed(self.inner, tokens, everyone, turn, states, self.tally)
-        hidden, edge = _shifted(self.inner, hidden, before, opened * self.blocks, first)
-        return hidden, Kept(states, tokens, opened + 1, edge)
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """(M,D) -> (M,V)."""
-        return self.inner.logits(hidden)
+        return Turn(asked, reused, asked & first.unsqueeze(1)), first, opened + 1
 
 
 def _check_decoder(inner: object) -> None:

@@ -21,7 +21,6 @@ from torch import nn
 
 from unmask.errors import CheckpointError, MissingExtraError, ModelError, nearest
 from unmask.files import previous, replacing_folder
-from unmask.models.cached import BlockCache, ReusedCache
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.decoder import Decoder
 from unmask.models.forwarding import unwrapped
@@ -71,7 +70,7 @@ def save(
     """
     denoiser = unwrapped(denoiser)
     inner: Any = denoiser.inner if isinstance(denoiser, ClassConditioned) else denoiser
-    if isinstance(inner, Decoder | BlockCache | ReusedCache):
+    if isinstance(inner, Decoder):
         raise ModelError(
             f"a folder has no place for the mask of a {type(inner).__name__}: write the network by "
             "net.save_pretrained(folder), and build the Decoder around it again"

@@ -18,6 +18,7 @@ from unmask.inference import evaluating
 from unmask.models.adapter import Ids, device_of
 from unmask.models.hf import backbone_of
 from unmask.models.packed_networks import shaped
+from unmask.projection import Projection, untied
 from unmask.types import Memory
 
 GROWING = {"dynamic", "longrope"}  # rotary positions whose frequencies depend on the longest row
@@ -85,6 +86,10 @@ class Decoder(nn.Module):
         """(M,D) -> (M,V)."""
         logits: Tensor = self.backbone.get_output_embeddings()(hidden)
         return logits
+
+    def projection(self, hidden: Tensor) -> Projection | None:
+        """(M,D) -> what `logits` multiplies; None where its `lm_head` is no plain matrix."""
+        return untied(hidden, self.backbone.get_output_embeddings())
 
     def trunk(self, tokens: Tensor, position: Tensor, seen: Tensor, **cache: Any) -> Tensor:
         """tokens, position (R,Q) int64, seen (R,Q,K) bool -> (R,Q,D): one pass of the network.

@@ -7,7 +7,7 @@ from unmask.inversion import COLD
 from unmask.sampling.draw import Annealed, Draw, SquaredDecay, Temperature
 from unmask.sampling.measured import measured
 from unmask.sampling.scratch import Scratch
-from unmask.sampling.two_level import NEG_INF, draw, entropy, invert, margin, tempered
+from unmask.sampling.two_level import NEG_INF, draw, invert, tempered
 
 __all__ = [
     "COLD",
@@ -18,9 +18,7 @@ __all__ = [
     "SquaredDecay",
     "Temperature",
     "draw",
-    "entropy",
     "invert",
-    "margin",
     "measured",
     "tempered",
 ]

@@ -112,10 +112,6 @@ class Draw:
         """Which ids may be drawn, from logits (M,V), temperature (M,). room (M,V) is written to."""
         return kept(logits, temperature, *self.filters, room=room)
 
-    def keep(self, logits: Tensor, temperature: Tensor) -> Tensor:
-        """logits (M,V) with the ids that the filters drop at -inf. temperature (M,)."""
-        return self.kept(logits, temperature, torch.empty_like(logits)).dropping(logits)
-
 
 def _check_temperature(value: float) -> None:
     if not (is_number(value) and value >= 0):

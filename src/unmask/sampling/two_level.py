@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unmask.inversion import COLD, LOWEST, pick, width_of
+from unmask.inversion import COLD, pick, width_of
 
 NEG_INF = float("-inf")
 
@@ -84,22 +84,14 @@ def tempered(logits: Tensor, temperature: Tensor) -> Tensor:
     return logits / temperature.where(temperature >= COLD, 1.0)
 
 
-def margin(logits: Tensor, log_normaliser: Tensor, maxima: Tensor | None = None) -> Tensor:
+def margin(logits: Tensor, log_normaliser: Tensor, maxima: Tensor) -> Tensor:
     """(M,): largest probability minus the second largest (2502.06768). One id left: its own.
 
-    maxima (M,K): those of the blocks, where they are known; only two blocks are then looked at.
+    maxima (M,K): those of the blocks. Only two blocks are looked at.
     """
-    maxima = block_maxima(logits) if maxima is None else maxima
     block = maxima.argmax(1, keepdim=True)
     inside = within(logits, block.squeeze(1), NEG_INF)
     inside = inside.topk(min(2, inside.shape[1]), dim=1).values
     elsewhere = maxima.scatter(1, block, NEG_INF).amax(1)
     second = elsewhere if inside.shape[1] == 1 else torch.maximum(elsewhere, inside[:, 1])
     return (inside[:, 0] - log_normaliser).exp() - (second - log_normaliser).exp()
-
-
-def entropy(logits: Tensor, log_normaliser: Tensor) -> Tensor:
-    """(M,) nats; ids at -inf contribute nothing."""
-    finite = (logits - log_normaliser.unsqueeze(1)).clamp_(min=LOWEST)
-    mean: Tensor = torch.linalg.vecdot(finite.exp(), finite)
-    return -mean
