@@ -12,7 +12,8 @@ nothing, in bfloat16: drawn by the fused kernel, and from logits. FLOP are those
 bytes are the least that have to move: its weights and what it multiplies once, and logits, where
 there are any, written once and read once. Both are shares of what this run reaches in a large
 matrix product and in a large copy. "Over the head" is the time over that of the projection alone,
-"engine" the share of it that the same step takes for 16 ids of width 8.
+"engine" the share of it that the same step takes for 16 ids of width 8. A kernel that fails ends
+the run, for the engine would go on without it.
 
 llama: LlamaForCausalLM from a configuration, random weights in bfloat16, V = 128,000, that attends
 to both sides; over T bare forwards and over T passes of its trunk, and the most memory that was
@@ -24,6 +25,7 @@ Times are medians; the device is waited for at the end of each call.
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -40,8 +42,10 @@ from torch import Tensor
 
 import unmask
 from unmask import presets
+from unmask.errors import KernelWarning
 
 Calls = dict[str, Callable[[], Any]]
+FUSED, PLAIN = "fused", "from logits"
 
 
 @dataclass(frozen=True)
@@ -192,21 +196,23 @@ def head(bench: Bench) -> None:
     shares = ["over the head", "engine", "TFLOP/s", "of the product", "GB/s", "of the copy"]
     table = bench.report.table(title, ["V", "drawn", *shares])
     flops, speed = ceilings(bench)
-    _, engine = one_step(bench, 16, 8)
+    engines = {name: one_step(bench, 16, 8, name == FUSED)[1] for name in (FUSED, PLAIN)}
     for vocab in at.head_vocabs:
         denoiser, fused = one_step(bench, vocab, at.head_dim)
         _, plain = one_step(bench, vocab, at.head_dim, fused=False)
-        calls: Calls = {"engine": engine, "head": denoiser.everywhere, "fused": fused}
-        times = bench.seconds(calls | {"from logits": plain})
+        calls: Calls = {"head": denoiser.everywhere, FUSED: fused, PLAIN: plain}
+        calls |= {f"engine, {name}": engine for name, engine in engines.items()}
+        times = bench.seconds(calls)
         product = 2 * positions * vocab * at.head_dim
         needed = HALF.itemsize * at.head_dim * (vocab + positions)
         logits = HALF.itemsize * 2 * positions * vocab
-        for name, bytes_ in {"fused": needed, "from logits": needed + logits}.items():
+        for name, bytes_ in {FUSED: needed, PLAIN: needed + logits}.items():
             seconds = times[name].median
             done, moved = product / seconds, bytes_ / seconds
-            ratio, rest = times[name].over(times["head"].median), times["engine"].median / seconds
+            ratio = times[name].over(times["head"].median)
+            engine = times[f"engine, {name}"].median / seconds
             reached = (done / 1e12, done / flops, moved / 1e9, moved / speed)
-            table.add(vocab, name, ratio, rest, *reached)
+            table.add(vocab, name, ratio, engine, *reached)
         print(f"measured the head of V = {vocab:,}", flush=True)
 
 
@@ -252,6 +258,7 @@ def main() -> None:
         print("nothing to do: there is no CUDA device (--device cpu tries the script out)")
         return
     threads(options.threads)
+    warnings.simplefilter("error", KernelWarning)
     report = Report("gpu", about("x-transformers", "transformers"), ["device", "sizes"])
     cuda = options.device.type == "cuda"
     name = torch.cuda.get_device_name(options.device) if cuda else "CPU"

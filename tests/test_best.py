@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unmask.sampling import best, filters, passes
+from unmask.sampling import Draw, Scratch, best, filters, measured, passes
 
 INF = math.inf
 
@@ -61,8 +61,6 @@ def test_parts_of_any_size_are_the_same(monkeypatch):
 
 
 def test_slices_of_any_size_are_the_same(monkeypatch):
-    from unmask.sampling import Draw, Scratch
-
     draw, temperature = Draw(0.7, top_k=0.5, top_p=0.8), torch.full((40,), 0.7)
 
     def found():
@@ -107,3 +105,27 @@ def test_top_p_takes_the_lower_of_equal_ids(place, mass):
         p = row.softmax(0).numpy()[order]
         stays = order[: int((p.cumsum() - p < mass - 1e-6).sum())]
         assert sorted(stays.tolist()) == kept.nonzero().squeeze(1).tolist()
+
+
+DRAWS = [Draw(top_k=3), Draw(top_k=0.3), Draw(0.5, top_p=0.6), Draw(min_p=0.2), Draw(0, top_k=2)]
+
+
+@pytest.mark.parametrize("broken", [math.nan, INF, -INF])
+@pytest.mark.parametrize("draw", DRAWS, ids=str)
+def test_a_broken_row_is_known_by_its_peak_and_leaves_others_alone(place, draw, broken):
+    logits = tied(5)
+    logits[1] = torch.tensor(broken)
+    logits[3, 4] = broken
+    usable = ~(logits.isnan() | (logits == INF)).any(1) & (logits > -INF).any(1)
+    temperature = torch.full((7,), float(draw.temperature))
+    u, held = torch.full((7, 2), 0.4, dtype=torch.float64), torch.full((7,), -1)
+    needs = {"kept_logprob", "margin", "entropy"}
+
+    def found(rows):
+        part = logits[rows].clone()
+        return measured(part, draw, temperature[rows], u[rows], held[rows], needs)
+
+    whole, alone = found(torch.arange(7)), found(usable.nonzero().squeeze(1))
+    assert torch.equal(whole["peak"].isfinite(), usable)
+    for name, values in alone.items():
+        assert torch.equal(whole[name][usable], values), name

@@ -137,9 +137,9 @@ def test_philox_is_ten_rounds_of_its_definition(counter, key):
     assert philox(tensors(counter), tensors(key)).tolist() == naive_philox(counter, key)
 
 
-@pytest.mark.parametrize("count", [1, unmask_random.FEW, unmask_random.FEW + 1])
+@pytest.mark.parametrize("count", [unmask_random.FEW // 2, unmask_random.FEW // 2 + 1])
 def test_many_words_are_those_of_few(count):
-    """numpy makes few, torch many; each is a function of its own counter and key alone."""
+    """numpy makes up to FEW, torch more; each is a function of its own counter and key alone."""
     seed, position = torch.tensor([[3], [2**62 + 5]]), torch.arange(count)
     whole = uniform(seed, 7, position, Purpose.ORDER)
     assert whole.shape == (2, count, 2)

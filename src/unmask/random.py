@@ -1,6 +1,6 @@
 """Stateless randomness: a uniform is a pure function of (row seed, step, position, purpose).
 
-Philox4x32-10 (Salmon et al., SC 2011) in integer tensor arithmetic, so that CPU and GPU agree bit
+Philox4x32-10 (Salmon et al., SC 2011) in integer arithmetic, so that numpy, CPU and GPU agree bit
 for bit and no generator state exists to be shared, forgotten or advanced by a neighbour in the
 batch. One call yields four 32-bit words, that is two 48-bit uniforms.
 """

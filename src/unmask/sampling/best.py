@@ -27,10 +27,11 @@ class Best(NamedTuple):
     def mask(self, logits: Tensor, out: Tensor) -> Tensor:
         """out (M,V): 1 where an id is kept, 0 where not."""
         ids = torch.arange(logits.shape[1], device=logits.device)
-        if waits(logits.device):
+        some = (self.last < logits.shape[1]).squeeze(1)  # of equal logits
+        if waits(logits.device) or bool(some.all()):
             return out.copy_(self.holds(logits, ids))
         torch.ge(logits, self.least, out=out)
-        cut = (self.last < logits.shape[1]).squeeze(1).nonzero().squeeze(1)
+        cut = some.nonzero().squeeze(1)
         if len(cut):
             out[cut] = Best(*(part[cut] for part in self)).holds(logits[cut], ids).to(out.dtype)
         return out

@@ -64,7 +64,7 @@ def _top_near(logits: Tensor, count: Tensor) -> Best:
     """The first `count` (M,) ids of each row, on the CPU."""
     values, vocab = logits.detach().numpy(), logits.shape[1]
     least, tied = _at_place(values, vocab - count.numpy())
-    best = Best(torch.from_numpy(least).unsqueeze(1), torch.full((len(logits), 1), vocab))
+    best = Best(torch.from_numpy(least).unsqueeze(1), all_of(logits).last)
     if tied.any():
         rows = torch.from_numpy(np.flatnonzero(tied))
         best.last[rows] = first(logits[rows], count[rows], best.least[rows]).last
@@ -93,7 +93,8 @@ def _nucleus(logits: Tensor, warm: Tensor, mass: float) -> Best:
     """The smallest set of ids that holds at least `mass` of softmax(warm)."""
     falling, ids = logits.sort(dim=1, descending=True, stable=True)
     probs = warm.softmax(1).gather(1, ids)
-    end = (probs.cumsum(1) - probs < mass).sum(1, keepdim=True) - 1
+    # A row that is NaN or has nothing legal holds no mass; it is found out later, by its peak.
+    end = ((probs.cumsum(1) - probs < mass).sum(1, keepdim=True) - 1).clamp(min=0)
     return Best(falling.gather(1, end), ids.gather(1, end))
 
 

@@ -73,7 +73,9 @@ def _shape(
 ) -> dict[str, Tensor]:
     """What the draw makes of it: tempered, filtered."""
     out, mass, room = {}, scratch.like("mass", logits), scratch.like("warm", logits)
-    keep = None if best is None else best.mask(logits, scratch.like("keep", logits))
+    keep = None
+    if best is not None and wanted & {"kept", "warm"}:
+        keep = best.mask(logits, scratch.like("keep", logits))
     if "kept" in wanted and keep is not None:
         out["kept"] = torch.mul(mass, keep, out=room).sum(1)
     if "warm" in wanted:
