@@ -3,38 +3,29 @@
 from importlib.metadata import version
 
 from unmask import (
+    commit,
     compat,
-    errors,
-    feasibility,
+    constraints,
+    guidance,
+    noise,
     objectives,
-    ordering,
-    pace,
-    padding,
+    orders,
     presets,
-    revision,
+    revise,
     schedules,
     scoring,
-    selection,
+    stopping,
 )
 from unmask.candidates import Candidates, best_of, length_beam
-from unmask.decoding import (
-    Canvas,
-    Constraint,
-    Guidance,
-    Guided,
-    LastDraw,
-    MaskId,
-    RandomIds,
-    StableAndConfident,
-    Strategy,
-    done,
-    finish,
-    guidance,
-    init,
-    step,
-)
-from unmask.generation import generate, run, stream
-from unmask.grouping import Groups
+from unmask.constraints import Constraint
+from unmask.core import errors
+from unmask.core.network import Cache, Denoiser, DenoiserSpec, Query
+from unmask.core.state import Generation, Loss, Proposal, State, StepInfo
+from unmask.data import padding
+from unmask.decoding import Canvas, Strategy, decide, done, finish, init, prepare, step
+from unmask.engine import Engine, generate, run, run_stages, stream
+from unmask.groups import Groups
+from unmask.guidance import Guidance
 from unmask.models import (
     Captured,
     ClassConditioned,
@@ -47,16 +38,15 @@ from unmask.models import (
     save,
     wrap,
 )
-from unmask.sampling import Annealed, Draw, SquaredDecay
+from unmask.sampling import Annealed, Sampling, SquaredDecay
 from unmask.schedules import Schedule
 from unmask.scoring import score
-from unmask.stages import run_stages
-from unmask.types import Denoiser, Generation, Loss, Proposal, State, StepInfo
 
 __version__ = version("unmask")
 
 __all__ = [
     "Annealed",
+    "Cache",
     "Candidates",
     "Canvas",
     "Captured",
@@ -64,51 +54,52 @@ __all__ = [
     "Compiled",
     "Constraint",
     "Denoiser",
-    "Draw",
+    "DenoiserSpec",
+    "Engine",
     "Generation",
     "Groups",
     "Guidance",
-    "Guided",
-    "LastDraw",
     "Loss",
-    "MaskId",
     "Packed",
     "Proposal",
-    "RandomIds",
+    "Query",
+    "Sampling",
     "Schedule",
     "SelfConditioning",
     "SelfCritic",
     "SquaredDecay",
-    "StableAndConfident",
     "State",
     "StepInfo",
     "Strategy",
     "TokenCritic",
     "best_of",
+    "commit",
     "compat",
+    "constraints",
+    "decide",
     "done",
     "errors",
-    "feasibility",
     "finish",
     "generate",
     "guidance",
     "init",
     "length_beam",
     "load",
+    "noise",
     "objectives",
-    "ordering",
-    "pace",
+    "orders",
     "padding",
+    "prepare",
     "presets",
-    "revision",
+    "revise",
     "run",
     "run_stages",
     "save",
     "schedules",
     "score",
     "scoring",
-    "selection",
     "step",
+    "stopping",
     "stream",
     "wrap",
 ]

@@ -16,18 +16,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from unmask import generation, presets, schedules
+from unmask import presets, schedules
 from unmask.decoding import Canvas, Strategy
-from unmask.errors import CanvasError, ModelError, StrategyError
-from unmask.inference import evaluating
+from unmask.engine import run, stream
+from unmask.core.errors import CanvasError, ModelError, StrategyError
+from unmask.core.inference import evaluating
 from unmask.models import SelfConditioning
-from unmask.models.adapter import Ids, device_of
+from unmask.models.adapter import device_of
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
 from unmask.objectives import BertNoise, Corrupted, Reading, corrupt_by_count, evaluate, fill, read
 from unmask.objectives.critic import critic_loss
-from unmask.ordering import ChoiceNoise, CriticOrder, Order
-from unmask.random import Purpose, fresh_seed, uniform
-from unmask.types import Proposal, State, StepInfo
+from unmask.orders import ChoiceNoise, CriticOrder, Order
+from unmask.orders.base import Around
+from unmask.core.random import Purpose, fresh_seed, uniform
+from unmask.core.state import Proposal, State, StepInfo
 
 __all__ = ["Losses", "NonAutoregressiveWrapper", "SelfCritic"]
 
@@ -126,7 +128,7 @@ class NonAutoregressiveWrapper(nn.Module):
         """
         canvas, alone = self._canvas(batch_size, prompt, editable, valid, kwargs)
         strategy = self._strategy(start_temperature, filter_thres, noise_level_scale)
-        result = generation.run(self._denoiser(), canvas, strategy, seed=seed, seeds=seeds)
+        result = run(self._denoiser(), canvas, strategy, seed=seed, seeds=seeds)
         return result.tokens.squeeze(0) if alone else result.tokens
 
     def stream(
@@ -146,7 +148,7 @@ class NonAutoregressiveWrapper(nn.Module):
         """`generate`, but yielding a `StepInfo` after every step; the last holds the result."""
         canvas, _ = self._canvas(batch_size, prompt, editable, valid, kwargs)
         strategy = self._strategy(start_temperature, filter_thres, noise_level_scale)
-        return generation.stream(self._denoiser(), canvas, strategy, seed=seed, seeds=seeds)
+        return stream(self._denoiser(), canvas, strategy, seed=seed, seeds=seeds)
 
     def forward(
         self,
@@ -188,8 +190,9 @@ class NonAutoregressiveWrapper(nn.Module):
         loss = self._generator_loss(batch, reading)
         if self.token_critic is None or only_train_generator:
             return Losses(loss, loss, None)
-        warmth = generator_sample_temperature
-        at = uniform(batch.seed, 1, 0, Purpose.CRITIC)[:, 0] if warmth is None else warmth
+        at: float | Tensor | None = generator_sample_temperature
+        if at is None:
+            at = uniform(batch.seed, 1, 0, Purpose.CRITIC)[:, 0]
         judge = _Judge(self.token_critic, frozen=only_train_critic)
         critic = critic_loss(judge, batch, fill(batch, reading, at), **given).loss
         if only_train_critic:
@@ -206,8 +209,10 @@ class NonAutoregressiveWrapper(nn.Module):
     def _denoiser(self) -> XTransformersDenoiser:
         """Made anew for each use: the parameters are registered here alone, by their old names."""
         parts = _Shared(self.null_embed, self.to_self_cond) if self.self_cond else None
-        ids = Ids(self.mask_id, int(self.num_tokens), length=int(self.max_seq_len))
-        return XTransformersDenoiser(self.net, ids, parts)
+        length = int(self.max_seq_len)
+        return XTransformersDenoiser(
+            self.net, self.mask_id, length=length, self_conditioning=parts
+        )
 
     def _noise(self) -> BertNoise:
         return BertNoise(self.no_replace_prob, self.random_token_prob)
@@ -280,8 +285,8 @@ class _Shared(SelfConditioning):
 
 
 @dataclass(frozen=True)
-class _Minus:
-    """An order turned round."""
+class _Minus(Around):
+    """Another order's scores, negated."""
 
     order: Order
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from unmask.errors import ScheduleError, nearest
+from unmask.core.errors import ScheduleError, nearest
 
 Curve = Callable[[Tensor], Tensor]
 _GRID = 257
@@ -48,48 +49,87 @@ def _half(t: Tensor) -> Tensor:
     return t * (math.pi / 2)
 
 
-linear = Schedule("linear", lambda t: 1 - t, lambda t: -torch.ones_like(t), lambda m: 1 - m)
+def _linear(t: Tensor) -> Tensor:
+    return 1 - t
+
+
+def _minus_one(t: Tensor) -> Tensor:
+    return -torch.ones_like(t)
+
+
+linear = Schedule("linear", _linear, _minus_one, _linear)
 """γ(t) = 1 − t."""
 
 log_linear = Schedule("log_linear", linear.ratio, linear.derivative, linear.inverse)
 """MDLM's log-linear noise σ(t) = −log(1 − (1−ε)t) (2406.07524): its mask probability is linear in
 t, so with the ends taken exactly (ε = 0) it is `linear` under the name that papers give it."""
 
-cosine = Schedule(
-    "cosine",
-    lambda t: torch.cos(_half(t)),
-    lambda t: -torch.sin(_half(t)) * (math.pi / 2),
-    lambda m: torch.acos(m) * (2 / math.pi),
-)
+
+def _cosine(t: Tensor) -> Tensor:
+    return torch.cos(_half(t))
+
+
+def _cosine_slope(t: Tensor) -> Tensor:
+    return -torch.sin(_half(t)) * (math.pi / 2)
+
+
+def _arccos(m: Tensor) -> Tensor:
+    return torch.acos(m) * (2 / math.pi)
+
+
+cosine = Schedule("cosine", _cosine, _cosine_slope, _arccos)
 """MaskGIT's cos(πt/2) (2202.04200): few commits first, many last."""
 
-cosine_mdlm = Schedule(
-    "cosine_mdlm",
-    lambda t: 1 - torch.cos(_half(1 - t)),
-    lambda t: -torch.sin(_half(1 - t)) * (math.pi / 2),
-    lambda m: 1 - torch.acos(1 - m) * (2 / math.pi),
-)
+
+def _mdlm(t: Tensor) -> Tensor:
+    return 1 - torch.cos(_half(1 - t))
+
+
+def _mdlm_slope(t: Tensor) -> Tensor:
+    return -torch.sin(_half(1 - t)) * (math.pi / 2)
+
+
+def _mdlm_inverse(m: Tensor) -> Tensor:
+    return 1 - torch.acos(1 - m) * (2 / math.pi)
+
+
+cosine_mdlm = Schedule("cosine_mdlm", _mdlm, _mdlm_slope, _mdlm_inverse)
 """MDLM's 1 − cos(π(1−t)/2) (2406.07524): many commits first, few last."""
 
-arccos = Schedule(
-    "arccos",
-    lambda t: torch.acos(t.clamp(0, 1)) * (2 / math.pi),
-    lambda t: -(2 / math.pi) / torch.sqrt(1 - t * t),
-    lambda m: torch.cos(_half(m)),
-)
+
+def _arccos_ratio(t: Tensor) -> Tensor:
+    return _arccos(t.clamp(0, 1))
+
+
+def _arccos_slope(t: Tensor) -> Tensor:
+    return -(2 / math.pi) / torch.sqrt(1 - t * t)
+
+
+arccos = Schedule("arccos", _arccos_ratio, _arccos_slope, _cosine)
 """2·arccos(t)/π (2503.17076): close to linear, faster at the end."""
+
+
+@dataclass(frozen=True)
+class _Power:
+    """One of the functions of `power`."""
+
+    part: Literal["ratio", "derivative", "inverse"]
+    exponent: float
+
+    def __call__(self, t: Tensor) -> Tensor:
+        if self.part == "ratio":
+            return 1 - t**self.exponent
+        if self.part == "derivative":
+            return -self.exponent * t ** (self.exponent - 1)
+        return (1 - t) ** (1 / self.exponent)
 
 
 def power(exponent: float = 2.0) -> Schedule:
     """γ(t) = 1 − t^exponent; exponent > 0 (2202.04200: square 2, cubic 3, square root 0.5)."""
     if not (math.isfinite(exponent) and exponent > 0):
         raise ScheduleError(f"power(exponent={exponent!r}): pass a number above 0, such as 2")
-    return Schedule(
-        f"power({exponent:g})",
-        lambda t: 1 - t**exponent,
-        lambda t: -exponent * t ** (exponent - 1),
-        lambda m: (1 - m) ** (1 / exponent),
-    )
+    parts = (_Power(part, exponent) for part in ("ratio", "derivative", "inverse"))
+    return Schedule(f"power({exponent:g})", *parts)
 
 
 def custom(ratio: Curve, name: str = "custom") -> Schedule:
@@ -113,7 +153,7 @@ def custom(ratio: Curve, name: str = "custom") -> Schedule:
             "return a tensor of the same shape, written with torch functions"
         )
     _check_fall(name, values.detach().double())
-    return Schedule(name, ratio, _autograd_derivative(ratio), _bisection_inverse(ratio))
+    return Schedule(name, ratio, _AutogradDerivative(ratio), _BisectionInverse(ratio))
 
 
 def _check_fall(name: str, values: Tensor) -> None:
@@ -132,26 +172,32 @@ def _check_fall(name: str, values: Tensor) -> None:
         raise ScheduleError(f"schedule {name!r} rises near t={at:.3f}: it must never rise")
 
 
-def _autograd_derivative(ratio: Curve) -> Curve:
-    def derivative(t: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class _AutogradDerivative:
+    """dγ/dt of any γ written with torch functions."""
+
+    ratio: Curve
+
+    def __call__(self, t: Tensor) -> Tensor:
         with torch.enable_grad():
             at = t.detach().double().requires_grad_()
-            (slope,) = torch.autograd.grad(ratio(at).sum(), at)
+            (slope,) = torch.autograd.grad(self.ratio(at).sum(), at)
         return slope
 
-    return derivative
 
+@dataclass(frozen=True)
+class _BisectionInverse:
+    """The inverse of any γ that falls."""
 
-def _bisection_inverse(ratio: Curve) -> Curve:
-    def inverse(m: Tensor) -> Tensor:
+    ratio: Curve
+
+    def __call__(self, m: Tensor) -> Tensor:
         low, high = torch.zeros_like(m), torch.ones_like(m)
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
-            above = ratio(middle) > m
+            above = self.ratio(middle) > m
             low, high = torch.where(above, middle, low), torch.where(above, high, middle)
         return (low + high) / 2
-
-    return inverse
 
 
 NAMED = {s.name: s for s in (linear, log_linear, cosine, cosine_mdlm, arccos)}

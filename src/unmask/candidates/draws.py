@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unmask.candidates.rows import canvas_rows, generation_rows
 from unmask.candidates.scores import LIKELIHOOD, By, check_by, scores
-from unmask.checks import check_count
-from unmask.decoding import Canvas, Strategy, completed, in_order, init
-from unmask.generation import Seeds, ready
-from unmask.random import fold
-from unmask.types import Denoiser, Generation
+from unmask.core.checks import check_count
+from unmask.decoding import Canvas, Strategy, init
+from unmask.engine import Engine, complete, ready
+from unmask.engine.run import Seeds
+from unmask.core.random import fold
+from unmask.core.network import Denoiser
+from unmask.core.state import Generation
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ def best_of(
     by: By = LIKELIHOOD,
     seed: int | None = None,
     seeds: Seeds = None,
-    at_once: int = 256,
+    max_rows: int = 256,
 ) -> Candidates:
     """Generate each row n times and keep the best.
 
@@ -64,29 +65,30 @@ def best_of(
     whether a solution is right.
     seed, seeds: one integer, or one a row, as in `run`. Candidate 0 has the seed of its row, so
     that n=1 is `run`; the others have seeds derived from it, so a row's candidates are the same in
-    any batch. Parts of the strategy that differ by row (a list of steps, `legal` (B,N,V)) have an
-    entry for each candidate, those of a row side by side. at_once: rows in one forward.
+    any batch. max_rows: rows that are
+    generated at once.
     Raises a subclass of InputError that says what to pass instead.
     """
     denoiser, canvas, strategy, row_seed = ready(denoiser, canvas, strategy, seed, seeds)
     check_count("n", n)
     each = torch.arange(len(canvas.tokens)).repeat_interleave(n)
-    wide = canvas_rows(canvas, each)
-    return ranked(denoiser, wide, strategy, candidate_seeds(row_seed, n), by, at_once)
+    wide = canvas.take(each)
+    return ranked(denoiser, wide, strategy, candidate_seeds(row_seed, n), by, max_rows)
 
 
 def ranked(
-    denoiser: Denoiser, canvas: Canvas, strategy: Strategy, seeds: Tensor, by: By, at_once: int
+    denoiser: Denoiser, canvas: Canvas, strategy: Strategy, seeds: Tensor, by: By, max_rows: int
 ) -> Candidates:
     """All candidates, a canvas of B·n rows with seeds (B,n), generated and the best found."""
     check_by(by)
-    check_count("at_once", at_once)
-    every = _generated(denoiser, canvas, strategy, seeds.flatten(), at_once)
-    score = scores(by, denoiser, every, canvas.to(every.tokens.device), seeds, at_once)
+    check_count("max_rows", max_rows)
+    engine = Engine(denoiser, max_rows=max_rows)
+    every = complete(engine, init(denoiser, canvas, strategy, seeds.flatten()), strategy)
+    score = scores(by, denoiser, every, canvas.to(every.tokens.device), seeds, max_rows)
     score = score.to(every.tokens.device)
     chosen = score.argmax(1)
     first = torch.arange(len(chosen), device=chosen.device) * seeds.shape[1]
-    return Candidates(generation_rows(every, first + chosen), every, score, chosen)
+    return Candidates(every.take(first + chosen), every, score, chosen)
 
 
 def candidate_seeds(seeds: Tensor, n: int) -> Tensor:
@@ -95,11 +97,3 @@ def candidate_seeds(seeds: Tensor, n: int) -> Tensor:
     for row, seed in zip(table, seeds.tolist(), strict=True):
         row[1:] = fold(seed, torch.arange(1, n))
     return table
-
-
-def _generated(
-    denoiser: Denoiser, canvas: Canvas, strategy: Strategy, seeds: Tensor, at_once: int
-) -> Generation:
-    whole = init(denoiser, canvas, strategy, seeds)
-    several = torch.arange(len(seeds), device=whole.row.device).split(at_once)
-    return in_order([(rows, completed(whole.take(rows), denoiser, strategy)) for rows in several])

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from unmask.candidates.draws import Candidates, candidate_seeds, ranked
-from unmask.candidates.rows import rows_of
 from unmask.candidates.scores import LIKELIHOOD, By
 from unmask.decoding import Canvas, Strategy
-from unmask.errors import CanvasError
-from unmask.generation import Seeds, ready
-from unmask.types import Denoiser
+from unmask.core.errors import CanvasError
+from unmask.core.trees import tree_take
+from unmask.engine import ready
+from unmask.engine.run import Seeds
+from unmask.core.network import Denoiser
 
 Given = Tensor | Sequence[int] | Sequence[Sequence[int]] | Sequence[Tensor] | None
 """Ids for all rows, (P,) or a list; or of each row, (B,P) or a list of such."""
@@ -38,7 +39,7 @@ def length_beam(
     by: By = LIKELIHOOD,
     seed: int | None = None,
     seeds: Seeds = None,
-    at_once: int = 256,
+    max_rows: int = 256,
 ) -> Candidates:
     """Generate each row at several lengths and keep the best (Mask-Predict 1904.09324, §3.3).
 
@@ -47,7 +48,7 @@ def length_beam(
     those. prompt, suffix: ids that stand before and after, one sequence for all rows or one a row
     (of any lengths). batch_size: B, where nothing is given row by row; default 1.
     by: as in `best_of`; "likelihood" is the paper's (1/N)·Σ log p, so that length does not count.
-    seed, seeds, at_once, and parts of the strategy that differ by row: as in `best_of`.
+    seed, seeds, max_rows: as in `best_of`.
     All lengths run as rows of one batch. `Candidates.length` says which was chosen. Raises a
     subclass of InputError that says what to pass instead.
     """
@@ -61,8 +62,8 @@ def length_beam(
     first = Canvas.ragged(tokens[::tried], editable[::tried], condition=condition)
     denoiser, _, strategy, row_seed = ready(denoiser, first, strategy, seed, seeds)
     each = torch.arange(batch).repeat_interleave(tried)
-    canvas = Canvas.ragged(tokens, editable, condition=rows_of(condition, each))
-    return ranked(denoiser, canvas, strategy, candidate_seeds(row_seed, tried), by, at_once)
+    canvas = Canvas.ragged(tokens, editable, condition=tree_take(condition, each))
+    return ranked(denoiser, canvas, strategy, candidate_seeds(row_seed, tried), by, max_rows)
 
 
 def _given(name: str, given: Given) -> list[Tensor]:

@@ -12,14 +12,15 @@ from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
-from unmask.candidates.rows import rows_of
 from unmask.decoding import Canvas
-from unmask.errors import StrategyError
-from unmask.inference import evaluating, logit_per_token
-from unmask.random import fold
+from unmask.core.errors import StrategyError
+from unmask.core.inference import evaluating, logit_per_token
+from unmask.core.random import fold
 from unmask.scoring import Method, score
-from unmask.types import NEVER, Critic, Denoiser, Generation
+from unmask.core.network import Critic, Denoiser
+from unmask.core.state import Generation, NEVER
 
 Scorer = Callable[[Denoiser, Generation, Canvas], Tensor]
 """(denoiser, generation of R rows, their canvas) -> (R,): higher is better, −inf is out."""
@@ -28,6 +29,11 @@ By = str | Method | Critic | Scorer
 """How candidates are ranked: "likelihood", a way to score, a critic, or a function of one's own."""
 
 LIKELIHOOD = "likelihood"
+
+
+def _rows(tree: Any, rows: slice) -> Any:
+    """These rows of every tensor in a tree."""
+    return tree_map(lambda leaf: leaf[rows] if isinstance(leaf, Tensor) else leaf, tree)
 
 
 def check_by(by: By) -> None:
@@ -40,7 +46,7 @@ def check_by(by: By) -> None:
 
 
 def scores(
-    by: By, denoiser: Denoiser, every: Generation, canvas: Canvas, seeds: Tensor, at_once: int
+    by: By, denoiser: Denoiser, every: Generation, canvas: Canvas, seeds: Tensor, max_rows: int
 ) -> Tensor:
     """(B,n) float64. seeds (B,n): those of the candidates; what is random goes by its row's first.
 
@@ -51,9 +57,9 @@ def scores(
     if by == LIKELIHOOD:
         found = _mean(every.logprob, generated)
     elif _is_method(by):
-        found = _measured(by, denoiser, every, canvas, generated, seeds, at_once)
+        found = _measured(by, denoiser, every, canvas, generated, seeds, max_rows)
     elif _is_critic(by):
-        found = -_mean(_wrong(by, every, canvas, at_once), generated)
+        found = -_mean(_wrong(by, every, canvas, max_rows), generated)
     else:
         found = cast(Scorer, by)(denoiser, every, canvas)
     return _checked(found, by, seeds)
@@ -92,7 +98,7 @@ def _measured(
     canvas: Canvas,
     generated: Tensor,
     seeds: Tensor,
-    at_once: int,
+    max_rows: int,
 ) -> Tensor:
     """(R,): minus nats per generated token. A row at a time, so that no neighbour moves its masks.
 
@@ -111,20 +117,20 @@ def _measured(
             generated[here],
             by=method,
             valid=every.valid[here],
-            condition=rows_of(canvas.condition, here),
+            condition=_rows(canvas.condition, here),
             seed=int(fold(seed, torch.zeros((), dtype=torch.int64))),
-            batch_size=at_once,
+            batch_size=max_rows,
         )
         found[here] = -result.per_example / result.tokens_per_example.clamp(min=1)
     return found
 
 
-def _wrong(critic: Critic, every: Generation, canvas: Canvas, at_once: int) -> Tensor:
+def _wrong(critic: Critic, every: Generation, canvas: Canvas, max_rows: int) -> Tensor:
     """(R,N) logits that a token is wrong."""
     parts = []
-    for at in range(0, len(every.tokens), at_once):
-        here = slice(at, at + at_once)
-        tokens, condition = every.tokens[here], rows_of(canvas.condition, here)
+    for at in range(0, len(every.tokens), max_rows):
+        here = slice(at, at + max_rows)
+        tokens, condition = every.tokens[here], _rows(canvas.condition, here)
         with evaluating(critic):
             wrong = critic(tokens, valid=every.valid[here], condition=condition)
         wrong = logit_per_token(wrong, tokens)

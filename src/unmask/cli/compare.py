@@ -15,7 +15,7 @@ from unmask.cli.models import Model, open_model
 from unmask.cli.screen import note, print_json, say, waiting
 from unmask.cli.sweep import swept, takes_steps
 from unmask.cli.table import figures
-from unmask.errors import InputError
+from unmask.core.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.evaluation.benches import Bench

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from unmask.cli.models import Model, class_count
 from unmask.cli.screen import waiting
-from unmask.errors import InputError
+from unmask.core.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from unmask.data import Corpus, Example
     from unmask.decoding import Canvas
-    from unmask.padding import Padding
+    from unmask.data.padding import Padding
 
 
 def read(model: Model, file: Path, length: int | None, reading: dict[str, Any]) -> Corpus:
@@ -40,7 +40,7 @@ def read(model: Model, file: Path, length: int | None, reading: dict[str, Any]) 
 def rows(model: Model, file: Path, examples: Sequence[Example], class_: str | None) -> Canvas:
     """All examples side by side, what is asked as the editable part."""
     from unmask.decoding import Canvas
-    from unmask.padding import Excluded
+    from unmask.data.padding import Excluded
 
     each = list(examples)
     for row, example in enumerate(each):
@@ -54,7 +54,7 @@ def rows(model: Model, file: Path, examples: Sequence[Example], class_: str | No
 
 def _padding(model: Model) -> Padding:
     """The policy that the model was trained with: what stands after the end is scored with it."""
-    from unmask.padding import Excluded, from_dict
+    from unmask.data.padding import Excluded, from_dict
 
     known = (model.card.training or {}).get("padding")
     return Excluded() if known is None else from_dict(known)

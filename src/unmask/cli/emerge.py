@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from unmask.decoding import Canvas, Strategy
-    from unmask.types import Denoiser, Generation, State
+    from unmask.core.network import Denoiser
+    from unmask.core.state import Generation, State
     from unmask.viz import Layout, Record
 
 Watch = Callable[["Tensor", int, int], None]

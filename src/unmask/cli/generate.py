@@ -11,7 +11,7 @@ from unmask.cli.job import prepare
 from unmask.cli.live import print_frame
 from unmask.cli.models import Model
 from unmask.cli.screen import print_json, print_texts
-from unmask.errors import InputError
+from unmask.core.errors import InputError
 
 EXAMPLES = [
     ("Sixteen digits, seen as they emerge", "unmask generate digits"),

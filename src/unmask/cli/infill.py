@@ -15,7 +15,7 @@ from unmask.cli.job import Made, prepare
 from unmask.cli.live import print_frame
 from unmask.cli.models import Model
 from unmask.cli.screen import note, print_json
-from unmask.errors import InputError
+from unmask.core.errors import InputError
 
 EXAMPLES = [
     ("Solve a puzzle", "unmask infill shidoku --puzzle 1..4....2....3.."),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from unmask.cli.screen import say
-from unmask.errors import InputError
+from unmask.core.errors import InputError
 
 EXAMPLES = [
     ("A recipe with every key, its default and what it does", "unmask init"),
@@ -33,7 +33,7 @@ def command(
         raise InputError(f"{file}: a recipe is YAML; type {file.with_suffix('.yaml')}")
     if file.exists():
         raise InputError(f"{file} is there already: type another name, or remove it first")
-    from unmask.files import replacing_file
+    from unmask.core.files import replacing_file
     from unmask.tasks import task as load_task
     from unmask.training import RECIPES, Recipe, commented
 

@@ -13,7 +13,7 @@ from unmask.cli.emerge import Emerged, emerge
 from unmask.cli.live import watching
 from unmask.cli.models import Model, open_model
 from unmask.cli.screen import is_shown, say, waiting
-from unmask.errors import InputError
+from unmask.core.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.decoding import Canvas, Strategy

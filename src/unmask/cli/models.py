@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unmask.cli.screen import waiting
-from unmask.errors import CheckpointError, InputError
+from unmask.core.errors import CheckpointError, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from unmask.data import Vocabulary
     from unmask.models.checkpoint import Card
-    from unmask.types import Denoiser
+    from unmask.core.network import Denoiser
     from unmask.viz import Layout
 
 
@@ -138,7 +138,7 @@ def weights(folder: Path) -> dict[str, int]:
     try:
         import safetensors
     except ImportError:
-        from unmask.errors import MissingExtraError
+        from unmask.core.errors import MissingExtraError
 
         raise MissingExtraError("weights are safetensors: pip install 'unmask[hf]'") from None
     path = folder / WEIGHTS

@@ -16,7 +16,7 @@ from unmask.cli import options, presets
 from unmask.cli.corpus import read, rows
 from unmask.cli.models import Model, open_model
 from unmask.cli.screen import err, print_json, say, watched
-from unmask.errors import InputError
+from unmask.core.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.decoding import Canvas

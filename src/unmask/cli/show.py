@@ -9,7 +9,7 @@ import typer
 
 from unmask.cli import options, outputs, screen
 from unmask.cli.screen import print_json, say, waiting
-from unmask.errors import InputError
+from unmask.core.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.viz import Record

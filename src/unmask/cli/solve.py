@@ -15,7 +15,7 @@ from unmask.cli import options, presets
 from unmask.cli.job import counted
 from unmask.cli.models import Model, open_model
 from unmask.cli.screen import counting, note, print_json, say, waiting
-from unmask.errors import InputError, StrategyError
+from unmask.core.errors import InputError, StrategyError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -200,7 +200,7 @@ def _text(file: str) -> str:
 
 
 def _write(path: Path, lines: str) -> None:
-    from unmask.files import replacing_file
+    from unmask.core.files import replacing_file
 
     with replacing_file(path) as temporary:
         temporary.write_text(lines + "\n", encoding="utf-8")

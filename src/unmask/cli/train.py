@@ -16,7 +16,7 @@ from unmask.cli.recipes import chosen
 from unmask.cli.screen import note, print_json, say, waiting
 from unmask.cli.table import facts
 from unmask.cli.training_screen import TrainingScreen
-from unmask.errors import InputError
+from unmask.core.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.cli.recipes import Chosen

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from unmask.data.rows import Part, Rows
-from unmask.errors import DataError
+from unmask.core.errors import DataError
 
 CHUNK = 1 << 22
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from unmask.data.vocabulary import Vocabulary
-from unmask.errors import DataError
-from unmask.random import fold
+from unmask.core.errors import DataError
+from unmask.core.random import fold
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from unmask.data.source import Source, open_source
 from unmask.data.text import NEWLINE
 from unmask.data.tokenizer import Tokenizer
 from unmask.data.vocabulary import BYTES, Vocabulary
-from unmask.errors import DataError
+from unmask.core.errors import DataError
 
 WINDOW = 128
 """Length of the windows of a stream where nothing else is passed."""

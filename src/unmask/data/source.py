@@ -10,7 +10,7 @@ from unmask.data.files import DATASETS, Files
 from unmask.data.rows import Part, Rows
 from unmask.data.tables import TableRows, rows_of
 from unmask.data.tokenizer import Tokenizer
-from unmask.errors import DataError
+from unmask.core.errors import DataError
 
 TABLES = {
     ".jsonl": blocks.from_jsonl,

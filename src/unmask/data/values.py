@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from unmask.data.rows import Part, Place, packed
-from unmask.errors import DataError
+from unmask.core.errors import DataError
 
 
 def listed(values: Any) -> list[Any]:

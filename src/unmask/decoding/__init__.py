@@ -1,36 +1,24 @@
-"""The engine: canvas, state, step, and the strategy that the step is given."""
+"""The engine's contract: canvas, state, strategy; prepare, forward, decide; init, step, done, finish."""
 
 from unmask.decoding.canvas import Canvas
-from unmask.decoding.constraints import Constraint
-from unmask.decoding.guidance import Guidance, Guided
-from unmask.decoding.memory import bytes_of
-from unmask.decoding.run import run_strategy, stream_strategy
+from unmask.decoding.decide import decide
+from unmask.decoding.init import init
+from unmask.decoding.packing import forward, forward_all
+from unmask.decoding.prepare import prepare
 from unmask.decoding.seeds import row_seeds
-from unmask.decoding.splitting import completed, in_order
-from unmask.decoding.step import advance, done, finish, init, step
-from unmask.decoding.stopping import StableAndConfident
+from unmask.decoding.step import done, finish, step
 from unmask.decoding.strategy import Strategy
-from unmask.decoding.veil import LastDraw, MaskId, RandomIds
 
 __all__ = [
     "Canvas",
-    "Constraint",
-    "Guidance",
-    "Guided",
-    "LastDraw",
-    "MaskId",
-    "RandomIds",
-    "StableAndConfident",
     "Strategy",
-    "advance",
-    "bytes_of",
-    "completed",
+    "decide",
     "done",
     "finish",
-    "in_order",
+    "forward",
+    "forward_all",
     "init",
+    "prepare",
     "row_seeds",
-    "run_strategy",
     "step",
-    "stream_strategy",
 ]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-from unmask.errors import CanvasError
+from unmask.constraints import check_legal, check_required
+from unmask.core.errors import CanvasError
 
 
 @dataclass(frozen=True)
@@ -18,18 +19,32 @@ class Canvas:
     """B rows of N positions: tokens (B,N) int64, editable and valid (B,N) bool.
 
     `editable` is True where generation may write; what stands there in `tokens` is ignored. `valid`
-    is False at padding. `condition` is handed to the denoiser: a tensor, or a tree of tensors,
-    whose first dimension is B (the class of each image, say). Make one with `blank`, `infill` or
-    `ragged`; all raise CanvasError for ids, shapes or dtypes that cannot work.
+    is False at padding. What belongs to a row and not to a rule is here, too:
+
+    condition: handed to the denoiser: a tensor, or a tree of tensors, whose first dimension is B
+    (the class of each image, say). steps: (B,) int64, the steps of each row, in place of the
+    strategy's. legal: bool (N,V), or (B,N,V), True where an id may be drawn. required: int64 (N,)
+    or (B,N), the id that a position must get, −1 where it is free.
+    Make one with `blank`, `infill` or `ragged`; all raise CanvasError for ids, shapes or dtypes
+    that cannot work.
     """
 
     tokens: Tensor
     editable: Tensor
     valid: Tensor
     condition: Any = None
+    steps: Tensor | Sequence[int] | None = None
+    legal: Tensor | None = None
+    required: Tensor | None = None
 
     def __post_init__(self) -> None:
         _check_ids(self.tokens)
+        if self.steps is not None:
+            object.__setattr__(self, "steps", checked_steps(self.steps, len(self.tokens)))
+        if self.legal is not None:
+            check_legal(self.legal, self.shape)
+        if self.required is not None:
+            check_required(self.required, self.shape)
         for name, flags in (("editable", self.editable), ("valid", self.valid)):
             _check_flags(name, flags, self.tokens.shape)
         if bool((self.editable & ~self.valid).any()):
@@ -58,24 +73,27 @@ class Canvas:
         return self.tokens.shape[0], self.tokens.shape[1]
 
     @classmethod
-    def blank(cls, batch_size: int, length: int, *, condition: Any = None) -> Canvas:
-        """Every position unknown."""
+    def blank(cls, batch_size: int, length: int, **of_rows: Any) -> Canvas:
+        """Every position unknown. of_rows: condition, steps, legal and required."""
         for name, size in (("batch_size", batch_size), ("length", length)):
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise CanvasError(f"{name}={size!r}: pass an integer of 1 or more")
         tokens = torch.zeros(batch_size, length, dtype=torch.int64)
         everywhere = torch.ones(batch_size, length, dtype=torch.bool)
-        return cls(tokens, everywhere, everywhere.clone(), condition)
+        return cls(tokens, everywhere, everywhere.clone(), **of_rows)
 
     @classmethod
     def infill(
-        cls, tokens: Tensor, editable: Tensor, *, valid: Tensor | None = None, condition: Any = None
+        cls, tokens: Tensor, editable: Tensor, *, valid: Tensor | None = None, **of_rows: Any
     ) -> Canvas:
-        """Given integer tokens (B,N); those where editable (B,N) bool is True are generated."""
+        """Given integer tokens (B,N); those where editable (B,N) bool is True are generated.
+
+        of_rows: condition, steps, legal and required.
+        """
         _check_ids(tokens)
         if valid is None:
             valid = torch.ones(tokens.shape, dtype=torch.bool, device=tokens.device)
-        return cls(tokens.to(torch.int64), editable, valid, condition)
+        return cls(tokens.to(torch.int64), editable, valid, **of_rows)
 
     @classmethod
     def ragged(
@@ -84,11 +102,12 @@ class Canvas:
         editable: Sequence[Sequence[bool] | Tensor] | None = None,
         *,
         pad_id: int = 0,
-        condition: Any = None,
+        **of_rows: Any,
     ) -> Canvas:
         """Rows of different lengths, padded on the right with pad_id (never generated, never read).
 
         editable: one sequence of bool per row, of that row's length; None makes all editable.
+        of_rows: condition, steps, legal and required.
         """
         rows = [torch.as_tensor(ids) for ids in sequences]
         if not rows or any(ids.dim() != 1 or len(ids) == 0 for ids in rows):
@@ -103,15 +122,26 @@ class Canvas:
             valid[i, : len(ids)] = True
             tokens[i, : len(ids)] = ids
             writable[i, : len(ids)] = flag
-        return cls(tokens, writable, valid, condition)
+        return cls(tokens, writable, valid, **of_rows)
 
     def to(self, device: torch.device | str) -> Canvas:
         """The same canvas on another device."""
-        move = [part.to(device) for part in (self.tokens, self.editable, self.valid)]
-        condition = tree_map(
-            lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, self.condition
-        )
-        return Canvas(move[0], move[1], move[2], condition)
+        return self._map(lambda leaf: leaf.to(device))
+
+    def take(self, rows: Tensor) -> Canvas:
+        """These rows (b,) int64, in this order; one may stand more than once."""
+        legal, required = self.legal, self.required
+        if legal is not None and legal.dim() == 3:
+            legal = legal[rows]
+        if required is not None and required.dim() == 2:
+            required = required[rows]
+        shared = replace(self, legal=None, required=None)
+        return replace(shared._map(lambda leaf: leaf[rows]), legal=legal, required=required)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Canvas:
+        """Every tensor changed."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Canvas(**tree_map(lambda leaf: change(leaf) if isinstance(leaf, Tensor) else leaf, named))
 
 
 def _is_float(ids: Tensor) -> bool:
@@ -152,3 +182,16 @@ def _ragged_flags(
                 f"each of its {len(ids)} ids"
             )
     return flags
+
+
+def checked_steps(steps: Tensor | Sequence[int], rows: int) -> Tensor:
+    """(B,) int64 on the host. Raises CanvasError unless it is one number of steps for each row."""
+    try:
+        given = torch.as_tensor(steps).cpu()
+    except (TypeError, ValueError, RuntimeError):
+        given = torch.zeros(0)
+    if given.dim() != 1 or len(given) != rows or _is_float(given) or bool((given < 1).any()):
+        raise CanvasError(
+            f"steps={steps!r} for {rows} rows: pass one integer of 1 or more for each row"
+        )
+    return given.long()

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from unmask.decoding.canvas import Canvas
-from unmask.errors import SeedError
-from unmask.random import check_seed, derive, fresh_seed
+from unmask.core.errors import SeedError
+from unmask.core.random import check_seed, derive, fresh_seed
 
 
 def row_seeds(canvas: Canvas, seed: int | None, seeds: Sequence[int] | Tensor | None) -> Tensor:

@@ -2,217 +2,110 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
-import torch
-from torch import Tensor
-
-from unmask.decoding.blame import placed
-from unmask.decoding.constraints import Constraint
-from unmask.decoding.contradictions import check_together
-from unmask.decoding.faults import in_scores
-from unmask.decoding.guidance import Guidance
-from unmask.decoding.stopping import Stop
-from unmask.decoding.veil import MaskId, Veil
-from unmask.errors import StrategyError, nearest
-from unmask.grouping import Groups
-from unmask.ordering import Order, is_blind, is_stored, needs_of
-from unmask.pace import Pace
-from unmask.revision import Amends, GivenTheRest, Never
-from unmask.sampling import Draw
-from unmask.selection import Best
-from unmask.types import Change, Denoiser, Proposal, State
-
-
-class Select(Protocol):
-    """(score (B,N), scope (B,N) bool, state, proposal) -> (B,N) bool: what is known afterwards."""
-
-    def __call__(
-        self, score: Tensor, scope: Tensor, state: State, proposal: Proposal
-    ) -> Tensor: ...
-
-
-class Revise(Protocol):
-    """state -> (B,N) bool: the positions in the running; committed ones not kept become unknown."""
-
-    def __call__(self, state: State) -> Tensor: ...
-
-
-class Choice(NamedTuple):
-    """What an order and a selection say."""
-
-    score: Tensor  # (B,N) float: higher = known sooner; -inf out of the running
-    keep: Tensor  # (B,N) bool: known after the step
-    fault: Tensor | None  # (B,) int64, of scores that are NaN
+from unmask.commit import Commit
+from unmask.constraints import Constraint
+from unmask.core.errors import StrategyError, nearest
+from unmask.core.part import Part
+from unmask.core.rows import UNLIMITED
+from unmask.decoding.validation import check_kinds, check_together
+from unmask.groups import Groups
+from unmask.guidance import Guidance
+from unmask.noise import MaskToken, Noise
+from unmask.orders import Order, as_order
+from unmask.revise import Never, Revise
+from unmask.sampling import Sampling
+from unmask.stopping import Stop
 
 
 @dataclass(frozen=True)
 class Strategy:
     """How positions are drawn, ranked, committed and revised. Each field is one axis.
 
-    budget: network passes a row may spend; at the last of them all that is unknown is committed.
-    end_id: a row ends once this id stands with nothing unknown before it; what follows becomes it.
+    A strategy is data: equal to itself made anew, hashable, and can be pickled. Change a part with
+    `but`. Raises StrategyError for parts that contradict each other.
     """
 
-    pace: Pace
+    commit: Commit
     order: Order
-    draw: Draw = Draw()
-    select: Select = Best()
+    sampling: Sampling = Sampling()
     revise: Revise = Never()
-    constraint: Constraint = Constraint()
+    noise: Noise = MaskToken()
     groups: Groups | None = None
-    veil: Veil = MaskId()
     guidance: Guidance | None = None
-    stop: Stop | None = None
-    budget: int | None = None
-    end_id: int | None = None
-    name: str = "custom"
+    constraint: Constraint = Constraint()
+    stopping: tuple[Stop, ...] = ()
+    name: str = field(default="custom", compare=False)
 
     def __post_init__(self) -> None:
-        for axis in ("pace", "order", "select", "revise", "veil"):
-            part = getattr(self, axis)
-            if isinstance(part, type) or not callable(part):
-                raise StrategyError(
-                    f"{axis}={part!r} is not callable: pass an instance, such as {_EXAMPLE[axis]}"
-                )
-        for axis, kind in _KINDS.items():
-            if not isinstance(getattr(self, axis), kind):
-                raise StrategyError(
-                    f"{axis}={getattr(self, axis)!r}: pass a {_name(kind)}, "
-                    f"such as {_EXAMPLE[axis]}"
-                )
-        if isinstance(self.stop, type) or not (self.stop is None or callable(self.stop)):
-            raise StrategyError(f"stop={self.stop!r}: pass an instance, such as {_EXAMPLE['stop']}")
-        if self.budget is not None and (self.budget is True or self.budget < 1):
-            raise StrategyError(f"budget={self.budget}: pass 1 or more network passes, or None")
+        object.__setattr__(self, "order", as_order(self.order))
+        rules = (self.stopping,) if isinstance(self.stopping, Stop) else self.stopping
+        object.__setattr__(self, "stopping", tuple(rules))
+        check_kinds(self)
         check_together(self)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts that read proposals and may keep a history."""
+        return (self.order, self.commit, self.revise, *self.stopping)
 
     @property
     def needs(self) -> frozenset[str]:
         """The optional statistics of `Proposal` that some part reads."""
-        parts = (self.order, self.select, self.revise, self.stop)
-        return frozenset().union(*(needs_of(part) for part in parts))
+        return frozenset().union(*(part.needs for part in self.parts))  # type: ignore[arg-type]
 
     @property
     def blind(self) -> bool:
         """Whether positions are chosen before the network is asked."""
-        looks = needs_of(self.select) or self.stop is not None or isinstance(self.revise, Amends)
-        return is_blind(self.order) and not looks
+        reads = self.commit.needs or self.revise.amends or self.reads_model_to_stop
+        return bool(self.order.blind) and not reads
 
     @property
-    def ends(self) -> bool:
-        """Whether a row may end before its plan does."""
-        return self.stop is not None or self.end_id is not None
+    def reads_model_to_stop(self) -> bool:
+        """Whether some stopping rule looks at what the model says."""
+        return any(rule.reads_model for rule in self.stopping)
 
-    def guided(self, denoiser: Denoiser) -> Denoiser:
-        """The denoiser, or its guided form."""
-        return denoiser if self.guidance is None else self.guidance.wrap(denoiser)
+    @property
+    def exact_counts(self) -> bool:
+        """Whether the plan alone decides how many positions each step commits and queries."""
+        early = self.reads_model_to_stop or self.end_id is not None
+        coins = self.blind and self.revise.remasks
+        return self.commit.exact_counts and self.revise.exact_counts and not (early or coins)
 
-    def scope(self, state: State) -> Tensor:
-        """(B,N) bool: the positions in the running. At a row's last step, all that is unknown."""
-        running = self.revise(state) & state.open
-        return torch.where(state.last.unsqueeze(1), running | state.masked, running)
+    @property
+    def budget(self) -> int:
+        """Network passes a row may spend."""
+        return min((r.forwards for r in self.stopping if r.forwards is not None), default=UNLIMITED)
 
-    def chosen(self, state: State, scope: Tensor) -> tuple[Tensor, Choice | None]:
-        """(B,N) bool: where the head must be asked, all of scope unless the order is blind.
+    @property
+    def end_id(self) -> int | None:
+        """The id that ends a sequence, None where there is none."""
+        return next((rule.end_id for rule in self.stopping if rule.end_id is not None), None)
 
-        A blind order chooses before the network is asked, so the head runs at its choice alone,
-        which comes along.
-        """
-        if self.blind:
-            choice = self.choice(state, nothing_proposed(state), scope)
-            return choice.keep & state.masked, choice
-        looked = scope & state.masked if is_stored(self.order) else scope
-        if "divergence" in self.needs:  # of groups that are still to come, too
-            looked = looked | state.masked
-        if isinstance(self.revise, Amends):
-            looked = looked | self.revise.watches(state)
-        return looked, None
-
-    def choice(self, state: State, proposal: Proposal, scope: Tensor) -> Choice:
-        """How all positions score, and which of scope are known afterwards."""
-        score = self.ranked(state, proposal, scope)
-        fault = in_scores(score, scope, state)
-        return Choice(score, self.selected(score, scope, state, proposal), fault)
-
-    def ranked(self, state: State, proposal: Proposal, scope: Tensor) -> Tensor:
-        """The order's score, -inf out of the running; StrategyError for a wrong shape."""
-        with placed(state, "the order, or its critic,"):
-            score = self.order(state, proposal)
-            score = score if score.is_floating_point() else score.double()
-        if score.shape != scope.shape:
-            raise StrategyError(
-                f"the order returned shape {tuple(score.shape)}: return one score per position, "
-                f"{tuple(scope.shape)}"
-            )
-        return score.masked_fill(~scope, float("-inf"))
-
-    def selected(self, score: Tensor, scope: Tensor, state: State, proposal: Proposal) -> Tensor:
-        """(B,N) bool: what of scope is known afterwards; all of it where a row must or may stop."""
-        keep = self.select(score, scope, state, proposal)
-        over = state.last if self.stop is None else state.last | self.stop(state, proposal)
-        return (keep | over.unsqueeze(1)) & scope
-
-    def changed(
-        self,
-        state: State,
-        proposal: Proposal,
-        scope: Tensor,
-        keep: Tensor,
-        given_the_rest: GivenTheRest,
-    ) -> Change:
-        """What becomes known, unknown or another token."""
-        none = torch.zeros_like(scope)
-        change = Change(
-            commit=keep & state.masked,
-            remask=scope & ~keep & ~state.masked,
-            edit=none,
-            forwards=torch.zeros_like(state.forwards),
-        )
-        if not isinstance(self.revise, Amends):
-            return change
-        return self.revise.amend(change, state, proposal, given_the_rest)
+    @property
+    def readings(self) -> int:
+        """Rows of the network for each row of the canvas."""
+        return 1 if self.guidance is None else 2
 
     def but(self, **parts: Any) -> Strategy:
-        """The same strategy with parts replaced: `presets.maskgit().but(draw=Draw(top_p=.9))`."""
+        """The same strategy with parts replaced, as in `but(sampling=Sampling(top_p=.9))`."""
         known = [field.name for field in fields(self)]
         for name in parts:
             if name not in known:
                 raise StrategyError(f"a strategy has no part {name!r}: {nearest(name, known)}")
         return replace(self, **parts)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The strategy as plain JSON. StrategyError names what cannot be written, such as a function."""
+        from unmask.decoding.serialize import to_dict
 
-def nothing_proposed(state: State) -> Proposal:
-    """What a blind order is given."""
-    nowhere = torch.zeros_like(state.masked)
-    return Proposal(nowhere, state.tokens, state.logprob, state.drawn_logprob)
+        return to_dict(self)
 
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Strategy:
+        """The strategy that `to_dict` wrote. StrategyError for what is none."""
+        from unmask.decoding.serialize import from_dict
 
-def _name(kind: Any) -> str:
-    return str(kind.__name__ if isinstance(kind, type) else kind[0].__name__)
-
-
-_NONE = type(None)
-_KINDS: dict[str, Any] = {
-    "draw": Draw,
-    "constraint": Constraint,
-    "groups": (Groups, _NONE),
-    "guidance": (Guidance, _NONE),
-    "budget": (int, _NONE),
-    "end_id": (int, _NONE),
-}
-_EXAMPLE = {
-    "pace": "pace.Scheduled(schedules.cosine, steps=12)",
-    "order": "ordering.Probability()",
-    "select": "selection.Best()",
-    "revise": "revision.Never()",
-    "veil": "veil.MaskId()",
-    "draw": "Draw(temperature=0.8, top_p=0.9)",
-    "constraint": "Constraint(forbidden=[0])",
-    "groups": "Groups.blocks(32)",
-    "guidance": "Guidance(weight=3.0)",
-    "stop": "StableAndConfident(0.05)",
-    "budget": "budget=64",
-    "end_id": "end_id=2",
-}
+        return from_dict(data)

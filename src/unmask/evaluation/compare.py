@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from unmask.decoding import Strategy
-from unmask.errors import DataError, InputError, nearest
+from unmask.core.errors import DataError, InputError, nearest
 from unmask.evaluation.benches import BENCHES, Bench, Figure, Quality
 from unmask.evaluation.ledger import Ledger
 from unmask.evaluation.pareto import pareto_front
 from unmask.models.checkpoint import CARD, WEIGHTS, locate
-from unmask.types import Denoiser
+from unmask.core.network import Denoiser
 
 _IDENTITY = (CARD, "config.json", WEIGHTS)
 

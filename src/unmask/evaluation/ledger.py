@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unmask.errors import DataError
+from unmask.core.errors import DataError
 from unmask.evaluation.benches import Figure, Quality
-from unmask.files import replacing_file
+from unmask.core.files import replacing_file
 
 if TYPE_CHECKING:
     from unmask.evaluation.compare import Setting, Terms

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from unmask.errors import DataError, nearest
+from unmask.core.errors import DataError, nearest
 from unmask.evaluation import digits, shidoku, sudoku
-from unmask.types import Denoiser
+from unmask.core.network import Denoiser
 
 Row = dict[str, Any]
 Report = Callable[[int, int, str], None]  # done, total, what comes next

@@ -10,9 +10,9 @@ import torch
 
 from unmask import presets
 from unmask.decoding import Canvas, Strategy
-from unmask.generation import run
+from unmask.engine.run import run
 from unmask.tasks import shidoku
-from unmask.types import Denoiser
+from unmask.core.network import Denoiser
 
 BOARDS = 1000
 STEPS = (1, 4, 8, 16)

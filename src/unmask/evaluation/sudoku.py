@@ -11,9 +11,9 @@ from torch import Tensor
 
 from unmask import presets
 from unmask.decoding import Canvas, Strategy, row_seeds
-from unmask.generation import run
+from unmask.engine.run import run
 from unmask.tasks import sudoku
-from unmask.types import Denoiser
+from unmask.core.network import Denoiser
 
 BOARDS = 200
 PUZZLES = 300  # of each number of blanks

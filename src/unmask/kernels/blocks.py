@@ -11,7 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from unmask.inversion import LOWEST, pick
+from unmask.core.inversion import LOWEST, pick
 
 
 @dataclass(frozen=True)
@@ -22,58 +22,58 @@ class Blocks:
     rate: Tensor  # (M,) float32: 1/temperature, 1 where greedy
     maxima: Tensor  # the largest logit, -inf where no id is legal
     sums: Tensor  # Σ exp(x − maxima)
-    warm: Tensor | None = None  # Σ exp(rate·(x − maxima)); None where every rate is 1
+    tempered: Tensor | None = None  # Σ exp(rate·(x − maxima)); None where every rate is 1
     mean: Tensor | None = None  # Σ (x − maxima)·exp(x − maxima)
     best: Tensor | None = None  # int32: the first id at the maximum
     second: Tensor | None = None  # the largest logit but that one
 
     @cached_property
-    def peak(self) -> Tensor:
+    def max_logit(self) -> Tensor:
         """(M,): the largest logit, -inf where no id is legal, NaN where a logit is NaN or +inf."""
         usable = ~self.sums.isnan().any(1)  # a maximum may pass over NaN, a sum does not
         return self.maxima.amax(1).where(usable, torch.nan)
 
     @cached_property
     def fall(self) -> Tensor:
-        """(M,K): how far each block's maximum lies below the peak."""
-        return (self.maxima - self.peak.unsqueeze(1)).clamp(min=LOWEST)
+        """(M,K): how far each block's maximum lies below the max_logit."""
+        return (self.maxima - self.max_logit.unsqueeze(1)).clamp(min=LOWEST)
 
     @cached_property
     def mass(self) -> Tensor:
-        """(M,K) float64 mass of each block, measured from the peak."""
+        """(M,K) float64 mass of each block, measured from the max_logit."""
         return self.sums.double() * self.fall.exp()
 
     @cached_property
-    def warm_mass(self) -> Tensor:
+    def tempered_mass(self) -> Tensor:
         """(M,K) float64: the same at the row's temperature."""
-        if self.warm is None:
+        if self.tempered is None:
             return self.mass
-        return self.warm.double() * (self.fall * self.rate.unsqueeze(1)).exp()
+        return self.tempered.double() * (self.fall * self.rate.unsqueeze(1)).exp()
 
     @cached_property
     def normaliser(self) -> Tensor:
-        """(M,) float32 log-normaliser of the logits, measured from the peak."""
+        """(M,) float32 log-normaliser of the logits, measured from the max_logit."""
         return self.mass.sum(1).log().float()
 
     @cached_property
-    def warm_normaliser(self) -> Tensor:
+    def tempered_normaliser(self) -> Tensor:
         """(M,): the same at the row's temperature."""
-        return self.normaliser if self.warm is None else self.warm_mass.sum(1).log().float()
+        return self.normaliser if self.tempered is None else self.tempered_mass.sum(1).log().float()
 
     def likeliest(self) -> Tensor:
-        """(M,) int64: the first id at the peak."""
+        """(M,) int64: the first id at the max_logit."""
         assert self.best is not None
         block = self.maxima.argmax(1, keepdim=True)
         return self.best.gather(1, block).squeeze(1).long()
 
     def drawn(self, u: Tensor) -> Tensor:
         """(M,) float64 uniforms -> (M,) int64: the block that the mass picks."""
-        return pick(self.warm_mass, u)[0]
+        return pick(self.tempered_mass, u)[0]
 
     def margin(self) -> Tensor:
         """(M,): largest probability minus the second largest; one id left: its own."""
         assert self.second is not None
-        second = torch.cat([self.maxima, self.second], 1).topk(2, 1).values[:, 1] - self.peak
+        second = torch.cat([self.maxima, self.second], 1).topk(2, 1).values[:, 1] - self.max_logit
         return (-self.normaliser).exp() - (second - self.normaliser).exp()
 
     def entropy(self) -> Tensor:

@@ -5,7 +5,7 @@ that (M,K) numbers reach memory. Computed twice: the W logits of each row's chos
 of a token that is known. Which block and which id inside it follow from the same masses and the
 same two uniforms as in `sampling`, so that tokens are the same but where rounding decides: logits
 are float32 here whatever the features are, and a head in bfloat16 rounds them.
-Shapes: M rows looked at, D width, V vocabulary, W = ⌊√V⌋ ids in a block, K = ⌈V/W⌉ blocks.
+Shapes: M positions queried, D width, V vocabulary, W = ⌊√V⌋ ids in a block, K = ⌈V/W⌉ blocks.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from unmask.errors import KernelWarning, ModelError, StrategyError
-from unmask.inversion import COLD, width_of
+from unmask.core.errors import KernelWarning, ModelError, StrategyError
+from unmask.core.inversion import COLD, width_of
 from unmask.kernels.blocks import Blocks
-from unmask.projection import Projection
+from unmask.core.projection import Projection
 
 STATISTICS = frozenset({"kept_logprob", "top_logprob", "top_token", "margin", "entropy"})
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -32,7 +32,7 @@ FEW = 16  # rows, the smallest tile: fewer would waste more
 
 
 class Shaping(Protocol):
-    """What is read of a `sampling.Draw`."""
+    """The fields read of a `sampling.Sampling`."""
 
     @property
     def filtered(self) -> bool:
@@ -40,20 +40,20 @@ class Shaping(Protocol):
         ...
 
     @property
-    def race(self) -> bool:
+    def gumbel(self) -> bool:
         """Whether each id has a noise of its own."""
         ...
 
 
-def can_fuse(draw: Shaping, needs: Set[str], per_position: bool, device: torch.device) -> bool:
-    """Whether `fused_draw` may stand for `sampling.measured`; ask `can_run` of the projection too.
+def can_fuse(how: Shaping, needs: Set[str], per_position: bool, device: torch.device) -> bool:
+    """Whether `fused_draw` may stand for `sampling.draw_with_statistics`; ask `can_run` of the projection too.
 
     What must go the plain way: any device but CUDA, and any host without Triton; top-k, top-p,
     min-p and races; statistics that need whole rows of logits (noised_logprob, divergence); and
     per_position: legal ids that differ from position to position (legal and required ids,
     feasibility hooks). Nothing is fused any more after `give_up`.
     """
-    if _FAILED or per_position or draw.filtered or draw.race or needs - STATISTICS:
+    if _FAILED or per_position or how.filtered or how.gumbel or needs - STATISTICS:
         return False
     return _triton_runs_on(device) and find_spec("triton") is not None
 
@@ -84,15 +84,15 @@ def fused_draw(
     held: Tensor,
     needs: Set[str] = frozenset(),
 ) -> dict[str, Tensor]:
-    """A token for each row and what is said of it, as `sampling.measured` names them, each (M,).
+    """A token for each row and what is said of it, as `sampling.draw_with_statistics` names them, each (M,).
 
     illegal: int64 vector of ids that are never drawn. temperature: (M,) float32, or one number ≥ 0
     for all rows, which saves a sum where it is 0 or 1; below COLD the draw is greedy. u: (M,2)
     float64 in (0, 1). held: (M,) int64, the token that stands there, −1 where one is to be drawn.
     needs: names among `STATISTICS`.
 
-    token int64; float32: logprob of it at temperature 1, drawn_logprob at the row's temperature
-    (where greedy, measured from the likeliest), and peak, the largest legal logit: -inf where no id
+    token int64; float32: logprob of it at temperature 1, sampling_logprob at the row's temperature
+    (where greedy, measured from the likeliest), and max_logit, the largest legal logit: -inf where no id
     is legal, NaN where a logit is NaN or +inf, and nothing else means anything then. The row's
     statistics are those of the legal ids at temperature 1; nothing is filtered, so that
     kept_logprob is logprob. Raises ModelError for a projection that does not fit together or that
@@ -107,9 +107,9 @@ def fused_draw(
     with torch.cuda.device_of(u):
         for i in range(0, max(1, rows), size):
             at = slice(i, i + size)
-            warmth = temperature[at] if isinstance(temperature, Tensor) else temperature
+            temperature_here = temperature[at] if isinstance(temperature, Tensor) else temperature
             features = projection.features[at]
-            parts.append(_part(features, projection.weight, offset, warmth, u[at], held[at], needs))
+            parts.append(_part(features, projection.weight, offset, temperature_here, u[at], held[at], needs))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -136,8 +136,8 @@ def _part(
         known = blocks.likeliest().where(greedy & (held < 0), held)
     block = (known // blocks.width).where(known >= 0, block)
     token, logit = _pick(features, weight, offset, rate, u[:, 1], block, known)
-    # Made a second time, a logit may come out a rounding above the peak.
-    value = (logit - blocks.peak).clamp(max=0.0)
+    # Made a second time, a logit may come out a rounding above the largest.
+    value = (logit - blocks.max_logit).clamp(max=0.0)
     logprob = value - blocks.normaliser
     compute: dict[str, Callable[[], Tensor]] = {
         "kept_logprob": lambda: logprob,
@@ -148,9 +148,9 @@ def _part(
     }
     return {
         "token": token,
-        "peak": blocks.peak,
+        "max_logit": blocks.max_logit,
         "logprob": logprob,
-        "drawn_logprob": value * rate - blocks.warm_normaliser.masked_fill(greedy, 0.0),
+        "sampling_logprob": value * rate - blocks.tempered_normaliser.masked_fill(greedy, 0.0),
     } | {name: compute[name]() for name in compute if name in needs}
 
 
@@ -168,7 +168,7 @@ def _blocks(
     (rows, dim), vocab, width = features.shape, len(weight), width_of(len(weight))
     count = -(-vocab // width)
     wanted = {
-        "warm": tempered,
+        "tempered": tempered,
         "mean": "entropy" in needs,
         "best": may_be_greedy or "top_token" in needs,
         "second": "margin" in needs,
@@ -183,7 +183,7 @@ def _blocks(
         features, weight, offset, rate,
         out["maxima"], out["sums"], *(out.get(name, unused) for name in wanted),
         rows, vocab, width, count, dim, *features.stride(), *weight.stride(),
-        TEMPERED=wanted["warm"], MEAN=wanted["mean"], BEST=wanted["best"], SECOND=wanted["second"],
+        TEMPERED=wanted["tempered"], MEAN=wanted["mean"], BEST=wanted["best"], SECOND=wanted["second"],
         WIDEN=_interpreted(),  # whose dot takes bfloat16 for integers
         ROWS=tile, TILE=_tile(width), DIM=32 if features.dtype == torch.float32 else 64,
         num_warps=4 if tile == FEW else 8, num_stages=3, enable_fp_fusion=True,
@@ -238,10 +238,10 @@ def _check(projection: Projection, needs: Set[str]) -> None:
     if needs - STATISTICS:
         raise StrategyError(
             f"needs={sorted(needs)}: {sorted(needs - STATISTICS)} need whole rows of logits; use "
-            f"sampling.measured, or leave all but {sorted(STATISTICS)} out"
+            f"sampling.draw_with_statistics, or leave all but {sorted(STATISTICS)} out"
         )
     if why := _why_not(projection):
-        raise ModelError(f"{why}: use sampling.measured on the head's logits")
+        raise ModelError(f"{why}: use sampling.draw_with_statistics on the head's logits")
 
 
 def _why_not(projection: Projection) -> str | None:

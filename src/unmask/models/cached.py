@@ -5,66 +5,73 @@ Shapes: B rows, N positions in blocks of W, D width, M positions the head is ask
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Any, Literal, get_args
+from abc import abstractmethod
+from dataclasses import replace
+from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.checks import check_count
-from unmask.errors import ModelError, StrategyError, nearest
-from unmask.models.caching import Kept, Tally, Turn, passed, try_cache
+from unmask.core.arrays import to_device
+from unmask.core.checks import check_count
+from unmask.core.errors import ModelError, StrategyError, nearest
+from unmask.core.network import Cache, DenoiserSpec, Query
+from unmask.models.caching import KeyValueCache, Tally, Turn, pass_through, try_cache
 from unmask.models.decoder import Decoder
 from unmask.models.forwarding import Forwarding
-from unmask.types import Memory
 
 Reuse = Literal["prefix", "dual"]
 """What is reused within a block: all before it, or all before and behind it."""
 
 
-class _Cached(Forwarding, ABC):
-    """A `Decoder` through which only some positions pass at each step, the others being remembered.
+class _Cached(Forwarding):
+    """A `Decoder` through which only some positions pass at each step, the others being kept.
 
-    blocks: W, the block that is open at a time. tally: what went through the network.
+    block: W, the block that is open at a time. tally: what went through the network.
     """
 
-    sees_masked = True
     inner: Decoder
 
-    def __init__(self, inner: Decoder, blocks: int):
+    def __init__(self, inner: Decoder, block: int):
         super().__init__(inner)
         try_cache(inner)
-        self.blocks, self.tally = blocks, Tally()
+        self.block, self.tally = block, Tally()
 
-    def hidden(
-        self,
-        tokens: Tensor,
-        *,
-        valid: Tensor,
-        memory: Memory,
-        condition: Any = None,
-        masked: Tensor | None = None,
-    ) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,D), zeros where nothing was computed, and what is remembered.
+    @property
+    def spec(self) -> DenoiserSpec:
+        """That of the decoder; hidden states mean nothing outside the open block."""
+        return replace(
+            self.inner.spec,
+            block_size=self.block,
+            open_block_only=True,
+            cached=True,
+            inputs=self.inner.spec.inputs | {"open_block"},
+        )
 
-        masked (B,N) bool: still unknown. Without it, one pass of `inner` with nothing remembered.
+    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+        """(R,N) -> (R,N,D), zeros where nothing was computed, and keys and values.
+
+        A query without an open block is one pass of `inner` with nothing kept.
         """
-        if masked is None:
-            return _uncached(self.inner, tokens, valid, memory, condition)
-        self.inner.check(tokens, condition)
-        before: Kept | None = memory
-        block = torch.arange(tokens.shape[1], device=tokens.device) // self.blocks
-        opened = _open(block, masked, valid)
-        turn, anew, count = self._turn(tokens, valid, block, opened, before)
-        states = {} if before is None else before.states
+        if query.open_block is None:
+            return _uncached(self.inner, query, cache)
+        tokens, valid = query.tokens, query.valid
+        self.inner.check(tokens, query.condition)
+        assert cache is None or isinstance(cache, KeyValueCache)
+        block = torch.arange(tokens.shape[1], device=tokens.device) // self.block
+        opened = to_device(query.open_block, tokens.device)
+        turn, anew, count = self._turn(tokens, valid, block, opened, cache)
+        states = {} if cache is None else cache.states
         order = self.inner.order(tokens.shape[1], tokens.device)
-        hidden, states = passed(self.inner, tokens, order, turn, states, self.tally)
-        hidden, edge = _shifted(self.inner, hidden, before, opened * self.blocks, anew)
-        return hidden, Kept(states, tokens, count, edge)
+        hidden, states = pass_through(self.inner, tokens, order, turn, states, self.tally)
+        hidden, edge = _shifted(self.inner, hidden, cache, opened * self.block, anew)
+        begun = np.ones(len(tokens), bool)
+        return hidden, KeyValueCache(states, tokens, count, edge, begun)
 
     @abstractmethod
     def _turn(
-        self, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor, before: Kept | None
+        self, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor, before: KeyValueCache | None
     ) -> tuple[Turn, Tensor, Tensor]:
         """What this step does, given the block of each position (N,) and the open one (B,).
 
@@ -96,7 +103,7 @@ class BlockCache(_Cached):
         super().__init__(inner, inner.block)
 
     def _turn(
-        self, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor, before: Kept | None
+        self, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor, before: KeyValueCache | None
     ) -> tuple[Turn, Tensor, Tensor]:
         done = torch.zeros_like(opened)
         if before is not None:
@@ -107,7 +114,7 @@ class BlockCache(_Cached):
         return turn, done < opened, opened
 
     def _still(
-        self, before: Kept, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor
+        self, before: KeyValueCache, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor
     ) -> Tensor:
         """(B,) int64: blocks remembered, none where one of them is not as it was."""
         remembered = valid & (block < before.blocks.unsqueeze(1))
@@ -142,10 +149,10 @@ class ReusedCache(_Cached):
 
     def extra_repr(self) -> str:
         """What is reused."""
-        return f"approximate, block={self.blocks}, reuse={self.reuse!r}"
+        return f"approximate, block={self.block}, reuse={self.reuse!r}"
 
     def _turn(
-        self, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor, before: Kept | None
+        self, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor, before: KeyValueCache | None
     ) -> tuple[Turn, Tensor, Tensor]:
         first = torch.ones_like(opened, dtype=torch.bool)
         if before is not None:
@@ -166,23 +173,18 @@ def _check_decoder(inner: object) -> None:
 
 
 def _uncached(
-    inner: Decoder, tokens: Tensor, valid: Tensor, memory: Memory, condition: Any
-) -> tuple[Tensor, Memory]:
-    if memory is not None:
+    inner: Decoder, query: Query, cache: Cache | None
+) -> tuple[Tensor, Cache | None]:
+    if cache is not None:
         raise StrategyError(
-            "a cache that is not told what is unknown cannot tell what is finished: pass masked="
+            "a cache that is not told which block is open cannot tell what is finished: pass "
+            "open_block in the query"
         )
-    return inner.hidden(tokens, valid=valid, memory=None, condition=condition)
-
-
-def _open(block: Tensor, masked: Tensor, valid: Tensor) -> Tensor:
-    """(B,) int64: the lowest block with an unknown position, a row's last where there is none."""
-    last = (block * valid).amax(1, keepdim=True)
-    return block.where(masked, last).amin(1)
+    return inner.forward(query, None)
 
 
 def _shifted(
-    inner: Decoder, hidden: Tensor, before: Kept | None, begins: Tensor, computed: Tensor
+    inner: Decoder, hidden: Tensor, before: KeyValueCache | None, begins: Tensor, computed: Tensor
 ) -> tuple[Tensor, Tensor]:
     """What `inner` makes of the trunk's states (B,N,D), and the one before the open block (B,D).
 
@@ -194,6 +196,6 @@ def _shifted(
     edge = hidden[row, place]
     if before is not None:
         edge = edge.where((computed | (begins == 0)).unsqueeze(1), before.edge)
-    if inner.ids.logit_shift:
-        hidden = inner.ids.shifted(hidden.index_put((row, place), edge))
+    if inner.logit_shift:
+        hidden = inner.shifted(hidden.index_put((row, place), edge))
     return hidden, edge

@@ -7,15 +7,19 @@ positions whose remembered keys and values they may see.
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.errors import ModelError
-from unmask.inference import evaluating
+from unmask.core.arrays import to_device
+from unmask.core.errors import ModelError
+from unmask.core.inference import evaluating
+from unmask.core.trees import widen
 from unmask.models.decoder import Decoder, same
 
 NAMES = ("cache", "past_key_values")  # what transformers calls the argument, newest first
@@ -23,13 +27,61 @@ States = dict[str, Tensor]
 """Keys and values of each layer, "keys 0" and so on: (B,H,N,Dh)."""
 
 
-class Kept(NamedTuple):
-    """What is remembered of each row. Zeros mean that nothing is."""
+@dataclass(frozen=True)
+class KeyValueCache:
+    """Keys and values of each row. Zeros mean that nothing is kept."""
 
     states: States
     tokens: Tensor  # (B,N) int64: the canvas they were computed from
-    blocks: Tensor  # (B,) int64: a count of blocks; which ones is the cache's affair
+    blocks: Tensor  # (B,) int64: a count of blocks; which ones is the adapter's affair
     edge: Tensor  # (B,D): the trunk's state at the last position before the open block
+    begun: np.ndarray  # (B,) bool, on the host
+
+    def take(self, rows: np.ndarray) -> KeyValueCache:
+        """These rows alone."""
+        index = to_device(rows, self.tokens.device)
+        return self._map(lambda leaf: leaf.index_select(0, index), self.begun[rows])
+
+    def put(self, rows: np.ndarray, part: KeyValueCache) -> KeyValueCache:
+        """This cache with `rows` replaced."""
+        index, begun = to_device(rows, self.tokens.device), self.begun.copy()
+        begun[rows] = part.begun
+        return KeyValueCache(
+            {name: old.index_copy(0, index, part.states[name]) for name, old in self.states.items()},
+            self.tokens.index_copy(0, index, part.tokens),
+            self.blocks.index_copy(0, index, part.blocks),
+            self.edge.index_copy(0, index, part.edge),
+            begun,
+        )
+
+    def resize(self, length: int) -> KeyValueCache:
+        """The cache for rows of `length` positions."""
+        states = {name: widen(leaf, length, dim=2) for name, leaf in self.states.items()}
+        return replace(self, states=states, tokens=widen(self.tokens, length))
+
+    def blank(self, rows: int) -> KeyValueCache:
+        """Rows that have not begun."""
+
+        def nothing(leaf: Tensor) -> Tensor:
+            return leaf.new_zeros(rows, *leaf.shape[1:])
+
+        return self._map(nothing, np.zeros(rows, bool))
+
+    def concat(self, others: Sequence[KeyValueCache]) -> KeyValueCache:
+        """The rows of this cache, then those of the others."""
+        every = (self, *others)
+        return KeyValueCache(
+            {name: torch.cat([each.states[name] for each in every]) for name in self.states},
+            torch.cat([each.tokens for each in every]),
+            torch.cat([each.blocks for each in every]),
+            torch.cat([each.edge for each in every]),
+            np.concatenate([each.begun for each in every]),
+        )
+
+    def _map(self, change: Callable[[Tensor], Tensor], begun: np.ndarray) -> KeyValueCache:
+        states = {name: change(leaf) for name, leaf in self.states.items()}
+        grids = (change(leaf) for leaf in (self.tokens, self.blocks, self.edge))
+        return KeyValueCache(states, *grids, begun)
 
 
 class Turn(NamedTuple):
@@ -56,7 +108,7 @@ class _Part(NamedTuple):
     reused: Tensor  # (R,S) bool
 
 
-def passed(
+def pass_through(
     decoder: Decoder, tokens: Tensor, order: Tensor, turn: Turn, old: States, tally: Tally
 ) -> tuple[Tensor, States]:
     """The trunk's states (B,N,D), zeros where not asked, and `old` with what is kept of this turn.
@@ -87,7 +139,7 @@ def passed(
         fresh.append((part, new))
         tally.passes, tally.queries = tally.passes + 1, tally.queries + part.position.numel()
     assert hidden is not None
-    return hidden, _written(old, fresh, turn.kept)
+    return hidden, _with_new_states(old, fresh, turn.kept)
 
 
 def _parts(turn: Turn) -> list[_Part]:
@@ -102,7 +154,7 @@ def _parts(turn: Turn) -> list[_Part]:
     return parts
 
 
-def _written(old: States, fresh: list[tuple[_Part, States]], kept: Tensor) -> States:
+def _with_new_states(old: States, fresh: list[tuple[_Part, States]], kept: Tensor) -> States:
     """Keys and values by position, new tensors where anything is added to them."""
     if old and not bool(kept.any()):
         return old
@@ -172,7 +224,7 @@ def try_cache(decoder: Decoder) -> None:
     Two rows share both passes, and differ in which positions the halves are.
     """
     device = decoder.device or torch.device("cpu")
-    tokens = (torch.arange(8, device=device).view(2, 4) + 1) % decoder.vocab_size
+    tokens = (torch.arange(8, device=device).view(2, 4) + 1) % decoder.spec.vocab_size
     first = torch.tensor([[True, True, False, False], [True, False, True, False]], device=device)
     seen = first.unsqueeze(1) | ~first.unsqueeze(2)
     nothing, order = torch.zeros_like(first), torch.zeros_like(tokens[0])
@@ -180,9 +232,9 @@ def try_cache(decoder: Decoder) -> None:
         with evaluating(decoder):
             whole = decoder.trunk(tokens, torch.arange(4, device=device).expand(2, 4), seen)
             turn = Turn(first, nothing, first)
-            early, states = passed(decoder, tokens, order, turn, {}, Tally())
+            early, states = pass_through(decoder, tokens, order, turn, {}, Tally())
             turn = Turn(~first, first, nothing)
-            late, _ = passed(decoder, tokens, order, turn, states, Tally())
+            late, _ = pass_through(decoder, tokens, order, turn, states, Tally())
     except Exception as error:
         raise ModelError(
             f"this network takes no keys and values from elsewhere: {error!r}. Use the decoder as "

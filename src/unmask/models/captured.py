@@ -10,18 +10,15 @@ from collections import Counter
 from collections.abc import Hashable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
-from unmask.checks import check_count
-from unmask.errors import CompileWarning, UnmaskError
-from unmask.host import know, unpadded
-from unmask.inference import is_out_of_memory
+from unmask.core.checks import check_count
+from unmask.core.errors import CompileWarning, UnmaskError
+from unmask.core.inference import is_out_of_memory
 from unmask.models.compiled import said
 from unmask.models.forwarding import Forwarding
-from unmask.types import Denoiser, Memory
+from unmask.core.network import Cache, Denoiser, Query
 
 WARM_UP = 3  # passes before a capture, in which libraries set themselves up
 
@@ -47,24 +44,23 @@ class Captured(Forwarding):
         self._places: tuple[int, ...] = ()
         self.failure: str | None = None
 
-    def hidden(
-        self, tokens: Tensor, *, valid: Tensor, memory: Memory, **extra: Any
-    ) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,D) and the memory for the next step. extra: what the inner one takes."""
+    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+        """(R,N) -> (R,N,D), and what is kept for the next step."""
+        tokens = query.tokens
         if self.failure is None and not tokens.is_cuda:
             self._give_up(f"tokens are on {tokens.device}, and CUDA graphs are for CUDA")
-        alone = memory is None and not extra
-        if self.failure is None and alone and self._may_replay(valid):
+        if self.failure is None and cache is None and self._may_replay(query):
             graph = self._graph(tokens)
             if graph is not None:
                 return graph(tokens)
-        return self.inner.hidden(tokens, valid=valid, memory=memory, **extra)
+        out: tuple[Tensor, Cache | None] = self.inner.forward(query, cache)
+        return out
 
-    def _may_replay(self, valid: Tensor) -> bool:
-        """Whether this call is one like those that are captured."""
-        if self.training or torch.is_grad_enabled() or self.vocab_size is None:
+    def _may_replay(self, query: Query) -> bool:
+        """Whether this call is one like those that are captured: tokens alone, without padding."""
+        if self.training or torch.is_grad_enabled() or self.spec.cached:
             return False
-        return bool(unpadded(valid))
+        return query.condition is None and not query.padded and not self.spec.inputs
 
     def _graph(self, tokens: Tensor) -> _Graph | None:
         """That of the shape, captured now where it is due."""
@@ -119,27 +115,21 @@ class _Graph:
     """One captured pass over buffers of its own, for a batch without padding."""
 
     def __init__(self, inner: Denoiser, tokens: Tensor):
-        self.tokens, self.valid = tokens.clone(), torch.ones_like(tokens, dtype=torch.bool)
-        know(self.valid, "length", np.full(len(tokens), tokens.shape[1]))
-        given: dict[str, Any] = {"valid": self.valid, "memory": None}
+        self.tokens = tokens.clone()
+        query = Query.of(self.tokens)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(tokens.device):
             stream = torch.cuda.Stream()
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 for _ in range(WARM_UP):
-                    inner.hidden(self.tokens, **given)
+                    inner.forward(query, None)
             torch.cuda.current_stream().wait_stream(stream)
             with torch.cuda.graph(self.graph):
-                self.out = inner.hidden(self.tokens, **given)
+                self.out, _ = inner.forward(query, None)
 
-    def __call__(self, tokens: Tensor) -> tuple[Tensor, Memory]:
+    def __call__(self, tokens: Tensor) -> tuple[Tensor, Cache | None]:
         self.tokens.copy_(tokens)
         self.graph.replay()
         # The next replay writes over the buffers, and the engine keeps what it was given.
-        hidden, memory = tree_map(_copied, self.out)
-        return hidden, memory
-
-
-def _copied(leaf: Any) -> Any:
-    return leaf.clone() if isinstance(leaf, Tensor) else leaf
+        return self.out.clone(), None

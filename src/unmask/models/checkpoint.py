@@ -19,15 +19,15 @@ from typing import Any
 
 from torch import nn
 
-from unmask.errors import CheckpointError, MissingExtraError, ModelError, nearest
-from unmask.files import previous, replacing_folder
+from unmask.core.errors import CheckpointError, MissingExtraError, ModelError, nearest
+from unmask.core.files import previous, replacing_folder
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.decoder import Decoder
 from unmask.models.forwarding import unwrapped
 from unmask.models.hf import MaskedLMDenoiser, is_adapted
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.wrap import wrap
-from unmask.types import Denoiser
+from unmask.core.network import Denoiser
 
 CARD = "unmask.json"
 WEIGHTS = "model.safetensors"
@@ -82,14 +82,14 @@ def save(
         )
     with_transformers = isinstance(inner, MaskedLMDenoiser)
     card = Card(
-        mask_id=inner.mask_id,
-        vocab_size=inner.vocab_size,
+        mask_id=inner.spec.mask_id,
+        vocab_size=inner.spec.vocab_size,
         backbone="transformers" if with_transformers else type(net).__qualname__,
-        forbidden=list(inner.forbidden),
-        length=inner.length,
+        forbidden=list(inner.spec.forbidden),
+        length=inner.spec.default_length,
         classes=denoiser.classes if isinstance(denoiser, ClassConditioned) else None,
         self_conditioning=_self_conditioning_width(inner),
-        logit_shift=inner.ids.logit_shift,
+        logit_shift=inner.logit_shift,
         vocabulary=_with_tokenizer(vocabulary, TOKENIZER),
         training=training,
         about=about or {},
@@ -250,9 +250,10 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
         denoiser = wrap(_pretrained(folder), **options)  # type: ignore[arg-type]
     else:
         denoiser = _into(net, folder, card, options)
-    if denoiser.vocab_size not in (None, card.vocab_size):
+    if denoiser.spec.vocab_size != card.vocab_size:
         raise CheckpointError(
-            f"{folder}: {CARD} says {card.vocab_size} ids, the network has {denoiser.vocab_size}"
+            f"{folder}: {CARD} says {card.vocab_size} ids, the network has "
+            f"{denoiser.spec.vocab_size}"
         )
     if isinstance(denoiser, nn.Module):
         denoiser.eval()

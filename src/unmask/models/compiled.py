@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from unmask.errors import CompileWarning, ModelError, UnmaskError, nearest
-from unmask.host import keep_compilers_out
-from unmask.inference import is_out_of_memory
+from unmask.core.errors import CompileWarning, ModelError, UnmaskError, nearest
+from unmask.core.inference import is_out_of_memory
 from unmask.models.forwarding import Forwarding
-from unmask.types import Denoiser, Memory
+from unmask.core.network import Cache, Denoiser, Query
 
 Mode = Literal["default", "max-autotune-no-cudagraphs"]
 SHOWN = 300  # characters of what a compiler said
@@ -57,15 +56,12 @@ class Compiled(Forwarding):
         self.failure: str | None = None
         self._call: Callable[..., Any] | None = None
 
-    def hidden(
-        self, tokens: Tensor, *, valid: Tensor, memory: Memory, **extra: Any
-    ) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,D) and the memory for the next step. extra: what the inner one takes."""
-        given = {"valid": valid, "memory": memory, **extra}
+    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+        """(R,N) -> (R,N,D), and what is kept for the next step."""
         if self.failure is not None:
-            return self.inner.hidden(tokens, **given)
+            return self._plain(query, cache)
         try:
-            return self._compiled(tokens, given)
+            return self._compiled(query, cache)
         except UnmaskError:
             raise
         except Exception as error:
@@ -73,7 +69,7 @@ class Compiled(Forwarding):
                 raise
             failure = said(error)
         # What is wrong with the network itself comes up again here, and is no fault of a compiler.
-        out = self.inner.hidden(tokens, **given)
+        out = self._plain(query, cache)
         self.failure = failure
         warnings.warn(
             f"torch.compile failed ({failure}), so the trunk runs uncompiled from here on: leave "
@@ -83,14 +79,17 @@ class Compiled(Forwarding):
         )
         return out
 
-    def _compiled(self, tokens: Tensor, given: dict[str, Any]) -> tuple[Tensor, Memory]:
+    def _plain(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+        out: tuple[Tensor, Cache | None] = self.inner.forward(query, cache)
+        return out
+
+    def _compiled(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         if self._call is None:
-            keep_compilers_out()
             self._call = torch.compile(_trunk, backend=self.backend, mode=_known(self.mode))
-        for leaf in tree_leaves((tokens, given)):
+        for leaf in _tensors(query, cache):
             if isinstance(leaf, Tensor) and leaf.dim() and len(leaf) > 1:
                 torch._dynamo.maybe_mark_dynamic(leaf, 0)
-        out: tuple[Tensor, Memory] = self._call(self.inner, tokens, given)
+        out: tuple[Tensor, Cache | None] = self._call(self.inner, query, cache)
         return out
 
     def __getstate__(self) -> dict[str, Any]:
@@ -105,8 +104,14 @@ def said(error: Exception) -> str:
     return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"
 
 
-def _trunk(denoiser: Denoiser, tokens: Tensor, given: dict[str, Any]) -> tuple[Tensor, Memory]:
-    return denoiser.hidden(tokens, **given)
+def _trunk(denoiser: Denoiser, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+    return denoiser.forward(query, cache)
+
+
+def _tensors(query: Query, cache: Cache | None) -> list[Any]:
+    """Every tensor of a query and a cache, by the attributes they have."""
+    owners = [query] if cache is None else [query, cache]
+    return [leaf for owner in owners for leaf in tree_leaves(list(vars(owner).values()))]
 
 
 def _known(mode: str) -> str | None:

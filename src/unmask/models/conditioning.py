@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from unmask.errors import CanvasError, ModelError
-from unmask.host import per_row
+from unmask.core.arrays import waits
+from unmask.core.errors import CanvasError, ModelError
+from unmask.core.network import Cache, Query
+from unmask.models.forwarding import Forwarding
 from unmask.models.hf import MaskedLMDenoiser
-from unmask.projection import Projection
-from unmask.types import Memory
 
 
-class ClassConditioned(nn.Module):
+class ClassConditioned(Forwarding):
     """A transformers `*ForMaskedLM` whose token type 0 means no class, and 1 + c the class c.
 
     The condition is (B,) int64 with classes 0..classes−1, or −1 for none; no condition is none for
     every row, and what transformers itself assumes when it opens the folder.
     """
 
+    changes_network = True
+
     def __init__(self, inner: MaskedLMDenoiser, classes: int):
-        super().__init__()
+        super().__init__(inner)
         known = getattr(getattr(inner, "net", None), "config", None)
         types = getattr(known, "type_vocab_size", 0)
         if types <= classes:
@@ -30,36 +33,22 @@ class ClassConditioned(nn.Module):
                 f"{classes} classes need {classes + 1} token types; the network has {types}: give "
                 f"its config type_vocab_size={classes + 1}"
             )
-        self.inner, self.classes = inner, classes
-        self.vocab_size, self.mask_id = inner.vocab_size, inner.mask_id
-        self.forbidden, self.length, self.trims = inner.forbidden, inner.length, inner.trims
+        self.classes = classes
 
-    @property
-    def device(self) -> torch.device | None:
-        """Device of the network."""
-        return self.inner.device
-
-    def hidden(
-        self, tokens: Tensor, *, valid: Tensor, memory: Memory, condition: Any = None
-    ) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,D), every position told the class of its row."""
-        given = self.arguments(condition, tokens)
-        return self.inner.hidden(tokens, valid=valid, memory=memory, condition=given)
+    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+        """(R,N) -> (R,N,D), every position told the class of its row."""
+        given = self.arguments(query.condition, query.tokens)
+        out: tuple[Tensor, Cache | None] = self.inner.forward(
+            replace(query, condition=given), cache
+        )
+        return out
 
     def arguments(self, condition: Any, tokens: Tensor) -> dict[str, Tensor]:
-        """What the network is told: a token type for each of tokens (B,N)."""
+        """What the network is told: a token type for each of tokens (R,N)."""
         return token_types(self._checked(condition, tokens) + 1, tokens)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """(M,D) -> (M,V)."""
-        return self.inner.logits(hidden)
-
-    def projection(self, hidden: Tensor) -> Projection | None:
-        """(M,D) -> what `logits` multiplies in the end, where that is known."""
-        return self.inner.projection(hidden)
-
     def _checked(self, condition: Any, tokens: Tensor) -> Tensor:
-        """(B,) int64 from −1."""
+        """(R,) int64 from −1."""
         batch = len(tokens)
         if condition is None:
             return torch.full((batch,), -1, device=tokens.device)
@@ -71,8 +60,9 @@ class ClassConditioned(nn.Module):
                 f"condition must be a tensor of {batch} class numbers; got {condition.dtype} "
                 f"{tuple(condition.shape)}"
             )
-        number = per_row(condition, "value", torch.clone)
-        if ((number < -1) | (number >= self.classes)).any():
+        # Far from the host to look would halt it; a class out of range has no token type there.
+        near = not waits(condition.device)
+        if near and bool(((condition < -1) | (condition >= self.classes)).any()):
             raise CanvasError(
                 f"condition has classes {sorted(set(condition.tolist()))}: pass 0 to "
                 f"{self.classes - 1}, or -1 for no class"

@@ -11,12 +11,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from unmask.errors import ModelError
-from unmask.inference import evaluating, logit_per_token
+from unmask.core.errors import ModelError
+from unmask.core.inference import evaluating, logit_per_token
 from unmask.models.adapter import keywords
 from unmask.models.conditioning import token_types
 from unmask.models.hf import POSITIONS_FROM_IDS, position_ids
-from unmask.types import Denoiser
+from unmask.core.network import Denoiser, Query
 
 
 class SelfCritic(nn.Module):
@@ -25,7 +25,7 @@ class SelfCritic(nn.Module):
     The generator is not registered: state_dict and parameters are the layer's alone, and moving or
     copying the generator is the caller's business. frozen: in training, no gradient and no dropout
     in the generator; with frozen=False the critic's loss trains it too. width: D of its hidden
-    states, V where its head is not apart. A `types.Critic`, for `presets.token_critic` and
+    states, V where its head is not apart. A `Critic`, for `presets.token_critic` and
     `objectives.critic`.
     """
 
@@ -43,9 +43,8 @@ class SelfCritic(nn.Module):
     def forward(self, tokens: Tensor, *, valid: Tensor, condition: Any = None) -> Tensor:
         """(B,N) ids -> (B,N) logits that a token is wrong; the generator gets the condition."""
         apart = self.frozen or not self.training
-        extra = {} if condition is None else {"condition": condition}
         with evaluating(self.denoiser) if apart else nullcontext():
-            hidden, _ = self.denoiser.hidden(tokens, valid=valid, memory=None, **extra)
+            hidden, _ = self.denoiser.forward(Query.of(tokens, valid, condition), None)
         if hidden.shape[-1] != self.to_logits.in_features:
             raise ModelError(
                 f"the generator's hidden states have width {hidden.shape[-1]}: pass "

@@ -10,21 +10,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from unmask.checks import check_count
-from unmask.errors import CanvasError, ModelError
-from unmask.inference import evaluating
-from unmask.models.adapter import Ids, device_of
+from unmask.core.checks import check_count
+from unmask.core.errors import CanvasError, ModelError
+from unmask.core.inference import evaluating
+from unmask.core.network import Cache, Query
+from unmask.models.adapter import Adapter, make_spec
 from unmask.models.hf import backbone_of
 from unmask.models.packed_networks import shaped
-from unmask.projection import Projection, untied
-from unmask.types import Memory
+from unmask.core.projection import Projection, untied
 
 GROWING = {"dynamic", "longrope"}  # rotary positions whose frequencies depend on the longest row
 
 
-class Decoder(nn.Module):
+class Decoder(Adapter):
     """A transformers `*ForCausalLM` whose positions see their block and all before it, or all.
 
     block: with W positions a block, position i sees j where j // W ≤ i // W: block diffusion
@@ -47,15 +47,15 @@ class Decoder(nn.Module):
         length: int | None = None,
         logit_shift: bool = False,
     ):
-        super().__init__()
         if block is not None:
             check_count("block", block)
-        self.net, self.block = net, block
-        _check_kind(self.backbone)
-        self.vocab_size = int(self.backbone.config.vocab_size)
-        self.ids = Ids(mask_id, self.vocab_size, forbidden, length, logit_shift)
-        self.mask_id, self.forbidden, self.length = mask_id, self.ids.forbidden, length
-        self.window = _window(self.backbone.config)
+        _check_kind(backbone_of(net))
+        config = backbone_of(net).config
+        window = _window(config)
+        known: dict[str, Any] = {"block_size": block, "max_length": window}
+        spec = make_spec(int(config.vocab_size), mask_id, forbidden, length, **known)
+        super().__init__(spec, logit_shift)
+        self.net, self.block, self.window = net, block, window
         _try(self)
 
     @property
@@ -63,24 +63,18 @@ class Decoder(nn.Module):
         """The `*ForCausalLM`."""
         return backbone_of(self.net)
 
-    @property
-    def device(self) -> torch.device | None:
-        """Device of the network."""
-        return device_of(self)
-
     def extra_repr(self) -> str:
         """Who sees whom."""
         return "all see all" if self.block is None else f"block={self.block}"
 
-    def hidden(
-        self, tokens: Tensor, *, valid: Tensor, memory: Memory, condition: Any = None
-    ) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,D), and no memory. Raises CanvasError where a condition is given."""
-        self.check(tokens, condition)
+    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+        """(R,N) -> (R,N,D), and no cache. Raises CanvasError where a condition is given."""
+        tokens = query.tokens
+        self.check(tokens, query.condition)
         order = self.order(tokens.shape[1], tokens.device)
-        seen = (order <= order.unsqueeze(1)) & valid.unsqueeze(1)
+        seen = (order <= order.unsqueeze(1)) & query.valid.unsqueeze(1)
         position = torch.arange(len(order), device=tokens.device).expand_as(tokens)
-        return self.ids.shifted(self.trunk(tokens, position, seen)), None
+        return self.shifted(self.trunk(tokens, position, seen)), None
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""
@@ -163,9 +157,9 @@ def _window(config: Any) -> int | None:
 def _try(decoder: Decoder) -> None:
     """Raise ModelError unless a pass keeps to the mask, and the head is all there is behind it."""
     device = decoder.device or torch.device("cpu")
-    tokens = torch.arange(4, device=device).expand(2, 4) % decoder.vocab_size
+    tokens = torch.arange(4, device=device).expand(2, 4) % decoder.spec.vocab_size
     other = tokens.clone()
-    other[1, 3] = (other[1, 3] + 1) % decoder.vocab_size
+    other[1, 3] = (other[1, 3] + 1) % decoder.spec.vocab_size
     order = torch.tensor([0, 0, 1, 1], device=device)
     seen = (order <= order.unsqueeze(1)).expand(2, 4, 4)
     position = torch.arange(4, device=device).expand(2, 4)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from unmask.models.adapter import Ids, device_of, keywords
-from unmask.projection import Projection, untied, watched
-from unmask.types import Memory
+from unmask.core.network import Cache, Query
+from unmask.core.projection import Projection, untied, watched
+from unmask.models.adapter import Adapter, keywords, make_spec
 
 # These derive positions from `input_ids != pad id`, which breaks where a token equals that id.
 POSITIONS_FROM_IDS = {
@@ -79,44 +78,46 @@ def _consists_of(module: nn.Module, *names: str) -> bool:
     return {name for name, _ in module.named_children()} == set(names) and not watched(module)
 
 
-class MaskedLMDenoiser(nn.Module):
+class MaskedLMDenoiser(Adapter):
     """Trunk is the base model, head is applied to gathered positions; padding by attention mask.
 
     An architecture whose head is not recognised runs whole, with full logits as hidden states.
     """
 
-    def __init__(self, net: Any, ids: Ids):
-        super().__init__()
-        self.net, self.ids = net, ids
-        self.vocab_size, self.mask_id = int(self.backbone.config.vocab_size), ids.mask_id
-        self.forbidden, self.length = ids.forbidden, ids.length
+    def __init__(
+        self,
+        net: Any,
+        mask_id: int | None,
+        *,
+        forbidden: Sequence[int] = (),
+        length: int | None = None,
+        logit_shift: bool = False,
+    ):
+        vocab = int(backbone_of(net).config.vocab_size)
+        spec = make_spec(vocab, mask_id, forbidden, length, supports_trimming=True)
+        super().__init__(spec, logit_shift)
+        self.net = net
         self.split = split_head(self.backbone) is not None
-        self.trims = True
 
     @property
     def backbone(self) -> Any:
         """The `*ForMaskedLM`."""
         return backbone_of(self.net)
 
-    @property
-    def device(self) -> torch.device | None:
-        """Device of the network."""
-        return device_of(self)
-
-    def hidden(
-        self, tokens: Tensor, *, valid: Tensor, memory: Memory, condition: Any = None
-    ) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,D). A condition is a dict of further keyword arguments of the network."""
-        given = {"attention_mask": valid.long(), **keywords(condition)}
-        # Some networks count ids at padding too, such as ESM its masks.
+    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+        """(R,N) -> (R,N,D). A condition is a dict of further keyword arguments of the network."""
+        given, tokens = keywords(query.condition), query.tokens
         net, config = self.backbone, self.backbone.config
-        tokens = tokens.masked_fill(~valid, config.pad_token_id or 0)
+        if query.padded:
+            given["attention_mask"] = query.valid.long()
+            # Some networks count ids at padding too, such as ESM its masks.
+            tokens = tokens.masked_fill(~query.valid, config.pad_token_id or 0)
         if config.model_type in POSITIONS_FROM_IDS:
-            given["position_ids"] = position_ids(config, valid)
+            given["position_ids"] = position_ids(config, query.valid)
         if not self.split:
-            return self.ids.shifted(net(input_ids=tokens, **given).logits), None
+            return self.shifted(net(input_ids=tokens, **given).logits), None
         hidden: Tensor = net.base_model(input_ids=tokens, **given).last_hidden_state
-        return self.ids.shifted(hidden), None
+        return self.shifted(hidden), None
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from unmask.errors import ModelError
+from unmask.core.errors import ModelError
 from unmask.models.hf import POSITIONS_FROM_IDS, MaskedLMDenoiser, position_ids
+from unmask.models.hidden_cache import HiddenCache
 from unmask.models.layout import Layout
 from unmask.models.x_transformers import XTransformersDenoiser
-from unmask.types import Memory
+from unmask.core.network import Cache
 
 OWNED = {"attention_mask", "position_ids", "attn_mask", "mask", "pos", "sum_embeds"}
 
@@ -60,13 +61,13 @@ def in_packed_rows(
     layout: Layout,
     tokens: Tensor,
     valid: Tensor,
-    memory: Memory,
+    cache: Cache | None,
     given: dict[str, Any],
-) -> tuple[Tensor, Memory]:
-    """One pass over packed rows: tokens (B,N) -> hidden states (B,N,D) and memory."""
+) -> tuple[Tensor, Cache | None]:
+    """One pass over packed rows: tokens (B,N) -> hidden states (B,N,D) and what is kept."""
     packed = tree_map(layout.pack, given)
     if isinstance(network, XTransformersDenoiser):
-        return _x_transformers(network, layout, tokens, memory, packed)
+        return _x_transformers(network, layout, tokens, cache, packed)
     return _transformers(network, layout, tokens, valid, packed), None
 
 
@@ -74,17 +75,16 @@ def _x_transformers(
     network: XTransformersDenoiser,
     layout: Layout,
     tokens: Tensor,
-    memory: Memory,
+    cache: Cache | None,
     given: dict[str, Any],
-) -> tuple[Tensor, Memory]:
+) -> tuple[Tensor, Cache | None]:
     given |= {"attn_mask": layout.together(), "pos": layout.pack(_columns(tokens))}
     conditioning = network.self_conditioning
     if conditioning is not None:
-        before = None if memory is None else layout.pack(memory)
-        given["sum_embeds"] = conditioning(before, layout.rows, layout.width)
+        given["sum_embeds"] = layout.pack(conditioning(cache, *tokens.shape))
     packed = network.net(layout.pack(tokens), return_embeddings=network.split, **given)
     hidden = layout.unpack(packed, tokens)
-    return hidden, None if conditioning is None else hidden.detach()
+    return hidden, None if conditioning is None else HiddenCache.of(hidden)
 
 
 def _transformers(

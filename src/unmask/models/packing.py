@@ -5,25 +5,26 @@ Shapes: B documents, N positions of a document, D width, M positions the head is
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from unmask.errors import CanvasError, DataError, ModelError
-from unmask.inference import evaluating
-from unmask.models.adapter import device_of, keywords
+from unmask.core.errors import CanvasError, DataError, ModelError
+from unmask.core.inference import evaluating
+from unmask.core.network import Cache, DenoiserSpec, Query
+from unmask.models.adapter import keywords
 from unmask.models.conditioning import ClassConditioned
+from unmask.models.forwarding import Forwarding
 from unmask.models.hf import MaskedLMDenoiser
 from unmask.models.layout import Layout, lay_out
 from unmask.models.packed_networks import OWNED, check, in_packed_rows
 from unmask.models.x_transformers import XTransformersDenoiser
-from unmask.projection import Projection
-from unmask.types import Memory
 
 
-class Packed(nn.Module):
+class Packed(Forwarding):
     """A denoiser whose documents share rows: padding is passed through the network no more.
 
     The documents of a batch are laid into as few rows of at most `length` positions as
@@ -38,15 +39,20 @@ class Packed(nn.Module):
     save `inner`.
     """
 
+    changes_network = True
+
     def __init__(self, inner: Any, length: int):
-        super().__init__()
-        self.inner, self.packed_length = inner, length
-        self.vocab_size, self.mask_id = inner.vocab_size, inner.mask_id
-        self.forbidden, self.length = inner.forbidden, inner.length
+        super().__init__(inner)
+        self.packed_length = length
         if length < 2:
             raise ModelError(f"length={length}: rows to pack into have 2 positions or more")
         check(self._network, length)
         _try(self)
+
+    @property
+    def spec(self) -> DenoiserSpec:
+        """That of the inner denoiser, whose rows are packed, and not cut."""
+        return replace(self.inner.spec, supports_trimming=False)
 
     @property
     def _network(self) -> MaskedLMDenoiser | XTransformersDenoiser:
@@ -59,39 +65,23 @@ class Packed(nn.Module):
             )
         return inner
 
-    @property
-    def device(self) -> torch.device | None:
-        """Device of the network."""
-        return device_of(self)
-
-    def hidden(
-        self, tokens: Tensor, *, valid: Tensor, memory: Memory, condition: Any = None
-    ) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,D), zeros at padding; memory is that of self-conditioning, (B,N,D)."""
-        return self._laid_out(lay_out(valid, self.packed_length), tokens, valid, memory, condition)
+    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+        """(B,N) -> (B,N,D), zeros at padding; what is kept is that of self-conditioning."""
+        return self._laid_out(lay_out(query.valid, self.packed_length), query, cache)
 
     def _laid_out(
-        self, layout: Layout, tokens: Tensor, valid: Tensor, memory: Memory, condition: Any
-    ) -> tuple[Tensor, Memory]:
+        self, layout: Layout, query: Query, cache: Cache | None
+    ) -> tuple[Tensor, Cache | None]:
         if layout.rows == 0:
             raise DataError("no document has a token: leave empty rows out of the batch")
+        condition, tokens = query.condition, query.tokens
         if isinstance(self.inner, ClassConditioned):
             condition = self.inner.arguments(condition, tokens)
-        hidden, memory = in_packed_rows(
-            self._network, layout, tokens, valid, memory, _checked(condition, tokens)
+        hidden, cache = in_packed_rows(
+            self._network, layout, tokens, query.valid, cache, _checked(condition, tokens)
         )
         # The shift is from token to token of one document, so it comes after unpacking.
-        return self._network.ids.shifted(hidden), memory
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """(M,D) -> (M,V)."""
-        logits: Tensor = self.inner.logits(hidden)
-        return logits
-
-    def projection(self, hidden: Tensor) -> Projection | None:
-        """(M,D) -> what `logits` multiplies in the end, where that is known."""
-        projection: Projection | None = self.inner.projection(hidden)
-        return projection
+        return self._network.shifted(hidden), cache
 
 
 def _checked(condition: Any, tokens: Tensor) -> dict[str, Any]:
@@ -121,12 +111,12 @@ def _try(packed: Packed) -> None:
     size = torch.tensor([longest, 1, longest - 1, 2], device=device)
     place = torch.arange(max(longest, 2), device=device)
     valid = place < size[:, None]
-    tokens = (place + torch.arange(1, 5, device=device)[:, None]) % packed.vocab_size
+    tokens = (place + torch.arange(1, 5, device=device)[:, None]) % packed.spec.vocab_size
     layout = lay_out(valid, longest + 1)
     try:
         with evaluating(packed):
-            alone, _ = packed.inner.hidden(tokens, valid=valid, memory=None)
-            both, _ = packed._laid_out(layout, tokens, valid, None, None)
+            alone, _ = packed.inner.forward(Query.of(tokens, valid), None)
+            both, _ = packed._laid_out(layout, Query.of(tokens, valid), None)
     except Exception as error:
         raise ModelError(
             f"this network cannot be packed: documents that share a row gave {error!r}. Leave "

@@ -3,97 +3,89 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unmask.errors import CanvasError, LogitsError
-from unmask.host import padded_last, row_lengths, rows_of, unpadded, waits
-from unmask.models.adapter import Ids, device_of, keywords
-from unmask.types import Memory
+from unmask.core.arrays import to_device, waits
+from unmask.core.errors import CanvasError, LogitsError, ModelError
+from unmask.core.inference import evaluating
+from unmask.core.network import Cache, Query
+from unmask.core.trees import tree_take
+from unmask.models.adapter import Adapter, device_of, keywords, make_spec
+
+TRIED = 8  # positions of the one row on which a network is tried
 
 
-class PlainDenoiser(nn.Module):
+class PlainDenoiser(Adapter):
     """Full logits play the part of hidden states, and the head is the identity.
 
     If the callable takes an argument `valid` or `attention_mask` it gets the (B,N) padding flags;
-    otherwise rows of different lengths are run apart, each without its padding.
+    otherwise rows of different lengths are run apart, each without its padding. Without vocab_size
+    the network is tried once, on a row of mask ids.
     """
 
-    def __init__(self, net: Callable[..., Tensor], ids: Ids):
-        super().__init__()
-        self.net, self.ids = net, ids
+    def __init__(
+        self,
+        net: Callable[..., Tensor],
+        mask_id: int,
+        *,
+        vocab_size: int | None = None,
+        forbidden: Sequence[int] = (),
+        length: int | None = None,
+        logit_shift: bool = False,
+    ):
+        if vocab_size is None:
+            vocab_size = _tried(net, mask_id, length)
+        super().__init__(make_spec(vocab_size, mask_id, forbidden, length), logit_shift)
+        self.net = net
         self._valid_name = _padding_argument(net)
 
-    @property
-    def vocab_size(self) -> int | None:
-        """V; None until the first call when it was neither given nor found on the network."""
-        return self.ids.vocab_size
-
-    @property
-    def mask_id(self) -> int | None:
-        """The id shown at unknown positions."""
-        return self.ids.mask_id
-
-    @property
-    def forbidden(self) -> tuple[int, ...]:
-        """Ids that are never data."""
-        return self.ids.forbidden
-
-    @property
-    def length(self) -> int | None:
-        """N when none is asked for."""
-        return self.ids.length
-
-    @property
-    def device(self) -> torch.device | None:
-        """Device of the network; None for a plain function."""
-        return device_of(self)
-
-    def hidden(
-        self, tokens: Tensor, *, valid: Tensor, memory: Memory, condition: Any = None
-    ) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,V). A condition is a dict of keyword arguments for the callable."""
-        given = keywords(condition)
+    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+        """(R,N) -> (R,N,V). A condition is a dict of keyword arguments for the callable."""
+        given, tokens = keywords(query.condition), query.tokens
         # What is generated `init` has looked at, once; to look again would halt the host.
-        if self.vocab_size is not None and (torch.is_grad_enabled() or not waits(tokens.device)):
-            self._check_tokens(tokens, self.vocab_size)
+        if torch.is_grad_enabled() or not waits(tokens.device):
+            self._check_tokens(tokens)
         if self._valid_name is not None:
-            logits = self.net(tokens, **{self._valid_name: valid}, **given)
-        elif unpadded(valid):
+            logits = self.net(tokens, **{self._valid_name: query.valid}, **given)
+        elif not query.padded:
             logits = self.net(tokens, **given)
         else:
-            logits = self._by_length(tokens, valid, given)
+            logits = self._by_length(query, given)
         self._check_logits(logits, tokens)
-        return self.ids.shifted(logits), None
+        return self.shifted(logits), None
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,V), as they are."""
         return hidden
 
-    def _by_length(self, tokens: Tensor, valid: Tensor, given: dict[str, Any]) -> Tensor:
+    def _by_length(self, query: Query, given: dict[str, Any]) -> Tensor:
         """Rows grouped by length, each group without padding; logits at padding are 0."""
-        if not padded_last(valid):
+        tokens, lengths = query.tokens, query.lengths
+        ends = torch.arange(tokens.shape[1], device=tokens.device)
+        ends = ends < to_device(lengths, tokens.device).unsqueeze(1)
+        if not waits(tokens.device) and not torch.equal(ends, query.valid):
             raise CanvasError(
                 "padding must be at the end of a row for a network that takes no padding flags"
             )
         out: Tensor | None = None
-        lengths = row_lengths(valid)
         for length in np.unique(lengths).tolist():
-            rows = rows_of(lengths == length, valid.sum(1) == length)
-            part = {k: v[rows] if isinstance(v, Tensor) else v for k, v in given.items()}
-            logits = self.net(tokens[rows, :length], **part)
-            self._check_logits(logits, tokens[rows, :length])
+            rows = to_device(np.flatnonzero(lengths == length), tokens.device)
+            part = tokens.index_select(0, rows)[:, :length]
+            logits = self.net(part, **tree_take(given, rows))
+            self._check_logits(logits, part)
             if out is None:
                 out = logits.new_zeros((*tokens.shape, logits.shape[-1]))
             out[rows, :length] = logits
         assert out is not None
         return out
 
-    def _check_tokens(self, tokens: Tensor, vocab: int) -> None:
+    def _check_tokens(self, tokens: Tensor) -> None:
+        vocab = self.spec.vocab_size
         if bool(((tokens < 0) | (tokens >= vocab)).any()):
             worst = int(tokens.max()) if int(tokens.max()) >= vocab else int(tokens.min())
             raise CanvasError(f"id {worst} is outside the vocabulary of {vocab}")
@@ -105,16 +97,34 @@ class PlainDenoiser(nn.Module):
                 f"the network returned {got} for tokens of shape {tuple(tokens.shape)}: return "
                 "logits as one tensor of shape (B, N, vocabulary)"
             )
-        vocab = logits.shape[-1]
-        if self.ids.vocab_size is None:
-            self.ids.check(vocab)
-            self.ids.vocab_size = vocab
-            self._check_tokens(tokens, vocab)
-        if vocab != self.ids.vocab_size:
+        if logits.shape[-1] != self.spec.vocab_size:
             raise LogitsError(
-                f"the network returned logits over {vocab} ids; its vocabulary size is "
-                f"{self.ids.vocab_size}: pass unmask.wrap(net, vocab_size=...) as it returns them"
+                f"the network returned logits over {logits.shape[-1]} ids; its vocabulary size is "
+                f"{self.spec.vocab_size}: pass unmask.wrap(net, vocab_size=...) as it returns them"
             )
+
+
+def _tried(net: Callable[..., Tensor], mask_id: int, length: int | None) -> int:
+    """The vocabulary size, from one pass over a row of mask ids."""
+    device = device_of(net) if isinstance(net, nn.Module) else None
+    tokens = torch.full((1, length or TRIED), mask_id, device=device)
+    name = _padding_argument(net)
+    given = {} if name is None else {name: torch.ones_like(tokens, dtype=torch.bool)}
+    try:
+        with evaluating(net):
+            logits = net(tokens, **given)
+    except Exception as error:
+        raise ModelError(
+            f"the vocabulary size is not known, and the network raised {type(error).__name__} on a "
+            f"row of {tokens.shape[1]} mask ids: {error}. Pass unmask.wrap(net, vocab_size=...)"
+        ) from error
+    if not isinstance(logits, Tensor) or logits.dim() != 3 or logits.shape[:2] != tokens.shape:
+        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise LogitsError(
+            f"the network returned {got} for tokens of shape {tuple(tokens.shape)}: return logits "
+            "as one tensor of shape (B, N, vocabulary)"
+        )
+    return logits.shape[-1]
 
 
 def _padding_argument(net: Callable[..., Any]) -> str | None:

@@ -1,17 +1,16 @@
-"""`wrap`: a network that somebody already has, as a denoiser."""
+"""`wrap`: an existing network as a denoiser."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from unmask.errors import ModelError
-from unmask.models.adapter import Ids
+from unmask.core.errors import ModelError
 from unmask.models.hf import MaskedLMDenoiser, backbone_of, is_masked_lm
 from unmask.models.plain import PlainDenoiser
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
-from unmask.types import Denoiser
+from unmask.core.network import Denoiser
 
 _WAYS = (
     "The three ways to go on: (1) an x-transformers TransformerWrapper with an Encoder; "
@@ -34,7 +33,7 @@ def wrap(
     """A denoiser from an x-transformers network, a transformers `*ForMaskedLM`, or any callable.
 
     mask_id: the id that stands for "unknown"; it is never generated.
-    vocab_size: V; found on the network, or at its first call, when not given.
+    vocab_size: V; found on the network, or by trying it once, when not given.
     forbidden: further ids that are never data (padding, separators, class tokens).
     length: the N of `generate(denoiser, batch_size=...)`; default x-transformers' max_seq_len.
     logit_shift: the network's output at a position predicts the next one, as in networks that began
@@ -51,37 +50,34 @@ def wrap(
         )
     if isinstance(mask_id, bool) or not isinstance(mask_id, int):
         raise ModelError(f"mask_id={mask_id!r}: pass an integer id")
+    if not isinstance(logit_shift, bool):
+        raise ModelError(f"logit_shift={logit_shift!r}: pass True or False")
+    options: dict[str, Any] = {
+        "forbidden": forbidden,
+        "length": length,
+        "logit_shift": logit_shift,
+    }
     if is_x_transformer(net):
-        length = int(net.max_seq_len) if length is None else length
-        ids = _ids(net.num_tokens, mask_id, vocab_size, forbidden, length, logit_shift)
-        return XTransformersDenoiser(net, ids, self_conditioning)
+        options["length"] = int(net.max_seq_len) if length is None else length
+        _check_vocabulary(net.num_tokens, vocab_size)
+        return XTransformersDenoiser(net, mask_id, self_conditioning=self_conditioning, **options)
     if self_conditioning is not None:
         raise ModelError("self_conditioning needs an x-transformers TransformerWrapper")
     if is_masked_lm(net):
-        found = backbone_of(net).config.vocab_size
-        ids = _ids(found, mask_id, vocab_size, forbidden, length, logit_shift)
-        return MaskedLMDenoiser(net, ids)
+        _check_vocabulary(backbone_of(net).config.vocab_size, vocab_size)
+        return MaskedLMDenoiser(net, mask_id, **options)
     _reject_foreign(net)
     found = getattr(net, "vocab_size", getattr(net, "num_tokens", None))
     known = found if isinstance(found, int) else None
-    return PlainDenoiser(net, _ids(known, mask_id, vocab_size, forbidden, length, logit_shift))
+    _check_vocabulary(known, vocab_size)
+    return PlainDenoiser(net, mask_id, vocab_size=known or vocab_size, **options)
 
 
-def _ids(
-    found: int | None,
-    mask_id: int,
-    vocab_size: int | None,
-    forbidden: Sequence[int],
-    length: int | None,
-    logit_shift: bool,
-) -> Ids:
+def _check_vocabulary(found: int | None, vocab_size: int | None) -> None:
     if found is not None and vocab_size is not None and vocab_size != found:
         raise ModelError(
             f"vocab_size={vocab_size} but the network says {found}: leave vocab_size out"
         )
-    if not isinstance(logit_shift, bool):
-        raise ModelError(f"logit_shift={logit_shift!r}: pass True or False")
-    return Ids(mask_id, vocab_size if found is None else found, forbidden, length, logit_shift)
 
 
 def _reject_foreign(net: Any) -> None:

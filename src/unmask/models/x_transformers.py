@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from unmask.errors import ModelError
-from unmask.host import unpadded
-from unmask.models.adapter import Ids, device_of, keywords
+from unmask.core.errors import ModelError
+from unmask.core.network import Cache, Query
+from unmask.core.projection import Projection, tied, untied
+from unmask.models.adapter import Adapter, keywords, make_spec
+from unmask.models.hidden_cache import HiddenCache
 from unmask.models.self_conditioning import SelfConditioning
-from unmask.projection import Projection, tied, untied
-from unmask.types import Memory
 
 # Options whose logits are more than `to_logits(embedding)`: they cannot be asked row by row.
 _WHOLE = (
@@ -42,43 +42,47 @@ def can_split(net: Any) -> bool:
     return net.to_logits is not None and not any(o is not None and o is not False for o in options)
 
 
-class XTransformersDenoiser(nn.Module):
+class XTransformersDenoiser(Adapter):
     """Trunk by `return_embeddings`, head by `to_logits`, self-conditioning by `sum_embeds`."""
 
-    def __init__(self, net: Any, ids: Ids, self_conditioning: SelfConditioning | None = None):
-        super().__init__()
+    def __init__(
+        self,
+        net: Any,
+        mask_id: int | None,
+        *,
+        forbidden: Sequence[int] = (),
+        length: int | None = None,
+        logit_shift: bool = False,
+        self_conditioning: SelfConditioning | None = None,
+    ):
         if net.attn_layers.causal:
             raise ModelError(
                 "the network has a Decoder, which sees only what comes before: "
                 "give TransformerWrapper attn_layers=Encoder(...)"
             )
-        self.net, self.ids, self.self_conditioning = net, ids, self_conditioning
-        self.vocab_size, self.mask_id = int(net.num_tokens), ids.mask_id
-        self.forbidden, self.length = ids.forbidden, ids.length
-        self.split, self.trims = can_split(net), self_conditioning is None
-        if self_conditioning is not None and not self.split:
+        cached = self_conditioning is not None
+        known: dict[str, Any] = {"cached": cached, "supports_trimming": not cached}
+        super().__init__(
+            make_spec(int(net.num_tokens), mask_id, forbidden, length, **known), logit_shift
+        )
+        self.net, self.self_conditioning = net, self_conditioning
+        self.split = can_split(net)
+        if cached and not self.split:
             raise ModelError("self-conditioning needs a network whose head is a plain `to_logits`")
 
-    @property
-    def device(self) -> torch.device | None:
-        """Device of the network."""
-        return device_of(self)
-
-    def hidden(
-        self, tokens: Tensor, *, valid: Tensor, memory: Memory, condition: Any = None
-    ) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,D), and with self-conditioning the same as memory for the next step.
+    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+        """(R,N) -> (R,N,D), and with self-conditioning the same as cache for the next step.
 
         A condition is a dict of further keyword arguments of the network, such as `context`.
         """
-        given = keywords(condition)
-        if not unpadded(valid):
-            given["mask"] = valid
+        given = keywords(query.condition)
+        if query.padded:
+            given["mask"] = query.valid
         if self.self_conditioning is not None:
-            given["sum_embeds"] = self.self_conditioning(memory, *tokens.shape)
-        hidden: Tensor = self.net(tokens, return_embeddings=self.split, **given)
-        memory = hidden.detach() if self.self_conditioning is not None else None
-        return self.ids.shifted(hidden), memory
+            given["sum_embeds"] = self.self_conditioning(cache, *query.tokens.shape)
+        hidden: Tensor = self.net(query.tokens, return_embeddings=self.split, **given)
+        after = HiddenCache.of(hidden) if self.self_conditioning is not None else None
+        return self.shifted(hidden), after
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""

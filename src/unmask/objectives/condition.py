@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unmask.errors import DataError, StrategyError
+from unmask.core.errors import DataError, StrategyError
 from unmask.objectives.evaluate import row_seeds
-from unmask.random import Purpose, uniform
+from unmask.core.random import Purpose, uniform
 
 
 def drop_condition(condition: Any, seed: int | Tensor, share: float, null: Any = -1) -> Any:

@@ -9,12 +9,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unmask import sampling, schedules
-from unmask.errors import StrategyError, nearest
+from unmask.core.errors import StrategyError, nearest
 from unmask.objectives.evaluate import Corrupted, Reading, read
 from unmask.objectives.nelbo import corrupt_by_count
-from unmask.random import Purpose, uniform
+from unmask.core.random import Purpose, uniform
 from unmask.schedules import AnySchedule
-from unmask.types import Critic, Denoiser, Loss
+from unmask.core.network import Critic, Denoiser
+from unmask.core.state import Loss
 
 Labels = Literal["differs", "masked"]
 

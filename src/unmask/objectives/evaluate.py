@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unmask.errors import DataError
-from unmask.head import illegal_tensor, legal_logits
+from unmask.core.errors import DataError
+from unmask.core.head import illegal_tensor, legal_logits
 from unmask.objectives.self_conditioning import hidden_states
-from unmask.random import derive
-from unmask.types import Denoiser, Loss
+from unmask.core.random import derive
+from unmask.core.network import Denoiser
+from unmask.core.state import Loss
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def read(
     valid = torch.ones_like(batch.masked) if valid is None else valid
     hidden = hidden_states(denoiser, batch.shown, valid, condition, self_condition, batch.seed)
     index = batch.masked.flatten().nonzero().squeeze(1)
-    illegal = illegal_tensor(denoiser, hidden.device)
+    illegal = illegal_tensor(denoiser.spec, hidden.device)
     logits = legal_logits(denoiser, hidden.flatten(0, 1).index_select(0, index), illegal)
     target = batch.tokens.flatten()[index]
     nll = F.cross_entropy(logits, target, reduction="none")
@@ -97,12 +98,10 @@ def check_data(denoiser: Denoiser, tokens: Tensor, maskable: Tensor) -> None:
             f"maskable must be a bool tensor of shape {tuple(tokens.shape)}; got {maskable.dtype} "
             f"{tuple(maskable.shape)}"
         )
-    if denoiser.vocab_size is None:
-        return
-    vocab = denoiser.vocab_size
+    vocab = denoiser.spec.vocab_size
     inside = (tokens >= 0) & (tokens < vocab)
     illegal = torch.zeros(vocab, dtype=torch.bool, device=tokens.device)
-    illegal[illegal_tensor(denoiser, tokens.device)] = True
+    illegal[illegal_tensor(denoiser.spec, tokens.device)] = True
     for wrong, why in (
         (maskable & ~inside, f"is outside the vocabulary of {vocab}"),
         (maskable & illegal[tokens.clamp(0, vocab - 1)], "is the mask id or a forbidden one"),

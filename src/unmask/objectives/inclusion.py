@@ -12,13 +12,14 @@ from typing import Any
 from torch import Tensor
 
 from unmask import schedules
-from unmask.corruption import hide_each, stratified_times
-from unmask.errors import StrategyError
-from unmask.head import mask_id_of
+from unmask.objectives.corruption import hide_each, stratified_times
+from unmask.core.errors import StrategyError
+from unmask.core.head import mask_id_of
 from unmask.objectives.counts import binomial, inverse
 from unmask.objectives.evaluate import Corrupted, check_data, evaluate, read, row_seeds
 from unmask.schedules import AnySchedule, Schedule
-from unmask.types import Denoiser, Loss
+from unmask.core.network import Denoiser
+from unmask.core.state import Loss
 
 # (schedule, times (B,), hidden counts (B,), maskable counts (B,)) -> weights (B,)
 Weight = Callable[[Schedule, Tensor, Tensor, Tensor], Tensor]
@@ -53,7 +54,7 @@ def corrupt_bernoulli(
     ratio = schedules.resolve(schedule)
     u = stratified_times(seeds) if time is None else time.double()
     masked = hide_each(maskable, ratio(u), seeds)
-    shown = tokens.masked_fill(masked, mask_id_of(denoiser))
+    shown = tokens.masked_fill(masked, mask_id_of(denoiser.spec))
     weights = weight(ratio, u, masked.sum(1), maskable.sum(1))
     return Corrupted(tokens, shown, masked, weights, maskable, seeds)
 

@@ -15,12 +15,13 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from unmask import schedules
-from unmask.corruption import BertNoise, hide, stratified_times
-from unmask.head import illegal_tensor, mask_id_of, vocab_of
+from unmask.objectives.corruption import BertNoise, hide, stratified_times
+from unmask.core.head import illegal_tensor, mask_id_of
 from unmask.objectives.counts import inverse, rounded_up
 from unmask.objectives.evaluate import Corrupted, check_data, evaluate, read, row_seeds
 from unmask.schedules import AnySchedule
-from unmask.types import Denoiser, Loss
+from unmask.core.network import Denoiser
+from unmask.core.state import Loss
 
 
 def corrupt_by_count(
@@ -46,7 +47,7 @@ def corrupt_by_count(
     count = torch.minimum((size * ratio(u)).ceil().long().clamp(min=1), size)
     weight = inverse(count * rounded_up(ratio, count, size))
     masked = hide(maskable, count, seeds)
-    shown = tokens.masked_fill(masked, mask_id_of(denoiser))
+    shown = tokens.masked_fill(masked, mask_id_of(denoiser.spec))
     if noise is not None:
         shown = noise(tokens, shown, masked, seeds, _legal(denoiser, tokens.device))
     return Corrupted(tokens, shown, masked, weight, maskable, seeds)
@@ -54,8 +55,8 @@ def corrupt_by_count(
 
 def _legal(denoiser: Denoiser, device: torch.device) -> Tensor:
     """Every id that is data, as a vector."""
-    data = torch.ones(vocab_of(denoiser), dtype=torch.bool, device=device)
-    return data.index_fill(0, illegal_tensor(denoiser, device), False).nonzero().squeeze(1)
+    data = torch.ones(denoiser.spec.vocab_size, dtype=torch.bool, device=device)
+    return data.index_fill(0, illegal_tensor(denoiser.spec, device), False).nonzero().squeeze(1)
 
 
 def count(
@@ -110,7 +111,7 @@ def complementary(
     either = rounded_up(ratio, hidden, size) + rounded_up(ratio, size - hidden, size)
     both = Corrupted(
         tokens=tokens.repeat(2, 1),
-        shown=torch.cat([first.shown, tokens.masked_fill(rest, mask_id_of(denoiser))]),
+        shown=torch.cat([first.shown, tokens.masked_fill(rest, mask_id_of(denoiser.spec))]),
         masked=torch.cat([first.masked, rest]),
         weight=torch.cat([inverse(hidden * either), inverse((size - hidden) * either)]),
         maskable=maskable.repeat(2, 1),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from unmask.commit import EntropyBound, Factor, Stable, Threshold
 from unmask.decoding.strategy import Strategy
-from unmask.ordering import Entropy, Probability
-from unmask.pace import Adaptive
+from unmask.orders import Entropy, Probability
 from unmask.presets.parts import blocks
-from unmask.revision import Edit, Verify
-from unmask.sampling import Draw
-from unmask.selection import EntropyBound, Factor, Stable, Threshold
+from unmask.revise import Edit, Verify
+from unmask.sampling import Sampling
+from unmask.stopping import Budget
 
 
 def threshold(threshold: float = 0.9, block: int | None = 32, temperature: float = 0.0) -> Strategy:
@@ -17,10 +17,9 @@ def threshold(threshold: float = 0.9, block: int | None = 32, temperature: float
     In blocks left to right; block=None takes the whole canvas. Approximate.
     """
     return Strategy(
-        pace=Adaptive(),
-        draw=Draw(temperature),
+        commit=Threshold(threshold),
+        sampling=Sampling(temperature),
         order=Probability(choose="after"),
-        select=Threshold(threshold),
         groups=blocks(block),
         name="threshold",
     )
@@ -29,10 +28,9 @@ def threshold(threshold: float = 0.9, block: int | None = 32, temperature: float
 def factor(factor: float = 1.0, block: int | None = 32, temperature: float = 0.0) -> Strategy:
     """Fast-dLLM's factor rule (2505.22618): the k best, (k + 1)(1 − p₍k₎) < factor. Approximate."""
     return Strategy(
-        pace=Adaptive(),
-        draw=Draw(temperature),
+        commit=Factor(factor),
+        sampling=Sampling(temperature),
         order=Probability(choose="after"),
-        select=Factor(factor),
         groups=blocks(block),
         name="factor",
     )
@@ -46,10 +44,9 @@ def entropy_bound(bound: float = 0.1, temperature: float = 1.0) -> Strategy:
     certain.
     """
     return Strategy(
-        pace=Adaptive(),
-        draw=Draw(temperature),
+        commit=EntropyBound(bound),
+        sampling=Sampling(temperature),
         order=Entropy(),
-        select=EntropyBound(bound),
         name="entropy_bound",
     )
 
@@ -67,10 +64,9 @@ def klass(
     steps. Approximate.
     """
     return Strategy(
-        pace=Adaptive(),
-        draw=Draw(temperature),
+        commit=Stable(threshold, divergence, history),
+        sampling=Sampling(temperature),
         order=Probability(choose="after"),
-        select=Stable(threshold, divergence, history),
         groups=blocks(block),
         name="klass",
     )
@@ -84,10 +80,9 @@ def llada21(
     Only committed tokens of the open block are edited. Approximate.
     """
     return Strategy(
-        pace=Adaptive(),
-        draw=Draw(temperature),
+        commit=Threshold(fill, strict=True),
+        sampling=Sampling(temperature),
         order=Probability(choose="after"),
-        select=Threshold(fill, strict=True),
         revise=Edit(edit),
         groups=blocks(block),
         name="llada21",
@@ -107,12 +102,11 @@ def wino(
     position of the block (see `revision.Verify`); budget caps a row's forwards. Approximate.
     """
     return Strategy(
-        pace=Adaptive(),
-        draw=Draw(temperature),
+        commit=Threshold(fill, strict=True),
+        sampling=Sampling(temperature),
         order=Probability(choose="after"),
-        select=Threshold(fill, strict=True),
         revise=Verify(verify),
         groups=blocks(block),
-        budget=budget,
+        stopping=() if budget is None else [Budget(budget)],
         name="wino",
     )

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from unmask import schedules
-from unmask.decoding.guidance import Guidance, LinearWeight
+from unmask.commit import TopK
+from unmask.guidance import Guidance, LinearWeight
 from unmask.decoding.strategy import Strategy
-from unmask.ordering import ChoiceNoise, Halton, Probability
-from unmask.pace import Steps
-from unmask.presets.parts import scheduled
-from unmask.sampling import Draw
+from unmask.orders import ChoiceNoise, Halton, Probability
+from unmask.sampling import Sampling
 from unmask.schedules import AnySchedule
 
 
 def maskgit(
-    steps: Steps = 12,
+    steps: int = 12,
     schedule: AnySchedule = schedules.cosine,
     temperature: float = 1.0,
     choice_temperature: float = 4.5,
 ) -> Strategy:
     """MaskGIT (2202.04200): keep the best log p(x̂) + τ(1 − s/T)·Gumbel. Approximate."""
     return Strategy(
-        pace=scheduled(schedule, steps),
-        draw=Draw(temperature),
+        commit=TopK(schedule, steps),
+        sampling=Sampling(temperature),
         order=ChoiceNoise(Probability(choose="after"), choice_temperature),
         name="maskgit",
     )
 
 
 def muse(
-    steps: Steps = 24,
+    steps: int = 24,
     schedule: AnySchedule = schedules.cosine,
     temperature: float = 1.0,
     choice_temperature: float = 4.5,
@@ -44,7 +43,7 @@ def muse(
 
 
 def amused(
-    steps: Steps = 12,
+    steps: int = 12,
     schedule: AnySchedule = schedules.cosine,
     temperature: float = 1.0,
     choice_temperature: float = 2.0,
@@ -57,8 +56,8 @@ def amused(
     """
     order = Probability(choose="after")
     return Strategy(
-        pace=scheduled(schedule, steps),
-        draw=Draw(temperature),
+        commit=TopK(schedule, steps),
+        sampling=Sampling(temperature),
         order=ChoiceNoise(order, choice_temperature, inclusive=True),
         guidance=None if guidance is None else Guidance(guidance),
         name="amused",
@@ -68,7 +67,7 @@ def amused(
 def halton(
     height: int,
     width: int,
-    steps: Steps = 32,
+    steps: int = 32,
     schedule: AnySchedule = schedules.arccos,
     temperature: float = 1.0,
 ) -> Strategy:
@@ -77,8 +76,8 @@ def halton(
     Exact with one position a step, because the order looks at nothing.
     """
     return Strategy(
-        pace=scheduled(schedule, steps),
-        draw=Draw(temperature),
+        commit=TopK(schedule, steps),
+        sampling=Sampling(temperature),
         order=Halton(height, width),
         name="halton",
     )

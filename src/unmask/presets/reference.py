@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from unmask import schedules
+from unmask.commit import OneAtATime, TopK
 from unmask.decoding.strategy import Strategy
-from unmask.ordering import ChoiceNoise, Margin, Probability, Random
-from unmask.pace import OneAtATime, Steps
-from unmask.presets.parts import scheduled
-from unmask.revision import Never, Remask
-from unmask.sampling import Annealed, Draw
+from unmask.orders import ChoiceNoise, Margin, Probability, Random
+from unmask.revise import Never, Remask
+from unmask.sampling import Annealed, Sampling
 from unmask.schedules import AnySchedule
 
 
 def annealed(
-    steps: Steps = 18,
+    steps: int = 18,
     schedule: AnySchedule = schedules.linear,
     temperature: float = 1.0,
     keep: float | None = 0.3,
@@ -21,15 +20,15 @@ def annealed(
 ) -> Strategy:
     """The reference method: x-transformers' NonAutoregressiveWrapper, its defects repaired.
 
-    Draw every unknown position from the best `keep` of the vocabulary at a temperature that falls
+    Sampling every unknown position from the best `keep` of the vocabulary at a temperature that falls
     linearly to 0, keep the most probable draws (probability after the filter, before the
     temperature). With remask, committed tokens compete too, scored as the tokens they are.
     Approximate: draw, then choose. With few ids, `keep` leaves little to choose from and rows come
     out alike: pass keep=None.
     """
     return Strategy(
-        pace=scheduled(schedule, steps),
-        draw=Draw(Annealed(temperature), top_k=keep),
+        commit=TopK(schedule, steps),
+        sampling=Sampling(Annealed(temperature), top_k=keep),
         order=Probability(choose="after", of="kept"),
         revise=Remask() if remask else Never(),
         name="annealed",
@@ -37,7 +36,7 @@ def annealed(
 
 
 def random_order(
-    steps: Steps = 16, schedule: AnySchedule = schedules.linear, temperature: float = 1.0
+    steps: int = 16, schedule: AnySchedule = schedules.linear, temperature: float = 1.0
 ) -> Strategy:
     """Exact integer counts at uniformly chosen positions: choose, then draw.
 
@@ -45,7 +44,7 @@ def random_order(
     committed together are drawn independently.
     """
     return Strategy(
-        pace=scheduled(schedule, steps), draw=Draw(temperature), order=Random(), name="random_order"
+        commit=TopK(schedule, steps), sampling=Sampling(temperature), order=Random(), name="random_order"
     )
 
 
@@ -53,14 +52,14 @@ def first_hitting(temperature: float = 1.0) -> Strategy:
     """First-hitting sampler (2409.02908, Algorithm 1): one uniformly chosen position a step.
 
     The hitting times t ← t·u^(1/n) only matter to a network that is told the time; one that is not
-    sees the sequence of states, whose law is this. Exact with one position a step, its only pace:
+    sees the sequence of states, whose law is this. Exact with one position a step, its only plan:
     as many forwards as unknown positions.
     """
-    return Strategy(pace=OneAtATime(), draw=Draw(temperature), order=Random(), name="first_hitting")
+    return Strategy(commit=TopK(OneAtATime()), sampling=Sampling(temperature), order=Random(), name="first_hitting")
 
 
 def confidence(
-    steps: Steps = 16, schedule: AnySchedule = schedules.linear, temperature: float = 1.0
+    steps: int = 16, schedule: AnySchedule = schedules.linear, temperature: float = 1.0
 ) -> Strategy:
     """Commit where the model's largest probability is highest: choose from the state, then draw.
 
@@ -68,15 +67,15 @@ def confidence(
     committed together are drawn independently.
     """
     return Strategy(
-        pace=scheduled(schedule, steps),
-        draw=Draw(temperature),
+        commit=TopK(schedule, steps),
+        sampling=Sampling(temperature),
         order=Probability(choose="first"),
         name="confidence",
     )
 
 
 def top_margin(
-    steps: Steps = 16,
+    steps: int = 16,
     schedule: AnySchedule = schedules.linear,
     temperature: float = 1.0,
     choice_temperature: float = 0.0,
@@ -87,8 +86,8 @@ def top_margin(
     Exact with one position a step, as `confidence`.
     """
     return Strategy(
-        pace=scheduled(schedule, steps),
-        draw=Draw(temperature),
+        commit=TopK(schedule, steps),
+        sampling=Sampling(temperature),
         order=ChoiceNoise(Margin(), choice_temperature, annealed=False),
         name="top_margin",
     )

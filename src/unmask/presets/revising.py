@@ -5,21 +5,19 @@ from __future__ import annotations
 from typing import Literal
 
 from unmask import schedules
+from unmask.commit import ReMDM, TopK
+from unmask.core.network import Critic
 from unmask.decoding.strategy import Strategy
-from unmask.grouping import Groups
-from unmask.ordering import ChoiceNoise, CriticOrder, Noised, Probability, Random, Weighted
-from unmask.pace import Steps, WholeLength
-from unmask.presets.parts import scheduled
-from unmask.revision import Never, Remask
-from unmask.sampling import Draw
+from unmask.groups import Groups
+from unmask.orders import ChoiceNoise, CriticOrder, Noised, Probability, Random, Weighted
+from unmask.revise import Never, Remask
+from unmask.sampling import Sampling
 from unmask.schedules import AnySchedule
-from unmask.selection import Remasking
-from unmask.types import Critic
 
 
 def token_critic(
     critic: Critic,
-    steps: Steps = 18,
+    steps: int = 18,
     schedule: AnySchedule = schedules.cosine,
     temperature: float = 1.0,
     noise_scale: float = 1.0,
@@ -31,8 +29,8 @@ def token_critic(
     Gumbel noise that fades to 0. Approximate.
     """
     return Strategy(
-        pace=scheduled(schedule, steps),
-        draw=Draw(temperature),
+        commit=TopK(schedule, steps),
+        sampling=Sampling(temperature),
         order=ChoiceNoise(CriticOrder(critic), noise_scale),
         revise=Remask() if remask else Never(),
         name="token_critic",
@@ -41,7 +39,7 @@ def token_critic(
 
 def self_critic(
     critic: Critic,
-    steps: Steps = 18,
+    steps: int = 18,
     schedule: AnySchedule = schedules.linear,
     temperature: float = 1.0,
     noise_scale: float = 1.0,
@@ -56,7 +54,7 @@ def self_critic(
 
 
 def p2(
-    steps: Steps = 64,
+    steps: int = 64,
     schedule: AnySchedule = schedules.linear,
     eta: float = 1.0,
     temperature: float = 1.0,
@@ -67,8 +65,8 @@ def p2(
     Approximate.
     """
     return Strategy(
-        pace=scheduled(schedule, steps),
-        draw=Draw(temperature),
+        commit=TopK(schedule, steps),
+        sampling=Sampling(temperature),
         order=Weighted(Probability(choose="after"), eta),
         revise=Remask(),
         name="p2",
@@ -76,7 +74,7 @@ def p2(
 
 
 def remdm(
-    steps: Steps = 64,
+    steps: int = 64,
     schedule: AnySchedule = schedules.linear,
     variant: Literal["cap", "rescale", "confidence", "loop"] = "cap",
     eta: float = 0.02,
@@ -87,17 +85,16 @@ def remdm(
     Every row takes all its steps. The variant "loop" has a schedule of its own. Approximate.
     """
     return Strategy(
-        pace=WholeLength(steps),
-        draw=Draw(temperature),
+        commit=ReMDM(schedule, steps, variant, eta),
+        sampling=Sampling(temperature),
         order=Random(),
-        select=Remasking(schedules.resolve(schedule), variant, eta),
         revise=Remask(),
         name="remdm",
     )
 
 
 def dplm(
-    steps: Steps = 500,
+    steps: int = 500,
     schedule: AnySchedule = schedules.linear,
     temperature: float = 1.0,
     tracks: int = 1,
@@ -108,10 +105,10 @@ def dplm(
     interleaved position by position, each with a plan of its own (DPLM-2 2410.13782). Approximate.
     """
     return Strategy(
-        pace=scheduled(schedule, steps),
-        draw=Draw(temperature, race=True),
+        commit=TopK(schedule, steps),
+        sampling=Sampling(temperature, gumbel=True),
         order=Noised(),
         revise=Remask(),
-        groups=Groups.levels(tracks, parallel=True) if tracks != 1 else None,
+        groups=Groups.levels(tracks, side_by_side=True) if tracks != 1 else None,
         name="dplm",
     )

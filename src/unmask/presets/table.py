@@ -13,11 +13,11 @@ from typing import Any
 
 from unmask import presets
 from unmask.decoding.strategy import Strategy
-from unmask.pace import Adaptive, Ancestral, ByGroup, OneAtATime, WholeLength
-from unmask.revision import Never, Verify
-from unmask.sampling import Draw
+from unmask.commit import AllSteps, Ancestral, ByGroup, NoPlan, OneAtATime
+from unmask.revise import Never, Verify
+from unmask.sampling import Sampling
 from unmask.schedules import Schedule
-from unmask.selection import Best
+from unmask.commit import TopK
 
 HEAD = """# Methods
 
@@ -56,9 +56,9 @@ def _cells(name: str) -> list[str]:
         _papers(make),
         ", ".join(_default(p) for p in parameters.values()),
         shown(strategy.pace),
-        shown(strategy.draw) if strategy.draw != Draw() else "as the model says",
+        shown(strategy.draw) if strategy.draw != Sampling() else "as the model says",
         shown(strategy.order),
-        ABSENT if strategy.select == Best() else shown(strategy.select),
+        ABSENT if strategy.select == TopK() else shown(strategy.select),
         ABSENT if strategy.revise == Never() else shown(strategy.revise),
         ABSENT if strategy.groups is None else strategy.groups.name,
         forwards(strategy),
@@ -101,13 +101,13 @@ def forwards(strategy: Strategy) -> str:
     pace = strategy.pace
     if isinstance(strategy.revise, Verify):
         return "1 to U steps, and one pass for each token verified"
-    if isinstance(pace, Adaptive):
+    if isinstance(pace, NoPlan):
         return "1 to U"
     if isinstance(pace, OneAtATime):
         return "U"
     if isinstance(pace, Ancestral):
         return "at most T"
-    if isinstance(pace, WholeLength):
+    if isinstance(pace, AllSteps):
         return "T"
     each = " of each level" if isinstance(pace, ByGroup) else ""
     return f"min(T, U){each or (' of each group' if strategy.groups else '')}"

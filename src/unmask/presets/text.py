@@ -5,26 +5,26 @@ from __future__ import annotations
 from typing import Literal
 
 from unmask import schedules
+from unmask.commit import Ancestral, Even, TopK
 from unmask.decoding.strategy import Strategy
-from unmask.errors import StrategyError, nearest
-from unmask.ordering import ChoiceNoise, Entropy, Margin, Order, Probability, RevealTime, Stored
-from unmask.pace import Ancestral, Even, Steps
-from unmask.presets.parts import blocks, scheduled
-from unmask.revision import Remask
-from unmask.sampling import Draw
+from unmask.core.errors import StrategyError, nearest
+from unmask.orders import ChoiceNoise, Entropy, Margin, Order, Probability, RevealTime, Stored
+from unmask.presets.parts import blocks
+from unmask.revise import Remask
+from unmask.sampling import Sampling
 from unmask.schedules import AnySchedule
 
 
 def mask_predict(
-    steps: Steps = 10, schedule: AnySchedule = schedules.linear, temperature: float = 0.0
+    steps: int = 10, schedule: AnySchedule = schedules.linear, temperature: float = 0.0
 ) -> Strategy:
     """Mask-Predict (1904.09324, section 3.1): fill all by the likeliest ids, re-mask the worst.
 
     Tokens keep the probability they were predicted with until they are predicted anew. Approximate.
     """
     return Strategy(
-        pace=scheduled(schedule, steps),
-        draw=Draw(temperature),
+        commit=TopK(schedule, steps),
+        sampling=Sampling(temperature),
         order=Stored(),
         revise=Remask(),
         name="mask_predict",
@@ -32,7 +32,7 @@ def mask_predict(
 
 
 def mdlm(
-    steps: Steps = 64, schedule: AnySchedule = schedules.linear, temperature: float = 1.0
+    steps: int = 64, schedule: AnySchedule = schedules.linear, temperature: float = 1.0
 ) -> Strategy:
     """MDLM's ancestral sampler (2406.07524): each unknown one revealed with (m_t − m_s)/m_t.
 
@@ -40,22 +40,22 @@ def mdlm(
     forwards. Its law nears the model's as steps grow.
     """
     return Strategy(
-        pace=Ancestral(schedules.resolve(schedule), steps),
-        draw=Draw(temperature),
+        commit=TopK(Ancestral(schedule, steps)),
+        sampling=Sampling(temperature),
         order=RevealTime(),
         name="mdlm",
     )
 
 
-def llada(steps: Steps = 32, block: int = 32, temperature: float = 0.0) -> Strategy:
+def llada(steps: int = 32, block: int = 32, temperature: float = 0.0) -> Strategy:
     """LLaDA (2502.09992, low-confidence re-masking): blocks left to right, best n/T a step.
 
     steps: of each block. Ranked by the probability of the token drawn. Approximate; at temperature
     0, the published default, deterministic.
     """
     return Strategy(
-        pace=Even(steps),
-        draw=Draw(temperature),
+        commit=TopK(Even(steps)),
+        sampling=Sampling(temperature),
         order=Probability(choose="after"),
         groups=blocks(block),
         name="llada",
@@ -63,7 +63,7 @@ def llada(steps: Steps = 32, block: int = 32, temperature: float = 0.0) -> Strat
 
 
 def dream(
-    steps: Steps = 512,
+    steps: int = 512,
     schedule: AnySchedule = schedules.linear,
     algorithm: Literal["maskgit_plus", "origin", "topk_margin", "entropy"] = "maskgit_plus",
     temperature: float = 0.0,
@@ -87,10 +87,9 @@ def dream(
         raise StrategyError("algorithm='origin' ranks nothing: leave choice_temperature out")
     if choice_temperature is not None:
         order = ChoiceNoise(order, choice_temperature, annealed=False)
-    pace = scheduled(schedule, steps)
     return Strategy(
-        pace=Ancestral(pace.ratio, steps) if ancestral else pace,
-        draw=Draw(temperature, top_p=top_p),
+        commit=TopK(Ancestral(schedule, steps)) if ancestral else TopK(schedule, steps),
+        sampling=Sampling(temperature, top_p=top_p),
         order=order,
         name="dream",
     )

@@ -5,22 +5,20 @@ from __future__ import annotations
 from typing import Literal
 
 from unmask import schedules
-from unmask.decoding.guidance import Guidance, RatioWeight
+from unmask.commit import ByGroup, Scheduled, TopK, TopSpans
+from unmask.guidance import Guidance, RatioWeight
 from unmask.decoding.strategy import Strategy
-from unmask.errors import StrategyError
-from unmask.grouping import Groups
-from unmask.ordering import ChoiceNoise, Entropy, Order, Probability, Random
-from unmask.pace import ByGroup, Steps
-from unmask.presets.parts import scheduled
-from unmask.sampling import Annealed, Draw, SquaredDecay
+from unmask.core.errors import StrategyError
+from unmask.groups import Groups
+from unmask.orders import ChoiceNoise, Entropy, Order, Probability, Random
+from unmask.sampling import Annealed, Sampling, SquaredDecay
 from unmask.schedules import AnySchedule
-from unmask.selection import Spans
 
 
 def soundstorm(
     levels: int = 4,
-    steps: Steps = 16,
-    later_steps: Steps = 1,
+    steps: int = 16,
+    later_steps: int = 1,
     schedule: AnySchedule = schedules.cosine,
     temperature: float = 1.0,
     choice_temperature: float = 4.5,
@@ -31,8 +29,8 @@ def soundstorm(
     t·levels + k is level k of time t. Approximate.
     """
     return Strategy(
-        pace=ByGroup([scheduled(schedule, steps), scheduled(schedule, later_steps)]),
-        draw=Draw(temperature),
+        commit=TopK(ByGroup([Scheduled(schedule, steps), Scheduled(schedule, later_steps)])),
+        sampling=Sampling(temperature),
         order=ChoiceNoise(Probability(choose="after"), choice_temperature),
         groups=Groups.levels(levels),
         name="soundstorm",
@@ -41,8 +39,8 @@ def soundstorm(
 
 def magnet(
     levels: int = 4,
-    steps: Steps = 20,
-    later_steps: Steps = 10,
+    steps: int = 20,
+    later_steps: int = 10,
     span: int = 3,
     overlapping: bool = False,
     schedule: AnySchedule = schedules.cosine,
@@ -57,11 +55,11 @@ def magnet(
     w = γ·guidance + (1 − γ)·1 of u + w·(c − u) (10 in the paper), for canvases with a condition.
     The first level takes `steps`, the others `later_steps`. Approximate.
     """
+    plan = ByGroup([Scheduled(schedule, steps), Scheduled(schedule, later_steps)])
     return Strategy(
-        pace=ByGroup([scheduled(schedule, steps), scheduled(schedule, later_steps)]),
-        draw=Draw(Annealed(temperature), top_p=top_p),
-        order=Probability(choose="after", of="drawn"),
-        select=Spans(span, levels, overlapping),
+        commit=TopSpans(plan, span, levels, overlapping),
+        sampling=Sampling(Annealed(temperature), top_p=top_p),
+        order=Probability(choose="after", of="sampling"),
         groups=Groups.levels(levels),
         guidance=None if guidance is None else Guidance(RatioWeight(guidance, 1.0)),
         name="magnet",
@@ -69,7 +67,7 @@ def magnet(
 
 
 def esm3(
-    steps: Steps = 20,
+    steps: int = 20,
     schedule: AnySchedule = schedules.cosine,
     order: Literal["random", "entropy"] = "random",
     temperature: float = 1.0,
@@ -84,8 +82,8 @@ def esm3(
     if order not in orders:
         raise StrategyError(f"order={order!r}: pass 'random' or 'entropy'")
     return Strategy(
-        pace=scheduled(schedule, steps, lift=0.1),
-        draw=Draw(SquaredDecay(temperature)),
+        commit=TopK(Scheduled(schedule, steps, lift=0.1)),
+        sampling=Sampling(SquaredDecay(temperature)),
         order=orders[order],
         groups=Groups.levels(tracks) if tracks != 1 else None,
         name="esm3",

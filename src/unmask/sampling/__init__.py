@@ -1,24 +1,26 @@
-"""Drawing a token from logits: shaping, the two-level draw, and what is said of it.
+"""Sampling a token from logits: shaping, the two-level draw, and its statistics.
 
 Everything here is float32 or better whatever comes in.
 """
 
-from unmask.inversion import COLD
-from unmask.sampling.draw import Annealed, Draw, SquaredDecay, Temperature
-from unmask.sampling.measured import measured
+from unmask.core.inversion import COLD
 from unmask.sampling.scratch import Scratch
+from unmask.sampling.settings import Annealed, Sampling, SquaredDecay, Temperature
+from unmask.sampling.statistics import draw_with_statistics
+from unmask.sampling.temperatures import Temperatures
 from unmask.sampling.two_level import NEG_INF, draw, invert, tempered
 
 __all__ = [
     "COLD",
     "NEG_INF",
     "Annealed",
-    "Draw",
+    "Sampling",
     "Scratch",
     "SquaredDecay",
     "Temperature",
+    "Temperatures",
     "draw",
+    "draw_with_statistics",
     "invert",
-    "measured",
     "tempered",
 ]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from unmask.host import waits
+from unmask.core.arrays import waits
 from unmask.sampling.two_level import NEG_INF
 
 

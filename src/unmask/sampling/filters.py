@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.host import waits
+from unmask.core.arrays import waits
 from unmask.sampling.best import Best, all_of, first
 from unmask.sampling.two_level import NEG_INF
 
@@ -18,13 +18,13 @@ PART_ELEMENTS = 2**16  # numpy partitions so many at once: a copy of them stays 
 
 def kept(
     logits: Tensor,
-    temperature: Tensor,
+    temperature: float | Tensor,
     top_k: int | float | None,
     top_p: float | None,
     min_p: float | None,
     room: Tensor,
 ) -> Best:
-    """What the filters keep of logits (M,V), at temperature (M,).
+    """What the filters keep of logits (M,V), at a temperature, or (M,) of them.
 
     They apply in this order. Nucleus and min-p are statements about the tempered distribution;
     temperature 0 keeps the best. room (M,V) is written to.
@@ -33,12 +33,19 @@ def kept(
     if (top_p is None or top_p == 1) and not min_p:
         return best
     left = best.dropping(logits)
-    warm = left / temperature.clamp(min=1e-6).unsqueeze(1)
+    tempered = left / _divisor(temperature)
     if top_p is not None and top_p < 1:
-        best = best.shorter(_nucleus(left, warm, top_p))
+        best = best.shorter(_nucleus(left, tempered, top_p))
     if min_p:
-        best = best.shorter(_likely(left, warm, min_p))
+        best = best.shorter(_likely(left, tempered, min_p))
     return best
+
+
+def _divisor(temperature: float | Tensor) -> float | Tensor:
+    """One number, or (M,1), above 0."""
+    if isinstance(temperature, Tensor):
+        return temperature.clamp(min=1e-6).unsqueeze(1)
+    return max(temperature, 1e-6)
 
 
 def top(logits: Tensor, k: int | float, room: Tensor) -> Best:
@@ -89,17 +96,17 @@ def _at_place(values: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.nda
     return found, tied & (found > NEG_INF)  # those at −inf have no mass
 
 
-def _nucleus(logits: Tensor, warm: Tensor, mass: float) -> Best:
-    """The smallest set of ids that holds at least `mass` of softmax(warm)."""
+def _nucleus(logits: Tensor, tempered: Tensor, mass: float) -> Best:
+    """The smallest set of ids that holds at least `mass` of softmax(tempered)."""
     falling, ids = logits.sort(dim=1, descending=True, stable=True)
-    probs = warm.softmax(1).gather(1, ids)
+    probs = tempered.softmax(1).gather(1, ids)
     # A row that is NaN or has nothing legal holds no mass; it is found out later, by its peak.
     end = ((probs.cumsum(1) - probs < mass).sum(1, keepdim=True) - 1).clamp(min=0)
     return Best(falling.gather(1, end), ids.gather(1, end))
 
 
-def _likely(logits: Tensor, warm: Tensor, ratio: float) -> Best:
-    """The ids at least `ratio` times as likely under softmax(warm) as the likeliest."""
-    likely = warm >= warm.amax(1, keepdim=True) + math.log(ratio)
+def _likely(logits: Tensor, tempered: Tensor, ratio: float) -> Best:
+    """The ids at least `ratio` times as likely under softmax(tempered) as the likeliest."""
+    likely = tempered >= tempered.amax(1, keepdim=True) + math.log(ratio)
     least = logits.masked_fill(~likely, torch.inf).amin(1, keepdim=True)
     return Best(least, all_of(logits).last)

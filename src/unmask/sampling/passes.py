@@ -1,6 +1,7 @@
 """The passes over the vocabulary: what must be read or written for every id of every position.
 
-Each takes as many positions as fit the cache. All that follows looks at one block of about √V ids.
+Each takes as many positions as fit the processor's cache. All that follows reads one block of about
+√V ids.
 Shapes: M rows, V vocabulary, K blocks.
 """
 
@@ -11,9 +12,10 @@ from collections.abc import Iterator, Set
 import torch
 from torch import Tensor
 
-from unmask.inversion import LOWEST
+from unmask.core.inversion import LOWEST
 from unmask.sampling.best import Best
-from unmask.sampling.draw import Draw
+from unmask.sampling.settings import Sampling
+from unmask.sampling.temperatures import Temperatures
 from unmask.sampling.scratch import Scratch
 from unmask.sampling.two_level import block_maxima, block_sums
 
@@ -22,28 +24,28 @@ SLICE_ELEMENTS = 2**19  # on the CPU
 
 def passes(
     logits: Tensor,
-    draw: Draw,
-    temperature: Tensor,
-    rate: Tensor,
+    how: Sampling,
+    temperature: Temperatures,
     wanted: Set[str],
     scratch: Scratch,
 ) -> dict[str, Tensor]:
     """What is summed up of logits (M,V) float32, which are shifted so that the largest is 0.
 
-    temperature (M,), rate (M,1) its inverse, 1 where it is greedy. Always `peak` (M,) the largest
-    logit and `sums` (M,K) of the blocks' masses. Where the draw has filters `least` and `last`, the
-    fields of what they keep. As wanted: `kept` (M,), the mass of that; `warm` (M,K), the masses of
-    what is drawn from, `tempered` or not; `maxima` (M,K); and `mean` (M,), the sum of mass times
-    logit.
+    Always `max_logit` (M,) and `sums` (M,K), the masses of the blocks. Where there are filters
+    `least` and `last`, the fields of what they keep. As wanted: `kept` (M,), the mass of that;
+    `shaped` (M,K), the masses of what is drawn from, `tempered` or not; `maxima` (M,K); and `mean`
+    (M,), the sum of mass times logit.
     """
     parts = []
     for at in _slices(logits):
         part, best = _shift(logits[at], wanted, scratch), None
-        if draw.filtered:
+        if how.filtered:
             room = scratch.like("keep", logits[at])
-            best = draw.kept(logits[at], temperature[at], room)
+            best = how.kept(logits[at], temperature.at(at), room)
             part |= best._asdict()
-        parts.append(part | _shape(logits[at], best, rate[at], wanted, scratch))
+        parts.append(part | _shape(logits[at], best, temperature.rate_at(at), wanted, scratch))
+    if len(parts) == 1:
+        return parts[0]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -54,31 +56,31 @@ def _slices(logits: Tensor) -> Iterator[slice]:
 
 
 def _shift(logits: Tensor, wanted: Set[str], scratch: Scratch) -> dict[str, Tensor]:
-    """What the model says, with the masses left in `scratch`."""
+    """The model's own masses, left in `scratch` too."""
     # Measured from the likeliest id, log-probabilities near 0 keep their digits.
-    peak = logits.amax(1)
-    logits.sub_(peak.unsqueeze(1))
+    max_logit = logits.amax(1)
+    logits.sub_(max_logit.unsqueeze(1))
     mass = torch.exp(logits, out=scratch.like("mass", logits))
-    out = {"peak": peak, "sums": block_sums(mass)}
+    out = {"max_logit": max_logit, "sums": block_sums(mass)}
     if "maxima" in wanted:
         out["maxima"] = block_maxima(logits)
     if "mean" in wanted:
-        finite = torch.clamp(logits, min=LOWEST, out=scratch.like("warm", logits))
+        finite = torch.clamp(logits, min=LOWEST, out=scratch.like("shaped", logits))
         out["mean"] = finite.mul_(mass).sum(1)
     return out
 
 
 def _shape(
-    logits: Tensor, best: Best | None, rate: Tensor, wanted: Set[str], scratch: Scratch
+    logits: Tensor, best: Best | None, rate: Tensor | float, wanted: Set[str], scratch: Scratch
 ) -> dict[str, Tensor]:
-    """What the draw makes of it: tempered, filtered."""
-    out, mass, room = {}, scratch.like("mass", logits), scratch.like("warm", logits)
+    """The masses drawn from: tempered, filtered."""
+    out, mass, room = {}, scratch.like("mass", logits), scratch.like("shaped", logits)
     keep = None
-    if best is not None and wanted & {"kept", "warm"}:
+    if best is not None and wanted & {"kept", "shaped"}:
         keep = best.mask(logits, scratch.like("keep", logits))
     if "kept" in wanted and keep is not None:
         out["kept"] = torch.mul(mass, keep, out=room).sum(1)
-    if "warm" in wanted:
-        warm = torch.mul(logits, rate, out=room).exp_() if "tempered" in wanted else mass
-        out["warm"] = block_sums(warm if keep is None else torch.mul(warm, keep, out=room))
+    if "shaped" in wanted:
+        shaped = torch.mul(logits, rate, out=room).exp_() if "tempered" in wanted else mass
+        out["shaped"] = block_sums(shaped if keep is None else torch.mul(shaped, keep, out=room))
     return out

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unmask.inversion import COLD, pick, width_of
+from unmask.core.inversion import COLD, pick, width_of
 
 NEG_INF = float("-inf")
 

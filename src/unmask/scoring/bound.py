@@ -11,12 +11,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unmask.corruption import hide
+from unmask.objectives.corruption import hide
 from unmask.decoding import Canvas
-from unmask.errors import StrategyError
-from unmask.random import Purpose, fold, uniform
+from unmask.core.errors import StrategyError
+from unmask.core.random import Purpose, fold, uniform
 from unmask.scoring.look import Report, nats, opened
-from unmask.types import Denoiser, State
+from unmask.core.network import Denoiser
+from unmask.core.state import State
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Asking the network how likely tokens are that are known, by the engine's own way of asking.
+"""Log-probabilities of known tokens, by the engine's own phases.
 
 Shapes: B rows, N positions; b rows of one forward.
 """
@@ -13,20 +13,21 @@ import torch
 from torch import Tensor
 
 from unmask import schedules
-from unmask.decoding import Canvas, Strategy, init
-from unmask.decoding.faults import look_now
-from unmask.decoding.look import predict, propose
-from unmask.inference import evaluating
-from unmask.ordering import Random
-from unmask.pace import Scheduled
-from unmask.random import fold
-from unmask.types import Denoiser, Prediction, Proposal, State
+from unmask.commit import TopK
+from unmask.core.inference import evaluating
+from unmask.core.network import Denoiser
+from unmask.core.random import fold
+from unmask.core.state import State
+from unmask.decoding import Canvas, Strategy, forward, init, prepare
+from unmask.decoding.faults import raise_faults
+from unmask.decoding.propose import propose
+from unmask.orders import Random
 
 Report = Callable[[int, int], None]
 """report(done, total): how much of the work is done, in units of the method's own."""
 
-# What the model itself says: nothing shaped, nothing forbidden but what is never data.
-_OWN = Strategy(pace=Scheduled(schedules.linear, 1), order=Random())
+# The model's own distribution: nothing shaped, nothing forbidden but what is never data.
+_OWN = Strategy(commit=TopK(schedules.linear, 1), order=Random())
 
 
 class Method(Protocol):
@@ -45,22 +46,9 @@ class Method(Protocol):
 
 
 def opened(denoiser: Denoiser, canvas: Canvas, seed: int, strategy: Strategy = _OWN) -> State:
-    """The state before anything is known of what is asked; row i has the seed of example i."""
+    """Return the state before anything is known of what is asked; row i has example i's seed."""
     index = torch.arange(len(canvas.tokens), device=canvas.tokens.device)
     return init(denoiser, canvas, strategy, fold(seed, index))
-
-
-def told(
-    prediction: Prediction,
-    denoiser: Denoiser,
-    strategy: Strategy,
-    state: State,
-    looked: Tensor,
-    count: int | None = None,
-) -> Proposal:
-    """`propose` with the tokens that stand under the masks in place of drawn ones."""
-    known = replace(state, masked=torch.zeros_like(state.masked))
-    return propose(prediction, denoiser, strategy, known, looked, count=count)
 
 
 def nats(denoiser: Denoiser, state: State, rows: Tensor, masked: Tensor) -> Tensor:
@@ -68,8 +56,10 @@ def nats(denoiser: Denoiser, state: State, rows: Tensor, masked: Tensor) -> Tens
 
     Every hidden position is given what is visible, and the head runs there alone.
     """
-    shown = replace(state.take(rows), masked=masked)
+    shown = replace(state.take(rows.cpu().numpy()), masked=masked)
+    known = replace(shown, masked=torch.zeros_like(masked))
     with evaluating(denoiser):
-        proposal = told(predict(denoiser, shown), denoiser, _OWN, shown, masked)
-    look_now(proposal.fault, shown)
+        hidden, _ = forward(denoiser, prepare(shown, _OWN))
+        proposal = propose(known, _OWN, denoiser, hidden, masked, holds=True)
+    raise_faults(proposal.fault, shown)
     return -proposal.logprob.double().sum(1)

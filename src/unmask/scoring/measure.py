@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from unmask.decoding import Canvas
-from unmask.errors import DataError, StrategyError
+from unmask.core.errors import DataError, StrategyError
 from unmask.objectives.evaluate import check_data
 from unmask.scoring.bound import Bound
 from unmask.scoring.look import Method, Report
-from unmask.types import Denoiser
+from unmask.core.network import Denoiser
 
 _BOUND = Bound()
 
@@ -116,7 +116,7 @@ def _asked(
     """What is asked, as the editable part of a canvas on the denoiser's device."""
     if not isinstance(tokens, Tensor):
         raise DataError(f"tokens is a {type(tokens).__name__}: pass an int64 tensor of shape (B,N)")
-    device = getattr(denoiser, "device", None) or tokens.device
+    device = denoiser.device or tokens.device
     nothing = torch.zeros_like(tokens, dtype=torch.bool)
     canvas = Canvas.infill(tokens, nothing, valid=valid, condition=condition).to(device)
     maskable = canvas.valid if maskable is None else maskable
@@ -138,7 +138,7 @@ def _check_places(denoiser: Denoiser, data: Tensor, maskable: Tensor, valid: Ten
             f"maskable is True at padding (row {row}, position {position}): make it False where "
             "valid is False"
         )
-    vocab = denoiser.vocab_size
+    vocab = denoiser.spec.vocab_size
     outside = data < 0 if vocab is None else (data < 0) | (data >= vocab)
     if bool(outside.any()):
         row, position = outside.nonzero()[0].tolist()

@@ -8,28 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.decoding import Canvas, Strategy, advance, done
-from unmask.errors import StrategyError
-from unmask.ordering import (
-    ChoiceNoise,
-    CriticOrder,
-    Noised,
-    Order,
-    Probability,
-    Stored,
-    Weighted,
-    is_blind,
-    needs_of,
-)
-from unmask.revision import Never
+from unmask.core.errors import StrategyError
+from unmask.core.network import Denoiser
+from unmask.core.state import Proposal, State
+from unmask.decoding import Canvas, Strategy
+from unmask.engine import Engine, Event, complete
+from unmask.orders import Order
+from unmask.orders.base import Around
 from unmask.sampling import COLD
-from unmask.scoring.look import Report, opened, told
-from unmask.types import Denoiser, Prediction, Proposal, State
+from unmask.scoring.look import Report, opened
 
-_DRAWN = ("logprob", "drawn_logprob", "kept_logprob", "noised_logprob")
+_DRAWN = ("logprob", "sampling_logprob", "kept_logprob", "noised_logprob")
 
 
 @dataclass(frozen=True)
@@ -48,73 +41,71 @@ class Ordered:
     kind: ClassVar[str] = "exact"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.strategy, Strategy):
+        strategy = self.strategy
+        if not isinstance(strategy, Strategy):
             raise StrategyError(
-                f"strategy={self.strategy!r}: pass a preset that has been called, such as "
+                f"strategy={strategy!r}: pass a preset that has been called, such as "
                 "presets.confidence(steps=16)"
             )
-        if not isinstance(self.strategy.revise, Never):
+        if strategy.revise.remasks or strategy.revise.amends:
             raise StrategyError(
-                f"{self.strategy.name} may re-mask what it committed, so many paths lead to one "
+                f"{strategy.name} may re-mask what it committed, so many paths lead to one "
                 "sequence: score with a strategy that revises nothing, or with scoring.Bound()"
             )
-        if _ranks_draws(self.strategy.order):
-            raise _draws_first(self.strategy.name)
-        if self.strategy.veil.keeps_draw:
+        if strategy.order.ranks_draws:
+            raise _draws_first(strategy.name)
+        if strategy.noise.keeps_sample:
             raise StrategyError(
-                f"{self.strategy.name} shows the network what it drew before, and no draw is made "
-                "here: score with veil=MaskId()"
+                f"{strategy.name} shows the network what it drew before, and no draw is made "
+                "here: score with noise=MaskToken()"
             )
-        if self.strategy.constraint.feasible is not None or self.strategy.ends:
+        early = strategy.end_id is not None or strategy.reads_model_to_stop
+        if strategy.constraint.feasible is not None or early:
             raise StrategyError(
-                f"{self.strategy.name} vetoes draws or ends rows early, which no product of "
-                "probabilities describes: score without feasible=, stop= and end_id="
+                f"{strategy.name} vetoes draws or ends rows early, which no product of "
+                "probabilities describes: score without feasible=, and with no stopping= but Budget"
             )
-        warmth = self.strategy.draw.temperature
-        if not callable(warmth):
-            _check_warm(torch.tensor([warmth]), self.strategy)
 
     def __call__(
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
     ) -> Tensor:
         """(B,) float64 nats; where a random order goes depends on (seed, row) alone."""
-        strategy = self.strategy.but(order=_Undrawn(self.strategy.order, self.strategy.name))
+        order = _Undrawn(self.strategy.order, self.strategy.name)
+        strategy = self.strategy.but(order=order)
         state = opened(denoiser, canvas, seed, strategy)
-        total, known, parts = int(canvas.editable.sum()), 0, []
-        for rows in torch.arange(len(state.row), device=state.row.device).split(batch_size):
-            part = state.take(rows)
-            while not done(part):
-                report(known, total)
-                info = advance(part, denoiser, strategy, _told_warm)
-                part, known = info.state, known + int(info.committed.sum())
-            drawn = part.logprob if strategy.draw.plain else part.drawn_logprob
-            parts.append(-drawn.double().sum(1))
-        report(total, total)
-        return torch.cat(parts)
+        _check_temperatures(state, strategy)
+        total, known = int(canvas.editable.sum()), 0
+        report(0, total)
+
+        def see(event: Event) -> None:
+            nonlocal known
+            known += int(event.info.committed.sum())
+            report(known, total)
+
+        engine = Engine(denoiser, max_rows=batch_size)
+        record = complete(engine, replace(state, target=state.tokens), strategy, see)
+        drawn = record.logprob if strategy.sampling.plain else record.sampling_logprob
+        return -drawn.double().sum(1)
 
 
 @dataclass(frozen=True)
-class _Undrawn:
+class _Undrawn(Around):
     """An order that is asked before any token is drawn, and must do without one."""
 
     order: Order
     name: str
 
     @property
-    def needs(self) -> frozenset[str]:
-        return needs_of(self.order)
+    def blind(self) -> bool:  # type: ignore[override]
+        return bool(self.order.blind)
 
     @property
-    def blind(self) -> bool:
-        return is_blind(self.order)
-
-    @property
-    def scores(self) -> str | None:
-        return getattr(self.order, "scores", None)
+    def scores(self) -> str | None:  # type: ignore[override]
+        return self.order.scores  # type: ignore[return-value]
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         # The truth stands under the masks; an order that peeked would choose by it.
-        blank = replace(state, tokens=state.tokens.masked_fill(state.masked, 0))
+        blank = replace(state, tokens=state.tokens.masked_fill(state.masked, 0), target=None)
         score = self.order(blank, _Withheld(proposal, self.name))  # type: ignore[arg-type]
         if bool((score.isnan() & state.masked).any()):
             raise _draws_first(self.name)
@@ -135,17 +126,6 @@ class _Withheld:
         return torch.full_like(value, torch.nan) if field in _DRAWN and value is not None else value
 
 
-def _ranks_draws(order: Order) -> bool:
-    """Whether one of the published orders does; of any other it shows when it runs."""
-    if isinstance(order, ChoiceNoise):
-        return _ranks_draws(order.order)
-    if isinstance(order, Weighted):
-        return _ranks_draws(order.order)
-    return isinstance(order, CriticOrder | Stored | Noised) or (
-        isinstance(order, Probability) and order.choose == "after"
-    )
-
-
 def _draws_first(name: str) -> StrategyError:
     return StrategyError(
         f"{name} draws tokens and then ranks them, so its likelihood is a sum over all draws: "
@@ -154,21 +134,13 @@ def _draws_first(name: str) -> StrategyError:
     )
 
 
-def _told_warm(
-    prediction: Prediction,
-    denoiser: Denoiser,
-    strategy: Strategy,
-    state: State,
-    looked: Tensor,
-    count: int | None = None,
-) -> Proposal:
-    _check_warm(strategy.draw.temperatures(state.progress, state.span), strategy)
-    return told(prediction, denoiser, strategy, state, looked, count)
-
-
-def _check_warm(temperature: Tensor, strategy: Strategy) -> None:
-    if bool((temperature < COLD).any()):
+def _check_temperatures(state: State, strategy: Strategy) -> None:
+    """Raise StrategyError where a planned step draws greedily."""
+    plan = state.rows.plan
+    progress = (plan.step / np.maximum(plan.steps, 1)).ravel()
+    temperature = strategy.sampling.temperatures(progress, plan.steps.ravel())
+    if (np.asarray(temperature) < COLD).any():
         raise StrategyError(
             f"{strategy.name} draws greedily, at temperature 0, which gives every token but one "
-            "probability 0: score with a constant temperature above 0, such as draw=Draw()"
+            "probability 0: score with a constant temperature above 0, such as sampling=Sampling()"
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unmask.decoding import Canvas
 from unmask.scoring.look import Report, nats, opened
-from unmask.types import Denoiser
+from unmask.core.network import Denoiser
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unmask.random import Purpose, uniform
+from unmask.core.random import Purpose, uniform
 from unmask.tasks.digits import SIDE
 
 BLOCK = 4

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from unmask.random import Purpose, uniform
+from unmask.core.random import Purpose, uniform
 
 
 @dataclass(frozen=True)

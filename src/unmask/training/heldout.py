@@ -11,7 +11,7 @@ from torch import nn
 
 from unmask import scoring
 from unmask.data import Example
-from unmask.padding import Padding
+from unmask.data.padding import Padding
 
 LIMIT = 256  # examples looked at while training
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from unmask.training.collate import IGNORED
-from unmask.types import Loss
+from unmask.core.state import Loss
 
 
 class Objective(Protocol):

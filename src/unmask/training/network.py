@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from unmask.errors import MissingExtraError, StrategyError, nearest
+from unmask.core.errors import MissingExtraError, StrategyError, nearest
 from unmask.models import ClassConditioned, wrap
 from unmask.models.hf import POSITIONS_FROM_IDS, MaskedLMDenoiser
 from unmask.training.geometry import know_the_layout
 from unmask.training.material import Material
 from unmask.training.recipe import Recipe
-from unmask.types import Denoiser
+from unmask.core.network import Denoiser
 
 SMALL = {
     "hidden_size": 128,

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from unmask.errors import CheckpointError
-from unmask.files import replacing_file
+from unmask.core.errors import CheckpointError
+from unmask.core.files import replacing_file
 
 NOTE = "run.json"
 

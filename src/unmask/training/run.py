@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from unmask.data import Corpus
-from unmask.errors import MissingExtraError
+from unmask.core.errors import MissingExtraError
 from unmask.models import save
 from unmask.models.checkpoint import check_replaceable
-from unmask.padding import to_dict
-from unmask.random import check_seed
+from unmask.data.padding import to_dict
+from unmask.core.random import check_seed
 from unmask.scoring import Score
 from unmask.tasks import task as load_task
 from unmask.training.arguments import arguments

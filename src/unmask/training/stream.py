@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from unmask.data import Example
-from unmask.errors import DataError
-from unmask.random import Purpose, fold, uniform
+from unmask.core.errors import DataError
+from unmask.core.random import Purpose, fold, uniform
 
 Draw = tuple[int, Example]
 

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 
 from unmask.data import Example
-from unmask.errors import StrategyError, TrainingError
+from unmask.core.errors import StrategyError, TrainingError
 from unmask.models import save
 from unmask.objectives import complementary
-from unmask.padding import Excluded, Padding
+from unmask.data.padding import Excluded, Padding
 from unmask.training.averaging import Averaging
 from unmask.training.collate import Augment, Collator
 from unmask.training.heldout import held_out_score

@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from unmask import presets
-from unmask.files import replacing_file
-from unmask.generation import generate
+from unmask.core.files import replacing_file
+from unmask.engine.run import generate
 from unmask.training.material import Material
 from unmask.viz.layout import Layout
 

@@ -17,7 +17,7 @@ from rich.segment import Segment
 from rich.text import Text
 from torch import Tensor
 
-from unmask.errors import InputError
+from unmask.core.errors import InputError
 from unmask.viz import glyphs, looks, palette
 from unmask.viz.layout import Cells, Layout
 

@@ -1,0 +1,41 @@
+"""Commit rules: how many positions are committed at a step, and which, given scores.
+
+Derive one from `Commit`; the ones here are the published ones.
+"""
+
+from unmask.commit.adaptive import EntropyBound, Factor, Stable, Threshold
+from unmask.commit.base import Commit
+from unmask.commit.plans import (
+    AllSteps,
+    Ancestral,
+    ByGroup,
+    CountPlan,
+    Even,
+    Explicit,
+    NoPlan,
+    OneAtATime,
+    Scheduled,
+)
+from unmask.commit.remdm import ReMDM
+from unmask.commit.spans import TopSpans
+from unmask.commit.top_k import TopK
+
+__all__ = [
+    "AllSteps",
+    "Ancestral",
+    "ByGroup",
+    "Commit",
+    "CountPlan",
+    "EntropyBound",
+    "Even",
+    "Explicit",
+    "Factor",
+    "NoPlan",
+    "OneAtATime",
+    "ReMDM",
+    "Scheduled",
+    "Stable",
+    "Threshold",
+    "TopK",
+    "TopSpans",
+]

@@ -1,0 +1,156 @@
+"""Adaptive rules: as many positions as the network is sure of, at least one a step.
+
+All read the order's score and rank the eligible positions. Shapes: B rows, N positions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unmask.commit.base import Commit
+from unmask.core.checks import check_share, is_number
+from unmask.core.errors import StrategyError
+from unmask.core.ranking import at_least_one, best
+from unmask.core.history import LOOK_BACK, ComparesSteps
+from unmask.core.state import Proposal, State
+
+_LOWEST = float("-inf")
+
+
+class _Adaptive(Commit):
+    """A rule that decides how many positions by their scores."""
+
+    adaptive = True
+
+
+@dataclass(frozen=True)
+class Threshold(_Adaptive):
+    """All positions with confidence c ≥ threshold, or else the best one (Fast-dLLM 2505.22618).
+
+    c is exp(score), so the order must score by log-probability: `orders.Probability`.
+    strict: c > threshold instead (LLaDA 2.1, WINO). cap: at most this many a step.
+    """
+
+    threshold: float = 0.9
+    strict: bool = False
+    cap: int | None = None
+    compares = "probability"
+
+    def __post_init__(self) -> None:
+        check_share("threshold", self.threshold)
+        _check_cap(self.cap)
+
+    def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) bool."""
+        floor = math.log(self.threshold) if self.threshold > 0 else _LOWEST
+        sure = score > floor if self.strict else score >= floor
+        return _capped(sure & eligible, score, eligible, self.cap)
+
+
+@dataclass(frozen=True)
+class Factor(_Adaptive):
+    """The k best, k the largest with (k + 1)(1 − c₍k₎) < factor (Fast-dLLM 2505.22618, eq. 4).
+
+    c is exp(score), as in `Threshold`. The first position that fails is not committed.
+    """
+
+    factor: float = 1.0
+    cap: int | None = None
+    compares = "probability"
+
+    def __post_init__(self) -> None:
+        if not (is_number(self.factor) and self.factor > 0):
+            raise StrategyError(f"factor={self.factor!r}: pass a number above 0, such as 1.0")
+        _check_cap(self.cap)
+
+    def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) bool."""
+        ranked = _descending(score, eligible)
+        k = torch.arange(1, score.shape[1] + 1, device=score.device)
+        count = _prefix((k + 1) * -torch.expm1(ranked) < self.factor)
+        return _capped(best(score, eligible, count), score, eligible, self.cap)
+
+
+@dataclass(frozen=True)
+class EntropyBound(_Adaptive):
+    """By entropy ascending, the largest prefix with ΣH − max H ≤ bound (EB-Sampler 2505.24857).
+
+    The order must be `orders.Entropy`, whose score is −H in nats.
+    """
+
+    bound: float = 0.1
+    cap: int | None = None
+    compares = "entropy"
+
+    def __post_init__(self) -> None:
+        if not (is_number(self.bound) and self.bound >= 0):
+            raise StrategyError(f"bound={self.bound!r}: pass nats ≥ 0, such as 0.1")
+        _check_cap(self.cap)
+
+    def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) bool."""
+        entropy = -_descending(score, eligible)
+        before = (entropy.cumsum(1) - entropy).nan_to_num(torch.inf)  # ΣH − max H of a prefix
+        count = _prefix((before <= self.bound) & entropy.isfinite())
+        return _capped(best(score, eligible, count), score, eligible, self.cap)
+
+
+@dataclass(frozen=True)
+class Stable(ComparesSteps, _Adaptive):
+    """{c > threshold and KL(now‖before) < divergence for `history` steps}, else the best one.
+
+    KLASS (2511.05664). c is exp(score), as in `Threshold`; the divergence is taken over
+    the likeliest ids of the step before and the rest taken together.
+    """
+
+    threshold: float = 0.9
+    divergence: float = 0.001
+    history: int = 2
+    cap: int | None = None
+    compares = "probability"
+
+    def __post_init__(self) -> None:
+        check_share("threshold", self.threshold)
+        if not (is_number(self.divergence) and self.divergence > 0):
+            raise StrategyError(f"divergence={self.divergence!r}: pass nats above 0, such as 0.001")
+        if not (isinstance(self.history, int) and 1 <= self.history <= LOOK_BACK):
+            raise StrategyError(f"history={self.history!r}: pass 1 to {LOOK_BACK} steps")
+        _check_cap(self.cap)
+
+    def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) bool."""
+        assert proposal.history is not None
+        recent = proposal.history.divergence[..., : self.history]
+        calm = (recent < self.divergence).all(2)
+        floor = math.log(self.threshold) if self.threshold > 0 else _LOWEST
+        return _capped(calm & (score > floor) & eligible, score, eligible, self.cap)
+
+
+def _descending(score: Tensor, eligible: Tensor) -> Tensor:
+    """(B,N) float64 scores of the eligible, best first, -inf behind them."""
+    ranked = score.double().masked_fill(~eligible, _LOWEST)
+    return ranked.sort(dim=1, descending=True).values
+
+
+def _prefix(good: Tensor) -> Tensor:
+    """(B,N) bool -> (B,): how many lead each row, at least 1."""
+    return good.long().cumprod(1).sum(1).clamp(min=1)
+
+
+def _capped(keep: Tensor, score: Tensor, eligible: Tensor, cap: int | None) -> Tensor:
+    """At least one position of the eligible and at most cap, the best ones."""
+    keep = at_least_one(keep, score, eligible)
+    if cap is None:
+        return keep
+    return best(score, keep & eligible, torch.full_like(keep[:, 0], cap, dtype=torch.int64))
+
+
+def _check_cap(cap: int | None) -> None:
+    if cap is not None and (isinstance(cap, bool) or not isinstance(cap, int) or cap < 1):
+        raise StrategyError(
+            f"cap={cap!r}: a step must be able to commit something: pass 1 or more, or None"
+        )

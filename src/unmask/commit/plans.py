@@ -1,0 +1,264 @@
+"""Exact integer plans: how many positions a row may still have unknown after each of its steps.
+
+A plan turns (unknown positions, steps) into integers, row by row, before the first forward. Every
+planned step commits at least one position, so no forward is spent on nothing: a row with U unknown
+positions takes min(steps, U) steps. All on the host. Shapes: B rows, N positions, S steps.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from unmask.core.checks import check_count
+from unmask.core.errors import StrategyError
+from unmask.core.random import reveal_uniform
+from unmask.schedules import AnySchedule, Schedule, resolve
+
+# Rounding, not policy: N·γ(s/T) that is a whole number in exact arithmetic must not fall below it.
+_ROUNDING = 1e-9
+
+Planned = tuple[np.ndarray, np.ndarray]
+"""remaining (B,S) and total (B,), both int64.
+
+remaining[b, s] is how many positions of row b may be unknown after its step s (from 0), and is 0
+from step total[b] − 1 on.
+"""
+
+
+class CountPlan(ABC):
+    """How many positions may be unknown after each step.
+
+    takes_steps: has a number of steps, in place of which a canvas may give each row its own.
+    """
+
+    takes_steps: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+        """Plan rows with `unknown` (B,) positions; steps (B,) in place of the plan's own."""
+
+    def by_position(
+        self, unknown: np.ndarray, seed: np.ndarray, steps: np.ndarray | None = None
+    ) -> Planned:
+        """Plan rows by which positions are unknown, (B,N) bool, and by seeds (B,)."""
+        return self(unknown.sum(1), steps)
+
+    def of_group(self, group: int) -> CountPlan:
+        """Return the plan of a group, counted from 0."""
+        return self
+
+
+@dataclass(frozen=True)
+class Scheduled(CountPlan):
+    """After step s of T, ⌊U·γ(s/T)⌋ unknown, held between T − s and one less than before.
+
+    That is MaskGIT's clamp (2202.04200) with T replaced by min(T, U), for any mask ratio γ.
+    schedule: a `Schedule`, a name or a function. lift is added before rounding down (ESM3 adds 0.1).
+    """
+
+    schedule: Schedule
+    steps: int
+    lift: float = 0.0
+    takes_steps = True
+
+    def __post_init__(self) -> None:
+        check_steps(self.steps)
+        object.__setattr__(self, "schedule", resolve(self.schedule))
+
+    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+        total = np.minimum(_steps(self.steps, unknown, steps), unknown)
+        remaining = np.zeros((len(unknown), _width(total)), np.int64)
+        before = unknown
+        for s in range(1, remaining.shape[1] + 1):
+            left = np.maximum(total - s, 0)
+            r = torch.from_numpy(np.minimum(s / np.maximum(total, 1), 1.0))
+            lift = self.lift + _ROUNDING * (unknown + 1)
+            wanted = np.floor(unknown * self.schedule(r).numpy() + lift).astype(np.int64)
+            # Where s is past a row's last step, `left` and `before` are 0 and so is the plan.
+            before = np.minimum(np.maximum(wanted, left), np.maximum(before - 1, 0))
+            before = np.where(left == 0, 0, before)
+            remaining[:, s - 1] = before
+        return remaining, total
+
+
+@dataclass(frozen=True)
+class Explicit(CountPlan):
+    """Commit these many positions at each step: counts[s] ≥ 1, their sum the row's unknowns."""
+
+    counts: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.counts, Sequence) or isinstance(self.counts, str):
+            raise StrategyError(
+                f"counts={self.counts!r}: pass a list in which every step must commit 1 or more"
+            )
+        bad = [c for c in self.counts if isinstance(c, bool) or not isinstance(c, int) or c < 1]
+        if bad or not self.counts:
+            raise StrategyError(f"counts={list(self.counts)!r}: every step must commit 1 or more")
+        object.__setattr__(self, "counts", tuple(self.counts))
+
+    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+        committed = np.cumsum(self.counts)
+        open_rows = unknown > 0
+        wrong = open_rows & (unknown != committed[-1])
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise StrategyError(
+                f"counts={list(self.counts)!r} commit {int(committed[-1])} positions but row {row} "
+                f"has {int(unknown[row])} unknown: make them equal, or plan by a schedule"
+            )
+        remaining = np.maximum(unknown[:, None] - committed, 0)
+        return remaining, np.where(open_rows, len(self.counts), 0)
+
+
+@dataclass(frozen=True)
+class OneAtATime(CountPlan):
+    """One position a step, as many forwards as unknown positions: exact with a state-only order."""
+
+    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+        taken = np.arange(1, _width(unknown) + 1)
+        return np.maximum(unknown[:, None] - taken, 0), unknown.copy()
+
+
+@dataclass(frozen=True)
+class Even(CountPlan):
+    """As many at each step as at any other, the remainder at the first ones (LLaDA 2502.09992)."""
+
+    steps: int
+    takes_steps = True
+
+    def __post_init__(self) -> None:
+        check_steps(self.steps)
+
+    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+        total = np.minimum(_steps(self.steps, unknown, steps), unknown)
+        taken = np.arange(1, _width(total) + 1)
+        each, more = np.divmod(unknown, np.maximum(total, 1))
+        committed = taken * each[:, None] + np.minimum(taken, more[:, None])
+        return np.maximum(unknown[:, None] - committed, 0), total
+
+
+@dataclass(frozen=True)
+class Ancestral(CountPlan):
+    """Each position is revealed at a time of its own: the ancestral sampler (MDLM 2406.07524).
+
+    It is unknown while its uniform lies below γ(s/T), so that from step to step it is revealed with
+    probability (m_t − m_s)/m_t. Steps that reveal nothing are not taken. `orders.RevealTime` is
+    the order that goes with it.
+    """
+
+    schedule: Schedule
+    steps: int
+    takes_steps = True
+
+    def __post_init__(self) -> None:
+        check_steps(self.steps)
+        object.__setattr__(self, "schedule", resolve(self.schedule))
+
+    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+        raise StrategyError(
+            "commit.Ancestral reveals each position at its own time, so it cannot plan groups: use "
+            "it without groups, or commit.Scheduled with them"
+        )
+
+    def by_position(
+        self, unknown: np.ndarray, seed: np.ndarray, steps: np.ndarray | None = None
+    ) -> Planned:
+        """Plan rows by which positions are unknown, (B,N) bool, and by seeds (B,)."""
+        planned = _steps(self.steps, unknown.sum(1), steps)[:, None]
+        s = np.broadcast_to(np.arange(1, _width(planned) + 1), (len(unknown), _width(planned)))
+        ratio = self.schedule(torch.from_numpy(np.minimum(s / planned, 1.0))).numpy()
+        m = np.where(s >= planned, 0.0, ratio)
+        time = reveal_uniform(torch.from_numpy(seed), unknown.shape[1]).numpy()
+        hidden = np.where(unknown, time, np.inf)
+        left = hidden[:, None, :] < m[:, :, None]  # (B,S,N)
+        counts = left.sum(2)
+        before = np.concatenate([unknown.sum(1, keepdims=True), counts[:, :-1]], 1)
+        taken = counts < before
+        # The steps that reveal something, moved to the front.
+        total = taken.sum(1)
+        order = np.argsort(~taken, axis=1, kind="stable")
+        remaining = np.take_along_axis(counts, order, 1)
+        remaining = np.where(s > total[:, None], 0, remaining)
+        return remaining[:, : _width(total)], total
+
+
+@dataclass(frozen=True)
+class ByGroup(CountPlan):
+    """A plan for each group, the last one for all further groups (SoundStorm's 16, 1, 1, ...)."""
+
+    plans: tuple[CountPlan, ...]
+
+    def __post_init__(self) -> None:
+        if not self.plans:
+            raise StrategyError("commit.ByGroup needs at least one plan, such as Scheduled(...)")
+        object.__setattr__(self, "plans", tuple(self.plans))
+
+    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+        """Plan rows without groups: all positions are of the first."""
+        return self.plans[0](unknown, steps)
+
+    def of_group(self, group: int) -> CountPlan:
+        """Return the plan of a group, counted from 0."""
+        return self.plans[min(group, len(self.plans) - 1)]
+
+
+@dataclass(frozen=True)
+class NoPlan(CountPlan):
+    """No plan: an adaptive rule decides how many, at least one a step."""
+
+    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+        return np.zeros((len(unknown), 1), np.int64), unknown
+
+
+@dataclass(frozen=True)
+class AllSteps(CountPlan):
+    """Exactly `steps` steps, which a rule fills as it will (ReMDM 2503.00307)."""
+
+    steps: int
+    takes_steps = True
+
+    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+        total = _steps(self.steps, unknown, steps) * (unknown > 0)
+        return np.zeros((len(unknown), 1), np.int64), total
+
+
+def as_plan(plan: CountPlan | AnySchedule, steps: int | None) -> CountPlan:
+    """A plan as it is, or a schedule with its steps as one."""
+    if isinstance(plan, CountPlan):
+        if steps is not None:
+            raise StrategyError(
+                f"{plan!r} is a plan with steps of its own: leave steps={steps!r} out, or pass a "
+                "schedule, as in commit.TopK('cosine', 12)"
+            )
+        return plan
+    if steps is None:
+        raise StrategyError(
+            f"steps is missing for {plan!r}: pass a schedule and steps, as in "
+            "commit.TopK('cosine', 12), or a plan, as in commit.TopK(commit.OneAtATime())"
+        )
+    return Scheduled(resolve(plan), steps)
+
+
+def check_steps(steps: object) -> None:
+    """Raise StrategyError unless this is a number of steps."""
+    if isinstance(steps, Sequence) and not isinstance(steps, str):
+        raise StrategyError(
+            f"steps={steps!r}: pass one integer; rows with steps of their own have them in the "
+            "canvas, as in Canvas.blank(2, 8, steps=[4, 6])"
+        )
+    check_count("steps", steps)  # type: ignore[arg-type]
+
+
+def _steps(own: int, unknown: np.ndarray, steps: np.ndarray | None) -> np.ndarray:
+    return np.full_like(unknown, own) if steps is None else steps
+
+
+def _width(total: np.ndarray) -> int:
+    return max(int(total.max()) if total.size else 0, 1)

@@ -1,0 +1,47 @@
+"""The best-scored positions, exactly as many as the plan says."""
+
+from __future__ import annotations
+
+from dataclasses import InitVar, dataclass
+
+import torch
+from torch import Tensor
+
+from unmask.commit.base import Commit
+from unmask.commit.plans import CountPlan, as_plan
+from unmask.core.ranking import best, best_of_groups
+from unmask.core.state import Proposal, State
+
+
+@dataclass(frozen=True)
+class TopK(Commit):
+    """The k best, k by plan: after the step exactly the planned number of positions is unknown.
+
+    `TopK("cosine", 12)` plans by a schedule; any exact plan may stand in its place, as in
+    `TopK(Even(12))` or `TopK(OneAtATime())`.
+    """
+
+    plan: CountPlan
+    steps: InitVar[int | None] = None
+    exact_counts = True
+    side_by_side = True
+
+    def __post_init__(self, steps: int | None) -> None:
+        object.__setattr__(self, "plan", as_plan(self.plan, steps))
+
+    @property
+    def counts(self) -> CountPlan:
+        """The plan: how many may be unknown after each step."""
+        return self.plan
+
+    def __call__(
+        self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal | None = None
+    ) -> Tensor:
+        """score (B,N), eligible (B,N) bool -> (B,N) bool: the positions that are known afterwards."""
+        if not state.rows.plan.side_by_side:
+            return best(score, eligible, eligible.sum(1) - state.numbers["left"])
+        assert state.group is not None
+        groups = torch.arange(state.remaining.shape[1], device=state.group.device)
+        member = state.group.unsqueeze(2) == groups  # (B,N,P)
+        competing = (eligible.unsqueeze(2) & member).sum(1)
+        return best_of_groups(score, eligible, competing - state.remaining, state.group)

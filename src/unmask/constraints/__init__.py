@@ -1,0 +1,21 @@
+"""Constraints: what may be drawn, and hooks that keep a row completable."""
+
+from unmask.constraints.constraint import (
+    Constraint,
+    check_legal,
+    check_required,
+    check_vocabulary,
+    illegal_at,
+)
+from unmask.constraints.feasible import Automaton, Feasible, Listed
+
+__all__ = [
+    "Automaton",
+    "Constraint",
+    "Feasible",
+    "Listed",
+    "check_legal",
+    "check_required",
+    "check_vocabulary",
+    "illegal_at",
+]

@@ -1,0 +1,114 @@
+"""Constraints: ids that may not be drawn, anywhere, at a position, or given the other tokens.
+
+A strategy forbids ids everywhere and asks a feasibility hook; what may stand at a position of a row
+belongs to the canvas. Shapes: B rows, N positions, M positions queried, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unmask.constraints.feasible import Feasible
+from unmask.core.errors import CanvasError, StrategyError
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """What may be drawn.
+
+    forbidden: ids never drawn.
+    feasible: a hook (tokens (b,N), known (b,N) bool, position (b,)) -> (b,V) bool for constraints
+    between positions: which ids may stand at that position of each row so that it can still be
+    completed (`unmask.constraints`). Commits are then made one at a time, and a proposal that it
+    vetoes is drawn again from what it allows. A hook with an argument `valid` is told padding. It
+    knows nothing of forbidden ids, nor of a canvas' legal and required ones: build them into it.
+    """
+
+    forbidden: tuple[int, ...] = ()
+    feasible: Feasible | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.forbidden, Iterable) or isinstance(self.forbidden, str):
+            raise StrategyError(
+                f"forbidden={self.forbidden!r}: pass a list of ids, such as [{self.forbidden!r}]"
+            )
+        object.__setattr__(self, "forbidden", tuple(self.forbidden))
+        if self.feasible is not None and not callable(self.feasible):
+            raise StrategyError(
+                f"feasible={self.feasible!r}: pass a function (tokens, known, position) -> bool "
+                "(b,V), such as constraints.Listed(sequences, vocab_size)"
+            )
+
+    def check(self, vocab: int) -> None:
+        """Raise StrategyError unless every forbidden id is inside the vocabulary."""
+        outside = [i for i in self.forbidden if not 0 <= i < vocab]
+        if outside:
+            raise StrategyError(f"forbidden ids {outside} are outside the vocabulary of {vocab}")
+
+
+def check_legal(legal: object, shape: tuple[int, int]) -> None:
+    """Raise CanvasError unless this is a table of legal ids for rows of this shape (B,N)."""
+    if not isinstance(legal, Tensor):
+        raise CanvasError(
+            f"legal is a {type(legal).__name__}: pass a bool tensor of shape (N,V)"
+        )
+    rows, length = shape
+    fits = tuple(legal.shape[:-1]) in ((length,), (rows, length))
+    if legal.dtype != torch.bool or not fits:
+        raise CanvasError(
+            f"legal is {legal.dtype} of shape {tuple(legal.shape)}: pass a bool tensor of shape "
+            f"({length}, V), or ({rows}, {length}, V), True where an id may be drawn"
+        )
+    stuck = (~legal.any(-1)).nonzero()
+    if len(stuck):
+        raise CanvasError(
+            f"legal allows no id at index {stuck[0].tolist()}: leave at least one True"
+        )
+
+
+def check_required(required: object, shape: tuple[int, int]) -> None:
+    """Raise CanvasError unless these are required ids for rows of this shape (B,N)."""
+    rows, length = shape
+    if not isinstance(required, Tensor) or required.dtype != torch.int64:
+        raise CanvasError(
+            "required: pass an int64 tensor of shape (N,) or (B,N), −1 where a position is free"
+        )
+    if tuple(required.shape) not in ((length,), (rows, length)):
+        raise CanvasError(
+            f"required has shape {tuple(required.shape)}: pass ({length},) or ({rows}, {length})"
+        )
+    if required.numel() and int(required.min()) < -1:
+        raise CanvasError("required holds ids below −1: pass ids, or −1 where a position is free")
+
+
+def check_vocabulary(legal: Tensor | None, required: Tensor | None, vocab: int) -> None:
+    """Raise CanvasError unless a canvas' legal and required ids are those of the vocabulary."""
+    if legal is not None and legal.shape[-1] != vocab:
+        raise CanvasError(
+            f"legal has shape {tuple(legal.shape)}, and the vocabulary has {vocab} ids: its last "
+            f"dimension must be {vocab}"
+        )
+    if required is not None and required.numel() and int(required.max()) >= vocab:
+        raise CanvasError(
+            f"required holds ids outside the vocabulary of {vocab}: pass 0 to {vocab - 1}, or −1"
+        )
+
+
+def illegal_at(
+    legal: Tensor | None, required: Tensor | None, row: Tensor, position: Tensor, vocab: int
+) -> Tensor | None:
+    """(M,V) bool at these rows and positions (M,); None when all is legal.
+
+    legal (B,N,V) bool, required (B,N) int64, −1 where free.
+    """
+    illegal = None if legal is None else ~legal[row, position]
+    if required is not None:
+        wanted = required[row, position]
+        other = torch.arange(vocab, device=position.device) != wanted.unsqueeze(1)
+        other = other & (wanted >= 0).unsqueeze(1)
+        illegal = other if illegal is None else illegal | other
+    return illegal

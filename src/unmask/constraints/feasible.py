@@ -1,0 +1,209 @@
+"""Which ids may stand at a position so that the row can still become a valid sequence.
+
+A hook answers for one position of each row at a time. Two are here: `Automaton`, for what a finite
+automaton accepts, and `Listed`, for sequences that can all be written down. Any callable of the
+form of `Feasible` is one.
+
+Shapes: b rows, N positions, V vocabulary, S states of an automaton, G listed sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from unmask.core.errors import StrategyError
+
+_CHUNK_ELEMENTS = 2**23  # flags looked at together: 8 MiB
+
+
+class Feasible(Protocol):
+    """tokens (b,N) int64, known (b,N) bool, position (b,) int64 -> (b,V) bool.
+
+    True at the ids with which, at that position of the row, some valid sequence agrees with all
+    known tokens. Prompts count as known; what `tokens` holds at unknown positions means nothing.
+    """
+
+    def __call__(self, tokens: Tensor, known: Tensor, position: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Automaton:
+    """Sequences that a deterministic finite automaton accepts, read from left to right.
+
+    transitions: integers (S,V), the state after reading id v in state s, or −1 where there is none.
+    start: the state before the first token. accept: the states in which a sequence may end.
+    A tensor on the device that generates saves a copy a call.
+    """
+
+    transitions: Tensor
+    start: int
+    accept: Sequence[int]
+    # (S,S) float: 1 where some id leads from one state to the other.
+    _linked: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        table = _integers("transitions", "(S,V)", self.transitions)
+        states = len(table)
+        if bool(((table < -1) | (table >= states)).any()):
+            state, token = ((table < -1) | (table >= states)).nonzero()[0].tolist()
+            raise StrategyError(
+                f"transitions lead from state {state} by id {token} to state "
+                f"{int(table[state, token])}: pass 0 to {states - 1}, or -1 for no transition"
+            )
+        if not isinstance(self.accept, Sequence) or not len(self.accept):
+            raise StrategyError(
+                f"accept={self.accept!r}: pass a list of the states in which a sequence may end, "
+                f"such as [{states - 1}]"
+            )
+        for name, given in (("start", [self.start]), ("accept", self.accept)):
+            if not all(_is_index(state, states) for state in given):
+                raise StrategyError(
+                    f"{name}={getattr(self, name)!r}: pass states from 0 to {states - 1}, of "
+                    "which there are as many as transitions has rows"
+                )
+        object.__setattr__(self, "transitions", table)
+        linked = torch.zeros(states, states + 1, device=table.device)
+        linked.scatter_(1, table % (states + 1), 1.0)  # −1 falls into the column that is cut off
+        object.__setattr__(self, "_linked", linked[:, :states])
+
+    @classmethod
+    def avoiding(cls, patterns: Sequence[Sequence[int]], vocab_size: int) -> Automaton:
+        """Sequences in which none of the patterns of ids stands anywhere (Aho–Corasick)."""
+        banned = {tuple(int(token) for token in pattern) for pattern in patterns}
+        if not banned or () in banned:
+            raise StrategyError(f"patterns={patterns!r}: pass lists of ids, such as [[3, 3], [7]]")
+        ids = sorted({token for pattern in banned for token in pattern})
+        if not all(_is_index(token, vocab_size) for token in ids):
+            raise StrategyError(f"patterns hold ids {ids}: pass ids from 0 to {vocab_size - 1}")
+        # The state is the longest end of what was read that a pattern begins with.
+        begun = sorted({pattern[:k] for pattern in banned for k in range(len(pattern))})
+        state = {prefix: number for number, prefix in enumerate(begun)}
+        table = torch.zeros(len(begun), vocab_size, dtype=torch.int64)  # 0: nothing is begun
+        for prefix in begun:
+            for token in ids:
+                read = (*prefix, token)
+                ends = [read[k:] for k in range(len(read) + 1)]
+                found = any(end in banned for end in ends)
+                after = -1 if found else next(state[end] for end in ends if end in state)
+                table[state[prefix], token] = after
+        return cls(table, 0, range(len(begun)))
+
+    def __call__(
+        self, tokens: Tensor, known: Tensor, position: Tensor, valid: Tensor | None = None
+    ) -> Tensor:
+        """(b,V) bool. valid: (b,N) bool, False at padding, where a row has ended."""
+        table, linked = self.transitions.to(tokens.device), self._linked.to(tokens.device)
+        valid = torch.ones_like(known) if valid is None else valid
+        known = known & valid
+        _check_known(tokens, known, table.shape[1])
+        shown = tokens.masked_fill(~known, 0)
+        before = torch.zeros(len(tokens), len(table), dtype=torch.bool, device=tokens.device)
+        after = before.clone()
+        before[:, self.start] = True
+        after[:, list(self.accept)] = True
+        asked = position.tolist()
+        for i in range(max(asked, default=0)):
+            read = (i < position).unsqueeze(1)
+            before = _forward(before, table, linked, shown[:, i], known[:, i]).where(read, before)
+        for i in range(tokens.shape[1] - 1, min(asked, default=0), -1):
+            read = (valid[:, i] & (i > position)).unsqueeze(1)
+            after = _backward(after, table, linked, shown[:, i], known[:, i]).where(read, after)
+        return _between(before, table, after)
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """Sequences that are all given, integers (G,N) of ids below vocab_size."""
+
+    sequences: Tensor
+    vocab_size: int
+
+    def __post_init__(self) -> None:
+        listed = _integers("sequences", "(G,N)", self.sequences)
+        if not _is_index(self.vocab_size, torch.iinfo(torch.int64).max) or self.vocab_size < 1:
+            raise StrategyError(f"vocab_size={self.vocab_size!r}: pass how many ids there are")
+        outside = ((listed < 0) | (listed >= self.vocab_size)).nonzero()
+        if len(outside):
+            row, position = outside[0].tolist()
+            raise StrategyError(
+                f"sequence {row} has id {int(listed[row, position])} at position {position}: pass "
+                f"ids from 0 to {self.vocab_size - 1}"
+            )
+        object.__setattr__(self, "sequences", listed)
+
+    def __call__(self, tokens: Tensor, known: Tensor, position: Tensor) -> Tensor:
+        """(b,V) bool. StrategyError where rows and listed sequences differ in length."""
+        listed = self.sequences.to(tokens.device)
+        if tokens.shape[1] != listed.shape[1]:
+            raise StrategyError(
+                f"rows have {tokens.shape[1]} positions and the listed sequences "
+                f"{listed.shape[1]}: list sequences of {tokens.shape[1]} ids"
+            )
+        agrees = torch.ones(len(tokens), len(listed), dtype=torch.bool, device=tokens.device)
+        for i in range(listed.shape[1]):
+            asked = ~known[:, i] | (position == i)
+            agrees &= (tokens[:, i, None] == listed[:, i]) | asked.unsqueeze(1)
+        count = torch.zeros(len(tokens), self.vocab_size, dtype=torch.int64, device=tokens.device)
+        return count.scatter_add_(1, listed.T[position], agrees.long()) > 0
+
+
+def _forward(states: Tensor, table: Tensor, linked: Tensor, token: Tensor, known: Tensor) -> Tensor:
+    """States (b,S) that one more token leads to: the known one, or any."""
+    away = states.float() @ linked > 0
+    after = table[:, token].T % (states.shape[1] + 1)
+    count = torch.zeros(len(states), states.shape[1] + 1, dtype=torch.int64, device=states.device)
+    told = count.scatter_add_(1, after, states.long())[:, :-1] > 0
+    return told.where(known.unsqueeze(1), away)
+
+
+def _backward(good: Tensor, table: Tensor, linked: Tensor, token: Tensor, known: Tensor) -> Tensor:
+    """States (b,S) from which one token, the known one or any, leads to a good state."""
+    away = good.float() @ linked.T > 0
+    after = table[:, token].T
+    told = good.gather(1, after.clamp(min=0)) & (after >= 0)
+    return told.where(known.unsqueeze(1), away)
+
+
+def _between(before: Tensor, table: Tensor, after: Tensor) -> Tensor:
+    """(b,V): ids that lead from a state of before (b,S) to one of after (b,S)."""
+    allowed = torch.zeros(len(before), table.shape[1], dtype=torch.bool, device=before.device)
+    ending = torch.cat([after, torch.zeros_like(after[:, :1])], 1)  # at −1: no state
+    reached = before.any(0).nonzero().squeeze(1)
+    for some in reached.split(max(1, _CHUNK_ELEMENTS // max(1, allowed.numel()))):
+        leads = ending[:, table[some]]  # (b,s,V)
+        allowed |= (leads & before[:, some, None]).any(1)
+    return allowed
+
+
+def _integers(name: str, shape: str, given: Any) -> Tensor:
+    """An int64 tensor of two dimensions, neither empty."""
+    if not isinstance(given, Tensor):
+        raise StrategyError(
+            f"{name} is a {type(given).__name__}: pass a tensor of integers {shape}"
+        )
+    whole = not (given.is_floating_point() or given.is_complex() or given.dtype == torch.bool)
+    if given.dim() != 2 or not whole or not given.numel():
+        raise StrategyError(
+            f"{name} is {given.dtype} of shape {tuple(given.shape)}: pass a tensor of integers "
+            f"{shape}"
+        )
+    return given.long()
+
+
+def _is_index(value: object, size: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < size
+
+
+def _check_known(tokens: Tensor, known: Tensor, vocab: int) -> None:
+    outside = (known & ((tokens < 0) | (tokens >= vocab))).nonzero()
+    if len(outside):
+        row, position = outside[0].tolist()
+        raise StrategyError(
+            f"id {int(tokens[row, position])} at position {position} is outside the automaton's "
+            f"{vocab}: give transitions a column for every id of the vocabulary"
+        )

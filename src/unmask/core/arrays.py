@@ -1,0 +1,66 @@
+"""Numbers on their way between the host (numpy) and the device (torch).
+
+Asking a device for a number halts the host until the device has caught up; what the host knows is
+sent in one copy. Shapes: B rows, n flags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def waits(device: torch.device) -> bool:
+    """Whether asking for a number halts the host until the device has caught up."""
+    return device.type != "cpu"
+
+
+def on_host(tensor: Tensor) -> np.ndarray:
+    """A copy of a tensor's numbers. Waits for the device."""
+    return np.array(tensor.detach().cpu().numpy())
+
+
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """The array as a tensor there. Does not wait for the device."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
+
+
+def send(arrays: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Tensor]:
+    """Arrays (B,...) of int64, bool or float64 as tensors of these dtypes, in one copy."""
+    if not waits(device):
+        return {name: to_device(array, device) for name, array in arrays.items()}
+    flat = [_as_words(array).ravel() for array in arrays.values()]
+    words = to_device(np.concatenate(flat), device)
+    out, at = {}, 0
+    for (name, array), part in zip(arrays.items(), flat, strict=True):
+        piece = words[at : at + len(part)].view(array.shape)
+        out[name] = _from_words(piece, array.dtype)
+        at += len(part)
+    return out
+
+
+def _as_words(array: np.ndarray) -> np.ndarray:
+    return array.view(np.int64) if array.dtype == np.float64 else array.astype(np.int64)
+
+
+def _from_words(words: Tensor, dtype: np.dtype) -> Tensor:
+    if dtype == np.float64:
+        return words.view(torch.float64)
+    return words.bool() if dtype == np.bool_ else words
+
+
+def true_positions(flags: Tensor, count: int | None = None) -> Tensor:
+    """flags (n,) bool -> (count,) int64: where they are True, in order.
+
+    With the number of them, the host need not wait for the device.
+    """
+    if count is None or not waits(flags.device):
+        found = flags.nonzero().squeeze(1)
+        assert count is None or len(found) == count, (len(found), count)
+        return found
+    nth = (flags.cumsum(0) - 1).where(flags, count)
+    out = torch.empty(count + 1, dtype=torch.int64, device=flags.device)
+    return out.scatter_(0, nth, torch.arange(len(flags), device=flags.device))[:count]

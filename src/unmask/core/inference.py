@@ -1,0 +1,73 @@
+"""Running networks for their answers: no gradients, no dropout, nothing left changed behind."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from unmask.core.errors import LogitsError
+
+# Of the CPU's allocator on Linux and Windows, of MPS, and of CUDA where no class says so.
+_NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
+
+@contextmanager
+def evaluating(*networks: object) -> Iterator[None]:
+    """No gradients, and evaluation mode for those of the networks that are modules.
+
+    Every submodule gets back the mode it had, frozen parts included.
+    """
+    training = [
+        module
+        for network in networks
+        if isinstance(network, nn.Module)
+        for module in network.modules()
+        if module.training
+    ]
+    for module in training:
+        module.training = False
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether this error, or what caused it, is that memory ran out, on whatever device."""
+    while error is not None:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError):
+            return True
+        if isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY):
+            return True
+        error = error.__cause__
+    return False
+
+
+def release_memory(device: torch.device | None) -> None:
+    """Give back what a failed step held, so that the next one finds it."""
+    gc.collect()
+    if device is not None and device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def logit_per_token(wrong: Tensor, tokens: Tensor) -> Tensor:
+    """What a critic returned for tokens (B,N), as (B,N). LogitsError for another shape."""
+    if wrong.shape == (*tokens.shape, 1):
+        wrong = wrong.squeeze(-1)
+    if wrong.shape != tokens.shape:
+        raise LogitsError(
+            f"the critic returned shape {tuple(wrong.shape)} for tokens of shape "
+            f"{tuple(tokens.shape)}: return one logit per token, (B,N) or (B,N,1)"
+        )
+    return wrong

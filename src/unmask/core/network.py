@@ -1,0 +1,159 @@
+"""A network as the engine sees it: what is known of it, what it is asked, what it keeps.
+
+Shapes: R rows of a query, N positions, D width, M positions the head is asked for, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmask.core.projection import Projection
+from unmask.core.trees import tree_take
+
+
+@dataclass(frozen=True)
+class DenoiserSpec:
+    """Everything the engine may know of a network. Wrappers say `replace(inner.spec, ...)`.
+
+    vocab_size: V. mask_id: the id shown at unknown positions, None where there is none.
+    forbidden: further ids that are never data. default_length: the N of `generate` when none is
+    asked for; max_length: the most positions the network takes, None where unlimited.
+    forwards_per_call: network passes that one `forward` costs.
+    inputs: what a query must carry beside tokens: "masked", "progress",
+    "open_block".
+    block_size: W where attention is block-causal with blocks of W. open_block_only: hidden states
+    mean nothing outside the open block, so strategies go by blocks of `block_size`.
+    supports_trimming: padding is invisible, so rows may be cut to their length.
+    cached: `forward` returns a cache, which the next step hands back.
+    """
+
+    vocab_size: int
+    mask_id: int | None = None
+    forbidden: tuple[int, ...] = ()
+    default_length: int | None = None
+    max_length: int | None = None
+    forwards_per_call: int = 1
+    inputs: frozenset[str] = frozenset()
+    block_size: int | None = None
+    open_block_only: bool = False
+    supports_trimming: bool = False
+    cached: bool = False
+
+
+@dataclass(frozen=True)
+class Query:
+    """What the network is shown: R rows, each padded on the right."""
+
+    tokens: Tensor  # (R,N) int64, with the mask id (or noise) where unknown
+    valid: Tensor  # (R,N) bool: not padding
+    lengths: np.ndarray  # (R,) int64, on the host: positions before the padding
+    condition: Any = None  # tree of tensors whose first dimension is R
+    masked: Tensor | None = None  # (R,N) bool: unknown; where the network's inputs have "masked"
+    progress: Tensor | None = None  # (R,) float64: r = s/T; where its inputs have "progress"
+    unknown_share: Tensor | None = None  # (R,) float64: share of the open group still unknown
+    open_block: np.ndarray | None = None  # (R,) int64, on the host; where its inputs have it
+    padded: bool = field(init=False)  # whether some row is shorter than N
+
+    def __post_init__(self) -> None:
+        padded = bool((self.lengths < self.tokens.shape[1]).any())
+        object.__setattr__(self, "padded", padded)
+
+    @classmethod
+    def of(cls, tokens: Tensor, valid: Tensor | None = None, condition: Any = None) -> Query:
+        """A query of tokens (R,N), with padding where valid (R,N) bool is False."""
+        if valid is None:
+            lengths = np.full(len(tokens), tokens.shape[1])
+            return cls(tokens, torch.ones_like(tokens, dtype=torch.bool), lengths, condition)
+        return cls(tokens, valid, valid.sum(1).cpu().numpy(), condition)
+
+    def take(self, rows: np.ndarray, width: int | None = None) -> Query:
+        """These rows (b,) alone, in this order, cut to `width` positions."""
+        index = torch.from_numpy(rows).to(self.tokens.device)
+        cut = slice(None, width)
+
+        def part(leaf: Tensor | None) -> Tensor | None:
+            return None if leaf is None else leaf.index_select(0, index)
+
+        def grid(leaf: Tensor | None) -> Tensor | None:
+            return None if leaf is None else leaf.index_select(0, index)[:, cut].contiguous()
+
+        return replace(
+            self,
+            tokens=grid(self.tokens),
+            valid=grid(self.valid),
+            lengths=self.lengths[rows],
+            condition=tree_take(self.condition, index),
+            masked=grid(self.masked),
+            progress=part(self.progress),
+            unknown_share=part(self.unknown_share),
+            open_block=None if self.open_block is None else self.open_block[rows],
+        )
+
+
+CacheType = TypeVar("CacheType", bound="Cache")
+
+
+class Cache(Protocol):
+    """What a network keeps of each row from step to step. Rows that have not begun keep nothing."""
+
+    @property
+    def begun(self) -> np.ndarray:
+        """(R,) bool, on the host: rows of which something is kept."""
+        ...
+
+    def take(self: CacheType, rows: np.ndarray) -> CacheType:
+        """The cache of these rows alone, in this order."""
+        ...
+
+    def put(self: CacheType, rows: np.ndarray, part: CacheType) -> CacheType:
+        """This cache with `rows` replaced by those of `part`."""
+        ...
+
+    def resize(self: CacheType, length: int) -> CacheType:
+        """The cache for rows of `length` positions: cut, or with room at the end."""
+        ...
+
+    def blank(self: CacheType, rows: int) -> CacheType:
+        """A cache of the same form for so many rows that have not begun."""
+        ...
+
+    def concat(self: CacheType, others: Sequence[CacheType]) -> CacheType:
+        """The rows of this cache, then those of the others, all of one length."""
+        ...
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """A masked network, split into a trunk and a head so that the head runs only where asked."""
+
+    @property
+    def spec(self) -> DenoiserSpec:
+        """What the engine may know of the network."""
+
+    @property
+    def device(self) -> torch.device | None:
+        """Device of its parameters; None where it has none, and runs where the tokens are."""
+
+    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+        """One pass of the trunk: hidden states (R,N,D), and what is kept for the next step."""
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(M,D) -> (M,V), for the rows asked for only. The caller may write to the result."""
+
+    def projection(self, hidden: Tensor) -> Projection | None:
+        """(M,D) -> what `logits` is the product of, None where the head ends in anything else.
+
+        With it a kernel can do without logits in memory.
+        """
+
+
+class Critic(Protocol):
+    """Judges a filled canvas: (B,N) ids -> (B,N) logits that a token is *wrong* (2209.04439)."""
+
+    def __call__(self, tokens: Tensor, *, valid: Tensor, condition: Any) -> Tensor: ...

@@ -1,0 +1,54 @@
+"""What every part of a strategy declares, so that nothing is found out by looking for attributes.
+
+A part is plain data (a frozen dataclass). What it keeps from step to step is its history: a tree of
+tensors (B,) or (B,N,...) that the state carries under the history's name; parts that name the same
+history share it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from unmask.core.errors import StrategyError
+from unmask.core.state import Change, Proposal, State
+
+STATISTICS = frozenset(
+    {
+        "kept_logprob",
+        "top_logprob",
+        "top_token",
+        "margin",
+        "entropy",
+        "noised_logprob",
+        "divergence",
+    }
+)
+"""Optional fields of a `Proposal`."""
+
+
+class Part:
+    """Base of orders, commit rules, revisers and stopping rules.
+
+    needs: names of the statistics of `Proposal` it reads, beyond `logprob`, which is always there.
+    carry: the name of the history it keeps from step to step, None for nothing.
+    """
+
+    needs: ClassVar[frozenset[str]] | property = frozenset()
+    carry: ClassVar[str | None] = None
+
+    def init(self, state: State) -> Any:
+        """Return the history before the first step."""
+        return None
+
+    def update(self, carry: Any, state: State, proposal: Proposal, change: Change) -> Any:
+        """Return the history after a step; state is that before it."""
+        return carry
+
+
+def check_needs(part: Part) -> None:
+    """Raise StrategyError for a part that needs statistics which do not exist."""
+    unknown = frozenset(part.needs) - STATISTICS  # type: ignore[arg-type]
+    if unknown:
+        raise StrategyError(
+            f"{part!r} needs {sorted(unknown)}: a proposal can carry {sorted(STATISTICS)}"
+        )

@@ -1,0 +1,45 @@
+"""Exactly the best few of each row, whatever the scores."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def ranked_positions(score: Tensor, eligible: Tensor) -> Tensor:
+    """(B,N) int64: the positions of each row, best-scored first; those not eligible come last.
+
+    Equal scores go by position, and −inf among the eligible comes before what is not.
+    """
+    score = score if score.is_floating_point() else score.double()
+    ranked = score.clamp(min=torch.finfo(score.dtype).min).masked_fill(~eligible, float("-inf"))
+    return ranked.argsort(dim=1, descending=True, stable=True)
+
+
+def best(score: Tensor, eligible: Tensor, count: Tensor) -> Tensor:
+    """The `count` best-scored positions of each row, among those eligible.
+
+    score (B,N) float, eligible (B,N) bool, count (B,) int64. Returns (B,N) bool with exactly
+    min(count, eligible) positions a row. Ties go to the lower position, so the number is always exact
+    (a cut-off `score < cutoff` is not, once scores saturate).
+    """
+    order = ranked_positions(score, eligible)
+    wanted = torch.arange(score.shape[1], device=score.device) < count.unsqueeze(1)
+    return torch.zeros_like(eligible).scatter(1, order, wanted) & eligible
+
+
+def best_of_groups(score: Tensor, eligible: Tensor, count: Tensor, group: Tensor) -> Tensor:
+    """`best` within each group: group (B,N) int64 from 0, count (B,P) int64 -> (B,N) bool."""
+    order = ranked_positions(score, eligible)
+    ranked_group = group.gather(1, order)
+    groups = torch.arange(count.shape[1], device=group.device)
+    member = ranked_group.unsqueeze(2) == groups  # (B,N,P)
+    wanted = ((member.cumsum(1) <= count.unsqueeze(1)) & member).any(2)
+    return torch.zeros_like(eligible).scatter(1, order, wanted) & eligible
+
+
+def at_least_one(keep: Tensor, score: Tensor, eligible: Tensor) -> Tensor:
+    """keep (B,N) bool, with the best-scored eligible position in rows that keep none."""
+    one = torch.ones(len(keep), dtype=torch.int64, device=keep.device)
+    none = ~(keep & eligible).any(1, keepdim=True)
+    return keep | (best(score, eligible, one) & none)

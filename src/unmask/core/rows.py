@@ -1,0 +1,188 @@
+"""What the host knows of each row: one number a row, in numpy, so that no step asks the device.
+
+Shapes: B rows, G groups, P groups that run side by side (1 otherwise), S planned steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+UNLIMITED = 2**62
+"""A budget that is none, in network passes."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What each step of each row may leave unknown, made before the first."""
+
+    remaining: np.ndarray  # (B,P,S) int64: how many may still be unknown after the step
+    step: np.ndarray  # (B,S) int64: s, the number of the step within its group, from 1
+    steps: np.ndarray  # (B,S) int64: T, the steps of that group
+    starts: np.ndarray  # (B,G) int64: the index in the plan at which each group begins
+    total: np.ndarray  # (B,) int64: planned steps; the last one leaves nothing unknown
+    side_by_side: bool = False  # every group runs from the first step on, by a plan of its own
+
+    def take(self, rows: np.ndarray) -> Plan:
+        """The plan of these rows."""
+        named = {name: getattr(self, name)[rows] for name in _PLANNED}
+        return Plan(**named, side_by_side=self.side_by_side)
+
+    @staticmethod
+    def concat(plans: Sequence[Plan]) -> Plan:
+        """The plans of all rows. What lies behind a row's last step repeats that step."""
+        named = {
+            name: _joined([getattr(plan, name) for plan in plans], edge=name in _REPEATED)
+            for name in _PLANNED
+        }
+        return Plan(**named, side_by_side=plans[0].side_by_side)
+
+
+_PLANNED = ("remaining", "step", "steps", "starts", "total")
+_REPEATED = ("step", "steps", "starts")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One number a row, all (B,) int64 but where a comment says otherwise."""
+
+    index: np.ndarray  # of the row in what was submitted, whatever rows have left since
+    seed: np.ndarray
+    step: np.ndarray  # steps taken
+    forwards: np.ndarray  # network passes spent
+    forwards_per_step: np.ndarray
+    budget: np.ndarray  # network passes that may be spent
+    length: np.ndarray  # positions before the padding
+    unknown: np.ndarray  # positions still unknown
+    open_group: np.ndarray  # the lowest group with an unknown position
+    open_unknown: np.ndarray  # unknown positions of the open group, of all where side by side
+    plan_index: np.ndarray  # of the next step in the plan; `step`, unless a group ended early
+    finished: np.ndarray  # (B,) bool
+    members: np.ndarray  # (B,G): positions to generate, by group
+    plan: Plan
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, rows: np.ndarray) -> Rows:
+        """These rows alone, in this order."""
+        return Rows(**{field.name: _taken(getattr(self, field.name), rows) for field in _FIELDS})
+
+    def put(self, rows: np.ndarray, part: Rows) -> Rows:
+        """These rows replaced by those of `part`."""
+
+        def placed(name: str) -> Any:
+            old, new = getattr(self, name), getattr(part, name)
+            if name in ("plan", "members"):
+                return old
+            out = old.copy()
+            out[rows] = new
+            return out
+
+        return Rows(**{field.name: placed(field.name) for field in _FIELDS})
+
+    @staticmethod
+    def concat(parts: Sequence[Rows]) -> Rows:
+        """All rows, in this order."""
+        named = {}
+        for field in _FIELDS:
+            values = [getattr(part, field.name) for part in parts]
+            named[field.name] = Plan.concat(values) if field.name == "plan" else _joined(values)
+        return Rows(**named)
+
+    @cached_property
+    def open(self) -> np.ndarray:
+        """(b,) int64: rows that are not finished."""
+        return np.flatnonzero(~self.finished)
+
+    @cached_property
+    def group_step(self) -> np.ndarray:
+        """(B,) int64: s, the step being taken, counted from 1 within the open group."""
+        return self._planned(self.plan.step)
+
+    @cached_property
+    def group_steps(self) -> np.ndarray:
+        """(B,) int64: T, the steps of the open group."""
+        return self._planned(self.plan.steps)
+
+    @cached_property
+    def progress(self) -> np.ndarray:
+        """(B,) float64: r = s/T of the step being taken."""
+        return self.group_step / np.maximum(self.group_steps, 1)
+
+    @cached_property
+    def remaining(self) -> np.ndarray:
+        """(B,P) int64: how many positions the plan leaves unknown after the step being taken."""
+        at = self._plan_at(self.plan.remaining.shape[2])[:, None, None]
+        return np.take_along_axis(self.plan.remaining, at, 2)[:, :, 0]
+
+    @cached_property
+    def left(self) -> np.ndarray:
+        """(B,) int64: positions that the plan leaves unknown in the open group, after the step.
+
+        Always fewer than are unknown now. The plan counts those of later groups, too.
+        """
+        outside = self.unknown - self.open_unknown
+        planned = np.minimum(self.remaining[:, 0], self.unknown - 1)
+        return np.maximum(planned - outside, 0)
+
+    @cached_property
+    def unknown_share(self) -> np.ndarray:
+        """(B,) float64: the share of the open group that is still unknown, 1 at its first step."""
+        return self.open_unknown / np.maximum(self.open_members, 1)
+
+    @cached_property
+    def open_members(self) -> np.ndarray:
+        """(B,) int64: positions to generate in the open group, in all where side by side."""
+        if self.plan.side_by_side:
+            return self.members.sum(1)
+        return np.take_along_axis(self.members, self.open_group[:, None], 1)[:, 0]
+
+    @cached_property
+    def groups_to_come(self) -> np.ndarray:
+        """(B,) int64: groups behind the open one with positions to generate."""
+        if self.plan.side_by_side:
+            return np.zeros_like(self.index)
+        later = np.arange(self.members.shape[1]) > self.open_group[:, None]
+        return ((self.members > 0) & later).sum(1)
+
+    @cached_property
+    def is_final_step(self) -> np.ndarray:
+        """(B,) bool: rows whose step is the last they may take, which leaves nothing unknown."""
+        spent = self.forwards + 2 * self.forwards_per_step > self.budget
+        return (self.step + 1 >= self.plan.total) | spent
+
+    @cached_property
+    def ends_group(self) -> np.ndarray:
+        """(B,) bool: rows that must fill the open group now, to keep a step for each to come."""
+        needed = (self.groups_to_come + 2) * self.forwards_per_step
+        return self.is_final_step | (self.forwards + needed > self.budget)
+
+    def _planned(self, table: np.ndarray) -> np.ndarray:
+        at = self._plan_at(table.shape[1])[:, None]
+        return np.take_along_axis(table, at, 1)[:, 0]
+
+    def _plan_at(self, width: int) -> np.ndarray:
+        return np.minimum(self.plan_index, width - 1)
+
+
+_FIELDS = fields(Rows)
+
+
+def _taken(value: Any, rows: np.ndarray) -> Any:
+    return value.take(rows) if isinstance(value, Plan) else value[rows]
+
+
+def _joined(tables: Sequence[np.ndarray], edge: bool = False) -> np.ndarray:
+    """Tables (b,...) one after the other, narrower ones widened by zeros, or by their last column."""
+    shape = np.max([table.shape[1:] for table in tables], axis=0).astype(int)
+    wide = []
+    for table in tables:
+        missing = [(0, int(size) - have) for size, have in zip(shape, table.shape[1:], strict=True)]
+        mode: Any = "edge" if edge else "constant"
+        wide.append(np.pad(table, [(0, 0), *missing], mode=mode))
+    return np.concatenate(wide)

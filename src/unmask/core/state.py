@@ -1,0 +1,338 @@
+"""A generation while it runs: everything the next step needs, and nothing else.
+
+Shapes: B rows, N positions, V vocabulary, G groups, P groups that run side by side (1 otherwise).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from unmask.core.arrays import send, to_device
+from unmask.core.network import Cache, DenoiserSpec
+from unmask.core.rows import Rows
+from unmask.core.trees import concat_rows, take_rows, tree_concat, tree_put, tree_take, widen
+
+NEVER = -1
+"""`commit_step` of a position that generation has not committed."""
+
+
+@dataclass(frozen=True)
+class State:
+    """B rows of one strategy. Data is on one device, one number a row on the host (`rows`)."""
+
+    # canvas
+    tokens: Tensor  # (B,N) int64: current ids; what stands at unknown positions means nothing
+    masked: Tensor  # (B,N) bool: still unknown
+    editable: Tensor  # (B,N) bool: generation may change it (not prompt, not padding)
+    valid: Tensor  # (B,N) bool: not padding
+    group: Tensor | None  # (B,N) int64: what is ranked together; None where all is one group
+    # record
+    logprob: Tensor  # (B,N) float32: log p(token) under the model when it was committed
+    sampling_logprob: Tensor  # (B,N) float32: the same under the shaped distribution drawn from
+    commit_step: Tensor  # (B,N) int64: step of the commit, NEVER where there was none
+    fault: Tensor  # (B,) int64: 0, or what went wrong, where and when (`decoding.faults`)
+    # control
+    rows: Rows
+    spec: DenoiserSpec
+    exact_counts: bool = False  # the plan alone says how many are unknown after each step
+    readings: int = 1  # rows of the network for each row: 2 where guidance reads it twice
+    # carried
+    cache: Cache | None = None  # of B·readings rows
+    carries: dict[str, Any] = field(default_factory=dict)  # histories of parts: (B,) or (B,N,...)
+    condition: Any = None  # tree of tensors whose first dimension is B, handed to the network
+    # of the canvas
+    legal: Tensor | None = None  # (B,N,V) bool: ids that may be drawn
+    required: Tensor | None = None  # (B,N) int64: the id to be drawn, −1 where free
+    target: Tensor | None = None  # (B,N) int64: ids to commit in place of drawn ones (scoring)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.tokens.device
+
+    @cached_property
+    def numbers(self) -> dict[str, Tensor]:
+        """What the step being taken needs on the device of `rows`, sent in one copy."""
+        rows = self.rows
+        named = {
+            "seed": rows.seed, "step": rows.step, "progress": rows.progress,
+            "group_step": rows.group_step, "group_steps": rows.group_steps,
+            "remaining": rows.remaining, "left": rows.left, "open_group": rows.open_group,
+            "is_final_step": rows.is_final_step, "ends_group": rows.ends_group,
+        }  # fmt: skip
+        return send(named, self.device)
+
+    @property
+    def seed(self) -> Tensor:
+        """(B,) int64."""
+        return self.numbers["seed"]
+
+    @property
+    def step(self) -> Tensor:
+        """(B,) int64: steps taken."""
+        return self.numbers["step"]
+
+    @property
+    def progress(self) -> Tensor:
+        """(B,) float64: r = s/T of the step being taken, s counted from 1 within the open group."""
+        return self.numbers["progress"]
+
+    @property
+    def group_step(self) -> Tensor:
+        """(B,) int64: s, the step being taken, counted from 1 within the open group."""
+        return self.numbers["group_step"]
+
+    @property
+    def group_steps(self) -> Tensor:
+        """(B,) int64: T, the steps of the open group."""
+        return self.numbers["group_steps"]
+
+    @property
+    def remaining(self) -> Tensor:
+        """(B,P) int64: how many positions the plan leaves unknown after the step being taken."""
+        return self.numbers["remaining"]
+
+    @property
+    def is_final_step(self) -> Tensor:
+        """(B,) bool: rows whose step is the last they may take, which leaves nothing unknown."""
+        return self.numbers["is_final_step"]
+
+    @property
+    def sequential(self) -> bool:
+        """Whether groups open one after the other, so that only some positions are open."""
+        return self.group is not None and not self.rows.plan.side_by_side
+
+    @cached_property
+    def open(self) -> Tensor:
+        """(B,N) bool: the open group; everything without groups, and where they run side by side."""
+        if not self.sequential:
+            return torch.ones_like(self.masked)
+        assert self.group is not None
+        return self.group == self.numbers["open_group"].unsqueeze(1)
+
+    def within_open(self, where: Tensor) -> Tensor:
+        """(B,N) bool: of `where`, what is in the open group."""
+        return where & self.open if self.sequential else where
+
+    def take(self, rows: np.ndarray | Sequence[int] | Tensor) -> State:
+        """The state of these rows alone, in this order. rows (b,) int64."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        if len(chosen) == len(self) and np.array_equal(chosen, np.arange(len(self))):
+            return self
+        index = to_device(chosen, self.device)
+        named: dict[str, Any] = {
+            name: take_rows(value, index)
+            for name in _TENSORS
+            if (value := getattr(self, name)) is not None
+        }
+        cache = None if self.cache is None else self.cache.take(self._read(chosen))
+        return replace(
+            self,
+            **named,
+            rows=self.rows.take(chosen),
+            cache=cache,
+            carries=tree_take(self.carries, index),
+            condition=tree_take(self.condition, index),
+        )
+
+    def put(self, rows: np.ndarray | Sequence[int] | Tensor, part: State) -> State:
+        """This state with `rows` replaced by `part`, the result of stepping `take(rows)`."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        if len(chosen) == len(self) and np.array_equal(chosen, np.arange(len(self))):
+            return part
+        index = to_device(chosen, self.device)
+        named = {
+            name: getattr(self, name).index_copy(0, index, getattr(part, name)) for name in _WRITTEN
+        }
+        cache = self.cache
+        if part.cache is not None:
+            whole = part.cache.blank(len(self) * self.readings) if cache is None else cache
+            cache = whole.put(self._read(chosen), part.cache)
+        return replace(
+            self,
+            **named,
+            rows=self.rows.put(chosen, part.rows),
+            cache=cache,
+            carries=tree_put(self.carries, index, part.carries),
+        )
+
+    def resize(self, length: int) -> State:
+        """The state for rows of `length` positions: cut, or with padding at the end."""
+        if length == self.tokens.shape[1]:
+            return self
+        named = {
+            name: widen(value, length, _FILL.get(name, 0))
+            for name in _GRIDS
+            if (value := getattr(self, name)) is not None
+        }
+        carries = tree_map(lambda leaf: widen(leaf, length) if leaf.dim() > 1 else leaf, self.carries)
+        cache = None if self.cache is None else self.cache.resize(length)
+        return replace(self, **named, carries=carries, cache=cache)
+
+    @staticmethod
+    def concat(states: Sequence[State]) -> State:
+        """The rows of all states, which are of one equal strategy and network, as one.
+
+        Shorter rows are padded on the right. Each row goes on as it would have alone.
+        """
+        if len(states) == 1:
+            return states[0]
+        length = max(state.tokens.shape[1] for state in states)
+        wide = [state.resize(length) for state in states]
+        first = wide[0]
+        named: dict[str, Any] = {
+            name: concat_rows([getattr(state, name) for state in wide])
+            for name in _TENSORS
+            if getattr(first, name) is not None
+        }
+        return replace(
+            first,
+            **named,
+            rows=Rows.concat([state.rows for state in wide]),
+            cache=_joined_caches(wide),
+            carries=tree_concat([state.carries for state in wide]),
+            condition=tree_concat([state.condition for state in wide]),
+        )
+
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        """The network's rows for these rows: each is followed by its further readings."""
+        if self.readings == 1:
+            return rows
+        return (rows[:, None] * self.readings + np.arange(self.readings)).ravel()
+
+
+_GRIDS = (
+    "tokens", "masked", "editable", "valid", "group", "logprob", "sampling_logprob", "commit_step",
+    "legal", "required", "target",
+)  # fmt: skip
+_TENSORS = (*_GRIDS, "fault")
+# What a step may change.
+_WRITTEN = ("tokens", "masked", "logprob", "sampling_logprob", "commit_step", "fault")
+_FILL = {"commit_step": NEVER, "required": -1, "target": -1, "legal": True}
+
+
+def _joined_caches(states: Sequence[State]) -> Cache | None:
+    some = next((state.cache for state in states if state.cache is not None), None)
+    if some is None:
+        return None
+    caches = [
+        some.blank(len(state) * state.readings) if state.cache is None else state.cache
+        for state in states
+    ]
+    return caches[0].concat(caches[1:])
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What the head says where it was asked, dense over the canvas. Float32.
+
+    A committed position that is queried proposes the token it holds. The optional statistics are
+    there when a part of the strategy declares that it `needs` them, by these names.
+    """
+
+    queried: Tensor  # (B,N) bool: where the fields below mean anything
+    token: Tensor  # (B,N) int64
+    logprob: Tensor  # (B,N): log p(token) under the model, illegal ids removed, temperature 1
+    sampling_logprob: Tensor  # (B,N): log p(token) under the shaped distribution
+    kept_logprob: Tensor | None = None  # (B,N): after top-k, top-p and min-p, temperature 1
+    top_logprob: Tensor | None = None  # (B,N): log of the largest probability
+    top_token: Tensor | None = None  # (B,N) int64: the likeliest id
+    margin: Tensor | None = None  # (B,N): largest probability minus the second largest
+    entropy: Tensor | None = None  # (B,N): nats
+    noised_logprob: Tensor | None = None  # (B,N): log-softmax of logits + temperature·Gumbel
+    history: Any = None  # (`core.history`) with this step's distributions: the need "divergence"
+    fault: Tensor | None = None  # (B,) int64: 0, or what is wrong with the logits of a row
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a step does to the canvas. All (B,N) bool, no two at one position; None is nowhere."""
+
+    commit: Tensor  # unknown before, known after
+    remask: Tensor | None = None  # known before, unknown after
+    edit: Tensor | None = None  # known before, another token after: the likeliest one
+    forwards: np.ndarray | int = 0  # (B,) int64: network passes that finding this out took
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """What is worth seeing of one step. Fields cover the rows that were open, `rows` (b,)."""
+
+    state: State  # all rows, after the step
+    rows: np.ndarray  # (b,) int64: indices in the state of the rows that this step advanced
+    proposal: Proposal
+    score: Tensor  # (b,N) float32: higher was committed sooner; -inf where not eligible
+    committed: Tensor  # (b,N) bool
+    remasked: Tensor  # (b,N) bool
+    edited: Tensor  # (b,N) bool
+
+    @property
+    def tokens(self) -> Tensor:
+        """(B,N) int64 ids after the step; meaningless where `masked`."""
+        return self.state.tokens
+
+    @property
+    def masked(self) -> Tensor:
+        """(B,N) bool: still unknown after the step."""
+        return self.state.masked
+
+    @property
+    def step(self) -> int:
+        """How many steps the longest-running row has taken."""
+        return int(self.state.rows.step.max())
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The whole record of a finished generation."""
+
+    tokens: Tensor  # (B,N) int64
+    logprob: Tensor  # (B,N) float32: under the model when committed; 0 where given
+    sampling_logprob: Tensor  # (B,N) float32: under the distribution drawn from; 0 where given
+    commit_step: Tensor  # (B,N) int64: NEVER where given
+    steps: Tensor  # (B,) int64
+    forwards: Tensor  # (B,) int64
+    seeds: Tensor  # (B,) int64
+    editable: Tensor  # (B,N) bool
+    valid: Tensor  # (B,N) bool
+
+    def take(self, rows: Tensor | slice) -> Generation:
+        """These rows, in this order."""
+        named = {f.name: getattr(self, f.name)[rows] for f in fields(self)}
+        return Generation(**named)
+
+    def cut(self) -> Generation:
+        """The record without the padding that every row has."""
+        length = int(self.valid.sum(1).max())
+        named = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Generation(**{k: v[:, :length] if v.dim() > 1 else v for k, v in named.items()})
+
+    @staticmethod
+    def concat(parts: Sequence[Generation]) -> Generation:
+        """The rows of all parts, of one width."""
+        named = {
+            f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Generation)
+        }
+        return Generation(**named)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A training loss with what it was made of."""
+
+    loss: Tensor  # (): what to call backward() on, nats per token
+    nll: Tensor | None  # (): summed bound in nats, detached; None where the value is no likelihood
+    tokens: Tensor  # (): how many tokens the loss covers
+    per_example: Tensor  # (B,) nats per example, detached
+    counts: Tensor  # (B,) int64: how many tokens of each example the loss covers

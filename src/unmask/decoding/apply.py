@@ -1,0 +1,129 @@
+"""Apply: write a step's change to the canvas and its record, and what the host knows of the rows.
+
+Shapes: B rows, N positions, G groups.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmask.core.arrays import on_host
+from unmask.core.network import Cache
+from unmask.core.rows import Rows
+from unmask.core.state import NEVER, Change, Proposal, State
+from unmask.decoding.faults import raise_first
+from unmask.decoding.strategy import Strategy
+
+
+def apply_change(
+    state: State, strategy: Strategy, proposal: Proposal, change: Change, cache: Cache | None
+) -> State:
+    """Return the state after the change; one step more for each row, and what it cost."""
+    after = _written(state, strategy, proposal, change)
+    if strategy.end_id is not None:
+        after = _ended(after, strategy.end_id)
+    rows = _planned_rows(state.rows) if state.exact_counts else _reported_rows(after)
+    forwards = state.rows.forwards + state.rows.forwards_per_step + change.forwards
+    finished = rows.unknown == 0
+    if strategy.commit.takes_all_steps:
+        finished = finished & state.rows.is_final_step
+    carries = {
+        part.carry: part.update(state.carries[part.carry], state, proposal, change)
+        for part in strategy.parts
+        if part.carry is not None
+    }
+    rows = replace(rows, step=rows.step + 1, forwards=forwards, finished=finished)
+    return replace(after, rows=rows, cache=cache, carries=carries)
+
+
+def _written(state: State, strategy: Strategy, proposal: Proposal, change: Change) -> State:
+    """The tokens and their record."""
+    commit, remask, edit = change.commit, change.remask, change.edit
+    fresh = commit
+    if strategy.noise.keeps_sample:  # unknown positions hold what was last drawn there
+        fresh = fresh | (proposal.queried & state.masked)
+    tokens = proposal.token.where(fresh, state.tokens)
+    masked, known = state.masked & ~commit, commit
+    logprob, drawn, step = state.logprob, state.sampling_logprob, state.commit_step
+    if remask is not None:
+        masked = masked | remask
+        logprob, drawn = logprob.masked_fill(remask, 0.0), drawn.masked_fill(remask, 0.0)
+        step = step.masked_fill(remask, NEVER)
+    if edit is not None:
+        assert proposal.top_token is not None
+        assert proposal.top_logprob is not None
+        tokens = proposal.top_token.where(edit, tokens)
+        logprob = proposal.top_logprob.where(edit, logprob)
+        drawn, known = drawn.masked_fill(edit, 0.0), commit | edit
+    return replace(
+        state,
+        tokens=tokens,
+        masked=masked,
+        logprob=proposal.logprob.where(commit, logprob),
+        sampling_logprob=proposal.sampling_logprob.where(commit, drawn),
+        commit_step=state.step.unsqueeze(1).where(known, step),
+    )
+
+
+def _ended(state: State, end_id: int) -> State:
+    """Rows in which the end stands with nothing unknown before it: what follows becomes the end."""
+    contiguous = state.masked.long().cumsum(1) == 0
+    end = contiguous & state.editable & (state.tokens == end_id)
+    after = (end.long().cumsum(1) - end.long() > 0) & state.editable
+    return replace(
+        state,
+        tokens=state.tokens.masked_fill(after, end_id),
+        masked=state.masked & ~after,
+        logprob=state.logprob.masked_fill(after, 0.0),
+        sampling_logprob=state.sampling_logprob.masked_fill(after, 0.0),
+        commit_step=state.commit_step.masked_fill(after, NEVER),
+    )
+
+
+def planned_unknown(rows: Rows) -> np.ndarray:
+    """(B,) int64: positions unknown after a step that keeps to the plan."""
+    forced = np.where(rows.is_final_step, 0, rows.unknown - rows.open_unknown)
+    return np.where(rows.ends_group, forced, rows.remaining.sum(1))
+
+
+def _planned_rows(rows: Rows) -> Rows:
+    """What the host knows after a step that keeps to the plan, without asking the device."""
+    unknown = planned_unknown(rows)
+    if rows.plan.side_by_side or rows.members.shape[1] == 1:
+        return _moved(rows, unknown, rows.open_group, unknown)
+    group = np.arange(rows.members.shape[1])
+    later = np.where(group > rows.open_group[:, None], rows.members, 0)
+    here = unknown - later.sum(1)
+    following = np.where(later > 0, group, group[-1]).min(1)
+    opened = np.where(here > 0, rows.open_group, following)
+    members = np.take_along_axis(rows.members, opened[:, None], 1)[:, 0]
+    return _moved(rows, unknown, opened, np.where(here > 0, here, np.where(unknown > 0, members, 0)))
+
+
+def _reported_rows(state: State) -> Rows:
+    """What the host knows after a step, by one report of the device. Raises what went wrong."""
+    rows, unknown = state.rows, state.masked.sum(1)
+    if not state.sequential:
+        report = on_host(torch.stack([unknown, state.fault]))
+        raise_first(report[1], rows.index)
+        return _moved(rows, report[0], rows.open_group, report[0])
+    assert state.group is not None
+    last = state.group.amax(1, keepdim=True)
+    opened = state.group.where(state.masked, last).amin(1)
+    here = (state.masked & (state.group == opened.unsqueeze(1))).sum(1)
+    report = on_host(torch.stack([unknown, opened, here, state.fault]))
+    raise_first(report[3], rows.index)
+    return _moved(rows, report[0], report[1], report[2])
+
+
+def _moved(rows: Rows, unknown: np.ndarray, opened: np.ndarray, here: np.ndarray) -> Rows:
+    """Rows with these counts, at the next step of the plan, or the first of a group that opened."""
+    index = rows.plan_index + 1
+    if not rows.plan.side_by_side:
+        start = np.take_along_axis(rows.plan.starts, opened[:, None], 1)[:, 0]
+        index = np.where(opened != rows.open_group, start, index)
+    return replace(rows, unknown=unknown, open_group=opened, open_unknown=here, plan_index=index)

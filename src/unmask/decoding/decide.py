@@ -1,0 +1,182 @@
+"""Decide: head, draw, score, commit, revise, write. Knows strategies and asks one network's head.
+
+Shapes: B rows, N positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmask.core.arrays import true_positions, waits
+from unmask.core.errors import StrategyError
+from unmask.core.head import mask_id_of
+from unmask.core.network import Cache, Denoiser, Query
+from unmask.core.state import Change, Proposal, State, StepInfo
+from unmask.decoding.apply import apply_change, planned_unknown
+from unmask.decoding.context import error_context
+from unmask.decoding.faults import first_fault, in_scores, raise_faults
+from unmask.decoding.feasibility import enforce_feasibility
+from unmask.decoding.packing import forward
+from unmask.decoding.prepare import prepare
+from unmask.decoding.propose import nothing_proposed, propose
+from unmask.decoding.strategy import Strategy
+
+
+class Choice(NamedTuple):
+    """What an order and a commit rule say."""
+
+    score: Tensor  # (B,N) float: higher = known sooner; -inf where not eligible
+    keep: Tensor  # (B,N) bool: known after the step
+    fault: Tensor | None  # (B,) int64, of scores that are NaN
+
+
+def decide(
+    state: State,
+    strategy: Strategy,
+    denoiser: Denoiser,
+    query: Query,
+    hidden: Tensor,
+    cache: Cache | None,
+) -> StepInfo:
+    """Return the step that hidden (B·K,N,D), the trunk's answer to the query, leads to."""
+    eligible = eligible_positions(state, strategy)
+    early = choose(state, strategy, nothing_proposed(state), eligible) if strategy.blind else None
+    queried, count = queried_positions(state, strategy, eligible, early)
+    holds = strategy.revise.remasks or strategy.revise.amends
+    proposal = propose(state, strategy, denoiser, hidden, queried, count=count, holds=holds)
+    choice = early or choose(state, strategy, proposal, eligible)
+    change = _change(state, strategy, denoiser, eligible, choice.keep, proposal)
+    proposal = enforce_feasibility(state, strategy, denoiser, hidden, proposal, choice.score, change)
+    fault = first_fault(state.fault, proposal.fault, choice.fault)
+    after = apply_change(replace(state, fault=fault), strategy, proposal, change, cache)
+    nowhere = None if change.remask is not None and change.edit is not None else _nowhere(state)
+    return StepInfo(
+        state=after,
+        rows=np.arange(len(state)),
+        proposal=proposal,
+        score=choice.score,
+        committed=change.commit,
+        remasked=nowhere if change.remask is None else change.remask,  # type: ignore[arg-type]
+        edited=nowhere if change.edit is None else change.edit,  # type: ignore[arg-type]
+    )
+
+
+def eligible_positions(state: State, strategy: Strategy) -> Tensor:
+    """(B,N) bool: the positions that compete. At a row's last step, all that is unknown too."""
+    eligible = state.within_open(strategy.revise.eligible(state))
+    if state.sequential and state.rows.is_final_step.any():
+        final = state.is_final_step.unsqueeze(1)
+        eligible = torch.where(final, eligible | state.masked, eligible)
+    return eligible
+
+
+def queried_positions(
+    state: State, strategy: Strategy, eligible: Tensor, early: Choice | None
+) -> tuple[Tensor, int | None]:
+    """(B,N) bool: where the head is asked; and how many positions that is, where the host knows.
+
+    All that is eligible, unless a blind order has chosen early: then what it chose.
+    """
+    rows, exact = state.rows, state.exact_counts
+    if early is not None:
+        if not exact and waits(state.device):  # more than is needed, and as many as the host knows
+            return eligible & state.masked, int(rows.open_unknown.sum())
+        committed = rows.unknown - planned_unknown(rows) if exact else None
+        chosen = early.keep & state.masked if strategy.revise.remasks else early.keep
+        return chosen, None if committed is None else int(committed.sum())
+    queried, counts = eligible, rows.open_unknown
+    if strategy.revise.remasks and not strategy.revise.amends:
+        counts = rows.open_members
+        if strategy.order.stored:
+            queried, counts = eligible & state.masked, rows.open_unknown
+    watched = strategy.revise.watches(state)
+    if watched is not None:
+        queried, counts = queried | watched, rows.open_members
+    if rows.is_final_step.any() and state.sequential:
+        more = rows.unknown - rows.open_unknown
+        counts = counts + np.where(rows.is_final_step, more, 0)
+    return queried, int(counts.sum())
+
+
+def choose(state: State, strategy: Strategy, proposal: Proposal, eligible: Tensor) -> Choice:
+    """Score the positions, and choose which of the eligible are known afterwards."""
+    score = _scores(state, strategy, proposal, eligible)
+    fault = in_scores(score, eligible, state)
+    keep = strategy.commit(score, eligible, state, proposal)
+    if state.rows.ends_group.any():
+        keep = keep | state.numbers["ends_group"].unsqueeze(1)
+    for rule in strategy.stopping:
+        over = rule(state, proposal)
+        keep = keep if over is None else keep | over.unsqueeze(1)
+    return Choice(score, keep & eligible, fault)
+
+
+def _scores(state: State, strategy: Strategy, proposal: Proposal, eligible: Tensor) -> Tensor:
+    """The order's score, -inf where not eligible; StrategyError for a wrong shape."""
+    with error_context(state.rows, "the order, or its critic,"):
+        score = strategy.order(state, proposal)
+        score = score if score.is_floating_point() else score.double()
+    if score.shape != eligible.shape:
+        raise StrategyError(
+            f"the order returned shape {tuple(score.shape)}: return one score per position, "
+            f"{tuple(eligible.shape)}"
+        )
+    return score.masked_fill(~eligible, float("-inf"))
+
+
+def _change(
+    state: State,
+    strategy: Strategy,
+    denoiser: Denoiser,
+    eligible: Tensor,
+    keep: Tensor,
+    proposal: Proposal,
+) -> Change:
+    """What becomes known, unknown or another token."""
+    revise = strategy.revise
+    if revise.remasks and not revise.amends:
+        return Change(keep & state.masked, eligible & ~keep & ~state.masked)
+    change = Change(keep)
+    if not revise.amends:
+        return change
+
+    def rest(asked: Tensor) -> Tensor:
+        return leave_one_out(state, strategy, denoiser, asked)
+
+    return revise.amend(change, state, proposal, rest)
+
+
+def leave_one_out(state: State, strategy: Strategy, denoiser: Denoiser, asked: Tensor) -> Tensor:
+    """(B,N) float32: log p(token held | the canvas with that one position unknown), 0 elsewhere.
+
+    asked (B,N) bool. One pass of the trunk for each position, in batches of B.
+    """
+    out = torch.zeros(asked.shape, device=asked.device)
+    places = true_positions(asked.flatten())
+    length = asked.shape[1]
+    for part in places.split(max(8, len(asked))) if len(places) else ():
+        row, position = part // length, part % length
+        held = state.take(row.cpu().numpy())
+        alone = torch.zeros_like(held.masked)
+        alone[torch.arange(len(part), device=part.device), position] = True
+        shown = held.tokens  # noise that shows tokens must not show the one that is asked for
+        if strategy.noise.keeps_sample:
+            shown = shown.masked_fill(alone, mask_id_of(state.spec))
+        query = prepare(replace(held, tokens=shown, masked=held.masked | alone), strategy)
+        with error_context(held.rows, "the network"):
+            hidden, _ = forward(denoiser, query, held.cache)
+        proposal = propose(
+            held, strategy, denoiser, hidden, alone, count=len(part), holds=True
+        )
+        raise_faults(proposal.fault, held)
+        out[row, position] = proposal.logprob.sum(1)  # 0 elsewhere
+    return out
+
+
+def _nowhere(state: State) -> Tensor:
+    return state.masked.new_zeros(1, 1).expand(state.masked.shape)

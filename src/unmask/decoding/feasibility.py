@@ -1,0 +1,113 @@
+"""Joint constraints: commits made one at a time, each under the veto of a feasibility hook.
+
+Shapes: B rows, N positions, V vocabulary; b rows that commit at a turn.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from unmask.constraints import Feasible
+from unmask.core.errors import StrategyError
+from unmask.core.network import Denoiser
+from unmask.core.ranking import ranked_positions
+from unmask.core.state import Change, Proposal, State
+from unmask.decoding.context import error_context
+from unmask.decoding.faults import first_fault
+from unmask.decoding.propose import propose
+from unmask.decoding.strategy import Strategy
+
+
+def enforce_feasibility(
+    state: State,
+    strategy: Strategy,
+    denoiser: Denoiser,
+    hidden: Tensor,
+    proposal: Proposal,
+    score: Tensor,
+    change: Change,
+) -> Proposal:
+    """Return the proposal with what the hook vetoes drawn again, best-scored position first.
+
+    Each position is drawn from the model's distribution there, cut to what the hook allows given
+    the prompt, what was committed before and what this step has committed so far. The draw is the
+    one of the proposal (same uniforms), so a token that is allowed where all others are stays.
+    """
+    hook = strategy.constraint.feasible
+    if hook is None:
+        return proposal
+    tokens, known = state.tokens, state.valid & ~state.masked
+    if change.remask is not None:
+        known = known & ~change.remask
+    out = proposal
+    turn = _turns(score, change.commit)
+    for nth in range(int(change.commit.sum(1).max()) if len(known) else 0):
+        row, position = ((turn == nth) & change.commit).nonzero().unbind(1)
+        allowed = _ask(hook, state, tokens[row], known[row], row, position)
+        here = torch.zeros_like(known)
+        here[row, position] = True
+        once = propose(state, strategy, denoiser, hidden, here, allowed=allowed)
+        out = _replaced(out, once, here)
+        tokens, known = once.token.where(here, tokens), known | here
+    return out
+
+
+def _turns(score: Tensor, commit: Tensor) -> Tensor:
+    """(B,N) int64: when each commit has its turn, the best-scored first."""
+    order = ranked_positions(score, commit)
+    turn = torch.arange(score.shape[1], device=score.device).expand_as(order)
+    return torch.empty_like(order).scatter(1, order, turn)
+
+
+def _ask(
+    hook: Feasible,
+    state: State,
+    tokens: Tensor,
+    known: Tensor,
+    row: Tensor,
+    position: Tensor,
+) -> Tensor:
+    """(b,V) bool: what may stand at these positions. StrategyError where that is nothing."""
+    padding = {"valid": state.valid[row]} if _takes_valid(hook) else {}
+    with error_context(state.rows, "the feasibility hook"):
+        allowed = hook(tokens.masked_fill(~known, 0), known, position, **padding)
+    wanted = (len(row), state.spec.vocab_size)
+    if tuple(allowed.shape) != wanted or allowed.dtype != torch.bool:
+        raise StrategyError(
+            f"the feasibility hook returned {allowed.dtype} of shape {tuple(allowed.shape)}: "
+            f"return bool of shape {wanted}, True where an id may stand"
+        )
+    stuck = (~allowed.any(1)).nonzero().squeeze(1)
+    if len(stuck):
+        at = int(stuck[0])
+        raise StrategyError(
+            f"the feasibility hook allows nothing at row {int(state.rows.index[int(row[at])])}, position "
+            f"{int(position[at])}, step {int(state.rows.step[int(row[at])])}: what is given cannot be "
+            "completed, or the hook allowed an id earlier that it should not have"
+        )
+    return allowed
+
+
+def _takes_valid(hook: Feasible) -> bool:
+    """Whether the hook takes an argument `valid`."""
+    try:
+        return "valid" in inspect.signature(hook).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def _replaced(proposal: Proposal, once: Proposal, here: Tensor) -> Proposal:
+    """The proposal with another one's values here."""
+    faults = (proposal.fault, once.fault)
+    fault = first_fault(faults[0], faults[1]) if faults[0] is not None else faults[1]
+    return replace(
+        proposal,
+        token=once.token.where(here, proposal.token),
+        logprob=once.logprob.where(here, proposal.logprob),
+        sampling_logprob=once.sampling_logprob.where(here, proposal.sampling_logprob),
+        fault=fault,
+    )

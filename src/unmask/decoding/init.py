@@ -1,0 +1,179 @@
+"""The state before the first step. Shapes: B rows, N positions, G groups, V vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmask.constraints import check_vocabulary
+from unmask.core.errors import CanvasError, StrategyError
+from unmask.core.head import illegal_ids, mask_id_of
+from unmask.core.network import Denoiser, DenoiserSpec
+from unmask.core.rows import Plan, Rows
+from unmask.core.state import NEVER, State
+from unmask.decoding.blocks import check_blocks
+from unmask.decoding.canvas import Canvas
+from unmask.decoding.plan import is_kept, make_plan
+from unmask.decoding.seeds import row_seeds
+from unmask.decoding.strategy import Strategy
+
+
+def init(
+    denoiser: Denoiser, canvas: Canvas, strategy: Strategy, seeds: Sequence[int] | Tensor
+) -> State:
+    """Return the state before the first step. seeds: one integer in [0, 2**63) per row.
+
+    Raises SeedError for other seeds, CanvasError for given ids outside the vocabulary, and
+    StrategyError where the plan or a constraint does not fit the canvas, or groups the network.
+    """
+    spec = denoiser.spec
+    device = denoiser.device or canvas.tokens.device
+    seed = row_seeds(canvas, None, seeds).cpu().numpy()
+    canvas = canvas.to(device)
+    _check(canvas, strategy, spec)
+    group = None if strategy.groups is None else strategy.groups.of(canvas.editable)
+    rows = _rows(canvas, strategy, spec, group, seed)
+    state = _blank(canvas, strategy, spec, group, rows)
+    carries = {p.carry: p.init(state) for p in strategy.parts if p.carry is not None}
+    exact = strategy.exact_counts and is_kept(rows.plan, rows.members)
+    state = replace(state, carries=carries, exact_counts=exact)
+    check_blocks(state, strategy)
+    return state
+
+
+def _blank(
+    canvas: Canvas, strategy: Strategy, spec: DenoiserSpec, group: Tensor | None, rows: Rows
+) -> State:
+    (batch, length), device = canvas.shape, canvas.tokens.device
+    tokens, legal, required = canvas.tokens, canvas.legal, canvas.required
+    if strategy.noise.keeps_sample:
+        tokens = tokens.masked_fill(canvas.editable, mask_id_of(spec))
+    if legal is not None:
+        legal = legal.expand(batch, *legal.shape[-2:])
+    return State(
+        tokens=tokens,
+        masked=canvas.editable,
+        editable=canvas.editable,
+        valid=canvas.valid,
+        group=group,
+        logprob=torch.zeros(batch, length, device=device),
+        sampling_logprob=torch.zeros(batch, length, device=device),
+        commit_step=torch.full((batch, length), NEVER, device=device),
+        fault=torch.zeros(batch, dtype=torch.int64, device=device),
+        rows=rows,
+        spec=spec,
+        readings=strategy.readings,
+        condition=canvas.condition,
+        legal=legal,
+        required=None if required is None else required.expand(batch, length),
+    )
+
+
+def _rows(
+    canvas: Canvas,
+    strategy: Strategy,
+    spec: DenoiserSpec,
+    group: Tensor | None,
+    seed: np.ndarray,
+) -> Rows:
+    editable = canvas.editable.cpu().numpy()
+    where = None if group is None else group.cpu().numpy()
+    side_by_side = strategy.groups is not None and strategy.groups.side_by_side
+    plan = _plan(canvas, strategy, editable, where, side_by_side, seed)
+    count = 1 if where is None else int(where.max(initial=0)) + 1
+    members = np.stack(
+        [(editable if where is None else editable & (where == g)).sum(1) for g in range(count)], 1
+    )
+    none, unknown = np.zeros(len(editable), np.int64), members.sum(1)
+    opened = np.where(members > 0, np.arange(count), count - 1).min(1)
+    open_unknown = np.take_along_axis(members, opened[:, None], 1)[:, 0]
+    cost = spec.forwards_per_call * strategy.readings
+    if strategy.budget < cost:
+        raise StrategyError(
+            f"Budget({strategy.budget}): a step of this strategy takes {cost} network passes"
+        )
+    start = np.take_along_axis(plan.starts, opened[:, None], 1)[:, 0]
+    return Rows(
+        index=np.arange(len(editable)),
+        seed=seed,
+        step=none,
+        forwards=none,
+        forwards_per_step=np.full_like(none, cost),
+        budget=np.full_like(none, strategy.budget),
+        length=canvas.valid.sum(1).cpu().numpy(),
+        unknown=unknown,
+        open_group=none if side_by_side else opened,
+        open_unknown=unknown if side_by_side else open_unknown,
+        plan_index=none if side_by_side else start,
+        finished=unknown == 0,
+        members=members,
+        plan=plan,
+    )
+
+
+def _plan(
+    canvas: Canvas,
+    strategy: Strategy,
+    editable: np.ndarray,
+    group: np.ndarray | None,
+    side_by_side: bool,
+    seed: np.ndarray,
+) -> Plan:
+    commit, counts = strategy.commit, strategy.commit.counts
+    steps = None if canvas.steps is None else np.asarray(canvas.steps.cpu())  # type: ignore[union-attr]
+    if steps is not None and not counts.takes_steps:
+        raise StrategyError(
+            f"the canvas gives steps to its rows, and {strategy.name} goes by {counts!r}, which "
+            "has none: leave steps= out of the canvas, or use a plan with steps"
+        )
+
+    def count(where: np.ndarray) -> np.ndarray:
+        counted: np.ndarray = commit.count(torch.from_numpy(where)).numpy()
+        return counted
+
+    return make_plan(counts, editable, group, side_by_side, seed, count, steps)
+
+
+def _check(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
+    """Raise for ids, ends and conditions that do not fit the network."""
+    check_given(canvas, spec.vocab_size)
+    strategy.constraint.check(spec.vocab_size)
+    check_vocabulary(canvas.legal, canvas.required, spec.vocab_size)
+    if strategy.guidance is not None:
+        strategy.guidance.check(canvas.condition)
+    _check_end(canvas, strategy, spec)
+
+
+def _check_end(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
+    """Raise StrategyError unless the end of a sequence is an id that may be drawn."""
+    end = strategy.end_id
+    if end is None:
+        return
+    if not end < spec.vocab_size or end in illegal_ids(spec):
+        raise StrategyError(
+            f"EndOfSequence({end}): the id is never drawn from this vocabulary of "
+            f"{spec.vocab_size}: pass the id that ends a sequence in its data"
+        )
+    bound = [name for name in ("legal", "required") if getattr(canvas, name) is not None]
+    if bound:
+        raise StrategyError(
+            f"EndOfSequence({end}) fills rows behind their end, which {bound[0]}= of the canvas "
+            "may not allow: leave one of them out"
+        )
+
+
+def check_given(canvas: Canvas, vocab: int) -> None:
+    """Raise CanvasError unless every id that the network will be shown is inside the vocabulary."""
+    outside = ~canvas.editable & ((canvas.tokens < 0) | (canvas.tokens >= vocab))
+    if bool(outside.any()):
+        row, position = outside.nonzero()[0].tolist()
+        given = bool(canvas.valid[row, position])
+        way_out = "or make it editable" if given else "for padding by pad_id=..."
+        raise CanvasError(
+            f"id {int(canvas.tokens[row, position])} at row {row}, position {position} is outside "
+            f"the vocabulary of {vocab}: pass ids from 0 to {vocab - 1}, {way_out}"
+        )

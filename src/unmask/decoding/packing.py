@@ -1,0 +1,205 @@
+"""Passes of the trunk: rows of about one length together, of one query or of several.
+
+Shapes: R rows, N positions, D width; r rows of one pass, n positions of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten
+
+from unmask.core.arrays import to_device
+from unmask.core.errors import LogitsError, ModelError
+from unmask.core.network import Cache, Denoiser, Query
+from unmask.core.trees import tree_concat, widen
+
+PADDING = 0.1  # the share of positions passed through the trunk that may be padding
+Result = tuple[Tensor, Cache | None]
+"""Hidden states (R,N,D) of a query, and what its rows keep for the next step."""
+
+
+def forward(denoiser: Denoiser, query: Query, cache: Cache | None = None) -> Result:
+    """Pass one query through the trunk, without much padding where the network allows it."""
+    return forward_all(denoiser, [query], [cache])[0]
+
+
+def forward_all(
+    denoiser: Denoiser,
+    queries: Sequence[Query],
+    caches: Sequence[Cache | None],
+    max_tokens: int | None = None,
+) -> list[Result]:
+    """Pass queries through the trunk in as few passes as keep padding below a tenth.
+
+    Rows of several queries share passes where what is known of the network allows it; a pass has
+    at most max_tokens positions, or one row. Zeros stand at padding where rows were cut to length.
+    """
+    if denoiser.spec.cached:
+        return [_whole(denoiser, *each) for each in zip(queries, caches, strict=True)]
+    results: list[Result | None] = [None] * len(queries)
+    for members in _alike(denoiser, queries):
+        some = [queries[i] for i in members]
+        for i, hidden in zip(members, _shared(denoiser, some, max_tokens), strict=True):
+            results[i] = (hidden, None)
+    return [result for result in results if result is not None]
+
+
+def _whole(denoiser: Denoiser, query: Query, cache: Cache | None) -> Result:
+    hidden, cache = denoiser.forward(query, cache)
+    _check_shape(hidden, query)
+    return hidden, cache
+
+
+def _alike(denoiser: Denoiser, queries: Sequence[Query]) -> list[list[int]]:
+    """Which queries may share passes."""
+    if len(queries) == 1:
+        return [[0]]
+    kinds: dict[object, list[int]] = {}
+    for i, query in enumerate(queries):
+        kinds.setdefault(_kind(denoiser, query), []).append(i)
+    return list(kinds.values())
+
+
+def _kind(denoiser: Denoiser, query: Query) -> object:
+    """What queries must have in common: the form of their conditions, and the width if it counts."""
+    leaves, form = tree_flatten(query.condition)
+    each = [
+        (tuple(leaf.shape[1:]), leaf.dtype) if isinstance(leaf, Tensor) else repr(leaf)
+        for leaf in leaves
+    ]
+    width = None if denoiser.spec.supports_trimming and _by_row(query) else query.tokens.shape[1]
+    return (str(form), tuple(each), width)
+
+
+def _by_row(query: Query) -> bool:
+    """Whether the condition says nothing of single positions, so that rows may be cut."""
+    leaves = tree_flatten(query.condition)[0]
+    return all(isinstance(leaf, Tensor) and leaf.dim() == 1 for leaf in leaves)
+
+
+class _Pass(NamedTuple):
+    rows: np.ndarray  # (r,) int64: rows of the joined query
+    width: int
+
+
+def _shared(
+    denoiser: Denoiser, queries: Sequence[Query], max_tokens: int | None
+) -> list[Tensor]:
+    """Hidden states of queries that may share passes."""
+    query = queries[0] if len(queries) == 1 else _joined(queries)
+    passes = _passes(denoiser, query, max_tokens)
+    if len(passes) == 1 and passes[0].width == query.tokens.shape[1]:
+        hidden, _ = _uncached(denoiser, query)
+    else:
+        hidden = _in_parts(denoiser, query, passes)
+    if len(queries) == 1:
+        return [hidden]
+    sizes = [len(each.tokens) for each in queries]
+    parts = hidden.split(sizes)
+    return [part[:, : q.tokens.shape[1]] for part, q in zip(parts, queries, strict=True)]
+
+
+def _joined(queries: Sequence[Query]) -> Query:
+    """The rows of all queries, padded to the widest."""
+    width = max(query.tokens.shape[1] for query in queries)
+
+    def grids(name: str) -> Tensor | None:
+        if getattr(queries[0], name) is None:
+            return None
+        return torch.cat([widen(getattr(query, name), width) for query in queries])
+
+    def columns(name: str) -> Tensor | None:
+        if getattr(queries[0], name) is None:
+            return None
+        return torch.cat([getattr(query, name) for query in queries])
+
+    tokens, valid = grids("tokens"), grids("valid")
+    assert tokens is not None
+    assert valid is not None
+    return replace(
+        queries[0],
+        tokens=tokens,
+        valid=valid,
+        lengths=np.concatenate([query.lengths for query in queries]),
+        condition=tree_concat([query.condition for query in queries]),
+        masked=grids("masked"),
+        progress=columns("progress"),
+        unknown_share=columns("unknown_share"),
+    )
+
+
+def _passes(denoiser: Denoiser, query: Query, max_tokens: int | None) -> list[_Pass]:
+    length = query.tokens.shape[1]
+    everything = np.arange(len(query.lengths))
+    if denoiser.spec.supports_trimming and query.padded and _by_row(query):
+        bounds = widths(query.lengths)
+        narrowest = np.searchsorted(bounds, np.maximum(query.lengths, 1))
+        passes = [_Pass(everything[narrowest == i], width) for i, width in enumerate(bounds)]
+    else:
+        passes = [_Pass(everything, length)]
+    if max_tokens is None:
+        return passes
+    parts = []
+    for rows, width in passes:
+        most = max(1, max_tokens // width)
+        parts += [_Pass(rows[i : i + most], width) for i in range(0, len(rows), most)]
+    return parts
+
+
+def widths(lengths: np.ndarray, padding: float = PADDING) -> list[int]:
+    """Lengths (R,) -> the widths of the passes, ascending; each row is in the narrowest that fits.
+
+    As few passes as merging the cheapest neighbours finds while the share of padding stays below.
+    """
+    least = np.maximum(lengths, 1)
+    found, times = np.unique(least, return_counts=True)
+    bounds: list[int] = found.tolist()
+    counts: list[int] = times.tolist()
+    needed = spent = int(least.sum())
+    while len(bounds) > 1:
+        added = [counts[i] * (bounds[i + 1] - bounds[i]) for i in range(len(bounds) - 1)]
+        i = int(np.argmin(added))
+        if spent + added[i] - needed >= padding * (spent + added[i]):
+            break
+        spent += added[i]
+        moved = counts.pop(i)
+        counts[i] += moved
+        bounds.pop(i)
+    return bounds
+
+
+def _in_parts(denoiser: Denoiser, query: Query, passes: Sequence[_Pass]) -> Tensor:
+    out: Tensor | None = None
+    for rows, width in passes:
+        hidden, _ = _uncached(denoiser, query.take(rows, width))
+        if out is None:
+            out = hidden.new_zeros((*query.tokens.shape, *hidden.shape[2:]))
+        out[:, :width].index_copy_(0, to_device(rows, hidden.device), hidden)
+    assert out is not None
+    return out
+
+
+def _uncached(denoiser: Denoiser, query: Query) -> Result:
+    hidden, cache = denoiser.forward(query, None)
+    _check_shape(hidden, query)
+    if cache is not None:
+        raise ModelError(
+            f"{type(denoiser).__name__} returned a cache, and its spec says that it keeps none: "
+            "give its DenoiserSpec cached=True, or return None"
+        )
+    return hidden, None
+
+
+def _check_shape(hidden: object, query: Query) -> None:
+    shape = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
+    if not isinstance(hidden, Tensor) or hidden.dim() != 3 or shape[:2] != query.tokens.shape:
+        raise LogitsError(
+            f"the network returned shape {shape} for tokens of shape "
+            f"{tuple(query.tokens.shape)}: return (B, N, vocabulary) logits"
+        )

@@ -1,0 +1,157 @@
+"""Parts of a strategy that are none, or contradict each other: what conflicts, and what to change.
+
+A strategy is read here by its fields alone, so this module stands below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from unmask.commit import ByGroup, Commit
+from unmask.constraints import Constraint
+from unmask.core.errors import StrategyError
+from unmask.core.part import check_needs
+from unmask.groups import Groups
+from unmask.guidance import Guidance
+from unmask.noise import Noise
+from unmask.orders import Order
+from unmask.revise import Revise
+from unmask.sampling import Sampling
+from unmask.stopping import Stop
+
+
+class Parts(Protocol):
+    """The fields of a strategy."""
+
+    @property
+    def commit(self) -> Commit: ...
+    @property
+    def order(self) -> Order: ...
+    @property
+    def revise(self) -> Revise: ...
+    @property
+    def groups(self) -> Groups | None: ...
+    @property
+    def constraint(self) -> Constraint: ...
+    @property
+    def stopping(self) -> tuple[Stop, ...]: ...
+    @property
+    def end_id(self) -> int | None: ...
+    @property
+    def reads_model_to_stop(self) -> bool: ...
+
+
+_KINDS: dict[str, tuple[Any, str]] = {
+    "commit": (Commit, "commit.TopK('cosine', 12)"),
+    "order": (Order, "orders.Probability()"),
+    "sampling": (Sampling, "Sampling(temperature=0.8, top_p=0.9)"),
+    "revise": (Revise, "revise.Never()"),
+    "noise": (Noise, "noise.MaskToken()"),
+    "constraint": (Constraint, "Constraint(forbidden=[0])"),
+    "groups": ((Groups, type(None)), "Groups.blocks(32)"),
+    "guidance": ((Guidance, type(None)), "Guidance(weight=3.0)"),
+}
+
+
+def check_kinds(strategy: Any) -> None:
+    """Raise StrategyError for a part that is not of its axis."""
+    for axis, (kind, example) in _KINDS.items():
+        part = getattr(strategy, axis)
+        if not isinstance(part, kind):
+            wanted = kind.__name__ if isinstance(kind, type) else kind[0].__name__
+            raise StrategyError(f"{axis}={part!r}: pass a {wanted}, such as {example}")
+    for rule in strategy.stopping:
+        if not isinstance(rule, Stop):
+            raise StrategyError(
+                f"stopping holds {rule!r}: pass a list of rules, such as "
+                "[stopping.EndOfSequence(2), stopping.Budget(64)]"
+            )
+
+
+def check_together(strategy: Parts) -> None:
+    """Raise StrategyError for parts that contradict each other."""
+    for part in (strategy.order, strategy.commit, strategy.revise, *strategy.stopping):
+        check_needs(part)
+    for check in _CHECKS:
+        check(strategy)
+
+
+_SCORES = {
+    "probability": ("Probability()", "log-probabilities"),
+    "entropy": ("Entropy()", "entropies"),
+}
+
+
+def _scores(strategy: Parts) -> None:
+    compares = strategy.commit.compares
+    if compares is not None and strategy.order.scores != compares:
+        wanted, what = _SCORES[compares]
+        raise StrategyError(
+            f"{_name(strategy.commit)} compares {what} with its bound, and the order "
+            f"{_name(strategy.order)} gives none: use order=orders.{wanted}"
+        )
+
+
+def _groups(strategy: Parts) -> None:
+    groups, commit = strategy.groups, strategy.commit
+    if groups is None and isinstance(commit.counts, ByGroup):
+        raise StrategyError(
+            "commit.ByGroup has a plan for each group, and there are none: pass groups=, such as "
+            "Groups.levels(4), or one plan"
+        )
+    if groups is not None and groups.side_by_side and not commit.side_by_side:
+        raise StrategyError(
+            f"groups side by side have a plan each, which {_name(commit)} does not follow: use "
+            "commit=commit.TopK(...), or groups in a row"
+        )
+    if groups is None and commit.needs_levels:
+        raise StrategyError(
+            "overlapping spans of several levels need groups=Groups.levels(levels): their plan is "
+            "of one level at a time"
+        )
+
+
+def _revision(strategy: Parts) -> None:
+    amends = strategy.revise.amends
+    if strategy.commit.adaptive and strategy.revise.remasks and not amends:
+        raise StrategyError(
+            f"without a plan, revise={_name(strategy.revise)}() may take back all that a step "
+            "commits: use a plan, or revise=Edit() or Verify()"
+        )
+    if strategy.constraint.feasible is not None and amends:
+        raise StrategyError(
+            f"a feasibility hook checks tokens as they are committed, and "
+            f"{_name(strategy.revise)} changes them later: use revise=Never() or Remask()"
+        )
+
+
+def _stopping(strategy: Parts) -> None:
+    early = strategy.reads_model_to_stop or strategy.end_id is not None
+    if strategy.commit.takes_all_steps and (early or strategy.groups is not None):
+        raise StrategyError(
+            f"{_name(strategy.commit)} takes all its steps over the whole row: leave out groups=, "
+            "and all but Budget of stopping="
+        )
+    ends = [rule.end_id for rule in strategy.stopping if rule.end_id is not None]
+    if len(ends) > 1:
+        raise StrategyError(f"stopping ends rows by the ids {ends}: pass one EndOfSequence")
+    if strategy.end_id is None:
+        return
+    if strategy.constraint.feasible is not None:
+        raise StrategyError(
+            f"EndOfSequence({strategy.end_id}) fills rows behind their end, which feasible= may "
+            "not allow: leave one of them out"
+        )
+    if strategy.end_id in strategy.constraint.forbidden:
+        raise StrategyError(
+            f"EndOfSequence({strategy.end_id}): the id is forbidden, so it is never drawn: pass an "
+            "id that may be drawn"
+        )
+
+
+_CHECKS: tuple[Callable[[Parts], None], ...] = (_scores, _groups, _revision, _stopping)
+
+
+def _name(part: object) -> str:
+    return type(part).__name__

@@ -1,0 +1,7 @@
+"""The engine, and the loops over it: generate, run, stream, stages."""
+
+from unmask.engine.engine import Engine, Event
+from unmask.engine.run import complete, generate, ready, run, stream
+from unmask.engine.stages import run_stages
+
+__all__ = ["Engine", "Event", "complete", "generate", "ready", "run", "run_stages", "stream"]

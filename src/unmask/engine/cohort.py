@@ -1,0 +1,61 @@
+"""A cohort: rows of one equal strategy that step together. Shapes: b rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import Tensor
+from torch.utils._pytree import tree_flatten
+
+from unmask.core.state import State, StepInfo
+from unmask.decoding import Strategy
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Rows of one strategy: their state, and the id of each, (b,) int64."""
+
+    strategy: Strategy
+    state: State
+    ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: np.ndarray) -> Cohort:
+        """These rows alone."""
+        if len(rows) == len(self):
+            return self
+        return Cohort(self.strategy, self.state.take(rows), self.ids[rows])
+
+    def split(self, first: np.ndarray) -> tuple[Cohort, Cohort]:
+        """The rows where `first` (b,) bool is True, and the others."""
+        return self.take(np.flatnonzero(first)), self.take(np.flatnonzero(~first))
+
+    def joined(self, other: Cohort) -> Cohort:
+        """The rows of both."""
+        exact = self.state.exact_counts and other.state.exact_counts
+        states = [replace(each.state, exact_counts=exact) for each in (self, other)]
+        return Cohort(self.strategy, State.concat(states), np.concatenate([self.ids, other.ids]))
+
+    def after(self, info: StepInfo) -> Cohort:
+        """The rows that go on after a step."""
+        rest = np.flatnonzero(~info.state.rows.finished)
+        return replace(self, state=info.state).take(rest)
+
+
+def can_join(one: Cohort, other: Cohort) -> bool:
+    """Whether the rows of both can step together."""
+    return one.strategy == other.strategy and _form(one.state) == _form(other.state)
+
+
+def _form(state: State) -> object:
+    """What states must have in common to be joined."""
+    leaves, form = tree_flatten(state.condition)
+    each = [
+        (tuple(leaf.shape[1:]), leaf.dtype) if isinstance(leaf, Tensor) else repr(leaf)
+        for leaf in leaves
+    ]
+    given = [part is None for part in (state.legal, state.required, state.target, state.group)]
+    return (state.spec, state.device, str(form), tuple(each), tuple(given))

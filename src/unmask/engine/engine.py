@@ -1,0 +1,226 @@
+"""The engine: rows of any strategies, submitted and cancelled between steps, in shared forwards.
+
+No threads, no clock, no network: whoever holds an engine decides when it steps. Shapes: b rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from unmask.core.checks import check_count
+from unmask.core.errors import SplitWarning, StrategyError
+from unmask.core.inference import evaluating, is_out_of_memory, release_memory
+from unmask.core.network import Denoiser
+from unmask.core.state import Generation, State, StepInfo
+from unmask.decoding import Canvas, Strategy, decide, finish, forward_all, init, prepare
+from unmask.decoding.propose import nothing_proposed
+from unmask.decoding.context import error_context, location
+from unmask.engine.cohort import Cohort, can_join
+
+
+@dataclass(frozen=True)
+class Event:
+    """A step of the rows of one strategy, and which of them it finished."""
+
+    ids: np.ndarray  # (b,) int64: the rows that took the step, in the order of `info`
+    info: StepInfo  # of these rows alone
+    finished: np.ndarray  # ids of those that are finished
+    generation: Generation | None  # the record of those, as wide as the widest row beside them
+
+    def results(self) -> Iterator[tuple[int, Generation]]:
+        """Yield each finished row's id and its record, (1,n), cut to its own length."""
+        if self.generation is None:
+            return
+        for i, row in enumerate(self.finished.tolist()):
+            yield row, self.generation.take(slice(i, i + 1)).cut()
+
+
+class Engine:
+    """Generates rows of any strategies by one network.
+
+    max_rows: rows that are open at once; others wait their turn, first come, first served.
+    max_tokens: positions that are open at once, and in one pass of the trunk; a longer row goes
+    alone. Where memory runs out, the rows go on in halves from the step that failed, with the same
+    result and one SplitWarning; with a single row, what was raised is raised.
+
+    Rows of one equal strategy form a cohort, whose forwards are one; cohorts share forwards where
+    the network allows it. A row's tokens do not depend on what it shares the engine with.
+    """
+
+    def __init__(
+        self, denoiser: Denoiser, *, max_rows: int | None = None, max_tokens: int | None = None
+    ):
+        if not isinstance(denoiser, Denoiser):
+            raise StrategyError(
+                f"{type(denoiser).__name__} is no denoiser: wrap it first, as in "
+                "unmask.wrap(net, mask_id=17)"
+            )
+        for name, most in (("max_rows", max_rows), ("max_tokens", max_tokens)):
+            if most is not None:
+                check_count(name, most)
+        self.denoiser, self.max_rows, self.max_tokens = denoiser, max_rows, max_tokens
+        self._next = 0
+        self._waiting: deque[Cohort] = deque()
+        self._cohorts: list[Cohort] = []
+        self._warned = False
+
+    @property
+    def open(self) -> np.ndarray:
+        """(b,) int64: ids of the rows that are not finished, waiting ones included."""
+        every = [cohort.ids for cohort in (*self._cohorts, *self._waiting)]
+        return np.concatenate(every) if every else np.zeros(0, np.int64)
+
+    def submit(
+        self, canvas: Canvas, strategy: Strategy, seeds: Sequence[int] | Tensor
+    ) -> np.ndarray:
+        """Take on the rows of a canvas; return their ids (B,) int64. At any time between steps.
+
+        seeds: one integer a row. Raises what `init` raises.
+        """
+        return self.adopt(init(self.denoiser, canvas, strategy, seeds), strategy)
+
+    def adopt(self, state: State, strategy: Strategy) -> np.ndarray:
+        """Take on the rows of a state, begun or not; return their ids (B,) int64.
+
+        Rows with nothing to generate are finished with the next step.
+        """
+        ids = np.arange(self._next, self._next + len(state))
+        self._next += len(state)
+        self._waiting.append(Cohort(strategy, state, ids))
+        return ids
+
+    def cancel(self, ids: Iterable[int]) -> None:
+        """Drop these rows; unknown and finished ids are passed over."""
+        gone = np.fromiter(ids, np.int64)
+        self._cohorts = _without(self._cohorts, gone)
+        self._waiting = deque(_without(self._waiting, gone))
+
+    def step(self) -> list[Event]:
+        """Take one step of every open row; return one event for each cohort, none when idle."""
+        events = self._admit()
+        while self._cohorts:
+            try:
+                return events + self._step_all()
+            except Exception as error:
+                if not is_out_of_memory(error) or sum(map(len, self._cohorts)) < 2:
+                    raise
+            self._halve()
+        return events
+
+    def _step_all(self) -> list[Event]:
+        states = [cohort.state for cohort in self._cohorts]
+        infos = self._infos(states)
+        events = [
+            event_of(cohort, info) for cohort, info in zip(self._cohorts, infos, strict=True)
+        ]
+        after = [c.after(info) for c, info in zip(self._cohorts, infos, strict=True)]
+        self._cohorts = [cohort for cohort in after if len(cohort)]
+        return events
+
+    def _infos(self, states: Sequence[State]) -> list[StepInfo]:
+        """The steps of all cohorts, by as few passes of the trunk as there can be."""
+        strategies = [cohort.strategy for cohort in self._cohorts]
+        queries = [prepare(*each) for each in zip(states, strategies, strict=True)]
+        with evaluating(self.denoiser):
+            with error_context(states[0].rows, "the network"):
+                results = forward_all(
+                    self.denoiser, queries, [state.cache for state in states], self.max_tokens
+                )
+            return [
+                decide(state, strategy, self.denoiser, query, hidden, cache)
+                for state, strategy, query, (hidden, cache) in zip(
+                    states, strategies, queries, results, strict=True
+                )
+            ]
+
+    def _admit(self) -> list[Event]:
+        """Let waiting rows begin where there is room. Those with nothing to do are finished."""
+        events = []
+        while self._waiting:
+            cohort = self._waiting[0]
+            idle, cohort = cohort.split(cohort.state.rows.finished)
+            if len(idle):
+                events.append(_nothing_to_do(idle))
+            room = self._room(cohort)
+            if len(cohort) and not room:
+                self._waiting[0] = cohort
+                break
+            self._waiting.popleft()
+            if room < len(cohort):
+                first = np.arange(len(cohort)) < room
+                cohort, rest = cohort.split(first)
+                self._waiting.appendleft(rest)
+            if len(cohort):
+                self._join(cohort)
+        return events
+
+    def _room(self, cohort: Cohort) -> int:
+        """How many rows of a cohort may begin, the first ones."""
+        room = len(cohort)
+        opened = sum(map(len, self._cohorts))
+        if self.max_rows is not None:
+            room = min(room, self.max_rows - opened)
+        if self.max_tokens is not None:
+            spent = sum(int(c.state.rows.length.sum()) for c in self._cohorts)
+            fits = spent + np.cumsum(cohort.state.rows.length) <= self.max_tokens
+            room = min(room, int(fits.sum()))
+            if not opened and len(cohort):
+                room = max(room, 1)
+        return max(room, 0)
+
+    def _join(self, cohort: Cohort) -> None:
+        for i, other in enumerate(self._cohorts):
+            if can_join(other, cohort):
+                self._cohorts[i] = other.joined(cohort)
+                return
+        self._cohorts.append(cohort)
+
+    def _halve(self) -> None:
+        """Keep half of the open rows; the others wait in the state they are in."""
+        opened = sum(map(len, self._cohorts))
+        most = (opened + 1) // 2
+        self.max_rows = most
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"memory ran out with {opened} rows at once "
+                f"({location(self._cohorts[0].state.rows)}): they go on from there, at most {most} "
+                f"at a time. To split them from the start, pass max_rows={most}, or max_tokens=",
+                SplitWarning,
+                stacklevel=4,
+            )
+        kept, back, left = list[Cohort](), list[Cohort](), most
+        for cohort in self._cohorts:
+            here, later = cohort.split(np.arange(len(cohort)) < left)
+            left -= len(here)
+            kept += [here] if len(here) else []
+            back += [later] if len(later) else []
+        self._cohorts = kept
+        self._waiting.extendleft(reversed(back))
+        release_memory(self.denoiser.device)
+
+
+def event_of(cohort: Cohort, info: StepInfo) -> Event:
+    """The event of a cohort's step."""
+    over = np.flatnonzero(info.state.rows.finished)
+    generation = finish(info.state.take(over)) if len(over) else None
+    return Event(cohort.ids, info, cohort.ids[over], generation)
+
+
+def _nothing_to_do(cohort: Cohort) -> Event:
+    """The event of rows that were finished before any step."""
+    none = cohort.state.take(np.zeros(0, np.int64))
+    nothing = nothing_proposed(none)
+    info = StepInfo(none, np.zeros(0, np.int64), nothing, none.logprob, none.masked, none.masked, none.masked)
+    return Event(np.zeros(0, np.int64), info, cohort.ids, finish(cohort.state))
+
+
+def _without(cohorts: Iterable[Cohort], gone: np.ndarray) -> list[Cohort]:
+    left = [cohort.split(np.isin(cohort.ids, gone))[1] for cohort in cohorts]
+    return [cohort for cohort in left if len(cohort)]

@@ -1,0 +1,166 @@
+"""`generate`, `run` and `stream`: an engine with one cohort, canvas, seeds and strategy filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmask import presets
+from unmask.core.errors import CanvasError, StrategyError
+from unmask.core.network import Denoiser
+from unmask.core.state import Generation, State, StepInfo
+from unmask.decoding import Canvas, Strategy, finish, init, row_seeds
+from unmask.engine.engine import Engine, Event
+
+Seeds = Sequence[int] | Tensor | None
+
+
+def generate(
+    denoiser: Denoiser,
+    canvas: Canvas | None = None,
+    strategy: Strategy | None = None,
+    *,
+    batch_size: int | None = None,
+    length: int | None = None,
+    condition: Any = None,
+    seed: int | None = None,
+    seeds: Seeds = None,
+    max_rows: int | None = None,
+    max_tokens: int | None = None,
+) -> Tensor:
+    """Generate; return ids, LongTensor (B,N).
+
+    denoiser: a network from `unmask.wrap` or `unmask.load`.
+    canvas: what is given; or pass batch_size and length (and condition) to start from nothing.
+    strategy: a preset, such as `unmask.presets.maskgit(steps=12)`; default `presets.annealed()`.
+    seed, seeds: one integer for the batch, or one per row; with neither, torch's generator decides.
+    max_rows, max_tokens: rows, and positions, that are generated at once; the result is the same.
+
+    Where memory runs out, the rows go on in halves from that step, with one SplitWarning; with a
+    single row left, what was raised is raised.
+    Raises a subclass of InputError that says what to pass instead.
+    """
+    canvas = _canvas(denoiser, canvas, batch_size, length, condition)
+    limits = {"max_rows": max_rows, "max_tokens": max_tokens}
+    return run(denoiser, canvas, strategy, seed=seed, seeds=seeds, **limits).tokens
+
+
+def run(
+    denoiser: Denoiser,
+    canvas: Canvas,
+    strategy: Strategy | None = None,
+    *,
+    seed: int | None = None,
+    seeds: Seeds = None,
+    max_rows: int | None = None,
+    max_tokens: int | None = None,
+) -> Generation:
+    """Generate; return the whole record. Arguments as in `generate`."""
+    given = ready(denoiser, canvas, strategy, seed, seeds)
+    engine = Engine(denoiser, max_rows=max_rows, max_tokens=max_tokens)
+    return complete(engine, init(*given), given[2])
+
+
+def complete(
+    engine: Engine,
+    state: State,
+    strategy: Strategy,
+    see: Callable[[Event], None] | None = None,
+) -> Generation:
+    """Step the rows of a state in an engine until all are finished; return their record, in order.
+
+    see: called with the event of each step.
+    """
+    ids = engine.adopt(state, strategy)
+    parts, order = [], []
+    while len(engine.open):
+        for event in engine.step():
+            if see is not None:
+                see(event)
+            if event.generation is not None:
+                parts.append(event.generation)
+                order.append(event.finished)
+    if len(parts) == 1 and np.array_equal(order[0], ids):
+        return parts[0]
+    if not parts:
+        return finish(state)
+    rank = torch.from_numpy(np.argsort(np.concatenate(order), kind="stable"))
+    whole = Generation.concat(parts)
+    return whole.take(rank.to(whole.tokens.device))
+
+
+def stream(
+    denoiser: Denoiser,
+    canvas: Canvas,
+    strategy: Strategy | None = None,
+    *,
+    seed: int | None = None,
+    seeds: Seeds = None,
+) -> Iterator[StepInfo]:
+    """Yield a `StepInfo` after every step; the last one holds the finished rows.
+
+    Each has all rows of the batch, so this is never split: where memory runs out, that is raised.
+    """
+    given = ready(denoiser, canvas, strategy, seed, seeds)
+    return _steps(Engine(denoiser), init(*given), given[2])
+
+
+def _steps(engine: Engine, whole: State, strategy: Strategy) -> Iterator[StepInfo]:
+    engine.adopt(whole, strategy)
+    while len(engine.open):
+        for event in engine.step():
+            if len(event.ids):
+                whole = whole.put(event.ids, event.info.state)
+                yield replace(event.info, state=whole, rows=event.ids)
+
+
+def ready(
+    denoiser: Denoiser, canvas: Canvas, strategy: Strategy | None, seed: int | None, seeds: Seeds
+) -> tuple[Denoiser, Canvas, Strategy, Tensor]:
+    """Return what was passed, checked, with the default strategy and one seed per row."""
+    if not isinstance(denoiser, Denoiser):
+        raise StrategyError(
+            f"{type(denoiser).__name__} is no denoiser: wrap it first, as in "
+            "unmask.wrap(net, mask_id=17)"
+        )
+    if not isinstance(canvas, Canvas):
+        raise CanvasError(
+            f"canvas is a {type(canvas).__name__}: pass Canvas.blank(batch_size, length) or "
+            "Canvas.infill(tokens, editable)"
+        )
+    if strategy is None:
+        strategy = presets.annealed()
+    if not isinstance(strategy, Strategy):
+        raise StrategyError(
+            f"strategy={strategy!r}: pass a preset that has been called, such as "
+            "presets.maskgit(steps=12)"
+        )
+    return denoiser, canvas, strategy, row_seeds(canvas, seed, seeds)
+
+
+def _canvas(
+    denoiser: Denoiser,
+    canvas: Canvas | None,
+    batch_size: int | None,
+    length: int | None,
+    condition: Any,
+) -> Canvas:
+    if canvas is not None:
+        given = {"batch_size": batch_size, "length": length, "condition": condition}
+        extra = [name for name, value in given.items() if value is not None]
+        if extra:
+            raise CanvasError(f"{', '.join(extra)} given beside a canvas, which already has them")
+        return canvas
+    if length is None and isinstance(denoiser, Denoiser):
+        length = denoiser.spec.default_length
+    if batch_size is None or length is None:
+        raise CanvasError(
+            "nothing to generate: pass a canvas, or batch_size and length, as in "
+            "generate(denoiser, batch_size=16, length=64)"
+        )
+    return Canvas.blank(batch_size, length, condition=condition)

@@ -1,0 +1,92 @@
+"""Groups one after the other, each by a strategy of its own.
+
+Where the groups differ only in how many steps they take, `Strategy.groups` with `commit.ByGroup` does
+it in one generation. Here the rules differ too: codebook levels of which the first is drawn by
+MaskGIT's rule and the others greedily, say. Shapes: B rows, N positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from unmask.decoding import Canvas, Strategy, init, row_seeds
+from unmask.core.errors import StrategyError
+from unmask.engine.engine import Engine
+from unmask.engine.run import complete
+from unmask.groups import Groups
+from unmask.core.head import mask_id_of
+from unmask.core.random import fold
+from unmask.core.network import Denoiser
+from unmask.core.state import Generation, NEVER
+
+
+def run_stages(
+    denoiser: Denoiser,
+    canvas: Canvas,
+    groups: Groups,
+    strategies: Sequence[Strategy],
+    *,
+    seed: int | None = None,
+    seeds: Sequence[int] | Tensor | None = None,
+) -> Generation:
+    """Generate group 0 by the first strategy, then group 1 by the second, and so on.
+
+    While a group is generated, later ones are shown as the mask id and not changed. The last
+    strategy serves all further groups. The record is that of one generation: steps go on counting
+    from stage to stage. Raises StrategyError where there are more strategies than groups.
+    """
+    group = groups.of(canvas.editable)
+    stages = int(group.max()) + 1
+    if not strategies or len(strategies) > stages:
+        raise StrategyError(
+            f"{len(strategies)} strategies for {stages} groups: pass one for each group, or fewer, "
+            "of which the last serves all further groups"
+        )
+    ended = next((s.name for s in strategies if s.end_id is not None), None)
+    if groups.side_by_side or ended is not None:
+        what = "groups side by side" if groups.side_by_side else f"EndOfSequence of {ended}"
+        raise StrategyError(
+            f"{what}: stages come one after the other and each fills its whole group; use "
+            "Strategy.groups in one generation"
+        )
+    root = row_seeds(canvas, seed, seeds)
+    hidden = canvas.tokens.masked_fill(canvas.editable, mask_id_of(denoiser.spec))
+    done = _nothing_yet(canvas, hidden, root)
+    for stage in range(stages):
+        here = canvas.editable & (group == stage)
+        given = replace(canvas, tokens=done.tokens, editable=here).to(done.tokens.device)
+        strategy = strategies[min(stage, len(strategies) - 1)]
+        seed_of_stage = fold(root, torch.full_like(root, stage))
+        state = init(denoiser, given, strategy, seed_of_stage)
+        part = complete(Engine(denoiser), state, strategy)
+        done = _joined(done, part)
+    return done
+
+
+def _nothing_yet(canvas: Canvas, tokens: Tensor, seeds: Tensor) -> Generation:
+    blank = torch.zeros(canvas.shape)
+    none = torch.zeros(canvas.shape[0], dtype=torch.int64)
+    never = torch.full(canvas.shape, NEVER)
+    return Generation(tokens, blank, blank, never, none, none, seeds, canvas.editable, canvas.valid)
+
+
+def _joined(done: Generation, part: Generation) -> Generation:
+    """The record with one stage more."""
+    here, device = part.editable, part.tokens.device
+    before = done.steps.to(device).unsqueeze(1)
+    committed = part.commit_step.where(part.commit_step == NEVER, part.commit_step + before)
+    return replace(
+        done,
+        tokens=part.tokens,
+        logprob=part.logprob.where(here, done.logprob.to(device)),
+        sampling_logprob=part.sampling_logprob.where(here, done.sampling_logprob.to(device)),
+        commit_step=committed.where(here, done.commit_step.to(device)),
+        steps=done.steps.to(device) + part.steps,
+        forwards=done.forwards.to(device) + part.forwards,
+        editable=done.editable.to(device),
+        valid=done.valid.to(device),
+    )

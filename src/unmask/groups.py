@@ -1,0 +1,123 @@
+"""Groups: positions that are ranked together, one group after the other or side by side.
+
+A group is a function of the position: blocks of text, levels of a codebook, tracks of a protein,
+frames of a video. B rows, N positions, G groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from unmask.core.checks import check_count
+from unmask.core.errors import StrategyError, nearest
+
+Kind = Literal["blocks", "levels", "listed"]
+Origin = Literal["start", "prompt"]
+"""Where blocks are counted from: position 0, or the first position of each row to generate."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Which group each position is in. Make one with `blocks`, `levels` or `listed`.
+
+    One after the other, from group 0: only the lowest group with an unknown position is open, and
+    each has a plan of its own. side_by_side: all are open at once, and each keeps to its own plan
+    (DPLM-2 2410.13782).
+    """
+
+    kind: Kind
+    size: int = 1
+    ids: tuple[int, ...] = ()
+    origin: Origin = "start"
+    side_by_side: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise StrategyError(f"kind={self.kind!r}: {nearest(str(self.kind), get_args(Kind))}")
+        if self.origin not in get_args(Origin):
+            raise StrategyError(
+                f"origin={self.origin!r}: {nearest(str(self.origin), get_args(Origin))}"
+            )
+        check_count("size", self.size)
+        if self.kind == "listed" and (not self.ids or min(self.ids) < 0):
+            raise StrategyError("groups are counted from 0: pass one integer ≥ 0 for each position")
+
+    @classmethod
+    def blocks(
+        cls, size: int, *, origin: Origin = "start", side_by_side: bool = False
+    ) -> Groups:
+        """Neighbours: position // size, counted from 0 or from the end of each row's prompt."""
+        return cls("blocks", size, origin=origin, side_by_side=side_by_side)
+
+    @classmethod
+    def levels(cls, count: int, *, side_by_side: bool = False) -> Groups:
+        """Interleaved: position % count (codebook levels or tracks, time by time)."""
+        check_count("count", count)
+        return cls("levels", count, side_by_side=side_by_side)
+
+    @classmethod
+    def listed(cls, groups: Sequence[int] | Tensor, *, side_by_side: bool = False) -> Groups:
+        """Given position by position; a canvas of another length raises StrategyError."""
+        given = torch.as_tensor(groups)
+        if given.dim() != 1 or given.is_floating_point() or given.dtype == torch.bool:
+            raise StrategyError(
+                f"groups of dtype {given.dtype} and shape {tuple(given.shape)}: pass one integer "
+                "for each position, such as [0, 0, 1, 1]"
+            )
+        return cls("listed", ids=tuple(given.tolist()), side_by_side=side_by_side)
+
+    @property
+    def name(self) -> str:
+        """In words: "blocks of 32", "4 levels"."""
+        if self.kind == "listed":
+            return f"{max(self.ids) + 1} groups"
+        if self.kind == "levels":
+            return f"{self.size} levels"
+        return f"blocks of {self.size}" + (" from the prompt" if self.origin == "prompt" else "")
+
+    def of(self, editable: Tensor) -> Tensor:
+        """editable (B,N) bool: what is to be generated -> (B,N) int64, the group of each position."""
+        length, device = editable.shape[1], editable.device
+        if self.kind == "blocks" and self.origin == "prompt":
+            place = torch.arange(length, device=device)
+            start = torch.where(editable, place, length).amin(1, keepdim=True)
+            return (place - start).clamp(min=0) // self.size
+        return self._by_position(length).to(device).expand(editable.shape)
+
+    def _by_position(self, length: int) -> Tensor:
+        if self.kind == "blocks":
+            return blocks(length, self.size)
+        if self.kind == "levels":
+            return interleaved(length, self.size)
+        if length != len(self.ids):
+            raise StrategyError(
+                f"the groups cover {len(self.ids)} positions and the canvas has {length}: pass "
+                "one group for each position of the canvas, or Groups.blocks(size)"
+            )
+        return torch.tensor(self.ids)
+
+
+def blocks(length: int, size: int) -> Tensor:
+    """(N,): position // size."""
+    return torch.arange(length) // size
+
+
+def interleaved(length: int, count: int) -> Tensor:
+    """(N,): position % count, for codebooks laid out time by time: position = t·K + k."""
+    return torch.arange(length) % count
+
+
+def codebooks(count: int, times: int) -> Tensor:
+    """(K·T,): the level of each position laid out level by level, position = k·T + t."""
+    return torch.arange(count).repeat_interleave(times)
+
+
+def grid(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """(H·W,) row and column of each position of a grid in row-major order."""
+    cell = torch.arange(height * width)
+    return cell // width, cell % width

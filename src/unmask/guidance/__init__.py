@@ -1,0 +1,22 @@
+"""Guidance: two readings of the condition, and the weights that combine them."""
+
+from unmask.guidance.guidance import Form, Guidance, HidePrompt, NullCondition
+from unmask.guidance.weights import (
+    ConstantWeight,
+    LinearWeight,
+    PowerCosineWeight,
+    RatioWeight,
+    Weight,
+)
+
+__all__ = [
+    "ConstantWeight",
+    "Form",
+    "Guidance",
+    "HidePrompt",
+    "LinearWeight",
+    "NullCondition",
+    "PowerCosineWeight",
+    "RatioWeight",
+    "Weight",
+]

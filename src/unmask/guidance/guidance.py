@@ -1,0 +1,178 @@
+"""Classifier-free guidance (2207.12598): each row is read twice, with and without its condition.
+
+Shapes: B rows of a state, N positions, M positions queried, V vocabulary. A reading is a row of the
+network; the two readings of a row stand side by side, so a query has 2B rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+from unmask.core.arrays import waits
+from unmask.core.errors import CanvasError, StrategyError, nearest
+from unmask.core.head import mask_id_of
+from unmask.core.network import Query
+from unmask.core.state import State
+from unmask.guidance.weights import ConstantWeight, Weight, resolve, weigh
+
+Form = Literal["from_unconditional", "from_conditional"]
+"""Where w·(c − u) is added: to u, where 1 is the conditional model, or to c, where 0 is."""
+
+
+@dataclass(frozen=True)
+class HidePrompt:
+    """No condition is the prompt hidden: the mask id stands at everything that was given (LLaDA)."""
+
+
+@dataclass(frozen=True, eq=False)
+class NullCondition:
+    """No condition is this tree: of the condition's form, or a dict with some of its entries.
+
+    Leaves are tensors of the shape of one row, or numbers; the other entries of a dict stay.
+    """
+
+    tree: Any
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """Logits u + w·(c − u), or c + w·(c − u): c told the condition of the row, u told none.
+
+    weight: a number, or a weight that changes from step to step: `LinearWeight`, `RatioWeight`,
+    `PowerCosineWeight`, or any function (progress (B,), ratio (B,)) -> (B,).
+    form: "from_unconditional" is the first formula, where 0 is the unconditional model, 1 the
+    conditional one, and more exaggerates the condition; "from_conditional" is the second, which
+    guides by 1 + w (Muse 2301.00704).
+    null: what stands for no condition, as the network was trained: a number for every entry of the
+    condition, a tree (`NullCondition`), or `HidePrompt()`, for networks whose condition is the
+    prompt. A step costs two forwards.
+    Raises StrategyError for options out of range.
+    """
+
+    weight: float | Weight
+    form: Form = "from_unconditional"
+    null: float | HidePrompt | NullCondition = -1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", resolve(self.weight))
+        if self.form not in get_args(Form):
+            raise StrategyError(f"form={self.form!r}: {nearest(str(self.form), get_args(Form))}")
+        if isinstance(self.null, Tensor | Mapping):
+            object.__setattr__(self, "null", NullCondition(self.null))
+        if not isinstance(self.null, int | float | HidePrompt | NullCondition):
+            raise StrategyError(
+                f"null={self.null!r}: pass a number, a tree of tensors, or guidance.HidePrompt()"
+            )
+
+    def check(self, condition: Any) -> None:
+        """Raise CanvasError for rows without a condition: there is nothing to guide them by."""
+        if isinstance(self.null, HidePrompt):
+            return
+        if not any(isinstance(leaf, Tensor) for leaf in tree_leaves(condition)):
+            given = "none" if condition is None else f"a {type(condition).__name__}"
+            raise CanvasError(
+                f"guidance needs a condition, a tensor with a row each; got {given}: pass one, as "
+                "in Canvas.blank(16, 64, condition=classes), or generate without guidance"
+            )
+        if isinstance(self.null, NullCondition) or not isinstance(condition, Tensor):
+            return
+        without = (condition.reshape(len(condition), -1) == self.null).all(1)
+        rows = without.nonzero().squeeze(1).tolist()
+        if rows:
+            raise CanvasError(
+                f"rows {rows} have the condition {self.null}, which is none, so guidance has "
+                "nothing to go by: give them one, or generate them without guidance"
+            )
+
+    def expand(self, query: Query, state: State) -> Query:
+        """Return the query with each row read twice: told its condition, then told none."""
+        tokens, condition = query.tokens, query.condition
+        if isinstance(self.null, HidePrompt):
+            prompt = state.valid & ~state.editable
+            hidden = tokens.masked_fill(prompt, mask_id_of(state.spec))
+            none = condition
+        else:
+            hidden, none = tokens, _no_condition(condition, self.null)
+
+        def twice(leaf: Tensor | None) -> Tensor | None:
+            return None if leaf is None else leaf.repeat_interleave(2, 0)
+
+        def beside(told: Any, untold: Any) -> Any:
+            if not isinstance(told, Tensor):
+                return told
+            return torch.stack([told, untold], 1).flatten(0, 1)
+
+        return replace(
+            query,
+            tokens=beside(tokens, hidden),
+            valid=twice(query.valid),
+            lengths=np.repeat(query.lengths, 2),
+            condition=tree_map(beside, condition, none),
+            masked=twice(query.masked),
+            progress=twice(query.progress),
+            unknown_share=twice(query.unknown_share),
+            open_block=None if query.open_block is None else np.repeat(query.open_block, 2),
+        )
+
+    def weights(self, state: State) -> float | np.ndarray:
+        """Return the weight of the step being taken: one number, or (B,) float64 on the host."""
+        if isinstance(self.weight, ConstantWeight):
+            return self.weight.weight
+        assert callable(self.weight)
+        return weigh(self.weight, state.rows.progress, state.rows.unknown_share)
+
+    def combine(self, conditional: Tensor, unconditional: Tensor, weight: float | Tensor) -> Tensor:
+        """(M,V) twice, weight a number or (M,1) -> (M,V) float32.
+
+        An id that either reading rules out with −inf stays ruled out.
+        """
+        told, untold = conditional.float(), unconditional.float()
+        start = untold if self.form == "from_unconditional" else told
+        guided = (told - untold).mul_(weight).add_(start)
+        seen = len(told) > 0 and not waits(told.device)
+        if seen and min(float(side.amin()) for side in (told, untold)) > -torch.inf:
+            return guided  # nothing is ruled out, and to look for it takes longer than the rest
+        never = torch.isneginf(told) | torch.isneginf(untold)
+        return guided.masked_fill_(never, -torch.inf)
+
+
+def _no_condition(condition: Any, null: Any) -> Any:
+    """The condition of rows that have none."""
+    if not isinstance(null, NullCondition):
+        return tree_map(
+            lambda leaf: torch.full_like(leaf, null) if isinstance(leaf, Tensor) else leaf, condition
+        )
+    tree = null.tree
+    if isinstance(tree, Mapping) and isinstance(condition, Mapping):
+        unknown = sorted(tree.keys() - condition.keys())
+        if unknown:
+            raise CanvasError(
+                f"null has {unknown}, and the condition has {sorted(condition)}: pass the null of "
+                "entries that the condition has"
+            )
+        tree = {**condition, **tree}
+    try:
+        return tree_map(_like, condition, tree)
+    except ValueError as error:
+        raise CanvasError(
+            f"null is no tree of the condition's form: {error}; pass one leaf for each of its own"
+        ) from None
+
+
+def _like(leaf: Any, null: Any) -> Any:
+    if not isinstance(leaf, Tensor) or null is leaf:
+        return leaf
+    value = torch.as_tensor(null, device=leaf.device).to(leaf.dtype)
+    if value.dim() and value.shape not in (leaf.shape, leaf.shape[1:]):
+        raise CanvasError(
+            f"null has a leaf of shape {tuple(value.shape)}: a row of the condition has "
+            f"{tuple(leaf.shape[1:])}"
+        )
+    return value.expand(leaf.shape)

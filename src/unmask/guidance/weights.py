@@ -1,0 +1,125 @@
+"""How strongly to guide at each step: weights as values (compared in 2404.13040).
+
+Shapes: B rows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmask.core.errors import StrategyError
+
+
+class Weight(Protocol):
+    """(progress (B,), ratio (B,)) -> (B,): the weight of each row's step, all float64.
+
+    progress is r = s/T in (0, 1], s the step being taken, counted from 1. ratio is the share of the
+    row's editable positions that are still unknown before it, 1 at the first step.
+    """
+
+    def __call__(self, progress: Tensor, ratio: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class ConstantWeight:
+    """The same weight at every step (2207.12598); a number means this."""
+
+    weight: float
+
+    def __post_init__(self) -> None:
+        _check("weight", self.weight)
+
+    def __call__(self, progress: Tensor, ratio: Tensor) -> Tensor:
+        return torch.full_like(progress, self.weight)
+
+
+@dataclass(frozen=True)
+class LinearWeight:
+    """w·r, from w/T at the first step to w at the last (Muse 2301.00704)."""
+
+    weight: float
+
+    def __post_init__(self) -> None:
+        _check("weight", self.weight)
+
+    def __call__(self, progress: Tensor, ratio: Tensor) -> Tensor:
+        return self.weight * progress
+
+
+@dataclass(frozen=True)
+class RatioWeight:
+    """γ·most + (1 − γ)·least, γ the share still unknown: it falls with it (MAGNeT 2401.04577)."""
+
+    most: float = 10.0
+    least: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check("most", self.most)
+        _check("least", self.least)
+
+    def __call__(self, progress: Tensor, ratio: Tensor) -> Tensor:
+        return ratio * self.most + (1 - ratio) * self.least
+
+
+@dataclass(frozen=True)
+class PowerCosineWeight:
+    """w·(1 − cos(π·r^exponent))/2, nearly 0 for long and w at the end (MDT 2303.14389).
+
+    An exponent of 3 is that of TiTok (2406.07550); a larger one guides later.
+    """
+
+    weight: float
+    exponent: float = 3.0
+
+    def __post_init__(self) -> None:
+        _check("weight", self.weight)
+        _check("exponent", self.exponent)
+        if self.exponent <= 0:
+            raise StrategyError(f"exponent={self.exponent!r}: pass a number above 0, such as 3.0")
+
+    def __call__(self, progress: Tensor, ratio: Tensor) -> Tensor:
+        return self.weight * (1 - torch.cos(math.pi * progress**self.exponent)) / 2
+
+
+def resolve(weight: float | Weight) -> Weight:
+    """A number as `ConstantWeight`; anything callable as it is. StrategyError for anything else."""
+    if callable(weight) and not isinstance(weight, type):
+        return weight
+    if isinstance(weight, type):
+        raise StrategyError(
+            f"weight={weight.__name__} is a class: pass an instance, such as "
+            "guidance.LinearWeight(3.0)"
+        )
+    return ConstantWeight(weight)
+
+
+def weigh(weight: Weight, progress: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """(B,) float64, the weight of each row. StrategyError unless it is a number for each row.
+
+    progress, share: (B,) float64, of rows on the host.
+    """
+    values = weight(torch.from_numpy(progress), torch.from_numpy(share))
+    kind = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+    if kind != tuple(progress.shape):
+        raise StrategyError(
+            f"{weight!r} returned {kind} for {len(progress)} rows: return a tensor with one number "
+            "for each row"
+        )
+    if not bool(values.isfinite().all()):
+        raise StrategyError(
+            f"{weight!r} returned {values.tolist()} at progress {progress.tolist()}, ratio "
+            f"{share.tolist()}: return finite numbers"
+        )
+    return values.detach().cpu().double().numpy()
+
+
+def _check(name: str, value: object) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value):  # type: ignore[arg-type]  # a number by now
+        raise StrategyError(f"{name}={value!r}: pass a number, such as 2.0")

@@ -1,0 +1,67 @@
+"""Noise: what the network is shown at unknown positions. Shapes: B rows, N positions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from unmask.core.head import illegal_ids, mask_id_of
+from unmask.core.random import Purpose, uniform
+from unmask.core.state import State
+
+
+class Noise(ABC):
+    """What the network is shown at unknown positions.
+
+    keeps_sample: the state holds what was last drawn at unknown positions.
+    """
+
+    keeps_sample: ClassVar[bool] = False
+
+    @abstractmethod
+    def shown(self, state: State) -> Tensor | int:
+        """Return the tokens to show where `state.masked`: (B,N) int64, or one id everywhere."""
+
+
+@dataclass(frozen=True)
+class MaskToken(Noise):
+    """The mask id of the network (absorbing diffusion)."""
+
+    def shown(self, state: State) -> int:
+        """The mask id."""
+        return mask_id_of(state.spec)
+
+
+@dataclass(frozen=True)
+class UniformIds(Noise):
+    """Uniformly drawn ids of data, new at each step (DiffusionGemma's uniform corruption)."""
+
+    def shown(self, state: State) -> Tensor:
+        """(B,N), a function of each row's own seed."""
+        ids = _all_but(state.spec.vocab_size, illegal_ids(state.spec), state.device)
+        place = torch.arange(state.tokens.shape[1], device=state.device)
+        u = uniform(state.seed[:, None], state.step[:, None], place, Purpose.NOISE_IDS)[..., 0]
+        return ids[(u * len(ids)).long()]
+
+
+@lru_cache(maxsize=16)
+def _all_but(vocab: int, barred: tuple[int, ...], device: torch.device) -> Tensor:
+    """The ids of data, int64."""
+    with torch.inference_mode(False):
+        return torch.tensor([i for i in range(vocab) if i not in barred], device=device)
+
+
+@dataclass(frozen=True)
+class PreviousSample(Noise):
+    """What was last drawn at the position; before that, the mask id, which `init` puts there."""
+
+    keeps_sample = True
+
+    def shown(self, state: State) -> Tensor:
+        """(B,N)."""
+        return state.tokens

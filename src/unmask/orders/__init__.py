@@ -1,0 +1,31 @@
+"""Orders: a score for each eligible position; the higher, the sooner it is committed.
+
+Derive one from `Order`, or pass any function (state, proposal) -> (B,N); the ones here are the
+published ones.
+"""
+
+from unmask.orders.base import FromFunction, Order, as_order
+from unmask.orders.critic import CriticOrder
+from unmask.orders.fixed import Halton, LeftToRight, Random, RevealTime, halton_rank
+from unmask.orders.held import Noised, Stored, Weighted
+from unmask.orders.model import Entropy, Margin, Probability
+from unmask.orders.noise import ChoiceNoise
+
+__all__ = [
+    "ChoiceNoise",
+    "CriticOrder",
+    "Entropy",
+    "FromFunction",
+    "Halton",
+    "LeftToRight",
+    "Margin",
+    "Noised",
+    "Order",
+    "Probability",
+    "Random",
+    "RevealTime",
+    "Stored",
+    "Weighted",
+    "as_order",
+    "halton_rank",
+]

@@ -1,0 +1,86 @@
+"""What an order is: a score per position, and what it declares."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from unmask.core.errors import StrategyError
+from unmask.core.part import Part
+from unmask.core.state import Proposal, State
+
+
+class Order(Part, ABC):
+    """A score per position, (B,N) float: the higher, the sooner committed.
+
+    blind: reads nothing of the proposal, so that positions are chosen before the head runs, and
+    the head runs at the chosen positions alone.
+    stored: scores committed positions by what the state holds, so that no head is asked there.
+    scores: "probability" where scores are log-probabilities, "entropy" where they are −H.
+    ranks_draws: scores the token drawn: draw, then choose.
+    """
+
+    blind: ClassVar[bool] | property = False
+    stored: ClassVar[bool] | property = False
+    scores: ClassVar[str | None] | property = None
+    ranks_draws: ClassVar[bool] | property = False
+
+    @abstractmethod
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """Return the score of each position, (B,N)."""
+
+
+class Around(Order):
+    """An order that changes the scores of another, `order`, and declares what that one does."""
+
+    order: Order
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        """What the order underneath needs."""
+        return frozenset(self.order.needs)  # type: ignore[arg-type]
+
+    @property
+    def stored(self) -> bool:  # type: ignore[override]
+        """Whether the order underneath scores committed positions by what the state holds."""
+        return bool(self.order.stored)
+
+    @property
+    def ranks_draws(self) -> bool:  # type: ignore[override]
+        """Whether the order underneath scores the token drawn."""
+        return bool(self.order.ranks_draws)
+
+
+@dataclass(frozen=True)
+class FromFunction(Order):
+    """A function (state, proposal) -> (B,N) as an order. It may read `proposal.logprob`."""
+
+    function: Callable[[State, Proposal], Tensor]
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N)."""
+        return self.function(state, proposal)
+
+
+_DECLARED = ("needs", "blind", "stored", "scores")
+
+
+def as_order(order: object) -> Order:
+    """An order as it is, a function as an order. StrategyError for anything else."""
+    if isinstance(order, Order):
+        return order
+    if isinstance(order, type) or not callable(order):
+        raise StrategyError(
+            f"order={order!r} is not callable: pass an instance, such as orders.Probability()"
+        )
+    declared = [name for name in _DECLARED if hasattr(order, name)]
+    if declared:
+        raise StrategyError(
+            f"order={order!r} declares {', '.join(declared)} and is no orders.Order: derive its "
+            "class from unmask.orders.Order, so that what it declares is heeded"
+        )
+    return FromFunction(order)

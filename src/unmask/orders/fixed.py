@@ -1,0 +1,109 @@
+"""Orders that read nothing of the model's output: random, left to right, Halton."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from unmask.core.errors import StrategyError
+from unmask.core.random import Purpose, reveal_uniform, uniform
+from unmask.core.state import Proposal, State
+from unmask.orders.base import Order
+
+
+@dataclass(frozen=True)
+class Random(Order):
+    """Uniformly chosen positions; with one position a step the law is exactly the model's."""
+
+    blind = True
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) uniforms of each row's own seed."""
+        return order_uniform(state, Purpose.ORDER)
+
+
+def order_uniform(state: State, purpose: Purpose) -> Tensor:
+    """(B,N) float64 uniforms in (0, 1), a function of (row seed, step, position, purpose)."""
+    position = torch.arange(state.tokens.shape[1], device=state.tokens.device)
+    return uniform(state.seed[:, None], state.step[:, None], position, purpose)[..., 0]
+
+
+@dataclass(frozen=True)
+class RevealTime(Order):
+    """Each position at a time of its own, drawn once: the order of `commit.Ancestral`."""
+
+    blind = True
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) uniforms of (row seed, position), the same at every step."""
+        return reveal_uniform(state.seed, state.tokens.shape[1])
+
+
+@dataclass(frozen=True)
+class LeftToRight(Order):
+    """Lowest position first."""
+
+    blind = True
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N): minus the position."""
+        length = state.tokens.shape[1]
+        places = torch.arange(length, device=state.tokens.device, dtype=torch.float32)
+        return -places.expand(len(state), length)
+
+
+@dataclass(frozen=True)
+class Halton(Order):
+    """Halton (2,3) order on a (height, width) grid, row-major (2503.17076, Algorithm 1)."""
+
+    height: int
+    width: int
+    blind = True
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N): minus the rank of each position in the Halton sequence."""
+        length = state.tokens.shape[1]
+        if length != self.height * self.width:
+            raise StrategyError(
+                f"Halton({self.height}, {self.width}) orders {self.height * self.width} positions "
+                f"but the canvas has {length}: pass a height and width whose product is {length}"
+            )
+        return _halton_score(self.height, self.width, state.tokens.device).expand(
+            len(state), -1
+        )
+
+
+@lru_cache(maxsize=16)
+def _halton_score(height: int, width: int, device: torch.device) -> Tensor:
+    """(height·width,) float32."""
+    with torch.inference_mode(False):
+        return -halton_rank(height, width).to(device).float()
+
+
+def halton_rank(height: int, width: int) -> Tensor:
+    """(height·width,) int64: when the Halton sequence (base 2 down, 3 across) visits each cell.
+
+    Points that fall into a visited cell are skipped, until every cell has a rank.
+    """
+    if height < 1 or width < 1:
+        raise StrategyError(f"Halton({height}, {width}): pass a height and width of 1 or more")
+    cells = height * width
+    rank: dict[int, int] = {}
+    point = 1
+    while len(rank) < cells:
+        row, column = _radical(point, 2, height), _radical(point, 3, width)
+        rank.setdefault(row * width + column, len(rank))
+        point += 1
+    return torch.tensor([rank[cell] for cell in range(cells)])
+
+
+def _radical(index: int, base: int, cells: int) -> int:
+    """⌊cells · radical inverse⌋: the digits of index mirrored behind the point, in integers."""
+    mirrored, scale = 0, 1
+    while index:
+        index, digit = divmod(index, base)
+        mirrored, scale = mirrored * base + digit, scale * base
+    return cells * mirrored // scale

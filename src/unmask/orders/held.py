@@ -1,0 +1,65 @@
+"""Orders that treat committed tokens in a way of their own: stored scores, weighted, noised."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from unmask.core.errors import StrategyError
+from unmask.core.state import Proposal, State
+from unmask.orders.base import Around, Order, as_order
+
+
+@dataclass(frozen=True)
+class Stored(Order):
+    """Log-probability of the token drawn; of a committed one, as it was when committed.
+
+    Mask-Predict (1904.09324, section 3.1). The head is asked at unknown positions alone.
+    """
+
+    stored = True
+    ranks_draws = True
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) log-probability."""
+        return proposal.logprob.where(state.masked, state.logprob)
+
+
+@dataclass(frozen=True)
+class Weighted(Around):
+    """Another order's score, times eta at committed positions (P2 2502.03540, algorithm 1).
+
+    Of log-probabilities an eta above 1 makes committed tokens likelier to be re-masked, one below 1
+    protects them.
+    """
+
+    order: Order
+    eta: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "order", as_order(self.order))
+        if not (math.isfinite(self.eta) and self.eta >= 0):
+            raise StrategyError(f"eta={self.eta!r}: pass a number ≥ 0, such as 1.0")
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N)."""
+        score = self.order(state, proposal)
+        return score.where(state.masked, score * self.eta)
+
+
+@dataclass(frozen=True)
+class Noised(Order):
+    """Log-softmax of logits + temperature·Gumbel at the token drawn or held (DPLM 2402.18567).
+
+    The noise is that of `Sampling(gumbel=True)`, so a drawn token has the largest noised logit.
+    """
+
+    needs = frozenset({"noised_logprob"})
+    ranks_draws = True
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) log-probability."""
+        assert proposal.noised_logprob is not None
+        return proposal.noised_logprob

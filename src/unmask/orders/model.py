@@ -1,0 +1,91 @@
+"""Orders by the model's distribution: probability, margin, entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from unmask.core.errors import StrategyError, nearest
+from unmask.core.state import Proposal, State
+from unmask.orders.base import Order
+
+_STATISTIC = {"model": "logprob", "kept": "kept_logprob", "sampling": "sampling_logprob"}
+
+
+@dataclass(frozen=True)
+class Probability(Order):
+    """Log-probability of a token.
+
+    choose="after" scores the token drawn (MaskGIT 2202.04200, LLaDA, x-transformers): draw, then
+    choose, which commits likely draws more often than the model would and so is not exact.
+    choose="first" scores the likeliest token, whatever was drawn: the choice depends on the state
+    alone, and with one position a step the law is exactly the model's.
+    of, with choose="after", names the distribution: "model", "kept" (after top-k, top-p and min-p,
+    at temperature 1: the reference's) or "sampling" (that and the temperature). log=False scores by
+    the probability itself, which ranks alike until noise is added (Dream).
+    """
+
+    choose: Literal["first", "after"] = "first"
+    of: Literal["model", "kept", "sampling"] = "model"
+    log: bool = True
+
+    def __post_init__(self) -> None:
+        if self.choose not in ("first", "after"):
+            raise StrategyError(f"choose={self.choose!r}: pass 'first' or 'after'")
+        if self.of not in _STATISTIC:
+            raise StrategyError(f"of={self.of!r}: {nearest(str(self.of), _STATISTIC)}")
+        if self.choose == "first" and self.of != "model":
+            raise StrategyError(
+                f"of={self.of!r} scores the drawn token, so it needs choose='after'"
+            )
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        """The statistic this order reads."""
+        if self.choose == "first":
+            return frozenset({"top_logprob"})
+        return frozenset({"kept_logprob"} if self.of == "kept" else ())
+
+    @property
+    def scores(self) -> str | None:  # type: ignore[override]
+        """What the scores are, for commit rules that compare them with a bound."""
+        return "probability" if self.log else None
+
+    @property
+    def ranks_draws(self) -> bool:  # type: ignore[override]
+        """Whether the token drawn is scored."""
+        return self.choose == "after"
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) log-probability. A committed position is scored by the token it holds."""
+        score: Tensor = getattr(proposal, _STATISTIC[self.of])
+        if self.choose == "first" and proposal.top_logprob is not None:
+            score = proposal.top_logprob.where(state.masked, score)
+        return score if self.log else score.exp()
+
+
+@dataclass(frozen=True)
+class Margin(Order):
+    """Largest probability minus the second largest (2502.06768, top probability margin)."""
+
+    needs = frozenset({"margin"})
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) in [0, 1]."""
+        assert proposal.margin is not None
+        return proposal.margin
+
+
+@dataclass(frozen=True)
+class Entropy(Order):
+    """Negative entropy in nats: the most certain position first (Dream 2508.15487)."""
+
+    needs = frozenset({"entropy"})
+    scores = "entropy"
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N), at most 0."""
+        assert proposal.entropy is not None
+        return -proposal.entropy

@@ -1,0 +1,62 @@
+"""Choice noise: randomness added to an order's score, usually fading as the row nears its end."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from unmask.core.errors import StrategyError
+from unmask.core.random import Purpose, gumbel
+from unmask.core.state import Proposal, State
+from unmask.orders.base import Around, Order, as_order
+from unmask.orders.fixed import order_uniform
+
+
+@dataclass(frozen=True)
+class ChoiceNoise(Around):
+    """score + scale·(1 − r)·g, with r = s/T and g standard Gumbel, or uniform in (0, 1).
+
+    MaskGIT (2202.04200) uses scale 4.5; Token-Critic (2209.04439) anneals likewise. With
+    annealed=False the factor 1 − r is left out; with inclusive it is (T − s)/(T − 1), which starts
+    at 1 (aMUSEd 2401.01808).
+    """
+
+    order: Order
+    scale: float
+    kind: Literal["gumbel", "uniform"] = "gumbel"
+    annealed: bool = True
+    inclusive: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "order", as_order(self.order))
+        if not (math.isfinite(self.scale) and self.scale >= 0):
+            raise StrategyError(f"noise scale={self.scale!r}: pass a number ≥ 0")
+        if self.kind not in ("gumbel", "uniform"):
+            raise StrategyError(f"noise kind={self.kind!r}: pass 'gumbel' or 'uniform'")
+        if self.inclusive and not self.annealed:
+            raise StrategyError("inclusive says how noise is annealed: leave it out, or anneal")
+
+    @property
+    def blind(self) -> bool:  # type: ignore[override]
+        """Whether the order underneath reads nothing of the proposal."""
+        return bool(self.order.blind)
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) float64: the order's score with noise of each row's own seed."""
+        score = self.order(state, proposal).double()
+        u = order_uniform(state, Purpose.CHOICE)
+        noise = gumbel(u) if self.kind == "gumbel" else u
+        return score + self.scale * self._fade(state).reshape(-1, 1) * noise
+
+    def _fade(self, state: State) -> Tensor:
+        """(B,) or (1,) float64."""
+        if not self.annealed:
+            return state.progress.new_ones(1)
+        if not self.inclusive:
+            return 1 - state.progress
+        after = (state.group_steps - state.group_step).double()
+        return torch.where(state.group_steps > 1, after / (state.group_steps - 1).clamp(min=1), 1.0)

@@ -1,0 +1,138 @@
+"""What happens to committed positions: they stay, compete again, are edited, or are verified.
+
+A reviser names the eligible positions. What is eligible and not kept becomes unknown, so that one
+ranking serves commits and re-masks alike and the plan counts both. A reviser may also amend the
+step's change, after the commit rule. Shapes: B rows, N positions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from unmask.core.arrays import on_host, to_device
+from unmask.core.checks import check_share
+from unmask.core.part import Part
+from unmask.core.ranking import best
+from unmask.core.state import Change, Proposal, State
+
+LeaveOneOut = Callable[[Tensor], Tensor]
+"""(B,N) bool -> (B,N) float32: log p(token held | the canvas with that one position masked)."""
+
+
+class Revise(Part):
+    """What happens to committed positions.
+
+    exact_counts: the plan alone decides how many positions are unknown after a step.
+    amends: acts after the commit rule, on what it watches beside the eligible positions.
+    extra_forwards: asks the network for more passes within a step.
+    remasks: committed positions may become unknown.
+    """
+
+    exact_counts: ClassVar[bool] = True
+    amends: ClassVar[bool] = False
+    extra_forwards: ClassVar[bool] = False
+    remasks: ClassVar[bool] = False
+
+    def eligible(self, state: State) -> Tensor:
+        """Return (B,N) bool: the positions that compete to be known; unknown ones by default."""
+        return state.masked
+
+    def watches(self, state: State) -> Tensor | None:
+        """Return (B,N) bool: committed positions at which the head is asked too; None for none."""
+        return None
+
+    def amend(
+        self, change: Change, state: State, proposal: Proposal, leave_one_out: LeaveOneOut
+    ) -> Change:
+        """Return the step's change with what this reviser adds."""
+        return change
+
+
+@dataclass(frozen=True)
+class Never(Revise):
+    """Committed positions stay: only unknown positions are eligible."""
+
+
+@dataclass(frozen=True)
+class Remask(Revise):
+    """Every generated position is eligible at every step, scored by the token it actually holds."""
+
+    remasks = True
+
+    def eligible(self, state: State) -> Tensor:
+        """(B,N) bool."""
+        return state.editable
+
+
+@dataclass(frozen=True)
+class Edit(Revise):
+    """A committed token is overwritten where another is the likeliest, with p > threshold.
+
+    LLaDA 2.1's token editing (2602.08676). Positions stay known, so the number of unknown ones
+    only falls.
+    """
+
+    threshold: float = 0.5
+    needs = frozenset({"top_token", "top_logprob"})
+    amends = True
+
+    def __post_init__(self) -> None:
+        check_share("threshold", self.threshold)
+
+    def watches(self, state: State) -> Tensor:
+        """(B,N) bool: what may be edited."""
+        return state.within_open(state.editable & ~state.masked)
+
+    def amend(
+        self, change: Change, state: State, proposal: Proposal, leave_one_out: LeaveOneOut
+    ) -> Change:
+        """The change, with edits."""
+        assert proposal.top_token is not None
+        assert proposal.top_logprob is not None
+        other = proposal.top_token != state.tokens
+        sure = proposal.top_logprob > math.log(max(self.threshold, 1e-300))
+        return replace(change, edit=self.watches(state) & other & sure)
+
+
+@dataclass(frozen=True)
+class Verify(Revise):
+    """Committed tokens with p(token | the rest) < threshold become unknown (WINO 2507.18578).
+
+    The worst first, and fewer than were just committed, so that every step gets on. The rest is the
+    canvas before the step. WINO's shadow tokens ask for all in one pass through an attention mask
+    that only its own networks take; here each is a pass of its own with that position masked, and
+    is counted as one.
+    """
+
+    threshold: float = 0.9
+    amends = True
+    exact_counts = False
+    extra_forwards = True
+    remasks = True
+
+    def __post_init__(self) -> None:
+        check_share("threshold", self.threshold)
+
+    def amend(
+        self, change: Change, state: State, proposal: Proposal, leave_one_out: LeaveOneOut
+    ) -> Change:
+        """The change, with re-masks; none in rows at their last step or too near their budget."""
+        committed = state.within_open(state.editable & ~state.masked)
+        rows = state.rows
+        counts = on_host(torch.stack([committed.sum(1), change.commit.sum(1)]))
+        fewer = (counts[1] - 1).clip(min=0)
+        left = rows.budget - rows.forwards - (counts[0] + 2) * rows.forwards_per_step
+        # Where nothing could be taken back, nothing is asked.
+        asked = (left >= 0) & ~rows.ends_group & (fewer > 0)
+        verified = committed & to_device(asked, state.device).unsqueeze(1)
+        logprob = leave_one_out(verified)
+        doubtful = verified & (logprob < math.log(max(self.threshold, 1e-300)))
+        remask = best(-logprob, doubtful, to_device(fewer, state.device))
+        forwards = asked * counts[0] * rows.forwards_per_step
+        return replace(change, remask=remask, forwards=forwards)

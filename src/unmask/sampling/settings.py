@@ -1,0 +1,143 @@
+"""How a token is drawn from its logits: temperature, filters, Gumbel race.
+
+Shapes: B rows, M positions queried, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmask.core.checks import is_number
+from unmask.core.errors import StrategyError
+from unmask.sampling.best import Best
+from unmask.sampling.filters import kept
+
+Temperature = float | Callable[..., Tensor]
+
+
+class TemperatureRule(ABC):
+    """A temperature that changes from step to step."""
+
+    @abstractmethod
+    def __call__(self, progress: Tensor, steps: Tensor) -> Tensor:
+        """Return (B,): the temperature at progress (B,) in (0, 1], of steps (B,) in all."""
+
+
+@dataclass(frozen=True)
+class Annealed(TemperatureRule):
+    """Temperature T_s = start·(T − s)/T, so that the last step is greedy (the reference's rule)."""
+
+    start: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_temperature(self.start)
+
+    def __call__(self, progress: Tensor, steps: Tensor) -> Tensor:
+        """progress (B,) in (0, 1] -> temperature (B,)."""
+        return self.start * (1 - progress)
+
+
+@dataclass(frozen=True)
+class SquaredDecay(TemperatureRule):
+    """Temperature max(start − i/(n − 1), 0.001)², i = 0 .. n − 1 the step (ESM3)."""
+
+    start: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_temperature(self.start)
+
+    def __call__(self, progress: Tensor, steps: Tensor) -> Tensor:
+        """progress (B,) in (0, 1], steps (B,) -> temperature (B,)."""
+        share = (progress * steps - 1) / (steps - 1).clamp(min=1)
+        return (self.start - share).clamp(min=0.001) ** 2
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a token is drawn from its logits; the filters apply in the order of the fields.
+
+    temperature: a number ≥ 0 (0 is greedy), or a callable progress (B,) -> (B,) such as `Annealed`.
+    top_k: keep this many ids (int ≥ 1), or this fraction of the vocabulary (float in (0, 1]).
+    top_p: keep the smallest set of ids holding at least this mass, in (0, 1] (1904.09751).
+    min_p: keep ids at least this likely relative to the likeliest, in [0, 1) (2407.01082).
+    gumbel: draw by a Gumbel race, the largest of logits + temperature·Gumbel, one noise for each
+    id. The law is the same and the cost higher; `orders.Noised` ranks by that noise.
+    Raises StrategyError for anything out of range.
+    """
+
+    temperature: Temperature = 1.0
+    top_k: int | float | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    gumbel: bool = False
+
+    def __post_init__(self) -> None:
+        if not callable(self.temperature):
+            _check_temperature(self.temperature)
+        if self.top_k is not None:
+            _check_top_k(self.top_k)
+        if self.top_p is not None and not (is_number(self.top_p) and 0 < self.top_p <= 1):
+            raise StrategyError(f"top_p={self.top_p!r}: pass a mass in (0, 1], or None to keep all")
+        if self.min_p is not None and not (is_number(self.min_p) and 0 <= self.min_p < 1):
+            raise StrategyError(f"min_p={self.min_p!r}: pass a ratio in [0, 1), or None")
+
+    @property
+    def plain(self) -> bool:
+        """Whether tokens are drawn from the model's own distribution, unshaped."""
+        return not self.filtered and self.temperature == 1 and not self.gumbel
+
+    def temperatures(self, progress: np.ndarray, steps: np.ndarray) -> float | np.ndarray:
+        """The temperature of a step: one number, or (B,) float64 from r = s/T and T of each row."""
+        if not callable(self.temperature):
+            return self.temperature
+        r = torch.from_numpy(progress)
+        if isinstance(self.temperature, TemperatureRule):
+            values = self.temperature(r, torch.from_numpy(steps))
+        else:
+            values = self.temperature(r)
+        kind = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        if kind != tuple(progress.shape) or not bool((values >= 0).all()):
+            got = values.tolist() if isinstance(values, Tensor) else values
+            raise StrategyError(
+                f"the temperature function returned {got} for progress {progress.tolist()}: return "
+                "one number ≥ 0 for each row"
+            )
+        return values.detach().cpu().double().numpy()
+
+    @property
+    def filters(self) -> tuple[int | float | None, float | None, float | None]:
+        """top_k, top_p and min_p."""
+        return self.top_k, self.top_p, self.min_p
+
+    @property
+    def filtered(self) -> bool:
+        """Whether some ids are not drawn."""
+        return self.filters != (None, None, None)
+
+    def kept(self, logits: Tensor, temperature: float | Tensor, room: Tensor) -> Best:
+        """The ids that may be drawn, from logits (M,V); temperature: a number, or (M,).
+
+        room (M,V) is written to.
+        """
+        return kept(logits, temperature, *self.filters, room=room)
+
+
+def _check_temperature(value: float) -> None:
+    if not (is_number(value) and value >= 0):
+        raise StrategyError(f"temperature={value!r}: pass a number ≥ 0 (0 is greedy)")
+
+
+def _check_top_k(k: int | float) -> None:
+    fraction = isinstance(k, float) and 0 < k <= 1
+    count = isinstance(k, int) and not isinstance(k, bool) and k >= 1
+    if not (fraction or count):
+        raise StrategyError(
+            f"top_k={k!r}: pass how many ids to keep (an int ≥ 1) or which fraction of the "
+            "vocabulary (a float in (0, 1])"
+        )

@@ -1,0 +1,153 @@
+"""A token for each position and its statistics, from as few passes over the logits as can be.
+
+Shapes: M positions, V vocabulary, K blocks of about √V ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+
+from torch import Tensor
+
+from unmask.core.inversion import pick, width_of
+from unmask.sampling.best import Best
+from unmask.sampling.passes import passes
+from unmask.sampling.scratch import Scratch
+from unmask.sampling.settings import Sampling
+from unmask.sampling.temperatures import Temperatures
+from unmask.sampling.two_level import NEG_INF, ids_of, likeliest, margin, within
+
+_SUMS = {"entropy": "mean", "kept_logprob": "kept", "margin": "maxima", "top_token": "maxima"}
+
+
+def draw_with_statistics(
+    logits: Tensor,
+    how: Sampling,
+    temperature: Temperatures,
+    u: Tensor,
+    held: Tensor | None = None,
+    needs: Set[str] = frozenset(),
+    noise: Tensor | None = None,
+    scratch: Scratch | None = None,
+) -> dict[str, Tensor]:
+    """Draw a token at M positions; return the fields of a Proposal, `normaliser` and `max_logit`.
+
+    logits (M,V) float32, which are left shifted so that the largest is 0; u (M,2) float64; held
+    (M,) int64, the token that stands there, −1 where one is to be drawn (None: everywhere); needs:
+    names of statistics; noise (M,V): temperature·Gumbel, for a Gumbel race. `max_logit` is finite
+    where the logits are usable.
+    """
+    stats = TokenStatistics(logits, how, temperature, needs, scratch or Scratch())
+    noised = None
+    if noise is not None:
+        noised = noise + (stats.best.dropping(logits) if how.filtered else logits)
+    token = noised.argmax(1) if noised is not None and how.gumbel else stats.token(u)
+    if held is not None:
+        token = token.where(held < 0, held)
+    compute: dict[str, Callable[[], Tensor]] = {
+        "kept_logprob": lambda: stats.kept_logprob(token),
+        "noised_logprob": lambda: _noised_logprob(noised, token),
+        "top_logprob": lambda: -stats.normaliser,  # of the likeliest id, whose logit is 0 here
+        "top_token": lambda: stats.likeliest,
+        "margin": lambda: margin(logits, stats.normaliser, stats.sum["maxima"]),
+        "entropy": stats.entropy,
+    }
+    logprob = _at(logits, token) - stats.normaliser
+    return {
+        "token": token,
+        "max_logit": stats.sum["max_logit"],
+        "normaliser": stats.normaliser,
+        "logprob": logprob,
+        "sampling_logprob": logprob if how.plain else stats.sampling_logprob(token),
+    } | {name: compute[name]() for name in compute if name in needs}
+
+
+class TokenStatistics:
+    """What a distribution sums up to: the model's own, and the tempered and filtered one."""
+
+    def __init__(
+        self,
+        logits: Tensor,
+        how: Sampling,
+        temperature: Temperatures,
+        needs: Set[str],
+        scratch: Scratch,
+    ):
+        self.logits, self.filtered, self.temperature = logits, how.filtered, temperature
+        wanted = {name for need, name in _SUMS.items() if need in needs}
+        wanted |= {"maxima"} if temperature.some_greedy else set()
+        if not (temperature.always_greedy or how.plain):
+            changed = isinstance(temperature.value, Tensor) or temperature.value != 1
+            wanted |= {"shaped"} | ({"tempered"} if changed else set())
+        self.sum = passes(logits, how, temperature, wanted, scratch)
+        self._mass = self.sum["sums"].double()
+        self.normaliser = self._mass.sum(1).log().float()
+        self._likeliest: Tensor | None = None
+
+    @property
+    def best(self) -> Best:
+        """The last id that the filters keep."""
+        return Best(self.sum["least"], self.sum["last"])
+
+    @property
+    def likeliest(self) -> Tensor:
+        """(M,) int64."""
+        if self._likeliest is None:
+            self._likeliest = likeliest(self.logits, self.sum["maxima"])
+        return self._likeliest
+
+    def entropy(self) -> Tensor:
+        """(M,) nats."""
+        mean = self.sum["mean"] * (-self.normaliser).exp()
+        return (self.normaliser - mean).clamp(min=0.0)
+
+    def token(self, u: Tensor) -> Tensor:
+        """(M,) int64: one id for each row, the likeliest where it is greedy."""
+        if self.temperature.always_greedy:
+            return self.likeliest
+        block, _ = pick(self._shaped, u[:, 0])
+        vocab = self.logits.shape[1]
+        inside = within(self.logits, block, NEG_INF)
+        mass = (inside * self.temperature.rate).exp_()
+        if self.filtered:
+            mass *= self.best.holds(inside, ids_of(block, vocab))
+        drawn = block * width_of(vocab) + pick(mass.double(), u[:, 1])[0]
+        greedy = self.temperature.greedy
+        return drawn if greedy is None else self.likeliest.where(greedy, drawn)
+
+    def sampling_logprob(self, token: Tensor) -> Tensor:
+        """(M,): of a token as it is drawn; where that is greedy, measured from the likeliest."""
+        value = _at(self.logits, token)
+        if self.temperature.always_greedy:
+            return self._if_kept(token, value)
+        normaliser, rate = self._shaped.sum(1).log().float(), self.temperature.rate
+        if self.temperature.greedy is not None:
+            normaliser = normaliser.masked_fill(self.temperature.greedy, 0.0)
+        value = value * (rate.squeeze(1) if isinstance(rate, Tensor) else rate)
+        return self._if_kept(token, value - normaliser)
+
+    def kept_logprob(self, token: Tensor) -> Tensor:
+        """(M,): of a token among what the filters keep, at temperature 1."""
+        normaliser = self.sum["kept"].log() if self.filtered else self.normaliser
+        return self._if_kept(token, _at(self.logits, token) - normaliser)
+
+    @property
+    def _shaped(self) -> Tensor:
+        """(M,K) float64: the masses drawn from."""
+        return self.sum["shaped"].double() if "shaped" in self.sum else self._mass
+
+    def _if_kept(self, token: Tensor, value: Tensor) -> Tensor:
+        if not self.filtered:
+            return value
+        kept = self.best.holds(_at(self.logits, token).unsqueeze(1), token.unsqueeze(1))
+        return value.masked_fill(~kept.squeeze(1), NEG_INF)
+
+
+def _noised_logprob(noised: Tensor | None, token: Tensor) -> Tensor:
+    assert noised is not None
+    return _at(noised, token) - noised.logsumexp(1)
+
+
+def _at(values: Tensor, token: Tensor) -> Tensor:
+    """(M,V), (M,) -> (M,)."""
+    return values.gather(1, token.unsqueeze(1)).squeeze(1)
