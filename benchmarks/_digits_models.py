@@ -18,14 +18,15 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import MegatronBertConfig, MegatronBertForMaskedLM
 
 import unmask
-from unmask.files import replacing_file
+from unmask.core.files import replacing_file
 from unmask.models.adapter import Ids
 from unmask.models.hf import MaskedLMDenoiser
 from unmask.objectives import complementary, critic
-from unmask.random import Purpose, derive, fold, uniform
+from unmask.core.random import Purpose, derive, fold, uniform
 from unmask.tasks import Task
 from unmask.training.geometry import know_the_layout
-from unmask.types import Denoiser, Loss, Memory
+from unmask.core.network import Denoiser
+from unmask.core.state import Loss, Memory
 
 CONDITION_DROPOUT = 0.15
 SELF_CONDITION = 0.75  # of the rows, in training

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unmask.projection import Projection, untied
-from unmask.types import Memory
+from unmask.core.projection import Projection, untied
+from unmask.core.state import Memory
 
 HALF = torch.bfloat16
 PIECE = 1024  # positions at which the head is asked at once, where it is measured alone

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import unmask
-from unmask.types import Memory
+from unmask.core.state import Memory
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as Drawn
 
-from unmask.files import replacing_file
+from unmask.core.files import replacing_file
 
 Cell = str | int | float | Times | None
 OUT = Path(__file__).parent / "out"

@@ -34,8 +34,8 @@ import unmask
 from unmask import presets
 from unmask.compat import NonAutoregressiveWrapper as Ours
 from unmask.evaluation import two_sample
-from unmask.files import replacing_file
-from unmask.random import Purpose, derive, uniform
+from unmask.core.files import replacing_file
+from unmask.core.random import Purpose, derive, uniform
 from unmask.scoring import Bound, score
 from unmask.tasks import task
 

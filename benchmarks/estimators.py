@@ -24,7 +24,7 @@ from torch import Tensor
 
 import unmask
 from unmask import corruption, objectives
-from unmask.random import Purpose, derive, fold, uniform
+from unmask.core.random import Purpose, derive, fold, uniform
 
 IDS, FACTOR, CHOICES, BATCH, CHUNK = 11, 3, 4, 8, 1000
 Estimator = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]

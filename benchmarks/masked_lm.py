@@ -24,7 +24,7 @@ from transformers import BertConfig, BertForMaskedLM
 
 import unmask
 from unmask import presets
-from unmask.ordering import Probability
+from unmask.orders import Probability
 
 MASK_ID = 103  # of bert-base-uncased
 HEAD = 64

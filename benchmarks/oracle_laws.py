@@ -41,7 +41,7 @@ from tests.laws.world import JOINT, ONE_AT_A_TIME, distance, law_of, turns
 from tests.reference.oracles import ParityOracle, PermutationOracle
 
 import unmask
-from unmask import Draw, Strategy, ordering, presets
+from unmask import Sampling, Strategy, orders, presets
 
 STEPS = (4, 8, 16, 32)
 Rows = list[dict[str, Any]]
@@ -155,7 +155,7 @@ def others_on_the_chain(rows: int) -> Rows:
         steps = STEPS if "steps" in known else (None,)
         for t in steps:
             strategy = make(**options) if t is None else make(steps=t, **options)
-            strategy = strategy.but(draw=Draw(race=strategy.draw.race))
+            strategy = strategy.but(sampling=Sampling(race=strategy.draw.race))
             table.append({"sampler": name, "steps": t, **chains_of(strategy, rows)})
     return table
 
@@ -174,7 +174,7 @@ def closed_forms(rows: int) -> Rows:
             }
         )
     for counts in ((4, 1), (2, 2, 1), (5,), (3, 2)):
-        tokens = all_of(ParityOracle(3, 5), in_order(ordering.Random(), counts), rows)
+        tokens = all_of(ParityOracle(3, 5), in_order(orders.Random(), counts), rows)
         table.append(
             {
                 "law": f"parity of five modulo 3, {list(counts)}",

@@ -25,7 +25,7 @@ from torch import Tensor
 
 import unmask
 from unmask.data import Corpus, read
-from unmask.files import replacing_file
+from unmask.core.files import replacing_file
 from unmask.training import Progress, Recipe, train
 from unmask.training.arguments import arguments
 

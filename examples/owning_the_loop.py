@@ -24,7 +24,7 @@ while not unmask.done(state):
         break
 
 # The state is a value: keep it, copy it, continue it under another strategy or on another worker.
-greedy = strategy.but(draw=unmask.Draw(temperature=0.0))
+greedy = strategy.but(sampling=unmask.Sampling(temperature=0.0))
 finished = {}
 for name, rest in {"as it was": strategy, "greedy from here": greedy}.items():
     branch = state

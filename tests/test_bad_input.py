@@ -13,8 +13,18 @@ import torch
 from tests.conformance.catalogue import planned
 
 import unmask
-from unmask import Annealed, Canvas, Constraint, Draw, Strategy, ordering, pace, presets, schedules
-from unmask.errors import (
+from unmask import (
+    Annealed,
+    Canvas,
+    Constraint,
+    Sampling,
+    Strategy,
+    commit,
+    orders,
+    presets,
+    schedules,
+)
+from unmask.core.errors import (
     CanvasError,
     DenoiserError,
     InputError,
@@ -53,58 +63,58 @@ OPTIONS = {
     "True steps": (lambda: presets.annealed(True), r"steps=True: pass an integer"),
     "a row without steps": (lambda: presets.annealed([3, 0]), r"steps=\[3, 0\].*one a row"),
     "steps for nobody": (lambda: presets.annealed([]), r"steps=\[\]: pass an integer"),
-    "counts with a zero": (lambda: pace.Explicit([2, 0]), r"counts=\[2, 0\].*1 or more"),
-    "no counts": (lambda: pace.Explicit([]), r"counts=\[\].*1 or more"),
-    "negative temperature": (lambda: Draw(-0.1), r"temperature=-0\.1: pass a number ≥ 0"),
-    "temperature NaN": (lambda: Draw(NAN), r"temperature=nan: pass a number ≥ 0"),
-    "temperature inf": (lambda: Draw(INF), r"temperature=inf: pass a number ≥ 0"),
-    "temperature in words": (lambda: Draw("hot"), r"temperature='hot': pass a number ≥ 0"),
+    "counts with a zero": (lambda: commit.Explicit([2, 0]), r"counts=\[2, 0\].*1 or more"),
+    "no counts": (lambda: commit.Explicit([]), r"counts=\[\].*1 or more"),
+    "negative temperature": (lambda: Sampling(-0.1), r"temperature=-0\.1: pass a number ≥ 0"),
+    "temperature NaN": (lambda: Sampling(NAN), r"temperature=nan: pass a number ≥ 0"),
+    "temperature inf": (lambda: Sampling(INF), r"temperature=inf: pass a number ≥ 0"),
+    "temperature in words": (lambda: Sampling("hot"), r"temperature='hot': pass a number ≥ 0"),
     "a preset's temperature": (
         lambda: presets.maskgit(temperature=-1),
         r"temperature=-1: pass a number ≥ 0",
     ),
     "annealed from below": (lambda: Annealed(-1), r"temperature=-1: pass a number ≥ 0"),
     "annealed from NaN": (lambda: presets.annealed(temperature=NAN), r"temperature=nan"),
-    "top_p of 0": (lambda: Draw(top_p=0), r"top_p=0: pass a mass in \(0, 1\]"),
-    "top_p above 1": (lambda: Draw(top_p=1.01), r"top_p=1\.01: pass a mass in \(0, 1\]"),
-    "top_p NaN": (lambda: Draw(top_p=NAN), r"top_p=nan: pass a mass in \(0, 1\]"),
-    "top_p in words": (lambda: Draw(top_p="all"), r"top_p='all': pass a mass in \(0, 1\]"),
-    "min_p of 1": (lambda: Draw(min_p=1), r"min_p=1: pass a ratio in \[0, 1\)"),
-    "min_p NaN": (lambda: Draw(min_p=NAN), r"min_p=nan: pass a ratio in \[0, 1\)"),
-    "top_k of 0": (lambda: Draw(top_k=0), r"top_k=0: pass how many ids to keep"),
-    "top_k fraction above 1": (lambda: Draw(top_k=1.5), r"top_k=1\.5.*fraction"),
-    "top_k True": (lambda: Draw(top_k=True), r"top_k=True: pass how many ids to keep"),
+    "top_p of 0": (lambda: Sampling(top_p=0), r"top_p=0: pass a mass in \(0, 1\]"),
+    "top_p above 1": (lambda: Sampling(top_p=1.01), r"top_p=1\.01: pass a mass in \(0, 1\]"),
+    "top_p NaN": (lambda: Sampling(top_p=NAN), r"top_p=nan: pass a mass in \(0, 1\]"),
+    "top_p in words": (lambda: Sampling(top_p="all"), r"top_p='all': pass a mass in \(0, 1\]"),
+    "min_p of 1": (lambda: Sampling(min_p=1), r"min_p=1: pass a ratio in \[0, 1\)"),
+    "min_p NaN": (lambda: Sampling(min_p=NAN), r"min_p=nan: pass a ratio in \[0, 1\)"),
+    "top_k of 0": (lambda: Sampling(top_k=0), r"top_k=0: pass how many ids to keep"),
+    "top_k fraction above 1": (lambda: Sampling(top_k=1.5), r"top_k=1\.5.*fraction"),
+    "top_k True": (lambda: Sampling(top_k=True), r"top_k=True: pass how many ids to keep"),
     "a preset's fraction": (lambda: presets.annealed(keep=0.0), r"0\.0.*fraction"),
     "noise NaN": (lambda: presets.maskgit(choice_temperature=NAN), r"nan: pass a number ≥ 0"),
     "noise kind": (
-        lambda: ordering.ChoiceNoise(ordering.Random(), 1.0, "gauss"),
+        lambda: orders.ChoiceNoise(orders.Random(), 1.0, "gauss"),
         r"kind='gauss': pass 'gumbel' or 'uniform'",
     ),
-    "choose": (lambda: ordering.Probability("last"), r"choose='last': pass 'first' or 'after'"),
+    "choose": (lambda: orders.Probability("last"), r"choose='last': pass 'first' or 'after'"),
     "of": (
-        lambda: ordering.Probability("after", of="drwn"),
+        lambda: orders.Probability("after", of="drwn"),
         r"of='drwn': did you mean 'drawn'\?",
     ),
     "of without a draw": (
-        lambda: ordering.Probability("first", of="kept"),
+        lambda: orders.Probability("first", of="kept"),
         r"of='kept' scores the drawn token, so it needs choose='after'",
     ),
     "a grid of no cells": (
-        lambda: generate(strategy=presets.random_order(2).but(order=ordering.Halton(0, 4))),
+        lambda: generate(strategy=presets.random_order(2).but(order=orders.Halton(0, 4))),
         r"Halton\(0, 4\)",
     ),
     "a grid of another size": (
-        lambda: generate(strategy=presets.random_order(2).but(order=ordering.Halton(2, 3))),
+        lambda: generate(strategy=presets.random_order(2).but(order=orders.Halton(2, 3))),
         r"Halton\(2, 3\) orders 6 positions but the canvas has 4: .*product is 4",
     ),
     "a class for an instance": (
-        lambda: presets.random_order().but(order=ordering.Random),
-        r"order=.*Random.*pass an instance, such as ordering\.Probability\(\)",
+        lambda: presets.random_order().but(order=orders.Random),
+        r"order=.*Random.*pass an instance, such as orders\.Probability\(\)",
     ),
     "a number for an order": (lambda: presets.random_order().but(order=3), r"order=3.*instance"),
     "a number for a draw": (
         lambda: presets.random_order().but(draw=0.5),
-        r"draw=0\.5: pass a Draw, such as Draw\(temperature=0\.8",
+        r"draw=0\.5: pass a Sampling, such as Sampling\(temperature=0\.8",
     ),
     "a preset not called": (
         lambda: generate(strategy=presets.maskgit),
@@ -146,7 +156,7 @@ def test_options_out_of_range(what):
 def test_a_temperature_function_is_checked_when_it_answers():
     for answer in (lambda r: r - 2, lambda r: r * NAN, lambda r: r[:1]):
         with pytest.raises(StrategyError, match=r"temperature function returned.*one number ≥ 0"):
-            generate(strategy=presets.random_order(2).but(draw=Draw(answer)))
+            generate(strategy=presets.random_order(2).but(sampling=Sampling(answer)))
 
 
 SCHEDULES = {
@@ -320,7 +330,7 @@ def test_the_row_is_that_of_the_canvas_after_others_have_left():
     flags = torch.tensor([[True, False, False], [True, True, True], [False] * 3])
     canvas = Canvas.infill(torch.zeros(3, 3, dtype=torch.int64), flags)
     network = at_step(1, lambda row: row * NAN, row=0, position=1)
-    strategy = presets.random_order(3).but(order=ordering.LeftToRight())
+    strategy = presets.random_order(3).but(order=orders.LeftToRight())
     with pytest.raises(LogitsError, match=r"row 1, position 1, step 1"):
         generate(network, canvas, strategy)
 
@@ -378,7 +388,7 @@ def test_every_id_forbidden(name):
         generate(strategy=strategy)
 
 
-@pytest.mark.parametrize("draw", [Draw(), Draw(0.5), Draw(0), Draw(top_p=0.5), Draw(top_k=2)])
+@pytest.mark.parametrize("draw", [Sampling(), Sampling(0.5), Sampling(0), Sampling(top_p=0.5), Sampling(top_k=2)])
 def test_every_id_forbidden_at_one_position(draw):
     legal = torch.ones(4, VOCAB, dtype=torch.bool)
     legal[2] = torch.arange(VOCAB) == 1
@@ -401,7 +411,7 @@ def test_a_tiny_temperature_is_nearly_greedy(temperature):
     """Division by it may overflow; the mask id, at index 0 here, must not come out of that."""
     logits = torch.tensor([9.0, 1.0, 3.0, 5.0])
     denoiser = unmask.wrap(lambda tokens: logits.expand(*tokens.shape, 4), mask_id=0)
-    strategy = presets.random_order(2).but(draw=Draw(temperature))
+    strategy = presets.random_order(2).but(sampling=Sampling(temperature))
     assert unmask.generate(denoiser, Canvas.blank(1, 4), strategy, seed=0).tolist() == [[3] * 4]
 
 
@@ -488,7 +498,7 @@ def refusing(score, scope, state):
 
 
 def test_an_order_that_needs_what_no_proposal_has():
-    class Wants(ordering.Entropy):
+    class Wants(orders.Entropy):
         needs = frozenset({"entropi"})
 
     with pytest.raises(StrategyError, match=r"needs \['entropi'\]: a proposal can carry"):
@@ -505,7 +515,7 @@ def test_a_critic_of_the_wrong_shape():
 
 
 def test_counts_that_do_not_add_up():
-    strategy = Strategy(pace.Explicit([1, 2]), ordering.Random())
+    strategy = Strategy(commit.Explicit([1, 2]), orders.Random())
     message = r"counts=\[1, 2\] commit 3 positions but row 0 has 4 unknown: make them equal"
     with pytest.raises(StrategyError, match=message):
         generate(strategy=strategy)
@@ -515,7 +525,7 @@ def test_counts_that_do_not_add_up():
 CALLS = {
     **{f"presets.{name}": (getattr(presets, name), ()) for name in presets.__all__},
     **{
-        f"ordering.{name}": (getattr(ordering, name), ())
+        f"ordering.{name}": (getattr(orders, name), ())
         for name in ("ChoiceNoise", "CriticOrder", "Entropy", "Halton", "Probability", "Random")
     },
     "generate": (unmask.generate, (Split(), BLANK)),
@@ -528,10 +538,10 @@ CALLS = {
     "Canvas.infill": (Canvas.infill, (BLANK.tokens, BLANK.editable)),
     "Canvas.ragged": (Canvas.ragged, ([[1]],)),
     "Constraint": (Constraint, ()),
-    "Draw": (Draw, ()),
+    "Draw": (Sampling, ()),
     "Annealed": (Annealed, ()),
-    "Strategy": (Strategy, (pace.OneAtATime(), ordering.Random())),
-    "pace.Scheduled": (pace.Scheduled, (schedules.linear, 3)),
+    "Strategy": (Strategy, (commit.OneAtATime(), orders.Random())),
+    "pace.Scheduled": (commit.Scheduled, (schedules.linear, 3)),
     "schedules.power": (schedules.power, ()),
 }
 
@@ -545,7 +555,7 @@ def test_a_misspelt_option_is_refused_by_name(name):
 
 def test_a_misspelt_part_of_a_strategy_is_guessed():
     with pytest.raises(StrategyError, match=r"no part 'ordr': did you mean 'order'\?"):
-        presets.maskgit().but(ordr=ordering.Random())
+        presets.maskgit().but(ordr=orders.Random())
 
 
 def test_a_model_without_conditions_refuses_one():

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unmask.sampling import Draw, Scratch, best, filters, measured, passes
+from unmask.sampling import Sampling, Scratch, best, draw_with_statistics, filters, passes
 
 INF = math.inf
 
@@ -61,7 +61,7 @@ def test_parts_of_any_size_are_the_same(monkeypatch):
 
 
 def test_slices_of_any_size_are_the_same(monkeypatch):
-    draw, temperature = Draw(0.7, top_k=0.5, top_p=0.8), torch.full((40,), 0.7)
+    draw, temperature = Sampling(0.7, top_k=0.5, top_p=0.8), torch.full((40,), 0.7)
 
     def found():
         rate = (1 / temperature).unsqueeze(1)
@@ -107,7 +107,7 @@ def test_top_p_takes_the_lower_of_equal_ids(place, mass):
         assert sorted(stays.tolist()) == kept.nonzero().squeeze(1).tolist()
 
 
-DRAWS = [Draw(top_k=3), Draw(top_k=0.3), Draw(0.5, top_p=0.6), Draw(min_p=0.2), Draw(0, top_k=2)]
+DRAWS = [Sampling(top_k=3), Sampling(top_k=0.3), Sampling(0.5, top_p=0.6), Sampling(min_p=0.2), Sampling(0, top_k=2)]
 
 
 @pytest.mark.parametrize("broken", [math.nan, INF, -INF])
@@ -123,7 +123,7 @@ def test_a_broken_row_is_known_by_its_peak_and_leaves_others_alone(place, draw, 
 
     def found(rows):
         part = logits[rows].clone()
-        return measured(part, draw, temperature[rows], u[rows], held[rows], needs)
+        return draw_with_statistics(part, draw, temperature[rows], u[rows], held[rows], needs)
 
     whole, alone = found(torch.arange(7)), found(usable.nonzero().squeeze(1))
     assert torch.equal(whole["peak"].isfinite(), usable)

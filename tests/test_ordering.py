@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 
 import unmask
-from unmask import ordering, presets
-from unmask.decoding import Constraint, Strategy, init, row_seeds
-from unmask.errors import LogitsError, StrategyError
-from unmask.ordering import (
+from unmask import orders, presets
+from unmask.constraints import Constraint
+from unmask.decoding import Strategy, init, row_seeds
+from unmask.core.errors import LogitsError, StrategyError
+from unmask.orders import (
     ChoiceNoise,
     CriticOrder,
     Entropy,
@@ -34,10 +35,10 @@ from unmask.ordering import (
     is_blind,
     needs_of,
 )
-from unmask.pace import Explicit
-from unmask.random import Purpose, uniform
-from unmask.revision import Remask
-from unmask.sampling import Annealed, Draw
+from unmask.commit import Explicit
+from unmask.core.random import Purpose, uniform
+from unmask.revise import Remask
+from unmask.sampling import Annealed, Sampling
 
 ROWS, LENGTH, VOCAB, MASK = 5, 6, 9, 8
 FORBIDDEN = 3
@@ -55,7 +56,7 @@ def net(tokens):
 
 
 def strategy(order, draw=None, remask=False, counts=COUNTS):
-    made = Strategy(Explicit(counts), order, draw or Draw())
+    made = Strategy(Explicit(counts), order, draw or Sampling())
     made = made.but(constraint=Constraint(forbidden=(FORBIDDEN,)))
     return made.but(revise=Remask()) if remask else made
 
@@ -91,12 +92,12 @@ def at(logp, token):
 # --- by what the model says ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("draw", [Draw(), Draw(0.5), Draw(top_k=2), Draw(0.0)], ids=repr)
+@pytest.mark.parametrize("draw", [Sampling(), Sampling(0.5), Sampling(top_k=2), Sampling(0.0)], ids=repr)
 def test_probability_first_is_the_largest_probability_of_the_model(draw):
     check(strategy(Probability("first"), draw), lambda _, __, x: x.log_softmax(2).amax(2))
 
 
-@pytest.mark.parametrize("draw", [Draw(), Draw(0.5), Draw(top_k=2), Draw(0.0)], ids=repr)
+@pytest.mark.parametrize("draw", [Sampling(), Sampling(0.5), Sampling(top_k=2), Sampling(0.0)], ids=repr)
 def test_probability_after_is_that_of_the_token_drawn(draw):
     def naive(before, info, logits):
         return at(logits.log_softmax(2), info.proposal.token)
@@ -114,7 +115,7 @@ def test_probability_of_kept_renormalises_what_the_filter_left(temperature):
         third = logits.topk(3, dim=2).values[..., 2:]
         return at(logits.masked_fill(logits < third, -math.inf).log_softmax(2), info.proposal.token)
 
-    check(strategy(Probability("after", "kept"), Draw(temperature, top_k=3)), naive)
+    check(strategy(Probability("after", "kept"), Sampling(temperature, top_k=3)), naive)
 
 
 def test_probability_of_drawn_has_the_temperature_too():
@@ -123,7 +124,7 @@ def test_probability_of_drawn_has_the_temperature_too():
         left = logits.masked_fill(logits < third, -math.inf) / 0.5
         return at(left.log_softmax(2), info.proposal.token)
 
-    check(strategy(Probability("after", "drawn"), Draw(0.5, top_k=3)), naive)
+    check(strategy(Probability("after", "drawn"), Sampling(0.5, top_k=3)), naive)
 
 
 def test_probability_of_drawn_follows_an_annealed_temperature():
@@ -133,7 +134,7 @@ def test_probability_of_drawn_follows_an_annealed_temperature():
         warm = (logits / warmth).log_softmax(2).where(warmth > 0, greedy)
         return at(warm, info.proposal.token)
 
-    check(strategy(Probability("after", "drawn"), Draw(Annealed(2.0))), naive)
+    check(strategy(Probability("after", "drawn"), Sampling(Annealed(2.0))), naive)
 
 
 @pytest.mark.parametrize("of", ["model", "kept", "drawn"])
@@ -540,8 +541,8 @@ def test_nan_where_nothing_competes_does_no_harm():
 
 
 def test_orders_are_exported():
-    for name in ordering.__all__:
-        assert hasattr(ordering, name)
+    for name in orders.__all__:
+        assert hasattr(orders, name)
 
 
 def test_an_order_reads_state_and_proposal_only():

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unmask import schedules
-from unmask.errors import StrategyError
-from unmask.pace import Explicit, OneAtATime, Scheduled
+from unmask.core.errors import StrategyError
+from unmask.commit import Explicit, OneAtATime, Scheduled
 from unmask.schedules import custom, power
 
 SCHEDULES = [

@@ -8,9 +8,9 @@ import torch
 from tests.reference.oracles import chi_square
 
 from unmask import schedules
-from unmask.errors import StrategyError
-from unmask.pace import Adaptive, Ancestral, WholeLength
-from unmask.random import derive, reveal_uniform
+from unmask.core.errors import StrategyError
+from unmask.commit import AllSteps, Ancestral, NoPlan
+from unmask.core.random import derive, reveal_uniform
 
 UNKNOWN = torch.ones(6000, 3, dtype=torch.bool)
 SEEDS = derive(0, 6000)
@@ -80,8 +80,8 @@ def test_steps_may_differ_by_row():
 
 def test_the_other_paces_without_a_plan():
     unknown = torch.tensor([5, 0, 2])
-    assert Adaptive()(unknown)[1].tolist() == [5, 0, 2]
-    assert WholeLength(7)(unknown)[1].tolist() == [7, 0, 7]
+    assert NoPlan()(unknown)[1].tolist() == [5, 0, 2]
+    assert AllSteps(7)(unknown)[1].tolist() == [7, 0, 7]
 
 
 def test_ancestral_cannot_plan_by_counts():

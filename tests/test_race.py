@@ -5,9 +5,9 @@ import torch
 from tests.reference.oracles import chi_square
 
 import unmask
-from unmask import Canvas, Draw, SquaredDecay, Strategy, ordering
-from unmask.pace import Explicit
-from unmask.random import Purpose, gumbel, uniform
+from unmask import Canvas, Sampling, SquaredDecay, Strategy, orders
+from unmask.commit import Explicit
+from unmask.core.random import Purpose, gumbel, uniform
 
 LOGITS = torch.tensor([0.3, -1.0, 2.0, 0.9, -3.0, 0.0])
 MASK = 5
@@ -15,13 +15,13 @@ NETWORK = unmask.wrap(lambda tokens: LOGITS.expand(*tokens.shape, 6), mask_id=MA
 
 
 def once(draw, rows=4000, length=4, order=None):
-    strategy = Strategy(Explicit([length]), order or ordering.Random(), draw=draw)
+    strategy = Strategy(Explicit([length]), order or orders.Random(), draw=draw)
     return next(unmask.stream(NETWORK, Canvas.blank(rows, length), strategy, seed=1))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 2.0])
 def test_the_law_is_the_softmax_at_the_temperature(temperature):
-    tokens = once(Draw(temperature, race=True)).tokens
+    tokens = once(Sampling(temperature, gumbel=True)).tokens
     law = (LOGITS[:MASK].double() / temperature).softmax(0)
     assert chi_square(torch.bincount(tokens.flatten(), minlength=5)[:5], law) > 1e-4
     other = (LOGITS[:MASK].double() / temperature / 1.3).softmax(0)
@@ -29,7 +29,7 @@ def test_the_law_is_the_softmax_at_the_temperature(temperature):
 
 
 def test_each_id_has_a_noise_of_its_own_and_the_winner_is_ranked_by_it():
-    info = once(Draw(1.0, race=True), rows=3, order=ordering.Noised())
+    info = once(Sampling(1.0, gumbel=True), rows=3, order=orders.Noised())
     seeds = info.state.seed
     for row in range(3):
         for place in range(4):
@@ -42,12 +42,12 @@ def test_each_id_has_a_noise_of_its_own_and_the_winner_is_ranked_by_it():
 
 
 def test_filters_hold_in_a_race_too():
-    tokens = once(Draw(1.0, top_k=2, race=True)).tokens
+    tokens = once(Sampling(1.0, top_k=2, gumbel=True)).tokens
     assert set(tokens.unique().tolist()) == {2, 3}
 
 
 def test_at_temperature_0_it_is_greedy():
-    assert (once(Draw(0.0, race=True)).tokens == 2).all()
+    assert (once(Sampling(0.0, gumbel=True)).tokens == 2).all()
 
 
 def test_lanes_are_independent_uniforms():
@@ -61,8 +61,8 @@ def test_lanes_are_independent_uniforms():
 def test_squared_decay_is_that_of_esm3(start):
     steps = 5
     progress = torch.tensor([(i + 1) / steps for i in range(steps)], dtype=torch.float64)
-    found = Draw(SquaredDecay(start)).temperatures(progress, torch.full((steps,), steps))
+    found = Sampling(SquaredDecay(start)).temperatures(progress, torch.full((steps,), steps))
     wanted = [max(start - i / (steps - 1), 0.001) ** 2 for i in range(steps)]
     assert found.tolist() == pytest.approx(wanted, rel=1e-5)
-    one = Draw(SquaredDecay(start)).temperatures(torch.ones(1), torch.ones(1))
+    one = Sampling(SquaredDecay(start)).temperatures(torch.ones(1), torch.ones(1))
     assert one.tolist() == pytest.approx([start**2])

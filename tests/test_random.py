@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from scipy.stats import chi2, kstest
 
 from unmask import random as unmask_random
-from unmask.errors import SeedError
-from unmask.random import (
-    SEED_LIMIT,
+from unmask.core.errors import SeedError
+from unmask.core.random import (
     Purpose,
+    SEED_LIMIT,
     check_seed,
     derive,
     fresh_seed,

@@ -21,9 +21,9 @@ from tests.reference.oracles import chi_square
 
 import unmask
 from unmask import presets, sampling
-from unmask.errors import StrategyError
-from unmask.random import Purpose, uniform
-from unmask.sampling import Annealed, Draw, invert
+from unmask.core.errors import StrategyError
+from unmask.core.random import Purpose, uniform
+from unmask.sampling import Annealed, Sampling, invert
 
 ALPHA = 1e-4
 LOW, HIGH = 2.0**-49, 1 - 2.0**-49  # the ends of what `uniform` returns
@@ -281,7 +281,7 @@ def test_input_is_not_written_to():
     u = torch.rand(5, 2, dtype=torch.float64)
     invert(logits, u)
     sampling.draw(logits, torch.tensor([0.0, 0.5, 1.0, 2.0, 0.0]), u)
-    dropping(Draw(0.5, top_k=3, top_p=0.9, min_p=0.1), logits)
+    dropping(Sampling(0.5, top_k=3, top_p=0.9, min_p=0.1), logits)
     assert torch.equal(logits, before)
 
 
@@ -406,15 +406,15 @@ def test_annealed_falls_in_equal_steps_to_zero(total, start):
     progress = torch.arange(1, total + 1).double() / total
     naive = [start * (total - s) / total for s in range(1, total + 1)]
     np.testing.assert_allclose(Annealed(start)(progress).numpy(), naive, atol=1e-12)
-    found = Draw(Annealed(start)).temperatures(progress)
+    found = Sampling(Annealed(start)).temperatures(progress)
     assert found.dtype == torch.float32
     assert float(found[-1]) == 0.0, "the last step is greedy"
 
 
 def test_temperature_may_be_a_number_or_a_function_of_progress():
     progress = torch.tensor([0.25, 0.5, 1.0], dtype=torch.float64)
-    assert Draw(0.5).temperatures(progress).tolist() == [0.5, 0.5, 0.5]
-    assert Draw(lambda r: 2 * r).temperatures(progress).tolist() == [0.5, 1.0, 2.0]
+    assert Sampling(0.5).temperatures(progress).tolist() == [0.5, 0.5, 0.5]
+    assert Sampling(lambda r: 2 * r).temperatures(progress).tolist() == [0.5, 1.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -428,7 +428,7 @@ def test_temperature_may_be_a_number_or_a_function_of_progress():
 )
 def test_a_temperature_function_that_returns_nonsense_is_refused(function):
     with pytest.raises(StrategyError, match="return one number ≥ 0 for each row"):
-        Draw(function).temperatures(torch.tensor([0.5, 1.0]))
+        Sampling(function).temperatures(torch.tensor([0.5, 1.0]))
 
 
 # --- filters against naive references ---------------------------------------------------------
@@ -472,7 +472,7 @@ def rows_of_logits(draw):
 
 
 def kept(logits, temperature=1.0, **options):
-    draw = Draw(temperature, **options)
+    draw = Sampling(temperature, **options)
     row = torch.from_numpy(logits)[None]
     out = dropping(draw, row)[0]
     stays = torch.isfinite(out)
@@ -506,7 +506,7 @@ def test_a_fraction_is_not_rounded_up_by_float_error():
 def test_each_row_counts_its_own_legal_ids():
     logits = torch.arange(10.0).repeat(2, 1)
     logits[1, 4:] = -INF
-    assert torch.isfinite(dropping(Draw(top_k=0.5), logits)).sum(1).tolist() == [5, 2]
+    assert torch.isfinite(dropping(Sampling(top_k=0.5), logits)).sum(1).tolist() == [5, 2]
 
 
 def test_the_smallest_fraction_keeps_the_best_id():
@@ -527,7 +527,7 @@ def test_top_p_is_the_smallest_set_that_holds_the_mass(logits, mass, temperature
 def test_top_p_one_keeps_every_legal_id(vocab):
     """The smallest set that holds all the mass is all of it, tokens of 1e-9 included."""
     logits, rare = spiky(vocab, torch.float32)
-    stays = torch.isfinite(dropping(Draw(top_p=1.0), logits[None])[0])
+    stays = torch.isfinite(dropping(Sampling(top_p=1.0), logits[None])[0])
     assert bool(stays[rare].all())
     assert torch.equal(stays, torch.isfinite(logits))
 
@@ -568,7 +568,7 @@ def test_filters_at_temperature_zero_keep_the_best(logits, options):
 def test_filtered_draws_have_the_law_of_what_is_left():
     logits = moderate(30, torch.float32)
     logits[-1] = 9.0  # the mask id, which must not count
-    strategy = presets.random_order(steps=1).but(draw=Draw(0.7, top_k=0.5, top_p=0.9, min_p=0.03))
+    strategy = presets.random_order(steps=1).but(sampling=Sampling(0.7, top_k=0.5, top_p=0.9, min_p=0.03))
     stays = naive_keep(logits[:-1].numpy(), 0.7, 0.5, 0.9, 0.03)
     assert 3 < stays.sum() < 15
     truth = np.append(np.exp(logits[:-1].double().numpy() / 0.7) * stays, 0)
@@ -576,10 +576,10 @@ def test_filtered_draws_have_the_law_of_what_is_left():
 
 
 def test_plain_is_the_models_own_distribution():
-    assert Draw().plain
-    assert Draw(1).plain
+    assert Sampling().plain
+    assert Sampling(1).plain
     assert not any(
-        draw.plain for draw in (Draw(0.9), Draw(top_k=3), Draw(top_p=1.0), Draw(Annealed()))
+        draw.plain for draw in (Sampling(0.9), Sampling(top_k=3), Sampling(top_p=1.0), Sampling(Annealed()))
     )
 
 
@@ -588,7 +588,7 @@ def test_plain_is_the_models_own_distribution():
 
 @pytest.mark.parametrize("temperature", [-0.1, math.nan, math.inf, -INF, "1", None, [1.0]])
 def test_temperature_out_of_range_is_refused(temperature):
-    for make in (Draw, Annealed):
+    for make in (Sampling, Annealed):
         with pytest.raises(StrategyError, match="pass a number ≥ 0"):
             make(temperature)
 
@@ -596,31 +596,31 @@ def test_temperature_out_of_range_is_refused(temperature):
 @pytest.mark.parametrize("k", [0, -1, 0.0, -0.5, 1.5, True, math.nan, "3"])
 def test_top_k_out_of_range_is_refused(k):
     with pytest.raises(StrategyError, match="pass how many ids to keep"):
-        Draw(top_k=k)
+        Sampling(top_k=k)
 
 
 @pytest.mark.parametrize("p", [0, 0.0, -0.1, 1.1, math.nan, math.inf])
 def test_top_p_out_of_range_is_refused(p):
     with pytest.raises(StrategyError, match=r"pass a mass in \(0, 1\]"):
-        Draw(top_p=p)
+        Sampling(top_p=p)
 
 
 @pytest.mark.parametrize("p", [-0.1, 1, 1.0, math.nan, math.inf])
 def test_min_p_out_of_range_is_refused(p):
     with pytest.raises(StrategyError, match=r"pass a ratio in \[0, 1\)"):
-        Draw(min_p=p)
+        Sampling(min_p=p)
 
 
 @pytest.mark.parametrize("name", ["top_p", "min_p"])
 @pytest.mark.parametrize("value", ["0.9", [0.9]], ids=repr)
 def test_text_instead_of_a_number_is_refused(name, value):
     with pytest.raises(StrategyError, match=name):
-        Draw(**{name: value})
+        Sampling(**{name: value})
 
 
 def test_a_misspelt_option_is_refused():
     with pytest.raises(TypeError, match="topk"):
-        Draw(topk=3)
+        Sampling(topk=3)
 
 
 # --- statistics ------------------------------------------------------------------------------
@@ -630,7 +630,7 @@ def statistics(row):
     """Margin and entropy of one row of logits."""
     u, held = torch.full((1, 2), 0.5, dtype=torch.float64), torch.tensor([-1])
     needs = {"margin", "entropy"}
-    found = sampling.measured(row[None].clone(), Draw(), torch.ones(1), u, held, needs)
+    found = sampling.measured(row[None].clone(), Sampling(), torch.ones(1), u, held, needs)
     return float(found["margin"]), float(found["entropy"])
 
 

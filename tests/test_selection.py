@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import unmask
 from unmask import presets
 from unmask.decoding import Strategy
-from unmask.pace import Explicit
-from unmask.selection import Best, best
+from unmask.commit import Explicit
+from unmask.commit import TopK, best
 
 SCORES = st.one_of(
     st.sampled_from([0.0, 1.0, -1.0, math.inf, -math.inf, 3.4e38, -3.4e38]),  # many ties
@@ -155,4 +155,4 @@ def test_best_counts_from_what_competes():
 
     score = torch.arange(12.0).view(3, 4)
     scope = torch.ones(3, 4, dtype=torch.bool)
-    assert Best()(score, scope, Row).sum(1).tolist() == [4, 2, 1]
+    assert TopK()(score, scope, Row).sum(1).tolist() == [4, 2, 1]

@@ -17,10 +17,12 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from unmask import presets, schedules
-from unmask.decoding import Canvas, Strategy
-from unmask.engine import run, stream
 from unmask.core.errors import CanvasError, ModelError, StrategyError
 from unmask.core.inference import evaluating
+from unmask.core.random import Purpose, fresh_seed, uniform
+from unmask.core.state import Proposal, State, StepInfo
+from unmask.decoding import Canvas, Strategy
+from unmask.engine import run, stream
 from unmask.models import SelfConditioning
 from unmask.models.adapter import device_of
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
@@ -28,8 +30,6 @@ from unmask.objectives import BertNoise, Corrupted, Reading, corrupt_by_count, e
 from unmask.objectives.critic import critic_loss
 from unmask.orders import ChoiceNoise, CriticOrder, Order
 from unmask.orders.base import Around
-from unmask.core.random import Purpose, fresh_seed, uniform
-from unmask.core.state import Proposal, State, StepInfo
 
 __all__ = ["Losses", "NonAutoregressiveWrapper", "SelfCritic"]
 
@@ -210,9 +210,7 @@ class NonAutoregressiveWrapper(nn.Module):
         """Made anew for each use: the parameters are registered here alone, by their old names."""
         parts = _Shared(self.null_embed, self.to_self_cond) if self.self_cond else None
         length = int(self.max_seq_len)
-        return XTransformersDenoiser(
-            self.net, self.mask_id, length=length, self_conditioning=parts
-        )
+        return XTransformersDenoiser(self.net, self.mask_id, length=length, self_conditioning=parts)
 
     def _noise(self) -> BertNoise:
         return BertNoise(self.no_replace_prob, self.random_token_prob)

@@ -48,9 +48,7 @@ class Groups:
             raise StrategyError("groups are counted from 0: pass one integer ≥ 0 for each position")
 
     @classmethod
-    def blocks(
-        cls, size: int, *, origin: Origin = "start", side_by_side: bool = False
-    ) -> Groups:
+    def blocks(cls, size: int, *, origin: Origin = "start", side_by_side: bool = False) -> Groups:
         """Neighbours: position // size, counted from 0 or from the end of each row's prompt."""
         return cls("blocks", size, origin=origin, side_by_side=side_by_side)
 

@@ -10,9 +10,9 @@ from torch import nn
 import unmask
 from unmask import Canvas, presets, scoring
 from unmask.candidates.scores import scores
-from unmask.errors import CanvasError, LogitsError, SeedError, StrategyError
-from unmask.random import fold
-from unmask.types import NEVER, Generation
+from unmask.core.errors import CanvasError, LogitsError, SeedError, StrategyError
+from unmask.core.random import fold
+from unmask.core.state import Generation, NEVER
 
 N_CANDIDATES, SEEDS = 4, [11, 5, 7]
 PRESETS = {

@@ -7,7 +7,7 @@ import pytest
 from unmask import presets
 from unmask.cli import compared, sweep
 from unmask.cli.presets import known
-from unmask.errors import StrategyError
+from unmask.core.errors import StrategyError
 from unmask.evaluation.benches import BENCHES, Figure
 from unmask.evaluation.compare import Measurement, Setting
 from unmask.tasks import TASKS

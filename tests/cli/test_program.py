@@ -32,7 +32,7 @@ from unmask.cli import (
     solve,
     train,
 )
-from unmask.errors import DenoiserError, MissingExtraError
+from unmask.core.errors import DenoiserError, MissingExtraError
 from unmask.tasks import TASKS
 
 from .conftest import files

@@ -151,7 +151,7 @@ def test_scores_have_the_padding_of_training(call, tmp_path):
     """What was learnt to stand after the end is there, and is scored with the rest."""
     import unmask
     from unmask.data import Vocabulary
-    from unmask.padding import EndOfSequence, to_dict
+    from unmask.data.padding import EndOfSequence, to_dict
 
     vocabulary = Vocabulary("ids", size=6, mask_id=6, eos_id=5)
     net = unmask.load("shidoku").net.__class__

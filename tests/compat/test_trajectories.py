@@ -14,7 +14,7 @@ from tests.compat.nets import (
 )
 from x_transformers import nonautoregressive_wrapper
 
-from unmask.random import Purpose, derive, gumbel, uniform
+from unmask.core.random import Purpose, derive, gumbel, uniform
 from unmask.sampling import draw
 
 VOCAB, MASK, LENGTH, SEED = 12, 11, 16, 5

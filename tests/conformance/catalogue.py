@@ -11,14 +11,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tests.conformance.toys import critic
 
-from unmask import Strategy, ordering, presets, revision, selection
-from unmask.errors import StrategyError
-from unmask.pace import Scheduled
+from unmask import Strategy, commit, orders, presets, revise
+from unmask.core.errors import StrategyError
+from unmask.commit import Scheduled
 from unmask.schedules import resolve
 
 REQUIRED: dict[str, Callable[[int], list[Any]]] = {  # N -> values to try
     "critic": lambda length: [critic],
-    "order": lambda length: [ordering.Probability(choose="after"), ordering.Random()],
+    "order": lambda length: [orders.Probability(choose="after"), orders.Random()],
     "scale": lambda length: [2.0],
     "height": lambda length: [rows_of(length)],
     "width": lambda length: [length // rows_of(length)],
@@ -102,7 +102,7 @@ def entry(function, arguments, revise=None):
     return Entry("-".join([function.__name__, *shown]), function, tuple(arguments.items()), revise)
 
 
-ORDER_CLASSES = classes(ordering)
+ORDER_CLASSES = classes(orders)
 PRESETS = [
     entry(function, arguments)
     for function in (getattr(presets, name) for name in presets.__all__)
@@ -112,7 +112,7 @@ ORDERS = [
     entry(kind, arguments, revise())
     for kind in ORDER_CLASSES
     for arguments in variants(kind)
-    for revise in classes(revision)
+    for revise in classes(revise)
 ]
 EVERY = [*PRESETS, *ORDERS]
 
@@ -121,8 +121,8 @@ def planned(strategy):
     """Whether steps and schedule alone decide how many are unknown after each step."""
     return (
         isinstance(strategy.pace, Scheduled)
-        and isinstance(strategy.select, selection.Best)
-        and not isinstance(strategy.revise, revision.Verify)
+        and isinstance(strategy.select, commit.Best)
+        and not isinstance(strategy.revise, revise.Verify)
         and strategy.groups is None
     )
 

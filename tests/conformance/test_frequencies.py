@@ -40,7 +40,7 @@ ONE_STEP = [
 def test_frequencies_are_those_of_the_probabilities(entry, dtype):
     # Fixed seeds, so no flake; over seeds, 4.4 standard errors fail once in 100,000.
     network = Coin(dtype)
-    strategy = entry.make(LENGTH, 1, "linear").but(draw=unmask.Draw())
+    strategy = entry.make(LENGTH, 1, "linear").but(sampling=unmask.Sampling())
     tokens = unmask.generate(network, unmask.Canvas.blank(ROWS, LENGTH), strategy, seed=0)
     share = float((tokens == 0).double().mean())
     error = (network.chance * (1 - network.chance) / tokens.numel()) ** 0.5

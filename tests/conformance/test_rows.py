@@ -33,7 +33,7 @@ def check_same(case, record, rows, full, full_rows):
         for name in ("tokens", "commit_step"):
             one, other = getattr(record, name)[at], getattr(full, name)[there]
             assert one[:length].tolist() == other[:length].tolist(), (name, row)
-        for name in ("logprob", "drawn_logprob"):
+        for name in ("logprob", "sampling_logprob"):
             one, other = getattr(record, name)[at], getattr(full, name)[there]
             torch.testing.assert_close(one[:length], other[:length], rtol=1e-5, atol=1e-5)
         for name in ("steps", "forwards", "seeds"):
@@ -115,7 +115,7 @@ def test_rows_at_different_steps_go_on_together(entry):
 def test_rows_differ_by_their_seed_alone(entry):
     """Equal seeds with equal content are refused, so a copy is made in two runs."""
     strategy = entry.make(6, 3, "linear")
-    strategy = strategy.but(draw=unmask.Draw(race=strategy.draw.race))  # warm, where rules are not
+    strategy = strategy.but(sampling=unmask.Sampling(race=strategy.draw.race))  # warm, where rules are not
     canvas = unmask.Canvas.blank(8, 6)
     first = unmask.generate(Toy(), canvas, strategy, seeds=range(8))
     again = unmask.generate(Toy(), canvas, strategy, seeds=range(8))

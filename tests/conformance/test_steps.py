@@ -13,11 +13,11 @@ from tests.conformance.cases import TOYS, cases, hard
 from tests.conformance.catalogue import EVERY, ORDERS, PRESETS, planned
 from tests.conformance.toys import FORBIDDEN, MASK, VOCAB, Toy
 
-from unmask import Canvas, ordering, presets, stream
-from unmask.pace import WholeLength
-from unmask.revision import Edit, Never, Verify
+from unmask import Canvas, orders, presets, stream
+from unmask.commit import AllSteps
+from unmask.revise import Edit, Never, Verify
 from unmask.schedules import resolve
-from unmask.types import NEVER
+from unmask.core.state import NEVER
 
 
 def trace(network, case, strategy):
@@ -51,7 +51,7 @@ def check_given_positions_never_change(canvas, states):
 def check_finished_rows_are_known_and_legal(canvas, states, strategy):
     for state in states:
         full = ~state.masked.any(1)
-        if isinstance(strategy.pace, WholeLength):  # a full row may still lose positions again
+        if isinstance(strategy.pace, AllSteps):  # a full row may still lose positions again
             assert not (state.done & ~full).any()
         else:
             assert torch.equal(state.done, full)
@@ -73,7 +73,7 @@ def check_counts(case, strategy, canvas, states):
             assert spent == min(steps, unknown[b])
             ratio, lift = resolve(case.schedule), strategy.pace.lift
             assert counts[1 : spent + 1] == naive_plan(unknown[b], steps, ratio, lift)
-        elif not isinstance(strategy.pace, WholeLength):
+        elif not isinstance(strategy.pace, AllSteps):
             assert spent <= unknown[b]
             if not isinstance(strategy.revise, Verify):
                 assert all(after < before for before, after in pairwise(counts[: spent + 1]))
@@ -112,7 +112,7 @@ def test_every_step_keeps_the_invariants(entry):
         check_finished_rows_are_known_and_legal(canvas, states, strategy)
         check_counts(case, strategy, canvas, states)
         check_forwards(canvas, network, infos, strategy)
-        if isinstance(strategy.revise, Never | Edit) and not isinstance(strategy.pace, WholeLength):
+        if isinstance(strategy.revise, Never | Edit) and not isinstance(strategy.pace, AllSteps):
             check_masked_only_shrinks(canvas, states)
 
     check()
@@ -161,14 +161,14 @@ def test_scores_and_draws_are_float32_or_better(entry, dtype):
     for info in stream(Toy(dtype), Canvas.blank(2, 4), strategy, seeds=[3, 4]):
         assert info.score.dtype in wide
         assert info.proposal.logprob.dtype in wide
-        assert info.proposal.drawn_logprob.dtype in wide
+        assert info.proposal.sampling_logprob.dtype in wide
         assert info.state.logprob.dtype in wide
-        assert info.state.drawn_logprob.dtype in wide
+        assert info.state.sampling_logprob.dtype in wide
 
 
 def test_the_catalogue_holds_the_whole_package():
     assert {e.function.__name__ for e in PRESETS} == set(presets.__all__)
-    assert {"Probability", "Random", "Halton", "ChoiceNoise"} <= set(ordering.__all__)
+    assert {"Probability", "Random", "Halton", "ChoiceNoise"} <= set(orders.__all__)
     assert {e.function.__name__ for e in ORDERS} == {
-        name for name in ordering.__all__ if name[0].isupper() and name != "Order"
+        name for name in orders.__all__ if name[0].isupper() and name != "Order"
     }

@@ -17,9 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 import unmask
-from unmask import Canvas, head, host, ordering, presets, revision
-from unmask.decoding import advance, ahead, done, faults, init, veil
-from unmask.errors import LogitsError, StrategyError
+from unmask import Canvas, head, host, orders, presets, revise
+from unmask.decoding import ahead, done, faults, init, step, veil
+from unmask.core.errors import LogitsError, StrategyError
 
 FAR = frozenset()  # devices whose numbers are at hand
 
@@ -29,7 +29,7 @@ def far(monkeypatch):
     monkeypatch.setattr(host, "_AT_HAND", FAR)
     yield
     # What was made without numbers must not be found by others.
-    for cached in (ordering.fixed._halton_score, head._on, veil._all_but):
+    for cached in (orders.fixed._halton_score, head._on, veil._all_but):
         cached.cache_clear()
 
 
@@ -74,7 +74,7 @@ def test_a_fixed_pace_runs_on_tensors_without_numbers(entry, far):
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         state, taken = fake(state, strategy, mode), 0
         while state.ahead.open.any():  # `done` looks for faults, once, when all is finished
-            state, taken = advance(state, Toy(), strategy).state, taken + 1
+            state, taken = step(state, Toy(), strategy).state, taken + 1
     assert taken == steps
 
 
@@ -136,7 +136,7 @@ def test_any_other_asks_once_a_step(entry, monkeypatch):
     with asked:
         while not done(state):
             before = asked.count
-            state = advance(state, Toy(), strategy).state
+            state = step(state, Toy(), strategy).state
             assert asked.count - before <= 1, "within the step"
             done(state)
             assert asked.count - before <= 1, "and to know whether it was the last"
@@ -178,10 +178,10 @@ def test_a_broken_order_and_temperature_are_said_too(far):
     nan = presets.confidence(4).but(order=lambda s, p: p.logprob * torch.nan)
     with pytest.raises(StrategyError, match="scored row 0, position 0 as NaN at step 0"):
         unmask.run(Toy(), Canvas.blank(1, 4), nan, seed=0)
-    cold = presets.confidence(4).but(draw=unmask.Draw(lambda r: r - 0.6))
+    cold = presets.confidence(4).but(sampling=unmask.Sampling(lambda r: r - 0.6))
     with pytest.raises(StrategyError, match="less than 0 for row 0 at step 0"):
         unmask.run(Toy(), Canvas.blank(1, 4), cold, seed=0)
 
 
 def test_verification_asks_twice_at_most_beside_its_passes():
-    assert isinstance(presets.wino().revise, revision.Verify), "and is left out above"
+    assert isinstance(presets.wino().revise, revise.Verify), "and is left out above"

@@ -7,7 +7,7 @@ from tests.data.conftest import WORDS
 from tests.data.test_formats import RAGGED, ids, write_lines, write_table
 
 from unmask.data import read
-from unmask.errors import DataError
+from unmask.core.errors import DataError
 
 KINDS = pytest.mark.parametrize("kind", ["jsonl", "parquet", "datasets"])
 

@@ -10,7 +10,7 @@ from tests.data.conftest import WORDS
 
 from unmask.data import Vocabulary, read
 from unmask.data import tokenizer as tokenizers
-from unmask.errors import DataError
+from unmask.core.errors import DataError
 
 UNK, MASK, PAD, EOS, CLS = range(5)
 

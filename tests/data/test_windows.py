@@ -17,7 +17,7 @@ from unmask.data import read
 from unmask.data.arrange import Windows
 from unmask.data.rows import Place, Rows, packed
 from unmask.data.tokenizer import Tokenizer
-from unmask.errors import DataError
+from unmask.core.errors import DataError
 
 TEXT = "Märchen\r\n\nEs war einmal\nein König.\n\n"
 

@@ -7,7 +7,7 @@ import torch
 from tests.conformance.toys import Toy
 
 import unmask
-from unmask.types import Generation
+from unmask.core.state import Generation
 
 WIDE = 5000  # numbers that a network holds for each position
 CPU = torch.device("cpu")

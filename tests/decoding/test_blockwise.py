@@ -8,9 +8,9 @@ from tests.models.decoders import VOCAB, canvas, decoder
 
 import unmask
 from unmask import Groups, Guidance, Guided, presets
-from unmask.errors import StrategyError
+from unmask.core.errors import StrategyError
 from unmask.models import BlockCache
-from unmask.revision import Edit
+from unmask.revise import Edit
 
 SEEDS = [1, 2, 3, 4, 5]
 
@@ -43,7 +43,7 @@ REFUSED = {
     "other blocks": (presets.llada(2, block=3), "in blocks of 4.* are blocks of 3"),
     "levels": (presets.confidence(4).but(groups=Groups.levels(3)), "are 3 levels"),
     "side by side": (
-        presets.confidence(4).but(groups=Groups.blocks(4, parallel=True)),
+        presets.confidence(4).but(groups=Groups.blocks(4, side_by_side=True)),
         "left to right",
     ),
     "a budget": (presets.threshold(0.5, block=4).but(budget=3), "budget=3.*all blocks at once"),

@@ -5,53 +5,53 @@ import torch
 from tests.conformance.toys import Toy
 
 import unmask
-from unmask import Canvas, Strategy, ordering, presets, selection
-from unmask.errors import CanvasError, InputError, StrategyError
-from unmask.pace import Adaptive, ByGroup, WholeLength
+from unmask import Canvas, Strategy, commit, orders, presets
+from unmask.core.errors import CanvasError, InputError, StrategyError
+from unmask.commit import AllSteps, ByGroup, NoPlan
 from unmask.schedules import linear
 
 
 def adaptive(**parts):
-    return Strategy(**{"pace": Adaptive(), "order": ordering.Probability("after")} | parts)
+    return Strategy(**{"pace": NoPlan(), "order": orders.Probability("after")} | parts)
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (
-            lambda: adaptive(order=ordering.Random(), select=selection.Threshold()),
+            lambda: adaptive(order=orders.Random(), select=commit.Threshold()),
             r"Threshold compares log-probabilities.*order Random gives none.*Probability\(\)",
         ),
         (
-            lambda: adaptive(select=selection.EntropyBound()),
+            lambda: adaptive(select=commit.EntropyBound()),
             r"EntropyBound compares entropies.*Probability gives none.*Entropy\(\)",
         ),
         (
             lambda: adaptive(
-                order=ordering.Probability("after", log=False), select=selection.Factor()
+                order=orders.Probability("after", log=False), select=commit.Factor()
             ),
             r"Factor compares log-probabilities",
         ),
-        (lambda: selection.Threshold(0.9, cap=0), r"cap=0: a step must be able to commit"),
-        (lambda: selection.Threshold(1.5), r"threshold=1.5: pass a probability"),
-        (lambda: selection.Factor(0), r"factor=0: pass a number above 0"),
-        (lambda: selection.EntropyBound(-1), r"bound=-1: pass nats"),
-        (lambda: selection.Stable(history=9), r"history=9: pass 1 to 4 steps"),
-        (lambda: selection.Stable(divergence=0), r"divergence=0"),
-        (lambda: selection.Spans(0), r"width=0"),
-        (lambda: selection.Remasking(linear, "cup"), r"variant='cup': pass one of cap, rescale"),
-        (lambda: selection.Remasking(linear, eta=2), r"eta=2"),
-        (lambda: WholeLength(0), r"steps=0"),
+        (lambda: commit.Threshold(0.9, cap=0), r"cap=0: a step must be able to commit"),
+        (lambda: commit.Threshold(1.5), r"threshold=1.5: pass a probability"),
+        (lambda: commit.Factor(0), r"factor=0: pass a number above 0"),
+        (lambda: commit.EntropyBound(-1), r"bound=-1: pass nats"),
+        (lambda: commit.Stable(history=9), r"history=9: pass 1 to 4 steps"),
+        (lambda: commit.Stable(divergence=0), r"divergence=0"),
+        (lambda: commit.Spans(0), r"width=0"),
+        (lambda: commit.Remasking(linear, "cup"), r"variant='cup': pass one of cap, rescale"),
+        (lambda: commit.Remasking(linear, eta=2), r"eta=2"),
+        (lambda: AllSteps(0), r"steps=0"),
         (lambda: ByGroup([]), r"needs at least one pace"),
         (lambda: presets.esm3(order="best"), r"order='best': pass 'random' or 'entropy'"),
         (lambda: presets.dream(algorithm="entropi"), r"did you mean 'entropy'"),
         (
-            lambda: ordering.ChoiceNoise(ordering.Random(), 1, annealed=False, inclusive=True),
+            lambda: orders.ChoiceNoise(orders.Random(), 1, annealed=False, inclusive=True),
             "leave",
         ),
         (lambda: presets.maskgit().but(groups=3), r"groups=3: pass a Groups"),
         (lambda: presets.maskgit().but(guidance=3.0), r"guidance=3.0: pass a Guidance"),
-        (lambda: presets.maskgit().but(veil=unmask.MaskId), r"veil=.*not callable"),
+        (lambda: presets.maskgit().but(noise=unmask.MaskToken), r"noise=.*not callable"),
     ],
 )
 def test_what_cannot_go_together_is_refused(make, words):

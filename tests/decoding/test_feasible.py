@@ -8,10 +8,10 @@ from tests.conformance.toys import MASK, VOCAB, Toy
 from tests.reference.oracles import chi_square
 
 import unmask
-from unmask import Canvas, Constraint, Draw, presets
-from unmask.errors import StrategyError
-from unmask.feasibility import Automaton, Listed
-from unmask.revision import Edit, Remask
+from unmask import Canvas, Constraint, Sampling, presets
+from unmask.core.errors import StrategyError
+from unmask.constraints import Automaton, Listed
+from unmask.revise import Edit, Remask
 from unmask.tasks import shidoku
 
 K, N = 3, 4  # ids of data, positions
@@ -76,7 +76,7 @@ def test_every_word_is_in_the_language_and_every_word_of_it_comes_out(name):
 def test_the_law_is_that_of_commits_made_one_at_a_time_among_what_is_allowed():
     """Left to right in one step: each token from the network's law cut to what can be completed."""
     strategy = presets.random_order(1).but(
-        order=unmask.ordering.LeftToRight(), constraint=Constraint(feasible=AUTOMATON)
+        order=unmask.orders.LeftToRight(), constraint=Constraint(feasible=AUTOMATON)
     )
     p = uneven(torch.zeros(1, N, dtype=torch.int64))[0, :, :K].double().softmax(-1)
     law = {}
@@ -118,7 +118,7 @@ def test_a_row_does_not_notice_its_batch():
     for row in range(5):
         alone = unmask.run(network, Canvas.blank(1, N), strategy, seeds=[row])
         assert torch.equal(alone.tokens[0], full.tokens[row])
-        assert torch.allclose(alone.drawn_logprob[0], full.drawn_logprob[row])
+        assert torch.allclose(alone.sampling_logprob[0], full.sampling_logprob[row])
 
 
 def test_rows_of_different_lengths_end_where_they_end():
@@ -220,7 +220,7 @@ def test_constraints_of_the_wrong_kind(constraint, words):
 )
 def test_required_values_that_do_not_fit(required, words):
     strategy = presets.random_order(2).but(
-        constraint=Constraint(required=required), draw=Draw(temperature=0.5)
+        constraint=Constraint(required=required), sampling=Sampling(temperature=0.5)
     )
     with pytest.raises(unmask.errors.InputError, match=words):
         unmask.generate(Toy(), Canvas.blank(2, 4), strategy, seed=0)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from tests.conformance.toys import MASK, VOCAB, Toy, flat
 
 import unmask
-from unmask import Canvas, Groups, Strategy, ordering, presets, schedules
-from unmask.errors import StrategyError
-from unmask.grouping import codebooks, grid
-from unmask.pace import ByGroup, Even, Scheduled
-from unmask.revision import Remask
+from unmask import Canvas, Groups, Strategy, orders, presets, schedules
+from unmask.core.errors import StrategyError
+from unmask.groups import codebooks, grid
+from unmask.commit import ByGroup, Even, Scheduled
+from unmask.revise import Remask
 
 
 def infos(strategy, canvas=None, seeds=(1, 2), network=None):
@@ -66,7 +66,7 @@ def test_progress_is_counted_within_the_open_group():
 def test_only_the_open_group_is_looked_at():
     network = Toy()
     infos(
-        presets.random_order(4).but(groups=Groups.blocks(4), order=ordering.Entropy()),
+        presets.random_order(4).but(groups=Groups.blocks(4), order=orders.Entropy()),
         seeds=[5],
         network=network,
     )
@@ -79,8 +79,8 @@ def test_side_by_side_every_group_keeps_to_its_own_plan(steps, tracks, remask):
     pace = Scheduled(schedules.cosine, steps)
     strategy = Strategy(
         pace=pace,
-        order=ordering.Probability(choose="after"),
-        groups=Groups.levels(tracks, parallel=True),
+        order=orders.Probability(choose="after"),
+        groups=Groups.levels(tracks, side_by_side=True),
         **({"revise": Remask()} if remask else {}),
     )
     canvas = Canvas.blank(2, 11)
@@ -100,7 +100,7 @@ def test_ranking_stays_inside_the_group():
             place = torch.arange(6)
             return (10.0 * (place % 2 == 0) + place / 10).expand(state.tokens.shape)
 
-    groups = Groups.levels(2, parallel=True)
+    groups = Groups.levels(2, side_by_side=True)
     strategy = Strategy(Scheduled(schedules.linear, 3), SecondTrackIsWorse(), groups=groups)
     trace = list(unmask.stream(Toy(), Canvas.blank(1, 6), strategy, seeds=[1]))
     assert [info.committed[0].nonzero().squeeze(1).tolist() for info in trace] == [

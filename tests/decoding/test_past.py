@@ -8,8 +8,8 @@ from tests.conformance.toys import MASK, VOCAB, Toy
 
 import unmask
 from unmask import Canvas, presets
-from unmask.decoding.past import KEPT, compared, nothing_past
-from unmask.types import Past
+from unmask.core.history import KEPT, compared, nothing_past
+from unmask.core.state import Past
 
 
 def kept(logp):

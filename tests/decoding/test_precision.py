@@ -27,4 +27,4 @@ def test_what_was_drawn_at_a_low_temperature_is_measured_exactly():
     network = unmask.wrap(lambda tokens: logits.expand(len(tokens), 2, 3), mask_id=2)
     strategy = presets.random_order(1, temperature=1e-5)
     record = unmask.run(network, Canvas.blank(1, 2), strategy, seeds=[0])
-    assert record.drawn_logprob[0].tolist() == pytest.approx([-0.6931472] * 2, abs=1e-6)
+    assert record.sampling_logprob[0].tolist() == pytest.approx([-0.6931472] * 2, abs=1e-6)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import unmask
 from unmask import Canvas, presets
-from unmask.decoding.ragged import PADDING, cuts
+from unmask.decoding.packing import PADDING, widths
 
 VOCAB, MASK = 11, 10
 
@@ -22,7 +22,7 @@ def passed(lengths, bounds):
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=30))
 def test_padding_stays_below_the_share(lengths):
-    bounds = cuts(np.array(lengths))
+    bounds = widths(np.array(lengths))
     assert bounds == sorted(set(bounds))
     assert bounds[-1] == max(*lengths, 1)
     given_, needed = passed(lengths, bounds), sum(max(n, 1) for n in lengths)
@@ -40,7 +40,7 @@ def test_passes_are_few(lengths):
         if chosen[-1] == widths[-1]
         and passed(lengths, chosen) - sum(lengths) <= PADDING * passed(lengths, chosen)
     )
-    assert len(cuts(np.array(lengths))) <= fewest + 1
+    assert len(widths(np.array(lengths))) <= fewest + 1
 
 
 def network(kind):

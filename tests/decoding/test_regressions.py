@@ -9,17 +9,17 @@ from unmask import (
     Canvas,
     Constraint,
     Groups,
-    LastDraw,
+    PreviousSample,
     StableAndConfident,
     Strategy,
-    ordering,
+    commit,
+    orders,
     presets,
-    revision,
+    revise,
     schedules,
-    selection,
 )
-from unmask.errors import StrategyError
-from unmask.pace import Adaptive, ByGroup, Even, Scheduled, WholeLength
+from unmask.core.errors import StrategyError
+from unmask.commit import AllSteps, ByGroup, Even, NoPlan, Scheduled
 from unmask.scoring import Ordered
 
 
@@ -29,9 +29,9 @@ class MaskIsZero(Toy):
     mask_id, forbidden = 0, (FORBIDDEN, MASK)
 
 
-@pytest.mark.parametrize("order", [ordering.Random(), ordering.LeftToRight()])
+@pytest.mark.parametrize("order", [orders.Random(), orders.LeftToRight()])
 def test_edits_under_a_blind_order_are_made_where_the_head_was_asked(order):
-    strategy = presets.random_order(4).but(order=order, revise=revision.Edit(0.5))
+    strategy = presets.random_order(4).but(order=order, revise=revise.Edit(0.5))
     edits = 0
     for info in unmask.stream(MaskIsZero(), Canvas.blank(4, 8), strategy, seeds=range(4)):
         assert not (info.tokens == 0)[~info.masked].any()
@@ -53,7 +53,7 @@ def test_the_last_draw_does_not_show_what_the_canvas_holds_where_it_is_to_be_wri
                 mask_id=MASK,
                 vocab_size=VOCAB,
             )
-            rows.append(unmask.generate(network, canvas, strategy.but(veil=LastDraw()), seed=1))
+            rows.append(unmask.generate(network, canvas, strategy.but(noise=PreviousSample()), seed=1))
         assert torch.equal(rows[0], rows[1])
         assert torch.equal(rows[0], rows[2])
 
@@ -67,7 +67,7 @@ def test_a_position_that_is_verified_does_not_see_itself():
             shown.append(tokens.clone())
             return super().hidden(tokens, valid=valid, memory=memory)
 
-    strategy = presets.wino(fill=0.5, block=None).but(veil=LastDraw())
+    strategy = presets.wino(fill=0.5, block=None).but(noise=PreviousSample())
     before, checked = torch.zeros(1, 12, dtype=torch.bool), 0
     state = unmask.init(Spy(), Canvas.blank(1, 12), strategy, torch.tensor([1]))
     while not unmask.done(state):
@@ -83,7 +83,7 @@ def test_a_position_that_is_verified_does_not_see_itself():
 
 def test_the_likelihood_of_an_order_does_not_show_the_truth():
     with pytest.raises(StrategyError, match=r"shows the network what it drew.*MaskId"):
-        Ordered(presets.confidence(3).but(veil=LastDraw()))
+        Ordered(presets.confidence(3).but(noise=PreviousSample()))
 
 
 def test_seeds_of_stages_are_those_of_all_bits():
@@ -92,7 +92,7 @@ def test_seeds_of_stages_are_those_of_all_bits():
     far = unmask.run_stages(Toy(), canvas, Groups.blocks(2), strategies, seeds=[1, 1 + 2**32])
     near = unmask.run_stages(Toy(), canvas, Groups.blocks(2), strategies, seeds=[1, 2])
     assert torch.equal(far.tokens[0], near.tokens[0])
-    assert not torch.equal(far.drawn_logprob[0], far.drawn_logprob[1])
+    assert not torch.equal(far.sampling_logprob[0], far.sampling_logprob[1])
 
 
 @pytest.mark.parametrize("name", ["llada", "threshold", "soundstorm", "wino", "random_order"])
@@ -109,26 +109,26 @@ def plan(steps=4):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: presets.threshold().but(select=selection.Best()), r"Best does not go.*a plan"),
+        (lambda: presets.threshold().but(select=commit.Best()), r"Best does not go.*a plan"),
         (
-            lambda: presets.llada().but(select=selection.Threshold()),
+            lambda: presets.llada().but(select=commit.Threshold()),
             r"Threshold.*pace.Adaptive\(\)",
         ),
         (lambda: presets.remdm(4).but(pace=plan()), r"Remasking.*pace.WholeLength"),
         (
-            lambda: presets.top_margin().but(pace=WholeLength(4)),
+            lambda: presets.top_margin().but(pace=AllSteps(4)),
             r"Best does not go with WholeLength",
         ),
         (lambda: presets.remdm(4).but(groups=Groups.blocks(4)), r"over the whole row: leave out"),
         (lambda: presets.remdm(4).but(end_id=3), r"over the whole row: leave out"),
         (lambda: presets.remdm(4).but(stop=StableAndConfident()), r"over the whole row"),
-        (lambda: presets.threshold().but(revise=revision.Remask()), r"may take back all"),
+        (lambda: presets.threshold().but(revise=revise.Remask()), r"may take back all"),
         (
-            lambda: presets.threshold().but(groups=Groups.blocks(4, parallel=True)),
+            lambda: presets.threshold().but(groups=Groups.blocks(4, side_by_side=True)),
             r"side by side have a plan each, which Threshold does not follow",
         ),
         (
-            lambda: Strategy(plan(), ordering.Random(), select=selection.Spans(2, 2, True)),
+            lambda: Strategy(plan(), orders.Random(), select=commit.Spans(2, 2, True)),
             r"overlapping spans of several levels need groups",
         ),
         (lambda: presets.soundstorm().but(groups=None), r"ByGroup.*there are none"),
@@ -173,7 +173,7 @@ def test_a_budget_below_the_cost_of_a_step_is_refused():
 @pytest.mark.parametrize(
     ("groups", "strategies"),
     [
-        (Groups.levels(2, parallel=True), [presets.maskgit(2)]),
+        (Groups.levels(2, side_by_side=True), [presets.maskgit(2)]),
         (Groups.levels(2), [presets.maskgit(2).but(end_id=3)]),
     ],
 )
@@ -184,10 +184,10 @@ def test_stages_that_could_not_do_what_is_asked(groups, strategies):
 
 def test_groups_side_by_side_with_paces_of_their_own():
     pace = ByGroup([Even(1), Even(4)])
-    strategy = Strategy(pace, ordering.Random(), groups=Groups.blocks(4, parallel=True))
+    strategy = Strategy(pace, orders.Random(), groups=Groups.blocks(4, side_by_side=True))
     trace = list(unmask.stream(Toy(), Canvas.blank(1, 8), strategy, seeds=[1]))
     assert [int(info.committed.sum()) for info in trace] == [5, 1, 1, 1]
 
 
 def test_adaptive_needs_no_plan():
-    assert Adaptive()(torch.tensor([3]))[1].tolist() == [3]
+    assert NoPlan()(torch.tensor([3]))[1].tolist() == [3]

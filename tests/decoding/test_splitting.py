@@ -8,12 +8,12 @@ from tests.conformance.toys import MASK, VOCAB, Toy, flat
 from tests.decoding.memory_cases import CPU, WAYS, WIDE, Small, raising, room_for, same
 
 import unmask
-from unmask import Canvas, Constraint, Groups, LastDraw, presets
+from unmask import Canvas, Constraint, Groups, PreviousSample, presets
 from unmask.decoding import in_order
 from unmask.decoding.memory import LiveBytes
-from unmask.decoding.splitting import pieces
-from unmask.errors import DenoiserError, SplitWarning
-from unmask.types import Generation
+from unmask.engine import pieces
+from unmask.core.errors import DenoiserError, SplitWarning
+from unmask.core.state import Generation
 
 
 class Conditioned(Toy):
@@ -62,12 +62,12 @@ CASES = {
     "with groups side by side": (
         Toy,
         lambda: Canvas.blank(7, 8),
-        presets.maskgit(3).but(groups=Groups.blocks(4, parallel=True)),
+        presets.maskgit(3).but(groups=Groups.blocks(4, side_by_side=True)),
     ),
     "with groups, shown as drawn": (
         Toy,
         lambda: Canvas.blank(7, 8),
-        presets.random_order(4).but(groups=Groups.blocks(3), veil=LastDraw()),
+        presets.random_order(4).but(groups=Groups.blocks(3), noise=PreviousSample()),
     ),
     "with a table of legal ids for each row": (
         Toy,

@@ -4,7 +4,7 @@ import torch
 from tests.conformance.toys import FORBIDDEN, MASK, VOCAB, Toy
 
 import unmask
-from unmask import Canvas, LastDraw, MaskId, RandomIds, presets
+from unmask import Canvas, MaskToken, PreviousSample, UniformIds, presets
 
 
 class Recorder(Toy):
@@ -20,7 +20,7 @@ class Recorder(Toy):
 def trace(veil, preset=presets.random_order, rows=3, length=8, **options):
     network = Recorder()
     canvas = Canvas.blank(rows, length)
-    strategy = preset(**options).but(veil=veil)
+    strategy = preset(**options).but(noise=veil)
     return network.shown, list(unmask.stream(network, canvas, strategy, seeds=range(rows)))
 
 
@@ -32,21 +32,21 @@ def unknown_before(infos):
 
 
 def test_the_mask_id_by_default():
-    shown, infos = trace(MaskId(), steps=4)
+    shown, infos = trace(MaskToken(), steps=4)
     for tokens, masked in zip(shown, unknown_before(infos), strict=True):
         assert (tokens[masked] == MASK).all()
         assert not (tokens[~masked] == MASK).any()
 
 
 def test_random_ids_are_data_and_new_at_each_step():
-    shown, infos = trace(RandomIds(), rows=200, steps=2)
+    shown, infos = trace(UniformIds(), rows=200, steps=2)
     counts = torch.bincount(shown[0].flatten(), minlength=VOCAB)
     assert counts[[MASK, FORBIDDEN]].tolist() == [0, 0]
     legal = [i for i in range(VOCAB) if i not in (MASK, FORBIDDEN)]
     assert (counts[legal] - 320).abs().max() < 4.5 * (1600 * 0.2 * 0.8) ** 0.5
     both = infos[0].masked
     assert (shown[0] != shown[1])[both].float().mean() > 0.7
-    again, _ = trace(RandomIds(), rows=200, steps=2)
+    again, _ = trace(UniformIds(), rows=200, steps=2)
     assert torch.equal(again[1], shown[1])
 
 
@@ -54,13 +54,13 @@ def test_random_ids_do_not_need_a_mask_id():
     toy = Toy()
     network = type("NoMask", (), {"vocab_size": VOCAB, "mask_id": None, "forbidden": (MASK,)})()
     network.hidden, network.logits = toy.hidden, toy.logits
-    strategy = presets.random_order(2).but(veil=RandomIds())
+    strategy = presets.random_order(2).but(noise=UniformIds())
     tokens = unmask.generate(network, Canvas.blank(2, 4), strategy, seed=1)
     assert not (tokens == MASK).any()
 
 
 def test_the_last_draw_is_shown_where_still_unknown():
-    shown, infos = trace(LastDraw(), presets.maskgit, steps=4)
+    shown, infos = trace(PreviousSample(), presets.maskgit, steps=4)
     assert (shown[0] == MASK).all()
     for tokens, before, after in zip(shown[1:], infos, infos[1:], strict=False):
         drawn = before.proposal.token
@@ -71,7 +71,7 @@ def test_the_last_draw_is_shown_where_still_unknown():
 
 def test_tokens_committed_are_the_same_records_as_ever():
     """A veil changes what is shown, not what a commit is."""
-    _, infos = trace(LastDraw(), presets.maskgit, steps=4)
+    _, infos = trace(PreviousSample(), presets.maskgit, steps=4)
     for info in infos:
         committed = info.committed
         assert torch.equal(info.tokens[committed], info.proposal.token[committed])

@@ -62,7 +62,7 @@ OPTIONS = {
     "threshold": {"threshold": 0.6, "block": 4},
     "factor": {"factor": 1.0, "block": 4, "temperature": 0.5},
     "entropy_bound": {"bound": 0.8},
-    "klass": {"threshold": 0.4, "divergence": 0.05, "block": 6},
+    "klass": {"threshold": 0.4, "divergence": 0.05, "history": 1, "block": 6},
     "remdm": {"steps": 7, "eta": 0.4},
     "p2": {"eta": 2.0},
     "llada21": {"block": 4},
@@ -133,13 +133,21 @@ def expected(name, options, row, steps, ratio):
 
 
 def strategy_of(name, options, steps, schedule):
+    """The strategy; steps of rows, where it is a list, are the canvas' (`steps_of`)."""
+    steps = steps[0] if isinstance(steps, list) else steps
     wanted = {"steps": steps, "schedule": schedule, "critic": critic}
     preset = getattr(presets, name)
     known = inspect.signature(preset).parameters
     return preset(**{key: each for key, each in wanted.items() if key in known} | options)
 
 
-def canvas_of(rows, editable):
+def steps_of(name, options, steps):
+    """The steps that a canvas gives its rows: none where the preset has none, or one for all."""
+    takes = "steps" in inspect.signature(getattr(presets, name)).parameters
+    return steps if takes and "steps" not in options else None
+
+
+def canvas_of(rows, editable, steps=None):
     pairs = zip(rows, editable, strict=True)
     flags = [[i in places for i in range(len(row))] for row, places in pairs]
-    return unmask.Canvas.ragged(rows, flags)
+    return unmask.Canvas.ragged(rows, flags, steps=steps)

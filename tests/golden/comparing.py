@@ -1,7 +1,7 @@
 """Running a strategy beside the references of its rows, step by step."""
 
 import pytest
-from tests.golden.cases import canvas_of, expected, strategy_of
+from tests.golden.cases import canvas_of, expected, steps_of, strategy_of
 from tests.golden.rules import RATIOS
 from tests.golden.world import MASK, VOCAB, network
 
@@ -18,7 +18,7 @@ def compare(name, options, rows, schedule):
     tokens, editable, seeds, steps = map(list, zip(*rows, strict=True))
     denoiser = unmask.wrap(network, mask_id=MASK, vocab_size=VOCAB)
     strategy = strategy_of(name, options, steps, schedule)
-    infos = unmask.stream(denoiser, canvas_of(tokens, editable), strategy, seeds=seeds)
+    infos = unmask.stream(denoiser, canvas_of(tokens, editable, steps_of(name, options, steps)), strategy, seeds=seeds)
     follow(infos, references_of(name, options, rows, schedule))
 
 
@@ -31,7 +31,7 @@ def follow(infos, wanted, forwards=1):
         for at, b in enumerate(open_rows):
             check_row(info, at, b, wanted[b][taken])
             spent[b] += forwards * wanted[b][taken].forwards
-        assert info.state.forwards.tolist() == spent
+        assert info.state.rows.forwards.tolist() == spent
         taken += 1
     assert taken == max(map(len, wanted))
 
@@ -46,6 +46,6 @@ def check_row(info, at, b, step):
     assert {i: int(state.tokens[b, i]) for i in committed} == step.committed
     assert {i: int(state.tokens[b, i]) for i in edited} == step.edited
     assert remasked == step.remasked
-    for name in ("logprob", "drawn_logprob"):
+    for name in ("logprob", "sampling_logprob"):
         got = {i: float(getattr(state, name)[b, i]) for i in committed | edited}
         assert got == pytest.approx(getattr(step, name), abs=1e-4)

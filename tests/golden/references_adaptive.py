@@ -80,11 +80,15 @@ def divergence_of(now, before):
 
 
 def klass(tokens, editable, seed, steps, ratio, threshold=0.9, **options):
-    """2511.05664: sure of the token, and of the same distribution for some steps."""
+    """2511.05664: sure of the token, and of the same distribution for some steps of its block."""
     least, divergence = threshold, options.get("divergence", 0.001)
-    past, history = [], options.get("history", 2)
+    past, history, opened = [], options.get("history", 2), []
+    block, temperature = options.get("block", 32), options.get("temperature", 0.0)
 
     def rule(p, x):
+        if opened != [min(p) // (block or len(x))]:
+            opened[:] = [min(p) // (block or len(x))]
+            past.clear()
         past.append(x)
         recent = past[-history - 1 :]
         if len(recent) <= history:
@@ -97,5 +101,4 @@ def klass(tokens, editable, seed, steps, ratio, threshold=0.9, **options):
             and all(divergence_of(now[i], before[i]) < divergence for now, before in pairs)
         }
 
-    block, temperature = options.get("block", 32), options.get("temperature", 0.0)
     return accepting(tokens, editable, seed, block, temperature, rule)

@@ -24,7 +24,7 @@ class Step:
     committed: dict[int, int]  # position -> token
     remasked: set[int]
     logprob: dict[int, float]  # of each commit and edit, under the model
-    drawn_logprob: dict[int, float]  # of each commit and edit, under what it was drawn from
+    sampling_logprob: dict[int, float]  # of each commit and edit, under what it was drawn from
     edited: dict[int, int] = field(default_factory=dict)  # position -> the token put in place
     forwards: int = 1  # passes of the network
 

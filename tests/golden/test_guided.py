@@ -1,10 +1,11 @@
 """Presets with guidance, against the same references told a class."""
 
+import dataclasses
 import inspect
 
 import pytest
 import torch
-from tests.golden.cases import ROWS, canvas_of, expected, options_of, strategy_of
+from tests.golden.cases import ROWS, canvas_of, expected, options_of, steps_of, strategy_of
 from tests.golden.comparing import follow
 from tests.golden.rules import RATIOS
 from tests.golden.world import ToldNetwork
@@ -33,8 +34,8 @@ def test_every_guided_step_is_that_of_the_published_rule(name, schedule):
     options = options_of(name, {}) | {"guidance": 3.0}
     tokens, editable, seeds, steps = map(list, zip(*ROWS, strict=True))
     strategy = strategy_of(name, options, steps, schedule)
-    plain = canvas_of(tokens, editable)
-    canvas = unmask.Canvas(plain.tokens, plain.editable, plain.valid, torch.tensor(CLASSES))
+    plain = canvas_of(tokens, editable, steps_of(name, options, steps))
+    canvas = dataclasses.replace(plain, condition=torch.tensor(CLASSES))
     infos = unmask.stream(ToldNetwork(), canvas, strategy, seeds=seeds)
     follow(infos, told(name, options, schedule), forwards=2)
 

@@ -5,8 +5,9 @@ The tables are rounded to quarters so that float32 and float64 add them up alike
 
 import numpy as np
 import torch
+from tests.reference.network import Network
 
-from unmask.random import Purpose, uniform
+from unmask.core.random import Purpose, uniform
 
 VOCAB, MASK, PLACES, EDGE = 11, 4, 9, 11
 _random = np.random.default_rng(2202)
@@ -47,21 +48,18 @@ def network(tokens):
     return torch.tensor(np.stack([logits(row) for row in tokens.tolist()]), dtype=torch.float32)
 
 
-class ToldNetwork:
+class ToldNetwork(Network):
     """The same as a denoiser that is told a class for each row, or -1 for none."""
 
     vocab_size, mask_id = VOCAB, MASK
 
-    def hidden(self, tokens, *, valid, memory, condition):
+    def hidden(self, tokens, *, valid, condition):
         out = torch.zeros(*tokens.shape, VOCAB)
         for row, told in enumerate(condition.tolist()):
             length = int(valid[row].sum())
             shown = tokens[row, :length].tolist()
             out[row, :length] = torch.tensor(logits(shown, None if told < 0 else told))
-        return out, None
-
-    def logits(self, hidden):
-        return hidden
+        return out
 
 
 def critic(tokens, *, valid, condition):

@@ -9,10 +9,10 @@ from tests.models.decoders import canvas, decoder
 import unmask
 from unmask import sampling
 from unmask.decoding import look
-from unmask.errors import KernelWarning, ModelError, StrategyError
+from unmask.core.errors import KernelWarning, ModelError, StrategyError
 from unmask.kernels import can_fuse, can_run, fused, fused_draw
 from unmask.models import BlockCache, ReusedCache
-from unmask.projection import Projection
+from unmask.core.projection import Projection
 
 STATISTICS = {"kept_logprob", "top_logprob", "top_token", "margin", "entropy"}
 MIXED = (1.0, 0.0, 0.5, 3.0)
@@ -66,7 +66,7 @@ class Case:
         return {
             "token": token,
             "logprob": at(logp),
-            "drawn_logprob": (at(logp) - best[:, 0]).where(cold, at(tempered)),
+            "sampling_logprob": (at(logp) - best[:, 0]).where(cold, at(tempered)),
             "peak": logits.amax(1),
             "kept_logprob": at(logp),
             "top_logprob": best[:, 0],
@@ -148,7 +148,7 @@ def test_equal_logits_give_the_first_id_where_greedy(device):
     assert (got["token"] == 11).all()
     assert (got["top_token"] == 11).all()
     assert (got["margin"] == 0).all()
-    assert (got["drawn_logprob"] == 0).all()
+    assert (got["sampling_logprob"] == 0).all()
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.05, -0.05])
@@ -249,12 +249,12 @@ def test_rows_come_out_alike_whatever_is_beside_them(device, monkeypatch):
 def test_nothing_to_draw_is_nothing_drawn(device):
     got = Case(device, 100, rows=0).fused()
     assert {len(value) for value in got.values()} == {0}
-    assert got.keys() == {"token", "peak", "logprob", "drawn_logprob"} | STATISTICS
+    assert got.keys() == {"token", "peak", "logprob", "sampling_logprob"} | STATISTICS
 
 
 def test_only_what_is_needed_is_returned(device):
     assert Case(device, 30).fused(needs={"margin"}).keys() == {
-        "token", "peak", "logprob", "drawn_logprob", "margin",
+        "token", "peak", "logprob", "sampling_logprob", "margin",
     }  # fmt: skip
 
 
@@ -279,15 +279,15 @@ def test_another_width_of_blocks_would_give_other_tokens(device, monkeypatch):
 @pytest.mark.parametrize(
     ("draw", "needs", "per_position", "fits"),
     [
-        (sampling.Draw(), set(), False, True),
-        (sampling.Draw(sampling.Annealed()), STATISTICS, False, True),
-        (sampling.Draw(), set(), True, False),
-        (sampling.Draw(top_k=3), set(), False, False),
-        (sampling.Draw(top_p=0.9), set(), False, False),
-        (sampling.Draw(min_p=0.1), set(), False, False),
-        (sampling.Draw(race=True), set(), False, False),
-        (sampling.Draw(), {"noised_logprob"}, False, False),
-        (sampling.Draw(), {"margin", "divergence"}, False, False),
+        (sampling.Sampling(), set(), False, True),
+        (sampling.Sampling(sampling.Annealed()), STATISTICS, False, True),
+        (sampling.Sampling(), set(), True, False),
+        (sampling.Sampling(top_k=3), set(), False, False),
+        (sampling.Sampling(top_p=0.9), set(), False, False),
+        (sampling.Sampling(min_p=0.1), set(), False, False),
+        (sampling.Sampling(gumbel=True), set(), False, False),
+        (sampling.Sampling(), {"noised_logprob"}, False, False),
+        (sampling.Sampling(), {"margin", "divergence"}, False, False),
     ],
 )
 def test_can_fuse_says_what_must_go_the_plain_way(device, draw, needs, per_position, fits):
@@ -328,7 +328,7 @@ def test_the_host_is_refused_without_the_interpreter(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     case = Case("cpu", 10)
     assert not can_run(case.projection)
-    assert not can_fuse(sampling.Draw(), set(), False, torch.device("cpu"))
+    assert not can_fuse(sampling.Sampling(), set(), False, torch.device("cpu"))
     with pytest.raises(ModelError, match=r"the projection is on .'cpu'.: use sampling.measured"):
         case.fused()
 
@@ -374,7 +374,7 @@ def fusions(monkeypatch):
 STRATEGIES = {
     "random_order": unmask.presets.random_order(3),
     "mask_predict": unmask.presets.mask_predict(3),
-    "margin, annealed": unmask.presets.top_margin(3).but(draw=unmask.Draw(unmask.Annealed())),
+    "margin, annealed": unmask.presets.top_margin(3).but(sampling=unmask.Sampling(unmask.Annealed())),
     "entropy_bound": unmask.presets.entropy_bound(),
 }
 
@@ -390,7 +390,7 @@ def test_the_engine_draws_the_same_tokens(name, device, fusions, monkeypatch):
     plain = unmask.run(Linear(device), canvas, STRATEGIES[name], seed=4)
     assert torch.equal(record.tokens, plain.tokens)
     torch.testing.assert_close(record.logprob, plain.logprob)
-    torch.testing.assert_close(record.drawn_logprob, plain.drawn_logprob)
+    torch.testing.assert_close(record.sampling_logprob, plain.sampling_logprob)
 
 
 DECODERS = {

@@ -46,7 +46,7 @@ class Denoiser:
         return Projection(hidden, self.weight)
 
 unmask.generate(Denoiser(), batch_size=2, length=4, seed=0)
-assert not can_fuse(unmask.Draw(), set(), False, torch.device("cpu"))
+assert not can_fuse(unmask.Sampling(), set(), False, torch.device("cpu"))
 assert not can_run(Projection(torch.zeros(2, 4), Denoiser.weight))
 loaded = sorted(name for name in sys.modules if name.split(".")[0] == "triton")
 sys.exit(f"loaded: {loaded}" if loaded else 0)

@@ -18,8 +18,8 @@ from tests.laws.world import (
     unknown_in,
 )
 
-from unmask import Draw, ordering, presets
-from unmask.pace import Explicit
+from unmask import Sampling, orders, presets
+from unmask.commit import Explicit
 
 # --- scores of a position, from its conditional ----------------------------------------------
 
@@ -127,13 +127,13 @@ LAWS = {
     "random_order": {
         "one a step": exact(presets.random_order(steps=4)),
         "more steps than positions": exact(presets.random_order(steps=9)),
-        "left to right": exact(in_order(ordering.LeftToRight())),
-        "noise on top": exact(in_order(ordering.ChoiceNoise(ordering.Random(), 2.0))),
+        "left to right": exact(in_order(orders.LeftToRight())),
+        "noise on top": exact(in_order(orders.ChoiceNoise(orders.Random(), 2.0))),
         "T=3": Case(presets.random_order(steps=3), random_order(), turns((2, 1, 1))),
         "T=2": Case(presets.random_order(steps=2), random_order(), turns((2, 2))),
         "T=1": Case(presets.random_order(steps=1), random_order(), turns((4,))),
         "entropy, [1,3]": Case(
-            in_order(ordering.Entropy(), (1, 3)),
+            in_order(orders.Entropy(), (1, 3)),
             choose_then_draw(negative_entropy),
             turns((1, 3)),
         ),
@@ -148,7 +148,7 @@ LAWS = {
     },
     "confidence": {
         "one a step": exact(presets.confidence(steps=4)),
-        "noise": exact(in_order(ordering.ChoiceNoise(ordering.Probability(), 1.0))),
+        "noise": exact(in_order(orders.ChoiceNoise(orders.Probability(), 1.0))),
         "T=2": Case(
             presets.confidence(steps=2), choose_then_draw(largest_probability), turns((2, 2))
         ),
@@ -184,7 +184,7 @@ LAWS = {
             turns(ONE_AT_A_TIME),
         ),
         "constant temperature": Case(
-            presets.annealed(steps=4, keep=None).but(draw=Draw()),
+            presets.annealed(steps=4, keep=None).but(sampling=Sampling()),
             draw_then_choose(),
             turns(ONE_AT_A_TIME),
         ),

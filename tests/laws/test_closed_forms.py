@@ -9,7 +9,7 @@ from tests.laws.plain import in_order
 from tests.reference.oracles import ParityOracle, PermutationOracle, chi_square
 
 import unmask
-from unmask import ordering, presets
+from unmask import orders, presets
 
 ALPHA = 1e-4
 
@@ -44,7 +44,7 @@ def test_permutation_one_at_a_time_is_always_valid(preset):
 
 @pytest.mark.parametrize("counts", [(1, 1, 1, 1, 1), (4, 1), (2, 2, 1)])
 def test_parity_holds_when_the_last_step_reveals_one_token(counts):
-    tokens = sampled(ParityOracle(3, 5), in_order(ordering.Random(), counts))
+    tokens = sampled(ParityOracle(3, 5), in_order(orders.Random(), counts))
     assert bool((tokens.sum(1) % 3 == 0).all())
     # Uniform over the sequences that have it: the first four tokens are free.
     place = torch.tensor([27, 9, 3, 1])
@@ -53,5 +53,5 @@ def test_parity_holds_when_the_last_step_reveals_one_token(counts):
 
 @pytest.mark.parametrize("counts", [(5,), (3, 2), (1, 1, 1, 2)])
 def test_parity_holds_once_in_v_when_the_last_step_reveals_more(counts):
-    tokens = sampled(ParityOracle(3, 5), in_order(ordering.Random(), counts))
+    tokens = sampled(ParityOracle(3, 5), in_order(orders.Random(), counts))
     assert chi_square(torch.bincount(tokens.sum(1) % 3, minlength=3), np.ones(3)) > ALPHA

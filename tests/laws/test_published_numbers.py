@@ -94,7 +94,7 @@ def test_choose_then_draw_fails_against_the_law_of_draw_then_choose():
 @pytest.mark.parametrize(
     "wrong",
     [
-        presets.random_order(steps=4).but(draw=unmask.Draw(min_p=0.03)),
+        presets.random_order(steps=4).but(sampling=unmask.Sampling(min_p=0.03)),
         presets.random_order(steps=3),
     ],
     ids=["rare tokens lost", "one step too few"],

@@ -24,7 +24,7 @@ from tests.laws.world import (
     unknown_in,
 )
 
-from unmask import Draw, presets
+from unmask import Sampling, presets
 
 LEFT_HALF, RIGHT_HALF = {0, 1}, {2, 3}
 NOTHING_STORED = (0.0,) * 4
@@ -163,7 +163,7 @@ LAWS = {
             choose_then_draw(gap),
             turns((2, 2)),
         ),
-        "entropy": exact(presets.dream(algorithm="entropy").but(draw=Draw())),
+        "entropy": exact(presets.dream(algorithm="entropy").but(sampling=Sampling())),
         "entropy, T=2, choices sampled": Case(
             presets.dream(steps=2, algorithm="entropy", temperature=1.0, choice_temperature=0.3),
             choose_then_draw(negative_entropy, spread=always(0.3)),

@@ -19,7 +19,7 @@ from tests.laws.world import (
     unknown_in,
 )
 
-from unmask import Draw, presets
+from unmask import Sampling, presets
 
 EVEN, ODD = {0, 2}, {1, 3}
 
@@ -111,11 +111,11 @@ def by_unknown(most):
 
 LAWS = {
     "esm3": {
-        "random, one a step, constant": exact(presets.esm3(steps=4).but(draw=Draw())),
+        "random, one a step, constant": exact(presets.esm3(steps=4).but(sampling=Sampling())),
         "entropy, one a step, constant": exact(
-            presets.esm3(steps=4, order="entropy").but(draw=Draw())
+            presets.esm3(steps=4, order="entropy").but(sampling=Sampling())
         ),
-        "random, two tracks, constant": exact(presets.esm3(tracks=2).but(draw=Draw())),
+        "random, two tracks, constant": exact(presets.esm3(tracks=2).but(sampling=Sampling())),
         "random": Case(presets.esm3(steps=4), esm3_random(), turns(ONE_AT_A_TIME)),
         "random, hot, T=3": Case(
             presets.esm3(steps=3, temperature=1.5), esm3_random(1.5), turns((1, 1, 2))
@@ -159,12 +159,12 @@ LAWS = {
             in_turn((EVEN, (1, 1)), (ODD, (1, 1))),
         ),
         "spans of two, warm throughout": Case(
-            presets.magnet(levels=1, steps=2, span=2).but(draw=Draw()),
+            presets.magnet(levels=1, steps=2, span=2).but(sampling=Sampling()),
             magnet(2, 1, always(1.0), 1.0),
             turns((1, 1)),
         ),
         "two levels, guided, warm throughout": Case(
-            presets.magnet(2, steps=2, later_steps=2, span=1, guidance=4.0).but(draw=Draw()),
+            presets.magnet(2, steps=2, later_steps=2, span=1, guidance=4.0).but(sampling=Sampling()),
             magnet(1, 2, always(1.0), 1.0, guided(by_unknown(4.0))),
             in_turn((EVEN, (1, 1)), (ODD, (1, 1))),
         ),
@@ -174,7 +174,7 @@ LAWS = {
             [t._replace(count=left) for t, left in zip(turns((1, 1, 2)), (3, 2, 0), strict=True)],
         ),
         "overlapping, warm throughout": Case(
-            presets.magnet(levels=1, steps=3, span=2, overlapping=True).but(draw=Draw()),
+            presets.magnet(levels=1, steps=3, span=2, overlapping=True).but(sampling=Sampling()),
             overlapping(2, always(1.0), 1.0),
             [t._replace(count=left) for t, left in zip(turns((1, 1, 2)), (3, 2, 0), strict=True)],
         ),

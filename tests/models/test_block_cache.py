@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 import unmask
 from unmask import Groups, presets
-from unmask.errors import CanvasError, ModelError, StrategyError
+from unmask.core.errors import CanvasError, ModelError, StrategyError
 from unmask.models import BlockCache, Decoder
 
 W, SEEDS = 4, [3, 4, 5, 6, 7]
@@ -25,8 +25,8 @@ STRATEGIES = {
     "wino": presets.wino(0.1, 0.5, block=W),
     "random order": presets.random_order(3).but(groups=BLOCKS),
     "re-masking": presets.p2(3, eta=2.0).but(groups=BLOCKS),
-    "last draws shown": presets.llada(3, block=W).but(veil=unmask.LastDraw()),
-    "random ids shown": presets.llada(3, block=W).but(veil=unmask.RandomIds()),
+    "last draws shown": presets.llada(3, block=W).but(noise=unmask.PreviousSample()),
+    "random ids shown": presets.llada(3, block=W).but(noise=unmask.UniformIds()),
     "an end": presets.llada(2, block=W, temperature=1.0).but(end_id=6),
 }
 NETWORKS = {
@@ -67,7 +67,7 @@ def states(denoiser, strategy, rows=range(5)):
 def same_record(one, other):
     for name in ("tokens", "commit_step", "steps", "forwards"):
         assert torch.equal(getattr(one, name), getattr(other, name)), name
-    for name in ("logprob", "drawn_logprob"):
+    for name in ("logprob", "sampling_logprob"):
         got, wanted = getattr(one, name), getattr(other, name)
         torch.testing.assert_close(got, wanted, atol=1e-4, rtol=1e-4)
 

@@ -18,11 +18,11 @@ from torch import nn
 
 import unmask
 from unmask import ClassConditioned, Packed
-from unmask.errors import LogitsError
-from unmask.head import projection_of
+from unmask.core.errors import LogitsError
+from unmask.core.head import projection_of
 from unmask.models import BlockCache, ReusedCache
 from unmask.models.compiled import Compiled
-from unmask.projection import Projection
+from unmask.core.projection import Projection
 
 
 def random_biases(net):

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_map
 
 import unmask
 from unmask import Groups, presets
-from unmask.errors import ModelError, StrategyError
+from unmask.core.errors import ModelError, StrategyError
 from unmask.models import ReusedCache
 
 W, SEEDS = 4, [3, 4, 5, 6, 7]

@@ -8,10 +8,10 @@ from transformers import BertConfig, BertForMaskedLM
 
 import unmask
 from unmask import Canvas, ClassConditioned, SelfConditioning, presets
-from unmask.errors import CanvasError, ModelError
+from unmask.core.errors import CanvasError, ModelError
 from unmask.models.adapter import Ids
 from unmask.models.x_transformers import XTransformersDenoiser
-from unmask.types import Denoiser
+from unmask.core.network import Denoiser
 
 
 def zeros(tokens):

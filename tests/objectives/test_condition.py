@@ -7,9 +7,9 @@ import torch
 from tests.reference.oracles import chi_square
 
 from unmask import objectives
-from unmask.errors import DataError, StrategyError
+from unmask.core.errors import DataError, StrategyError
 from unmask.objectives import drop_condition
-from unmask.random import derive
+from unmask.core.random import derive
 
 ROWS = 20_000
 

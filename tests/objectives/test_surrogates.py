@@ -8,7 +8,7 @@ from torch import nn
 
 import unmask
 from unmask import objectives, schedules
-from unmask.corruption import BertNoise
+from unmask.objectives.corruption import BertNoise
 
 VOCAB, LENGTH, MASK, FORBIDDEN = 7, 6, 6, 0
 

@@ -6,7 +6,7 @@ Shapes: B rows, N positions, V vocabulary.
 import torch
 
 import unmask
-from unmask.random import Purpose, gumbel, uniform
+from unmask.core.random import Purpose, gumbel, uniform
 from unmask.sampling import invert
 
 VOCAB, MASK, PLACES = 11, 10, 16

@@ -8,11 +8,11 @@ from tests.peers.chance import MASK, VOCAB, Chance, infill, network, steps, wrap
 
 import unmask
 from unmask import presets
-from unmask.decoding.veil import RandomIds
-from unmask.errors import StrategyError
-from unmask.ordering import Probability
-from unmask.random import Purpose, uniform
-from unmask.sampling import Draw
+from unmask.noise import UniformIds
+from unmask.core.errors import StrategyError
+from unmask.orders import Probability
+from unmask.core.random import Purpose, uniform
+from unmask.sampling import Sampling
 
 peer = pytest.importorskip(
     "diffusers.schedulers.scheduling_block_refinement", reason="needs Python 3.11"
@@ -91,14 +91,14 @@ def test_llada_takes_the_same_steps(block, count):
 def test_llada_with_draws_takes_the_same_steps_where_it_ranks_alike(monkeypatch, shape, seed):
     """The peer ranks by the filtered and tempered probability, LLaDA by that of the model."""
     theirs = fed(monkeypatch, row([]), scheduler(4, 3, threshold=NEVER), seed, **shape)
-    llada = presets.llada(3, 4).but(draw=Draw(**shape))
-    assert agree(theirs, steps(llada.but(order=Probability("after", of="drawn")), row([]), [seed]))
+    llada = presets.llada(3, 4).but(sampling=Sampling(**shape))
+    assert agree(theirs, steps(llada.but(order=Probability("after", of="sampling")), row([]), [seed]))
 
 
 def test_llada_ranks_by_the_probability_of_the_model(monkeypatch):
     """As LLaDA's own code does: the drawn token's, before the temperature and the filters."""
     made, shape = scheduler(12, 12, threshold=NEVER), {"temperature": 3.0, "top_k": 2}
-    llada = presets.llada(12, 12).but(draw=Draw(**shape))
+    llada = presets.llada(12, 12).but(sampling=Sampling(**shape))
     same = [
         agree(fed(monkeypatch, row([]), made, seed, **shape), steps(llada, row([]), [seed]))
         for seed in range(10)
@@ -156,14 +156,14 @@ def test_random_ids_in_place_of_the_mask_take_the_same_steps(monkeypatch, count)
     data = [i for i in range(VOCAB) if i != MASK]
 
     def ids_at(step):
-        u = uniform(torch.tensor([[seed]]), step, torch.arange(12), Purpose.VEIL)[..., 0]
+        u = uniform(torch.tensor([[seed]]), step, torch.arange(12), Purpose.NOISE_IDS)[..., 0]
         return torch.tensor(data)[(u * len(data)).long()]
 
     monkeypatch.setattr(torch, "multinomial", chance.multinomial)
     monkeypatch.setattr(torch, "randint", lambda *args, **how: ids_at(chance.step + 1))
     tokens, known = ids_at(0), torch.zeros(1, 12, dtype=torch.bool)
     strategy = presets.confidence(count).but(
-        order=Probability("after", of="drawn"), draw=Draw(0.8), veil=RandomIds()
+        order=Probability("after", of="sampling"), sampling=Sampling(0.8), noise=UniformIds()
     )
     ours = list(unmask.stream(wrapped(), infill(row([])), strategy, seeds=[seed]))
     assert len(ours) == count
@@ -273,7 +273,7 @@ def test_without_a_mask_id_a_prompt_is_written_over():
     tokens, prompt = torch.zeros(1, 12, dtype=torch.int64), torch.arange(12) < 6
     step = scheduler(12, 1).step(network(tokens), 0, tokens, prompt_mask=prompt)
     assert not torch.equal(step.prev_sample[:, :6], tokens[:, :6])
-    strategy = presets.confidence(1).but(veil=RandomIds())
+    strategy = presets.confidence(1).but(noise=UniformIds())
     canvas = unmask.Canvas.infill(tokens, ~prompt[None])
     assert (unmask.generate(wrapped(), canvas, strategy, seed=0)[:, :6] == 0).all()
 
@@ -295,5 +295,5 @@ def test_top_k_keeps_ids_that_tie():
     tied = torch.zeros(1, 1, VOCAB)
     kept = peer.BlockRefinementScheduler._top_k_filtering(tied, top_k=2)
     assert (kept == 0).sum() == VOCAB
-    ours = Draw(top_k=2).kept(tied[0], torch.ones(1), torch.empty(1, VOCAB))
+    ours = Sampling(top_k=2).kept(tied[0], torch.ones(1), torch.empty(1, VOCAB))
     assert (ours.dropping(tied[0]) == 0).sum() == 2

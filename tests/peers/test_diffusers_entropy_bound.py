@@ -6,8 +6,8 @@ from tests.peers.chance import MASK, VOCAB, Chance, infill, network, shown, wrap
 
 import unmask
 from unmask import presets
-from unmask.decoding.veil import RandomIds
-from unmask.errors import StrategyError
+from unmask.noise import UniformIds
+from unmask.core.errors import StrategyError
 
 peer = pytest.importorskip(
     "diffusers.schedulers.scheduling_entropy_bound", reason="needs Python 3.11"
@@ -106,7 +106,7 @@ def test_what_was_accepted_may_be_lost():
     assert two.accepted_index.tolist() == [[False, True, False, False]]
     assert one.prev_sample[0, 0] == 3
     assert two.prev_sample[0, 0] != 3
-    strategy = presets.entropy_bound().but(veil=RandomIds())
+    strategy = presets.entropy_bound().but(noise=UniformIds())
     known = torch.zeros(3, 16, dtype=torch.bool)
     for info in streamed(strategy, rows=3, seed=0):
         assert not (known & info.masked).any()
@@ -126,7 +126,7 @@ def test_the_last_step_returns_random_ids():
     for timestep in range(2):
         tokens = made.step(narrow(tokens), timestep, tokens).prev_sample
     assert (tokens >= 3).any()
-    strategy = presets.entropy_bound().but(veil=RandomIds(), budget=2)
+    strategy = presets.entropy_bound().but(noise=UniformIds(), budget=2)
     *_, info = streamed(strategy, narrow, rows=4, seed=0)
     assert info.state.forwards.tolist() == [2] * 4
     assert not info.masked.any()

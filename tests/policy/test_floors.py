@@ -157,7 +157,7 @@ def test_checker_accepts_downward_imports(tmp_path):
         "types.py": "from unmask.errors import UnmaskError\nfrom .errors import UnmaskError\n",
         "ordering/halton.py": "from ..types import State\nfrom .base import order\n",
         "ordering/base.py": "from unmask import types\n",
-        "decoding/step.py": "from unmask.decoding.state import State\nimport unmask.ordering\n",
+        "decoding/step.py": "from unmask.decoding.state import State\nimport unmask.orders\n",
         "tasks/digits.py": "from unmask.training import Trainer\n",
         "cli/app.py": "import unmask\nfrom unmask import generate, presets\n",
         "bundled/__init__.py": "",

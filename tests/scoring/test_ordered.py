@@ -7,27 +7,27 @@ import torch
 from tests.conformance.toys import critic
 
 import unmask
-from unmask import ordering, pace, presets, scoring
-from unmask.errors import StrategyError
+from unmask import commit, orders, presets, scoring
+from unmask.core.errors import StrategyError
 
 from .worlds import JOINT, LENGTH, MASK, SPACE, given_the_rest, liar, logp, truth
 
 PACES = {
-    "1+1+1+1": pace.OneAtATime(),
-    "2+2": pace.Explicit([2, 2]),
-    "1+3": pace.Explicit([1, 3]),
-    "4": pace.Explicit([4]),
+    "1+1+1+1": commit.OneAtATime(),
+    "2+2": commit.Explicit([2, 2]),
+    "1+3": commit.Explicit([1, 3]),
+    "4": commit.Explicit([4]),
 }
 ORDERS = {
-    "left to right": ordering.LeftToRight(),
-    "halton": ordering.Halton(2, 2),
-    "probability": ordering.Probability(),
-    "margin": ordering.Margin(),
-    "entropy": ordering.Entropy(),
+    "left to right": orders.LeftToRight(),
+    "halton": orders.Halton(2, 2),
+    "probability": orders.Probability(),
+    "margin": orders.Margin(),
+    "entropy": orders.Entropy(),
 }
 SEEDED = {
-    "random": ordering.Random(),
-    "noisy entropy": ordering.ChoiceNoise(ordering.Entropy(), 2.0),
+    "random": orders.Random(),
+    "noisy entropy": orders.ChoiceNoise(orders.Entropy(), 2.0),
 }
 
 
@@ -82,7 +82,7 @@ def test_one_at_a_time_on_true_conditionals_it_is_the_truth(name):
 
 
 def test_left_to_right_is_autoregression():
-    found, net = nats(liar(), strategy(ordering.LeftToRight(), "1+1+1+1")), liar()
+    found, net = nats(liar(), strategy(orders.LeftToRight(), "1+1+1+1")), liar()
     for row, tokens in enumerate(SPACE):
         total = 0.0
         for i in range(LENGTH):
@@ -106,7 +106,7 @@ def test_confidence_two_at_a_time_by_hand():
 
 def test_a_span_given_the_rest():
     asked = torch.tensor([True, False, False, True]).expand(len(SPACE), -1)
-    by = scoring.Ordered(strategy(ordering.Entropy(), "1+1+1+1"))
+    by = scoring.Ordered(strategy(orders.Entropy(), "1+1+1+1"))
     found = unmask.score(truth(), SPACE, asked, by=by)
     expected = [given_the_rest(tokens, asked[0]) for tokens in SPACE]
     assert torch.allclose(found.per_example, torch.tensor(expected).double(), atol=2e-5)
@@ -114,10 +114,10 @@ def test_a_span_given_the_rest():
 
 
 SHAPED = [
-    {"draw": unmask.Draw(temperature=0.6)},
-    {"draw": unmask.Draw(top_k=2)},
-    {"draw": unmask.Draw(1.4, top_p=0.8)},
-    {"draw": unmask.Draw(lambda progress: 1.5 - progress)},
+    {"draw": unmask.Sampling(temperature=0.6)},
+    {"draw": unmask.Sampling(top_k=2)},
+    {"draw": unmask.Sampling(1.4, top_p=0.8)},
+    {"draw": unmask.Sampling(lambda progress: 1.5 - progress)},
     {"constraint": unmask.Constraint(forbidden=[1])},
     {"constraint": unmask.Constraint(legal=~torch.eye(4, dtype=torch.bool))},
 ]
@@ -125,9 +125,9 @@ SHAPED = [
 
 @pytest.mark.parametrize("parts", SHAPED)
 def test_what_is_scored_is_what_the_strategy_draws_from(parts):
-    found = nats(liar(), strategy(ordering.Entropy(), **parts))
+    found = nats(liar(), strategy(orders.Entropy(), **parts))
     assert float((-found).exp().sum()) == pytest.approx(1)
-    assert not torch.allclose(found, nats(liar(), strategy(ordering.Entropy())))
+    assert not torch.allclose(found, nats(liar(), strategy(orders.Entropy())))
 
 
 def test_parts_that_differ_by_row_keep_to_their_rows_in_small_batches():
@@ -167,7 +167,7 @@ def test_an_order_of_ones_own_that_ranks_draws_shows_when_it_runs(order):
 
 
 def test_a_temperature_that_falls_to_0_shows_when_it_is_there():
-    by = scoring.Ordered(strategy(ordering.Random(), draw=unmask.Draw(unmask.Annealed())))
+    by = scoring.Ordered(strategy(orders.Random(), sampling=unmask.Sampling(unmask.Annealed())))
     with pytest.raises(StrategyError, match="draws greedily"):
         unmask.score(truth(), SPACE, by=by)
 

@@ -8,7 +8,7 @@ from tests.conformance.toys import FORBIDDEN, MASK, VOCAB, Toy
 
 import unmask
 from unmask import presets, scoring
-from unmask.errors import CanvasError, DataError, StrategyError
+from unmask.core.errors import CanvasError, DataError, StrategyError
 
 METHODS = {
     "bound": scoring.Bound(5),

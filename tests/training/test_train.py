@@ -11,15 +11,9 @@ import torch
 
 import unmask
 from unmask.data import Corpus, Vocabulary
-from unmask.errors import (
-    CheckpointError,
-    DataError,
-    InputError,
-    StrategyError,
-    TrainingError,
-)
+from unmask.core.errors import CheckpointError, DataError, InputError, StrategyError, TrainingError
 from unmask.models.checkpoint import read_card
-from unmask.padding import Excluded
+from unmask.data.padding import Excluded
 from unmask.training import Progress, Recipe, train
 from unmask.training.material import TensorExamples
 from unmask.training.trainer import latest

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from unmask.candidates.scores import LIKELIHOOD, By, check_by, scores
 from unmask.core.checks import check_count
+from unmask.core.network import Denoiser
+from unmask.core.random import fold
+from unmask.core.state import Generation
 from unmask.decoding import Canvas, Strategy, init
 from unmask.engine import Engine, complete, ready
 from unmask.engine.run import Seeds
-from unmask.core.random import fold
-from unmask.core.network import Denoiser
-from unmask.core.state import Generation
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from unmask.decoding import Canvas
 from unmask.core.errors import StrategyError
 from unmask.core.inference import evaluating, logit_per_token
-from unmask.core.random import fold
-from unmask.scoring import Method, score
 from unmask.core.network import Critic, Denoiser
-from unmask.core.state import Generation, NEVER
+from unmask.core.random import fold
+from unmask.core.state import NEVER, Generation
+from unmask.decoding import Canvas
+from unmask.scoring import Method, score
 
 Scorer = Callable[[Denoiser, Generation, Canvas], Tensor]
 """(denoiser, generation of R rows, their canvas) -> (R,): higher is better, −inf is out."""

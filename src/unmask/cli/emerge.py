@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unmask.decoding import Canvas, Strategy
     from unmask.core.network import Denoiser
     from unmask.core.state import Generation, State
+    from unmask.decoding import Canvas, Strategy
     from unmask.viz import Layout, Record
 
 Watch = Callable[["Tensor", int, int], None]

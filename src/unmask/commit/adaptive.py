@@ -14,8 +14,8 @@ from torch import Tensor
 from unmask.commit.base import Commit
 from unmask.core.checks import check_share, is_number
 from unmask.core.errors import StrategyError
-from unmask.core.ranking import at_least_one, best
 from unmask.core.history import LOOK_BACK, ComparesSteps
+from unmask.core.ranking import at_least_one, best
 from unmask.core.state import Proposal, State
 
 _LOWEST = float("-inf")

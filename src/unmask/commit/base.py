@@ -40,9 +40,7 @@ class Commit(Part, ABC):
         return where.sum(1)
 
     @abstractmethod
-    def __call__(
-        self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal
-    ) -> Tensor:
+    def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
         """Return (B,N) bool: the positions of `eligible` (B,N) bool that are known afterwards.
 
         score (B,N) float: higher = sooner.

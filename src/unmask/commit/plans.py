@@ -37,7 +37,7 @@ class CountPlan(ABC):
     takes_steps: has a number of steps, in place of which a canvas may give each row its own.
     """
 
-    takes_steps: ClassVar[bool] = False
+    takes_steps: bool = False
 
     @abstractmethod
     def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
@@ -52,6 +52,10 @@ class CountPlan(ABC):
     def of_group(self, group: int) -> CountPlan:
         """Return the plan of a group, counted from 0."""
         return self
+
+    def steps_of_group(self, group: int, steps: np.ndarray | None) -> np.ndarray | None:
+        """Return what of the steps that a canvas gives its rows, (B,), counts for a group."""
+        return steps
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,15 @@ class ByGroup(CountPlan):
     def of_group(self, group: int) -> CountPlan:
         """Return the plan of a group, counted from 0."""
         return self.plans[min(group, len(self.plans) - 1)]
+
+    def steps_of_group(self, group: int, steps: np.ndarray | None) -> np.ndarray | None:
+        """Return the steps for the first group, and none for the others."""
+        return steps if group == 0 else None
+
+    @property
+    def takes_steps(self) -> bool:  # type: ignore[override]
+        """Whether the plan of the first group has a number of steps."""
+        return bool(self.plans[0].takes_steps)
 
 
 @dataclass(frozen=True)

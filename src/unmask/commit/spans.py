@@ -64,7 +64,10 @@ class TopSpans(Commit):
         lowest = score.new_full((len(score), width), float("-inf"))
         pooled = lowest.scatter_reduce(1, span.expand_as(eligible), score, "amax")
         unknown = self._membership(eligible, span, width)
-        return best(pooled, unknown, unknown.sum(1) - left).gather(1, span.expand_as(eligible)) & eligible
+        return (
+            best(pooled, unknown, unknown.sum(1) - left).gather(1, span.expand_as(eligible))
+            & eligible
+        )
 
     def _span(self, where: Tensor) -> tuple[Tensor, int]:
         """(N,): the span of each position of (B,N), and how many spans there are at most."""

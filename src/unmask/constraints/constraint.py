@@ -53,9 +53,7 @@ class Constraint:
 def check_legal(legal: object, shape: tuple[int, int]) -> None:
     """Raise CanvasError unless this is a table of legal ids for rows of this shape (B,N)."""
     if not isinstance(legal, Tensor):
-        raise CanvasError(
-            f"legal is a {type(legal).__name__}: pass a bool tensor of shape (N,V)"
-        )
+        raise CanvasError(f"legal is a {type(legal).__name__}: pass a bool tensor of shape (N,V)")
     rows, length = shape
     fits = tuple(legal.shape[:-1]) in ((length,), (rows, length))
     if legal.dtype != torch.bool or not fits:

@@ -46,9 +46,7 @@ def illegal_ids(spec: DenoiserSpec, further: Iterable[int] = ()) -> tuple[int, .
     return ids
 
 
-def illegal_tensor(
-    spec: DenoiserSpec, device: torch.device, further: Iterable[int] = ()
-) -> Tensor:
+def illegal_tensor(spec: DenoiserSpec, device: torch.device, further: Iterable[int] = ()) -> Tensor:
     """Return `illegal_ids` as an int64 vector on a device."""
     return _on(device, illegal_ids(spec, further))
 

@@ -176,7 +176,9 @@ class State:
             for name in _GRIDS
             if (value := getattr(self, name)) is not None
         }
-        carries = tree_map(lambda leaf: widen(leaf, length) if leaf.dim() > 1 else leaf, self.carries)
+        carries = tree_map(
+            lambda leaf: widen(leaf, length) if leaf.dim() > 1 else leaf, self.carries
+        )
         cache = None if self.cache is None else self.cache.resize(length)
         return replace(self, **named, carries=carries, cache=cache)
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from unmask.core.arrays import on_host
 from unmask.core.network import Cache
@@ -101,7 +100,9 @@ def _planned_rows(rows: Rows) -> Rows:
     following = np.where(later > 0, group, group[-1]).min(1)
     opened = np.where(here > 0, rows.open_group, following)
     members = np.take_along_axis(rows.members, opened[:, None], 1)[:, 0]
-    return _moved(rows, unknown, opened, np.where(here > 0, here, np.where(unknown > 0, members, 0)))
+    return _moved(
+        rows, unknown, opened, np.where(here > 0, here, np.where(unknown > 0, members, 0))
+    )
 
 
 def _reported_rows(state: State) -> Rows:

@@ -141,7 +141,9 @@ class Canvas:
     def _map(self, change: Callable[[Tensor], Tensor]) -> Canvas:
         """Every tensor changed."""
         named = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Canvas(**tree_map(lambda leaf: change(leaf) if isinstance(leaf, Tensor) else leaf, named))
+        return Canvas(
+            **tree_map(lambda leaf: change(leaf) if isinstance(leaf, Tensor) else leaf, named)
+        )
 
 
 def _is_float(ids: Tensor) -> bool:

@@ -51,7 +51,9 @@ def decide(
     proposal = propose(state, strategy, denoiser, hidden, queried, count=count, holds=holds)
     choice = early or choose(state, strategy, proposal, eligible)
     change = _change(state, strategy, denoiser, eligible, choice.keep, proposal)
-    proposal = enforce_feasibility(state, strategy, denoiser, hidden, proposal, choice.score, change)
+    proposal = enforce_feasibility(
+        state, strategy, denoiser, hidden, proposal, choice.score, change
+    )
     fault = first_fault(state.fault, proposal.fault, choice.fault)
     after = apply_change(replace(state, fault=fault), strategy, proposal, change, cache)
     nowhere = None if change.remask is not None and change.edit is not None else _nowhere(state)
@@ -170,9 +172,7 @@ def leave_one_out(state: State, strategy: Strategy, denoiser: Denoiser, asked: T
         query = prepare(replace(held, tokens=shown, masked=held.masked | alone), strategy)
         with error_context(held.rows, "the network"):
             hidden, _ = forward(denoiser, query, held.cache)
-        proposal = propose(
-            held, strategy, denoiser, hidden, alone, count=len(part), holds=True
-        )
+        proposal = propose(held, strategy, denoiser, hidden, alone, count=len(part), holds=True)
         raise_faults(proposal.fault, held)
         out[row, position] = proposal.logprob.sum(1)  # 0 elsewhere
     return out

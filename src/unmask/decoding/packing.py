@@ -88,9 +88,7 @@ class _Pass(NamedTuple):
     width: int
 
 
-def _shared(
-    denoiser: Denoiser, queries: Sequence[Query], max_tokens: int | None
-) -> list[Tensor]:
+def _shared(denoiser: Denoiser, queries: Sequence[Query], max_tokens: int | None) -> list[Tensor]:
     """Hidden states of queries that may share passes."""
     query = queries[0] if len(queries) == 1 else _joined(queries)
     passes = _passes(denoiser, query, max_tokens)

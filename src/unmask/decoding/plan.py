@@ -33,7 +33,9 @@ def make_plan(
         return _plain(*counts(count(editable), steps))
     members = [editable & (group == g) for g in range(int(group.max(initial=0)) + 1)]
     sizes = [count(member) for member in members]
-    parts = [counts.of_group(g)(size, steps) for g, size in enumerate(sizes)]
+    parts = [
+        counts.of_group(g)(size, counts.steps_of_group(g, steps)) for g, size in enumerate(sizes)
+    ]
     return _side_by_side(parts) if side_by_side else _in_sequence(parts, sizes)
 
 

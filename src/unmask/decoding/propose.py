@@ -121,12 +121,12 @@ class _Head:
         """The fields of a Proposal at the queried positions, chunk by chunk of logits."""
         rows = chunk_rows(self.state.spec.vocab_size, hidden.shape[2], hidden.device)
         rows = max(1, rows // NOISE_SHARE) if self.noised else rows
-        parts = [
-            self._chunk(hidden, slice(i, i + rows)) for i in range(0, len(self.index), rows)
-        ]
+        parts = [self._chunk(hidden, slice(i, i + rows)) for i in range(0, len(self.index), rows)]
         if len(parts) == 1:
             return parts[0]
-        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
+        return (
+            {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
+        )
 
     def _chunk(self, hidden: Tensor, at: slice) -> dict[str, Tensor]:
         logits = self._legal_logits(hidden, at)

@@ -19,8 +19,8 @@ from unmask.core.inference import evaluating, is_out_of_memory, release_memory
 from unmask.core.network import Denoiser
 from unmask.core.state import Generation, State, StepInfo
 from unmask.decoding import Canvas, Strategy, decide, finish, forward_all, init, prepare
-from unmask.decoding.propose import nothing_proposed
 from unmask.decoding.context import error_context, location
+from unmask.decoding.propose import nothing_proposed
 from unmask.engine.cohort import Cohort, can_join
 
 
@@ -116,9 +116,7 @@ class Engine:
     def _step_all(self) -> list[Event]:
         states = [cohort.state for cohort in self._cohorts]
         infos = self._infos(states)
-        events = [
-            event_of(cohort, info) for cohort, info in zip(self._cohorts, infos, strict=True)
-        ]
+        events = [event_of(cohort, info) for cohort, info in zip(self._cohorts, infos, strict=True)]
         after = [c.after(info) for c, info in zip(self._cohorts, infos, strict=True)]
         self._cohorts = [cohort for cohort in after if len(cohort)]
         return events
@@ -217,7 +215,9 @@ def _nothing_to_do(cohort: Cohort) -> Event:
     """The event of rows that were finished before any step."""
     none = cohort.state.take(np.zeros(0, np.int64))
     nothing = nothing_proposed(none)
-    info = StepInfo(none, np.zeros(0, np.int64), nothing, none.logprob, none.masked, none.masked, none.masked)
+    info = StepInfo(
+        none, np.zeros(0, np.int64), nothing, none.logprob, none.masked, none.masked, none.masked
+    )
     return Event(np.zeros(0, np.int64), info, cohort.ids, finish(cohort.state))
 
 

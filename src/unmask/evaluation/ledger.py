@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unmask.core.errors import DataError
-from unmask.evaluation.benches import Figure, Quality
 from unmask.core.files import replacing_file
+from unmask.evaluation.benches import Figure, Quality
 
 if TYPE_CHECKING:
     from unmask.evaluation.compare import Setting, Terms

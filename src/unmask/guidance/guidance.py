@@ -147,7 +147,8 @@ def _no_condition(condition: Any, null: Any) -> Any:
     """The condition of rows that have none."""
     if not isinstance(null, NullCondition):
         return tree_map(
-            lambda leaf: torch.full_like(leaf, null) if isinstance(leaf, Tensor) else leaf, condition
+            lambda leaf: torch.full_like(leaf, null) if isinstance(leaf, Tensor) else leaf,
+            condition,
         )
     tree = null.tree
     if isinstance(tree, Mapping) and isinstance(condition, Mapping):

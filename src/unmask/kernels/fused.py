@@ -21,8 +21,8 @@ from torch import Tensor
 
 from unmask.core.errors import KernelWarning, ModelError, StrategyError
 from unmask.core.inversion import COLD, width_of
-from unmask.kernels.blocks import Blocks
 from unmask.core.projection import Projection
+from unmask.kernels.blocks import Blocks
 
 STATISTICS = frozenset({"kept_logprob", "top_logprob", "top_token", "margin", "entropy"})
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -109,7 +109,9 @@ def fused_draw(
             at = slice(i, i + size)
             temperature_here = temperature[at] if isinstance(temperature, Tensor) else temperature
             features = projection.features[at]
-            parts.append(_part(features, projection.weight, offset, temperature_here, u[at], held[at], needs))
+            parts.append(
+                _part(features, projection.weight, offset, temperature_here, u[at], held[at], needs)
+            )
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 

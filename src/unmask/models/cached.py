@@ -71,7 +71,12 @@ class _Cached(Forwarding):
 
     @abstractmethod
     def _turn(
-        self, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor, before: KeyValueCache | None
+        self,
+        tokens: Tensor,
+        valid: Tensor,
+        block: Tensor,
+        opened: Tensor,
+        before: KeyValueCache | None,
     ) -> tuple[Turn, Tensor, Tensor]:
         """What this step does, given the block of each position (N,) and the open one (B,).
 
@@ -103,7 +108,12 @@ class BlockCache(_Cached):
         super().__init__(inner, inner.block)
 
     def _turn(
-        self, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor, before: KeyValueCache | None
+        self,
+        tokens: Tensor,
+        valid: Tensor,
+        block: Tensor,
+        opened: Tensor,
+        before: KeyValueCache | None,
     ) -> tuple[Turn, Tensor, Tensor]:
         done = torch.zeros_like(opened)
         if before is not None:
@@ -152,7 +162,12 @@ class ReusedCache(_Cached):
         return f"approximate, block={self.block}, reuse={self.reuse!r}"
 
     def _turn(
-        self, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor, before: KeyValueCache | None
+        self,
+        tokens: Tensor,
+        valid: Tensor,
+        block: Tensor,
+        opened: Tensor,
+        before: KeyValueCache | None,
     ) -> tuple[Turn, Tensor, Tensor]:
         first = torch.ones_like(opened, dtype=torch.bool)
         if before is not None:
@@ -172,9 +187,7 @@ def _check_decoder(inner: object) -> None:
         )
 
 
-def _uncached(
-    inner: Decoder, query: Query, cache: Cache | None
-) -> tuple[Tensor, Cache | None]:
+def _uncached(inner: Decoder, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
     if cache is not None:
         raise StrategyError(
             "a cache that is not told which block is open cannot tell what is finished: pass "

@@ -47,7 +47,10 @@ class KeyValueCache:
         index, begun = to_device(rows, self.tokens.device), self.begun.copy()
         begun[rows] = part.begun
         return KeyValueCache(
-            {name: old.index_copy(0, index, part.states[name]) for name, old in self.states.items()},
+            {
+                name: old.index_copy(0, index, part.states[name])
+                for name, old in self.states.items()
+            },
             self.tokens.index_copy(0, index, part.tokens),
             self.blocks.index_copy(0, index, part.blocks),
             self.edge.index_copy(0, index, part.edge),

@@ -16,9 +16,9 @@ from torch import Tensor
 from unmask.core.checks import check_count
 from unmask.core.errors import CompileWarning, UnmaskError
 from unmask.core.inference import is_out_of_memory
+from unmask.core.network import Cache, Denoiser, Query
 from unmask.models.compiled import said
 from unmask.models.forwarding import Forwarding
-from unmask.core.network import Cache, Denoiser, Query
 
 WARM_UP = 3  # passes before a capture, in which libraries set themselves up
 

@@ -21,13 +21,13 @@ from torch import nn
 
 from unmask.core.errors import CheckpointError, MissingExtraError, ModelError, nearest
 from unmask.core.files import previous, replacing_folder
+from unmask.core.network import Denoiser
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.decoder import Decoder
 from unmask.models.forwarding import unwrapped
 from unmask.models.hf import MaskedLMDenoiser, is_adapted
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.wrap import wrap
-from unmask.core.network import Denoiser
 
 CARD = "unmask.json"
 WEIGHTS = "model.safetensors"

@@ -15,8 +15,8 @@ from torch.utils._pytree import tree_leaves
 
 from unmask.core.errors import CompileWarning, ModelError, UnmaskError, nearest
 from unmask.core.inference import is_out_of_memory
-from unmask.models.forwarding import Forwarding
 from unmask.core.network import Cache, Denoiser, Query
+from unmask.models.forwarding import Forwarding
 
 Mode = Literal["default", "max-autotune-no-cudagraphs"]
 SHOWN = 300  # characters of what a compiler said

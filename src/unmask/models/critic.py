@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from unmask.core.errors import ModelError
 from unmask.core.inference import evaluating, logit_per_token
+from unmask.core.network import Denoiser, Query
 from unmask.models.adapter import keywords
 from unmask.models.conditioning import token_types
 from unmask.models.hf import POSITIONS_FROM_IDS, position_ids
-from unmask.core.network import Denoiser, Query
 
 
 class SelfCritic(nn.Module):

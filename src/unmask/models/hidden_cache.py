@@ -45,7 +45,9 @@ class HiddenCache:
 
     def blank(self, rows: int) -> HiddenCache:
         """Rows that have not begun."""
-        return HiddenCache(self.hidden.new_zeros(rows, *self.hidden.shape[1:]), np.zeros(rows, bool))
+        return HiddenCache(
+            self.hidden.new_zeros(rows, *self.hidden.shape[1:]), np.zeros(rows, bool)
+        )
 
     def concat(self, others: Sequence[HiddenCache]) -> HiddenCache:
         """The rows of this cache, then those of the others."""

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from unmask.core.errors import ModelError
+from unmask.core.network import Cache
 from unmask.models.hf import POSITIONS_FROM_IDS, MaskedLMDenoiser, position_ids
 from unmask.models.hidden_cache import HiddenCache
 from unmask.models.layout import Layout
 from unmask.models.x_transformers import XTransformersDenoiser
-from unmask.core.network import Cache
 
 OWNED = {"attention_mask", "position_ids", "attn_mask", "mask", "pos", "sum_embeds"}
 

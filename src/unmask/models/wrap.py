@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from unmask.core.errors import ModelError
+from unmask.core.network import Denoiser
 from unmask.models.hf import MaskedLMDenoiser, backbone_of, is_masked_lm
 from unmask.models.plain import PlainDenoiser
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
-from unmask.core.network import Denoiser
 
 _WAYS = (
     "The three ways to go on: (1) an x-transformers TransformerWrapper with an Encoder; "

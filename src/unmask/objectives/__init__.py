@@ -5,8 +5,8 @@ masked-diffusion bound on −log p(x). `masked_mean` (MaskGIT) and `bert` are no
 their `nll` is None. `critic` trains a critic; `drop_condition` prepares guidance.
 """
 
-from unmask.objectives.corruption import BertNoise
 from unmask.objectives.condition import drop_condition
+from unmask.objectives.corruption import BertNoise
 from unmask.objectives.critic import critic, critic_loss, fill
 from unmask.objectives.evaluate import Corrupted, Reading, evaluate, read
 from unmask.objectives.inclusion import bernoulli, bernoulli_by_count

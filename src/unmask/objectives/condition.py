@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from unmask.core.errors import DataError, StrategyError
-from unmask.objectives.evaluate import row_seeds
 from unmask.core.random import Purpose, uniform
+from unmask.objectives.evaluate import row_seeds
 
 
 def drop_condition(condition: Any, seed: int | Tensor, share: float, null: Any = -1) -> Any:

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from unmask.core.errors import DataError
 from unmask.core.head import illegal_tensor, legal_logits
-from unmask.objectives.self_conditioning import hidden_states
-from unmask.core.random import derive
 from unmask.core.network import Denoiser
+from unmask.core.random import derive
 from unmask.core.state import Loss
+from unmask.objectives.self_conditioning import hidden_states
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ from typing import Any
 from torch import Tensor
 
 from unmask import schedules
-from unmask.objectives.corruption import hide_each, stratified_times
 from unmask.core.errors import StrategyError
 from unmask.core.head import mask_id_of
+from unmask.core.network import Denoiser
+from unmask.core.state import Loss
+from unmask.objectives.corruption import hide_each, stratified_times
 from unmask.objectives.counts import binomial, inverse
 from unmask.objectives.evaluate import Corrupted, check_data, evaluate, read, row_seeds
 from unmask.schedules import AnySchedule, Schedule
-from unmask.core.network import Denoiser
-from unmask.core.state import Loss
 
 # (schedule, times (B,), hidden counts (B,), maskable counts (B,)) -> weights (B,)
 Weight = Callable[[Schedule, Tensor, Tensor, Tensor], Tensor]

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from unmask import schedules
-from unmask.objectives.corruption import BertNoise
 from unmask.core.errors import StrategyError
+from unmask.core.network import Denoiser
+from unmask.core.state import Loss
+from unmask.objectives.corruption import BertNoise
 from unmask.objectives.evaluate import Corrupted, evaluate, read
 from unmask.objectives.nelbo import corrupt_by_count
 from unmask.schedules import AnySchedule
-from unmask.core.network import Denoiser
-from unmask.core.state import Loss
 
 
 def masked_mean(

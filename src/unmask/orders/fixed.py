@@ -71,9 +71,7 @@ class Halton(Order):
                 f"Halton({self.height}, {self.width}) orders {self.height * self.width} positions "
                 f"but the canvas has {length}: pass a height and width whose product is {length}"
             )
-        return _halton_score(self.height, self.width, state.tokens.device).expand(
-            len(state), -1
-        )
+        return _halton_score(self.height, self.width, state.tokens.device).expand(len(state), -1)
 
 
 @lru_cache(maxsize=16)

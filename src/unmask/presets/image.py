@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from unmask import schedules
 from unmask.commit import TopK
-from unmask.guidance import Guidance, LinearWeight
 from unmask.decoding.strategy import Strategy
+from unmask.guidance import Guidance, LinearWeight
 from unmask.orders import ChoiceNoise, Halton, Probability
 from unmask.sampling import Sampling
 from unmask.schedules import AnySchedule

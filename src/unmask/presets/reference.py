@@ -44,7 +44,10 @@ def random_order(
     committed together are drawn independently.
     """
     return Strategy(
-        commit=TopK(schedule, steps), sampling=Sampling(temperature), order=Random(), name="random_order"
+        commit=TopK(schedule, steps),
+        sampling=Sampling(temperature),
+        order=Random(),
+        name="random_order",
     )
 
 
@@ -55,7 +58,12 @@ def first_hitting(temperature: float = 1.0) -> Strategy:
     sees the sequence of states, whose law is this. Exact with one position a step, its only plan:
     as many forwards as unknown positions.
     """
-    return Strategy(commit=TopK(OneAtATime()), sampling=Sampling(temperature), order=Random(), name="first_hitting")
+    return Strategy(
+        commit=TopK(OneAtATime()),
+        sampling=Sampling(temperature),
+        order=Random(),
+        name="first_hitting",
+    )
 
 
 def confidence(

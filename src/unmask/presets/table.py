@@ -12,12 +12,11 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from unmask import presets
+from unmask.commit import AllSteps, Ancestral, ByGroup, NoPlan, OneAtATime, TopK
 from unmask.decoding.strategy import Strategy
-from unmask.commit import AllSteps, Ancestral, ByGroup, NoPlan, OneAtATime
 from unmask.revise import Never, Verify
 from unmask.sampling import Sampling
 from unmask.schedules import Schedule
-from unmask.commit import TopK
 
 HEAD = """# Methods
 

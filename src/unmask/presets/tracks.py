@@ -6,10 +6,10 @@ from typing import Literal
 
 from unmask import schedules
 from unmask.commit import ByGroup, Scheduled, TopK, TopSpans
-from unmask.guidance import Guidance, RatioWeight
-from unmask.decoding.strategy import Strategy
 from unmask.core.errors import StrategyError
+from unmask.decoding.strategy import Strategy
 from unmask.groups import Groups
+from unmask.guidance import Guidance, RatioWeight
 from unmask.orders import ChoiceNoise, Entropy, Order, Probability, Random
 from unmask.sampling import Annealed, Sampling, SquaredDecay
 from unmask.schedules import AnySchedule

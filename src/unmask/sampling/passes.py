@@ -14,9 +14,9 @@ from torch import Tensor
 
 from unmask.core.inversion import LOWEST
 from unmask.sampling.best import Best
+from unmask.sampling.scratch import Scratch
 from unmask.sampling.settings import Sampling
 from unmask.sampling.temperatures import Temperatures
-from unmask.sampling.scratch import Scratch
 from unmask.sampling.two_level import block_maxima, block_sums
 
 SLICE_ELEMENTS = 2**19  # on the CPU

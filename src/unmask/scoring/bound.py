@@ -11,13 +11,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unmask.objectives.corruption import hide
-from unmask.decoding import Canvas
 from unmask.core.errors import StrategyError
-from unmask.core.random import Purpose, fold, uniform
-from unmask.scoring.look import Report, nats, opened
 from unmask.core.network import Denoiser
+from unmask.core.random import Purpose, fold, uniform
 from unmask.core.state import State
+from unmask.decoding import Canvas
+from unmask.objectives.corruption import hide
+from unmask.scoring.look import Report, nats, opened
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from unmask.core.network import Denoiser
 from unmask.decoding import Canvas
 from unmask.scoring.look import Report, nats, opened
-from unmask.core.network import Denoiser
 
 
 @dataclass(frozen=True)

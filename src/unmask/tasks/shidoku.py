@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.errors import DataError
 from unmask.constraints import Listed
+from unmask.core.errors import DataError
 from unmask.tasks.boards import Board
 
 SIDE = 4

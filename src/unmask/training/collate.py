@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unmask.objectives.corruption import slot_times
-from unmask.objectives import drop_condition
-from unmask.data.padding import Padding
 from unmask.core.random import fold
+from unmask.data.padding import Padding
+from unmask.objectives import drop_condition
+from unmask.objectives.corruption import slot_times
 from unmask.training.stream import Draw
 
 IGNORED = -100  # transformers' label of what is in no loss

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from unmask.training.collate import IGNORED
 from unmask.core.state import Loss
+from unmask.training.collate import IGNORED
 
 
 class Objective(Protocol):

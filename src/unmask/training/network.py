@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from unmask.core.errors import MissingExtraError, StrategyError, nearest
+from unmask.core.network import Denoiser
 from unmask.models import ClassConditioned, wrap
 from unmask.models.hf import POSITIONS_FROM_IDS, MaskedLMDenoiser
 from unmask.training.geometry import know_the_layout
 from unmask.training.material import Material
 from unmask.training.recipe import Recipe
-from unmask.core.network import Denoiser
 
 SMALL = {
     "hidden_size": 128,

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from unmask.data import Corpus
 from unmask.core.errors import MissingExtraError
+from unmask.core.random import check_seed
+from unmask.data import Corpus
+from unmask.data.padding import to_dict
 from unmask.models import save
 from unmask.models.checkpoint import check_replaceable
-from unmask.data.padding import to_dict
-from unmask.core.random import check_seed
 from unmask.scoring import Score
 from unmask.tasks import task as load_task
 from unmask.training.arguments import arguments

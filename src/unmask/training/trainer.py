@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 
-from unmask.data import Example
 from unmask.core.errors import StrategyError, TrainingError
+from unmask.data import Example
+from unmask.data.padding import Excluded, Padding
 from unmask.models import save
 from unmask.objectives import complementary
-from unmask.data.padding import Excluded, Padding
 from unmask.training.averaging import Averaging
 from unmask.training.collate import Augment, Collator
 from unmask.training.heldout import held_out_score
