@@ -3,6 +3,7 @@
 import pytest
 import torch
 from tests.conformance.catalogue import PRESETS, greedy, planned
+from tests.reference.network import Network
 
 import unmask
 
@@ -10,7 +11,7 @@ ROWS, LENGTH = 600, 8
 FAR = {torch.bfloat16: 200, torch.float16: 2000}  # where the dtype only holds whole numbers
 
 
-class Coin:
+class Coin(Network):
     """Ids 0 and 1, about .9 and .1 before the dtype rounds their logits; `chance` is after."""
 
     vocab_size, mask_id = 3, 2
@@ -20,8 +21,8 @@ class Coin:
         self.row = (p.log() + FAR[dtype]).to(dtype)
         self.chance = float(self.row[:2].double().softmax(0)[0])
 
-    def hidden(self, tokens, *, valid, memory):
-        return self.row.expand(*tokens.shape, 3), None
+    def hidden(self, tokens, *, valid):
+        return self.row.expand(*tokens.shape, 3)
 
     def logits(self, hidden):
         return hidden.clone()
