@@ -8,10 +8,9 @@ from transformers import BertConfig, BertForMaskedLM
 
 import unmask
 from unmask import Canvas, ClassConditioned, SelfConditioning, presets
-from unmask.core.errors import CanvasError, ModelError
-from unmask.models.adapter import Ids
+from unmask.core.errors import CanvasError, LogitsError, ModelError
+from unmask.core.network import Denoiser, Query
 from unmask.models.x_transformers import XTransformersDenoiser
-from unmask.core.network import Denoiser
 
 
 def zeros(tokens):
@@ -37,17 +36,17 @@ class Module(nn.Module):
 def test_every_kind_becomes_a_denoiser_that_generates(net):
     denoiser = unmask.wrap(net, mask_id=MASK)
     assert isinstance(denoiser, Denoiser)
-    assert denoiser.mask_id == MASK
+    assert denoiser.spec.mask_id == MASK
     canvas = Canvas.infill(torch.zeros(2, 5, dtype=torch.int64), torch.arange(5).expand(2, 5) > 0)
     tokens = unmask.generate(denoiser, canvas, presets.random_order(2), seed=0)
     assert tokens.shape == (2, 5)
-    assert denoiser.vocab_size == VOCAB
+    assert denoiser.spec.vocab_size == VOCAB
 
 
 @pytest.mark.parametrize("name", ["vocab_size", "num_tokens"])
 def test_the_vocabulary_size_is_found_on_a_module(name):
     net = Module(**{name: VOCAB})
-    assert unmask.wrap(net, mask_id=MASK).vocab_size == VOCAB
+    assert unmask.wrap(net, mask_id=MASK).spec.vocab_size == VOCAB
     with pytest.raises(ModelError, match=rf"vocab_size=7 but the network says {VOCAB}: leave"):
         unmask.wrap(net, mask_id=MASK, vocab_size=7)
 
@@ -56,20 +55,55 @@ def test_the_vocabulary_size_is_found_on_a_module(name):
 def test_a_vocabulary_size_against_the_network_is_refused(build):
     with pytest.raises(ModelError, match=rf"vocab_size=7 but the network says {VOCAB}: leave"):
         unmask.wrap(build(), mask_id=MASK, vocab_size=7)
-    assert unmask.wrap(build(), mask_id=MASK, vocab_size=VOCAB).vocab_size == VOCAB
+    assert unmask.wrap(build(), mask_id=MASK, vocab_size=VOCAB).spec.vocab_size == VOCAB
 
 
-def test_the_vocabulary_size_is_learnt_from_the_first_call():
-    denoiser = unmask.wrap(zeros, mask_id=MASK)
-    assert denoiser.vocab_size is None
-    unmask.generate(denoiser, Canvas.blank(1, 2), seed=0)
-    assert denoiser.vocab_size == VOCAB
+@pytest.mark.parametrize(("length", "tried"), [(None, 8), (3, 3)])
+def test_the_vocabulary_size_is_learnt_from_one_row_of_mask_ids(length, tried):
+    seen = []
+
+    def network(tokens):
+        seen.append((tokens.tolist(), torch.is_grad_enabled()))
+        return zeros(tokens)
+
+    denoiser = unmask.wrap(network, mask_id=MASK, length=length)
+    assert denoiser.spec.vocab_size == VOCAB
+    assert seen == [([[MASK] * tried], False)]
+    unmask.generate(denoiser, Canvas.blank(1, 2), presets.random_order(1), seed=0)
+    assert len(seen) == 2
+
+
+def test_a_module_is_tried_as_it_runs_and_stays_in_its_mode():
+    class Trained(Module):
+        def forward(self, tokens):
+            assert not self.training
+            return super().forward(tokens)
+
+    net = Trained().train()
+    assert unmask.wrap(net, mask_id=MASK).spec.vocab_size == VOCAB
+    assert net.training
+
+
+def test_a_network_that_is_told_its_vocabulary_size_is_not_tried():
+    seen = []
+    denoiser = unmask.wrap(seen.append, mask_id=MASK, vocab_size=VOCAB)
+    assert denoiser.spec.vocab_size == VOCAB
+    assert seen == []
+
+
+def test_a_network_that_cannot_be_tried_says_how_to_go_on():
+    with pytest.raises(ModelError, match=r"raised TypeError on a row of 8 mask ids.*vocab_size="):
+        unmask.wrap(lambda tokens, label: zeros(tokens), mask_id=MASK)
+    with pytest.raises(LogitsError, match=r"returned \(1, 8\) for tokens of shape \(1, 8\)"):
+        unmask.wrap(lambda tokens: tokens, mask_id=MASK)
+    with pytest.raises(LogitsError, match=r"returned NoneType for tokens of shape \(1, 3\)"):
+        unmask.wrap(lambda tokens: None, mask_id=MASK, length=3)
 
 
 def test_the_length_is_found_or_given():
-    assert unmask.wrap(x_transformer(), mask_id=MASK).length == 40
-    assert unmask.wrap(x_transformer(), mask_id=MASK, length=8).length == 8
-    assert unmask.wrap(zeros, mask_id=MASK).length is None
+    assert unmask.wrap(x_transformer(), mask_id=MASK).spec.default_length == 40
+    assert unmask.wrap(x_transformer(), mask_id=MASK, length=8).spec.default_length == 8
+    assert unmask.wrap(zeros, mask_id=MASK).spec.default_length is None
     out = unmask.generate(unmask.wrap(zeros, mask_id=MASK, length=3), batch_size=2, seed=0)
     assert out.shape == (2, 3)
 
@@ -127,7 +161,9 @@ def test_a_callable_that_takes_padding_flags_gets_them(name):
     unmask.generate(
         unmask.wrap(network.function, mask_id=MASK), canvas, presets.random_order(1), seed=0
     )
-    assert [flags.tolist() for flags in network.seen] == [canvas.valid.tolist()]
+    tried, *seen = [flags.tolist() for flags in network.seen]
+    assert tried == [[True] * 8]
+    assert seen == [canvas.valid.tolist()]
 
 
 def test_a_callable_that_takes_none_never_sees_padding():
@@ -138,7 +174,7 @@ def test_a_callable_that_takes_none_never_sees_padding():
         return zeros(tokens)
 
     canvas = Canvas.ragged([[0, 0, 0], [0], [0, 0, 0]], pad_id=9)
-    denoiser = unmask.wrap(network, mask_id=MASK)
+    denoiser = unmask.wrap(network, mask_id=MASK, vocab_size=VOCAB)
     unmask.generate(denoiser, canvas, presets.random_order(1), seed=0)
     assert sorted(seen) == [[[MASK]], [[MASK] * 3] * 2]
 
@@ -150,12 +186,10 @@ def test_a_condition_goes_to_the_callable_with_its_rows():
         seen.append((tokens.shape, label.tolist()))
         return zeros(tokens)
 
-    canvas = Canvas.ragged([[0, 0], [0], [0, 0]])
-    canvas = Canvas(
-        canvas.tokens, canvas.editable, canvas.valid, {"label": torch.tensor([7, 8, 9])}
-    )
-    denoiser = unmask.wrap(network, mask_id=MASK)
-    unmask.generate(denoiser, canvas, presets.random_order([2, 1, 1]), seeds=[1, 2, 3])
+    of_rows = {"condition": {"label": torch.tensor([7, 8, 9])}, "steps": [2, 1, 1]}
+    canvas = Canvas.ragged([[0, 0], [0], [0, 0]], **of_rows)
+    denoiser = unmask.wrap(network, mask_id=MASK, vocab_size=VOCAB)
+    unmask.generate(denoiser, canvas, presets.random_order(), seeds=[1, 2, 3])
     assert seen == [((1, 1), [8]), ((2, 2), [7, 9]), ((1, 2), [7])]
 
 
@@ -191,7 +225,8 @@ class Stub(nn.Module):
 def self_conditioned(width=4):
     torch.manual_seed(0)
     parts = SelfConditioning(width)
-    return XTransformersDenoiser(Stub(width), Ids(MASK, VOCAB, length=6), parts), parts
+    denoiser = XTransformersDenoiser(Stub(width), MASK, length=6, self_conditioning=parts)
+    return denoiser, parts
 
 
 def test_self_conditioning_starts_from_the_null_embedding_and_hands_on_the_hidden_states():
@@ -217,8 +252,8 @@ def test_self_conditioning_belongs_to_each_row():
     denoiser.net.forward = trunk
     tokens = torch.zeros(3, 6, dtype=torch.int64)
     tokens[:, 0] = torch.tensor([1, 2, 3])
-    canvas = Canvas.infill(tokens, torch.arange(6).expand(3, 6) > 0)
-    unmask.generate(denoiser, canvas, presets.random_order([1, 3, 2]), seeds=[1, 2, 3])
+    canvas = Canvas.infill(tokens, torch.arange(6).expand(3, 6) > 0, steps=[1, 3, 2])
+    unmask.generate(denoiser, canvas, presets.random_order(), seeds=[1, 2, 3])
     _, second, third = denoiser.net.seen
 
     def said(row, known):
@@ -234,7 +269,7 @@ def test_self_conditioning_belongs_to_each_row():
 def test_self_conditioning_needs_a_head_that_can_be_split_off():
     net = x_transformer(sigsoftmax_logits=True)
     with pytest.raises(ModelError, match=r"self-conditioning needs a network whose head is"):
-        XTransformersDenoiser(net, Ids(MASK, VOCAB), SelfConditioning(32))
+        XTransformersDenoiser(net, MASK, self_conditioning=SelfConditioning(32))
 
 
 @torch.no_grad()
@@ -242,7 +277,7 @@ def test_a_network_that_cannot_be_split_runs_whole():
     net = x_transformer(sigsoftmax_logits=True).eval()
     denoiser = unmask.wrap(net, mask_id=MASK)
     tokens = torch.randint(VOCAB, (2, 7))
-    hidden, _ = denoiser.hidden(tokens, valid=tokens >= 0, memory=None)
+    hidden, _ = denoiser.forward(Query.of(tokens), None)
     torch.testing.assert_close(denoiser.logits(hidden.flatten(0, 1)), net(tokens).flatten(0, 1))
 
 
@@ -281,8 +316,8 @@ def test_no_condition_is_no_class_for_every_row():
 
 def test_classes_stay_with_their_rows_when_others_leave():
     denoiser, seen = conditioned()
-    canvas = Canvas.blank(2, 3, condition=torch.tensor([0, 2]))
-    unmask.generate(denoiser, canvas, presets.random_order([1, 3]), seeds=[1, 2])
+    canvas = Canvas.blank(2, 3, condition=torch.tensor([0, 2]), steps=[1, 3])
+    unmask.generate(denoiser, canvas, presets.random_order(), seeds=[1, 2])
     assert [[row[0] for row in call] for call in seen] == [[1, 3], [3], [3]]
 
 

@@ -15,7 +15,7 @@ from unmask.commit.base import Commit
 from unmask.core.checks import check_share, is_number
 from unmask.core.errors import StrategyError
 from unmask.core.history import LOOK_BACK, ComparesSteps
-from unmask.core.ranking import at_least_one, best
+from unmask.core.ranking import GRID, at_least_one, best
 from unmask.core.state import Proposal, State
 
 _LOWEST = float("-inf")
@@ -46,7 +46,7 @@ class Threshold(_Adaptive):
 
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
         """(B,N) bool."""
-        floor = math.log(self.threshold) if self.threshold > 0 else _LOWEST
+        floor = _log(self.threshold)
         sure = score > floor if self.strict else score >= floor
         return _capped(sure & eligible, score, eligible, self.cap)
 
@@ -126,8 +126,13 @@ class Stable(ComparesSteps, _Adaptive):
         assert proposal.history is not None
         recent = proposal.history.divergence[..., : self.history]
         calm = (recent < self.divergence).all(2)
-        floor = math.log(self.threshold) if self.threshold > 0 else _LOWEST
+        floor = _log(self.threshold)
         return _capped(calm & (score > floor) & eligible, score, eligible, self.cap)
+
+
+def _log(probability: float) -> float:
+    """Its logarithm, on the grid that scores are on."""
+    return round(math.log(probability) / GRID) * GRID if probability > 0 else _LOWEST
 
 
 def _descending(score: Tensor, eligible: Tensor) -> Tensor:

@@ -19,8 +19,7 @@ class Commit(Part, ABC):
     counts of every step. compares: which scores its bound is compared with ("probability",
     "entropy"), None where scores only rank. takes_all_steps: rows take every planned step, even
     where nothing is unknown in between. adaptive: no plan, at least one position a step.
-    side_by_side: can follow a plan for each group at once. needs_levels: its plan is of one level,
-    so that it needs groups.
+    side_by_side: can follow a plan for each group at once.
     """
 
     exact_counts: ClassVar[bool] = False
@@ -28,7 +27,11 @@ class Commit(Part, ABC):
     takes_all_steps: ClassVar[bool] = False
     adaptive: ClassVar[bool] = False
     side_by_side: ClassVar[bool] = False
-    needs_levels: ClassVar[bool] | property = False
+
+    @property
+    def needs_levels(self) -> bool:
+        """Whether its plan is of one level at a time, so that it needs groups."""
+        return False
 
     @property
     def counts(self) -> CountPlan:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ import torch
 from unmask.core.checks import check_count
 from unmask.core.errors import StrategyError
 from unmask.core.random import reveal_uniform
-from unmask.schedules import AnySchedule, Schedule, resolve
+from unmask.schedules import AnySchedule, resolve
 
 # Rounding, not policy: N·γ(s/T) that is a whole number in exact arithmetic must not fall below it.
 _ROUNDING = 1e-9
@@ -32,12 +31,12 @@ from step total[b] − 1 on.
 
 
 class CountPlan(ABC):
-    """How many positions may be unknown after each step.
+    """How many positions may be unknown after each step."""
 
-    takes_steps: has a number of steps, in place of which a canvas may give each row its own.
-    """
-
-    takes_steps: bool = False
+    @property
+    def takes_steps(self) -> bool:
+        """Whether it has a number of steps, in place of which a canvas may give rows their own."""
+        return False
 
     @abstractmethod
     def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
@@ -63,10 +62,10 @@ class Scheduled(CountPlan):
     """After step s of T, ⌊U·γ(s/T)⌋ unknown, held between T − s and one less than before.
 
     That is MaskGIT's clamp (2202.04200) with T replaced by min(T, U), for any mask ratio γ.
-    schedule: a `Schedule`, a name or a function. lift is added before rounding down (ESM3 adds 0.1).
+    schedule: a `Schedule`, a name or a function. lift: added before rounding down (ESM3: 0.1).
     """
 
-    schedule: Schedule
+    schedule: AnySchedule
     steps: int
     lift: float = 0.0
     takes_steps = True
@@ -83,7 +82,7 @@ class Scheduled(CountPlan):
             left = np.maximum(total - s, 0)
             r = torch.from_numpy(np.minimum(s / np.maximum(total, 1), 1.0))
             lift = self.lift + _ROUNDING * (unknown + 1)
-            wanted = np.floor(unknown * self.schedule(r).numpy() + lift).astype(np.int64)
+            wanted = np.floor(unknown * resolve(self.schedule)(r).numpy() + lift).astype(np.int64)
             # Where s is past a row's last step, `left` and `before` are 0 and so is the plan.
             before = np.minimum(np.maximum(wanted, left), np.maximum(before - 1, 0))
             before = np.where(left == 0, 0, before)
@@ -95,7 +94,7 @@ class Scheduled(CountPlan):
 class Explicit(CountPlan):
     """Commit these many positions at each step: counts[s] ≥ 1, their sum the row's unknowns."""
 
-    counts: tuple[int, ...]
+    counts: Sequence[int]
 
     def __post_init__(self) -> None:
         if not isinstance(self.counts, Sequence) or isinstance(self.counts, str):
@@ -157,7 +156,7 @@ class Ancestral(CountPlan):
     the order that goes with it.
     """
 
-    schedule: Schedule
+    schedule: AnySchedule
     steps: int
     takes_steps = True
 
@@ -177,7 +176,7 @@ class Ancestral(CountPlan):
         """Plan rows by which positions are unknown, (B,N) bool, and by seeds (B,)."""
         planned = _steps(self.steps, unknown.sum(1), steps)[:, None]
         s = np.broadcast_to(np.arange(1, _width(planned) + 1), (len(unknown), _width(planned)))
-        ratio = self.schedule(torch.from_numpy(np.minimum(s / planned, 1.0))).numpy()
+        ratio = resolve(self.schedule)(torch.from_numpy(np.minimum(s / planned, 1.0))).numpy()
         m = np.where(s >= planned, 0.0, ratio)
         time = reveal_uniform(torch.from_numpy(seed), unknown.shape[1]).numpy()
         hidden = np.where(unknown, time, np.inf)
@@ -197,7 +196,7 @@ class Ancestral(CountPlan):
 class ByGroup(CountPlan):
     """A plan for each group, the last one for all further groups (SoundStorm's 16, 1, 1, ...)."""
 
-    plans: tuple[CountPlan, ...]
+    plans: Sequence[CountPlan]
 
     def __post_init__(self) -> None:
         if not self.plans:
@@ -217,9 +216,9 @@ class ByGroup(CountPlan):
         return steps if group == 0 else None
 
     @property
-    def takes_steps(self) -> bool:  # type: ignore[override]
+    def takes_steps(self) -> bool:
         """Whether the plan of the first group has a number of steps."""
-        return bool(self.plans[0].takes_steps)
+        return self.plans[0].takes_steps
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from unmask.commit.plans import AllSteps, CountPlan, check_steps
 from unmask.core.errors import StrategyError
 from unmask.core.random import Purpose, uniform
 from unmask.core.state import Proposal, State
-from unmask.schedules import Schedule, resolve
+from unmask.schedules import AnySchedule, resolve
 
 # The plateau of the loop: its share of known positions, and when it begins and ends (section 4.2).
 HELD, BEGIN, END = 0.9, 0.45, 0.95
@@ -33,7 +33,7 @@ class ReMDM(Commit):
     where positions become known.
     """
 
-    schedule: Schedule
+    schedule: AnySchedule
     steps: int = 64
     variant: Literal["cap", "rescale", "confidence", "loop"] = "cap"
     eta: float = 0.02
@@ -72,7 +72,7 @@ class ReMDM(Commit):
     def _known(self, r: Tensor) -> Tensor:
         """(B,) float64: α at r, exactly 1 at the end."""
         if self.variant != "loop":
-            return (1 - self.schedule(r)).masked_fill(r >= 1, 1.0)
+            return (1 - resolve(self.schedule)(r)).masked_fill(r >= 1, 1.0)
         rising = HELD * r / BEGIN
         ending = HELD + (1 - HELD) * (r - END) / (1 - END)
         return torch.where(r <= BEGIN, rising, torch.where(r <= END, HELD, ending).clamp(max=1.0))

@@ -20,7 +20,7 @@ from unmask.core.state import Proposal, State
 
 @dataclass(frozen=True)
 class TopSpans(Commit):
-    """The best spans, as many as the plan says. Spans are cut at multiples of width, or, overlapping, start everywhere.
+    """The best spans, as many as the plan says: cut at multiples of width, or overlapping.
 
     Cut: a span scores as its best unknown position, and the plan counts spans. Overlapping: the
     least likely spans stay unknown, likelihood being the sum of the scores, as many of them as fit
@@ -38,7 +38,7 @@ class TopSpans(Commit):
             check_count(name, size)
 
     @property
-    def needs_levels(self) -> bool:  # type: ignore[override]
+    def needs_levels(self) -> bool:
         """Whether the plan is of one level at a time."""
         return self.overlapping and self.levels > 1
 

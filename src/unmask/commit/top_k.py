@@ -11,6 +11,7 @@ from unmask.commit.base import Commit
 from unmask.commit.plans import CountPlan, as_plan
 from unmask.core.ranking import best, best_of_groups
 from unmask.core.state import Proposal, State
+from unmask.schedules import AnySchedule
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class TopK(Commit):
     `TopK(Even(12))` or `TopK(OneAtATime())`.
     """
 
-    plan: CountPlan
+    plan: CountPlan | AnySchedule
     steps: InitVar[int | None] = None
     exact_counts = True
     side_by_side = True
@@ -32,12 +33,12 @@ class TopK(Commit):
     @property
     def counts(self) -> CountPlan:
         """The plan: how many may be unknown after each step."""
-        return self.plan
+        return as_plan(self.plan, None)
 
     def __call__(
         self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal | None = None
     ) -> Tensor:
-        """score (B,N), eligible (B,N) bool -> (B,N) bool: the positions that are known afterwards."""
+        """score (B,N), eligible (B,N) bool -> (B,N) bool: positions known afterwards."""
         if not state.rows.plan.side_by_side:
             return best(score, eligible, eligible.sum(1) - state.numbers["left"])
         assert state.group is not None

@@ -28,10 +28,22 @@ def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
 
 
+class Sent(dict[str, Tensor]):
+    """Arrays by name as tensors on a device, each when it is first asked for."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], device: torch.device):
+        super().__init__()
+        self._arrays, self._device = arrays, device
+
+    def __missing__(self, name: str) -> Tensor:
+        self[name] = to_device(self._arrays[name], self._device)
+        return self[name]
+
+
 def send(arrays: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Tensor]:
     """Arrays (B,...) of int64, bool or float64 as tensors of these dtypes, in one copy."""
     if not waits(device):
-        return {name: to_device(array, device) for name, array in arrays.items()}
+        return Sent(arrays, device)  # nothing is copied, so nothing need be sent together
     flat = [_as_words(array).ravel() for array in arrays.values()]
     words = to_device(np.concatenate(flat), device)
     out, at = {}, 0

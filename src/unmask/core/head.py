@@ -21,7 +21,7 @@ CHUNK_ELEMENTS = {"cpu": 2**23 - 2**13, "cuda": 2**24}
 
 
 def chunk_rows(vocab: int, width: int, device: torch.device) -> int:
-    """Return how many positions the head is asked for at once: (rows,D) and (rows,V) make a chunk."""
+    """Return how many positions the head is asked for at once, with their logits one chunk."""
     elements = CHUNK_ELEMENTS.get(device.type, CHUNK_ELEMENTS["cuda"])
     return max(1, elements // max(vocab, width))
 
@@ -37,7 +37,7 @@ def mask_id_of(spec: DenoiserSpec) -> int:
 
 
 def illegal_ids(spec: DenoiserSpec, further: Iterable[int] = ()) -> tuple[int, ...]:
-    """Return the ids that are never data: the mask id, those the model forbids, and further ones."""
+    """Return the ids that are never data: the mask id, forbidden ones, and further ones."""
     mask = () if spec.mask_id is None else (spec.mask_id,)
     ids = tuple(sorted({*mask, *spec.forbidden, *further}))
     outside = [i for i in ids if not 0 <= i < spec.vocab_size]

@@ -22,7 +22,7 @@ _LEAST = 1e-9
 
 
 class History(NamedTuple):
-    """The distribution at each position in the step before, and how it changed from step to step."""
+    """The distribution at each position in the step before, and how it has changed."""
 
     ids: Tensor  # (B,N,K) int64: the likeliest ids of the last step, NEVER where not queried
     logprob: Tensor  # (B,N,K) float32: their log-probabilities
@@ -71,9 +71,11 @@ class ComparesSteps(Part):
 
     def init(self, state: State) -> History:
         """Return no ids and an infinite divergence."""
-        return empty_history(*state.tokens.shape, state.device)
+        batch, length = state.tokens.shape
+        return empty_history(batch, length, state.device)
 
     def update(self, carry: Any, state: State, proposal: Proposal, change: Change) -> History:
         """Return the history that the head's pass made."""
-        assert proposal.history is not None
-        return proposal.history
+        history: History | None = proposal.history
+        assert history is not None
+        return history

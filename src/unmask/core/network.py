@@ -85,8 +85,8 @@ class Query:
 
         return replace(
             self,
-            tokens=grid(self.tokens),
-            valid=grid(self.valid),
+            tokens=self.tokens.index_select(0, index)[:, cut].contiguous(),
+            valid=self.valid.index_select(0, index)[:, cut].contiguous(),
             lengths=self.lengths[rows],
             condition=tree_take(self.condition, index),
             masked=grid(self.masked),

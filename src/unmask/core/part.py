@@ -29,12 +29,15 @@ STATISTICS = frozenset(
 class Part:
     """Base of orders, commit rules, revisers and stopping rules.
 
-    needs: names of the statistics of `Proposal` it reads, beyond `logprob`, which is always there.
     carry: the name of the history it keeps from step to step, None for nothing.
     """
 
-    needs: ClassVar[frozenset[str]] | property = frozenset()
     carry: ClassVar[str | None] = None
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The statistics of `Proposal` it reads, beyond `logprob`, which is always there."""
+        return frozenset()
 
     def init(self, state: State) -> Any:
         """Return the history before the first step."""
@@ -47,7 +50,7 @@ class Part:
 
 def check_needs(part: Part) -> None:
     """Raise StrategyError for a part that needs statistics which do not exist."""
-    unknown = frozenset(part.needs) - STATISTICS  # type: ignore[arg-type]
+    unknown = part.needs - STATISTICS
     if unknown:
         raise StrategyError(
             f"{part!r} needs {sorted(unknown)}: a proposal can carry {sorted(STATISTICS)}"

@@ -1,9 +1,22 @@
-"""Exactly the best few of each row, whatever the scores."""
+"""Exactly the best few of each row, whatever the scores, and the grid they are ranked on."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+
+GRID = 2.0**-12
+"""The grid of scores that a network's arithmetic enters, in nats: far above rounding, far below
+meaning. Two positions alike may differ by the kernel that computed them, and must not be ranked by
+that, or tokens would depend on the batch."""
+
+
+def on_grid(score: Tensor) -> Tensor:
+    """Scores of any shape, rounded to multiples of `GRID`; −inf and NaN stay."""
+    # Of a number this large the grid is the last digit, so that adding it rounds.
+    large = 1.5 * GRID * 2.0 ** (52 if score.dtype == torch.float64 else 23)
+    return (score + large) - large
 
 
 def ranked_positions(score: Tensor, eligible: Tensor) -> Tensor:
@@ -20,8 +33,8 @@ def best(score: Tensor, eligible: Tensor, count: Tensor) -> Tensor:
     """The `count` best-scored positions of each row, among those eligible.
 
     score (B,N) float, eligible (B,N) bool, count (B,) int64. Returns (B,N) bool with exactly
-    min(count, eligible) positions a row. Ties go to the lower position, so the number is always exact
-    (a cut-off `score < cutoff` is not, once scores saturate).
+    min(count, eligible) positions a row. Ties go to the lower position, so that the number is
+    always exact (a cut-off `score < cutoff` is not, once scores saturate).
     """
     order = ranked_positions(score, eligible)
     wanted = torch.arange(score.shape[1], device=score.device) < count.unsqueeze(1)

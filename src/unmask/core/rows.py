@@ -11,6 +11,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
 
 UNLIMITED = 2**62
 """A budget that is none, in network passes."""
@@ -20,14 +23,14 @@ UNLIMITED = 2**62
 class Plan:
     """What each step of each row may leave unknown, made before the first."""
 
-    remaining: np.ndarray  # (B,P,S) int64: how many may still be unknown after the step
-    step: np.ndarray  # (B,S) int64: s, the number of the step within its group, from 1
-    steps: np.ndarray  # (B,S) int64: T, the steps of that group
-    starts: np.ndarray  # (B,G) int64: the index in the plan at which each group begins
-    total: np.ndarray  # (B,) int64: planned steps; the last one leaves nothing unknown
+    remaining: Array  # (B,P,S) int64: how many may still be unknown after the step
+    step: Array  # (B,S) int64: s, the number of the step within its group, from 1
+    steps: Array  # (B,S) int64: T, the steps of that group
+    starts: Array  # (B,G) int64: the index in the plan at which each group begins
+    total: Array  # (B,) int64: planned steps; the last one leaves nothing unknown
     side_by_side: bool = False  # every group runs from the first step on, by a plan of its own
 
-    def take(self, rows: np.ndarray) -> Plan:
+    def take(self, rows: Array) -> Plan:
         """The plan of these rows."""
         named = {name: getattr(self, name)[rows] for name in _PLANNED}
         return Plan(**named, side_by_side=self.side_by_side)
@@ -50,29 +53,30 @@ _REPEATED = ("step", "steps", "starts")
 class Rows:
     """One number a row, all (B,) int64 but where a comment says otherwise."""
 
-    index: np.ndarray  # of the row in what was submitted, whatever rows have left since
-    seed: np.ndarray
-    step: np.ndarray  # steps taken
-    forwards: np.ndarray  # network passes spent
-    forwards_per_step: np.ndarray
-    budget: np.ndarray  # network passes that may be spent
-    length: np.ndarray  # positions before the padding
-    unknown: np.ndarray  # positions still unknown
-    open_group: np.ndarray  # the lowest group with an unknown position
-    open_unknown: np.ndarray  # unknown positions of the open group, of all where side by side
-    plan_index: np.ndarray  # of the next step in the plan; `step`, unless a group ended early
-    finished: np.ndarray  # (B,) bool
-    members: np.ndarray  # (B,G): positions to generate, by group
+    index: Array  # of the row in what was submitted, whatever rows have left since
+    seed: Array
+    step: Array  # steps taken
+    forwards: Array  # network passes spent
+    forwards_per_step: Array
+    budget: Array  # network passes that may be spent
+    length: Array  # positions before the padding
+    unknown: Array  # positions still unknown
+    open_group: Array  # the lowest group with an unknown position
+    open_unknown: Array  # unknown positions of the open group, of all where side by side
+    plan_index: Array  # of the next step in the plan; `step`, unless a group ended early
+    finished: Array  # (B,) bool
+    members: Array  # (B,G): positions to generate, by group
     plan: Plan
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def take(self, rows: np.ndarray) -> Rows:
+    def take(self, rows: Array) -> Rows:
         """These rows alone, in this order."""
-        return Rows(**{field.name: _taken(getattr(self, field.name), rows) for field in _FIELDS})
+        named: dict[str, Any] = {f.name: _taken(getattr(self, f.name), rows) for f in _FIELDS}
+        return Rows(**named)
 
-    def put(self, rows: np.ndarray, part: Rows) -> Rows:
+    def put(self, rows: Array, part: Rows) -> Rows:
         """These rows replaced by those of `part`."""
 
         def placed(name: str) -> Any:
@@ -88,97 +92,104 @@ class Rows:
     @staticmethod
     def concat(parts: Sequence[Rows]) -> Rows:
         """All rows, in this order."""
-        named = {}
+        named: dict[str, Any] = {}
         for field in _FIELDS:
             values = [getattr(part, field.name) for part in parts]
             named[field.name] = Plan.concat(values) if field.name == "plan" else _joined(values)
         return Rows(**named)
 
     @cached_property
-    def open(self) -> np.ndarray:
+    def open(self) -> Array:
         """(b,) int64: rows that are not finished."""
         return np.flatnonzero(~self.finished)
 
     @cached_property
-    def group_step(self) -> np.ndarray:
+    def group_step(self) -> Array:
         """(B,) int64: s, the step being taken, counted from 1 within the open group."""
         return self._planned(self.plan.step)
 
     @cached_property
-    def group_steps(self) -> np.ndarray:
+    def group_steps(self) -> Array:
         """(B,) int64: T, the steps of the open group."""
         return self._planned(self.plan.steps)
 
     @cached_property
-    def progress(self) -> np.ndarray:
+    def progress(self) -> Array:
         """(B,) float64: r = s/T of the step being taken."""
-        return self.group_step / np.maximum(self.group_steps, 1)
+        progress: Array = self.group_step / np.maximum(self.group_steps, 1)
+        return progress
 
     @cached_property
-    def remaining(self) -> np.ndarray:
+    def remaining(self) -> Array:
         """(B,P) int64: how many positions the plan leaves unknown after the step being taken."""
         at = self._plan_at(self.plan.remaining.shape[2])[:, None, None]
         return np.take_along_axis(self.plan.remaining, at, 2)[:, :, 0]
 
     @cached_property
-    def left(self) -> np.ndarray:
+    def left(self) -> Array:
         """(B,) int64: positions that the plan leaves unknown in the open group, after the step.
 
         Always fewer than are unknown now. The plan counts those of later groups, too.
         """
         outside = self.unknown - self.open_unknown
         planned = np.minimum(self.remaining[:, 0], self.unknown - 1)
-        return np.maximum(planned - outside, 0)
+        left: Array = np.maximum(planned - outside, 0)
+        return left
 
     @cached_property
-    def unknown_share(self) -> np.ndarray:
+    def unknown_share(self) -> Array:
         """(B,) float64: the share of the open group that is still unknown, 1 at its first step."""
-        return self.open_unknown / np.maximum(self.open_members, 1)
+        share: Array = self.open_unknown / np.maximum(self.open_members, 1)
+        return share
 
     @cached_property
-    def open_members(self) -> np.ndarray:
+    def open_members(self) -> Array:
         """(B,) int64: positions to generate in the open group, in all where side by side."""
         if self.plan.side_by_side:
-            return self.members.sum(1)
+            members: Array = self.members.sum(1)
+            return members
         return np.take_along_axis(self.members, self.open_group[:, None], 1)[:, 0]
 
     @cached_property
-    def groups_to_come(self) -> np.ndarray:
+    def groups_to_come(self) -> Array:
         """(B,) int64: groups behind the open one with positions to generate."""
         if self.plan.side_by_side:
             return np.zeros_like(self.index)
         later = np.arange(self.members.shape[1]) > self.open_group[:, None]
-        return ((self.members > 0) & later).sum(1)
+        count: Array = ((self.members > 0) & later).sum(1)
+        return count
 
     @cached_property
-    def is_final_step(self) -> np.ndarray:
+    def is_final_step(self) -> Array:
         """(B,) bool: rows whose step is the last they may take, which leaves nothing unknown."""
         spent = self.forwards + 2 * self.forwards_per_step > self.budget
-        return (self.step + 1 >= self.plan.total) | spent
+        final: Array = (self.step + 1 >= self.plan.total) | spent
+        return final
 
     @cached_property
-    def ends_group(self) -> np.ndarray:
+    def ends_group(self) -> Array:
         """(B,) bool: rows that must fill the open group now, to keep a step for each to come."""
         needed = (self.groups_to_come + 2) * self.forwards_per_step
-        return self.is_final_step | (self.forwards + needed > self.budget)
+        ends: Array = self.is_final_step | (self.forwards + needed > self.budget)
+        return ends
 
-    def _planned(self, table: np.ndarray) -> np.ndarray:
+    def _planned(self, table: Array) -> Array:
         at = self._plan_at(table.shape[1])[:, None]
         return np.take_along_axis(table, at, 1)[:, 0]
 
-    def _plan_at(self, width: int) -> np.ndarray:
+    def _plan_at(self, width: int) -> Array:
         return np.minimum(self.plan_index, width - 1)
 
 
 _FIELDS = fields(Rows)
 
 
-def _taken(value: Any, rows: np.ndarray) -> Any:
+def _taken(value: Any, rows: Array) -> Any:
     return value.take(rows) if isinstance(value, Plan) else value[rows]
 
 
-def _joined(tables: Sequence[np.ndarray], edge: bool = False) -> np.ndarray:
-    """Tables (b,...) one after the other, narrower ones widened by zeros, or by their last column."""
+def _joined(tables: Sequence[Array], edge: bool = False) -> Array:
+    """Tables (b,...) one after the other, widened by zeros, or by their last column (edge)."""
     shape = np.max([table.shape[1:] for table in tables], axis=0).astype(int)
     wide = []
     for table in tables:

@@ -115,7 +115,7 @@ class State:
 
     @cached_property
     def open(self) -> Tensor:
-        """(B,N) bool: the open group; everything without groups, and where they run side by side."""
+        """(B,N) bool: the open group; everything where there are none, or they run side by side."""
         if not self.sequential:
             return torch.ones_like(self.masked)
         assert self.group is not None
@@ -171,14 +171,16 @@ class State:
         """The state for rows of `length` positions: cut, or with padding at the end."""
         if length == self.tokens.shape[1]:
             return self
-        named = {
+        named: dict[str, Any] = {
             name: widen(value, length, _FILL.get(name, 0))
             for name in _GRIDS
             if (value := getattr(self, name)) is not None
         }
-        carries = tree_map(
-            lambda leaf: widen(leaf, length) if leaf.dim() > 1 else leaf, self.carries
-        )
+
+        def wide(leaf: Tensor) -> Tensor:
+            return widen(leaf, length) if leaf.dim() > 1 else leaf
+
+        carries = tree_map(wide, self.carries)
         cache = None if self.cache is None else self.cache.resize(length)
         return replace(self, **named, carries=carries, cache=cache)
 

@@ -16,6 +16,7 @@ from unmask.core.arrays import true_positions, waits
 from unmask.core.errors import StrategyError
 from unmask.core.head import mask_id_of
 from unmask.core.network import Cache, Denoiser, Query
+from unmask.core.ranking import on_grid
 from unmask.core.state import Change, Proposal, State, StepInfo
 from unmask.decoding.apply import apply_change, planned_unknown
 from unmask.decoding.context import error_context
@@ -123,6 +124,7 @@ def _scores(state: State, strategy: Strategy, proposal: Proposal, eligible: Tens
     with error_context(state.rows, "the order, or its critic,"):
         score = strategy.order(state, proposal)
         score = score if score.is_floating_point() else score.double()
+        score = score if strategy.order.blind else on_grid(score)
     if score.shape != eligible.shape:
         raise StrategyError(
             f"the order returned shape {tuple(score.shape)}: return one score per position, "

@@ -25,9 +25,9 @@ def in_logits(max_logit: Tensor, row: Tensor, position: Tensor, state: State) ->
 
     Raises LogitsError at once where looking costs nothing, and is then None.
     """
-    usable = torch.isfinite(max_logit)
-    if not waits(max_logit.device) and bool(usable.all()):
+    if not waits(max_logit.device) and np.isfinite(max_logit.detach().numpy()).all():
         return None
+    usable = torch.isfinite(max_logit)
     code = torch.where(torch.isneginf(max_logit), _NO_LEGAL_ID, _NOT_FINITE)
     fault = _encoded(code, state.step[row], position).masked_fill(usable, _NONE)
     first = fault.new_full((len(state),), _NONE).scatter_reduce(0, row, fault, "amin")
@@ -39,9 +39,9 @@ def in_scores(score: Tensor, eligible: Tensor, state: State) -> Tensor | None:
 
     score is already −inf elsewhere. Raises StrategyError as above.
     """
-    broken = score.isnan()
-    if not waits(score.device) and not bool(broken.any()):
+    if not waits(score.device) and not np.isnan(score.detach().numpy()).any():
         return None
+    broken = score.isnan()
     place = torch.arange(score.shape[1], device=score.device)
     code = torch.full_like(state.step, _NAN_SCORE).unsqueeze(1)
     fault = _encoded(code, state.step.unsqueeze(1), place).masked_fill(~broken, _NONE)

@@ -156,9 +156,10 @@ class _Head:
                 logits = without_ids(head_logits(self.denoiser, states), self.illegal, states)
             else:
                 both = torch.cat([states, self._gather(hidden, self.index[at], 1)])
-                sides = head_logits(self.denoiser, both).chunk(2)
+                told, untold = head_logits(self.denoiser, both).chunk(2)
                 weight = self.weight[row] if isinstance(self.weight, Tensor) else self.weight
-                logits = without_ids(self.strategy.guidance.combine(*sides, weight), self.illegal)
+                combined = self.strategy.guidance.combine(told, untold, weight)
+                logits = without_ids(combined, self.illegal)
         illegal = illegal_at(state.legal, state.required, row, position, logits.shape[1])
         if illegal is not None:
             logits = logits.masked_fill(illegal, NEG_INF)

@@ -54,13 +54,13 @@ class Strategy:
     @property
     def needs(self) -> frozenset[str]:
         """The optional statistics of `Proposal` that some part reads."""
-        return frozenset().union(*(part.needs for part in self.parts))  # type: ignore[arg-type]
+        return frozenset().union(*(part.needs for part in self.parts))
 
     @property
     def blind(self) -> bool:
         """Whether positions are chosen before the network is asked."""
         reads = self.commit.needs or self.revise.amends or self.reads_model_to_stop
-        return bool(self.order.blind) and not reads
+        return self.order.blind and not reads
 
     @property
     def reads_model_to_stop(self) -> bool:
@@ -98,7 +98,7 @@ class Strategy:
         return replace(self, **parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """The strategy as plain JSON. StrategyError names what cannot be written, such as a function."""
+        """The strategy as plain JSON. StrategyError names a part that is a function of one's own."""
         from unmask.decoding.serialize import to_dict
 
         return to_dict(self)

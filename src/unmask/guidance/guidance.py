@@ -112,7 +112,7 @@ class Guidance:
         return replace(
             query,
             tokens=beside(tokens, hidden),
-            valid=twice(query.valid),
+            valid=query.valid.repeat_interleave(2, 0),
             lengths=np.repeat(query.lengths, 2),
             condition=tree_map(beside, condition, none),
             masked=twice(query.masked),

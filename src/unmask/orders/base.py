@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
@@ -17,17 +16,31 @@ from unmask.core.state import Proposal, State
 class Order(Part, ABC):
     """A score per position, (B,N) float: the higher, the sooner committed.
 
-    blind: reads nothing of the proposal, so that positions are chosen before the head runs, and
-    the head runs at the chosen positions alone.
-    stored: scores committed positions by what the state holds, so that no head is asked there.
-    scores: "probability" where scores are log-probabilities, "entropy" where they are −H.
-    ranks_draws: scores the token drawn: draw, then choose.
+    What an order declares are properties, which a class may override by plain attributes.
     """
 
-    blind: ClassVar[bool] | property = False
-    stored: ClassVar[bool] | property = False
-    scores: ClassVar[str | None] | property = None
-    ranks_draws: ClassVar[bool] | property = False
+    @property
+    def blind(self) -> bool:
+        """Whether it reads nothing of the proposal.
+
+        Positions are then chosen before the head runs, and the head runs at these alone.
+        """
+        return False
+
+    @property
+    def stored(self) -> bool:
+        """Whether it scores committed positions by what the state holds; no head is asked there."""
+        return False
+
+    @property
+    def scores(self) -> str | None:
+        """The kind of score: "probability" for log-probabilities, "entropy" for −H."""
+        return None
+
+    @property
+    def ranks_draws(self) -> bool:
+        """Whether it scores the token drawn: draw, then choose."""
+        return False
 
     @abstractmethod
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
@@ -40,19 +53,19 @@ class Around(Order):
     order: Order
 
     @property
-    def needs(self) -> frozenset[str]:  # type: ignore[override]
+    def needs(self) -> frozenset[str]:
         """What the order underneath needs."""
-        return frozenset(self.order.needs)  # type: ignore[arg-type]
+        return self.order.needs
 
     @property
-    def stored(self) -> bool:  # type: ignore[override]
+    def stored(self) -> bool:
         """Whether the order underneath scores committed positions by what the state holds."""
-        return bool(self.order.stored)
+        return self.order.stored
 
     @property
-    def ranks_draws(self) -> bool:  # type: ignore[override]
+    def ranks_draws(self) -> bool:
         """Whether the order underneath scores the token drawn."""
-        return bool(self.order.ranks_draws)
+        return self.order.ranks_draws
 
 
 @dataclass(frozen=True)

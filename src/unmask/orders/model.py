@@ -42,19 +42,19 @@ class Probability(Order):
             )
 
     @property
-    def needs(self) -> frozenset[str]:  # type: ignore[override]
+    def needs(self) -> frozenset[str]:
         """The statistic this order reads."""
         if self.choose == "first":
             return frozenset({"top_logprob"})
         return frozenset({"kept_logprob"} if self.of == "kept" else ())
 
     @property
-    def scores(self) -> str | None:  # type: ignore[override]
+    def scores(self) -> str | None:
         """What the scores are, for commit rules that compare them with a bound."""
         return "probability" if self.log else None
 
     @property
-    def ranks_draws(self) -> bool:  # type: ignore[override]
+    def ranks_draws(self) -> bool:
         """Whether the token drawn is scored."""
         return self.choose == "after"
 

@@ -41,9 +41,9 @@ class ChoiceNoise(Around):
             raise StrategyError("inclusive says how noise is annealed: leave it out, or anneal")
 
     @property
-    def blind(self) -> bool:  # type: ignore[override]
+    def blind(self) -> bool:
         """Whether the order underneath reads nothing of the proposal."""
-        return bool(self.order.blind)
+        return self.order.blind
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N) float64: the order's score with noise of each row's own seed."""

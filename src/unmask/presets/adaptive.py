@@ -107,6 +107,6 @@ def wino(
         order=Probability(choose="after"),
         revise=Verify(verify),
         groups=blocks(block),
-        stopping=() if budget is None else [Budget(budget)],
+        stopping=() if budget is None else (Budget(budget),),
         name="wino",
     )

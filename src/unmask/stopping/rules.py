@@ -84,4 +84,5 @@ class StableAndConfident(ComparesSteps, Stop):
         unknown = state.within_open(state.masked)
         same = (proposal.top_token == state.carries[self.carry].ids[..., 0]) | ~unknown
         mean = proposal.entropy.masked_fill(~unknown, 0.0).sum(1) / unknown.sum(1).clamp(min=1)
-        return same.all(1) & (mean < self.nats)
+        rest: Tensor = same.all(1) & (mean < self.nats)
+        return rest

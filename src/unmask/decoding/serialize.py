@@ -1,0 +1,111 @@
+"""A strategy as plain JSON, and back.
+
+A part is `{"part": "TopK", ...its fields}`; a schedule is its name. Functions, critics and tensors
+of the user's own cannot be written, and are named in the error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from unmask import commit, guidance, noise, orders, revise, stopping
+from unmask.constraints import Constraint
+from unmask.core.errors import ScheduleError, StrategyError, nearest
+from unmask.decoding.strategy import Strategy
+from unmask.groups import Groups
+from unmask.sampling import Annealed, Sampling, SquaredDecay
+from unmask.schedules import Schedule, resolve
+
+_CLASSES: tuple[type, ...] = (
+    Annealed,
+    Constraint,
+    Groups,
+    Sampling,
+    SquaredDecay,
+    noise.MaskToken,
+    noise.PreviousSample,
+    noise.UniformIds,
+)
+
+
+def known_parts() -> dict[str, type]:
+    """Return the parts that can be written, by name."""
+    found = {kind.__name__: kind for kind in _CLASSES}
+    for axis in (commit, guidance, orders, revise, stopping):
+        for name in axis.__all__:
+            kind = getattr(axis, name)
+            if isinstance(kind, type) and is_dataclass(kind):
+                found[name] = kind
+    return found
+
+
+def to_dict(strategy: Strategy) -> dict[str, Any]:
+    """Return the strategy as plain JSON. Raises StrategyError for what cannot be written."""
+    return {
+        field.name: _written(getattr(strategy, field.name), field.name)
+        for field in fields(strategy)
+    }
+
+
+def from_dict(data: dict[str, Any]) -> Strategy:
+    """Return the strategy that `to_dict` wrote. Raises StrategyError for what is none."""
+    known = [field.name for field in fields(Strategy)]
+    unknown = [name for name in data if name not in known]
+    if unknown:
+        raise StrategyError(f"a strategy has no part {unknown[0]!r}: {nearest(unknown[0], known)}")
+    missing = [name for name in ("commit", "order") if name not in data]
+    if missing:
+        raise StrategyError(f"{missing[0]!r} is missing: pass what Strategy.to_dict() returns")
+    return Strategy(**{name: _read(value, name) for name, value in data.items()})
+
+
+def _written(value: Any, where: str) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple | list):
+        return [_written(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, Schedule):
+        return {"schedule": _schedule_name(value, where)}
+    kind = type(value).__name__
+    if known_parts().get(kind) is not type(value):
+        raise StrategyError(
+            f"{where}={value!r} cannot be written as JSON: it is of your own making; keep the "
+            "Python code that makes the strategy, or pickle it"
+        )
+    inside = {
+        field.name: _written(getattr(value, field.name), f"{where}.{field.name}")
+        for field in fields(value)
+        if field.init
+    }
+    return {"part": kind, **inside}
+
+
+def _schedule_name(schedule: Schedule, where: str) -> str:
+    try:
+        if resolve(schedule.name) == schedule:
+            return schedule.name
+    except ScheduleError:
+        pass
+    raise StrategyError(
+        f"{where}={schedule.name!r} is a schedule of your own, which cannot be written as JSON: use "
+        "a named one, such as 'cosine' or 'power(2)'"
+    )
+
+
+def _read(value: Any, where: str) -> Any:
+    if isinstance(value, list):
+        return tuple(_read(item, f"{where}[{i}]") for i, item in enumerate(value))
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"schedule"}:
+        return resolve(value["schedule"])
+    options, known = dict(value), known_parts()
+    kind = options.pop("part", None)
+    if kind not in known:
+        raise StrategyError(f"{where} is the part {kind!r}: {nearest(str(kind), known)}")
+    inside = {name: _read(item, f"{where}.{name}") for name, item in options.items()}
+    try:
+        return known[kind](**inside)
+    except TypeError as error:
+        raise StrategyError(f"{where}: {kind} cannot be made: {error}") from None
