@@ -5,18 +5,22 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from tests.models.decoders import LENGTHS, MASK, canvas, decoder, network
-from torch.utils._pytree import tree_leaves, tree_map
 
 import unmask
-from unmask import Groups, presets
+from unmask import Groups, Guidance, noise, presets, stopping
 from unmask.core.errors import CanvasError, ModelError, StrategyError
+from unmask.core.network import Query
+from unmask.guidance import HidePrompt
 from unmask.models import BlockCache, Decoder
 
 W, SEEDS = 4, [3, 4, 5, 6, 7]
 BLOCKS = Groups.blocks(W)
+PLAIN = presets.random_order()
+BY_PROMPT = Guidance(1.5, null=HidePrompt())
 STRATEGIES = {
     "llada": presets.llada(2, block=W, temperature=1.0),
     "threshold": presets.threshold(0.3, block=W, temperature=1.0),
@@ -25,9 +29,22 @@ STRATEGIES = {
     "wino": presets.wino(0.1, 0.5, block=W),
     "random order": presets.random_order(3).but(groups=BLOCKS),
     "re-masking": presets.p2(3, eta=2.0).but(groups=BLOCKS),
-    "last draws shown": presets.llada(3, block=W).but(noise=unmask.PreviousSample()),
-    "random ids shown": presets.llada(3, block=W).but(noise=unmask.UniformIds()),
-    "an end": presets.llada(2, block=W, temperature=1.0).but(end_id=6),
+    "last draws shown": presets.llada(3, block=W).but(noise=noise.PreviousSample()),
+    "random ids shown": presets.llada(3, block=W).but(noise=noise.UniformIds()),
+    "an end": presets.llada(2, block=W, temperature=1.0).but(stopping=[stopping.EndOfSequence(6)]),
+    "klass": presets.klass(0.2, 0.3, 1, block=W, temperature=1.0),
+    "klass, looking further back": presets.klass(0.1, 0.5, 2, block=W),
+    "at rest": presets.llada(4, block=W).but(stopping=[stopping.StableAndConfident(2.5)]),
+    "a budget": presets.threshold(0.9, block=W).but(stopping=[stopping.Budget(4)]),
+    "a budget of a pass a block": PLAIN.but(groups=BLOCKS, stopping=[stopping.Budget(3)]),
+    "wino, a budget": presets.wino(0.1, 0.5, block=W, budget=13),
+    "klass, a budget": presets.klass(0.3, 0.1, 1, block=W).but(stopping=[stopping.Budget(5)]),
+    "guided": presets.llada(2, block=W, temperature=1.0).but(guidance=BY_PROMPT),
+    "klass, guided": presets.klass(0.2, 0.3, 1, block=W).but(guidance=BY_PROMPT),
+    "a budget, guided": presets.threshold(0.9, block=W).but(
+        guidance=BY_PROMPT, stopping=[stopping.Budget(9)]
+    ),
+    "wino, guided": presets.wino(0.1, 0.5, block=W).but(guidance=BY_PROMPT),
 }
 NETWORKS = {
     "llama": {},
@@ -43,25 +60,19 @@ def pair(name="llama", block=W):
     return inner, BlockCache(inner)
 
 
-def open_rows(state):
-    return state.take((~state.done).nonzero().squeeze(1))
-
-
-def hidden(denoiser, state):
-    """What the denoiser says of a state, unknown positions shown as the mask id."""
-    told = {"masked": state.masked} if isinstance(denoiser, BlockCache) else {}
-    shown = state.tokens.masked_fill(state.masked, MASK)
-    memory = state.memory if told else None
+def hidden(denoiser, state, strategy=PLAIN):
+    """What the denoiser says of what a step would show of a state."""
+    cache = state.cache if isinstance(denoiser, BlockCache) else None
     with torch.no_grad():
-        return denoiser.hidden(shown, valid=state.valid, memory=memory, **told)[0]
+        return denoiser.forward(unmask.prepare(state, strategy), cache)[0]
 
 
 def states(denoiser, strategy, rows=range(5)):
     """The open rows before each step."""
     state = unmask.init(denoiser, canvas(rows), strategy, [SEEDS[r] for r in rows])
     while not unmask.done(state):
-        yield open_rows(state)
-        state = unmask.step(state, denoiser, strategy)
+        yield state.take(state.rows.open)
+        state = unmask.step(state, denoiser, strategy).state
 
 
 def same_record(one, other):
@@ -75,12 +86,12 @@ def same_record(one, other):
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_step_and_the_whole_record_are_those_of_no_cache(name):
     inner, cached = pair()
-    for state in states(cached, STRATEGIES[name]):
-        asked = state.valid & state.open
-        torch.testing.assert_close(
-            hidden(cached, state)[asked], hidden(inner, state)[asked], atol=1e-5, rtol=1e-4
-        )
-    runs = [unmask.run(d, canvas(), STRATEGIES[name], seeds=SEEDS) for d in (inner, cached)]
+    strategy = STRATEGIES[name]
+    for state in states(cached, strategy):
+        asked = (state.valid & state.open).repeat_interleave(strategy.readings, 0)
+        got, wanted = (hidden(d, state, strategy)[asked] for d in (cached, inner))
+        torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
+    runs = [unmask.run(d, canvas(), strategy, seeds=SEEDS) for d in (inner, cached)]
     same_record(*runs)
     assert (runs[0].tokens != canvas().tokens)[canvas().editable].any()
 
@@ -168,19 +179,117 @@ def test_a_row_does_not_notice_its_batch(name):
             assert alone.tokens[0].tolist() == here.tolist()
 
 
+@pytest.mark.parametrize("name", ["guided", "klass, guided", "a budget, guided"])
+def test_guidance_keeps_both_readings_of_a_row_and_asks_twice(name):
+    """The second reading sees a prompt of mask ids, and remembers its own."""
+    _, cached = pair()
+    masks = [canvas().editable]
+    for info in unmask.stream(cached, canvas(), STRATEGIES[name], seeds=SEEDS):
+        masks.append(info.masked)
+        if info.state.cache is not None:
+            assert len(info.state.cache.tokens) == 2 * len(info.state)
+    steps = naive_queries(canvas(), masks[:-1])
+    assert cached.tally.queries == 2 * sum(len(q) for asked in steps for q in asked.values())
+    told, untold = info.state.cache.states["keys 0"].unflatten(0, (-1, 2)).unbind(1)
+    assert not torch.allclose(told[0], untold[0])
+
+
+@pytest.mark.parametrize("name", ["guided", "klass", "wino"])
+def test_guidance_history_and_budgets_have_a_say(name):
+    """Negative controls: without them the records of the cases above would be others."""
+    _, cached = pair()
+    strategy = STRATEGIES[name]
+    other = {
+        "guided": strategy.but(guidance=None),
+        "klass": presets.threshold(0.2, block=W, temperature=1.0),
+        "wino": STRATEGIES["wino, a budget"],
+    }[name]
+    one, two = (unmask.run(cached, canvas(), s, seeds=SEEDS) for s in (strategy, other))
+    assert not torch.equal(one.commit_step, two.commit_step) or not torch.equal(
+        one.tokens, two.tokens
+    )
+
+
+@pytest.mark.parametrize("passes", [3, 4, 5, 6])
+@pytest.mark.parametrize("readings", [1, 2])
+def test_a_budget_leaves_a_pass_for_each_block_to_come(passes, readings):
+    inner, cached = pair()
+    strategy = presets.llada(W, block=W).but(
+        guidance=BY_PROMPT if readings > 1 else None,
+        stopping=[stopping.Budget(passes * readings)],
+    )
+    made = [unmask.run(d, canvas(), strategy, seeds=SEEDS) for d in (inner, cached)]
+    same_record(*made)
+    assert made[1].forwards.max() == passes * readings
+    for row, length in enumerate(LENGTHS):
+        steps = made[1].commit_step[row, :length].masked_fill(~canvas().editable[row, :length], -1)
+        last = [int(part.max()) for part in steps.split(W) if (part >= 0).any()]
+        assert last == sorted(set(last))  # one block after the other
+    with pytest.raises(StrategyError, match=rf"pass Budget\({3 * readings}\) or more"):
+        short = strategy.but(stopping=[stopping.Budget(3 * readings - 1)])
+        unmask.run(cached, canvas(), short, seeds=SEEDS)
+
+
+@pytest.mark.parametrize("name", ["llada", "klass", "guided", "a budget"])
+def test_rows_that_join_later_or_wait_their_turn_come_out_alike(name):
+    """Caches of rows of several lengths, some begun and some not, as one."""
+    _, cached = pair("llama, shifted")
+    strategy, engine, ids, found = STRATEGIES[name], unmask.Engine(cached, max_rows=4), {}, {}
+    for rows in ([1, 3], [0], [4, 2]):
+        made = engine.submit(canvas(rows), strategy, [SEEDS[r] for r in rows])
+        ids.update(zip(made.tolist(), rows, strict=True))
+        for event in engine.step():
+            found.update(event.results())
+    while len(engine.open):
+        for event in engine.step():
+            found.update(event.results())
+    whole = unmask.run(cached, canvas(), strategy, seeds=SEEDS)
+    for name, record in found.items():
+        row = ids[name]
+        assert record.tokens[0].tolist() == whole.tokens[row, : LENGTHS[row]].tolist()
+    assert len(found) == 5
+
+
+def test_where_memory_runs_out_the_caches_are_halved_with_their_rows():
+    _, cached = pair()
+    strategy, trunk, failed = STRATEGIES["klass, guided"], cached.inner.trunk, []
+    whole = unmask.run(cached, canvas(), strategy, seeds=SEEDS)
+
+    def small(tokens, *arguments, **given):
+        if cached.tally.passes > start + 4 and len(tokens) > 2:
+            failed.append(len(tokens))
+            raise torch.OutOfMemoryError("out of memory")
+        return trunk(tokens, *arguments, **given)
+
+    start, cached.inner.trunk = cached.tally.passes, small
+    with pytest.warns(unmask.errors.SplitWarning):
+        split = unmask.run(cached, canvas(), strategy, seeds=SEEDS)
+    assert failed
+    same_record(whole, split)
+
+
 def test_a_row_that_goes_on_elsewhere_ends_as_it_would_have():
     _, cached = pair("llama, shifted")
     strategy = STRATEGIES["llada"]
     whole = unmask.run(cached, canvas(), strategy, seeds=SEEDS)
     state = unmask.init(cached, canvas(), strategy, SEEDS)
     for _ in range(3):
-        state = unmask.step(state, cached, strategy)
-    part = state.take(torch.tensor([2, 0]))
+        state = unmask.step(state, cached, strategy).state
+    part = state.take([2, 0])
     before = cached.tally.queries
     while not unmask.done(part):
-        part = unmask.step(part, cached, strategy)
+        part = unmask.step(part, cached, strategy).state
     assert torch.equal(part.tokens, whole.tokens[[2, 0]])
     assert cached.tally.queries - before < 2 * (8 + 4 + 8 + 4)  # it did not start anew
+
+
+def same_cache(one, other):
+    if one is None or other is None:
+        return one is other
+    named = [vars(cache) | cache.states for cache in (one, other)]
+    del named[0]["states"], named[1]["states"]
+    assert named[0].keys() == named[1].keys()
+    return all(np.array_equal(value, named[1][name]) for name, value in named[0].items())
 
 
 def test_a_state_is_a_value():
@@ -189,10 +298,9 @@ def test_a_state_is_a_value():
     strategy = presets.random_order(1).but(groups=BLOCKS)
     state = unmask.init(cached, canvas([0, 4]), strategy, SEEDS[:2])
     for _ in range(2):
-        kept = deepcopy(state.memory)
-        first = unmask.step(state, cached, strategy)
-        leaves = zip(tree_leaves(kept), tree_leaves(state.memory), strict=True)
-        assert all(was is now or torch.equal(was, now) for was, now in leaves)
+        kept = deepcopy(state.cache)
+        first = unmask.step(state, cached, strategy).state
+        assert same_cache(kept, state.cache)
         assert torch.equal(first.tokens, unmask.step(state, cached, strategy).tokens)
         state = first
     assert unmask.done(state)
@@ -201,10 +309,11 @@ def test_a_state_is_a_value():
 def test_only_finished_blocks_are_remembered():
     _, cached = pair()
     for state in states(cached, STRATEGIES["threshold"]):
-        if state.memory is None:
+        if state.cache is None:
             continue
-        behind = state.group >= state.memory.blocks.unsqueeze(1)
-        for one in state.memory.states.values():
+        assert state.cache.begun.all()
+        behind = state.group >= state.cache.blocks.unsqueeze(1)
+        for one in state.cache.states.values():
             known = one.abs().sum((1, 3)) > 0
             assert torch.equal(known, ~behind & state.valid)
 
@@ -213,13 +322,15 @@ def some_way_in():
     """Rows some of which have finished blocks, and are past the first step of another."""
     inner, cached = pair()
     found = list(states(cached, presets.random_order(4).but(groups=BLOCKS)))
-    state = next(s for s in found if s.memory is not None and s.memory.blocks.count_nonzero() > 1)
+    state = next(s for s in found if s.cache is not None and s.cache.blocks.count_nonzero() > 1)
     return inner, cached, state
 
 
 def test_zeros_mean_that_nothing_is_remembered():
     _, cached, state = some_way_in()
-    blank = replace(state, memory=tree_map(torch.zeros_like, state.memory))
+    blank = replace(state, cache=state.cache.blank(len(state)))
+    assert not blank.cache.begun.any()
+    assert all((leaf == 0).all() for leaf in blank.cache.states.values())
     known = state.valid & state.open
     torch.testing.assert_close(hidden(cached, blank)[known], hidden(cached, state)[known])
 
@@ -227,12 +338,12 @@ def test_zeros_mean_that_nothing_is_remembered():
 def test_what_is_remembered_is_read():
     """Negative control: other keys of finished blocks change what is said of the open one."""
     _, cached, state = some_way_in()
-    keys = {name: s.clone() for name, s in state.memory.states.items()}
+    keys = {name: s.clone() for name, s in state.cache.states.items()}
     for one in keys.values():
         one[:, :, 0] += 1
-    other = replace(state, memory=state.memory._replace(states=keys))
+    other = replace(state, cache=replace(state.cache, states=keys))
     moved = (hidden(cached, other) - hidden(cached, state)).abs().amax((1, 2)) > 1e-3
-    assert moved.tolist() == (state.memory.blocks > 0).tolist()
+    assert moved.tolist() == (state.cache.blocks > 0).tolist()
 
 
 @pytest.mark.parametrize("how", ["another token", "unknown again", "unknown, and shown"])
@@ -241,23 +352,25 @@ def test_a_row_in_which_a_finished_block_changed_starts_anew(how):
     tokens, masked = state.tokens.masked_fill(state.masked, MASK), state.masked.clone()
     tokens[:, 2] = {"another token": 9, "unknown again": MASK}.get(how, tokens[:, 2])
     masked[:, 2] = state.valid[:, 2] & torch.tensor(how != "another token")
-    given = {"valid": state.valid, "memory": state.memory, "masked": masked}
+    opened = state.group.where(masked, state.group.amax()).amin(1)
+    query = replace(unmask.prepare(state, PLAIN), tokens=tokens, open_block=opened.numpy())
     with torch.no_grad():
-        got, _ = cached.hidden(tokens, **given)
-        wanted, _ = inner.hidden(tokens, valid=state.valid, memory=None)
-    known = state.valid & (replace(state, masked=masked).open)
+        got, _ = cached.forward(query, state.cache)
+        wanted, _ = inner.forward(query, None)
+    known = state.valid & (state.group == opened.unsqueeze(1))
     torch.testing.assert_close(got[known], wanted[known], atol=1e-5, rtol=1e-4)
     assert how != "another token" or not torch.allclose(hidden(inner, state)[known], wanted[known])
 
 
 def test_nothing_is_said_where_nothing_was_computed():
     _, cached, state = some_way_in()
-    silent = (state.group > state.open_group.unsqueeze(1)) | ~state.valid
+    opened = torch.from_numpy(state.rows.open_group).unsqueeze(1)
+    silent = (state.group > opened) | ~state.valid
     assert (hidden(cached, state)[silent] == 0).all()
     assert (hidden(cached, state)[state.open & state.valid] != 0).any(1).all()
 
 
-def test_without_being_told_what_is_unknown_it_is_the_inner_one():
+def test_without_being_told_which_block_is_open_it_is_the_inner_one():
     inner, cached = pair()
     ids, maskable = canvas().tokens, canvas().editable
     losses = [
@@ -277,7 +390,10 @@ def test_refusals_say_what_to_do():
     with pytest.raises(ModelError, match="differ when they are computed apart"):
         BlockCache(Decoder(network("mpt", n_heads=2, d_model=16), MASK, block=W))
     _, cached, state = some_way_in()
-    with pytest.raises(StrategyError, match="pass masked="):
-        cached.hidden(state.tokens, valid=state.valid, memory=state.memory)
+    query = unmask.prepare(state, PLAIN)
+    with pytest.raises(StrategyError, match="pass open_block"):
+        cached.forward(replace(query, open_block=None), state.cache)
     with pytest.raises(CanvasError, match="takes no condition"):
-        cached.hidden(state.tokens, valid=state.valid, memory=None, condition=1)
+        cached.forward(replace(query, condition=1), None)
+    with pytest.raises(CanvasError, match="takes no condition"):
+        cached.forward(Query.of(state.tokens, state.valid, condition=1), None)
