@@ -9,31 +9,25 @@ import signal
 import subprocess
 import sys
 import time
-from io import StringIO
 
 import pytest
-import torch
-from rich.console import Console
 from typer.testing import CliRunner
 
 import unmask
-from unmask.cli import (
-    app,
+from unmask.cli import app
+from unmask.cli.commands import (
     compare,
     demo,
     evaluate,
     generate,
     infill,
     info,
-    live,
-    presets,
     score,
     show,
     solve,
     train,
 )
 from unmask.core.errors import DenoiserError, MissingExtraError
-from unmask.tasks import TASKS
 
 from .conftest import files
 
@@ -127,7 +121,7 @@ def test_exit_codes(call, monkeypatch, raised, code, words):
     def fail(*_, **__):
         raise raised
 
-    monkeypatch.setattr("unmask.cli.job.emerge", fail)
+    monkeypatch.setattr("unmask.cli.runs.generation_job.emerge", fail)
     assert words in call("generate", "digits").error(code)
     debug = call("generate", "digits", "--debug")
     assert debug.code == code
@@ -146,38 +140,6 @@ def test_a_full_disk_leaves_the_earlier_file(call, monkeypatch, tmp_path, name):
     assert "No space left" in call("generate", "shidoku", "-n", 1, "--out", name).error(1)
     assert files(tmp_path) == [name]
     assert (tmp_path / name).read_text() == "earlier"
-
-
-def test_presets_are_collected_from_the_package():
-    assert list(presets.known()) == unmask.presets.__all__
-    defaults = presets.takes(unmask.presets.maskgit)
-    assert defaults == {
-        "steps": 12, "schedule": "cosine", "temperature": 1.0, "choice_temperature": 4.5
-    }  # fmt: skip
-
-
-def test_live_shows_each_step_and_highlights_what_changed(monkeypatch):
-    told = StringIO()
-    terminal = Console(file=told, force_terminal=True, width=80, height=24)
-    monkeypatch.setattr(live, "out", lambda: terminal)
-    frames = torch.full((3, 1, 16), -1)
-    frames[1, :, :8], frames[2] = 0, 0
-    seen = []
-    real = live._Panels.panel
-    monkeypatch.setattr(
-        live._Panels, "panel", lambda self, *a: seen.append(real(self, *a)) or seen[-1]
-    )
-    begun = time.monotonic()
-    with live.watching(True, TASKS["shidoku"]().layout, "boards", pause=0.05) as watch:
-        for step, frame in enumerate(frames):
-            watch(frame, step, 2)
-    assert time.monotonic() - begun >= 0.1
-    changed = [panel.renderable.changed for panel in seen]
-    assert changed[0] is None
-    assert changed[1].tolist() == [[True] * 8 + [False] * 8]
-    assert changed[2] is None
-    for words in ("boards", "step 0/2", "step 1/2", "step 2/2 · 100% known"):
-        assert words in told.getvalue()
 
 
 def test_the_program_in_a_pipe_without_unicode(folders):

@@ -16,17 +16,10 @@ from unmask import presets
 from unmask.core.errors import DataError, StrategyError
 from unmask.evaluation import benches
 from unmask.evaluation.benches import BENCHES, Bench, Figure, Quality
-from unmask.evaluation.compare import (
-    LeftOut,
-    Measurement,
-    Setting,
-    Terms,
-    compare,
-    fingerprint,
-    front,
-)
+from unmask.evaluation.compare import LeftOut, Measurement, compare, fingerprint, front
 from unmask.evaluation.ledger import Ledger
 from unmask.evaluation.pareto import pareto_front
+from unmask.evaluation.settings import Setting, Terms
 from unmask.models import checkpoint
 from unmask.tasks import shidoku
 

@@ -1,5 +1,7 @@
-"""The command line: `unmask demo`, `generate`, `infill`, `show`, `info`, `train`, `init`, `score`,
-`evaluate`."""
+"""The command line: one file for each command in `commands`, put together in `app`.
+
+`io` is what commands read and write, `ui` what they draw, `runs` the generations between.
+"""
 
 from __future__ import annotations
 

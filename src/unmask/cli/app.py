@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from unmask.cli import (
+from unmask.cli.command import examples, guarded, paragraphs
+from unmask.cli.commands import (
     compare,
     demo,
     evaluate,
@@ -19,7 +20,6 @@ from unmask.cli import (
     solve,
     train,
 )
-from unmask.cli.command import examples, guarded, paragraphs
 
 EPILOG = """[bold]Start here:[/bold] [cyan]unmask demo[/cyan]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from unmask.cli.screen import complain
+from unmask.cli.ui.screen import complain
 from unmask.core.errors import MissingExtraError, UnmaskError
 
 FAILED, BAD_INPUT, MISSING_EXTRA, INTERRUPTED = 1, 2, 3, 130

@@ -6,45 +6,19 @@ B rows, N positions.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from unmask.core.errors import DataError, InputError, nearest
-from unmask.core.network import Denoiser
-from unmask.decoding import Strategy
 from unmask.evaluation.benches import BENCHES, Bench, Figure, Quality
 from unmask.evaluation.ledger import Ledger
 from unmask.evaluation.pareto import pareto_front
+from unmask.evaluation.settings import Setting, Terms
 from unmask.models.checkpoint import CARD, WEIGHTS, locate
+from unmask.core.network import Denoiser
 
 _IDENTITY = (CARD, "config.json", WEIGHTS)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One strategy to measure: a preset's name, the options that were chosen, what they made."""
-
-    preset: str
-    options: Mapping[str, Any]
-    strategy: Strategy
-
-    @property
-    def label(self) -> str:
-        """`steps=8`, or `keep=0.3 steps=8`; empty where everything is as the preset has it."""
-        return " ".join(f"{key}={json.dumps(value)}" for key, value in self.options.items())
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What figures must share to stand in one picture."""
-
-    task: str
-    fingerprint: str  # of the model
-    seed: int
-    samples: int
 
 
 @dataclass(frozen=True)

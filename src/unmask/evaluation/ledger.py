@@ -6,14 +6,11 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from unmask.core.errors import DataError
-from unmask.core.files import replacing_file
 from unmask.evaluation.benches import Figure, Quality
-
-if TYPE_CHECKING:
-    from unmask.evaluation.compare import Setting, Terms
+from unmask.evaluation.settings import Setting, Terms
+from unmask.core.files import replacing_file
 
 _TERMS = ("task", "fingerprint", "seed", "samples", "preset", "setting")
 

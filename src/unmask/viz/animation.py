@@ -16,8 +16,8 @@ from torch import Tensor
 from unmask.core.errors import InputError
 from unmask.core.files import replacing_file
 from unmask.viz import palette
+from unmask.viz.highlights import check_frames, highlights, share_known
 from unmask.viz.layout import Layout
-from unmask.viz.looks import check_frames, highlights, share_known
 from unmask.viz.sheet import MARGIN, check_suffix, pixels
 from unmask.viz.tiles import Pixels, pillow
 

@@ -17,8 +17,8 @@ from rich.segment import Segment
 from rich.style import Style
 
 from unmask.viz import palette
+from unmask.viz.highlights import FRESH, GIVEN
 from unmask.viz.layout import BLANK, UNKNOWN, Cells, Layout
-from unmask.viz.looks import FRESH, GIVEN
 
 Way = Literal["colour", "shade", "ascii"]
 Line = list[Segment]

@@ -15,8 +15,8 @@ from torch import Tensor
 from unmask.core.errors import InputError
 from unmask.core.files import replacing_file
 from unmask.viz import palette
+from unmask.viz.highlights import looks
 from unmask.viz.layout import Layout
-from unmask.viz.looks import looks
 from unmask.viz.tiles import Pixels, pillow, tiles
 
 if TYPE_CHECKING:

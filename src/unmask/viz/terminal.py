@@ -18,7 +18,8 @@ from rich.text import Text
 from torch import Tensor
 
 from unmask.core.errors import InputError
-from unmask.viz import glyphs, looks, palette
+from unmask.viz import glyphs, palette
+from unmask.viz.highlights import check_frames, highlights, looks, share_known
 from unmask.viz.layout import Cells, Layout
 
 DELAY = 0.12
@@ -49,7 +50,7 @@ def frame_panel(
     if columns is not None and columns < 1:
         raise InputError(f"columns={columns}: a panel has at least one column")
     # Here rather than while drawing: bad input is an error of the call that brought it.
-    looks.looks(layout, frame, given, changed)
+    looks(layout, frame, given, changed)
     return Panel(
         _Tiles(frame, layout, columns, given, changed, max_lines, cell_len(subtitle) + 2),
         title=title or None,
@@ -75,19 +76,19 @@ def replay(
     Where the console is no terminal, the last frame alone is printed. given (B, N) bool: clues.
     Raises InputError for shapes that do not fit or a negative delay.
     """
-    looks.check_frames(frames)
+    check_frames(frames)
     if not delay >= 0:
         raise InputError(f"delay={delay}: pass the seconds a frame stays, such as delay={DELAY}")
     console = console or Console()
     live = console.is_terminal and not console.is_dumb_terminal
-    highlights = looks.highlights(frames, given)
+    fresh = highlights(frames, given)
 
     def panel(step: int) -> Panel:
         return frame_panel(
             frames[step],
             layout,
             columns,
-            highlights[step],
+            fresh[step],
             given=given,
             title=title,
             subtitle=progress(frames[step], layout, step, len(frames) - 1),
@@ -105,7 +106,7 @@ def replay(
 
 def progress(frame: Tensor, layout: Layout, step: int, steps: int) -> str:
     """What stands under a frame (B, N): `step 3/16 · 42% known`."""
-    return f"step {step}/{steps} · {looks.share_known(frame, layout):.0%} known"
+    return f"step {step}/{steps} · {share_known(frame, layout):.0%} known"
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,7 @@ class _Tiles:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         layout, cells, way = self._fitted(console, options)
-        marks = looks.looks(layout, self.frame, self.given, self.changed)
+        marks = looks(layout, self.frame, self.given, self.changed)
         tall, wide = glyphs.tile_size(layout, cells, way)
         columns = self._columns(wide, options)
         shown = self._shown(len(cells), columns, tall)

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from unmask.core.errors import InputError, MissingExtraError
 from unmask.viz import palette
+from unmask.viz.highlights import FRESH, GIVEN, PLAIN
 from unmask.viz.layout import BLANK, UNKNOWN, Cells, Layout
-from unmask.viz.looks import FRESH, GIVEN, PLAIN
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -1,0 +1,190 @@
+"""`unmask compare`: what quality each preset buys with how many network passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unmask.cli import options
+from unmask.cli.io.models import Model, open_model
+from unmask.cli.io.sweep import swept, takes_steps
+from unmask.cli.ui import screen
+from unmask.cli.ui.comparison import entries, picture, rows
+from unmask.cli.ui.screen import note, print_json, say, waiting
+from unmask.cli.ui.table import figures
+from unmask.core.errors import InputError
+
+if TYPE_CHECKING:
+    from unmask.evaluation.benches import Bench
+    from unmask.evaluation.compare import Measurement
+    from unmask.evaluation.settings import Setting, Terms
+
+CSV, PNG = "compare.csv", "compare.png"
+
+EXAMPLES = [
+    ("All presets on the bundled model, as a table, a CSV and a picture", "unmask compare shidoku"),
+    (
+        "Two rules against each other; the same line again goes on after Ctrl-C",
+        "unmask compare shidoku --preset confidence --preset threshold --out duel",
+    ),
+    (
+        "Values of your own for one option",
+        "unmask compare digits --preset threshold --set threshold.threshold=0.5,0.9 --samples 100",
+    ),
+]
+
+
+def command(
+    model: options.ModelName,
+    preset: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="What to compare; repeatable. Default: all presets that apply to the task.",
+        ),
+    ] = None,
+    steps: Annotated[
+        list[int] | None,
+        typer.Option("--steps", metavar="N", help="Steps of presets that have them; repeatable."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PRESET.OPTION=V,V",
+            help="Values that one option of a preset is swept over; repeatable.",
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option("--samples", metavar="N", help="Rows for each figure; fewer are faster."),
+    ] = None,
+    seed: options.Seed = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Where compare.csv and compare.png go; default runs/compare-NAME.",
+        ),
+    ] = None,
+    json: options.AsJson = False,
+) -> None:
+    """Compare presets on the task of a model: quality against network passes.
+
+    Each preset is measured over a range of steps, or over its threshold where it needs no steps.
+    What nothing beats in both quality and passes is marked: the Pareto front. Every figure is in
+    compare.csv as soon as it is measured, and what is there already is not measured again.
+
+    Samples are drawn at temperature 1 or what a preset has above 0, puzzles at 0, unless --set
+    names a temperature. Compare figures of equal --samples only: the two-sample test of digits
+    sees more in more images.
+    """
+    from unmask.viz.frontier import save_frontier
+
+    folder = out or Path("runs") / f"compare-{Path(model).resolve().name}"
+    _check_folder(folder)
+    opened = open_model(model)
+    bench = _bench(opened)
+    settings, left_out = swept(
+        preset or [], steps or bench.steps, set_ or [], opened.layout, _length(opened)
+    )
+    if steps and not takes_steps([setting.preset for setting in settings]):
+        raise InputError("--steps: none of these presets takes steps; leave it out, or type --set")
+    terms = _terms(opened, seed, bench.samples if samples is None else samples)
+    measured, refused = _measured(opened, settings, terms, folder, lenient=not preset)
+    left_out |= refused
+    save_frontier(picture(measured, bench, terms), folder / PNG)
+    if left_out:
+        told = ", ".join(f"{name} ({why})" for name, why in sorted(left_out.items()))
+        note(("left out: ", "bold"), (told, "dim"))
+    if json:
+        print_json(
+            {
+                **asdict(terms),
+                "rows": entries(measured, bench),
+                "left_out": left_out,
+                "files": [str(folder / CSV), str(folder / PNG)],
+            }
+        )
+        return
+    say((f"{model} on {terms.task}", "bold"),
+        (f"  {terms.samples:,} rows a figure, seed {seed}", "dim"))  # fmt: skip
+    for table in figures(rows(measured, bench)):
+        screen.out().print(table)
+    names = ", ".join(quality.key for quality in bench.qualities)
+    say(("front", "bold"), f" ({names}): ● where no other setting is both better and cheaper")
+    say("wrote ", (str(folder / CSV), "cyan"), " and ", (str(folder / PNG), "cyan"))
+
+
+def _check_folder(folder: Path) -> None:
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise InputError(f"--out {folder}: {place} is a file; pass the name of a folder")
+    from unmask.viz.frontier import check_drawable
+
+    check_drawable()
+
+
+def _bench(model: Model) -> Bench:
+    with waiting("Starting"):
+        from unmask.evaluation.benches import BENCHES
+        from unmask.evaluation.compare import bench_of
+
+    if model.task is None:
+        tasks = ", ".join(sorted(BENCHES))
+        raise InputError(
+            f"{model.name}: its card names no task, so there is nothing to measure it by; pass a "
+            f"model of a built-in task ({tasks}), such as one that unmask train shidoku wrote"
+        )
+    return bench_of(model.task)
+
+
+def _length(model: Model) -> int:
+    """N: of the model, or of its board or image."""
+    return model.length or model.layout.height * model.layout.width
+
+
+def _terms(model: Model, seed: int, samples: int) -> Terms:
+    from unmask.evaluation.compare import fingerprint
+    from unmask.evaluation.settings import Terms
+
+    assert model.task is not None
+    return Terms(model.task, fingerprint(model.name), seed, samples)
+
+
+def _measured(
+    model: Model, settings: Sequence[Setting], terms: Terms, folder: Path, *, lenient: bool
+) -> tuple[list[Measurement], dict[str, str]]:
+    """Every setting that can be measured, and why the presets of the others cannot."""
+    from unmask.evaluation.compare import LeftOut, bench_of, compare
+    from unmask.evaluation.ledger import Ledger
+
+    ledger = Ledger(folder / CSV, bench_of(terms.task).qualities)
+    results = compare(model.denoiser, settings, terms, ledger, lenient=lenient)
+    measured: list[Measurement] = []
+    refused: dict[str, str] = {}
+    with screen.counting() as bar:
+        shown = bar.add_task("", total=len(settings))
+        try:
+            for done, setting in enumerate(settings):
+                what = f"{setting.preset} {setting.label}"
+                bar.update(shown, completed=done, description=what)
+                result = next(results)
+                if isinstance(result, LeftOut):
+                    refused[setting.preset] = result.why
+                else:
+                    measured.append(result)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"Interrupted: {len(measured)} of {len(settings)} settings are in "
+                f"{folder / CSV}; the same command goes on from there."
+            ) from None
+    if not measured:
+        raise InputError("no preset can run on this task: " + "; ".join(refused.values()))
+    return measured, refused

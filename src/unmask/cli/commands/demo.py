@@ -1,0 +1,145 @@
+"""`unmask demo`: what iterative unmasking looks like, with the bundled models."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unmask.cli import options
+from unmask.cli.io import outputs
+from unmask.cli.io.models import Model, open_model
+from unmask.cli.runs.demo_scenes import Scene, Stage
+from unmask.cli.ui.screen import is_shown, print_json, say
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EXAMPLES = [
+    ("Everything, in less than a minute", "unmask demo"),
+    ("Other digits and puzzles, without pauses", "unmask demo --seed 1 --fast"),
+    ("The pictures alone, in a folder of your own", "unmask demo --no-live --out pictures"),
+]
+DIGITS, DIGIT_STEPS = 16, 64
+HALVES, COMPLETIONS = 4, 2
+CLUES, BOARDS = 5, 8
+
+
+def command(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Where the pictures go.")
+    ] = Path("unmask-out"),
+    seed: options.Seed = 0,
+    fast: Annotated[bool, typer.Option("--fast", help="No pauses between steps.")] = False,
+    live: options.Live = None,
+    json: options.AsJson = False,
+) -> None:
+    """Watch the bundled models at work.
+
+    Digits from nothing, half a digit completed, Shidoku puzzles solved: each shown in the terminal
+    as it emerges, and written as a picture and an animation.
+    """
+    outputs.checked([out / "digits.png"], outputs.PICTURES)
+    begun = time.perf_counter()
+    stage = Stage(out, seed, fast, is_shown(live, json), quiet=json)
+    digits, shidoku = open_model("digits"), open_model("shidoku")
+    held_out = _held_out(seed)
+    draw_digits(stage, digits)
+    complete_halves(stage, digits, held_out)
+    solved, puzzle = solve_puzzles(stage, shidoku)
+    seconds = round(time.perf_counter() - begun, 1)
+    if json:
+        print_json({"files": [str(f) for f in stage.files], "shidoku": solved, "seconds": seconds})
+    else:
+        _farewell(stage, puzzle, seconds)
+
+
+def draw_digits(stage: Stage, model: Model) -> None:
+    """Sixteen digits from nothing, one pixel at a time, their classes dealt out in turn."""
+    import torch
+
+    from unmask import Canvas, presets
+    from unmask.tasks import digits
+
+    stage.heading("Digits from nothing", "each step decides one more pixel of every digit")
+    stage.play(
+        model,
+        Canvas.blank(DIGITS, digits.PIXELS, condition=torch.arange(DIGITS) % digits.CLASSES),
+        presets.random_order(steps=DIGIT_STEPS),
+        Scene("digits", pause=0.06),
+    )
+
+
+def _held_out(seed: int) -> Tensor:
+    """(HALVES, 64) images that the model has not been trained on; another seed, other images."""
+    from unmask.tasks import digits
+
+    images = digits.load().held_out_tokens
+    return images.roll(-seed * HALVES, 0)[:HALVES]
+
+
+def complete_halves(stage: Stage, model: Model, images: Tensor) -> None:
+    """Images whose lower half is unknown: what is given, two completions, the truth."""
+    import torch
+
+    from unmask import Canvas, presets
+
+    known = torch.zeros_like(images, dtype=torch.bool)
+    known[:, : images.shape[1] // 2] = True
+    given, true = images.masked_fill(~known, -1), torch.ones_like(known)
+
+    def beside(frame: Tensor, first: Tensor = given, last: Tensor = images) -> Tensor:
+        """(HALVES·COMPLETIONS, N) -> (HALVES·(COMPLETIONS + 2), N), a line for each image."""
+        parts = [first[:, None], frame.unflatten(0, (HALVES, COMPLETIONS)), last[:, None]]
+        return torch.cat([part.to(frame.dtype) for part in parts], 1).flatten(0, 1)
+
+    stage.heading("Half a digit completed", "given · one completion · another · the truth")
+    rows, editable = (part.repeat_interleave(COMPLETIONS, 0) for part in (images, ~known))
+    stage.play(
+        model,
+        Canvas.infill(rows, editable),
+        presets.random_order(steps=DIGIT_STEPS),
+        Scene("completion", pause=0.08, arrange=beside, given=beside(~editable, known, true)),
+    )
+
+
+def solve_puzzles(stage: Stage, model: Model) -> tuple[dict[str, int], str]:
+    """Puzzles of grids that the model has not seen: how many are solved, and one to try."""
+    from unmask import Canvas, presets
+    from unmask.tasks import shidoku
+
+    _, solutions = shidoku.split()
+    tokens, known = shidoku.puzzles(solutions, clues=CLUES, seed=stage.seed)
+    stage.heading(
+        "Shidoku solved",
+        f"{len(tokens)} unseen puzzles of {CLUES} clues, the surest cell first",
+    )
+    made = stage.play(
+        model,
+        Canvas.infill(tokens, ~known),
+        presets.confidence(steps=shidoku.CELLS, temperature=0.0),
+        Scene("shidoku", pause=0.25, arrange=lambda frame: frame[:BOARDS], given=known[:BOARDS]),
+    )
+    solved = {
+        "puzzles": len(tokens),
+        "valid": int(shidoku.is_valid(made.tokens).sum()),
+        "exact": int((made.tokens == solutions).all(1).sum()),
+    }
+    stage.tell("{valid} of {puzzles} boards are valid, {exact} are the solution".format(**solved))
+    return solved, shidoku.format(tokens[:1])
+
+
+def _farewell(stage: Stage, puzzle: str, seconds: float) -> None:
+    say()
+    say(("Pictures", "bold"), f" of all this, made in {seconds:.0f} s:")
+    for path in stage.files:
+        say("  ", (str(path), "cyan"))
+    say(("Try next", "bold"), ":")
+    for line in (
+        "unmask generate digits --class 7 --out sevens.png",
+        f"unmask infill shidoku --puzzle {puzzle}",
+        "unmask train shidoku",
+    ):
+        say("  ", (line, "cyan"))

@@ -1,0 +1,91 @@
+"""`unmask generate`: rows from nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from unmask.cli import options
+from unmask.cli.io.models import Model
+from unmask.cli.runs.generation_job import prepare
+from unmask.cli.ui.live import print_frame
+from unmask.cli.ui.screen import print_json, print_texts
+from unmask.core.errors import InputError
+
+EXAMPLES = [
+    ("Sixteen digits, seen as they emerge", "unmask generate digits"),
+    (
+        "Threes and eights in 64 steps, as a picture and an animation",
+        "unmask generate digits --preset random_order --steps 64 --class 3 --class 8 "
+        "--out digits.png --out digits.gif",
+    ),
+    (
+        "A thousand boards for a program to read",
+        "unmask generate shidoku -n 1000 --preset confidence --seed 7 --json",
+    ),
+]
+
+
+def command(
+    model: options.ModelName,
+    number: options.Number = 16,
+    preset: options.Preset = None,
+    steps: options.Steps = None,
+    temperature: options.Temperature = None,
+    schedule: options.Schedule = None,
+    set_: options.Settings = None,
+    classes: options.Classes = None,
+    length: Annotated[
+        int | None,
+        typer.Option("--length", metavar="N", help="Positions, for a model that has no length."),
+    ] = None,
+    seed: options.Seed = 0,
+    max_memory: options.MaxMemory = None,
+    out: options.Outputs = None,
+    record: options.RecordFile = None,
+    live: options.Live = None,
+    json: options.AsJson = False,
+) -> None:
+    """Generate rows from nothing.
+
+    All positions are unknown at first, and each step decides a few; in a terminal it is shown live.
+    """
+    from unmask.decoding import Canvas
+
+    job = prepare(
+        model,
+        preset=preset,
+        options={"steps": steps, "temperature": temperature, "schedule": schedule},
+        settings=set_,
+        seed=seed,
+        out=out,
+        record=record,
+        live=live,
+        as_json=json,
+        max_memory=max_memory,
+    )
+    positions = _positions(job.model, length)
+    condition = job.model.condition(classes, number)
+    made = job.run(Canvas.blank(number, positions, condition=condition))
+    if json:
+        print_json(made.as_json())
+        return
+    prose = job.model.prose(made.rows())
+    if prose is not None:
+        print_texts(prose)
+    elif not job.live:
+        print_frame(made.emerged.tokens, job.model.layout, job.model.name)
+    made.tell()
+
+
+def _positions(model: Model, asked: int | None) -> int:
+    length = model.length if asked is None else asked
+    if length is None:
+        raise InputError(f"{model.name} has no length of its own: say one, such as --length 64")
+    if model.length is not None and length != model.length and model.layout.kind != "text":
+        raise InputError(
+            f"--length {length}: {model.name} has {model.length} positions, no more and no fewer; "
+            "leave --length out"
+        )
+    return length

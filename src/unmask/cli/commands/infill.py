@@ -1,0 +1,148 @@
+"""`unmask infill`: the unknown part of rows that are partly given."""
+
+from __future__ import annotations
+
+import sys
+from json import dumps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from unmask.cli import options
+from unmask.cli.io.canvas_input import MARK, Given, marked_rows, read_image, read_text
+from unmask.cli.io.models import Model
+from unmask.cli.runs.generation_job import Made, prepare
+from unmask.cli.ui.live import print_frame
+from unmask.cli.ui.screen import note, print_json
+from unmask.core.errors import InputError
+
+EXAMPLES = [
+    ("Solve a puzzle", "unmask infill shidoku --puzzle 1..4....2....3.."),
+    ("Solve a file of them", "unmask infill shidoku < puzzles.txt > solved.txt"),
+    (
+        "Four completions of an image, NaN or -1 where unknown",
+        "unmask infill digits --image half.npy -n 4 --out completions.png",
+    ),
+    (
+        "Any ids, null where unknown",
+        "echo '[1, null, null, 0]' | unmask infill FOLDER --json",
+    ),
+]
+SOURCES = "--puzzle LINE, --tokens FILE, --image FILE.npy, or lines on standard input"
+
+
+def command(
+    model: options.ModelName,
+    puzzle: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--puzzle",
+            metavar="LINE",
+            help="One character per cell, '.' or '0' where unknown; repeatable.",
+        ),
+    ] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokens",
+            metavar="FILE",
+            help="One JSON list of ids a line, null where unknown; '-' is standard input.",
+        ),
+    ] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option(
+            "--image",
+            metavar="FILE.npy",
+            help="An array (H,W) or (B,H,W) of grey levels, -1 or NaN where unknown.",
+        ),
+    ] = None,
+    number: Annotated[
+        int, typer.Option("--number", "-n", metavar="N", help="Completions of each row.")
+    ] = 1,
+    preset: options.Preset = None,
+    steps: options.Steps = None,
+    temperature: options.Temperature = None,
+    schedule: options.Schedule = None,
+    set_: options.Settings = None,
+    classes: options.Classes = None,
+    seed: options.Seed = 0,
+    max_memory: options.MaxMemory = None,
+    out: options.Outputs = None,
+    record: options.RecordFile = None,
+    live: options.Live = None,
+    json: options.AsJson = False,
+) -> None:
+    """Fill in what is unknown; what is given stays as it is.
+
+    Rows come as lines of symbols, as lines of JSON, or as an array; completed rows go to standard
+    output in the same form.
+    """
+    _check_sources(puzzle, tokens, image)
+    job = prepare(
+        model,
+        preset=preset,
+        options={"steps": steps, "temperature": temperature, "schedule": schedule},
+        settings=set_,
+        seed=seed,
+        out=out,
+        record=record,
+        live=live,
+        as_json=json,
+        max_memory=max_memory,
+    )
+    given = _read(job.model, puzzle, tokens, image).repeated(number)
+    made = job.run(given.canvas(job.model.condition(classes, len(given.rows))))
+    if json:
+        print_json(made.as_json())
+    elif given.form == "image":
+        _show(made)
+    else:
+        _print_lines(made, given.form)
+
+
+def _check_sources(*sources: Any) -> None:
+    count = sum(source is not None for source in sources)
+    if count > 1:
+        raise InputError(f"several sources at once: pass one of {SOURCES}")
+    if not count and sys.stdin.isatty():
+        raise InputError(f"nothing to fill in: pass {SOURCES}")
+
+
+def _read(model: Model, puzzle: list[str] | None, tokens: Path | None, image: Path | None) -> Given:
+    if image is not None:
+        return read_image(image, model.layout)
+    vocabulary = model.vocabulary
+    if vocabulary is not None and tokens is None:
+        text = "\n".join(puzzle) if puzzle is not None else _text(None)
+        if not text.lstrip().startswith("[") or MARK.match(text.lstrip()):
+            return Given(marked_rows(text, vocabulary.encode), "symbols")
+        return read_text(text, model.layout, ids=True)
+    if puzzle is not None:
+        return read_text("\n".join(puzzle), model.layout, ids=False)
+    return read_text(_text(tokens), model.layout, ids=tokens is not None)
+
+
+def _text(path: Path | None) -> str:
+    if path is None or str(path) == "-":
+        return sys.stdin.read()
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--tokens {path} cannot be read: {error}") from None
+
+
+def _show(made: Made) -> None:
+    if not made.job.live:
+        given = made.emerged.given
+        print_frame(made.emerged.tokens, made.job.model.layout, made.job.model.name, given=given)
+    made.tell()
+
+
+def _print_lines(made: Made, form: str) -> None:
+    """Results on stdout, one line a row; what else there is to say on stderr."""
+    lines = made.job.model.text(made.rows()) if form == "symbols" else None
+    for line in lines or map(dumps, made.rows()):
+        typer.echo(line)
+    made.tell(note)

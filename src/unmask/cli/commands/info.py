@@ -1,0 +1,146 @@
+"""`unmask info`: what is known about a model, or which models there are."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import asdict
+from itertools import starmap
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from unmask.cli import options
+from unmask.cli.io import presets
+from unmask.cli.io.models import class_count, weights
+from unmask.cli.ui.screen import out, print_json, say
+from unmask.cli.ui.table import facts, shown
+
+EXAMPLES = [
+    ("The models that come with unmask", "unmask info"),
+    ("What one can do, and its figures", "unmask info digits"),
+    ("For a program", "unmask info shidoku --json"),
+]
+APART = (
+    "task",
+    "layout",
+    "preset",
+    "classes",
+)  # entries of `about` that have a line of their own, or none
+
+
+def command(
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", help="A bundled name or a folder; without: list them."),
+    ] = None,
+    json: options.AsJson = False,
+) -> None:
+    """Describe a model, or list the bundled ones.
+
+    Its ids, its size, its figures, and the presets to generate with.
+    """
+    if model is None:
+        found = _bundled()
+        print_json({"models": found}) if json else _print_list(found)
+        return
+    told = _described(model)
+    print_json(told) if json else _print_model(told)
+
+
+def _bundled() -> list[dict[str, Any]]:
+    from unmask.models import checkpoint
+
+    return [_short(name) for name in checkpoint.bundled()]
+
+
+def _short(name: str) -> dict[str, Any]:
+    from unmask.models.checkpoint import locate, read_card
+
+    card, folder = read_card(name), locate(name)
+    return {
+        "model": name,
+        "task": card.about.get("task"),
+        "length": card.length,
+        "classes": class_count(card),
+        **weights(folder),
+        "folder": str(folder),
+    }
+
+
+def _described(name: str) -> dict[str, Any]:
+    from unmask.models.checkpoint import read_card
+
+    card = read_card(name)
+    return {
+        **_short(name),
+        "card": asdict(card),
+        "recommended": presets.recommended(card),
+        "presets": [_preset(name) for name in presets.known()],
+    }
+
+
+def _preset(name: str) -> dict[str, Any]:
+    make = presets.known()[name]
+    first = inspect.cleandoc(make.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+    return {
+        "preset": name,
+        "about": first,
+        "options": presets.takes(make),
+        "needs": presets.needs(make),
+    }
+
+
+def _print_list(found: list[dict[str, Any]]) -> None:
+    if not found:
+        say("No models are bundled with this installation; make one with: unmask train shidoku")
+        return
+    table = Table("model", "length", "classes", "parameters", box=SIMPLE_HEAD)
+    for each in found:
+        table.add_row(
+            Text(each["model"], "cyan"),
+            shown(each["length"]),
+            str(each["classes"] or "–"),
+            f"{each['parameters']:,}",
+        )
+    out().print(table)
+    say("More on one: ", (f"unmask info {found[0]['model']}", "cyan"))
+
+
+def _print_model(told: dict[str, Any]) -> None:
+    card: dict[str, Any] = told["card"]
+    about = {key: value for key, value in card["about"].items() if key not in APART}
+    advised = {key: value for key, value in told["recommended"].items() if key != "name"}
+    known = {
+        "folder": told["folder"],
+        "task": told["task"],
+        "parameters": f"{told['parameters']:,} ({told['bytes'] / 1e6:.1f} MB, {card['backbone']})",
+        "vocabulary": _vocabulary(card),
+        "positions": told["length"],
+        "classes": told["classes"] or None,
+        "default": " ".join(
+            ["--preset", told["recommended"]["name"], *starmap(presets.typed, advised.items())]
+        ),
+        "figures": about.pop("figures", None),
+        **about,
+    }
+    say((told["model"], "bold cyan"))
+    out().print(facts(known))
+    _print_presets(told["presets"])
+
+
+def _vocabulary(card: dict[str, Any]) -> str:
+    never = len({*card["forbidden"], card["mask_id"]})
+    size = card["vocab_size"]
+    return f"{size} ids, {size - never} of them data; mask {card['mask_id']}"
+
+
+def _print_presets(found: list[dict[str, Any]]) -> None:
+    table = Table("preset", "what it does", "options", box=SIMPLE_HEAD)
+    for each in found:
+        option = "\n".join(starmap(presets.typed, each["options"].items()))
+        where = "From Python only. " if each["needs"] else ""
+        table.add_row(Text(each["preset"], "cyan"), Text(where + each["about"]), Text(option))
+    out().print(table)

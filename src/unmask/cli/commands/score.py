@@ -1,0 +1,187 @@
+"""`unmask score`: how likely a model finds the rows of a file."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from unmask.cli import options
+from unmask.cli.io import presets
+from unmask.cli.io.corpus import read, rows
+from unmask.cli.io.models import Model, open_model
+from unmask.cli.ui.screen import err, print_json, say, watched
+from unmask.core.errors import InputError
+
+if TYPE_CHECKING:
+    from unmask.decoding import Canvas
+    from unmask.scoring import Method, Score
+
+EXAMPLES = [
+    ("The bound on held-out rows", "unmask score digits held-out.npy"),
+    (
+        "The exact likelihood of an order, for a program",
+        "unmask score my-model text.txt --order confidence --steps 64 --json",
+    ),
+    (
+        "Each line of a text on its own, each token given all others",
+        "unmask score my-model lines.txt --documents --pseudo",
+    ),
+]
+WHAT = {
+    "bound": "an upper bound on −log p, in expectation",
+    "exact": "−log p of the order, exactly",
+    "pseudo": "each token given all others: no likelihood, for comparing rows",
+}
+
+
+def command(
+    model: options.ModelName,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="Ids or text: .npy, .safetensors, .jsonl, .parquet, .txt or a folder of one kind.",
+        ),
+    ],
+    samples: Annotated[
+        int | None,
+        typer.Option("--samples", metavar="N", help="Pairs of masks for each row; default 16."),
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(
+            "--order", metavar="NAME", help="The exact likelihood under this preset instead."
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", metavar="N", help="Steps of the preset of --order.")
+    ] = None,
+    pseudo: Annotated[
+        bool, typer.Option("--pseudo", help="Each token given all others instead: no likelihood.")
+    ] = False,
+    class_: Annotated[
+        str | None,
+        typer.Option(
+            "--class", metavar="C", help="Given this class, or 'file': the one each row names."
+        ),
+    ] = None,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            "--length", metavar="N", help="Positions of a window; default: those of the model."
+        ),
+    ] = None,
+    documents: Annotated[
+        bool, typer.Option("--documents", help="Each row, or line of text, on its own.")
+    ] = False,
+    column: Annotated[
+        str | None, typer.Option("--column", metavar="NAME", help="Where a table holds the ids.")
+    ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokenizer", metavar="PATH", help="For text; default: the one the model names."
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", metavar="N", help="Rows of one network pass.")
+    ] = 256,
+    seed: options.Seed = 0,
+    json: options.AsJson = False,
+) -> None:
+    """Measure how likely a model finds the rows of a file.
+
+    In nats per token, with the standard error over rows. By default the masked-diffusion bound;
+    --order gives the exact likelihood of a method of generation, --pseudo a cheap figure to compare
+    rows by.
+    """
+    by = _method(samples, order, steps, pseudo)
+    opened = open_model(model)
+    reading = {"column": column, "documents": documents, "tokenizer": tokenizer}
+    corpus = read(opened, file, length, reading)
+    canvas, notes = rows(opened, file, corpus.examples, class_), corpus.notes
+    begun = time.perf_counter()
+    result = _score(opened, canvas, by, seed, batch_size)
+    seconds = time.perf_counter() - begun
+    if json:
+        told = {"model": model, "file": str(file), "seed": seed, "seconds": round(seconds, 3)}
+        print_json({**told, **_figures(result), "notes": notes})
+        return
+    _tell(result, f"{model} on {file}", f"seed {seed}, {seconds:.1f} s", notes)
+
+
+def _method(samples: int | None, order: str | None, steps: int | None, pseudo: bool) -> Method:
+    """What the options ask for, each of which must have something to say."""
+    ways = {"--samples": samples is not None, "--order": order is not None, "--pseudo": pseudo}
+    asked = [name for name, given in ways.items() if given]
+    if len(asked) > 1:
+        raise InputError(f"{' and '.join(asked)} are different ways to score: pass one of them")
+    if steps is not None and order is None:
+        raise InputError("--steps are those of a preset: name it, such as --order confidence")
+    from unmask import scoring
+
+    if order is not None:
+        return scoring.Ordered(presets.build(order, {} if steps is None else {"steps": steps}))
+    if pseudo:
+        return scoring.PseudoLikelihood()
+    return scoring.Bound() if samples is None else scoring.Bound(samples)
+
+
+def _score(model: Model, canvas: Canvas, by: Method, seed: int, batch_size: int) -> Score:
+    from unmask.scoring import score
+
+    progress = Progress(
+        TextColumn("Scoring"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=err(),
+        transient=True,
+        disable=not watched(),
+    )
+    with progress:
+        bar = progress.add_task("", total=None)
+        return score(
+            model.denoiser,
+            canvas.tokens,
+            canvas.editable,
+            by=by,
+            valid=canvas.valid,
+            condition=canvas.condition,
+            seed=seed,
+            batch_size=batch_size,
+            report=lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+
+
+def _figures(result: Score) -> dict[str, Any]:
+    """For --json, which knows neither infinity nor NaN: null in their place."""
+    each = asdict(result)
+    nats = each.pop("per_example").tolist()
+    counts = each.pop("tokens_per_example").tolist()
+    each |= {"bits_per_token": result.bits_per_token, "perplexity": result.perplexity}
+    finite = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in each.items()
+    }
+    rows = [value if math.isfinite(value) else None for value in nats]
+    return {**finite, "nats_per_example": rows, "tokens_per_example": counts}
+
+
+def _tell(result: Score, title: str, how: str, notes: Sequence[str]) -> None:
+    error = "" if math.isnan(result.standard_error) else f" ± {result.standard_error:.4f}"
+    say((title, "bold"), (f"  {how}", "dim"))
+    say(
+        (f"{result.nats_per_token:.4f}{error} nats per token", "bold"),
+        f", {result.bits_per_token:.4f} bits, perplexity {result.perplexity:,.2f}",
+    )
+    say((f"{WHAT[result.kind]}; {result.tokens:,} tokens in {result.examples:,} rows", "dim"))
+    for each in notes:
+        say((each, "dim"))

@@ -1,0 +1,107 @@
+"""`unmask show`: a record, seen again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unmask.cli import options
+from unmask.cli.io import outputs
+from unmask.cli.ui import screen
+from unmask.cli.ui.screen import print_json, say, waiting
+from unmask.core.errors import InputError
+
+if TYPE_CHECKING:
+    from unmask.viz import Record
+
+EXAMPLES = [
+    (
+        "Keep a generation, and watch it again",
+        "unmask generate digits --record digits.safetensors; unmask show digits.safetensors",
+    ),
+    ("As a picture of the end", "unmask show digits.safetensors --out digits.png"),
+    ("As a slow animation", "unmask show digits.safetensors --out digits.gif --delay 0.5"),
+]
+
+
+def command(
+    record: Annotated[
+        Path,
+        typer.Argument(metavar="RECORD", help="What generate or infill wrote with --record."),
+    ],
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Write a picture (.png) or an animation (.gif); repeatable.",
+        ),
+    ] = None,
+    delay: Annotated[
+        float | None,
+        typer.Option("--delay", metavar="SECONDS", help="How long a step stays."),
+    ] = None,
+    json: options.AsJson = False,
+) -> None:
+    """Show a saved generation as it came about.
+
+    In the terminal, as a picture, or as an animation.
+    """
+    files = outputs.checked(out, outputs.PICTURES)
+    _check_delay(delay, files, json)
+    from unmask.viz import Record
+
+    kept = Record.load(record)
+    if files:
+        with waiting("Drawing"):
+            for path in files:
+                outputs.write(kept, path, step_ms=None if delay is None else round(1000 * delay))
+    if json:
+        print_json(_as_json(kept, record, files))
+    elif files:
+        for path in files:
+            say("wrote ", (str(path), "cyan"))
+    else:
+        _replay(kept, delay)
+
+
+def _check_delay(delay: float | None, files: list[Path], json: bool) -> None:
+    if delay is None:
+        return
+    if not 0 <= delay <= 60:
+        raise InputError(f"--delay {delay:g}: pass seconds from 0 to 60, such as --delay 0.2")
+    if (json and not files) or (files and not outputs.moves(files)):
+        raise InputError("--delay is for what moves: pass --out FILE.gif, or leave it out")
+
+
+def _replay(record: Record, delay: float | None) -> None:
+    from unmask.viz import replay
+    from unmask.viz.terminal import DELAY
+
+    replay(
+        record.frames,
+        record.layout,
+        screen.out(),
+        DELAY if delay is None else delay,
+        given=~record.editable,
+        title=" · ".join(record.info[key] for key in ("model", "preset") if key in record.info),
+    )
+
+
+def _as_json(record: Record, path: Path, files: list[Path]) -> dict[str, Any]:
+    frames, rows, positions = record.frames.shape
+    return {
+        "record": str(path),
+        "info": dict(record.info),
+        "layout": record.layout.to_dict(),
+        "rows": rows,
+        "positions": positions,
+        "steps": frames - 1,
+        "tokens": record.frames[-1].tolist(),
+        "commit_step": record.commit_step.tolist(),
+        "logprob": record.logprob.sum(1).tolist(),
+        "seeds": record.seeds.tolist(),
+        "files": [str(file) for file in files],
+    }

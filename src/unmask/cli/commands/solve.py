@@ -1,0 +1,228 @@
+"""`unmask solve`: a file of puzzles, and how many of them came out right."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unmask.cli import options
+from unmask.cli.io import presets
+from unmask.cli.io.models import Model, open_model
+from unmask.cli.runs.generation_job import counted
+from unmask.cli.ui.screen import counting, note, print_json, say, waiting
+from unmask.core.errors import InputError, StrategyError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unmask.decoding import Strategy
+    from unmask.models.checkpoint import Card
+    from unmask.tasks.rules import Rules
+
+EXAMPLES = [
+    ("Solve a file of puzzles", "unmask solve puzzles.txt --out solved.txt"),
+    ("One cell at a time instead of all that are sure", "unmask solve puzzles.txt --steps 81"),
+    ("4×4 puzzles", "echo 2....4....4..1.3 | unmask solve - shidoku"),
+]
+ADAPTIVE = "threshold"
+SURE = {"threshold": 0.99, "block": None}  # 0.9 is faster, and wrong more often
+BATCH = 100
+
+
+def command(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="One puzzle a line, a character a cell, '.' or '0' where unknown; "
+            "'-' is standard input.",
+        ),
+    ],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="[MODEL]", help="sudoku, shidoku, or a folder of such a model."),
+    ] = "sudoku",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="The method. Default: threshold, all cells that the network is 0.99 sure of at "
+            "once; with --steps, confidence.",
+        ),
+    ] = None,
+    steps: options.Steps = None,
+    set_: options.Settings = None,
+    seed: options.Seed = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write the solutions here, one a line."),
+    ] = None,
+    json: options.AsJson = False,
+) -> None:
+    """Solve puzzles with a network, and check every answer.
+
+    Solutions go to standard output or to --out, a line for each puzzle in its order, right or
+    wrong. A search that knows the rules says which are right; the network is not told.
+    """
+    from unmask.models.checkpoint import read_card
+
+    if out is not None and out.is_dir():
+        raise InputError(f"--out {out} is a folder: pass the name of a file")
+    text = _text(file)
+    card = read_card(model)
+    strategy = choose(preset, steps, set_ or [])
+    rules = rules_of(model, card)
+    tokens, known = rules.parse(text)
+    made = _solve(open_model(model), rules, strategy, tokens, known, seed)
+    if out is not None:
+        _write(out, rules.format(made.tokens))
+    if json:
+        print_json({"model": model, "preset": strategy.name, "seed": seed, **made.as_json(rules)})
+        return
+    if out is None:
+        typer.echo(rules.format(made.tokens))
+    _tell(made, strategy, seed, out)
+
+
+def choose(preset: str | None, steps: int | None, pairs: Sequence[str]) -> Strategy:
+    """The strategy that the options ask for, greedy unless they say otherwise."""
+    further: dict[str, Any] = presets.settings(pairs)
+    if steps is not None:
+        if "steps" in further:
+            raise StrategyError("--steps and --set steps= are both given: type one of them")
+        further["steps"] = steps
+    name = preset or (ADAPTIVE if steps is None else "confidence")
+    start: dict[str, Any] = dict(SURE) if preset is None and steps is None else {}
+    make = presets.known().get(name)
+    if make is not None and "temperature" in presets.takes(make):
+        start["temperature"] = 0.0
+    return presets.build(name, start | further)
+
+
+def rules_of(name: str, card: Card) -> Rules:
+    """The rules of the puzzles that a model was trained on; InputError where there are none."""
+    from unmask.tasks.rules import RULES
+
+    task = card.about.get("task")
+    if task not in RULES:
+        raise InputError(
+            f"{name} is no model of puzzles: pass {' or '.join(sorted(RULES))}, or a folder that "
+            "unmask train wrote for one of them; unmask infill takes other models"
+        )
+    return RULES[task]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """B puzzles of N cells, answered and checked."""
+
+    puzzles: Tensor  # (B,N), unknown cells have the mask id
+    tokens: Tensor  # (B,N)
+    forwards: Tensor  # (B,)
+    solutions: Tensor  # (B,): 0, 1, or more
+    valid: Tensor  # (B,) bool: a solved board
+    exact: Tensor  # (B,) bool: the one solution
+    seconds: float
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, and the mean of forwards."""
+        return {
+            "puzzles": len(self.tokens),
+            "valid": int(self.valid.sum()),
+            "unique": int((self.solutions == 1).sum()),
+            "exact": int(self.exact.sum()),
+            "unsolvable": int((self.solutions == 0).sum()),
+            "forwards": round(float(self.forwards.double().mean()), 3),
+            "seconds": round(self.seconds, 3),
+        }
+
+    def as_json(self, rules: Rules) -> dict[str, Any]:
+        """The summary and each puzzle; exact is null where there is more or less than one way."""
+        judged = zip(self.exact.tolist(), self.solutions.tolist(), strict=True)
+        rows = zip(
+            rules.format(self.puzzles).splitlines(),
+            rules.format(self.tokens).splitlines(),
+            self.valid.tolist(),
+            [right if count == 1 else None for right, count in judged],
+            self.forwards.tolist(),
+            strict=True,
+        )
+        keys = ("puzzle", "solution", "valid", "exact", "forwards")
+        return self.summary() | {"rows": [dict(zip(keys, row, strict=True)) for row in rows]}
+
+
+def _solve(
+    model: Model, rules: Rules, strategy: Strategy, tokens: Tensor, known: Tensor, seed: int
+) -> Answers:
+    import torch
+
+    from unmask.decoding import Canvas, row_seeds, run_strategy
+
+    whole = Canvas.infill(tokens, ~known)
+    seeds = row_seeds(whole, seed, None)
+    answers, forwards, begun = [], [], time.perf_counter()
+    with counting() as progress:
+        bar = progress.add_task(f"{model.name} · {strategy.name}", total=len(tokens))
+        for start in range(0, len(tokens), BATCH):
+            rows = slice(start, start + BATCH)
+            canvas = Canvas.infill(tokens[rows], ~known[rows])
+            result = run_strategy(model.denoiser, canvas, strategy, seeds[rows])
+            answers.append(result.tokens.cpu())
+            forwards.append(result.forwards.cpu())
+            progress.update(bar, advance=len(canvas.tokens))
+    made, seconds = torch.cat(answers), time.perf_counter() - begun
+    with waiting("Checking"):
+        solutions, solution = rules.solve(tokens)
+    return Answers(
+        puzzles=tokens,
+        tokens=made,
+        forwards=torch.cat(forwards),
+        solutions=solutions,
+        valid=rules.is_valid(made),
+        exact=(solutions == 1) & (made == solution).all(1),
+        seconds=seconds,
+    )
+
+
+def _text(file: str) -> str:
+    if file == "-":
+        return sys.stdin.read()
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from None
+
+
+def _write(path: Path, lines: str) -> None:
+    from unmask.core.files import replacing_file
+
+    with replacing_file(path) as temporary:
+        temporary.write_text(lines + "\n", encoding="utf-8")
+
+
+def _tell(made: Answers, strategy: Strategy, seed: int, out: Path | None) -> None:
+    """The summary: on stdout where that is free, else on stderr."""
+    told = made.summary()
+    speak = note if out is None else say
+    unsolvable = f", {told['unsolvable']} without a solution" if told["unsolvable"] else ""
+    speak(
+        (
+            f"{counted(told['puzzles'], 'puzzle')}: {told['valid']} valid, {told['exact']} of "
+            f"{told['unique']} with one solution exact{unsolvable}",
+            "bold",
+        ),
+        (
+            f"  {told['forwards']:.1f} forwards a puzzle, {strategy.name}, seed {seed}, "
+            f"{made.seconds:.1f} s",
+            "dim",
+        ),
+    )
+    if out is not None:
+        say("wrote ", (str(out), "cyan"))

@@ -1,0 +1,151 @@
+"""`unmask train`: the bundled models again, or a model of your own data."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unmask.cli import options
+from unmask.cli.io.recipes import chosen
+from unmask.cli.ui import screen
+from unmask.cli.ui.screen import note, print_json, say, waiting
+from unmask.cli.ui.table import facts
+from unmask.cli.ui.training_screen import TrainingScreen
+from unmask.core.errors import InputError
+
+if TYPE_CHECKING:
+    from unmask.cli.io.recipes import Chosen
+
+EXAMPLES = [
+    ("A model of your own text, in minutes", "unmask train --data book.txt --out book"),
+    (
+        "With a tokenizer, a longer context and more steps",
+        "unmask train --data corpus.jsonl --out mine --set data.tokenizer=tokenizer.json "
+        "--set data.length=256 --steps 20000",
+    ),
+    ("A bundled model again, in minutes on two cores", "unmask train shidoku"),
+    ("Go on after Ctrl-C", "unmask train shidoku --resume"),
+]
+HOME = Path("runs")
+
+
+def command(
+    task: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TASK", help="A built-in task: digits, shidoku or sudoku. Or --data."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="PATH",
+            help="Your data: .txt, or ids or text in .npy, .safetensors, .jsonl, .parquet, or a "
+            "folder of Hugging Face datasets.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Where the model goes; default runs/NAME."),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option("--recipe", metavar="FILE", help="YAML or TOML, as unmask init writes it."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any key of a recipe; repeatable. Beats the file."
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", metavar="N", help="Training steps; as --set steps=N.")
+    ] = None,
+    seed: options.Seed = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder.")
+    ] = False,
+    json: options.AsJson = False,
+) -> None:
+    """Train a model on your own data, or on a built-in task.
+
+    Loss, held-out bound and samples are shown as it goes. After Ctrl-C, --resume goes on from the
+    last checkpoint. With --data alone a small network is made, and it is said what was chosen.
+    """
+    folder = out or HOME / (task or (data.stem if data else "model"))
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder} is a file: pass a folder, such as --out {HOME / 'mine'}")
+    sets = [*(set_ or []), *([] if steps is None else [f"steps={steps}"])]
+    with waiting("Reading"):
+        run = chosen(task, data, recipe, sets)
+    for line in run.notes() if _leads() else []:
+        note((line, "dim"))
+    begun = time.perf_counter()
+    try:
+        figures = _train(run, folder, seed, resume)
+    except KeyboardInterrupt:
+        again = _again(task, data, out, recipe, sets, seed)
+        kept = any(folder.with_name(folder.name + ".training").glob("checkpoint-*/model"))
+        raise KeyboardInterrupt(
+            f"Stopped. Go on from the last checkpoint with: {again}"
+            if kept
+            else "Stopped before the first checkpoint: there is nothing to go on from."
+        ) from None
+    seconds = round(time.perf_counter() - begun, 1)
+    if not _leads():
+        return
+    if json:
+        print_json({**run.named(), "folder": str(folder), "seconds": seconds, "figures": figures})
+    else:
+        _tell(run, folder, seconds, figures)
+
+
+def _train(run: Chosen, folder: Path, seed: int, resume: bool) -> dict[str, Any]:
+    with waiting("Starting"):
+        from unmask.training import train
+        from unmask.training.processes import leave
+
+    view = TrainingScreen(run.name)
+    with view.shown() if _leads() else nullcontext():
+        figures = train(
+            run.source, folder, recipe=run.recipe, seed=seed, resume=resume, report=view.report
+        )
+    leave()
+    return figures
+
+
+def _leads() -> bool:
+    """Whether this is the process that speaks: the first, where a launcher started several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _again(
+    task: str | None,
+    data: Path | None,
+    out: Path | None,
+    recipe: Path | None,
+    sets: list[str],
+    seed: int,
+) -> str:
+    """The command line that goes on with this training."""
+    extra = {"--data": data, "--out": out, "--recipe": recipe, "--seed": seed or None}
+    words = ["unmask", "train", *([task] if task else [])]
+    for name, value in extra.items():
+        words += [] if value is None else [name, str(value)]
+    for each in sets:
+        words += ["--set", each]
+    return " ".join(map(quote, [*words, "--resume"]))
+
+
+def _tell(run: Chosen, folder: Path, seconds: float, figures: dict[str, Any]) -> None:
+    say((f"Trained {run.name} in {seconds:,.0f} s", "bold"), ", saved in ", (str(folder), "cyan"))
+    screen.out().print(facts(figures))
+    say("Try: ", (f"unmask generate {quote(str(folder))}", "cyan"))
+    say("     ", (run.measuring(quote(str(folder))), "cyan"))

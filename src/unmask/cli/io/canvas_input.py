@@ -1,0 +1,173 @@
+"""Canvases as users give them: rows of ids, None where unknown, read from text or an array."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from unmask.core.errors import InputError
+
+if TYPE_CHECKING:
+    from unmask.decoding import Canvas
+    from unmask.viz import Layout
+
+MARK = re.compile(r"\[MASK(?::(\d+))?\]")
+Row = list[int | None]
+UNKNOWN = ".0"
+"""Characters that stand for an unknown cell, unless the layout writes an id that way."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is to be completed, and the form it came in, in which it is returned."""
+
+    rows: list[Row]
+    form: Literal["symbols", "ids", "image"]
+
+    def repeated(self, number: int) -> Given:
+        """Each row `number` times."""
+        if number < 1:
+            raise InputError(f"-n {number}: pass 1 or more completions of each row")
+        return Given([row for row in self.rows for _ in range(number)], self.form)
+
+    def canvas(self, condition: Any = None) -> Canvas:
+        """The canvas (B,N) of these rows, which may differ in length."""
+        from unmask.decoding import Canvas
+
+        tokens = [[0 if token is None else token for token in row] for row in self.rows]
+        unknown = [[token is None for token in row] for row in self.rows]
+        return Canvas.ragged(tokens, unknown, condition=condition)
+
+
+def read_text(text: str, layout: Layout, *, ids: bool) -> Given:
+    """Lines of JSON where `ids` says so or a list comes first, else lines of symbols."""
+    if not text.strip():
+        raise InputError(
+            "nothing to fill in, the input is empty: type a line such as [1, null, 3], or one "
+            "character per position with '.' where unknown"
+        )
+    if ids or text.lstrip().startswith("["):
+        return Given(json_rows(text, layout), "ids")
+    return Given(symbol_rows(text, layout), "symbols")
+
+
+def marked_rows(text: str, encode: Callable[[str], list[int]]) -> list[Row]:
+    """Lines of text where [MASK] is one unknown position and [MASK:12] twelve."""
+    rows: list[Row] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line:
+            continue
+        row: Row = []
+        known, *rest = MARK.split(line)
+        row += encode(known)
+        for count, after in zip(rest[::2], rest[1::2], strict=True):
+            row += [None] * int(count or 1)
+            row += encode(after)
+        if None not in row:
+            raise InputError(
+                f"line {number} has nothing unknown: write [MASK] for one unknown position, or "
+                "[MASK:12] for twelve"
+            )
+        rows.append(row)
+    return rows
+
+
+def symbol_rows(text: str, layout: Layout) -> list[Row]:
+    """Lines of symbols such as `1..4....`; InputError names line and column, from 1."""
+    if not layout.symbols or any(len(symbol) != 1 for symbol in layout.symbols):
+        raise InputError(
+            f"this model shows {layout.kind}s without a character for each id, so it cannot read "
+            "lines of symbols: pass --tokens, with lines such as [1, null, 3]"
+        )
+    ids: dict[str, int | None] = {**dict.fromkeys(UNKNOWN), **_numbered(layout.symbols)}
+    rows = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            rows.append([_symbol(sign, ids, number, at) for at, sign in enumerate(line.strip(), 1)])
+            _check_length(rows[-1], layout, f"line {number}")
+    return rows
+
+
+def _numbered(symbols: Sequence[str]) -> dict[str, int]:
+    return {symbol: index for index, symbol in enumerate(symbols)}
+
+
+def _symbol(sign: str, ids: dict[str, int | None], line: int, column: int) -> int | None:
+    if sign not in ids:
+        known = "".join(key for key, value in ids.items() if value is not None)
+        raise InputError(
+            f"line {line}, column {column}: {sign!r} is none of {known}; type '.' where unknown"
+        )
+    return ids[sign]
+
+
+def json_rows(text: str, layout: Layout) -> list[Row]:
+    """JSON lines such as `[1, null, 3]`; rows may differ in length where the layout allows it."""
+    rows = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            rows.append(_json_row(line, number))
+            _check_length(rows[-1], layout, f"line {number}")
+    return rows
+
+
+def _json_row(line: str, number: int) -> Row:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"line {number}, column {error.colno}: no JSON ({error.msg}); "
+            "type one list a line, such as [1, null, 3]"
+        ) from None
+    if not isinstance(row, list) or not row or not all(map(_is_id, row)):
+        wrong = next((v for v in row if not _is_id(v)), row) if isinstance(row, list) else row
+        raise InputError(
+            f"line {number}: {json.dumps(wrong)} cannot be read; a line is a list of ids, null "
+            "where unknown, such as [1, null, 3]"
+        )
+    return row
+
+
+def _is_id(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def read_image(path: Path, layout: Layout) -> Given:
+    """An array of .npy: (H,W) or (B,H,W), ids where known, NaN or below 0 where unknown."""
+    import numpy as np
+
+    if layout.kind != "image":
+        raise InputError(f"this model shows {layout.kind}s, no images: leave --image out")
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"--image {path} is no .npy array of numbers: {error}") from None
+    shape = (layout.height, layout.width)
+    if array.dtype.kind not in "iuf" or array.ndim not in (2, 3) or array.shape[-2:] != shape:
+        raise InputError(
+            f"--image {path} holds {array.dtype} of shape {array.shape}: pass numbers of shape "
+            f"{shape} or (B, {shape[0]}, {shape[1]}), -1 where unknown"
+        )
+    values = np.nan_to_num(array.astype(float), nan=-1, posinf=np.inf).reshape(
+        -1, shape[0] * shape[1]
+    )
+    if (values != np.rint(values)).any() or (values >= layout.levels).any():
+        worst = values.max() if (values >= layout.levels).any() else values[values % 1 != 0][0]
+        raise InputError(
+            f"--image {path} holds {worst:g}: pass whole grey levels from 0 to {layout.levels - 1}"
+        )
+    ahead: Row = [None] * layout.offset
+    return Given([ahead + [int(v) if v >= 0 else None for v in row] for row in values], "image")
+
+
+def _check_length(row: Row, layout: Layout, where: str) -> None:
+    wanted = layout.offset + layout.height * layout.width
+    if layout.kind != "text" and len(row) != wanted:
+        raise InputError(
+            f"{where} has {len(row)} cells: this {layout.kind} of {layout.height}×{layout.width} "
+            f"has {wanted}"
+        )

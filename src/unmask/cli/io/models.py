@@ -1,0 +1,150 @@
+"""A model named on the command line: its network, its card, and how its rows are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unmask.cli.ui.screen import waiting
+from unmask.core.errors import CheckpointError, InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unmask.data import Vocabulary
+    from unmask.models.checkpoint import Card
+    from unmask.core.network import Denoiser
+    from unmask.viz import Layout
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a command needs of a model."""
+
+    name: str
+    denoiser: Denoiser
+    card: Card
+    layout: Layout
+
+    @property
+    def task(self) -> str | None:
+        """The built-in task that it was trained on."""
+        return self.card.about.get("task")
+
+    @property
+    def length(self) -> int | None:
+        """N, where the model has one."""
+        return getattr(self.denoiser, "length", None)
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """What turns text into ids; None where the model's ids are no text."""
+        if self.card.vocabulary is None or self.card.vocabulary.get("kind") == "ids":
+            return None
+        from unmask.data import Vocabulary
+
+        return Vocabulary.from_dict(self.card.vocabulary)
+
+    def prose(self, rows: Sequence[Sequence[int]]) -> list[str] | None:
+        """Rows of ids as text, each up to its end where the model learnt ends; None if no text."""
+        vocabulary = self.vocabulary
+        if vocabulary is None:
+            return None
+        padding = (self.card.training or {}).get("padding", {})
+        ends = padding.get("name", "excluded") != "excluded"
+        end = vocabulary.eos_id if ends else None
+        return [vocabulary.decode(_until(ids, end)) for ids in rows]
+
+    def text(self, rows: Sequence[Sequence[int]]) -> list[str] | None:
+        """Rows of ids as text, or in the symbols of the layout; None where they have neither."""
+        prose = self.prose(rows)
+        if prose is not None:
+            return prose
+        symbols = self.layout.symbols
+        if not symbols or any(len(symbol) != 1 for symbol in symbols):
+            return None
+        known = dict(enumerate(symbols))
+        return ["".join(known.get(i, "?") for i in ids[self.layout.offset :]) for ids in rows]
+
+    def valid(self, tokens: Tensor) -> list[bool] | None:
+        """Whether each row (B,N) obeys the rules of the task; None where it has none."""
+        if self.task is None:
+            return None
+        from unmask.tasks.rules import RULES
+
+        if self.task not in RULES:
+            return None
+        flags: list[bool] = RULES[self.task].is_valid(tokens).tolist()
+        return flags
+
+    def condition(self, classes: Sequence[int] | None, rows: int) -> Tensor | None:
+        """(B,) int64: the classes asked for, dealt out in turn; None when none was."""
+        if not classes:
+            return None
+        import torch
+
+        count = class_count(self.card)
+        if not count:
+            raise InputError(f"{self.name} knows no classes: leave --class out")
+        for each in classes:
+            if not 0 <= each < count:
+                raise InputError(f"--class {each}: {self.name} has classes 0 to {count - 1}")
+        return torch.tensor([classes[row % len(classes)] for row in range(rows)])
+
+
+def _until(ids: Sequence[int], end: int | None) -> Sequence[int]:
+    """The ids before the first that is `end`."""
+    return ids if end is None or end not in ids else ids[: list(ids).index(end)]
+
+
+def open_model(name: str) -> Model:
+    """Load a bundled name or a folder. Raises CheckpointError where it holds no model."""
+    from unmask.models.checkpoint import read_card
+
+    card = read_card(name)
+    layout = layout_of(name, card)
+    with waiting(f"Loading {name}"):
+        from unmask.models import load
+
+        return Model(name, load(name), card, layout)
+
+
+def layout_of(name: str, card: Card) -> Layout:
+    """What the card says, or bare ids in lines."""
+    from unmask.viz import Layout
+
+    described: Any = card.about.get("layout")
+    if described is None:
+        return Layout.text()
+    try:
+        return Layout.from_dict(described)
+    except (InputError, TypeError) as error:
+        raise CheckpointError(f"the card of {name} holds a damaged layout: {error}") from error
+
+
+def class_count(card: Card) -> int:
+    """How many classes a user may ask for."""
+    return card.classes or 0
+
+
+def weights(folder: Path) -> dict[str, int]:
+    """How many parameters and bytes the weights of a model folder have, without loading them."""
+    from math import prod
+
+    from unmask.models.checkpoint import WEIGHTS
+
+    try:
+        import safetensors
+    except ImportError:
+        from unmask.core.errors import MissingExtraError
+
+        raise MissingExtraError("weights are safetensors: pip install 'unmask[hf]'") from None
+    path = folder / WEIGHTS
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be read, perhaps cut short: {error}") from error
+    return {"parameters": sum(map(prod, shapes)), "bytes": path.stat().st_size}

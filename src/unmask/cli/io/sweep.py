@@ -1,0 +1,129 @@
+"""What `unmask compare` sweeps: presets by steps, or by the knob of those that need no plan."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from unmask.cli.io.presets import build, known, needs
+from unmask.core.errors import StrategyError, nearest
+
+if TYPE_CHECKING:
+    from unmask.evaluation.settings import Setting
+    from unmask.viz import Layout
+
+# Presets without steps are swept over the first option of theirs that stands here.
+KNOBS: dict[str, tuple[float, ...]] = {
+    "threshold": (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99),
+    "factor": (0.1, 0.3, 1.0, 3.0, 10.0),
+    "bound": (0.01, 0.1, 0.3, 1.0, 3.0, 10.0),
+    "fill": (0.3, 0.5, 0.7, 0.8, 0.9),
+}
+
+PATIENCE = 4  # forwards a position, past which a preset with a budget stops
+
+Values = tuple[Any, ...]
+Chosen = dict[str, dict[str, Values]]  # preset -> option -> values
+
+
+def swept(
+    names: Sequence[str], steps: Sequence[int], pairs: Sequence[str], layout: Layout, length: int
+) -> tuple[list[Setting], dict[str, str]]:
+    """The settings to measure, and why each preset that is left out is.
+
+    names: presets asked for, all that apply if there are none. steps: for presets that have them.
+    pairs: what follows --set. length: N, which budgets are multiples of.
+    Raises StrategyError for what does not exist, or cannot be built, of what was asked for.
+    """
+    presets = known()
+    for name in names:
+        if name not in presets:
+            raise StrategyError(f"--preset {name}: no such preset; {nearest(name, presets)}")
+    left_out = {} if names else {name: why for name in presets if (why := _unfit(name, layout))}
+    wanted = list(dict.fromkeys(names)) or [name for name in presets if name not in left_out]
+    chosen = parsed(pairs, wanted)
+    found = []
+    for name in wanted:
+        found += _settings(name, steps, chosen.get(name, {}), layout, length)
+    return found, left_out
+
+
+def takes_steps(names: Sequence[str]) -> bool:
+    """Whether one of these presets is swept over --steps."""
+    return any("steps" in inspect.signature(known()[name]).parameters for name in names)
+
+
+def parsed(pairs: Sequence[str], wanted: Sequence[str]) -> Chosen:
+    """`["threshold.threshold=0.5,0.9"]` as preset -> option -> values; of wanted presets only."""
+    chosen: Chosen = {}
+    for pair in pairs:
+        target, equals, text = pair.partition("=")
+        name, dot, option = target.partition(".")
+        if not (name and dot and option and equals and text):
+            raise StrategyError(
+                f"--set {pair}: type PRESET.OPTION=VALUE,VALUE,..., "
+                "such as --set threshold.threshold=0.5,0.9"
+            )
+        if name not in known():
+            raise StrategyError(f"--set {pair}: no preset {name!r}; {nearest(name, known())}")
+        if name not in wanted:
+            raise StrategyError(f"--set {pair}: {name} is not compared; type --preset {name} too")
+        options = chosen.setdefault(name, {})
+        options[option] = _once([*options.get(option, ()), *map(_value, text.split(","))])
+    return chosen
+
+
+def _settings(
+    name: str, steps: Sequence[int], chosen: Mapping[str, Values], layout: Layout, length: int
+) -> list[Setting]:
+    """One preset with every combination of the values it is swept over."""
+    from unmask.evaluation.settings import Setting
+
+    make = known()[name]
+    grid = {**_default_sweep(list(inspect.signature(make).parameters), steps, length), **chosen}
+    given = {key: value for key, value in _places(layout).items() if key in needs(make)}
+    options = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    return [Setting(name, each, build(name, each, given)) for each in options]
+
+
+def _default_sweep(options: Sequence[str], steps: Sequence[int], length: int) -> dict[str, Values]:
+    """What a preset with these options is swept over when nothing is said of it."""
+    if "steps" in options:
+        return {"steps": _once(steps)}
+    sweep: dict[str, Values] = {}
+    knob = next((option for option in options if option in KNOBS), None)
+    if knob is not None:
+        sweep[knob] = KNOBS[knob]
+    if "budget" in options:
+        sweep["budget"] = (PATIENCE * length,)
+    return sweep
+
+
+def _unfit(name: str, layout: Layout) -> str | None:
+    """Why a preset does not apply, None if it does."""
+    make = known()[name]
+    missing = [each for each in needs(make) if each not in _places(layout)]
+    if missing:
+        return f"needs a {missing[0]}, which the shell cannot pass"
+    if "levels" in inspect.signature(make).parameters:
+        return "is for codebook levels; --preset runs it all the same"
+    return None
+
+
+def _places(layout: Layout) -> dict[str, int]:
+    """What the layout of a grid knows that a preset may need."""
+    return {} if layout.kind == "text" else {"height": layout.height, "width": layout.width}
+
+
+def _once(values: Sequence[Any]) -> Values:
+    return tuple(dict.fromkeys(values))
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

@@ -1,0 +1,1 @@
+"""Generations as commands run them: watched while they go, drawn and written afterwards."""

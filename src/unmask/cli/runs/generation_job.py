@@ -1,0 +1,151 @@
+"""The job of `unmask generate` and `infill`: a model, a method, files to write, and the run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unmask.cli.io import outputs, presets
+from unmask.cli.io.models import Model, open_model
+from unmask.cli.runs.watched_generation import Emerged, emerge
+from unmask.cli.ui.live import watching
+from unmask.cli.ui.screen import is_shown, say, waiting
+from unmask.core.errors import InputError
+
+if TYPE_CHECKING:
+    from unmask.decoding import Canvas, Strategy
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that is decided before the canvas is."""
+
+    model: Model
+    strategy: Strategy
+    seed: int
+    files: list[Path]
+    live: bool
+    """Whether each step is shown; never where stdout is no terminal."""
+    max_memory: str | None = None
+    """What a step may need; rows are generated in parts that fit."""
+
+    def run(self, canvas: Canvas) -> Made:
+        """Generate, shown as the options ask, and write the files."""
+        level = bool(canvas.valid.all())
+        if self.files and not level:
+            raise InputError(
+                "rows of different lengths do not fit into one picture or record: leave --out and "
+                "--record out, or pass rows of one length at a time"
+            )
+        title = f"{self.model.name} · {self.strategy.name}"
+        begun = time.perf_counter()
+        with watching(
+            self.live and level, self.model.layout, title, given=~canvas.editable
+        ) as watch:
+            emerged = emerge(
+                self.model.denoiser,
+                canvas,
+                self.strategy,
+                self.seed,
+                watch,
+                keep=outputs.moves(self.files),
+                max_memory=self.max_memory,
+            )
+        made = Made(self, emerged, time.perf_counter() - begun)
+        if self.files:
+            with waiting("Writing " + ", ".join(map(str, self.files))):
+                record = emerged.record(self.model.layout, made.info())
+                for path in self.files:
+                    outputs.write(record, path)
+        return made
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came out of a job."""
+
+    job: Job
+    emerged: Emerged
+    seconds: float
+
+    def info(self) -> dict[str, str]:
+        """What a record remembers."""
+        from unmask import __version__
+
+        job = self.job
+        return {
+            "model": job.model.name,
+            "preset": job.strategy.name,
+            "seed": str(job.seed),
+            "unmask": __version__,
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of --json; what does not apply to the model is left out."""
+        made, model, rows = self.emerged.generation, self.job.model, self.rows()
+        extra = {"text": model.text(rows), "valid": model.valid(self.emerged.tokens)}
+        return {
+            "model": model.name,
+            "preset": self.job.strategy.name,
+            "seed": self.job.seed,
+            "tokens": rows,
+            **{key: value for key, value in extra.items() if value is not None},
+            "logprob": made.logprob.sum(1).tolist(),
+            "steps": made.steps.tolist(),
+            "forwards": made.forwards.tolist(),
+            "seeds": made.seeds.tolist(),
+            "seconds": round(self.seconds, 3),
+            "files": [str(path) for path in self.job.files],
+        }
+
+    def rows(self) -> list[list[int]]:
+        """The ids of each row, without its padding."""
+        made = self.emerged.generation
+        return [ids[real].tolist() for ids, real in zip(made.tokens, made.valid, strict=True)]
+
+    def tell(self, say: Callable[..., None] = say) -> None:
+        """One line on what was done, and one for each file."""
+        made, job = self.emerged.generation, self.job
+        rows, steps = len(made.tokens), int(made.steps.max())
+        valid = job.model.valid(self.emerged.tokens)
+        judged = "" if valid is None else f", {sum(valid)} of {rows} valid"
+        say(
+            (f"{counted(rows, 'row')} in {counted(steps, 'step')}{judged}", "bold"),
+            (f"  {job.strategy.name}, seed {job.seed}, {self.seconds:.1f} s", "dim"),
+        )
+        for path in job.files:
+            say("wrote ", (str(path), "cyan"))
+
+
+def prepare(
+    name: str,
+    *,
+    preset: str | None,
+    options: dict[str, Any],
+    settings: Sequence[str] | None,
+    seed: int,
+    out: Sequence[Path] | None,
+    record: Path | None,
+    live: bool | None,
+    as_json: bool,
+    max_memory: str | None,
+) -> Job:
+    """Check everything that can be checked before the network is loaded, then load it."""
+    from unmask.decoding import bytes_of
+    from unmask.models.checkpoint import read_card
+
+    shown = is_shown(live, as_json)
+    files = outputs.checked(out, outputs.EVERYTHING)
+    files += outputs.checked([record] if record else [], outputs.RECORDS, "--record")
+    strategy = presets.choose(read_card(name), preset, options, settings or ())
+    if max_memory is not None:
+        bytes_of(max_memory)
+    return Job(open_model(name), strategy, seed, files, shown, max_memory)
+
+
+def counted(number: int, what: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,93 @@
+"""A generation that runs while somebody watches, and what is kept of it to show it again.
+
+B rows, N positions, S steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unmask.cli.ui.live import Watch
+    from unmask.decoding import Canvas, Strategy
+    from unmask.core.network import Denoiser
+    from unmask.core.state import Generation, State
+    from unmask.viz import Layout, Record
+
+
+@dataclass(frozen=True)
+class Emerged:
+    """A finished generation, and how it came about."""
+
+    generation: Generation
+    frames: Tensor
+    """(S+1,B,N) int32, -1 where unknown; the last one alone when the steps were not kept."""
+
+    @property
+    def tokens(self) -> Tensor:
+        """(B,N) int64."""
+        return self.generation.tokens.cpu()
+
+    @property
+    def given(self) -> Tensor:
+        """(B,N) bool: clues and prompts."""
+        return ~self.generation.editable.cpu()
+
+    def record(self, layout: Layout, info: dict[str, str]) -> Record:
+        """What `unmask show` reads."""
+        import torch
+
+        from unmask.viz import Record
+
+        made = self.generation
+        return Record(
+            frames=self.frames,
+            editable=made.editable.cpu(),
+            logprob=made.logprob.cpu(),
+            commit_step=made.commit_step.cpu().to(torch.int32),
+            seeds=made.seeds.cpu(),
+            layout=layout,
+            info=info,
+        )
+
+
+def emerge(
+    denoiser: Denoiser,
+    canvas: Canvas,
+    strategy: Strategy,
+    seed: int,
+    watch: Watch,
+    keep: bool,
+    max_memory: str | None = None,
+) -> Emerged:
+    """Generate step by step, showing each to `watch`; `keep` all of them for an animation.
+
+    Where memory does not hold all rows, parts of them emerge one after the other.
+    """
+    import torch
+
+    from unmask import init
+    from unmask.decoding import completed, row_seeds
+
+    state = init(denoiser, canvas, strategy, row_seeds(canvas, seed, None))
+    planned = int(state.total.max())
+    frames = [frame(state)]
+    watch(frames[0], 0, planned)
+
+    def see(part: State) -> None:
+        shown = frames[-1].index_copy(0, part.row.cpu(), frame(part))
+        frames[:] = [*frames, shown] if keep else [shown]
+        watch(shown, int(part.step.max()), planned)
+
+    made = completed(state, denoiser, strategy, max_memory, see)
+    return Emerged(made, torch.stack(frames))
+
+
+def frame(state: State) -> Tensor:
+    """(B,N) int32 on the CPU, -1 where unknown."""
+    import torch
+
+    return state.tokens.masked_fill(state.masked, -1).to("cpu", torch.int32)

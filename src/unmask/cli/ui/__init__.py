@@ -1,0 +1,1 @@
+"""What the commands draw on the terminal: messages, tables, bars and live panels."""

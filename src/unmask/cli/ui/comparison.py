@@ -1,0 +1,83 @@
+"""Comparisons as `unmask compare` shows them: a picture, a table, and entries for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from unmask.evaluation.benches import Bench, Quality
+    from unmask.evaluation.compare import Measurement
+    from unmask.evaluation.settings import Terms
+    from unmask.viz.frontier import Panel
+
+Measured = Sequence["Measurement"]
+
+
+def picture(measured: Measured, bench: Bench, terms: Terms) -> Figure:
+    """A panel for each quality."""
+    from unmask.viz.frontier import frontier
+
+    fronts = _fronts(measured, bench)
+    return frontier(
+        [_panel(measured, quality, fronts[quality.key]) for quality in bench.qualities],
+        title=f"{terms.task}: what presets buy with network passes",
+        cost="mean forwards a sequence",
+        note=f"{terms.samples:,} rows a point; whiskers: one standard error either way",
+    )
+
+
+def rows(measured: Measured, bench: Bench) -> list[dict[str, Any]]:
+    """One line a setting for the table: what was spent on each quality and what came of it."""
+    fronts = _fronts(measured, bench)
+    shared = all(len({f.forwards for f in each.figures.values()}) == 1 for each in measured)
+    lines = []
+    for index, each in enumerate(measured):
+        line: dict[str, Any] = {
+            "of": "",
+            "preset": each.setting.preset,
+            "setting": each.setting.label or None,
+        }
+        for key, figure in each.figures.items():
+            line["forwards" if shared else f"{key} forwards"] = figure.forwards
+            line[key] = figure.value
+        line["front"] = " ".join("●" if index in members else "·" for members in fronts.values())
+        lines.append(line)
+    return lines
+
+
+def entries(measured: Measured, bench: Bench) -> list[dict[str, Any]]:
+    """One entry a setting for --json: its options, its figures, and the fronts it is on."""
+    fronts = _fronts(measured, bench)
+    return [
+        {
+            "preset": each.setting.preset,
+            "options": dict(each.setting.options),
+            **{key: asdict(figure) for key, figure in each.figures.items()},
+            "front": [key for key, members in fronts.items() if index in members],
+            "measured": each.measured,
+        }
+        for index, each in enumerate(measured)
+    ]
+
+
+def _panel(measured: Measured, quality: Quality, members: set[int]) -> Panel:
+    from unmask.viz.frontier import Panel, Point
+
+    points = []
+    for index, each in enumerate(measured):
+        setting, figure = each.setting, each.figures[quality.key]
+        names = (setting.preset, setting.label)
+        numbers = (figure.forwards, figure.value, figure.error)
+        points.append(Point(*names, *numbers, on_front=index in members))
+    return Panel(quality.title, points, quality.higher_is_better, quality.ideal)
+
+
+def _fronts(measured: Measured, bench: Bench) -> dict[str, set[int]]:
+    """Indices of the measurements on the front of each quality."""
+    from unmask.evaluation.compare import front
+
+    return {quality.key: set(front(measured, quality)) for quality in bench.qualities}

@@ -1,0 +1,107 @@
+"""A generation as it is watched: a panel that changes in place, a bar, or nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.live import Live
+from rich.progress import Progress
+
+from unmask.cli.ui.screen import err, out, watched
+
+if TYPE_CHECKING:
+    from rich.panel import Panel
+    from torch import Tensor
+
+    from unmask.viz import Layout
+
+Watch = Callable[["Tensor", int, int], None]
+"""(frame (B,N) with -1 where unknown, steps taken, steps planned)."""
+PAUSE = 0.05
+"""Seconds that a step is shown at least: below it, nobody sees the order of things."""
+MOST_LINES = 120
+"""How much is printed where there is no screen that could be full."""
+
+
+@contextmanager
+def watching(
+    live: bool,
+    layout: Layout,
+    title: str,
+    *,
+    given: Tensor | None = None,
+    columns: int | None = None,
+    pause: float = PAUSE,
+) -> Iterator[Watch]:
+    """A `Watch` for `emerge`: a live panel if asked for, else a bar where somebody waits."""
+    if not live:
+        with _bar(title) as watch:
+            yield watch
+        return
+    shown = _Panels(layout, title, given, columns)
+    with Live(console=out(), auto_refresh=False) as screen:
+        clock = time.monotonic()
+
+        def watch_panel(frame: Tensor, step: int, steps: int) -> None:
+            nonlocal clock
+            time.sleep(max(0.0, clock - time.monotonic()))
+            screen.update(shown.panel(frame, step, steps, screen.console.height), refresh=True)
+            clock = time.monotonic() + pause
+
+        yield watch_panel
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Watch]:
+    with Progress(console=err(), transient=True, disable=not watched()) as progress:
+        task = progress.add_task(title, total=None)
+
+        def watch_bar(frame: Tensor, step: int, steps: int) -> None:
+            progress.update(task, completed=step, total=steps)
+
+        yield watch_bar
+
+
+def print_frame(
+    frame: Tensor,
+    layout: Layout,
+    title: str,
+    *,
+    given: Tensor | None = None,
+    columns: int | None = None,
+) -> None:
+    """A finished frame (B,N), where it has not been shown live."""
+    from unmask.viz import frame_panel
+
+    out().print(frame_panel(frame, layout, columns, given=given, title=title, max_lines=MOST_LINES))
+
+
+class _Panels:
+    """Panels of successive frames; what a step changed is highlighted until the next."""
+
+    def __init__(self, layout: Layout, title: str, given: Tensor | None, columns: int | None):
+        self.layout, self.title, self.given, self.columns = layout, title, given, columns
+        self.before: Tensor | None = None
+
+    def panel(self, frame: Tensor, step: int, steps: int, height: int) -> Panel:
+        """The panel of this frame. The last one, which stays, has no highlights."""
+        from unmask.viz import frame_panel
+        from unmask.viz.terminal import progress
+
+        changed = None
+        if self.before is not None and bool((frame < 0).any()):
+            changed = (frame != self.before) & (frame >= 0)
+        self.before = frame
+        return frame_panel(
+            frame,
+            self.layout,
+            self.columns,
+            changed,
+            given=self.given,
+            title=self.title,
+            subtitle=progress(frame, self.layout, step, steps),
+            max_lines=height,
+        )

@@ -1,0 +1,77 @@
+"""Which known cells stand out when drawn: given (a clue), fresh (committed just now), or plain.
+
+B rows, N positions, H lines of W cells.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmask.core.errors import InputError
+from unmask.viz.layout import Cells, Layout
+
+PLAIN, GIVEN, FRESH = 0, 1, 2
+
+
+def looks(
+    layout: Layout, frame: Tensor, given: Tensor | None = None, changed: Tensor | None = None
+) -> Cells:
+    """One look per cell of a frame (B, N): (B, H, W). A changed cell is fresh even if given.
+
+    given, changed: (B, N) bool. Raises InputError for masks of another shape or dtype.
+    """
+    arranged = np.full(layout.cells(frame).shape, PLAIN, dtype=np.int64)
+    for name, mask, look in (("given", given, GIVEN), ("changed", changed, FRESH)):
+        if mask is not None:
+            check_mask(name, mask, frame)
+            arranged[layout.marks(mask)] = look
+    return arranged
+
+
+def changes(frames: Tensor) -> Tensor:
+    """Cells that became known or changed their id with each frame (S, B, N): bool, same shape."""
+    changed = torch.zeros_like(frames, dtype=torch.bool)
+    changed[1:] = (frames[1:] != frames[:-1]) & (frames[1:] >= 0)
+    return changed
+
+
+def highlights(frames: Tensor, given: Tensor | None = None) -> Tensor:
+    """The changes to highlight while frames (S, B, N) are shown; given (B, N) bool never is.
+
+    The last frame is the one people look at: it is shown without any. Raises InputError for a
+    mask of another shape or dtype.
+    """
+    changed = changes(frames)
+    changed[-1] = False
+    if given is None:
+        return changed
+    check_mask("given", given, frames[0])
+    return changed & ~given
+
+
+def share_known(frame: Tensor, layout: Layout) -> float:
+    """The share of the drawn cells of a frame (B, N) that are known, 0 to 1."""
+    drawn = frame[:, layout.offset :]
+    return float((drawn >= 0).double().mean()) if drawn.numel() else 1.0
+
+
+def check_mask(name: str, mask: Tensor, frame: Tensor) -> None:
+    """Raise InputError unless `mask` is bool of the shape of `frame`."""
+    if mask.shape != frame.shape or mask.dtype != torch.bool:
+        raise InputError(
+            f"{name} is {mask.dtype} of shape {tuple(mask.shape)}; pass bool of the shape "
+            f"{tuple(frame.shape)} of the tokens"
+        )
+
+
+def check_frames(frames: Tensor) -> None:
+    """Raise InputError unless frames are integers (S, B, N) with a frame and a row at least."""
+    if frames.dim() != 3 or frames.is_floating_point() or frames.dtype == torch.bool:
+        raise InputError(
+            f"frames are {frames.dtype} of shape {tuple(frames.shape)}; pass integer ids "
+            "(S, B, N), -1 where unknown; a single frame is frame[None]"
+        )
+    if not frames.shape[0] or not frames.shape[1]:
+        raise InputError(f"frames of shape {tuple(frames.shape)} hold nothing to show")

@@ -1,0 +1,160 @@
+"""`unmask infill`: every way to say what is given, and what comes back."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import unmask
+
+from ..conftest import files
+
+PUZZLE = "1..4..2..3..4..1"
+IDS = [0, None, None, 3, None, None, 1, None, None, 2, None, None, 3, None, None, 0]
+
+
+def agrees(row, given):
+    return all(want in (None, got) for want, got in zip(given, row, strict=True))
+
+
+def test_lines_of_symbols_come_back_completed(call):
+    done = call("infill", "shidoku", "--puzzle", PUZZLE, "--puzzle", "." * 16)
+    assert done.code == 0
+    first, second = done.out.splitlines()
+    assert agrees(first, [None if sign == "." else sign for sign in PUZZLE])
+    assert set(first + second) <= set("1234")
+    assert len(second) == 16
+    assert "2 rows in 16 steps" in done.err
+
+
+def test_zero_and_dot_both_mean_unknown(call):
+    dots = call("infill", "shidoku", "--puzzle", PUZZLE).out
+    assert call("infill", "shidoku", "--puzzle", PUZZLE.replace(".", "0")).out == dots
+    assert call("infill", "shidoku", given=f"\n{PUZZLE}\n\n").out == dots
+
+
+def test_lines_of_json_come_back_as_json(call, tmp_path):
+    (tmp_path / "rows.jsonl").write_text(json.dumps(IDS) + "\n" + json.dumps([None] * 16))
+    piped = call("infill", "shidoku", given=(tmp_path / "rows.jsonl").read_text())
+    rows = [json.loads(line) for line in piped.out.splitlines()]
+    assert agrees(rows[0], IDS)
+    assert len(rows) == 2
+    assert call("infill", "shidoku", "--tokens", "rows.jsonl").out == piped.out
+    dash = call("infill", "shidoku", "--tokens", "-", given=json.dumps(IDS)).out
+    assert dash == piped.out.splitlines()[0] + "\n"
+
+
+def test_rows_of_different_lengths(call, folders):
+    given = "[1, null, 3]\n[null, 2, null, null, 0]\n"
+    said = call("infill", folders["text"], "--json", given=given).json
+    assert list(map(len, said["tokens"])) == [3, 5]
+    assert agrees(said["tokens"][1], [None, 2, None, None, 0])
+    lines = call("infill", folders["text"], given=given).out.splitlines()
+    assert [json.loads(line) for line in lines] == said["tokens"]
+    refused = call("infill", folders["text"], "--out", "a.png", given=given)
+    assert "rows of different lengths" in refused.error()
+
+
+def test_json_of_a_solved_board_spends_nothing(call):
+    board = "1234341221434321"
+    said = call("infill", "shidoku", "--puzzle", board, "--json").json
+    assert (said["text"], said["valid"], said["forwards"]) == ([board], [True], [0])
+
+
+def half_an_image():
+    image = np.tile(np.arange(8.0), (8, 1))
+    image[4:] = np.nan
+    return image
+
+
+@pytest.mark.parametrize("unknown", ["nan", "-1", "stack"])
+def test_images_from_an_array(call, tmp_path, unknown):
+    image = half_an_image()
+    if unknown == "-1":
+        image = np.nan_to_num(image, nan=-1).astype(np.int8)
+    np.save("half.npy", image[None] if unknown == "stack" else image)
+    line = ("infill", "digits", "--image", "half.npy", "-n", 2)
+    line += ("--preset", "random_order", "--steps", 4)
+    said = call(*line, "--class", 5, "--out", "a.png", "--json").json
+    assert [row[:32] for row in said["tokens"]] == [list(range(8)) * 4] * 2
+    assert said["tokens"][0] != said["tokens"][1]
+    assert said["files"] == ["a.png"]
+    with Image.open("a.png") as picture:
+        assert picture.format == "PNG"
+    assert "2 rows in 4 steps" in call(*line).out
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.zeros((7, 8)), "shape (7, 8): pass numbers of shape (8, 8)"),
+        (np.full((8, 8), 17), "holds 17: pass whole grey levels from 0 to 16"),
+        (np.full((8, 8), 0.5), "holds 0.5: pass whole grey levels"),
+        (np.full((8, 8), "a"), "pass numbers"),
+        (np.full((8, 8), np.inf), "holds inf"),
+        (np.array([{}]), "is no .npy array of numbers"),
+    ],
+)
+def test_other_arrays_are_refused(call, tmp_path, array, words):
+    np.save("array.npy", array)
+    assert words in call("infill", "digits", "--image", "array.npy").error()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "words"),
+    [
+        (["--puzzle", "1234"], None, "line 1 has 4 cells: this board of 4×4 has 16"),
+        (["--puzzle", PUZZLE[:15] + "x"], None, "line 1, column 16: 'x' is none of 1234"),
+        ([], "\n" + PUZZLE[:15] + "7", "line 2, column 16: '7'"),
+        ([], "", "the input is empty"),
+        ([], "[1, null", "line 1, column 9: no JSON"),
+        ([], "[1, 2.5]", "line 1: 2.5 cannot be read"),
+        ([], "[true]", "line 1: true cannot be read"),
+        ([], "[[1]]", "line 1: [1] cannot be read"),
+        ([], "[]", "line 1: [] cannot be read"),
+        (["--tokens", "-"], "7", "line 1: 7 cannot be read"),
+        ([], "[1, null]", "line 1 has 2 cells"),
+        ([], json.dumps([9, *IDS[1:]]), "id 9 at row 0, position 0 is outside the vocabulary of 5"),
+        (["--tokens", "nowhere"], None, "--tokens nowhere cannot be read"),
+        (["--image", "nowhere.npy"], None, "shows boards, no images"),
+        (["--puzzle", PUZZLE, "--tokens", "-"], None, "several sources at once"),
+        (["--puzzle", PUZZLE, "-n", 0], None, "-n 0: pass 1 or more"),
+        (["--puzzle", PUZZLE, "--preset", "maskgt"], None, "did you mean 'maskgit'?"),
+    ],
+)
+def test_what_cannot_be_read_is_told(call, tmp_path, arguments, given, words):
+    assert words in call("infill", "shidoku", *arguments, "--out", "a.png", given=given).error()
+    assert files(tmp_path) == []
+
+
+def test_images_have_no_lines(call):
+    assert "pass --tokens" in call("infill", "digits", "--puzzle", "12").error()
+
+
+@pytest.fixture
+def text_model(tmp_path):
+    """An untrained model of bytes."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    from unmask.data import Vocabulary
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=257, intermediate_size=16, max_position_embeddings=32, **sizes)
+    denoiser = unmask.wrap(BertForMaskedLM(config), mask_id=256, length=32)
+    vocabulary = Vocabulary.of_bytes()
+    unmask.save(denoiser, tmp_path / "bytes", vocabulary=vocabulary.to_dict())
+    return tmp_path / "bytes"
+
+
+def test_text_is_filled_in_where_it_says_mask(call, text_model):
+    said = call("infill", text_model, "--puzzle", "a. 10 [MASK:3]é[MASK]", "--json").json
+    (row,) = said["tokens"]
+    known = list(b"a. 10 ")
+    assert row[:6] == known
+    assert row[9:11] == list("é".encode())
+    assert len(row) == 6 + 3 + 2 + 1
+
+
+def test_text_without_anything_unknown_is_told(call, text_model):
+    assert "[MASK:12] for twelve" in call("infill", text_model, "--puzzle", "a. 10").error()
