@@ -1,48 +1,100 @@
-"""Generate discrete sequences by iterative unmasking, with any masked network."""
+"""Generate discrete sequences by iterative unmasking, with any masked network.
 
+Names are loaded when they are first used, so that `import unmask` costs next to nothing.
+"""
+
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-from unmask import (
-    commit,
-    compat,
-    constraints,
-    guidance,
-    noise,
-    objectives,
-    orders,
-    presets,
-    revise,
-    schedules,
-    scoring,
-    stopping,
-)
-from unmask.candidates import Candidates, best_of, length_beam
-from unmask.constraints import Constraint
-from unmask.core import errors
-from unmask.core.network import Cache, Denoiser, DenoiserSpec, Query
-from unmask.core.state import Generation, Loss, Proposal, State, StepInfo
-from unmask.data import padding
-from unmask.decoding import Canvas, Strategy, decide, done, finish, init, prepare, step
-from unmask.engine import Engine, generate, run, run_stages, stream
-from unmask.groups import Groups
-from unmask.guidance import Guidance
-from unmask.models import (
-    Captured,
-    ClassConditioned,
-    Compiled,
-    Packed,
-    SelfConditioning,
-    SelfCritic,
-    TokenCritic,
-    load,
-    save,
-    wrap,
-)
-from unmask.sampling import Annealed, Sampling, SquaredDecay
-from unmask.schedules import Schedule
-from unmask.scoring import score
+if TYPE_CHECKING:
+    from unmask import (
+        commit,
+        compat,
+        constraints,
+        guidance,
+        noise,
+        objectives,
+        orders,
+        presets,
+        revise,
+        schedules,
+        scoring,
+        stopping,
+    )
+    from unmask.candidates import Candidates, best_of, length_beam
+    from unmask.constraints import Constraint
+    from unmask.core import errors
+    from unmask.core.network import Cache, Denoiser, DenoiserSpec, Query
+    from unmask.core.state import Generation, Loss, Proposal, State, StepInfo
+    from unmask.data import padding
+    from unmask.decoding import Canvas, Strategy, decide, done, finish, init, prepare, step
+    from unmask.engine import Engine, generate, run, run_stages, stream
+    from unmask.groups import Groups
+    from unmask.guidance import Guidance
+    from unmask.models import (
+        Captured,
+        ClassConditioned,
+        Compiled,
+        Packed,
+        SelfConditioning,
+        SelfCritic,
+        TokenCritic,
+        load,
+        save,
+        wrap,
+    )
+    from unmask.sampling import Annealed, Sampling, SquaredDecay
+    from unmask.schedules import Schedule
+    from unmask.scoring import score
 
 __version__ = version("unmask")
+
+_MODULES = {
+    "unmask": (
+        "commit", "compat", "constraints", "guidance", "noise", "objectives", "orders", "presets",
+        "revise", "schedules", "scoring", "stopping",
+    ),
+    "unmask.core": ("errors",),
+    "unmask.data": ("padding",),
+}  # fmt: skip
+_NAMES = {
+    "unmask.candidates": ("Candidates", "best_of", "length_beam"),
+    "unmask.constraints": ("Constraint",),
+    "unmask.core.network": ("Cache", "Denoiser", "DenoiserSpec", "Query"),
+    "unmask.core.state": ("Generation", "Loss", "Proposal", "State", "StepInfo"),
+    "unmask.decoding": (
+        "Canvas", "Strategy", "decide", "done", "finish", "init", "prepare", "step",
+    ),
+    "unmask.engine": ("Engine", "generate", "run", "run_stages", "stream"),
+    "unmask.groups": ("Groups",),
+    "unmask.guidance": ("Guidance",),
+    "unmask.models": (
+        "Captured", "ClassConditioned", "Compiled", "Packed", "SelfConditioning", "SelfCritic",
+        "TokenCritic", "load", "save", "wrap",
+    ),
+    "unmask.sampling": ("Annealed", "Sampling", "SquaredDecay"),
+    "unmask.schedules": ("Schedule",),
+    "unmask.scoring": ("score",),
+}  # fmt: skip
+_WHERE = {name: module for module, names in _NAMES.items() for name in names}
+_WHERE_MODULE = {name: package for package, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE_MODULE:
+        value: Any = import_module(f"{_WHERE_MODULE[name]}.{name}")
+    elif name in _WHERE:
+        value = getattr(import_module(_WHERE[name]), name)
+    else:
+        raise AttributeError(f"module 'unmask' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "Annealed",

@@ -1,6 +1,7 @@
 """Plans: exact integers per row, never a step that commits nothing."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unmask import schedules
-from unmask.core.errors import StrategyError
-from unmask.commit import Explicit, OneAtATime, Scheduled
+from unmask import Canvas, schedules
+from unmask.commit import Even, Explicit, OneAtATime, Scheduled
+from unmask.core.errors import CanvasError, StrategyError
 from unmask.schedules import custom, power
 
 SCHEDULES = [
@@ -29,8 +30,8 @@ def plan_of(counts, unknown):
     """One row's plan: how many stay unknown after each of its steps."""
     plan, total = counts(np.array([unknown]))
     assert plan.dtype == total.dtype == np.int64
-    assert int(plan[0, int(total) :].sum()) == 0
-    return plan[0, : int(total)].tolist()
+    assert plan[0, total[0] :].sum() == 0
+    return plan[0, : total[0]].tolist()
 
 
 def committed(plan, unknown):
@@ -130,25 +131,31 @@ def test_rows_that_are_finished_take_no_step():
     assert plan.tolist() == [[0] * 4, [3, 2, 1, 0], [0] * 4]
 
 
+@pytest.mark.parametrize("steps", [0, -1, True, False, "12", 2.0, 2.5, None], ids=repr)
+@pytest.mark.parametrize("plan", [partial(Scheduled, schedules.linear), Even])
+def test_steps_below_one_or_no_integers_are_refused(plan, steps):
+    with pytest.raises(StrategyError, match="pass an integer of 1 or more"):
+        plan(steps)
+
+
+@pytest.mark.parametrize("steps", [[], [4, 0], [True], [2.0], (3, None), [3, 4]], ids=repr)
+def test_steps_of_rows_are_referred_to_the_canvas(steps):
+    with pytest.raises(StrategyError, match=r"pass one integer; rows .*in the canvas.*steps=\["):
+        Scheduled(schedules.linear, steps)
+
+
 @pytest.mark.parametrize(
-    "steps", [0, -1, True, False, [], [4, 0], [True], [2.0], "12", (3, None)], ids=repr
+    "steps", [[], [4, 0], [4, -1], [True, True], [2.0, 2.0], "12", (3, None), 3, 2.5], ids=repr
 )
-def test_steps_below_one_or_no_integers_are_refused(steps):
-    with pytest.raises(StrategyError, match="pass an integer of 1 or more"):
-        Scheduled(schedules.linear, steps)
-
-
-@pytest.mark.parametrize("steps", [2.0, 2.5, None], ids=repr)
-def test_steps_that_are_neither_a_number_nor_a_list_are_refused(steps):
-    with pytest.raises(StrategyError, match="pass an integer of 1 or more"):
-        Scheduled(schedules.linear, steps)
+def test_steps_of_a_canvas_below_one_or_no_integers_are_refused(steps):
+    with pytest.raises(CanvasError, match=r"steps=.* for 2 rows: pass one integer of 1 or more"):
+        Canvas.blank(2, 5, steps=steps)
 
 
 @pytest.mark.parametrize("steps", [[3], [3, 3, 3]])
 def test_steps_for_another_number_of_rows_are_refused(steps):
-    pace = Scheduled(schedules.linear, steps)
-    with pytest.raises(StrategyError, match=f"{len(steps)} entries for 2 rows"):
-        pace(torch.tensor([5, 5]))
+    with pytest.raises(CanvasError, match=r"for 2 rows: pass one integer .* for each row"):
+        Canvas.blank(2, 5, steps=steps)
 
 
 # --- Explicit --------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Shapes: R rows of a query, N positions, D width, M positions the head is asked f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -31,6 +31,8 @@ class DenoiserSpec:
     mean nothing outside the open block, so strategies go by blocks of `block_size`.
     supports_trimming: padding is invisible, so rows may be cut to their length.
     cached: `forward` returns a cache, which the next step hands back.
+    recommended: the preset that the model's card recommends, by name with its options, as in
+    {"name": "maskgit", "steps": 12}.
     """
 
     vocab_size: int
@@ -44,6 +46,7 @@ class DenoiserSpec:
     open_block_only: bool = False
     supports_trimming: bool = False
     cached: bool = False
+    recommended: Mapping[str, Any] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unmask import presets
-from unmask.core.errors import CanvasError, StrategyError
+from unmask.core.errors import CanvasError, StrategyError, nearest
 from unmask.core.network import Denoiser
 from unmask.core.state import Generation, State, StepInfo
 from unmask.decoding import Canvas, Strategy, finish, init, row_seeds
@@ -37,7 +37,7 @@ def generate(
 
     denoiser: a network from `unmask.wrap` or `unmask.load`.
     canvas: what is given; or pass batch_size and length (and condition) to start from nothing.
-    strategy: a preset, such as `unmask.presets.maskgit(steps=12)`; default `presets.annealed()`.
+    strategy: a preset, such as `unmask.presets.maskgit(steps=12)`; default `default_strategy`.
     seed, seeds: one integer for the batch, or one per row; with neither, torch's generator decides.
     max_rows, max_tokens: rows, and positions, that are generated at once; the result is the same.
 
@@ -134,13 +134,26 @@ def ready(
             "Canvas.infill(tokens, editable)"
         )
     if strategy is None:
-        strategy = presets.annealed()
+        strategy = default_strategy(denoiser)
     if not isinstance(strategy, Strategy):
         raise StrategyError(
             f"strategy={strategy!r}: pass a preset that has been called, such as "
             "presets.maskgit(steps=12)"
         )
     return denoiser, canvas, strategy, row_seeds(canvas, seed, seeds)
+
+
+def default_strategy(denoiser: Denoiser) -> Strategy:
+    """Return the preset that the model's card recommends, else `presets.random_order(steps=18)`."""
+    recommended = dict(denoiser.spec.recommended or {"name": "random_order", "steps": 18})
+    name = recommended.pop("name", None)
+    if name not in presets.__all__:
+        raise StrategyError(
+            f"the model's card recommends the preset {name!r}: {nearest(str(name), presets.__all__)}; "
+            "pass strategy="
+        )
+    strategy: Strategy = getattr(presets, name)(**recommended)
+    return strategy
 
 
 def _canvas(

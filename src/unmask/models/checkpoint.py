@@ -22,6 +22,7 @@ from torch import nn
 from unmask.core.errors import CheckpointError, MissingExtraError, ModelError, nearest
 from unmask.core.files import previous, replacing_folder
 from unmask.core.network import Denoiser
+from unmask.models.adapter import Adapter
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.decoder import Decoder
 from unmask.models.forwarding import unwrapped
@@ -257,6 +258,8 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
         )
     if isinstance(denoiser, nn.Module):
         denoiser.eval()
+    if isinstance(denoiser, Adapter):
+        denoiser.spec = replace(denoiser.spec, recommended=card.about.get("preset"))
     if card.classes is None:
         return denoiser
     assert isinstance(denoiser, MaskedLMDenoiser)

@@ -127,7 +127,8 @@ class Verify(Revise):
         rows = state.rows
         counts = on_host(torch.stack([committed.sum(1), change.commit.sum(1)]))
         fewer = (counts[1] - 1).clip(min=0)
-        left = rows.budget - rows.forwards - (counts[0] + 2) * rows.forwards_per_step
+        needed = (counts[0] + 2 + rows.groups_to_come) * rows.forwards_per_step
+        left = rows.budget - rows.forwards - needed
         # Where nothing could be taken back, nothing is asked.
         asked = (left >= 0) & ~rows.ends_group & (fewer > 0)
         verified = committed & to_device(asked, state.device).unsqueeze(1)
