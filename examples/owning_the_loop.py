@@ -19,7 +19,7 @@ canvas = unmask.Canvas.blank(batch_size=4, length=16)
 
 state = unmask.init(denoiser, canvas, strategy, seeds=torch.tensor([1, 2, 3, 4]))
 while not unmask.done(state):
-    state = unmask.step(state, denoiser, strategy)
+    state = unmask.step(state, denoiser, strategy).state
     if state.masked.float().mean() < 0.5:
         break
 
@@ -29,7 +29,7 @@ finished = {}
 for name, rest in {"as it was": strategy, "greedy from here": greedy}.items():
     branch = state
     while not unmask.done(branch):
-        branch = unmask.step(branch, denoiser, rest)
+        branch = unmask.step(branch, denoiser, rest).state
     finished[name] = unmask.finish(branch)
 
 for name, result in finished.items():

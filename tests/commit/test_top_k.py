@@ -1,8 +1,10 @@
 """`best`: exactly so many, whatever the scores; ties to the lower position."""
 
 import math
+from dataclasses import replace
 from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -10,9 +12,9 @@ from hypothesis import strategies as st
 
 import unmask
 from unmask import presets
+from unmask.commit import Explicit, Scheduled, TopK
+from unmask.core.ranking import best
 from unmask.decoding import Strategy
-from unmask.commit import Explicit
-from unmask.commit import TopK, best
 
 SCORES = st.one_of(
     st.sampled_from([0.0, 1.0, -1.0, math.inf, -math.inf, 3.4e38, -3.4e38]),  # many ties
@@ -32,9 +34,9 @@ def batches(draw):
     return table(SCORES), table(st.booleans()), counts
 
 
-def naive(score, scope, count):
-    """One row: sort the positions in scope by score, then by position."""
-    running = [i for i in range(len(score)) if scope[i]]
+def naive(score, eligible, count):
+    """One row: sort the eligible positions by score, then by position."""
+    running = [i for i in range(len(score)) if eligible[i]]
     running.sort(key=lambda i: (-max(score[i], torch.finfo(torch.float32).min), i))
     chosen = set(running[: max(count, 0)])
     return [i in chosen for i in range(len(score))]
@@ -42,15 +44,15 @@ def naive(score, scope, count):
 
 @given(batches(), st.sampled_from([torch.float32, torch.float64]))
 def test_best_is_the_naive_sort(batch, dtype):
-    score, scope, count = batch
-    found = best(torch.tensor(score, dtype=dtype), torch.tensor(scope), torch.tensor(count))
+    score, eligible, count = batch
+    found = best(torch.tensor(score, dtype=dtype), torch.tensor(eligible), torch.tensor(count))
     assert found.dtype == torch.bool
     if dtype == torch.float32:
         assert found.tolist() == [naive(*row) for row in zip(*batch, strict=True)]
     assert found.sum(1).tolist() == [
-        min(max(n, 0), sum(row)) for n, row in zip(count, scope, strict=True)
+        min(max(n, 0), sum(row)) for n, row in zip(count, eligible, strict=True)
     ]
-    assert not bool((found & ~torch.tensor(scope)).any())
+    assert not bool((found & ~torch.tensor(eligible)).any())
 
 
 @given(st.integers(1, 40), st.integers(0, 40), st.sampled_from([0.0, 1.0, math.inf, -math.inf]))
@@ -81,12 +83,12 @@ def test_saturated_half_precision_scores_still_give_the_number(dtype):
     assert best(score, torch.ones(4, 64, dtype=bool), counts).sum(1).tolist() == counts.tolist()
 
 
-def test_minus_infinity_in_scope_beats_anything_out_of_scope():
+def test_minus_infinity_among_the_eligible_beats_anything_else():
     score = torch.tensor([[5.0, -math.inf, 7.0, -math.inf, 1.0]])
-    scope = torch.tensor([[False, True, False, True, False]])
-    assert best(score, scope, tensor(1))[0].tolist() == [False, True, False, False, False]
-    assert best(score, scope, tensor(2))[0].tolist() == scope[0].tolist()
-    assert best(score, scope, tensor(9))[0].tolist() == scope[0].tolist()
+    eligible = torch.tensor([[False, True, False, True, False]])
+    assert best(score, eligible, tensor(1))[0].tolist() == [False, True, False, False, False]
+    assert best(score, eligible, tensor(2))[0].tolist() == eligible[0].tolist()
+    assert best(score, eligible, tensor(9))[0].tolist() == eligible[0].tolist()
 
 
 def test_rows_have_counts_of_their_own():
@@ -113,19 +115,19 @@ def flat(tokens):
 @given(st.integers(1, 12), st.integers(1, 15), st.booleans())
 def test_exactly_the_planned_number_is_known_after_each_step(length, steps, remask):
     made = presets.annealed(steps=steps, remask=remask)
-    plan, total = made.pace(torch.tensor([length]))
+    plan, total = made.commit.counts(np.array([length]))
     infos = list(
         unmask.stream(
             unmask.wrap(flat, mask_id=4), unmask.Canvas.blank(3, length), made, seed=length
         )
     )
-    assert len(infos) == int(total)
+    assert len(infos) == total[0]
     for info, unknown in zip(infos, plan[0].tolist(), strict=True):
         assert info.masked.sum(1).tolist() == [unknown] * 3
 
 
 def test_ties_of_a_flat_network_go_left_to_right():
-    made = Strategy(Explicit([2, 1, 3]), presets.confidence().order)
+    made = Strategy(TopK(Explicit([2, 1, 3])), presets.confidence().order)
     infos = list(
         unmask.stream(unmask.wrap(flat, mask_id=4), unmask.Canvas.blank(2, 6), made, seed=0)
     )
@@ -142,17 +144,18 @@ def test_scores_of_minus_infinity_still_finish():
     made = presets.confidence(steps=3).but(order=hopeless)
     infos = unmask.stream(unmask.wrap(flat, mask_id=4), unmask.Canvas.blank(2, 6), made, seed=0)
     *_, last = islice(infos, 3)  # three steps and no more: a rule that is wrong would go on
-    assert last.state.done.tolist() == [True, True]
+    assert last.state.rows.finished.tolist() == [True, True]
     assert int(last.tokens.max()) < 4
 
 
 def test_best_counts_from_what_competes():
-    """Best keeps |scope| − remaining, and one where the plan would leave as many as there are."""
-
-    class Row:
-        remaining = torch.tensor([[0], [2], [5]])
-        masked = torch.ones(3, 4, dtype=torch.bool)
-
+    """Best keeps |eligible| − remaining, and one where the plan would leave as many as there are."""
+    denoiser = unmask.wrap(flat, mask_id=4, vocab_size=5)
+    made = Strategy(TopK(Scheduled("linear", 4)), presets.confidence().order)
+    state = unmask.init(denoiser, unmask.Canvas.blank(3, 4), made, [1, 2, 3])
+    remaining = np.array([0, 2, 5])[:, None, None] + np.zeros((3, 1, 4), np.int64)
+    rows = replace(state.rows, plan=replace(state.rows.plan, remaining=remaining))
     score = torch.arange(12.0).view(3, 4)
-    scope = torch.ones(3, 4, dtype=torch.bool)
-    assert TopK()(score, scope, Row).sum(1).tolist() == [4, 2, 1]
+    eligible = torch.ones(3, 4, dtype=torch.bool)
+    kept = made.commit(score, eligible, replace(state, rows=rows))
+    assert kept.sum(1).tolist() == [4, 2, 1]

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unmask.core.errors import StrategyError
 from unmask.constraints import Automaton, Listed
+from unmask.core.errors import StrategyError
 from unmask.tasks import shidoku
 
 
@@ -149,7 +149,7 @@ def test_an_automaton_whose_table_does_not_fit_one_chunk(monkeypatch):
     position = torch.tensor([5, 0, 7, 3, 4, 6])
     whole = hook(tokens, known, position)
     assert 0 < whole.sum() < whole.numel()
-    monkeypatch.setattr("unmask.constraints._CHUNK_ELEMENTS", 1)
+    monkeypatch.setattr("unmask.constraints.feasible._CHUNK_ELEMENTS", 1)
     assert torch.equal(hook(tokens, known, position), whole)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import unmask
 from unmask import Canvas, presets
 from unmask.decoding.packing import PADDING, widths
+from unmask.models.forwarding import Forwarding
 
 VOCAB, MASK = 11, 10
 
@@ -32,12 +33,12 @@ def test_padding_stays_below_the_share(lengths):
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6))
 def test_passes_are_few(lengths):
     """Against every way to cut: never more than one pass above the fewest."""
-    widths = sorted(set(lengths))
+    found = sorted(set(lengths))
     fewest = min(
         len(chosen)
-        for size in range(1, len(widths) + 1)
-        for chosen in itertools.combinations(widths, size)
-        if chosen[-1] == widths[-1]
+        for size in range(1, len(found) + 1)
+        for chosen in itertools.combinations(found, size)
+        if chosen[-1] == found[-1]
         and passed(lengths, chosen) - sum(lengths) <= PADDING * passed(lengths, chosen)
     )
     assert len(widths(np.array(lengths))) <= fewest + 1
@@ -60,22 +61,16 @@ def network(kind):
     return unmask.models.ClassConditioned(denoiser, 3) if kind == "classes" else denoiser
 
 
-class Counting:
+class Counting(Forwarding):
     """The denoiser, noting the shape of each pass."""
 
     def __init__(self, inner):
-        self.inner, self.shapes = inner, []
+        super().__init__(inner)
+        self.shapes = []
 
-    def __getattr__(self, name):
-        return getattr(self.inner, name)
-
-    @property
-    def hidden(self):
-        def counted(tokens, **given):
-            self.shapes.append(tuple(tokens.shape))
-            return self.inner.hidden(tokens, **given)
-
-        return counted
+    def forward(self, query, cache):
+        self.shapes.append(tuple(query.tokens.shape))
+        return self.inner.forward(query, cache)
 
 
 LENGTHS = [30, 5, 29, 6, 30, 1, 28, 6]
@@ -104,7 +99,7 @@ def test_rows_are_cut_to_about_their_length_and_stay_the_same(kind, name):
         torch.testing.assert_close(record.logprob[row, :n], expected.logprob[0])
 
 
-def test_a_network_with_memory_is_given_whole_rows():
+def test_a_network_with_a_cache_is_given_whole_rows():
     from x_transformers import Encoder, TransformerWrapper
 
     net = TransformerWrapper(

@@ -13,7 +13,7 @@ SURE = torch.tensor([[5.0, -8.0, 0.0], [5.0, -8.5, 0.0]])  # the second position
 @pytest.mark.parametrize("name", ["llada", "confidence", "threshold"])
 def test_the_surer_position_comes_first_wherever_the_logits_lie(name, level):
     logits = SURE + level
-    network = unmask.wrap(lambda tokens: logits.expand(len(tokens), 2, 3), mask_id=2)
+    network = unmask.wrap(lambda tokens: logits.expand(len(tokens), 2, 3), mask_id=2, vocab_size=3)
     preset = getattr(presets, name)
     strategy = preset(threshold=1.0) if name == "threshold" else preset(steps=2)
     info = next(unmask.stream(network, Canvas.blank(1, 2), strategy, seeds=[0]))
@@ -24,7 +24,7 @@ def test_the_surer_position_comes_first_wherever_the_logits_lie(name, level):
 
 def test_what_was_drawn_at_a_low_temperature_is_measured_exactly():
     logits = torch.tensor([40.0, 40.0, 7.0])
-    network = unmask.wrap(lambda tokens: logits.expand(len(tokens), 2, 3), mask_id=2)
+    network = unmask.wrap(lambda tokens: logits.expand(len(tokens), 2, 3), mask_id=2, vocab_size=3)
     strategy = presets.random_order(1, temperature=1e-5)
     record = unmask.run(network, Canvas.blank(1, 2), strategy, seeds=[0])
     assert record.sampling_logprob[0].tolist() == pytest.approx([-0.6931472] * 2, abs=1e-6)

@@ -40,9 +40,9 @@ def test_later_groups_are_shown_as_masks():
     shown = []
 
     class Spy(Toy):
-        def hidden(self, tokens, *, valid, memory):
+        def hidden(self, tokens, *, valid):
             shown.append(tokens.clone())
-            return super().hidden(tokens, valid=valid, memory=memory)
+            return super().hidden(tokens, valid=valid)
 
     unmask.run_stages(
         Spy(), Canvas.blank(1, 6), Groups.blocks(3), [presets.random_order(3)], seed=1

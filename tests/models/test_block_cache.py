@@ -32,19 +32,15 @@ STRATEGIES = {
     "last draws shown": presets.llada(3, block=W).but(noise=noise.PreviousSample()),
     "random ids shown": presets.llada(3, block=W).but(noise=noise.UniformIds()),
     "an end": presets.llada(2, block=W, temperature=1.0).but(stopping=[stopping.EndOfSequence(6)]),
-    "klass": presets.klass(0.2, 0.3, 1, block=W, temperature=1.0),
-    "klass, looking further back": presets.klass(0.1, 0.5, 2, block=W),
+    "klass": presets.klass(0.1, 0.5, 2, block=W, temperature=1.0),
     "at rest": presets.llada(4, block=W).but(stopping=[stopping.StableAndConfident(2.5)]),
     "a budget": presets.threshold(0.9, block=W).but(stopping=[stopping.Budget(4)]),
-    "a budget of a pass a block": PLAIN.but(groups=BLOCKS, stopping=[stopping.Budget(3)]),
-    "wino, a budget": presets.wino(0.1, 0.5, block=W, budget=13),
-    "klass, a budget": presets.klass(0.3, 0.1, 1, block=W).but(stopping=[stopping.Budget(5)]),
     "guided": presets.llada(2, block=W, temperature=1.0).but(guidance=BY_PROMPT),
-    "klass, guided": presets.klass(0.2, 0.3, 1, block=W).but(guidance=BY_PROMPT),
-    "a budget, guided": presets.threshold(0.9, block=W).but(
+    "guided klass": presets.klass(0.2, 0.3, 1, block=W).but(guidance=BY_PROMPT),
+    "guided, a budget": presets.threshold(0.9, block=W).but(
         guidance=BY_PROMPT, stopping=[stopping.Budget(9)]
     ),
-    "wino, guided": presets.wino(0.1, 0.5, block=W).but(guidance=BY_PROMPT),
+    "guided wino": presets.wino(0.1, 0.5, block=W).but(guidance=BY_PROMPT),
 }
 NETWORKS = {
     "llama": {},
@@ -179,7 +175,7 @@ def test_a_row_does_not_notice_its_batch(name):
             assert alone.tokens[0].tolist() == here.tolist()
 
 
-@pytest.mark.parametrize("name", ["guided", "klass, guided", "a budget, guided"])
+@pytest.mark.parametrize("name", ["guided", "guided klass", "guided, a budget"])
 def test_guidance_keeps_both_readings_of_a_row_and_asks_twice(name):
     """The second reading sees a prompt of mask ids, and remembers its own."""
     _, cached = pair()
@@ -194,40 +190,71 @@ def test_guidance_keeps_both_readings_of_a_row_and_asks_twice(name):
     assert not torch.allclose(told[0], untold[0])
 
 
-@pytest.mark.parametrize("name", ["guided", "klass", "wino"])
-def test_guidance_history_and_budgets_have_a_say(name):
-    """Negative controls: without them the records of the cases above would be others."""
-    _, cached = pair()
-    strategy = STRATEGIES[name]
-    other = {
-        "guided": strategy.but(guidance=None),
-        "klass": presets.threshold(0.2, block=W, temperature=1.0),
-        "wino": STRATEGIES["wino, a budget"],
-    }[name]
-    one, two = (unmask.run(cached, canvas(), s, seeds=SEEDS) for s in (strategy, other))
-    assert not torch.equal(one.commit_step, two.commit_step) or not torch.equal(
-        one.tokens, two.tokens
-    )
+def longer():
+    """Three blocks of 6, of which the first begins with two given tokens."""
+    ids = torch.randint(MASK, (6, 18), generator=torch.Generator().manual_seed(5))
+    return unmask.Canvas.infill(ids, torch.arange(18).expand(6, 18) >= 2)
 
 
-@pytest.mark.parametrize("passes", [3, 4, 5, 6])
-@pytest.mark.parametrize("readings", [1, 2])
-def test_a_budget_leaves_a_pass_for_each_block_to_come(passes, readings):
-    inner, cached = pair()
-    strategy = presets.llada(W, block=W).but(
-        guidance=BY_PROMPT if readings > 1 else None,
-        stopping=[stopping.Budget(passes * readings)],
-    )
-    made = [unmask.run(d, canvas(), strategy, seeds=SEEDS) for d in (inner, cached)]
-    same_record(*made)
-    assert made[1].forwards.max() == passes * readings
-    for row, length in enumerate(LENGTHS):
-        steps = made[1].commit_step[row, :length].masked_fill(~canvas().editable[row, :length], -1)
-        last = [int(part.max()) for part in steps.split(W) if (part >= 0).any()]
-        assert last == sorted(set(last))  # one block after the other
-    with pytest.raises(StrategyError, match=rf"pass Budget\({3 * readings}\) or more"):
-        short = strategy.but(stopping=[stopping.Budget(3 * readings - 1)])
-        unmask.run(cached, canvas(), short, seeds=SEEDS)
+def of_six(make, *arguments, budget=None, guided=False):
+    """A preset in blocks of 6."""
+    stop = [] if budget is None else [stopping.Budget(budget)]
+    strategy = make(*arguments, block=6, temperature=1.0)
+    return strategy.but(stopping=stop, guidance=BY_PROMPT if guided else None)
+
+
+# Each with one that lacks what it has, and must come out otherwise.
+THRESHOLD, KLASS, WINO = (
+    (presets.threshold, 0.15),
+    (presets.klass, 0.15, 0.3, 1),
+    (presets.wino, 0.15, 0.9),
+)
+SOMETHING_MORE = {
+    "the history": (of_six(*KLASS), of_six(*THRESHOLD)),
+    "more of the history": (of_six(presets.klass, 0.15, 0.3, 2), of_six(*KLASS)),
+    "a budget": (of_six(*THRESHOLD, budget=7), of_six(*THRESHOLD)),
+    "the history, a budget": (of_six(*KLASS, budget=7), of_six(*KLASS)),
+    "second thoughts": (of_six(*WINO), of_six(presets.wino, 0.15, 0.0)),
+    **{
+        f"second thoughts, a budget of {passes}": (of_six(*WINO, budget=passes), of_six(*WINO))
+        for passes in (3, 6, 9, 12, 15)
+    },
+    "guidance": (of_six(*THRESHOLD, guided=True), of_six(*THRESHOLD)),
+    "guidance, the history": (of_six(*KLASS, guided=True), of_six(*KLASS)),
+    "the history, guidance": (of_six(*KLASS, guided=True), of_six(*THRESHOLD, guided=True)),
+    "guidance, a budget": (of_six(*KLASS, budget=14, guided=True), of_six(*KLASS, guided=True)),
+}
+
+
+@pytest.mark.parametrize("name", SOMETHING_MORE)
+def test_histories_budgets_and_guidance_work_as_without_a_cache(name):
+    inner, cached = pair(block=6)
+    strategy, without = SOMETHING_MORE[name]
+    seeds = range(6)
+    runs = [unmask.run(d, longer(), strategy, seeds=seeds) for d in (inner, cached)]
+    same_record(*runs)
+    other = unmask.run(cached, longer(), without, seeds=seeds)
+    assert not torch.equal(other.commit_step, runs[1].commit_step)
+
+
+@pytest.mark.parametrize("passes", [3, 4, 5, 8])
+@pytest.mark.parametrize("guided", [False, True])
+def test_a_budget_leaves_a_pass_for_each_block_to_come(passes, guided):
+    inner, cached = pair(block=6)
+    reading = 1 + guided
+
+    def limited(budget):
+        return of_six(presets.llada, 6, budget=budget, guided=guided)
+
+    budget = passes * reading
+    runs = [unmask.run(d, longer(), limited(budget), seeds=range(6)) for d in (inner, cached)]
+    same_record(*runs)
+    assert runs[1].forwards.tolist() == [budget] * 6
+    free = min(passes - 2, 4)  # steps of the first block, of which two passes are kept back
+    steps = runs[1].commit_step[:, 2:].split([4, 6, 6], 1)
+    assert [int(part.max()) for part in steps] == [free - 1, passes - 2, passes - 1]
+    with pytest.raises(StrategyError, match=rf"3 blocks.*pass Budget\({3 * reading}\) or more"):
+        unmask.run(cached, longer(), limited(3 * reading - 1), seeds=range(6))
 
 
 @pytest.mark.parametrize("name", ["llada", "klass", "guided", "a budget"])
@@ -244,15 +271,15 @@ def test_rows_that_join_later_or_wait_their_turn_come_out_alike(name):
         for event in engine.step():
             found.update(event.results())
     whole = unmask.run(cached, canvas(), strategy, seeds=SEEDS)
-    for name, record in found.items():
-        row = ids[name]
+    for one, record in found.items():
+        row = ids[one]
         assert record.tokens[0].tolist() == whole.tokens[row, : LENGTHS[row]].tolist()
     assert len(found) == 5
 
 
 def test_where_memory_runs_out_the_caches_are_halved_with_their_rows():
     _, cached = pair()
-    strategy, trunk, failed = STRATEGIES["klass, guided"], cached.inner.trunk, []
+    strategy, trunk, failed = STRATEGIES["guided klass"], cached.inner.trunk, []
     whole = unmask.run(cached, canvas(), strategy, seeds=SEEDS)
 
     def small(tokens, *arguments, **given):

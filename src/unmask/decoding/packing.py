@@ -79,8 +79,8 @@ def _kind(denoiser: Denoiser, query: Query) -> object:
 
 def _by_row(query: Query) -> bool:
     """Whether the condition says nothing of single positions, so that rows may be cut."""
-    leaves = tree_flatten(query.condition)[0]
-    return all(isinstance(leaf, Tensor) and leaf.dim() == 1 for leaf in leaves)
+    leaves = tree_flatten(query.condition)[0]  # None is a leaf, too
+    return all(leaf is None or (isinstance(leaf, Tensor) and leaf.dim() == 1) for leaf in leaves)
 
 
 class _Pass(NamedTuple):

@@ -1,12 +1,13 @@
 """Drawing by a race of noised logits: the law of the softmax, and the noise that ranks."""
 
+import numpy as np
 import pytest
 import torch
 from tests.reference.oracles import chi_square
 
 import unmask
 from unmask import Canvas, Sampling, SquaredDecay, Strategy, orders
-from unmask.commit import Explicit
+from unmask.commit import Explicit, TopK
 from unmask.core.random import Purpose, gumbel, uniform
 
 LOGITS = torch.tensor([0.3, -1.0, 2.0, 0.9, -3.0, 0.0])
@@ -15,7 +16,7 @@ NETWORK = unmask.wrap(lambda tokens: LOGITS.expand(*tokens.shape, 6), mask_id=MA
 
 
 def once(draw, rows=4000, length=4, order=None):
-    strategy = Strategy(Explicit([length]), order or orders.Random(), draw=draw)
+    strategy = Strategy(TopK(Explicit([length])), order or orders.Random(), draw)
     return next(unmask.stream(NETWORK, Canvas.blank(rows, length), strategy, seed=1))
 
 
@@ -60,9 +61,9 @@ def test_lanes_are_independent_uniforms():
 @pytest.mark.parametrize("start", [1.0, 0.6])
 def test_squared_decay_is_that_of_esm3(start):
     steps = 5
-    progress = torch.tensor([(i + 1) / steps for i in range(steps)], dtype=torch.float64)
-    found = Sampling(SquaredDecay(start)).temperatures(progress, torch.full((steps,), steps))
+    progress = np.array([(i + 1) / steps for i in range(steps)])
+    found = Sampling(SquaredDecay(start)).temperatures(progress, np.full(steps, steps))
     wanted = [max(start - i / (steps - 1), 0.001) ** 2 for i in range(steps)]
     assert found.tolist() == pytest.approx(wanted, rel=1e-5)
-    one = Sampling(SquaredDecay(start)).temperatures(torch.ones(1), torch.ones(1))
+    one = Sampling(SquaredDecay(start)).temperatures(np.ones(1), np.ones(1, np.int64))
     assert one.tolist() == pytest.approx([start**2])

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import unmask
-from unmask import objectives, padding
+from unmask import objectives
 from unmask.core.errors import DataError, StrategyError
+from unmask.data import padding
 from unmask.data.padding import BlockFill, EndOfSequence, Excluded
 
 EOS, PAD = 9, 8

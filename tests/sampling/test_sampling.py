@@ -23,7 +23,7 @@ import unmask
 from unmask import presets, sampling
 from unmask.core.errors import StrategyError
 from unmask.core.random import Purpose, uniform
-from unmask.sampling import Annealed, Sampling, invert
+from unmask.sampling import Annealed, Sampling, Temperatures, draw_with_statistics, invert
 
 ALPHA = 1e-4
 LOW, HIGH = 2.0**-49, 1 - 2.0**-49  # the ends of what `uniform` returns
@@ -403,18 +403,21 @@ def test_a_low_temperature_is_nearly_greedy():
 
 @given(st.integers(1, 30), st.floats(0, 5))
 def test_annealed_falls_in_equal_steps_to_zero(total, start):
-    progress = torch.arange(1, total + 1).double() / total
+    progress, steps = np.arange(1, total + 1) / total, np.full(total, total)
     naive = [start * (total - s) / total for s in range(1, total + 1)]
-    np.testing.assert_allclose(Annealed(start)(progress).numpy(), naive, atol=1e-12)
-    found = Sampling(Annealed(start)).temperatures(progress)
-    assert found.dtype == torch.float32
+    rule = Annealed(start)(torch.from_numpy(progress), torch.from_numpy(steps))
+    np.testing.assert_allclose(rule.numpy(), naive, atol=1e-12)
+    found = Sampling(Annealed(start)).temperatures(progress, steps)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, rule.numpy())
     assert float(found[-1]) == 0.0, "the last step is greedy"
 
 
 def test_temperature_may_be_a_number_or_a_function_of_progress():
-    progress = torch.tensor([0.25, 0.5, 1.0], dtype=torch.float64)
-    assert Sampling(0.5).temperatures(progress).tolist() == [0.5, 0.5, 0.5]
-    assert Sampling(lambda r: 2 * r).temperatures(progress).tolist() == [0.5, 1.0, 2.0]
+    progress, steps = np.array([0.25, 0.5, 1.0]), np.full(3, 4)
+    assert Sampling(0.5).temperatures(progress, steps) == 0.5, "one number for all rows"
+    found = Sampling(lambda r: 2 * r).temperatures(progress, steps)
+    assert found.tolist() == [0.5, 1.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -428,7 +431,7 @@ def test_temperature_may_be_a_number_or_a_function_of_progress():
 )
 def test_a_temperature_function_that_returns_nonsense_is_refused(function):
     with pytest.raises(StrategyError, match="return one number ≥ 0 for each row"):
-        Sampling(function).temperatures(torch.tensor([0.5, 1.0]))
+        Sampling(function).temperatures(np.array([0.5, 1.0]), np.array([2, 2]))
 
 
 # --- filters against naive references ---------------------------------------------------------
@@ -568,7 +571,9 @@ def test_filters_at_temperature_zero_keep_the_best(logits, options):
 def test_filtered_draws_have_the_law_of_what_is_left():
     logits = moderate(30, torch.float32)
     logits[-1] = 9.0  # the mask id, which must not count
-    strategy = presets.random_order(steps=1).but(sampling=Sampling(0.7, top_k=0.5, top_p=0.9, min_p=0.03))
+    strategy = presets.random_order(steps=1).but(
+        sampling=Sampling(0.7, top_k=0.5, top_p=0.9, min_p=0.03)
+    )
     stays = naive_keep(logits[:-1].numpy(), 0.7, 0.5, 0.9, 0.03)
     assert 3 < stays.sum() < 15
     truth = np.append(np.exp(logits[:-1].double().numpy() / 0.7) * stays, 0)
@@ -579,7 +584,8 @@ def test_plain_is_the_models_own_distribution():
     assert Sampling().plain
     assert Sampling(1).plain
     assert not any(
-        draw.plain for draw in (Sampling(0.9), Sampling(top_k=3), Sampling(top_p=1.0), Sampling(Annealed()))
+        draw.plain
+        for draw in (Sampling(0.9), Sampling(top_k=3), Sampling(top_p=1.0), Sampling(Annealed()))
     )
 
 
@@ -630,7 +636,8 @@ def statistics(row):
     """Margin and entropy of one row of logits."""
     u, held = torch.full((1, 2), 0.5, dtype=torch.float64), torch.tensor([-1])
     needs = {"margin", "entropy"}
-    found = sampling.measured(row[None].clone(), Sampling(), torch.ones(1), u, held, needs)
+    one = Temperatures.constant(1.0)
+    found = draw_with_statistics(row[None].clone(), Sampling(), one, u, held, needs)
     return float(found["margin"]), float(found["entropy"])
 
 

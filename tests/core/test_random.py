@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2, kstest
 
-from unmask import random as unmask_random
+from unmask.core import random as unmask_random
 from unmask.core.errors import SeedError
 from unmask.core.random import (
-    Purpose,
     SEED_LIMIT,
+    Purpose,
     check_seed,
     derive,
     fresh_seed,

@@ -8,7 +8,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unmask.sampling import Sampling, Scratch, best, draw_with_statistics, filters, passes
+from unmask.sampling import (
+    COLD,
+    Sampling,
+    Scratch,
+    Temperatures,
+    best,
+    draw_with_statistics,
+    filters,
+    passes,
+)
 
 INF = math.inf
 
@@ -61,12 +70,12 @@ def test_parts_of_any_size_are_the_same(monkeypatch):
 
 
 def test_slices_of_any_size_are_the_same(monkeypatch):
-    draw, temperature = Sampling(0.7, top_k=0.5, top_p=0.8), torch.full((40,), 0.7)
+    draw = Sampling(0.7, top_k=0.5, top_p=0.8)
+    temperature = Temperatures(torch.full((40,), 0.7), some_greedy=False)
 
     def found():
-        rate = (1 / temperature).unsqueeze(1)
-        wanted = {"kept", "warm", "tempered"}
-        return passes.passes(tied(3, rows=40), draw, temperature, rate, wanted, Scratch())
+        wanted = {"kept", "shaped", "tempered"}
+        return passes.passes(tied(3, rows=40), draw, temperature, wanted, Scratch())
 
     whole = found()
     monkeypatch.setattr(passes, "SLICE_ELEMENTS", 1)
@@ -107,7 +116,13 @@ def test_top_p_takes_the_lower_of_equal_ids(place, mass):
         assert sorted(stays.tolist()) == kept.nonzero().squeeze(1).tolist()
 
 
-DRAWS = [Sampling(top_k=3), Sampling(top_k=0.3), Sampling(0.5, top_p=0.6), Sampling(min_p=0.2), Sampling(0, top_k=2)]
+DRAWS = [
+    Sampling(top_k=3),
+    Sampling(top_k=0.3),
+    Sampling(0.5, top_p=0.6),
+    Sampling(min_p=0.2),
+    Sampling(0, top_k=2),
+]
 
 
 @pytest.mark.parametrize("broken", [math.nan, INF, -INF])
@@ -118,14 +133,15 @@ def test_a_broken_row_is_known_by_its_peak_and_leaves_others_alone(place, draw, 
     logits[3, 4] = broken
     usable = ~(logits.isnan() | (logits == INF)).any(1) & (logits > -INF).any(1)
     temperature = torch.full((7,), float(draw.temperature))
+    cold = draw.temperature < COLD
     u, held = torch.full((7, 2), 0.4, dtype=torch.float64), torch.full((7,), -1)
     needs = {"kept_logprob", "margin", "entropy"}
 
     def found(rows):
-        part = logits[rows].clone()
-        return draw_with_statistics(part, draw, temperature[rows], u[rows], held[rows], needs)
+        part, warmth = logits[rows].clone(), Temperatures(temperature[rows], cold)
+        return draw_with_statistics(part, draw, warmth, u[rows], held[rows], needs)
 
     whole, alone = found(torch.arange(7)), found(usable.nonzero().squeeze(1))
-    assert torch.equal(whole["peak"].isfinite(), usable)
+    assert torch.equal(whole["max_logit"].isfinite(), usable)
     for name, values in alone.items():
         assert torch.equal(whole[name][usable], values), name
