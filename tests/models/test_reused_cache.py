@@ -7,17 +7,19 @@ from dataclasses import replace
 import pytest
 import torch
 from tests.models.decoders import LENGTHS, MASK, canvas, decoder
-from torch.utils._pytree import tree_map
 
 import unmask
-from unmask import Groups, presets
+from unmask import Groups, Guidance, presets, stopping
 from unmask.core.errors import ModelError, StrategyError
+from unmask.guidance import HidePrompt
 from unmask.models import ReusedCache
 
 W, SEEDS = 4, [3, 4, 5, 6, 7]
 BLOCKS = Groups.blocks(W)
 KINDS = ("prefix", "dual")
-MANY = presets.random_order(3).but(groups=BLOCKS)
+PLAIN = presets.random_order(3)
+MANY = PLAIN.but(groups=BLOCKS)
+BY_PROMPT = Guidance(1.5, null=HidePrompt())
 
 
 def both(reuse, block=W, **options):
@@ -29,22 +31,26 @@ def states(cached, strategy, rows=range(5)):
     """The open rows before each step."""
     state = unmask.init(cached, canvas(rows), strategy, [SEEDS[r] for r in rows])
     while not unmask.done(state):
-        yield state.take((~state.done).nonzero().squeeze(1))
-        state = unmask.step(state, cached, strategy)
+        yield state.take(state.rows.open)
+        state = unmask.step(state, cached, strategy).state
 
 
-def hidden(denoiser, state):
-    told = {"masked": state.masked} if isinstance(denoiser, ReusedCache) else {}
-    shown = state.tokens.masked_fill(state.masked, MASK)
-    memory = state.memory if told else None
+def hidden(denoiser, state, strategy=PLAIN):
+    cache = state.cache if isinstance(denoiser, ReusedCache) else None
     with torch.no_grad():
-        return denoiser.hidden(shown, valid=state.valid, memory=memory, **told)[0]
+        return denoiser.forward(unmask.prepare(state, strategy), cache)[0]
 
 
-def furthest(cached, inner, state):
-    """(b,): how far what is said of the open block is from what no cache says."""
-    here = (state.valid & state.open).unsqueeze(2)
-    return ((hidden(cached, state) - hidden(inner, state)) * here).abs().amax((1, 2))
+def furthest(cached, inner, state, strategy=PLAIN):
+    """(b·K,): how far what is said of the open block is from what no cache says."""
+    here = (state.valid & state.open).unsqueeze(2).repeat_interleave(state.readings, 0)
+    apart = hidden(cached, state, strategy) - hidden(inner, state, strategy)
+    return (apart * here).abs().amax((1, 2))
+
+
+def numbers(state):
+    """Rows of the batch, and their open groups."""
+    return torch.from_numpy(state.rows.index), torch.from_numpy(state.rows.open_group)
 
 
 def same_tokens(inner, cached, strategy):
@@ -74,11 +80,12 @@ def test_the_first_step_of_a_block_is_exact_and_its_later_ones_are_not(reuse, sh
     inner, cached = both(reuse, shift=shift)
     opened, later = torch.full((5,), -1), []
     for state in states(cached, MANY):
-        first = opened[state.row] != state.open_group
-        opened[state.row] = state.open_group
+        row, group = numbers(state)
+        first = opened[row] != group
+        opened[row] = group
         off = furthest(cached, inner, state)
         assert (off[first] < 1e-4).all()
-        before = (state.open_group > 0) | torch.tensor(reuse == "dual")
+        before = (group > 0) | torch.tensor(reuse == "dual")
         later += off[~first & before & (state.valid.sum(1) > W)].tolist()
     assert len(later) > 5
     assert sum(off > 1e-3 for off in later) > len(later) / 2
@@ -92,18 +99,70 @@ def test_with_one_layer_nothing_reused_is_stale(reuse):
         assert (furthest(cached, inner, state) < 1e-4).all()
 
 
+def stopped(strategy, *rules):
+    return strategy.but(stopping=rules)
+
+
+# More passes than one a block, or what is read of the steps before.
+ONE_LAYER = {
+    "klass": presets.klass(0.1, 0.5, 1, block=W, temperature=1.0),
+    "a budget": stopped(presets.threshold(0.9, block=W), stopping.Budget(4)),
+    "a budget, klass": stopped(presets.klass(0.1, 0.5, 1, block=W), stopping.Budget(5)),
+    "guided": presets.llada(2, block=W, temperature=1.0).but(guidance=BY_PROMPT),
+    "guided klass": presets.klass(0.1, 0.5, 1, block=W).but(guidance=BY_PROMPT),
+    "guided, a budget": stopped(
+        presets.threshold(0.9, block=W).but(guidance=BY_PROMPT), stopping.Budget(9)
+    ),
+    "at rest": stopped(presets.llada(4, block=W), stopping.StableAndConfident(2.5)),
+    "wino, a budget": presets.wino(0.2, 0.9, block=W, temperature=1.0, budget=7),
+}
+
+
+@pytest.mark.parametrize("name", ONE_LAYER)
+@pytest.mark.parametrize("reuse", KINDS)
+def test_with_one_layer_histories_budgets_and_guidance_are_as_without_a_cache(reuse, name):
+    inner, cached = both(reuse, layers=1)
+    strategy = ONE_LAYER[name]
+    for state in states(cached, strategy):
+        assert (furthest(cached, inner, state, strategy) < 1e-4).all()
+    one, other = (unmask.run(d, canvas(), strategy, seeds=SEEDS) for d in (inner, cached))
+    for field in ("tokens", "commit_step", "steps", "forwards"):
+        assert torch.equal(getattr(one, field), getattr(other, field)), field
+    torch.testing.assert_close(one.logprob, other.logprob, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["klass", "guided klass", "a budget"])
+@pytest.mark.parametrize("reuse", KINDS)
+def test_histories_budgets_and_guidance_are_exact_in_one_block(reuse, name):
+    inner, cached = both(reuse, 12, shift=True)
+    one_block = ONE_LAYER[name].but(groups=Groups.blocks(12))
+    assert same_tokens(inner, cached, one_block)
+
+
+@pytest.mark.parametrize("reuse", KINDS)
+def test_a_budget_of_a_pass_a_block_is_exact(reuse):
+    inner, cached = both(reuse)
+    strategy = presets.threshold(0.9, block=W, temperature=1.0)
+    assert same_tokens(inner, cached, stopped(strategy, stopping.Budget(2)))
+    guided = strategy.but(guidance=BY_PROMPT)
+    assert same_tokens(inner, cached, stopped(guided, stopping.Budget(4)))
+    with pytest.raises(StrategyError, match=r"2 blocks.*pass Budget\(4\) or more"):
+        same_tokens(cached, cached, stopped(guided, stopping.Budget(3)))
+
+
 @pytest.mark.parametrize("reuse", KINDS)
 def test_a_logit_shift_reads_what_the_first_step_said_before_the_block(reuse):
     inner, cached = both(reuse, shift=True)
     opened, said = torch.full((5,), -1), torch.zeros(5, 16)
     looked = 0
     for state in states(cached, MANY):
-        row, begins = torch.arange(len(state.row)), state.open_group * W
-        first = opened[state.row] != state.open_group
-        now, whole = hidden(cached, state)[row, begins], hidden(inner, state)[row, begins]
-        said[state.row[first]], opened[state.row] = whole[first], state.open_group
+        row, group = numbers(state)
+        here, begins = torch.arange(len(row)), group * W
+        first = opened[row] != group
+        now, whole = hidden(cached, state)[here, begins], hidden(inner, state)[here, begins]
+        said[row[first]], opened[row] = whole[first], group
         later = ~first & (begins > 0)
-        torch.testing.assert_close(now[later], said[state.row[later]], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(now[later], said[row[later]], atol=1e-5, rtol=1e-4)
         looked += int((now - whole).abs().amax(1)[later].gt(1e-3).sum())
     assert looked > 3
 
@@ -152,7 +211,8 @@ def test_rows_are_valid_and_do_not_notice_their_batch(reuse, shift):
 def test_zeros_mean_that_nothing_is_remembered():
     inner, cached = both("dual")
     state = list(states(cached, MANY))[2]
-    blank = replace(state, memory=tree_map(torch.zeros_like, state.memory))
+    blank = replace(state, cache=state.cache.blank(len(state)))
+    assert not blank.cache.begun.any()
     assert (furthest(cached, inner, blank) < 1e-4).all()
     assert (furthest(cached, inner, state) > 1e-3).any()
 

@@ -9,6 +9,7 @@ import unmask
 from unmask import Canvas, Sampling, SquaredDecay, Strategy, orders
 from unmask.commit import Explicit, TopK
 from unmask.core.random import Purpose, gumbel, uniform
+from unmask.core.ranking import on_grid
 
 LOGITS = torch.tensor([0.3, -1.0, 2.0, 0.9, -3.0, 0.0])
 MASK = 5
@@ -39,7 +40,9 @@ def test_each_id_has_a_noise_of_its_own_and_the_winner_is_ranked_by_it():
             noised[MASK] = -torch.inf
             assert int(info.tokens[row, place]) == int(noised.argmax())
             expected = float(noised.log_softmax(0).max())
-            assert float(info.score[row, place]) == pytest.approx(expected, abs=1e-5)
+            found = info.proposal.noised_logprob[row, place]
+            assert float(found) == pytest.approx(expected, abs=1e-5)
+            assert info.score[row, place] == on_grid(found)
 
 
 def test_filters_hold_in_a_race_too():

@@ -19,8 +19,9 @@ def check_blocks(state: State, strategy: Strategy) -> None:
     if not state.spec.open_block_only or size is None:
         return
     wanted = blocks(state.tokens.shape[1], size).to(state.device)
-    elsewhere = state.group is None or bool(((state.group != wanted) & state.editable).any())
-    if elsewhere or not state.sequential:
+    group = 0 if state.group is None else state.group  # all is one block where there are none
+    elsewhere = bool(((wanted != group) & state.editable).any())
+    if elsewhere or state.rows.plan.side_by_side:
         given = "none" if strategy.groups is None else strategy.groups.name
         raise StrategyError(
             f"the denoiser must be decoded in blocks of {size}, left to right, and the groups of "
