@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.reference.network import Network
 from tests.reference.oracles import chi_square
 
 from unmask import objectives
 from unmask.core.errors import DataError, StrategyError
-from unmask.objectives import drop_condition
 from unmask.core.random import derive
+from unmask.objectives import drop_condition
 
 ROWS = 20_000
 
@@ -65,15 +66,12 @@ def test_what_cannot_be_dropped_is_named():
 def test_the_network_sees_the_dropped_condition():
     seen = []
 
-    class Net:
+    class Net(Network):
         vocab_size, mask_id = 4, 3
 
-        def hidden(self, tokens, *, valid, memory, condition):
+        def hidden(self, tokens, *, valid, condition):
             seen.append(condition)
-            return torch.zeros(*tokens.shape, 4), None
-
-        def logits(self, hidden):
-            return hidden
+            return torch.zeros(*tokens.shape, 4)
 
     tokens = torch.zeros(50, 3, dtype=torch.int64)
     given = drop_condition(torch.arange(50), 2, 0.5)

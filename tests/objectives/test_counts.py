@@ -14,10 +14,10 @@ from torch import Tensor
 
 import unmask
 from unmask import objectives, schedules
-from unmask.objectives.corruption import hide_each, independent_times, offset_times, slot_times
 from unmask.core.errors import DataError, SeedError, StrategyError
-from unmask.objectives.counts import binomial, rounded_up
 from unmask.core.random import derive
+from unmask.objectives.corruption import hide_each, independent_times, offset_times, slot_times
+from unmask.objectives.counts import binomial, rounded_up
 
 SIZE, ROWS, MASK = 6, 40_000, 3
 ALPHA = 1e-5  # of each chi-square; the seeds are fixed

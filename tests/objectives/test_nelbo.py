@@ -11,9 +11,9 @@ from torch import Tensor
 
 import unmask
 from unmask import objectives, schedules
-from unmask.objectives.corruption import BertNoise, hide, stratified_times
 from unmask.core.errors import DataError
 from unmask.core.random import derive
+from unmask.objectives.corruption import BertNoise, hide, stratified_times
 
 VOCAB, LENGTH, MASK = 3, 4, 3
 STATES = torch.tensor(list(itertools.product(range(VOCAB), repeat=LENGTH)))

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import torch
+from tests.reference.network import Network
 from torch import nn
 
 from unmask import objectives
+from unmask.models.hidden_cache import HiddenCache
 
 VOCAB, MASK, WIDTH = 5, 4, 8
 
 
-class Recorder(nn.Module):
-    """A denoiser that notes which memory it was given, row by row, and whether with gradients."""
+class Recorder(Network, nn.Module):
+    """A denoiser that notes which rows have a cache, and whether it is asked with gradients."""
 
-    vocab_size, mask_id = VOCAB, MASK
+    vocab_size, mask_id, cached = VOCAB, MASK, True
 
     def __init__(self):
         super().__init__()
         self.embed, self.head = nn.Embedding(VOCAB, WIDTH), nn.Linear(WIDTH, VOCAB)
-        self.calls = []
+        self.calls, self.tokens, self.before = [], [], []
 
-    def hidden(self, tokens, *, valid, memory):
-        self.calls.append((len(tokens), memory is not None, torch.is_grad_enabled()))
-        hidden = self.embed(tokens) + (0 if memory is None else memory)
-        return hidden, hidden
+    def forward(self, query, cache):
+        hidden = self.embed(query.tokens)
+        begun = 0
+        if cache is not None:
+            begun = int(cache.begun.sum())
+            told = torch.from_numpy(cache.begun)[:, None, None]
+            hidden = hidden + torch.where(told, cache.hidden, 0.0)
+        self.calls.append((len(query.tokens), begun, torch.is_grad_enabled()))
+        self.tokens.append(query.tokens)
+        self.before.append(cache)
+        return hidden, HiddenCache.of(hidden)
 
     def logits(self, hidden):
         return self.head(hidden)
@@ -41,17 +50,20 @@ def losses(probability: float, rows: int = 200):
 
 def test_without_it_there_is_one_pass_with_the_null_input():
     net, _ = losses(0.0)
-    assert net.calls == [(200, False, True)]
+    assert net.calls == [(200, 0, True)]
 
 
 def test_the_coin_is_each_rows_own():
-    """First pass null and without gradients, second fed by it; the other rows null, once."""
+    """First pass null and without gradients; the second of all rows, these fed by it."""
     net, loss = losses(0.75)
-    (first, null, grad), (second, fed, grad2), (rest, null2, grad3) = net.calls
-    assert (null, grad, fed, grad2, null2, grad3) == (False, False, True, True, False, True)
-    assert first == second
-    assert first + rest == 200
+    (first, null, grad), (rows, fed, grad2) = net.calls
+    assert (null, grad, grad2) == (0, False, True)
+    assert first == fed
+    assert rows == 200
     assert 130 < first < 170
+    begun = net.before[1].begun  # the coin, row by row
+    assert torch.equal(net.tokens[0], net.tokens[1][torch.from_numpy(begun)])
+    assert torch.equal(net.before[1].hidden[begun], net.embed(net.tokens[0]))
     loss.loss.backward()
     assert net.embed.weight.grad is not None
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 import unmask
 from unmask import objectives
-from unmask.objectives.corruption import independent_times, offset_times, slot_times
 from unmask.core.random import derive
+from unmask.objectives.corruption import independent_times, offset_times, slot_times
 
 IDS, LENGTH, ROWS, BATCH = 7, 16, 12_000, 8
 
