@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -10,9 +11,9 @@ from tests.conformance.toys import MASK, VOCAB, Toy, flat
 
 import unmask
 from unmask import Canvas, Groups, Strategy, orders, presets, schedules
+from unmask.commit import ByGroup, Even, Scheduled, TopK
 from unmask.core.errors import StrategyError
 from unmask.groups import codebooks, grid
-from unmask.commit import ByGroup, Even, Scheduled
 from unmask.revise import Remask
 
 
@@ -21,11 +22,26 @@ def infos(strategy, canvas=None, seeds=(1, 2), network=None):
     return list(unmask.stream(network or Toy(), canvas, strategy, seeds=list(seeds)))
 
 
+def of(groups, length):
+    """The group of each position of a canvas in which everything is to be generated."""
+    return groups.of(torch.ones(1, length, dtype=torch.bool))[0]
+
+
 def test_index_maps():
-    assert Groups.blocks(3).of(7).tolist() == [0, 0, 0, 1, 1, 1, 2]
-    assert Groups.levels(3).of(7).tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert of(Groups.blocks(3), 7).tolist() == [0, 0, 0, 1, 1, 1, 2]
+    assert of(Groups.levels(3), 7).tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert of(Groups.listed([0, 2, 1]), 3).tolist() == [0, 2, 1]
     assert codebooks(2, 3).tolist() == [0, 0, 0, 1, 1, 1]
     assert [part.tolist() for part in grid(2, 3)] == [[0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2]]
+
+
+def test_blocks_may_be_counted_from_the_prompt_of_each_row():
+    editable = torch.tensor([[0, 0, 1, 1, 1, 1, 0], [1, 1, 1, 0, 1, 0, 0], [0] * 7]) > 0
+    assert Groups.blocks(2, origin="prompt").of(editable).tolist() == [
+        [0, 0, 0, 0, 1, 1, 2],
+        [0, 0, 1, 1, 2, 2, 3],
+        [0] * 7,
+    ]
 
 
 @given(
@@ -52,13 +68,13 @@ def test_blocks_are_filled_in_turn_each_by_its_own_plan(size, steps, known):
 def test_progress_is_counted_within_the_open_group():
     seen = []
 
-    class Spy:
-        def __call__(self, state, proposal):
-            seen.append((state.within.tolist()[0], state.span.tolist()[0]))
-            return -torch.arange(7.0).expand(state.tokens.shape)
+    def spy(state, proposal):
+        seen.append((state.group_step.tolist()[0], state.group_steps.tolist()[0]))
+        assert state.progress.tolist() == [seen[-1][0] / seen[-1][1]]
+        return -torch.arange(7.0).expand(state.tokens.shape)
 
-    pace = ByGroup([Scheduled(schedules.linear, 3), Scheduled(schedules.linear, 2)])
-    strategy = Strategy(pace=pace, order=Spy(), groups=Groups.listed([0, 0, 0, 1, 1, 1, 2]))
+    plan = ByGroup([Scheduled(schedules.linear, 3), Scheduled(schedules.linear, 2)])
+    strategy = Strategy(TopK(plan), spy, groups=Groups.listed([0, 0, 0, 1, 1, 1, 2]))
     list(unmask.stream(Toy(), Canvas.blank(1, 7), strategy, seeds=[1]))
     assert seen == [(1, 3), (2, 3), (3, 3), (1, 2), (2, 2), (1, 1)]
 
@@ -76,16 +92,16 @@ def test_only_the_open_group_is_looked_at():
 @given(steps=st.integers(1, 5), tracks=st.integers(2, 3), remask=st.booleans())
 def test_side_by_side_every_group_keeps_to_its_own_plan(steps, tracks, remask):
     """As many unknown in each group, after each step, as that group alone would have."""
-    pace = Scheduled(schedules.cosine, steps)
+    plan = Scheduled(schedules.cosine, steps)
     strategy = Strategy(
-        pace=pace,
+        commit=TopK(plan),
         order=orders.Probability(choose="after"),
         groups=Groups.levels(tracks, side_by_side=True),
         **({"revise": Remask()} if remask else {}),
     )
     canvas = Canvas.blank(2, 11)
-    group = Groups.levels(tracks).of(11)
-    plans = [pace((group == g).sum().view(1))[0][0].tolist() for g in range(tracks)]
+    group = of(Groups.levels(tracks), 11)
+    plans = [plan((group == g).sum().view(1).numpy())[0][0].tolist() for g in range(tracks)]
     for s, info in enumerate(unmask.stream(Toy(), canvas, strategy, seeds=[1, 2])):
         for g in range(tracks):
             left = plans[g][s] if s < len(plans[g]) else 0
@@ -95,13 +111,12 @@ def test_side_by_side_every_group_keeps_to_its_own_plan(steps, tracks, remask):
 def test_ranking_stays_inside_the_group():
     """The best of each track, though the second track is less sure everywhere."""
 
-    class SecondTrackIsWorse:
-        def __call__(self, state, proposal):
-            place = torch.arange(6)
-            return (10.0 * (place % 2 == 0) + place / 10).expand(state.tokens.shape)
+    def second_track_is_worse(state, proposal):
+        place = torch.arange(6)
+        return (10.0 * (place % 2 == 0) + place / 10).expand(state.tokens.shape)
 
     groups = Groups.levels(2, side_by_side=True)
-    strategy = Strategy(Scheduled(schedules.linear, 3), SecondTrackIsWorse(), groups=groups)
+    strategy = Strategy(TopK("linear", 3), second_track_is_worse, groups=groups)
     trace = list(unmask.stream(Toy(), Canvas.blank(1, 6), strategy, seeds=[1]))
     assert [info.committed[0].nonzero().squeeze(1).tolist() for info in trace] == [
         [4, 5],
@@ -123,7 +138,7 @@ def test_rows_may_be_in_different_groups():
 
 
 def test_even_gives_the_remainder_to_the_first_steps():
-    plan, total = Even(4)(torch.tensor([10, 3, 0]))
+    plan, total = Even(4)(np.array([10, 3, 0]))
     assert total.tolist() == [4, 3, 0]
     assert plan.tolist() == [[7, 4, 2, 0], [2, 1, 0, 0], [0, 0, 0, 0]]
 

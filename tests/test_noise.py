@@ -4,7 +4,8 @@ import torch
 from tests.conformance.toys import FORBIDDEN, MASK, VOCAB, Toy
 
 import unmask
-from unmask import Canvas, MaskToken, PreviousSample, UniformIds, presets
+from unmask import Canvas, presets
+from unmask.noise import MaskToken, PreviousSample, UniformIds
 
 
 class Recorder(Toy):
@@ -12,15 +13,15 @@ class Recorder(Toy):
         super().__init__()
         self.shown = []
 
-    def hidden(self, tokens, *, valid, memory):
+    def hidden(self, tokens, *, valid):
         self.shown.append(tokens.clone())
-        return super().hidden(tokens, valid=valid, memory=memory)
+        return super().hidden(tokens, valid=valid)
 
 
-def trace(veil, preset=presets.random_order, rows=3, length=8, **options):
+def trace(noise, preset=presets.random_order, rows=3, length=8, **options):
     network = Recorder()
     canvas = Canvas.blank(rows, length)
-    strategy = preset(**options).but(noise=veil)
+    strategy = preset(**options).but(noise=noise)
     return network.shown, list(unmask.stream(network, canvas, strategy, seeds=range(rows)))
 
 
@@ -51,11 +52,11 @@ def test_random_ids_are_data_and_new_at_each_step():
 
 
 def test_random_ids_do_not_need_a_mask_id():
-    toy = Toy()
-    network = type("NoMask", (), {"vocab_size": VOCAB, "mask_id": None, "forbidden": (MASK,)})()
-    network.hidden, network.logits = toy.hidden, toy.logits
+    class NoMask(Toy):
+        mask_id, forbidden = None, (MASK,)
+
     strategy = presets.random_order(2).but(noise=UniformIds())
-    tokens = unmask.generate(network, Canvas.blank(2, 4), strategy, seed=1)
+    tokens = unmask.generate(NoMask(), Canvas.blank(2, 4), strategy, seed=1)
     assert not (tokens == MASK).any()
 
 
@@ -70,7 +71,7 @@ def test_the_last_draw_is_shown_where_still_unknown():
 
 
 def test_tokens_committed_are_the_same_records_as_ever():
-    """A veil changes what is shown, not what a commit is."""
+    """Noise changes what is shown, not what a commit is."""
     _, infos = trace(PreviousSample(), presets.maskgit, steps=4)
     for info in infos:
         committed = info.committed

@@ -28,8 +28,15 @@ if TYPE_CHECKING:
     from unmask.core.network import Cache, Denoiser, DenoiserSpec, Query
     from unmask.core.state import Generation, Loss, Proposal, State, StepInfo
     from unmask.data import padding
-    from unmask.decoding import Canvas, Strategy, decide, done, finish, init, prepare, step
-    from unmask.engine import Engine, generate, run, run_stages, stream
+    from unmask.decoding.canvas import Canvas
+    from unmask.decoding.decide import decide
+    from unmask.decoding.init import init
+    from unmask.decoding.prepare import prepare
+    from unmask.decoding.step import done, finish, step
+    from unmask.decoding.strategy import Strategy
+    from unmask.engine.engine import Engine
+    from unmask.engine.run import generate, run, stream
+    from unmask.engine.stages import run_stages
     from unmask.groups import Groups
     from unmask.guidance import Guidance
     from unmask.models import (

@@ -79,7 +79,7 @@ class Groups:
         return f"blocks of {self.size}" + (" from the prompt" if self.origin == "prompt" else "")
 
     def of(self, editable: Tensor) -> Tensor:
-        """editable (B,N) bool: what is to be generated -> (B,N) int64, the group of each position."""
+        """editable (B,N) bool -> (B,N) int64: the group of each position."""
         length, device = editable.shape[1], editable.device
         if self.kind == "blocks" and self.origin == "prompt":
             place = torch.arange(length, device=device)

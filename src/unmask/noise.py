@@ -24,7 +24,7 @@ class Noise(ABC):
     keeps_sample: ClassVar[bool] = False
 
     @abstractmethod
-    def shown(self, state: State) -> Tensor | int:
+    def show(self, state: State) -> Tensor | int:
         """Return the tokens to show where `state.masked`: (B,N) int64, or one id everywhere."""
 
 
@@ -32,7 +32,7 @@ class Noise(ABC):
 class MaskToken(Noise):
     """The mask id of the network (absorbing diffusion)."""
 
-    def shown(self, state: State) -> int:
+    def show(self, state: State) -> int:
         """The mask id."""
         return mask_id_of(state.spec)
 
@@ -41,7 +41,7 @@ class MaskToken(Noise):
 class UniformIds(Noise):
     """Uniformly drawn ids of data, new at each step (DiffusionGemma's uniform corruption)."""
 
-    def shown(self, state: State) -> Tensor:
+    def show(self, state: State) -> Tensor:
         """(B,N), a function of each row's own seed."""
         ids = _all_but(state.spec.vocab_size, illegal_ids(state.spec), state.device)
         place = torch.arange(state.tokens.shape[1], device=state.device)
@@ -62,6 +62,6 @@ class PreviousSample(Noise):
 
     keeps_sample = True
 
-    def shown(self, state: State) -> Tensor:
+    def show(self, state: State) -> Tensor:
         """(B,N)."""
         return state.tokens

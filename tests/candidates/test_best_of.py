@@ -12,7 +12,7 @@ from unmask import Canvas, presets, scoring
 from unmask.candidates.scores import scores
 from unmask.core.errors import CanvasError, LogitsError, SeedError, StrategyError
 from unmask.core.random import fold
-from unmask.core.state import Generation, NEVER
+from unmask.core.state import NEVER, Generation
 
 N_CANDIDATES, SEEDS = 4, [11, 5, 7]
 PRESETS = {
@@ -132,22 +132,22 @@ def test_a_row_does_not_notice_its_batch(by):
         alone = best(by, row_alone(canvas, row), seeds=[SEEDS[row]])
         assert torch.allclose(alone.score[0], together.score[row], atol=1e-6)
         assert torch.equal(alone.chosen[0], together.chosen[row])
-    for at_once in (1, 3, 5):
-        parts = best(by, seeds=SEEDS, at_once=at_once)
+    for max_rows in (1, 3, 5):
+        parts = best(by, seeds=SEEDS, max_rows=max_rows)
         assert same(parts.every, together.every)
         assert torch.allclose(parts.score, together.score, atol=1e-6)
 
 
-def test_at_once_is_the_rows_of_a_forward():
+def test_max_rows_is_the_rows_of_a_forward():
     toy = Toy()
-    unmask.best_of(toy, ragged(), PRESETS["maskgit"], n=4, seeds=SEEDS, at_once=5)
+    unmask.best_of(toy, ragged(), PRESETS["maskgit"], n=4, seeds=SEEDS, max_rows=5)
     assert max(toy.rows) == 5
     toy = Toy()
     unmask.best_of(toy, ragged(), PRESETS["maskgit"], n=4, seeds=SEEDS)
     assert toy.rows == [12, 12, 12]
     toy = Toy()
     unmask.best_of(
-        toy, ragged(), PRESETS["maskgit"], n=4, seeds=SEEDS, at_once=3, by=METHODS["pseudo"]
+        toy, ragged(), PRESETS["maskgit"], n=4, seeds=SEEDS, max_rows=3, by=METHODS["pseudo"]
     )
     assert max(toy.rows) == 3
 
@@ -161,7 +161,7 @@ def test_pseudo_likelihood_by_hand():
             for i in places:
                 shown = alone.tokens.clone()
                 shown[0, i] = MASK
-                logits, _ = Toy().hidden(shown, valid=alone.valid, memory=None)
+                logits = Toy().hidden(shown, valid=alone.valid)
                 logits[..., [MASK, 2]] = -torch.inf
                 total += float(logits[0, i].log_softmax(0)[alone.tokens[0, i]])
             assert float(found.score[row, candidate]) == pytest.approx(total / len(places))
@@ -241,10 +241,10 @@ def test_minus_infinity_is_out():
 class Told(Toy):
     """A toy that is told a class, and a critic beside it that keeps what it was told."""
 
-    def hidden(self, tokens, *, valid, memory, condition):
-        hidden, memory = super().hidden(tokens, valid=valid, memory=memory)
-        tilt = torch.arange(VOCAB) * condition["class"][:, None, None]
-        return hidden + tilt, memory
+    def forward(self, query, cache):
+        hidden, cache = super().forward(query, cache)
+        tilt = torch.arange(VOCAB) * query.condition["class"][:, None, None]
+        return hidden + tilt, cache
 
 
 @pytest.mark.parametrize("by", ["likelihood", scoring.Bound(2), "critic"])
@@ -258,7 +258,7 @@ def test_conditions_go_with_their_rows(by):
     canvas = ragged()
     canvas = Canvas(canvas.tokens, canvas.editable, canvas.valid, condition)
     way = listening if by == "critic" else by
-    found = unmask.best_of(Told(), canvas, PRESETS["maskgit"], n=2, by=way, seeds=SEEDS, at_once=5)
+    found = unmask.best_of(Told(), canvas, PRESETS["maskgit"], n=2, by=way, seeds=SEEDS, max_rows=5)
     run = unmask.run(Told(), canvas, PRESETS["maskgit"], seeds=SEEDS)
     assert torch.equal(found.every.tokens[::2], run.tokens)
     if by == "critic":
@@ -266,12 +266,21 @@ def test_conditions_go_with_their_rows(by):
         assert [len(part) for part in told] == [5, 1]
 
 
-def test_parts_that_differ_by_row_have_an_entry_for_each_candidate():
-    steps = [1, 2, 3, 4, 1, 2, 1, 1, 1, 4, 3, 2]
-    found = best(strategy=presets.confidence(steps=steps))
-    assert found.every.steps.tolist() == steps
-    with pytest.raises(StrategyError, match="steps has 3 entries for 12 rows"):
-        best(strategy=presets.confidence(steps=[1, 2, 3]))
+def test_what_differs_by_row_is_the_same_for_each_of_its_candidates():
+    """Steps and legal ids, which the canvas has, one entry a row."""
+    steps, legal = [4, 1, 3], torch.zeros(3, 8, VOCAB, dtype=torch.bool)
+    for row, ids in enumerate([[0, 1], [3], [4, 6]]):
+        legal[row, :, ids] = True
+    canvas = ragged()
+    wide = Canvas(canvas.tokens, canvas.editable, canvas.valid, steps=steps, legal=legal)
+    found = best(canvas=wide, strategy=presets.confidence(steps=2))
+    assert found.every.steps.tolist() == [each for each in steps for _ in range(N_CANDIDATES)]
+    for row in range(3):
+        here = slice(row * N_CANDIDATES, (row + 1) * N_CANDIDATES)
+        written = found.every.tokens[here][found.every.editable[here]]
+        assert set(written.tolist()) <= set(legal[row, 0].nonzero().flatten().tolist())
+    with pytest.raises(CanvasError, match=r"steps=\[1, 2, 3, 4\] for 3 rows: pass one integer"):
+        Canvas(canvas.tokens, canvas.editable, canvas.valid, steps=[1, 2, 3, 4])
 
 
 @pytest.mark.parametrize("by", WAYS.values(), ids=WAYS)
@@ -356,7 +365,7 @@ WRONG = {
     "no candidates": ({"n": 0}, StrategyError, r"n=0: pass an integer of 1 or more"),
     "half a candidate": ({"n": 2.5}, StrategyError, r"n=2\.5: pass an integer of 1 or more"),
     "True candidates": ({"n": True}, StrategyError, r"n=True: pass an integer of 1 or more"),
-    "nothing at once": ({"at_once": 0, "seed": 1}, StrategyError, r"at_once=0: pass an integer"),
+    "nothing at once": ({"max_rows": 0, "seed": 1}, StrategyError, r"max_rows=0: pass an integer"),
     "seeds of the candidates": ({"seeds": range(12)}, SeedError, r"12 seeds for 3 rows"),
     "no canvas": ({"canvas": [1]}, CanvasError, r"canvas is a list: pass Canvas\.blank"),
     "a preset not called": ({"strategy": presets.maskgit}, StrategyError, r"has been called"),
@@ -372,7 +381,7 @@ def test_what_cannot_be(name):
 
 def test_a_way_that_cannot_be_is_found_out_before_anything_is_generated():
     toy = Toy()
-    for options in ({"by": "nonsense"}, {"at_once": 0}):
+    for options in ({"by": "nonsense"}, {"max_rows": 0}):
         with pytest.raises(StrategyError):
             unmask.best_of(toy, ragged(), n=2, **options)
     assert toy.rows == []

@@ -76,7 +76,7 @@ def test_all_lengths_run_as_one_batch():
     unmask.length_beam(toy, LENGTHS, MASKGIT, prompt=PROMPTS, seeds=SEEDS)
     assert toy.rows[0] == 9
     toy = Toy()
-    unmask.length_beam(toy, LENGTHS, MASKGIT, prompt=PROMPTS, seeds=SEEDS, at_once=4)
+    unmask.length_beam(toy, LENGTHS, MASKGIT, prompt=PROMPTS, seeds=SEEDS, max_rows=4)
     assert max(toy.rows) == 4
 
 
@@ -149,9 +149,9 @@ def test_as_many_rows_as_there_are_prompts_or_suffixes_else_one():
 class Told(Toy):
     """A toy that is told a class."""
 
-    def hidden(self, tokens, *, valid, memory, condition):
-        hidden, memory = super().hidden(tokens, valid=valid, memory=memory)
-        return hidden + torch.arange(VOCAB) * condition[:, None, None], memory
+    def forward(self, query, cache):
+        hidden, cache = super().forward(query, cache)
+        return hidden + torch.arange(VOCAB) * query.condition[:, None, None], cache
 
 
 def test_conditions_go_with_their_rows():

@@ -5,31 +5,29 @@ import torch
 from tests.conformance.toys import Toy
 
 import unmask
-from unmask import Canvas, Strategy, commit, orders, presets
+from unmask import Canvas, Strategy, commit, noise, orders, presets
+from unmask.commit import ByGroup, ReMDM
 from unmask.core.errors import CanvasError, InputError, StrategyError
-from unmask.commit import AllSteps, ByGroup, NoPlan
 from unmask.schedules import linear
 
 
-def adaptive(**parts):
-    return Strategy(**{"pace": NoPlan(), "order": orders.Probability("after")} | parts)
+def adaptive(rule, order=None):
+    return Strategy(rule, order or orders.Probability("after"))
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (
-            lambda: adaptive(order=orders.Random(), select=commit.Threshold()),
+            lambda: adaptive(commit.Threshold(), orders.Random()),
             r"Threshold compares log-probabilities.*order Random gives none.*Probability\(\)",
         ),
         (
-            lambda: adaptive(select=commit.EntropyBound()),
+            lambda: adaptive(commit.EntropyBound()),
             r"EntropyBound compares entropies.*Probability gives none.*Entropy\(\)",
         ),
         (
-            lambda: adaptive(
-                order=orders.Probability("after", log=False), select=commit.Factor()
-            ),
+            lambda: adaptive(commit.Factor(), orders.Probability("after", log=False)),
             r"Factor compares log-probabilities",
         ),
         (lambda: commit.Threshold(0.9, cap=0), r"cap=0: a step must be able to commit"),
@@ -38,11 +36,11 @@ def adaptive(**parts):
         (lambda: commit.EntropyBound(-1), r"bound=-1: pass nats"),
         (lambda: commit.Stable(history=9), r"history=9: pass 1 to 4 steps"),
         (lambda: commit.Stable(divergence=0), r"divergence=0"),
-        (lambda: commit.Spans(0), r"width=0"),
-        (lambda: commit.Remasking(linear, "cup"), r"variant='cup': pass one of cap, rescale"),
-        (lambda: commit.Remasking(linear, eta=2), r"eta=2"),
-        (lambda: AllSteps(0), r"steps=0"),
-        (lambda: ByGroup([]), r"needs at least one pace"),
+        (lambda: commit.TopSpans(commit.Even(2), 0), r"width=0"),
+        (lambda: ReMDM(linear, 4, "cup"), r"variant='cup': pass one of cap, rescale"),
+        (lambda: ReMDM(linear, 4, eta=2), r"eta=2"),
+        (lambda: ReMDM(linear, 0), r"steps=0"),
+        (lambda: ByGroup([]), r"needs at least one plan"),
         (lambda: presets.esm3(order="best"), r"order='best': pass 'random' or 'entropy'"),
         (lambda: presets.dream(algorithm="entropi"), r"did you mean 'entropy'"),
         (
@@ -51,7 +49,7 @@ def adaptive(**parts):
         ),
         (lambda: presets.maskgit().but(groups=3), r"groups=3: pass a Groups"),
         (lambda: presets.maskgit().but(guidance=3.0), r"guidance=3.0: pass a Guidance"),
-        (lambda: presets.maskgit().but(noise=unmask.MaskToken), r"noise=.*not callable"),
+        (lambda: presets.maskgit().but(noise=noise.MaskToken), r"noise=.*pass a Noise, such as"),
     ],
 )
 def test_what_cannot_go_together_is_refused(make, words):
@@ -65,11 +63,12 @@ def test_guidance_needs_a_condition():
 
 
 def test_a_legal_table_of_the_wrong_shape():
-    constraint = unmask.Constraint(legal=torch.ones(3, 7, dtype=torch.bool))
-    with pytest.raises(InputError, match=r"legal has shape \(3, 7\).*need \(4, 7\)"):
-        unmask.generate(
-            Toy(), Canvas.blank(2, 4), presets.threshold().but(constraint=constraint), seed=0
-        )
+    for shape, wanted in (((3, 7), r"\(4, V\)"), ((3, 4, 7), r"\(2, 4, V\)")):
+        with pytest.raises(InputError, match=rf"legal is torch\.bool of shape .*{wanted}"):
+            Canvas.blank(2, 4, legal=torch.ones(shape, dtype=torch.bool))
+    canvas = Canvas.blank(2, 4, legal=torch.ones(4, 6, dtype=torch.bool))
+    with pytest.raises(InputError, match=r"legal has shape \(4, 6\).*last dimension must be 7"):
+        unmask.generate(Toy(), canvas, presets.threshold(), seed=0)
 
 
 def test_adaptive_strategies_that_choose_first_have_a_likelihood():

@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForTokenClas
 import unmask
 from unmask import objectives
 from unmask.core.errors import LogitsError, ModelError
+from unmask.core.network import Query
 from unmask.models import SelfCritic, TokenCritic
 
 VOCAB, MASK, PAD, WIDTH, LENGTH = 11, 2, 1, 16, 8
@@ -44,7 +45,7 @@ def test_a_self_critic_stores_its_layer_and_nothing_else():
     critic = SelfCritic(generator(), WIDTH)
     assert set(critic.state_dict()) == {"to_logits.weight", "to_logits.bias"}
     assert sum(p.numel() for p in critic.parameters()) == WIDTH + 1
-    hidden, _ = critic.denoiser.hidden(TOKENS, valid=VALID, memory=None)
+    hidden, _ = critic.denoiser.forward(Query.of(TOKENS, VALID), None)
     assert torch.allclose(critic(TOKENS, valid=VALID), critic.to_logits(hidden)[..., 0])
 
 

@@ -8,6 +8,7 @@ from tests.models.decoders import LENGTHS, MASK, VOCAB, canvas, decoder, network
 
 import unmask
 from unmask.core.errors import CanvasError, ModelError, StrategyError
+from unmask.core.network import Query
 from unmask.models import Decoder
 
 KINDS = {
@@ -27,9 +28,8 @@ def made(name, block):
 
 
 def states(denoiser, tokens, valid=None):
-    valid = torch.ones_like(tokens, dtype=torch.bool) if valid is None else valid
     with torch.no_grad():
-        return denoiser.hidden(tokens, valid=valid, memory=None)[0]
+        return denoiser.forward(Query.of(tokens, valid), None)[0]
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, None])

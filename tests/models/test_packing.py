@@ -13,6 +13,7 @@ from x_transformers import Encoder, TransformerWrapper
 import unmask
 from unmask import objectives
 from unmask.core.errors import CanvasError, DataError, ModelError
+from unmask.core.network import Query
 from unmask.models.layout import Layout, first_fit_decreasing, lay_out
 from unmask.models.packed_networks import FAMILIES
 
@@ -134,8 +135,9 @@ def test_positions_are_those_of_the_row_wherever_padding_is(name):
     """Padding before and between tokens, as an adapter would see it unpacked."""
     valid = torch.rand(5, LENGTH, generator=torch.Generator().manual_seed(1)) < 0.6
     denoiser = unmask.wrap(NETWORKS[name]().eval(), mask_id=MASK)
-    alone, _ = denoiser.hidden(TOKENS[:5], valid=valid, memory=None)
-    packed, _ = unmask.Packed(denoiser, 12).hidden(TOKENS[:5], valid=valid, memory=None)
+    query = Query.of(TOKENS[:5], valid)
+    alone, _ = denoiser.forward(query, None)
+    packed, _ = unmask.Packed(denoiser, 12).forward(query, None)
     assert torch.allclose(alone[valid], packed[valid], atol=1e-5)
     assert (packed[~valid] == 0).all()
 
@@ -158,8 +160,8 @@ def test_generation_is_the_same(name):
 
 def test_a_logit_shift_stays_inside_a_document():
     denoiser = unmask.wrap(family("bert").eval(), mask_id=MASK, logit_shift=True)
-    alone, _ = denoiser.hidden(TOKENS, valid=VALID, memory=None)
-    packed, _ = unmask.Packed(denoiser, 12).hidden(TOKENS, valid=VALID, memory=None)
+    alone, _ = denoiser.forward(Query.of(TOKENS, VALID), None)
+    packed, _ = unmask.Packed(denoiser, 12).forward(Query.of(TOKENS, VALID), None)
     assert torch.allclose(alone[VALID], packed[VALID], atol=1e-5)
 
 
@@ -168,11 +170,10 @@ def test_classes_go_with_their_documents():
     inner = unmask.ClassConditioned(unmask.wrap(net, mask_id=MASK), classes=3)
     classes = torch.tensor([0, 1, 2, -1, 1, 0])
     packed = unmask.Packed(inner, 12)
-    given = {"valid": VALID, "memory": None}
-    alone, _ = inner.hidden(TOKENS, condition=classes, **given)
-    both, _ = packed.hidden(TOKENS, condition=classes, **given)
+    alone, _ = inner.forward(Query.of(TOKENS, VALID, classes), None)
+    both, _ = packed.forward(Query.of(TOKENS, VALID, classes), None)
     assert torch.allclose(alone[VALID], both[VALID], atol=1e-5)
-    other, _ = packed.hidden(TOKENS, condition=classes.flip(0), **given)
+    other, _ = packed.forward(Query.of(TOKENS, VALID, classes.flip(0)), None)
     assert not torch.allclose(alone[VALID], other[VALID], atol=1e-2)
 
 
@@ -181,11 +182,13 @@ def test_self_conditioning_reads_its_own_document():
     parts = unmask.SelfConditioning(16)
     denoiser = unmask.wrap(x_transformer().eval(), mask_id=MASK, self_conditioning=parts)
     packed = unmask.Packed(denoiser, 12)
-    alone, memory = denoiser.hidden(TOKENS, valid=VALID, memory=None)
-    first, kept = packed.hidden(TOKENS, valid=VALID, memory=None)
+    assert packed.spec.cached
+    query = Query.of(TOKENS, VALID)
+    alone, cache = denoiser.forward(query, None)
+    first, kept = packed.forward(query, None)
     assert torch.allclose(alone[VALID], first[VALID], atol=1e-5)
-    again, _ = denoiser.hidden(TOKENS, valid=VALID, memory=memory)
-    second, _ = packed.hidden(TOKENS, valid=VALID, memory=kept)
+    again, _ = denoiser.forward(query, cache)
+    second, _ = packed.forward(query, kept)
     assert torch.allclose(again[VALID], second[VALID], atol=1e-5)
     assert not torch.allclose(first[VALID], second[VALID], atol=1e-2)
 
@@ -211,13 +214,12 @@ def test_other_refusals_say_what_to_do():
     with pytest.raises(ModelError, match=r"pass unmask\.wrap"):
         unmask.Packed(unmask.wrap(lambda t: t, mask_id=MASK, vocab_size=VOCAB), 12)
     packed = unmask.Packed(unmask.wrap(family("bert"), mask_id=MASK), 8)
-    given = {"valid": VALID, "memory": None}
     with pytest.raises(DataError, match="document 0 has 9 tokens: packed rows have 8"):
-        packed.hidden(TOKENS, **given)
+        packed.forward(Query.of(TOKENS, VALID), None)
     with pytest.raises(DataError, match="no document has a token"):
-        packed.hidden(TOKENS, valid=VALID & False, memory=None)
-    short = {"valid": VALID[:, :8], "memory": None}
+        packed.forward(Query.of(TOKENS, VALID & False), None)
+    tokens, short = TOKENS[:, :8], VALID[:, :8]
     with pytest.raises(CanvasError, match="packing decides them"):
-        packed.hidden(TOKENS[:, :8], condition={"position_ids": TOKENS[:, :8]}, **short)
+        packed.forward(Query.of(tokens, short, {"position_ids": tokens}), None)
     with pytest.raises(CanvasError, match="a value for each token"):
-        packed.hidden(TOKENS[:, :8], condition={"encoder": torch.zeros(6, 4)}, **short)
+        packed.forward(Query.of(tokens, short, {"encoder": torch.zeros(6, 4)}), None)

@@ -53,8 +53,9 @@ def numbers(state):
     return torch.from_numpy(state.rows.index), torch.from_numpy(state.rows.open_group)
 
 
-def same_tokens(inner, cached, strategy):
-    runs = [unmask.run(d, canvas(), strategy, seeds=SEEDS) for d in (inner, cached)]
+def same_tokens(inner, cached, strategy, rows=range(5)):
+    seeds = [SEEDS[r] for r in rows]
+    runs = [unmask.run(d, canvas(rows), strategy, seeds=seeds) for d in (inner, cached)]
     torch.testing.assert_close(runs[0].logprob, runs[1].logprob, atol=1e-4, rtol=1e-4)
     return torch.equal(runs[0].tokens, runs[1].tokens)
 
@@ -141,11 +142,11 @@ def test_histories_budgets_and_guidance_are_exact_in_one_block(reuse, name):
 
 @pytest.mark.parametrize("reuse", KINDS)
 def test_a_budget_of_a_pass_a_block_is_exact(reuse):
-    inner, cached = both(reuse)
+    (inner, cached), two_blocks = both(reuse), [0, 1, 4]
     strategy = presets.threshold(0.9, block=W, temperature=1.0)
-    assert same_tokens(inner, cached, stopped(strategy, stopping.Budget(2)))
+    assert same_tokens(inner, cached, stopped(strategy, stopping.Budget(2)), two_blocks)
     guided = strategy.but(guidance=BY_PROMPT)
-    assert same_tokens(inner, cached, stopped(guided, stopping.Budget(4)))
+    assert same_tokens(inner, cached, stopped(guided, stopping.Budget(4)), two_blocks)
     with pytest.raises(StrategyError, match=r"2 blocks.*pass Budget\(4\) or more"):
         same_tokens(cached, cached, stopped(guided, stopping.Budget(3)))
 

@@ -7,16 +7,17 @@ import torch
 from tests.conformance.toys import critic
 
 import unmask
-from unmask import commit, orders, presets, scoring
+from unmask import orders, presets, scoring
+from unmask.commit import Explicit, OneAtATime, TopK
 from unmask.core.errors import StrategyError
 
 from .worlds import JOINT, LENGTH, MASK, SPACE, given_the_rest, liar, logp, truth
 
-PACES = {
-    "1+1+1+1": commit.OneAtATime(),
-    "2+2": commit.Explicit([2, 2]),
-    "1+3": commit.Explicit([1, 3]),
-    "4": commit.Explicit([4]),
+COUNTS = {
+    "1+1+1+1": TopK(OneAtATime()),
+    "2+2": TopK(Explicit([2, 2])),
+    "1+3": TopK(Explicit([1, 3])),
+    "4": TopK(Explicit([4])),
 }
 ORDERS = {
     "left to right": orders.LeftToRight(),
@@ -32,15 +33,15 @@ SEEDED = {
 
 
 def strategy(order, counts="2+2", **parts):
-    return unmask.Strategy(pace=PACES[counts], order=order, name="tested", **parts)
+    return unmask.Strategy(commit=COUNTS[counts], order=order, name="tested", **parts)
 
 
-def nats(denoiser, strategy):
+def nats(denoiser, strategy, **of_rows):
     """(81,) over the whole space."""
-    return unmask.score(denoiser, SPACE, by=scoring.Ordered(strategy)).per_example
+    return unmask.score(denoiser, SPACE, by=scoring.Ordered(strategy), **of_rows).per_example
 
 
-@pytest.mark.parametrize("counts", PACES)
+@pytest.mark.parametrize("counts", COUNTS)
 @pytest.mark.parametrize("name", ORDERS)
 def test_it_sums_to_one_whatever_the_network_says(name, counts):
     assert float((-nats(liar(), strategy(ORDERS[name], counts))).exp().sum()) == pytest.approx(1)
@@ -114,12 +115,11 @@ def test_a_span_given_the_rest():
 
 
 SHAPED = [
-    {"draw": unmask.Sampling(temperature=0.6)},
-    {"draw": unmask.Sampling(top_k=2)},
-    {"draw": unmask.Sampling(1.4, top_p=0.8)},
-    {"draw": unmask.Sampling(lambda progress: 1.5 - progress)},
+    {"sampling": unmask.Sampling(temperature=0.6)},
+    {"sampling": unmask.Sampling(top_k=2)},
+    {"sampling": unmask.Sampling(1.4, top_p=0.8)},
+    {"sampling": unmask.Sampling(lambda progress: 1.5 - progress)},
     {"constraint": unmask.Constraint(forbidden=[1])},
-    {"constraint": unmask.Constraint(legal=~torch.eye(4, dtype=torch.bool))},
 ]
 
 
@@ -130,15 +130,25 @@ def test_what_is_scored_is_what_the_strategy_draws_from(parts):
     assert not torch.allclose(found, nats(liar(), strategy(orders.Entropy())))
 
 
+def test_what_is_scored_is_what_may_be_drawn():
+    found = nats(liar(), strategy(orders.Entropy()), legal=~torch.eye(4, dtype=torch.bool))
+    assert float((-found).exp().sum()) == pytest.approx(1)
+    assert not torch.allclose(found, nats(liar(), strategy(orders.Entropy())))
+    assert torch.equal(found.isinf(), (torch.arange(4) == SPACE).any(1))
+
+
 def test_parts_that_differ_by_row_keep_to_their_rows_in_small_batches():
     steps = [1 + row % 4 for row in range(len(SPACE))]
     legal = torch.ones(81, 4, 4, dtype=torch.bool)
     legal[::2, 0, 2] = False
-    own = presets.confidence(steps=steps).but(constraint=unmask.Constraint(legal=legal))
-    by = scoring.Ordered(own)
-    whole = unmask.score(liar(), SPACE, by=by).per_example
-    small = unmask.score(liar(), SPACE, by=by, batch_size=7).per_example
+    by, own = scoring.Ordered(presets.confidence(steps=9)), {"steps": steps, "legal": legal}
+    whole = unmask.score(liar(), SPACE, by=by, **own).per_example
+    small = unmask.score(liar(), SPACE, by=by, batch_size=7, **own).per_example
     assert torch.equal(whole, small)
+    for row in (0, 1, 38, 80):
+        alone = scoring.Ordered(presets.confidence(steps=steps[row]))
+        found = unmask.score(liar(), SPACE[[row]], by=alone, legal=legal[[row]]).per_example
+        assert float(found) == pytest.approx(float(whole[row]), abs=1e-6)
     impossible = legal[:, 0].gather(1, SPACE[:, :1]).squeeze(1).logical_not()
     assert torch.equal(whole.isinf(), impossible)
     assert impossible.any()
@@ -148,18 +158,18 @@ def by_logprob(state, proposal):
     return proposal.logprob
 
 
-def by_kept(state, proposal):
-    return proposal.kept_logprob
+class ByKept(orders.Order):
+    needs = frozenset({"kept_logprob"})
 
-
-by_kept.needs = {"kept_logprob"}
+    def __call__(self, state, proposal):
+        return proposal.kept_logprob
 
 
 def by_token(state, proposal):
     return proposal.token.double()
 
 
-@pytest.mark.parametrize("order", [by_logprob, by_kept, by_token])
+@pytest.mark.parametrize("order", [by_logprob, ByKept(), by_token])
 def test_an_order_of_ones_own_that_ranks_draws_shows_when_it_runs(order):
     by = scoring.Ordered(strategy(order))
     with pytest.raises(StrategyError, match="draws tokens and then ranks them"):

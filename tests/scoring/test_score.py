@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 from tests.conformance.toys import FORBIDDEN, MASK, VOCAB, Toy
+from tests.reference.network import Network
 
 import unmask
 from unmask import presets, scoring
-from unmask.core.errors import CanvasError, DataError, StrategyError
+from unmask.core.errors import CanvasError, DataError, SeedError, StrategyError
 
 METHODS = {
     "bound": scoring.Bound(5),
@@ -112,10 +113,24 @@ def test_a_single_token_takes_one_forward_and_all_methods_agree():
         assert spent(by, tokens, asked) == (8, 8)
         assert torch.equal(nats, found[0])
     shown = tokens.masked_fill(asked, MASK)
-    logits, _ = Toy().hidden(shown, valid=torch.ones_like(asked), memory=None)
+    logits = Toy().hidden(shown, valid=torch.ones_like(asked))
     logits[..., [MASK, FORBIDDEN]] = -math.inf
     naive = logits.double().log_softmax(-1).gather(2, tokens[..., None])[..., 0][asked]
     assert torch.allclose(found[0], -naive, atol=1e-6)
+
+
+def test_only_legal_ids_share_the_probability(by):
+    tokens, legal = rows(8, 6), torch.zeros(8, 6, VOCAB, dtype=torch.bool)
+    legal.scatter_(2, tokens[..., None], True)
+    assert unmask.score(Toy(), tokens, by=by, legal=legal).nats_per_token == 0
+    every = torch.zeros(6, VOCAB, dtype=torch.bool)
+    every[:, DATA] = True
+    free = unmask.score(Toy(), tokens, by=by).per_example
+    assert torch.equal(unmask.score(Toy(), tokens, by=by, legal=every).per_example, free)
+    every[:, 0] = False
+    gone = (tokens == 0).any(1)
+    assert 0 < int(gone.sum()) < 8
+    assert torch.equal(unmask.score(Toy(), tokens, by=by, legal=every).per_example.isinf(), gone)
 
 
 def test_rows_that_ask_nothing_cost_nothing(by):
@@ -127,17 +142,14 @@ def test_rows_that_ask_nothing_cost_nothing(by):
     assert found.per_example[1:3].tolist() == [0, 0]
 
 
-class Told:
+class Told(Network):
     """A denoiser that says whatever class it is told, likely by e to 1."""
 
-    vocab_size, mask_id, device = 4, 3, None
+    vocab_size, mask_id = 4, 3
 
-    def hidden(self, tokens, *, valid, memory, condition):
+    def hidden(self, tokens, *, valid, condition):
         hot = torch.nn.functional.one_hot(condition, 4).float()
-        return hot[:, None].expand(-1, tokens.shape[1], -1).clone(), memory
-
-    def logits(self, hidden):
-        return hidden
+        return hot[:, None].expand(-1, tokens.shape[1], -1).clone()
 
 
 def test_each_row_keeps_its_condition(by):
@@ -204,11 +216,14 @@ BAD = {
     "a list of flags": ((GOOD, [[True]]), {}, DataError, "maskable is a list"),
     "no flags": ((GOOD, GOOD), {}, DataError, "maskable must be a bool"),
     "condition": ((GOOD,), {"condition": torch.zeros(3)}, CanvasError, "must be the batch"),
+    "legal ids": ((GOOD,), {"legal": ALL}, CanvasError, "pass a bool tensor of shape"),
+    "other steps": ((GOOD,), {"steps": [1, 2, 3]}, CanvasError, "for 2 rows: pass one integer"),
+    "steps of no strategy": ((GOOD,), {"steps": [1, 2]}, StrategyError, r"Ordered\(strategy\)"),
     "batch size": ((GOOD,), {"batch_size": 0}, DataError, "batch_size=0"),
     "by a name": ((GOOD,), {"by": "bound"}, StrategyError, "by='bound'"),
     "by a class": ((GOOD,), {"by": scoring.Bound}, StrategyError, r"scoring\.Bound\(\)"),
     "by a strategy": ((GOOD,), {"by": presets.confidence()}, StrategyError, "Ordered"),
-    "seed": ((GOOD,), {"seed": -1}, unmask.errors.SeedError, "seed=-1"),
+    "seed": ((GOOD,), {"seed": -1}, SeedError, "seed=-1"),
 }
 
 

@@ -8,17 +8,19 @@ from tests.conformance.catalogue import PRESETS
 from tests.conformance.toys import MASK, VOCAB, Toy, table
 
 import unmask
-from unmask import Canvas, StableAndConfident, presets
+from unmask import Canvas, Query, orders, presets
 from unmask.core.errors import StrategyError
 from unmask.core.state import NEVER
+from unmask.stopping import Budget, EndOfSequence, StableAndConfident
 
 
 @pytest.mark.parametrize("budget", [1, 3, 5])
 @pytest.mark.parametrize("entry", PRESETS, ids=lambda e: e.name)
 def test_no_row_spends_more_than_its_budget(entry, budget):
-    strategy = entry.make(9, 9, "linear").but(budget=budget)
+    free_strategy = entry.make(9, 9, "linear")
+    strategy = free_strategy.but(stopping=[Budget(budget)])
     result = unmask.run(Toy(), Canvas.blank(3, 9), strategy, seeds=[1, 2, 3])
-    free = unmask.run(Toy(), Canvas.blank(3, 9), strategy.but(budget=None), seeds=[1, 2, 3])
+    free = unmask.run(Toy(), Canvas.blank(3, 9), free_strategy, seeds=[1, 2, 3])
     assert int(result.forwards.max()) <= budget
     assert (result.commit_step != NEVER).all()
     assert not torch.isin(result.tokens, torch.tensor([MASK])).any()
@@ -28,23 +30,34 @@ def test_no_row_spends_more_than_its_budget(entry, budget):
 
 
 def test_a_budget_below_one_is_refused():
-    with pytest.raises(StrategyError, match=r"budget=0: pass 1 or more network passes"):
-        presets.threshold().but(budget=0)
+    with pytest.raises(StrategyError, match=r"Budget\(0\): pass 1 or more network passes"):
+        presets.threshold().but(stopping=[Budget(0)])
+
+
+def test_a_budget_keeps_a_pass_for_each_group_to_come():
+    strategy = presets.llada(3, block=3).but(stopping=[Budget(5)])
+    result = unmask.run(Toy(), Canvas.blank(1, 9), strategy, seeds=[1])
+    steps = [part.unique().tolist() for part in result.commit_step[0].split(3)]
+    assert steps == [[0, 1, 2], [3], [4]]
+    # Where there are more groups than passes, what is left goes with the last pass.
+    strategy = presets.llada(3, block=3).but(stopping=[Budget(2)])
+    result = unmask.run(Toy(), Canvas.blank(1, 9), strategy, seeds=[1])
+    assert [part.unique().tolist() for part in result.commit_step[0].split(3)] == [[0], [1], [1]]
 
 
 def test_stable_and_confident_is_the_naive_rule():
     """Whole rows commit as soon as nothing unknown changed its likeliest id and all is certain."""
     nats = 1.2
     network = Toy()
-    strategy = presets.random_order(8).but(stop=StableAndConfident(nats))
+    strategy = presets.random_order(8).but(stopping=[StableAndConfident(nats)])
     trace = list(unmask.stream(network, Canvas.blank(6, 8), strategy, seeds=range(6)))
     tokens, masked = Canvas.blank(6, 8).tokens, torch.ones(6, 8, dtype=torch.bool)
-    memory, before, stopped = None, None, 0
+    cache, before, stopped = None, None, 0
     for info in trace:
         rows = info.rows
-        past = memory and {"sum": memory["sum"][rows]}
+        past = None if cache is None else cache.take(rows)
         shown = tokens.masked_fill(masked, MASK)[rows]
-        logits, _ = Toy().hidden(shown, valid=torch.ones_like(shown).bool(), memory=past)
+        logits, _ = Toy().forward(Query.of(shown), past)
         logits[..., [MASK, 2]] = -torch.inf
         logp = logits.double().log_softmax(-1)
         entropy = -(logp.exp() * logp.nan_to_num(neginf=0.0)).sum(-1)
@@ -56,8 +69,8 @@ def test_stable_and_confident_is_the_naive_rule():
             calm = before is not None and bool((best[row] == before[row])[open_].all())
             stops = calm and mean < nats
             stopped += stops and int(open_.sum()) > 1
-            assert bool(info.state.done[row]) == (stops or int(open_.sum()) == 1)
-        tokens, masked, memory = info.state.tokens, info.state.masked, info.state.memory
+            assert bool(info.state.rows.finished[row]) == (stops or int(open_.sum()) == 1)
+        tokens, masked, cache = info.state.tokens, info.state.masked, info.state.cache
         before = best
     assert stopped >= 2  # the rule did something
 
@@ -73,14 +86,14 @@ END = 3
 class Ender(Toy):
     """Likes the end very much from position 4 on."""
 
-    def hidden(self, tokens, *, valid, memory):
-        logits, memory = super().hidden(tokens, valid=valid, memory=memory)
+    def hidden(self, tokens, *, valid):
+        logits = super().hidden(tokens, valid=valid)
         place = torch.arange(tokens.shape[1])
-        return logits + 30.0 * (place >= 4)[:, None] * (torch.arange(VOCAB) == END), memory
+        return logits + 30.0 * (place >= 4)[:, None] * (torch.arange(VOCAB) == END)
 
 
 def test_a_row_ends_where_the_end_stands_with_nothing_unknown_before():
-    strategy = presets.random_order(12).but(order=unmask.orders.LeftToRight(), end_id=END)
+    strategy = presets.random_order(12).but(order=orders.LeftToRight(), stopping=[EndOfSequence(END)])
     result = unmask.run(Ender(), Canvas.blank(4, 12), strategy, seeds=range(4))
     for tokens, steps in zip(result.tokens.tolist(), result.steps.tolist(), strict=True):
         first = tokens.index(END)
@@ -91,11 +104,10 @@ def test_a_row_ends_where_the_end_stands_with_nothing_unknown_before():
 
 
 def test_an_end_with_unknown_positions_before_it_ends_nothing_yet():
-    class TheEndFirst:
-        def __call__(self, state, proposal):
-            return torch.tensor([0, 1, 2, 3, 7, 6, 5, 4.0]).expand(state.tokens.shape)
+    def the_end_first(state, proposal):
+        return torch.tensor([0, 1, 2, 3, 7, 6, 5, 4.0]).expand(state.tokens.shape)
 
-    strategy = presets.random_order(8).but(order=TheEndFirst(), end_id=END)
+    strategy = presets.random_order(8).but(order=the_end_first, stopping=[EndOfSequence(END)])
     trace = list(unmask.stream(Ender(), Canvas.blank(1, 8), strategy, seeds=[0]))
     assert len(trace) == 8
     assert [int(info.masked.sum()) for info in trace] == [7, 6, 5, 4, 3, 2, 1, 0]
@@ -105,7 +117,7 @@ def test_an_end_with_unknown_positions_before_it_ends_nothing_yet():
 def test_prompts_after_the_end_stay():
     editable = torch.tensor([[True] * 6 + [False] * 2])
     canvas = Canvas.infill(torch.full((1, 8), 1), editable)
-    strategy = presets.random_order(8).but(order=unmask.orders.LeftToRight(), end_id=END)
+    strategy = presets.random_order(8).but(order=orders.LeftToRight(), stopping=[EndOfSequence(END)])
     result = unmask.run(Ender(), canvas, strategy, seeds=[0])
     assert result.tokens[0, 6:].tolist() == [1, 1]
 

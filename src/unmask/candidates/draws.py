@@ -16,7 +16,7 @@ from unmask.core.network import Denoiser
 from unmask.core.random import fold
 from unmask.core.state import Generation
 from unmask.decoding import Canvas, Strategy, init
-from unmask.engine import Engine, complete, ready
+from unmask.engine import Engine, check_inputs, complete
 from unmask.engine.run import Seeds
 
 
@@ -65,11 +65,11 @@ def best_of(
     whether a solution is right.
     seed, seeds: one integer, or one a row, as in `run`. Candidate 0 has the seed of its row, so
     that n=1 is `run`; the others have seeds derived from it, so a row's candidates are the same in
-    any batch. max_rows: rows that are
-    generated at once.
+    any batch. What the canvas says of a row (steps, legal, required) holds for each of its
+    candidates. max_rows: rows that are generated at once.
     Raises a subclass of InputError that says what to pass instead.
     """
-    denoiser, canvas, strategy, row_seed = ready(denoiser, canvas, strategy, seed, seeds)
+    denoiser, canvas, strategy, row_seed = check_inputs(denoiser, canvas, strategy, seed, seeds)
     check_count("n", n)
     each = torch.arange(len(canvas.tokens)).repeat_interleave(n)
     wide = canvas.take(each)

@@ -17,7 +17,7 @@ from unmask.core.errors import CanvasError
 from unmask.core.network import Denoiser
 from unmask.core.trees import tree_take
 from unmask.decoding import Canvas, Strategy
-from unmask.engine import ready
+from unmask.engine import check_inputs
 from unmask.engine.run import Seeds
 
 Given = Tensor | Sequence[int] | Sequence[Sequence[int]] | Sequence[Tensor] | None
@@ -60,7 +60,7 @@ def length_beam(
     tried = len(table[0])
     # The rows themselves, for their seeds and conditions: the first candidate of each.
     first = Canvas.ragged(tokens[::tried], editable[::tried], condition=condition)
-    denoiser, _, strategy, row_seed = ready(denoiser, first, strategy, seed, seeds)
+    denoiser, _, strategy, row_seed = check_inputs(denoiser, first, strategy, seed, seeds)
     each = torch.arange(batch).repeat_interleave(tried)
     canvas = Canvas.ragged(tokens, editable, condition=tree_take(condition, each))
     return ranked(denoiser, canvas, strategy, candidate_seeds(row_seed, tried), by, max_rows)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-
 GRID = 2.0**-12
 """The grid of scores that a network's arithmetic enters, in nats: far above rounding, far below
 meaning. Two positions alike may differ by the kernel that computed them, and must not be ranked by

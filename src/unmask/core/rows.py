@@ -32,20 +32,20 @@ class Plan:
 
     def take(self, rows: Array) -> Plan:
         """The plan of these rows."""
-        named = {name: getattr(self, name)[rows] for name in _PLANNED}
+        named = {name: getattr(self, name)[rows] for name in _TABLES}
         return Plan(**named, side_by_side=self.side_by_side)
 
     @staticmethod
     def concat(plans: Sequence[Plan]) -> Plan:
         """The plans of all rows. What lies behind a row's last step repeats that step."""
         named = {
-            name: _joined([getattr(plan, name) for plan in plans], edge=name in _REPEATED)
-            for name in _PLANNED
+            name: _concat([getattr(plan, name) for plan in plans], edge=name in _REPEATED)
+            for name in _TABLES
         }
         return Plan(**named, side_by_side=plans[0].side_by_side)
 
 
-_PLANNED = ("remaining", "step", "steps", "starts", "total")
+_TABLES = ("remaining", "step", "steps", "starts", "total")
 _REPEATED = ("step", "steps", "starts")
 
 
@@ -73,13 +73,13 @@ class Rows:
 
     def take(self, rows: Array) -> Rows:
         """These rows alone, in this order."""
-        named: dict[str, Any] = {f.name: _taken(getattr(self, f.name), rows) for f in _FIELDS}
+        named: dict[str, Any] = {f.name: _take(getattr(self, f.name), rows) for f in _FIELDS}
         return Rows(**named)
 
     def put(self, rows: Array, part: Rows) -> Rows:
         """These rows replaced by those of `part`."""
 
-        def placed(name: str) -> Any:
+        def put_column(name: str) -> Any:
             old, new = getattr(self, name), getattr(part, name)
             if name in ("plan", "members"):
                 return old
@@ -87,7 +87,7 @@ class Rows:
             out[rows] = new
             return out
 
-        return Rows(**{field.name: placed(field.name) for field in _FIELDS})
+        return Rows(**{field.name: put_column(field.name) for field in _FIELDS})
 
     @staticmethod
     def concat(parts: Sequence[Rows]) -> Rows:
@@ -95,7 +95,7 @@ class Rows:
         named: dict[str, Any] = {}
         for field in _FIELDS:
             values = [getattr(part, field.name) for part in parts]
-            named[field.name] = Plan.concat(values) if field.name == "plan" else _joined(values)
+            named[field.name] = Plan.concat(values) if field.name == "plan" else _concat(values)
         return Rows(**named)
 
     @cached_property
@@ -106,12 +106,12 @@ class Rows:
     @cached_property
     def group_step(self) -> Array:
         """(B,) int64: s, the step being taken, counted from 1 within the open group."""
-        return self._planned(self.plan.step)
+        return self._now(self.plan.step)
 
     @cached_property
     def group_steps(self) -> Array:
         """(B,) int64: T, the steps of the open group."""
-        return self._planned(self.plan.steps)
+        return self._now(self.plan.steps)
 
     @cached_property
     def progress(self) -> Array:
@@ -173,7 +173,7 @@ class Rows:
         ends: Array = self.is_final_step | (self.forwards + needed > self.budget)
         return ends
 
-    def _planned(self, table: Array) -> Array:
+    def _now(self, table: Array) -> Array:
         at = self._plan_at(table.shape[1])[:, None]
         return np.take_along_axis(table, at, 1)[:, 0]
 
@@ -184,11 +184,11 @@ class Rows:
 _FIELDS = fields(Rows)
 
 
-def _taken(value: Any, rows: Array) -> Any:
+def _take(value: Any, rows: Array) -> Any:
     return value.take(rows) if isinstance(value, Plan) else value[rows]
 
 
-def _joined(tables: Sequence[Array], edge: bool = False) -> Array:
+def _concat(tables: Sequence[Array], edge: bool = False) -> Array:
     """Tables (b,...) one after the other, widened by zeros, or by their last column (edge)."""
     shape = np.max([table.shape[1:] for table in tables], axis=0).astype(int)
     wide = []

@@ -204,7 +204,7 @@ class State:
             first,
             **named,
             rows=Rows.concat([state.rows for state in wide]),
-            cache=_joined_caches(wide),
+            cache=_concat_caches(wide),
             carries=tree_concat([state.carries for state in wide]),
             condition=tree_concat([state.condition for state in wide]),
         )
@@ -226,7 +226,7 @@ _WRITTEN = ("tokens", "masked", "logprob", "sampling_logprob", "commit_step", "f
 _FILL = {"commit_step": NEVER, "required": -1, "target": -1, "legal": True}
 
 
-def _joined_caches(states: Sequence[State]) -> Cache | None:
+def _concat_caches(states: Sequence[State]) -> Cache | None:
     some = next((state.cache for state in states if state.cache is not None), None)
     if some is None:
         return None

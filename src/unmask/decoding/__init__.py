@@ -1,4 +1,4 @@
-"""The engine's contract: canvas, state, strategy; prepare, forward, decide; init, step, done, finish."""
+"""Canvas and strategy; prepare, forward, decide; init, step, done, finish."""
 
 from unmask.decoding.canvas import Canvas
 from unmask.decoding.decide import decide

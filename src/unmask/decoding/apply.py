@@ -22,10 +22,10 @@ def apply_change(
     state: State, strategy: Strategy, proposal: Proposal, change: Change, cache: Cache | None
 ) -> State:
     """Return the state after the change; one step more for each row, and what it cost."""
-    after = _written(state, strategy, proposal, change)
+    after = _write(state, strategy, proposal, change)
     if strategy.end_id is not None:
-        after = _ended(after, strategy.end_id)
-    rows = _planned_rows(state.rows) if state.exact_counts else _reported_rows(after)
+        after = _fill_after_end(after, strategy.end_id)
+    rows = _rows_by_plan(state.rows) if state.exact_counts else _rows_by_report(after)
     forwards = state.rows.forwards + state.rows.forwards_per_step + change.forwards
     finished = rows.unknown == 0
     if strategy.commit.takes_all_steps:
@@ -39,7 +39,7 @@ def apply_change(
     return replace(after, rows=rows, cache=cache, carries=carries)
 
 
-def _written(state: State, strategy: Strategy, proposal: Proposal, change: Change) -> State:
+def _write(state: State, strategy: Strategy, proposal: Proposal, change: Change) -> State:
     """The tokens and their record."""
     commit, remask, edit = change.commit, change.remask, change.edit
     fresh = commit
@@ -68,7 +68,7 @@ def _written(state: State, strategy: Strategy, proposal: Proposal, change: Chang
     )
 
 
-def _ended(state: State, end_id: int) -> State:
+def _fill_after_end(state: State, end_id: int) -> State:
     """Rows in which the end stands with nothing unknown before it: what follows becomes the end."""
     contiguous = state.masked.long().cumsum(1) == 0
     end = contiguous & state.editable & (state.tokens == end_id)
@@ -89,39 +89,37 @@ def planned_unknown(rows: Rows) -> np.ndarray:
     return np.where(rows.ends_group, forced, rows.remaining.sum(1))
 
 
-def _planned_rows(rows: Rows) -> Rows:
+def _rows_by_plan(rows: Rows) -> Rows:
     """What the host knows after a step that keeps to the plan, without asking the device."""
     unknown = planned_unknown(rows)
     if rows.plan.side_by_side or rows.members.shape[1] == 1:
-        return _moved(rows, unknown, rows.open_group, unknown)
+        return _move(rows, unknown, rows.open_group, unknown)
     group = np.arange(rows.members.shape[1])
     later = np.where(group > rows.open_group[:, None], rows.members, 0)
     here = unknown - later.sum(1)
     following = np.where(later > 0, group, group[-1]).min(1)
     opened = np.where(here > 0, rows.open_group, following)
     members = np.take_along_axis(rows.members, opened[:, None], 1)[:, 0]
-    return _moved(
-        rows, unknown, opened, np.where(here > 0, here, np.where(unknown > 0, members, 0))
-    )
+    return _move(rows, unknown, opened, np.where(here > 0, here, np.where(unknown > 0, members, 0)))
 
 
-def _reported_rows(state: State) -> Rows:
+def _rows_by_report(state: State) -> Rows:
     """What the host knows after a step, by one report of the device. Raises what went wrong."""
     rows, unknown = state.rows, state.masked.sum(1)
     if not state.sequential:
         report = on_host(torch.stack([unknown, state.fault]))
         raise_first(report[1], rows.index)
-        return _moved(rows, report[0], rows.open_group, report[0])
+        return _move(rows, report[0], rows.open_group, report[0])
     assert state.group is not None
     last = state.group.amax(1, keepdim=True)
     opened = state.group.where(state.masked, last).amin(1)
     here = (state.masked & (state.group == opened.unsqueeze(1))).sum(1)
     report = on_host(torch.stack([unknown, opened, here, state.fault]))
     raise_first(report[3], rows.index)
-    return _moved(rows, report[0], report[1], report[2])
+    return _move(rows, report[0], report[1], report[2])
 
 
-def _moved(rows: Rows, unknown: np.ndarray, opened: np.ndarray, here: np.ndarray) -> Rows:
+def _move(rows: Rows, unknown: np.ndarray, opened: np.ndarray, here: np.ndarray) -> Rows:
     """Rows with these counts, at the next step of the plan, or the first of a group that opened."""
     index = rows.plan_index + 1
     if not rows.plan.side_by_side:

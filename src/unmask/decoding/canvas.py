@@ -40,7 +40,7 @@ class Canvas:
     def __post_init__(self) -> None:
         _check_ids(self.tokens)
         if self.steps is not None:
-            object.__setattr__(self, "steps", checked_steps(self.steps, len(self.tokens)))
+            object.__setattr__(self, "steps", steps_of_rows(self.steps, len(self.tokens)))
         if self.legal is not None:
             check_legal(self.legal, self.shape)
         if self.required is not None:
@@ -186,7 +186,7 @@ def _ragged_flags(
     return flags
 
 
-def checked_steps(steps: Tensor | Sequence[int], rows: int) -> Tensor:
+def steps_of_rows(steps: Tensor | Sequence[int], rows: int) -> Tensor:
     """(B,) int64 on the host. Raises CanvasError unless it is one number of steps for each row."""
     try:
         given = torch.as_tensor(steps).cpu()

@@ -83,10 +83,10 @@ def _ask(
         )
     stuck = (~allowed.any(1)).nonzero().squeeze(1)
     if len(stuck):
-        at = int(stuck[0])
+        at = int(row[stuck[0]])
         raise StrategyError(
-            f"the feasibility hook allows nothing at row {int(state.rows.index[int(row[at])])}, position "
-            f"{int(position[at])}, step {int(state.rows.step[int(row[at])])}: what is given cannot be "
+            f"the feasibility hook allows nothing at row {int(state.rows.index[at])}, position "
+            f"{int(position[stuck[0]])}, step {int(state.rows.step[at])}: what is given cannot be "
             "completed, or the hook allowed an id earlier that it should not have"
         )
     return allowed

@@ -67,7 +67,7 @@ def _alike(denoiser: Denoiser, queries: Sequence[Query]) -> list[list[int]]:
 
 
 def _kind(denoiser: Denoiser, query: Query) -> object:
-    """What queries must have in common: the form of their conditions, and the width if it counts."""
+    """What queries must have in common: the form of conditions, and the width if it counts."""
     leaves, form = tree_flatten(query.condition)
     each = [
         (tuple(leaf.shape[1:]), leaf.dtype) if isinstance(leaf, Tensor) else repr(leaf)
@@ -90,7 +90,7 @@ class _Pass(NamedTuple):
 
 def _shared(denoiser: Denoiser, queries: Sequence[Query], max_tokens: int | None) -> list[Tensor]:
     """Hidden states of queries that may share passes."""
-    query = queries[0] if len(queries) == 1 else _joined(queries)
+    query = queries[0] if len(queries) == 1 else _concat(queries)
     passes = _passes(denoiser, query, max_tokens)
     if len(passes) == 1 and passes[0].width == query.tokens.shape[1]:
         hidden, _ = _uncached(denoiser, query)
@@ -103,7 +103,7 @@ def _shared(denoiser: Denoiser, queries: Sequence[Query], max_tokens: int | None
     return [part[:, : q.tokens.shape[1]] for part, q in zip(parts, queries, strict=True)]
 
 
-def _joined(queries: Sequence[Query]) -> Query:
+def _concat(queries: Sequence[Query]) -> Query:
     """The rows of all queries, padded to the widest."""
     width = max(query.tokens.shape[1] for query in queries)
 

@@ -1,4 +1,4 @@
-"""Prepare: what the network is shown at a step. Knows strategies and no network."""
+"""Prepare: what the network is shownn at a step. Knows strategies and no network."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from unmask.decoding.strategy import Strategy
 
 def prepare(state: State, strategy: Strategy) -> Query:
     """Return the query of a step: B rows, or 2B where guidance reads each row twice."""
-    shown, inputs = strategy.noise.shown(state), state.spec.inputs
+    shown, inputs = strategy.noise.show(state), state.spec.inputs
     if isinstance(shown, Tensor):
         tokens = shown.where(state.masked, state.tokens)
     else:
         tokens = state.tokens.masked_fill(state.masked, shown)
-    told = "progress" in inputs
+    timed = "progress" in inputs
     query = Query(
         tokens,
         state.valid,
         state.rows.length,
         state.condition,
         masked=state.masked if "masked" in inputs else None,
-        progress=to_device(state.rows.progress, state.device) if told else None,
-        unknown_share=to_device(state.rows.unknown_share, state.device) if told else None,
+        progress=to_device(state.rows.progress, state.device) if timed else None,
+        unknown_share=to_device(state.rows.unknown_share, state.device) if timed else None,
         open_block=state.rows.open_group if "open_block" in inputs else None,
     )
     return query if strategy.guidance is None else strategy.guidance.expand(query, state)

@@ -56,7 +56,7 @@ def propose(
     head = _Head(state, strategy, denoiser, queried, count, holds, allowed)
     flat = head.fused(hidden) or head.in_chunks(hidden)
     fault = in_logits(flat.pop("max_logit"), head.row, head.position, state) if flat else None
-    return _dense(flat, state, queried, head.index, fault, strategy)
+    return _scatter(flat, state, queried, head.index, fault, strategy)
 
 
 def nothing_proposed(state: State) -> Proposal:
@@ -156,9 +156,9 @@ class _Head:
                 logits = without_ids(head_logits(self.denoiser, states), self.illegal, states)
             else:
                 both = torch.cat([states, self._gather(hidden, self.index[at], 1)])
-                told, untold = head_logits(self.denoiser, both).chunk(2)
+                c, u = head_logits(self.denoiser, both).chunk(2)
                 weight = self.weight[row] if isinstance(self.weight, Tensor) else self.weight
-                combined = self.strategy.guidance.combine(told, untold, weight)
+                combined = self.strategy.guidance.combine(c, u, weight)
                 logits = without_ids(combined, self.illegal)
         illegal = illegal_at(state.legal, state.required, row, position, logits.shape[1])
         if illegal is not None:
@@ -211,7 +211,7 @@ class _Head:
         return state.tokens.masked_fill(state.masked, -1).flatten()[self.index]
 
 
-def _dense(
+def _scatter(
     flat: dict[str, Tensor],
     state: State,
     queried: Tensor,

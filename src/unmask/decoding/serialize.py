@@ -43,8 +43,7 @@ def known_parts() -> dict[str, type]:
 def to_dict(strategy: Strategy) -> dict[str, Any]:
     """Return the strategy as plain JSON. Raises StrategyError for what cannot be written."""
     return {
-        field.name: _written(getattr(strategy, field.name), field.name)
-        for field in fields(strategy)
+        field.name: _encode(getattr(strategy, field.name), field.name) for field in fields(strategy)
     }
 
 
@@ -57,14 +56,14 @@ def from_dict(data: dict[str, Any]) -> Strategy:
     missing = [name for name in ("commit", "order") if name not in data]
     if missing:
         raise StrategyError(f"{missing[0]!r} is missing: pass what Strategy.to_dict() returns")
-    return Strategy(**{name: _read(value, name) for name, value in data.items()})
+    return Strategy(**{name: _decode(value, name) for name, value in data.items()})
 
 
-def _written(value: Any, where: str) -> Any:
+def _encode(value: Any, where: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple | list):
-        return [_written(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return [_encode(item, f"{where}[{i}]") for i, item in enumerate(value)]
     if isinstance(value, Schedule):
         return {"schedule": _schedule_name(value, where)}
     kind = type(value).__name__
@@ -74,8 +73,8 @@ def _written(value: Any, where: str) -> Any:
             "Python code that makes the strategy, or pickle it"
         )
     inside = {
-        field.name: _written(getattr(value, field.name), f"{where}.{field.name}")
-        for field in fields(value)
+        field.name: _encode(getattr(value, field.name), f"{where}.{field.name}")
+        for field in fields(value)  # type: ignore[arg-type]  # known_parts are dataclasses
         if field.init
     }
     return {"part": kind, **inside}
@@ -88,14 +87,14 @@ def _schedule_name(schedule: Schedule, where: str) -> str:
     except ScheduleError:
         pass
     raise StrategyError(
-        f"{where}={schedule.name!r} is a schedule of your own, which cannot be written as JSON: use "
-        "a named one, such as 'cosine' or 'power(2)'"
+        f"{where}={schedule.name!r} is a schedule of your own, which cannot be written as JSON: "
+        "use a named one, such as 'cosine' or 'power(2)'"
     )
 
 
-def _read(value: Any, where: str) -> Any:
+def _decode(value: Any, where: str) -> Any:
     if isinstance(value, list):
-        return tuple(_read(item, f"{where}[{i}]") for i, item in enumerate(value))
+        return tuple(_decode(item, f"{where}[{i}]") for i, item in enumerate(value))
     if not isinstance(value, dict):
         return value
     if set(value) == {"schedule"}:
@@ -104,7 +103,7 @@ def _read(value: Any, where: str) -> Any:
     kind = options.pop("part", None)
     if kind not in known:
         raise StrategyError(f"{where} is the part {kind!r}: {nearest(str(kind), known)}")
-    inside = {name: _read(item, f"{where}.{name}") for name, item in options.items()}
+    inside = {name: _decode(item, f"{where}.{name}") for name, item in options.items()}
     try:
         return known[kind](**inside)
     except TypeError as error:

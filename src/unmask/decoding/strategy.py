@@ -98,7 +98,7 @@ class Strategy:
         return replace(self, **parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """The strategy as plain JSON. StrategyError names a part that is a function of one's own."""
+        """The strategy as plain JSON. StrategyError names a part that is the user's own."""
         from unmask.decoding.serialize import to_dict
 
         return to_dict(self)

@@ -33,7 +33,7 @@ class Cohort:
         """The rows where `first` (b,) bool is True, and the others."""
         return self.take(np.flatnonzero(first)), self.take(np.flatnonzero(~first))
 
-    def joined(self, other: Cohort) -> Cohort:
+    def join(self, other: Cohort) -> Cohort:
         """The rows of both."""
         exact = self.state.exact_counts and other.state.exact_counts
         states = [replace(each.state, exact_counts=exact) for each in (self, other)]
@@ -51,7 +51,7 @@ def can_join(one: Cohort, other: Cohort) -> bool:
 
 
 def _form(state: State) -> object:
-    """What states must have in common to be joined."""
+    """What states must have in common to be join."""
     leaves, form = tree_flatten(state.condition)
     each = [
         (tuple(leaf.shape[1:]), leaf.dtype) if isinstance(leaf, Tensor) else repr(leaf)

@@ -175,7 +175,7 @@ class Engine:
     def _join(self, cohort: Cohort) -> None:
         for i, other in enumerate(self._cohorts):
             if can_join(other, cohort):
-                self._cohorts[i] = other.joined(cohort)
+                self._cohorts[i] = other.join(cohort)
                 return
         self._cohorts.append(cohort)
 

@@ -1,4 +1,4 @@
-"""`generate`, `run` and `stream`: an engine with one cohort, canvas, seeds and strategy filled in."""
+"""`generate`, `run` and `stream`: an engine with one cohort, and what was left out filled in."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def run(
     max_tokens: int | None = None,
 ) -> Generation:
     """Generate; return the whole record. Arguments as in `generate`."""
-    given = ready(denoiser, canvas, strategy, seed, seeds)
+    given = check_inputs(denoiser, canvas, strategy, seed, seeds)
     engine = Engine(denoiser, max_rows=max_rows, max_tokens=max_tokens)
     return complete(engine, init(*given), given[2])
 
@@ -106,7 +106,7 @@ def stream(
 
     Each has all rows of the batch, so this is never split: where memory runs out, that is raised.
     """
-    given = ready(denoiser, canvas, strategy, seed, seeds)
+    given = check_inputs(denoiser, canvas, strategy, seed, seeds)
     return _steps(Engine(denoiser), init(*given), given[2])
 
 
@@ -119,7 +119,7 @@ def _steps(engine: Engine, whole: State, strategy: Strategy) -> Iterator[StepInf
                 yield replace(event.info, state=whole, rows=event.ids)
 
 
-def ready(
+def check_inputs(
     denoiser: Denoiser, canvas: Canvas, strategy: Strategy | None, seed: int | None, seeds: Seeds
 ) -> tuple[Denoiser, Canvas, Strategy, Tensor]:
     """Return what was passed, checked, with the default strategy and one seed per row."""
@@ -149,8 +149,8 @@ def default_strategy(denoiser: Denoiser) -> Strategy:
     name = recommended.pop("name", None)
     if name not in presets.__all__:
         raise StrategyError(
-            f"the model's card recommends the preset {name!r}: {nearest(str(name), presets.__all__)}; "
-            "pass strategy="
+            f"the model's card recommends the preset {name!r}, and there is none: "
+            f"{nearest(str(name), presets.__all__)}; pass strategy="
         )
     strategy: Strategy = getattr(presets, name)(**recommended)
     return strategy

@@ -1,7 +1,7 @@
 """Groups one after the other, each by a strategy of its own.
 
-Where the groups differ only in how many steps they take, `Strategy.groups` with `commit.ByGroup` does
-it in one generation. Here the rules differ too: codebook levels of which the first is drawn by
+Where the groups differ only in how many steps they take, `Strategy.groups` with `commit.ByGroup`
+does it in one generation. Here the rules differ too: codebook levels of which the first is drawn by
 MaskGIT's rule and the others greedily, say. Shapes: B rows, N positions.
 """
 
@@ -55,7 +55,7 @@ def run_stages(
         )
     root = row_seeds(canvas, seed, seeds)
     hidden = canvas.tokens.masked_fill(canvas.editable, mask_id_of(denoiser.spec))
-    done = _nothing_yet(canvas, hidden, root)
+    done = _empty_record(canvas, hidden, root)
     for stage in range(stages):
         here = canvas.editable & (group == stage)
         given = replace(canvas, tokens=done.tokens, editable=here).to(done.tokens.device)
@@ -63,18 +63,18 @@ def run_stages(
         seed_of_stage = fold(root, torch.full_like(root, stage))
         state = init(denoiser, given, strategy, seed_of_stage)
         part = complete(Engine(denoiser), state, strategy)
-        done = _joined(done, part)
+        done = _merge(done, part)
     return done
 
 
-def _nothing_yet(canvas: Canvas, tokens: Tensor, seeds: Tensor) -> Generation:
+def _empty_record(canvas: Canvas, tokens: Tensor, seeds: Tensor) -> Generation:
     blank = torch.zeros(canvas.shape)
     none = torch.zeros(canvas.shape[0], dtype=torch.int64)
     never = torch.full(canvas.shape, NEVER)
     return Generation(tokens, blank, blank, never, none, none, seeds, canvas.editable, canvas.valid)
 
 
-def _joined(done: Generation, part: Generation) -> Generation:
+def _merge(done: Generation, part: Generation) -> Generation:
     """The record with one stage more."""
     here, device = part.editable, part.tokens.device
     before = done.steps.to(device).unsqueeze(1)

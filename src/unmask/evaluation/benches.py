@@ -12,13 +12,13 @@ from functools import lru_cache, partial
 import torch
 from torch import Tensor
 
-from unmask.decoding import Canvas, Strategy
 from unmask.core.errors import DataError
+from unmask.core.network import Denoiser
+from unmask.decoding import Canvas, Strategy
+from unmask.engine.run import run
 from unmask.evaluation.accuracy import class_accuracy
 from unmask.evaluation.two_sample import FOLDS, two_sample
-from unmask.engine.run import run
 from unmask.tasks import digits, shidoku, sudoku
-from unmask.core.network import Denoiser
 
 CLUES = 5
 BLANKS = 50

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unmask.core.errors import DataError, InputError, nearest
+from unmask.core.network import Denoiser
 from unmask.evaluation.benches import BENCHES, Bench, Figure, Quality
 from unmask.evaluation.ledger import Ledger
 from unmask.evaluation.pareto import pareto_front
 from unmask.evaluation.settings import Setting, Terms
 from unmask.models.checkpoint import CARD, WEIGHTS, locate
-from unmask.core.network import Denoiser
 
 _IDENTITY = (CARD, "config.json", WEIGHTS)
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from unmask import presets
+from unmask.core.network import Denoiser
 from unmask.decoding import Canvas, Strategy
+from unmask.engine.run import generate
 from unmask.evaluation.accuracy import ClassAccuracy, class_accuracy
 from unmask.evaluation.two_sample import real_against_real, two_sample
-from unmask.engine.run import generate
 from unmask.scoring import Bound, score
 from unmask.tasks import Task, task
-from unmask.core.network import Denoiser
 
 IMAGES = 1000
 STEPS = (1, 8, 16, 64)

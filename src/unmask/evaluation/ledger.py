@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from unmask.core.errors import DataError
+from unmask.core.files import replacing_file
 from unmask.evaluation.benches import Figure, Quality
 from unmask.evaluation.settings import Setting, Terms
-from unmask.core.files import replacing_file
 
 _TERMS = ("task", "fingerprint", "seed", "samples", "preset", "setting")
 

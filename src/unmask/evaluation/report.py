@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from unmask.core.errors import DataError, nearest
-from unmask.evaluation import digits, shidoku, sudoku
 from unmask.core.network import Denoiser
+from unmask.evaluation import digits, shidoku, sudoku
 
 Row = dict[str, Any]
 Report = Callable[[int, int, str], None]  # done, total, what comes next

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from unmask import presets
+from unmask.core.network import Denoiser
 from unmask.decoding import Canvas, Strategy
 from unmask.engine.run import run
 from unmask.tasks import shidoku
-from unmask.core.network import Denoiser
 
 BOARDS = 1000
 STEPS = (1, 4, 8, 16)

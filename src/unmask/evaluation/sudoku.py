@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from unmask import presets
+from unmask.core.network import Denoiser
 from unmask.decoding import Canvas, Strategy, row_seeds
 from unmask.engine.run import run
 from unmask.tasks import sudoku
-from unmask.core.network import Denoiser
 
 BOARDS = 200
 PUZZLES = 300  # of each number of blanks

@@ -28,7 +28,7 @@ Form = Literal["from_unconditional", "from_conditional"]
 
 @dataclass(frozen=True)
 class HidePrompt:
-    """No condition is the prompt hidden: the mask id stands at everything that was given (LLaDA)."""
+    """No condition is the prompt hidden: the mask id at every given position (LLaDA)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class NullCondition:
 
 @dataclass(frozen=True)
 class Guidance:
-    """Logits u + w·(c − u), or c + w·(c − u): c told the condition of the row, u told none.
+    """Logits u + w·(c − u), or c + w·(c − u): c with the condition of the row, u with none.
 
     weight: a number, or a weight that changes from step to step: `LinearWeight`, `RatioWeight`,
     `PowerCosineWeight`, or any function (progress (B,), ratio (B,)) -> (B,).
@@ -92,7 +92,7 @@ class Guidance:
             )
 
     def expand(self, query: Query, state: State) -> Query:
-        """Return the query with each row read twice: told its condition, then told none."""
+        """Return the query with each row read twice: with its condition, then with none."""
         tokens, condition = query.tokens, query.condition
         if isinstance(self.null, HidePrompt):
             prompt = state.valid & ~state.editable
@@ -104,10 +104,10 @@ class Guidance:
         def twice(leaf: Tensor | None) -> Tensor | None:
             return None if leaf is None else leaf.repeat_interleave(2, 0)
 
-        def beside(told: Any, untold: Any) -> Any:
-            if not isinstance(told, Tensor):
-                return told
-            return torch.stack([told, untold], 1).flatten(0, 1)
+        def beside(conditional: Any, unconditional: Any) -> Any:
+            if not isinstance(conditional, Tensor):
+                return conditional
+            return torch.stack([conditional, unconditional], 1).flatten(0, 1)
 
         return replace(
             query,
@@ -133,13 +133,13 @@ class Guidance:
 
         An id that either reading rules out with −inf stays ruled out.
         """
-        told, untold = conditional.float(), unconditional.float()
-        start = untold if self.form == "from_unconditional" else told
-        guided = (told - untold).mul_(weight).add_(start)
-        seen = len(told) > 0 and not waits(told.device)
-        if seen and min(float(side.amin()) for side in (told, untold)) > -torch.inf:
+        c, u = conditional.float(), unconditional.float()
+        start = u if self.form == "from_unconditional" else c
+        guided = (c - u).mul_(weight).add_(start)
+        at_hand = len(c) > 0 and not waits(c.device)
+        if at_hand and min(float(side.amin()) for side in (c, u)) > -torch.inf:
             return guided  # nothing is ruled out, and to look for it takes longer than the rest
-        never = torch.isneginf(told) | torch.isneginf(untold)
+        never = torch.isneginf(c) | torch.isneginf(u)
         return guided.masked_fill_(never, -torch.inf)
 
 

@@ -44,7 +44,7 @@ class Adapter(nn.Module, ABC):
         """(M,D) -> what `logits` multiplies in the end, where that is known."""
         return None
 
-    def shifted(self, hidden: Tensor) -> Tensor:
+    def shift_logits(self, hidden: Tensor) -> Tensor:
         """(R,N,D) -> (R,N,D): with a logit shift, each position reads the state before it."""
         if not self.logit_shift:
             return hidden

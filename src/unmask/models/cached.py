@@ -65,7 +65,7 @@ class _Cached(Forwarding):
         states = {} if cache is None else cache.states
         order = self.inner.order(tokens.shape[1], tokens.device)
         hidden, states = pass_through(self.inner, tokens, order, turn, states, self.tally)
-        hidden, edge = _shifted(self.inner, hidden, cache, opened * self.block, anew)
+        hidden, edge = _shift(self.inner, hidden, cache, opened * self.block, anew)
         begun = np.ones(len(tokens), bool)
         return hidden, KeyValueCache(states, tokens, count, edge, begun)
 
@@ -196,7 +196,7 @@ def _uncached(inner: Decoder, query: Query, cache: Cache | None) -> tuple[Tensor
     return inner.forward(query, None)
 
 
-def _shifted(
+def _shift(
     inner: Decoder, hidden: Tensor, before: KeyValueCache | None, begins: Tensor, computed: Tensor
 ) -> tuple[Tensor, Tensor]:
     """What `inner` makes of the trunk's states (B,N,D), and the one before the open block (B,D).
@@ -210,5 +210,5 @@ def _shifted(
     if before is not None:
         edge = edge.where((computed | (begins == 0)).unsqueeze(1), before.edge)
     if inner.logit_shift:
-        hidden = inner.shifted(hidden.index_put((row, place), edge))
+        hidden = inner.shift_logits(hidden.index_put((row, place), edge))
     return hidden, edge

@@ -83,8 +83,8 @@ class KeyValueCache:
 
     def _map(self, change: Callable[[Tensor], Tensor], begun: np.ndarray) -> KeyValueCache:
         states = {name: change(leaf) for name, leaf in self.states.items()}
-        grids = (change(leaf) for leaf in (self.tokens, self.blocks, self.edge))
-        return KeyValueCache(states, *grids, begun)
+        tokens, blocks, edge = change(self.tokens), change(self.blocks), change(self.edge)
+        return KeyValueCache(states, tokens, blocks, edge, begun)
 
 
 class Turn(NamedTuple):

@@ -45,9 +45,9 @@ class ClassConditioned(Forwarding):
 
     def arguments(self, condition: Any, tokens: Tensor) -> dict[str, Tensor]:
         """What the network is told: a token type for each of tokens (R,N)."""
-        return token_types(self._checked(condition, tokens) + 1, tokens)
+        return token_types(self._class_numbers(condition, tokens) + 1, tokens)
 
-    def _checked(self, condition: Any, tokens: Tensor) -> Tensor:
+    def _class_numbers(self, condition: Any, tokens: Tensor) -> Tensor:
         """(R,) int64 from −1."""
         batch = len(tokens)
         if condition is None:

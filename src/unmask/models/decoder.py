@@ -74,7 +74,7 @@ class Decoder(Adapter):
         order = self.order(tokens.shape[1], tokens.device)
         seen = (order <= order.unsqueeze(1)) & query.valid.unsqueeze(1)
         position = torch.arange(len(order), device=tokens.device).expand_as(tokens)
-        return self.shifted(self.trunk(tokens, position, seen)), None
+        return self.shift_logits(self.trunk(tokens, position, seen)), None
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""

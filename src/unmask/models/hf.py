@@ -115,9 +115,9 @@ class MaskedLMDenoiser(Adapter):
         if config.model_type in POSITIONS_FROM_IDS:
             given["position_ids"] = position_ids(config, query.valid)
         if not self.split:
-            return self.shifted(net(input_ids=tokens, **given).logits), None
+            return self.shift_logits(net(input_ids=tokens, **given).logits), None
         hidden: Tensor = net.base_model(input_ids=tokens, **given).last_hidden_state
-        return self.shifted(hidden), None
+        return self.shift_logits(hidden), None
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""

@@ -52,7 +52,8 @@ class Packed(Forwarding):
     @property
     def spec(self) -> DenoiserSpec:
         """That of the inner denoiser, whose rows are packed, and not cut."""
-        return replace(self.inner.spec, supports_trimming=False)
+        spec: DenoiserSpec = replace(self.inner.spec, supports_trimming=False)
+        return spec
 
     @property
     def _network(self) -> MaskedLMDenoiser | XTransformersDenoiser:
@@ -67,9 +68,9 @@ class Packed(Forwarding):
 
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """(B,N) -> (B,N,D), zeros at padding; what is kept is that of self-conditioning."""
-        return self._laid_out(lay_out(query.valid, self.packed_length), query, cache)
+        return self._forward_packed(lay_out(query.valid, self.packed_length), query, cache)
 
-    def _laid_out(
+    def _forward_packed(
         self, layout: Layout, query: Query, cache: Cache | None
     ) -> tuple[Tensor, Cache | None]:
         if layout.rows == 0:
@@ -78,13 +79,13 @@ class Packed(Forwarding):
         if isinstance(self.inner, ClassConditioned):
             condition = self.inner.arguments(condition, tokens)
         hidden, cache = in_packed_rows(
-            self._network, layout, tokens, query.valid, cache, _checked(condition, tokens)
+            self._network, layout, tokens, query.valid, cache, _per_token(condition, tokens)
         )
         # The shift is from token to token of one document, so it comes after unpacking.
-        return self._network.shifted(hidden), cache
+        return self._network.shift_logits(hidden), cache
 
 
-def _checked(condition: Any, tokens: Tensor) -> dict[str, Any]:
+def _per_token(condition: Any, tokens: Tensor) -> dict[str, Any]:
     """A condition of per-token tensors. Raises CanvasError for any other."""
     given = keywords(condition)
     taken = sorted(given.keys() & OWNED)
@@ -116,7 +117,7 @@ def _try(packed: Packed) -> None:
     try:
         with evaluating(packed):
             alone, _ = packed.inner.forward(Query.of(tokens, valid), None)
-            both, _ = packed._laid_out(layout, Query.of(tokens, valid), None)
+            both, _ = packed._forward_packed(layout, Query.of(tokens, valid), None)
     except Exception as error:
         raise ModelError(
             f"this network cannot be packed: documents that share a row gave {error!r}. Leave "
@@ -126,5 +127,5 @@ def _try(packed: Packed) -> None:
     if float(difference) > torch.finfo(both.dtype).eps ** 0.5 * float(alone[valid].abs().max()):
         raise ModelError(
             f"this network cannot be packed: documents that share a row change each other's states "
-            f"by {float(difference):.2g}, as convolutions and shifted tokens do"
+            f"by {float(difference):.2g}, as convolutions and shift_logits tokens do"
         )

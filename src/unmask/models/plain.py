@@ -17,7 +17,7 @@ from unmask.core.network import Cache, Query
 from unmask.core.trees import tree_take
 from unmask.models.adapter import Adapter, device_of, keywords, make_spec
 
-TRIED = 8  # positions of the one row on which a network is tried
+PROBED = 8  # positions of the one row on which a network is tried
 
 
 class PlainDenoiser(Adapter):
@@ -39,7 +39,7 @@ class PlainDenoiser(Adapter):
         logit_shift: bool = False,
     ):
         if vocab_size is None:
-            vocab_size = _tried(net, mask_id, length)
+            vocab_size = _probe_vocabulary(net, mask_id, length)
         super().__init__(make_spec(vocab_size, mask_id, forbidden, length), logit_shift)
         self.net = net
         self._valid_name = _padding_argument(net)
@@ -57,7 +57,7 @@ class PlainDenoiser(Adapter):
         else:
             logits = self._by_length(query, given)
         self._check_logits(logits, tokens)
-        return self.shifted(logits), None
+        return self.shift_logits(logits), None
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,V), as they are."""
@@ -104,10 +104,10 @@ class PlainDenoiser(Adapter):
             )
 
 
-def _tried(net: Callable[..., Tensor], mask_id: int, length: int | None) -> int:
+def _probe_vocabulary(net: Callable[..., Tensor], mask_id: int, length: int | None) -> int:
     """The vocabulary size, from one pass over a row of mask ids."""
     device = device_of(net) if isinstance(net, nn.Module) else None
-    tokens = torch.full((1, length or TRIED), mask_id, device=device)
+    tokens = torch.full((1, length or PROBED), mask_id, device=device)
     name = _padding_argument(net)
     given = {} if name is None else {name: torch.ones_like(tokens, dtype=torch.bool)}
     try:

@@ -23,7 +23,7 @@ class SelfConditioning(nn.Module):
         self.to_self_cond = nn.Linear(width, width, bias=False)
 
     def forward(self, cache: Cache | None, rows: int, length: int) -> Tensor:
-        """Return (R,N,D) to add to the input embeddings: of rows that have not begun, the null's."""
+        """Return (R,N,D) to add to the input embeddings; the null's for rows that begin."""
         previous: Tensor = self.null_embed.expand(rows, length, -1)
         if cache is not None:
             assert isinstance(cache, HiddenCache)

@@ -82,7 +82,7 @@ class XTransformersDenoiser(Adapter):
             given["sum_embeds"] = self.self_conditioning(cache, *query.tokens.shape)
         hidden: Tensor = self.net(query.tokens, return_embeddings=self.split, **given)
         after = HiddenCache.of(hidden) if self.self_conditioning is not None else None
-        return self.shifted(hidden), after
+        return self.shift_logits(hidden), after
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""

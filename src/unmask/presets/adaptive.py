@@ -99,7 +99,7 @@ def wino(
     """WINO (2507.18578): commit wide where p > fill, take back what the rest gives p < verify.
 
     Every step takes back fewer than it commits. Checking costs a forward for each committed
-    position of the block (see `revision.Verify`); budget caps a row's forwards. Approximate.
+    position of the block (see `revise.Verify`); budget caps a row's forwards. Approximate.
     """
     return Strategy(
         commit=Threshold(fill, strict=True),

@@ -20,8 +20,8 @@ def annealed(
 ) -> Strategy:
     """The reference method: x-transformers' NonAutoregressiveWrapper, its defects repaired.
 
-    Sampling every unknown position from the best `keep` of the vocabulary at a temperature that falls
-    linearly to 0, keep the most probable draws (probability after the filter, before the
+    Drawing every unknown position from the best `keep` of the vocabulary, at a temperature that
+    falls linearly to 0, keep the most probable draws (probability after the filter, before the
     temperature). With remask, committed tokens compete too, scored as the tokens they are.
     Approximate: draw, then choose. With few ids, `keep` leaves little to choose from and rows come
     out alike: pass keep=None.

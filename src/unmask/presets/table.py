@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from unmask import presets
-from unmask.commit import AllSteps, Ancestral, ByGroup, NoPlan, OneAtATime, TopK
+from unmask.commit import AllSteps, Ancestral, ByGroup, NoPlan, OneAtATime
 from unmask.decoding.strategy import Strategy
 from unmask.revise import Never, Verify
 from unmask.sampling import Sampling
@@ -22,14 +22,15 @@ HEAD = """# Methods
 
 Every published rule is a preset: it binds one member of each axis of the loop and nothing else.
 This table is made from the presets (`python -m unmask.presets.table`). U is how many positions of a
-row are unknown at the start; a part that is not named is the default one (select the best by the
-pace, revise nothing, the whole canvas as one group). *Exact*: with one position a step the law is
-that of the model. Guidance is bound where a preset is given `guidance=`.
+row are unknown at the start and T how many steps its plan has; a part that is not named is the
+default one (revise nothing, the whole canvas as one group, end no row early). *Exact*: with one
+position a step the law is that of the model. Guidance is bound where a preset is given `guidance=`,
+and a budget where it is given `budget=`.
 
 """
 COLUMNS = (
-    "preset", "paper", "published defaults", "pace", "draw", "order", "select", "revise", "groups",
-    "forwards", "law", "code",
+    "preset", "paper", "published defaults", "commit", "sampling", "order", "revise", "groups",
+    "stopping", "forwards", "law", "code",
 )  # fmt: skip
 ABSENT = "–"
 LAWS = {  # what a docstring says of the law, in these words
@@ -54,12 +55,12 @@ def _cells(name: str) -> list[str]:
         f"`{name}`",
         _papers(make),
         ", ".join(_default(p) for p in parameters.values()),
-        shown(strategy.pace),
-        shown(strategy.draw) if strategy.draw != Sampling() else "as the model says",
+        shown(strategy.commit),
+        "as the model says" if strategy.sampling == Sampling() else shown(strategy.sampling),
         shown(strategy.order),
-        ABSENT if strategy.select == TopK() else shown(strategy.select),
         ABSENT if strategy.revise == Never() else shown(strategy.revise),
         ABSENT if strategy.groups is None else strategy.groups.name,
+        shown(strategy.stopping) or ABSENT,
         forwards(strategy),
         law(make),
         f"[{make.__module__.split('.')[-1]}.py](../src/{make.__module__.replace('.', '/')}.py)",
@@ -97,18 +98,18 @@ def shown(part: Any) -> str:
 
 def forwards(strategy: Strategy) -> str:
     """Network passes of a row, of U unknown positions and T steps."""
-    pace = strategy.pace
+    plan = strategy.commit.counts
     if isinstance(strategy.revise, Verify):
         return "1 to U steps, and one pass for each token verified"
-    if isinstance(pace, NoPlan):
+    if isinstance(plan, NoPlan):
         return "1 to U"
-    if isinstance(pace, OneAtATime):
+    if isinstance(plan, OneAtATime):
         return "U"
-    if isinstance(pace, Ancestral):
+    if isinstance(plan, Ancestral):
         return "at most T"
-    if isinstance(pace, AllSteps):
+    if isinstance(plan, AllSteps):
         return "T"
-    each = " of each level" if isinstance(pace, ByGroup) else ""
+    each = " of each level" if isinstance(plan, ByGroup) else ""
     return f"min(T, U){each or (' of each group' if strategy.groups else '')}"
 
 

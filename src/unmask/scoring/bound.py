@@ -17,7 +17,7 @@ from unmask.core.random import Purpose, fold, uniform
 from unmask.core.state import State
 from unmask.decoding import Canvas
 from unmask.objectives.corruption import hide
-from unmask.scoring.look import Report, nats, opened
+from unmask.scoring.look import Report, initial_state, nats
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Bound:
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
     ) -> Tensor:
         """(B,) float64 nats; the masks of example i depend on (seed, i) alone."""
-        state = opened(denoiser, canvas, seed)
+        state = initial_state(denoiser, canvas, seed)
         size = canvas.editable.sum(1)
         each = torch.where(size > 1, self.samples, size)
         example = torch.arange(len(size), device=size.device).repeat_interleave(each)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from unmask import schedules
 from unmask.commit import TopK
+from unmask.core.errors import StrategyError
 from unmask.core.inference import evaluating
 from unmask.core.network import Denoiser
 from unmask.core.random import fold
@@ -45,8 +46,14 @@ class Method(Protocol):
         ...
 
 
-def opened(denoiser: Denoiser, canvas: Canvas, seed: int, strategy: Strategy = _OWN) -> State:
+def initial_state(
+    denoiser: Denoiser, canvas: Canvas, seed: int, strategy: Strategy = _OWN
+) -> State:
     """Return the state before anything is known of what is asked; row i has example i's seed."""
+    if strategy is _OWN and canvas.steps is not None:
+        raise StrategyError(
+            "steps are those of a strategy: score by scoring.Ordered(strategy), or leave steps= out"
+        )
     index = torch.arange(len(canvas.tokens), device=canvas.tokens.device)
     return init(denoiser, canvas, strategy, fold(seed, index))
 

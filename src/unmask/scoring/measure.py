@@ -6,7 +6,8 @@ Shapes: B examples, N positions.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -61,6 +62,8 @@ def score(
     by: Method = _BOUND,
     valid: Tensor | None = None,
     condition: Any = None,
+    steps: Tensor | Sequence[int] | None = None,
+    legal: Tensor | None = None,
     seed: int = 0,
     batch_size: int = 256,
     report: Report | None = None,
@@ -71,6 +74,8 @@ def score(
     False at padding, which stands at the end of a row and is never read.
     by: `scoring.Bound(samples=16)`, `scoring.Ordered(strategy)` or `scoring.PseudoLikelihood()`.
     condition: for the denoiser, a tensor or a tree of tensors with first dimension B.
+    steps, legal: as in `Canvas`: the steps of each row, which only `Ordered` has; and the ids that
+    share the probability at each position, of which all others have none, and infinite nats.
     seed: example i is measured by (seed, i) alone; batch_size, the rows of one forward (at least
     the 2 of a pair), changes nothing but memory and time. report(done, total) is called as it goes.
     Raises DataError or CanvasError for ids, shapes and flags that cannot be scored, StrategyError
@@ -88,7 +93,8 @@ def score(
         )
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise DataError(f"batch_size={batch_size!r}: pass an integer of 1 or more")
-    canvas = _asked(denoiser, tokens, maskable, valid, condition)
+    canvas = _canvas_of(denoiser, tokens, maskable, valid, condition)
+    canvas = replace(canvas, steps=steps, legal=legal).to(canvas.tokens.device)
     nats = by(denoiser, canvas, seed, batch_size, report or (lambda done, total: None))
     return summary(nats.cpu(), canvas.editable.sum(1).cpu(), by.kind)
 
@@ -106,7 +112,7 @@ def summary(nats: Tensor, tokens: Tensor, kind: str) -> Score:
     return Score(ratio, spread / asked, asked, examples, nats, tokens, kind)
 
 
-def _asked(
+def _canvas_of(
     denoiser: Denoiser,
     tokens: Tensor,
     maskable: Tensor | None,

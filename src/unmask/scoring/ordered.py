@@ -20,7 +20,7 @@ from unmask.engine import Engine, Event, complete
 from unmask.orders import Order
 from unmask.orders.base import Around
 from unmask.sampling import COLD
-from unmask.scoring.look import Report, opened
+from unmask.scoring.look import Report, initial_state
 
 _DRAWN = ("logprob", "sampling_logprob", "kept_logprob", "noised_logprob")
 
@@ -65,6 +65,8 @@ class Ordered:
                 f"{strategy.name} vetoes draws or ends rows early, which no product of "
                 "probabilities describes: score without feasible=, and with no stopping= but Budget"
             )
+        if not callable(strategy.sampling.temperature):
+            _check_warm(np.asarray(strategy.sampling.temperature), strategy.name)
 
     def __call__(
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
@@ -72,7 +74,7 @@ class Ordered:
         """(B,) float64 nats; where a random order goes depends on (seed, row) alone."""
         order = _Undrawn(self.strategy.order, self.strategy.name)
         strategy = self.strategy.but(order=order)
-        state = opened(denoiser, canvas, seed, strategy)
+        state = initial_state(denoiser, canvas, seed, strategy)
         _check_temperatures(state, strategy)
         total, known = int(canvas.editable.sum()), 0
         report(0, total)
@@ -96,12 +98,12 @@ class _Undrawn(Around):
     name: str
 
     @property
-    def blind(self) -> bool:  # type: ignore[override]
-        return bool(self.order.blind)
+    def blind(self) -> bool:
+        return self.order.blind
 
     @property
-    def scores(self) -> str | None:  # type: ignore[override]
-        return self.order.scores  # type: ignore[return-value]
+    def scores(self) -> str | None:
+        return self.order.scores
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         # The truth stands under the masks; an order that peeked would choose by it.
@@ -139,8 +141,12 @@ def _check_temperatures(state: State, strategy: Strategy) -> None:
     plan = state.rows.plan
     progress = (plan.step / np.maximum(plan.steps, 1)).ravel()
     temperature = strategy.sampling.temperatures(progress, plan.steps.ravel())
-    if (np.asarray(temperature) < COLD).any():
+    _check_warm(np.asarray(temperature), strategy.name)
+
+
+def _check_warm(temperature: np.ndarray, name: str) -> None:
+    if (temperature < COLD).any():
         raise StrategyError(
-            f"{strategy.name} draws greedily, at temperature 0, which gives every token but one "
+            f"{name} draws greedily, at temperature 0, which gives every token but one "
             "probability 0: score with a constant temperature above 0, such as sampling=Sampling()"
         )

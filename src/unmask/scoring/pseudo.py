@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unmask.core.network import Denoiser
 from unmask.decoding import Canvas
-from unmask.scoring.look import Report, nats, opened
+from unmask.scoring.look import Report, initial_state, nats
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class PseudoLikelihood:
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
     ) -> Tensor:
         """(B,) float64 nats; nothing here is random."""
-        state = opened(denoiser, canvas, seed)
+        state = initial_state(denoiser, canvas, seed)
         row, position = canvas.editable.nonzero(as_tuple=True)
         length = canvas.tokens.shape[1]
         parts = []

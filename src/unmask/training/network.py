@@ -132,5 +132,6 @@ def finished(denoiser: nn.Module, material: Material) -> Denoiser:
     if not isinstance(denoiser, ClassConditioned):
         return denoiser  # type: ignore[return-value]
     if not material.classes:
-        return denoiser.inner
+        inner: Denoiser = denoiser.inner
+        return inner
     return ClassConditioned(denoiser.inner, material.classes)

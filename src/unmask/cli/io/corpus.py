@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from unmask.data import Corpus, Example
-    from unmask.decoding import Canvas
     from unmask.data.padding import Padding
+    from unmask.decoding import Canvas
 
 
 def read(model: Model, file: Path, length: int | None, reading: dict[str, Any]) -> Corpus:
@@ -39,8 +39,8 @@ def read(model: Model, file: Path, length: int | None, reading: dict[str, Any]) 
 
 def rows(model: Model, file: Path, examples: Sequence[Example], class_: str | None) -> Canvas:
     """All examples side by side, what is asked as the editable part."""
-    from unmask.decoding import Canvas
     from unmask.data.padding import Excluded
+    from unmask.decoding import Canvas
 
     each = list(examples)
     for row, example in enumerate(each):

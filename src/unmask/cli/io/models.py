@@ -13,9 +13,9 @@ from unmask.core.errors import CheckpointError, InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from unmask.core.network import Denoiser
     from unmask.data import Vocabulary
     from unmask.models.checkpoint import Card
-    from unmask.core.network import Denoiser
     from unmask.viz import Layout
 
 
