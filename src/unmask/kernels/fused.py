@@ -46,7 +46,7 @@ class Shaping(Protocol):
 
 
 def can_fuse(how: Shaping, needs: Set[str], per_position: bool, device: torch.device) -> bool:
-    """Whether `fused_draw` may stand for `sampling.draw_with_statistics`; ask `can_run` of the projection too.
+    """Whether `fused_draw` may stand for `draw_with_statistics`; ask `can_run` of the projection.
 
     What must go the plain way: any device but CUDA, and any host without Triton; top-k, top-p,
     min-p and races; statistics that need whole rows of logits (noised_logprob, divergence); and
@@ -84,7 +84,7 @@ def fused_draw(
     held: Tensor,
     needs: Set[str] = frozenset(),
 ) -> dict[str, Tensor]:
-    """A token for each row and what is said of it, as `sampling.draw_with_statistics` names them, each (M,).
+    """A token for each row and its statistics, as `draw_with_statistics` names them, each (M,).
 
     illegal: int64 vector of ids that are never drawn. temperature: (M,) float32, or one number ≥ 0
     for all rows, which saves a sum where it is 0 or 1; below COLD the draw is greedy. u: (M,2)
@@ -92,9 +92,9 @@ def fused_draw(
     needs: names among `STATISTICS`.
 
     token int64; float32: logprob of it at temperature 1, sampling_logprob at the row's temperature
-    (where greedy, measured from the likeliest), and max_logit, the largest legal logit: -inf where no id
-    is legal, NaN where a logit is NaN or +inf, and nothing else means anything then. The row's
-    statistics are those of the legal ids at temperature 1; nothing is filtered, so that
+    (where greedy, measured from the likeliest), and max_logit, the largest legal logit: -inf where
+    no id is legal, NaN where a logit is NaN or +inf, and nothing else means anything then. The
+    row's statistics are those of the legal ids at temperature 1; nothing is filtered, so that
     kept_logprob is logprob. Raises ModelError for a projection that does not fit together or that
     Triton cannot run, StrategyError for other needs. Nothing here waits for the device, and no
     gradient comes back.
@@ -107,10 +107,10 @@ def fused_draw(
     with torch.cuda.device_of(u):
         for i in range(0, max(1, rows), size):
             at = slice(i, i + size)
-            temperature_here = temperature[at] if isinstance(temperature, Tensor) else temperature
+            part_temperature = temperature[at] if isinstance(temperature, Tensor) else temperature
             features = projection.features[at]
             parts.append(
-                _part(features, projection.weight, offset, temperature_here, u[at], held[at], needs)
+                _part(features, projection.weight, offset, part_temperature, u[at], held[at], needs)
             )
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
@@ -185,7 +185,8 @@ def _blocks(
         features, weight, offset, rate,
         out["maxima"], out["sums"], *(out.get(name, unused) for name in wanted),
         rows, vocab, width, count, dim, *features.stride(), *weight.stride(),
-        TEMPERED=wanted["tempered"], MEAN=wanted["mean"], BEST=wanted["best"], SECOND=wanted["second"],
+        TEMPERED=wanted["tempered"], MEAN=wanted["mean"], BEST=wanted["best"],
+        SECOND=wanted["second"],
         WIDEN=_interpreted(),  # whose dot takes bfloat16 for integers
         ROWS=tile, TILE=_tile(width), DIM=32 if features.dtype == torch.float32 else 64,
         num_warps=4 if tile == FEW else 8, num_stages=3, enable_fp_fusion=True,
