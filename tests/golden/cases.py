@@ -57,6 +57,9 @@ OPTIONS = {
     "llada": {"block": 4, "temperature": 0.5},
     "dream": {"temperature": 0.7, "top_p": 0.9, "choice_temperature": 0.1},
     "dream, origin": {"choice_temperature": None},  # it ranks nothing
+    "sdar": {"threshold": 0.6, "steps": 3, "block": 4, "temperature": 0.8},
+    "llada2": {"threshold": 0.6, "steps": 2, "block": 5},
+    "fast_dllm_v2": {"threshold": 0.6, "block": 3},
     "top_margin": {"choice_temperature": 0.1},
     "dplm": {"temperature": 0.5},
     "threshold": {"threshold": 0.6, "block": 4},

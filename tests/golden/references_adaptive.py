@@ -15,23 +15,25 @@ from tests.golden.rules import (
 )
 
 
-def open_block(unknown, block):
-    """The unknown positions of the first block that has one."""
-    first = min(i // block for i in unknown)
-    return {i for i in unknown if i // block == first}
+def open_block(unknown, block, start=0):
+    """The unknown positions of the first block that has one, counted from `start`."""
+    first = min((i - start) // block for i in unknown)
+    return {i for i in unknown if (i - start) // block == first}
 
 
-def accepting(tokens, editable, seed, block, temperature, rule):
+def accepting(tokens, editable, seed, block, temperature, rule, start=None):
     """Commit what the rule accepts of the open block, or else the likeliest draw in it.
 
     rule(p, x) -> the positions accepted: p the model's probability of each draw of the open block,
-    x the logits of every unknown position of the row.
+    x the logits of every unknown position of the row. start: where blocks are counted from, the
+    first position to generate if none is given.
     """
+    start = min(editable, default=0) if start is None else start
     tokens, unknown, s = list(tokens), set(editable), 0
     while unknown:
         x = model(tokens, unknown)
         drawn, shaped = draw(x, seed, s, temperature)
-        inside = open_block(unknown, block)
+        inside = open_block(unknown, block, start)
         p = {i: np.exp(log_softmax(x[i])[drawn[i]]) for i in inside}
         chosen = rule(p, {i: x[i] for i in unknown}) or highest(p, inside, 1)
         step = commit(chosen, drawn, x, shaped)
@@ -73,6 +75,41 @@ def entropy_bound(tokens, editable, seed, steps, ratio, bound=0.1, temperature=1
     return accepting(tokens, editable, seed, len(tokens), temperature, rule)
 
 
+def fast_dllm_v2(tokens, editable, seed, steps, ratio, threshold=0.9, block=8, temperature=0.0):
+    """2509.26328: strictly above the threshold, in blocks from 0."""
+
+    def rule(p, x):
+        return {i for i in p if p[i] > threshold}
+
+    return accepting(tokens, editable, seed, block, temperature, rule, start=0)
+
+
+def sdar(tokens, editable, seed, steps, ratio, threshold=0.9, block=4, temperature=1.0, **options):
+    """2510.06303: what is sure if it makes up the step's share of a whole block, or the share.
+
+    Sure by the distribution drawn from; greedily, by the model's.
+    """
+    tokens, unknown, taken = list(tokens), set(editable), 0
+    while unknown:
+        opened, s = open_block(unknown, block), 0
+        while opened & unknown:
+            share = block // steps + (s < block % steps)
+            x = model(tokens, unknown)
+            drawn, shaped = draw(x, seed, taken, temperature)
+            by = shaped if temperature > 0 else x
+            p = {i: np.exp(log_softmax(by[i])[drawn[i]]) for i in opened & unknown}
+            sure = {i for i in p if threshold is not None and p[i] > threshold}
+            chosen = sure if len(sure) >= share else highest(p, p, share)
+            step = commit(chosen, drawn, x, shaped)
+            write(step, tokens, unknown)
+            s, taken = s + 1, taken + 1
+            yield step
+
+
+def llada2(tokens, editable, seed, steps, ratio, threshold=0.95, block=32, temperature=0.0):
+    return sdar(tokens, editable, seed, steps, ratio, threshold, block, temperature)
+
+
 def divergence_of(now, before):
     """KL(now ‖ before) in nats, both logits."""
     p, q = log_softmax(now), log_softmax(before)
@@ -86,8 +123,9 @@ def klass(tokens, editable, seed, steps, ratio, threshold=0.9, **options):
     block, temperature = options.get("block", 32), options.get("temperature", 0.0)
 
     def rule(p, x):
-        if opened != [min(p) // (block or len(x))]:
-            opened[:] = [min(p) // (block or len(x))]
+        here = (min(p) - min(editable)) // block
+        if opened != [here]:
+            opened[:] = [here]
             past.clear()
         past.append(x)
         recent = past[-history - 1 :]

@@ -86,29 +86,36 @@ def filled(x, drawn, inside, fill):
     return {i for i in inside if p[i] > fill} or highest(p, inside, 1)
 
 
-def committed_in_block(editable, unknown, block):
+def committed_in_block(editable, unknown, block, start=0):
     """What has been committed in the block that is open now."""
-    first = min(i // block for i in unknown)
-    return {i for i in editable if i // block == first and i not in unknown}
+    first = min((i - start) // block for i in unknown)
+    return {i for i in editable if (i - start) // block == first and i not in unknown}
 
 
-def llada21(tokens, editable, seed, steps, ratio, fill=0.7, edit=0.5, block=32):
-    """Fill what is sure, and write over a token whose place is surer of another one; greedy."""
+def llada21(tokens, editable, seed, steps, ratio, fill=0.7, edit=0.5, block=32, passes=16):
+    """Fill what is sure, and write over a token whose place is surer of another one; greedy.
+
+    A full block is passed again until nothing changes, at most so many times.
+    """
     tokens, unknown, s = list(tokens), set(editable), 0
     while unknown:
-        x = model(tokens, unknown)
-        drawn, _, shaped = shaped_draw(x, seed, s, 0.0)
-        chosen = filled(x, drawn, open_block(unknown, block), fill)
-        edits = {
-            i
-            for i in committed_in_block(editable, unknown, block)
-            if drawn[i] != tokens[i] and np.exp(log_softmax(x[i])[drawn[i]]) > edit
-        }
-        step = commit(chosen | edits, drawn, x, shaped)
-        step.edited = {i: step.committed.pop(i) for i in edits}
-        write(step, tokens, unknown)
-        s += 1
-        yield step
+        first = min(i // block for i in unknown)
+        here, rested, moving = {i for i in editable if i // block == first}, 0, True
+        while here & unknown or (moving and rested < passes):
+            full = not here & unknown
+            x = model(tokens, unknown)
+            drawn, _, shaped = shaped_draw(x, seed, s, 0.0)
+            chosen = set() if full else filled(x, drawn, here & unknown, fill)
+            edits = {
+                i
+                for i in here - unknown
+                if drawn[i] != tokens[i] and np.exp(log_softmax(x[i])[drawn[i]]) > edit
+            }
+            step = commit(chosen | edits, drawn, x, shaped)
+            step.edited = {i: step.committed.pop(i) for i in edits}
+            write(step, tokens, unknown)
+            s, rested, moving = s + 1, rested + full, bool(edits) or not full
+            yield step
 
 
 def wino(tokens, editable, seed, steps, ratio, fill=0.6, verify=0.9, block=128):
@@ -116,12 +123,12 @@ def wino(tokens, editable, seed, steps, ratio, fill=0.6, verify=0.9, block=128):
 
     Fewer are taken back than were accepted, the least likely first.
     """
-    tokens, unknown, s = list(tokens), set(editable), 0
+    tokens, unknown, s, start = list(tokens), set(editable), 0, min(editable, default=0)
     while unknown:
         x = model(tokens, unknown)
         drawn, _, shaped = shaped_draw(x, seed, s, 0.0)
-        chosen = filled(x, drawn, open_block(unknown, block), fill)
-        held = committed_in_block(editable, unknown, block)
+        chosen = filled(x, drawn, open_block(unknown, block, start), fill)
+        held = committed_in_block(editable, unknown, block, start)
         rest = {i: np.exp(log_softmax(model(tokens, unknown | {i})[i])[tokens[i]]) for i in held}
         doubted = sorted((i for i in held if rest[i] < verify), key=lambda i: (rest[i], i))
         step = commit(chosen, drawn, x, shaped)

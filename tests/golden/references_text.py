@@ -3,6 +3,7 @@
 import numpy as np
 from tests.golden.references import token_critic
 from tests.golden.rules import (
+    RATIOS,
     choice_gumbel,
     choose_then_draw,
     commit,
@@ -13,6 +14,7 @@ from tests.golden.rules import (
     log_softmax,
     margin,
     model,
+    nucleus,
     one_group_after_another,
     planned,
     write,
@@ -38,15 +40,17 @@ def mask_predict(tokens, editable, seed, steps, ratio, temperature=0.0):
         yield step
 
 
-def ancestral(tokens, editable, seed, steps, ratio, shape):
+def ancestral(tokens, editable, seed, steps, ratio, shape, epsilon=0.0):
     """A position is revealed by time t with probability 1 − γ(t), whatever the others do.
 
-    Times that reveal nothing cost nothing. shape: how `draw` draws.
+    Times that reveal nothing cost nothing. shape: how `draw` draws. epsilon: what the last time is
+    short of 1; all is revealed then.
     """
     tokens, unknown, taken = list(tokens), set(editable), 0
     reveal = uniforms(seed, 0, len(tokens), "REVEAL")[:, 0]
     for s in range(1, steps + 1):
-        chosen = {i for i in unknown if reveal[i] >= ratio(s / steps)}
+        hidden = ratio(s / steps * (1 - epsilon)) if s < steps else 0.0
+        chosen = {i for i in unknown if reveal[i] >= hidden}
         if chosen:
             x = model(tokens, unknown)
             drawn, shaped = draw(x, seed, taken, **shape)
@@ -61,7 +65,11 @@ def mdlm(tokens, editable, seed, steps, ratio, temperature=1.0):
 
 
 def llada(tokens, editable, seed, steps, ratio, block=32, temperature=0.0):
-    """Block after block, as many positions at each step of a block, the odd ones at its first."""
+    """Block after block, as many positions at each step of a block, the odd ones at its first.
+
+    Blocks are counted from the first position to generate.
+    """
+    start = min(editable, default=0)
 
     def even(n, group):
         total = min(steps, n)
@@ -69,7 +77,7 @@ def llada(tokens, editable, seed, steps, ratio, block=32, temperature=0.0):
         return total, [n - sum(counts[: s + 1]) for s in range(total)]
 
     tokens, unknown = list(tokens), set(editable)
-    plan = list(one_group_after_another(unknown, lambda i: i // block, even))
+    plan = list(one_group_after_another(unknown, lambda i: (i - start) // block, even))
     for taken, (group, _, _, left) in enumerate(plan):
         x = model(tokens, unknown)
         drawn, shaped = draw(x, seed, taken, temperature)
@@ -79,24 +87,44 @@ def llada(tokens, editable, seed, steps, ratio, block=32, temperature=0.0):
         yield step
 
 
-def dream(tokens, editable, seed, steps, ratio, algorithm="maskgit_plus", **options):
-    """2508.15487: four orders, of which `origin` is the ancestral one."""
-    shape = {"temperature": options.get("temperature", 0.0), "top_p": options.get("top_p") or 1.0}
+def what_is_left(unknown, steps, epsilon=1e-3):
+    """⌊n·(1 − s/t)⌋ of the n unknown at each time t, all at the last; times that take nothing go."""
+    times = np.linspace(1, epsilon, steps + 1, dtype=np.float32)
+    left, plan = unknown, []
+    for i in range(steps):
+        share = int(left * (np.float32(1) - times[i + 1] / times[i]))
+        count = left if i == steps - 1 else share
+        left -= count
+        plan += [left] if count else []
+    return plan
+
+
+def kept_by_nucleus(row, temperature, top_p):
+    """The logits of what may be drawn."""
+    return np.where(nucleus(row / temperature, top_p) > -np.inf, row, -np.inf)
+
+
+def dream(tokens, editable, seed, steps, ratio, algorithm="origin", **options):
+    """2508.15487: four orders, of which `origin` is the ancestral one; scores after the filter."""
+    temperature, top_p = options.get("temperature", 0.0), options.get("top_p") or 1.0
+    shape = {"temperature": temperature, "top_p": top_p}
     if algorithm == "origin":
-        yield from ancestral(tokens, editable, seed, steps, ratio, shape)
+        linear = RATIOS["linear"]
+        yield from ancestral(tokens, editable, seed, steps, linear, shape, epsilon=1e-3)
         return
-    warmth = options.get("choice_temperature") or 0.0
+    choice = options.get("choice_temperature") or 0.0
     score_of = {
         "maskgit_plus": lambda row, token: np.exp(log_softmax(row)[token]),
         "topk_margin": lambda row, token: margin(row),
         "entropy": lambda row, token: -entropy(row),
     }[algorithm]
     tokens, unknown = list(tokens), set(editable)
-    for s, left in enumerate(planned(len(unknown), steps, ratio)[1]):
+    for s, left in enumerate(what_is_left(len(unknown), steps)):
         x = model(tokens, unknown)
         drawn, shaped = draw(x, seed, s, **shape)
+        kept = [kept_by_nucleus(row, temperature, top_p) for row in x]
         noise = choice_gumbel(seed, s, len(tokens))
-        score = {i: score_of(x[i], drawn[i]) + warmth * noise[i] for i in unknown}
+        score = {i: score_of(kept[i], drawn[i]) + choice * noise[i] for i in unknown}
         step = commit(highest(score, unknown, len(unknown) - left), drawn, x, shaped)
         write(step, tokens, unknown)
         yield step

@@ -13,6 +13,7 @@ import unmask
 from unmask import scoring
 from unmask.core.errors import StrategyError
 from unmask.data.padding import EndOfSequence, Excluded
+from unmask.models import SelfConditioning
 from unmask.training import trainer as trainers
 from unmask.training.trainer import MaskedTrainer, latest
 
@@ -247,6 +248,24 @@ def test_options_without_effect_are_refused(tmp_path):
     for options in ({"condition_dropout": 0.5}, {"self_condition": 0.5}):
         with pytest.raises(StrategyError, match=next(iter(options))):
             trained(tmp_path, **options)
+
+
+def test_self_conditioning_is_known_through_a_wrapper(tmp_path):
+    def learnt(wrapped, share):
+        parts = SelfConditioning(16)
+        with torch.no_grad():
+            parts.to_self_cond.weight.copy_(torch.eye(16))
+            parts.null_embed.fill_(0.5)
+        net = network("x-transformers")
+        denoiser = wrapped(unmask.wrap(net, mask_id=MASK, self_conditioning=parts))
+        args = arguments(tmp_path, max_steps=2)
+        MaskedTrainer(denoiser, args, examples(), self_condition=share).train()
+        return torch.cat([weight.flatten() for weight in net.parameters()])
+
+    plain = learnt(lambda denoiser: denoiser, 0.5)
+    packed = learnt(lambda denoiser: unmask.Packed(denoiser, LENGTH), 0.5)
+    assert torch.allclose(plain, packed, atol=1e-4)
+    assert not torch.allclose(plain, learnt(lambda denoiser: denoiser, 0.0), atol=1e-3)
 
 
 def test_evaluate_measures_what_it_is_given(tmp_path):

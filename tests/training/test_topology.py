@@ -12,8 +12,8 @@ from tests.training.gradients import GLOBAL_BATCH, MASK, STEPS, examples, gradie
 
 import unmask
 from unmask import objectives
-from unmask.objectives.corruption import stratified_times
 from unmask.core.random import fold
+from unmask.objectives.corruption import stratified_times
 from unmask.training.stream import Draws, shuffled
 
 NETWORKS = ["BERT", "x-transformers"]

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import unmask
-from unmask.data import Corpus, Vocabulary
 from unmask.core.errors import CheckpointError, DataError, InputError, StrategyError, TrainingError
-from unmask.models.checkpoint import read_card
+from unmask.data import Corpus, Vocabulary
 from unmask.data.padding import Excluded
+from unmask.models.checkpoint import read_card
 from unmask.training import Progress, Recipe, train
 from unmask.training.material import TensorExamples
 from unmask.training.trainer import latest

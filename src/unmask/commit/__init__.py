@@ -3,7 +3,7 @@
 Derive one from `Commit`; the ones here are the published ones.
 """
 
-from unmask.commit.adaptive import EntropyBound, Factor, Stable, Threshold
+from unmask.commit.adaptive import EntropyBound, Factor, Stable, Threshold, ThresholdOrShare
 from unmask.commit.base import Commit
 from unmask.commit.plans import (
     AllSteps,
@@ -14,6 +14,7 @@ from unmask.commit.plans import (
     Explicit,
     NoPlan,
     OneAtATime,
+    Remaining,
     Scheduled,
 )
 from unmask.commit.remdm import ReMDM
@@ -33,9 +34,11 @@ __all__ = [
     "NoPlan",
     "OneAtATime",
     "ReMDM",
+    "Remaining",
     "Scheduled",
     "Stable",
     "Threshold",
+    "ThresholdOrShare",
     "TopK",
     "TopSpans",
 ]

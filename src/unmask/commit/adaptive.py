@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.commit.base import Commit
-from unmask.core.checks import check_share, is_number
+from unmask.core.checks import check_count, check_share, is_number
 from unmask.core.errors import StrategyError
 from unmask.core.history import LOOK_BACK, ComparesSteps
 from unmask.core.ranking import GRID, at_least_one, best
@@ -49,6 +49,42 @@ class Threshold(_Adaptive):
         floor = _log(self.threshold)
         sure = score > floor if self.strict else score >= floor
         return _capped(sure & eligible, score, eligible, self.cap)
+
+
+@dataclass(frozen=True)
+class ThresholdOrShare(_Adaptive):
+    """All positions with c > threshold if they are at least the step's share, or the best share.
+
+    A step's share is block/steps positions, the remainder at the first steps, however few of a
+    block are unknown (SDAR 2510.06303, dynamic low-confidence remasking; LLaDA2.0). threshold=None
+    commits the share alone, SDAR's static rule.
+    """
+
+    threshold: float | None = 0.9
+    block: int = 4
+    steps: int = 4
+    compares = "probability"
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None:
+            check_share("threshold", self.threshold)
+        check_count("block", self.block)
+        check_count("steps", self.steps)
+        if self.steps > self.block:
+            raise StrategyError(
+                f"steps={self.steps} for a block of {self.block}: pass at most {self.block}, so that "
+                "every step commits something"
+            )
+
+    def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
+        """(B,N) bool."""
+        each, more = divmod(self.block, self.steps)
+        share = each + (state.group_step <= more).long()
+        few = best(score, eligible, share)
+        if self.threshold is None:
+            return few
+        sure = (score > _log(self.threshold)) & eligible
+        return torch.where((sure.sum(1) >= share).unsqueeze(1), sure, few)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from unmask.core.checks import check_count
+from unmask.core.checks import check_count, check_share
 from unmask.core.errors import StrategyError
 from unmask.core.random import reveal_uniform
 from unmask.schedules import AnySchedule, resolve
@@ -148,20 +148,60 @@ class Even(CountPlan):
 
 
 @dataclass(frozen=True)
+class Remaining(CountPlan):
+    """⌊n·(1 − s/t)⌋ of the n still unknown at each step, and all at the last (Dream 2508.15487).
+
+    t falls from 1 to epsilon in `steps` equal parts, s is the next. Steps that would commit nothing
+    are not taken. Computed in float32, as the authors' code does, where rounding decides.
+    """
+
+    steps: int
+    epsilon: float = 1e-3
+    takes_steps = True
+
+    def __post_init__(self) -> None:
+        check_steps(self.steps)
+        check_share("epsilon", self.epsilon)
+
+    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+        each = _steps(self.steps, unknown, steps)
+        rows = [self._row(int(n), int(t)) for n, t in zip(unknown, each, strict=True)]
+        total = np.array([len(row) for row in rows], np.int64)
+        remaining = np.zeros((len(rows), _width(total)), np.int64)
+        for i, row in enumerate(rows):
+            remaining[i, : len(row)] = row
+        return remaining, total
+
+    def _row(self, unknown: int, steps: int) -> list[int]:
+        """What is left after each step that commits something."""
+        times = torch.linspace(1, self.epsilon, steps + 1)
+        left, plan = unknown, list[int]()
+        for i in range(steps):
+            last = i == steps - 1
+            count = left if last else int(left * (1 - times[i + 1] / times[i]))
+            left -= count
+            plan += [left] if count else []
+        return plan
+
+
+@dataclass(frozen=True)
 class Ancestral(CountPlan):
     """Each position is revealed at a time of its own: the ancestral sampler (MDLM 2406.07524).
 
     It is unknown while its uniform lies below γ(s/T), so that from step to step it is revealed with
     probability (m_t − m_s)/m_t. Steps that reveal nothing are not taken. `orders.RevealTime` is
-    the order that goes with it.
+    the order that goes with it. epsilon: time ends at 1 − epsilon, where all that is still unknown
+    is revealed (Dream 2508.15487: 1e-3).
     """
 
     schedule: AnySchedule
     steps: int
+    epsilon: float = 0.0
     takes_steps = True
 
     def __post_init__(self) -> None:
         check_steps(self.steps)
+        check_share("epsilon", self.epsilon)
         object.__setattr__(self, "schedule", resolve(self.schedule))
 
     def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
@@ -176,10 +216,11 @@ class Ancestral(CountPlan):
         """Plan rows by which positions are unknown, (B,N) bool, and by seeds (B,)."""
         planned = _steps(self.steps, unknown.sum(1), steps)[:, None]
         s = np.broadcast_to(np.arange(1, _width(planned) + 1), (len(unknown), _width(planned)))
-        ratio = resolve(self.schedule)(torch.from_numpy(np.minimum(s / planned, 1.0))).numpy()
+        time = np.minimum(s / planned, 1.0) * (1 - self.epsilon)
+        ratio = resolve(self.schedule)(torch.from_numpy(time)).numpy()
         m = np.where(s >= planned, 0.0, ratio)
-        time = reveal_uniform(torch.from_numpy(seed), unknown.shape[1]).numpy()
-        hidden = np.where(unknown, time, np.inf)
+        reveal = reveal_uniform(torch.from_numpy(seed), unknown.shape[1]).numpy()
+        hidden = np.where(unknown, reveal, np.inf)
         left = hidden[:, None, :] < m[:, :, None]  # (B,S,N)
         counts = left.sum(2)
         before = np.concatenate([unknown.sum(1, keepdims=True), counts[:, :-1]], 1)

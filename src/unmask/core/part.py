@@ -15,6 +15,8 @@ from unmask.core.state import Change, Proposal, State
 STATISTICS = frozenset(
     {
         "kept_logprob",
+        "kept_entropy",
+        "kept_margin",
         "top_logprob",
         "top_token",
         "margin",

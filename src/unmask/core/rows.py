@@ -64,8 +64,12 @@ class Rows:
     open_group: Array  # the lowest group with an unknown position
     open_unknown: Array  # unknown positions of the open group, of all where side by side
     plan_index: Array  # of the next step in the plan; `step`, unless a group ended early
+    rest: Array  # steps taken over full groups, which commit nothing (`revise.Edit`)
+    group_rest: Array  # the same over the open group
+    at_rest: Array  # (B,) bool: the open group is full, and stays open to be edited
     finished: Array  # (B,) bool
     members: Array  # (B,G): positions to generate, by group
+    group_start: Array  # (B,G): the first of them
     plan: Plan
 
     def __len__(self) -> int:
@@ -81,7 +85,7 @@ class Rows:
 
         def put_column(name: str) -> Any:
             old, new = getattr(self, name), getattr(part, name)
-            if name in ("plan", "members"):
+            if name in _UNCHANGED:
                 return old
             out = old.copy()
             out[rows] = new
@@ -151,6 +155,11 @@ class Rows:
         return np.take_along_axis(self.members, self.open_group[:, None], 1)[:, 0]
 
     @cached_property
+    def open_start(self) -> Array:
+        """(B,) int64: the first position to generate of the open group."""
+        return np.take_along_axis(self.group_start, self.open_group[:, None], 1)[:, 0]
+
+    @cached_property
     def groups_to_come(self) -> Array:
         """(B,) int64: groups behind the open one with positions to generate."""
         if self.plan.side_by_side:
@@ -163,7 +172,7 @@ class Rows:
     def is_final_step(self) -> Array:
         """(B,) bool: rows whose step is the last they may take, which leaves nothing unknown."""
         spent = self.forwards + 2 * self.forwards_per_step > self.budget
-        final: Array = (self.step + 1 >= self.plan.total) | spent
+        final: Array = (self.step - self.rest + 1 >= self.plan.total) | spent
         return final
 
     @cached_property
@@ -182,6 +191,7 @@ class Rows:
 
 
 _FIELDS = fields(Rows)
+_UNCHANGED = ("plan", "members", "group_start")  # by a step
 
 
 def _take(value: Any, rows: Array) -> Any:

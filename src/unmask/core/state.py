@@ -254,6 +254,8 @@ class Proposal:
     top_token: Tensor | None = None  # (B,N) int64: the likeliest id
     margin: Tensor | None = None  # (B,N): largest probability minus the second largest
     entropy: Tensor | None = None  # (B,N): nats
+    kept_margin: Tensor | None = None  # (B,N): margin after top-k, top-p and min-p, temperature 1
+    kept_entropy: Tensor | None = None  # (B,N): entropy of the same
     noised_logprob: Tensor | None = None  # (B,N): log-softmax of logits + temperature·Gumbel
     history: Any = None  # (`core.history`) with this step's distributions: the need "divergence"
     fault: Tensor | None = None  # (B,) int64: 0, or what is wrong with the logits of a row

@@ -25,11 +25,15 @@ def apply_change(
     after = _write(state, strategy, proposal, change)
     if strategy.end_id is not None:
         after = _fill_after_end(after, strategy.end_id)
-    rows = _rows_by_plan(state.rows) if state.exact_counts else _rows_by_report(after)
+    rows = _rows_by_plan(state.rows)
+    if not state.exact_counts:
+        rows = _rows_by_report(after, _report(after, change), strategy.revise.rest_passes)
     forwards = state.rows.forwards + state.rows.forwards_per_step + change.forwards
     finished = rows.unknown == 0
     if strategy.commit.takes_all_steps:
         finished = finished & state.rows.is_final_step
+    if strategy.revise.rest_passes:
+        finished = finished & ~rows.at_rest
     carries = {
         part.carry: part.update(state.carries[part.carry], state, proposal, change)
         for part in strategy.parts
@@ -103,20 +107,41 @@ def _rows_by_plan(rows: Rows) -> Rows:
     return _move(rows, unknown, opened, np.where(here > 0, here, np.where(unknown > 0, members, 0)))
 
 
-def _rows_by_report(state: State) -> Rows:
-    """What the host knows after a step, by one report of the device. Raises what went wrong."""
-    rows, unknown = state.rows, state.masked.sum(1)
-    if not state.sequential:
-        report = on_host(torch.stack([unknown, state.fault]))
-        raise_first(report[1], rows.index)
-        return _move(rows, report[0], rows.open_group, report[0])
-    assert state.group is not None
-    last = state.group.amax(1, keepdim=True)
-    opened = state.group.where(state.masked, last).amin(1)
-    here = (state.masked & (state.group == opened.unsqueeze(1))).sum(1)
-    report = on_host(torch.stack([unknown, opened, here, state.fault]))
-    raise_first(report[3], rows.index)
-    return _move(rows, report[0], report[1], report[2])
+def _report(state: State, change: Change) -> dict[str, np.ndarray]:
+    """What the host is told after a step, in one transfer: counts of each row, (B,) int64."""
+    unknown = state.masked.sum(1)
+    told = {"unknown": unknown, "fault": state.fault}
+    if change.edit is not None:
+        told["edited"] = change.edit.sum(1)
+    if state.sequential:
+        assert state.group is not None
+        last = state.group.amax(1, keepdim=True)
+        told["opened"] = state.group.where(state.masked, last).amin(1)
+        here = state.group == told["opened"].unsqueeze(1)
+        told["here"] = (state.masked & here).sum(1)
+    report = on_host(torch.stack(list(told.values())))
+    return dict(zip(told, report, strict=True))
+
+
+def _rows_by_report(state: State, report: dict[str, np.ndarray], rest_passes: int) -> Rows:
+    """What the host knows after a step, by a report. Raises what went wrong."""
+    rows, unknown = state.rows, report["unknown"]
+    raise_first(report["fault"], rows.index)
+    opened, here = report.get("opened", rows.open_group), report.get("here", unknown)
+    if not rest_passes:
+        return _move(rows, unknown, opened, here)
+    # A full group stays open while its last step changed something, and passes are left.
+    full = (unknown == 0) | (opened != rows.open_group)
+    rested = rows.open_unknown == 0
+    passes = np.where(rested, rows.group_rest + 1, 0)
+    cost = (rows.groups_to_come + 3) * rows.forwards_per_step
+    moving = ~rested | (report["edited"] > 0)
+    held = full & moving & (passes < rest_passes) & (rows.forwards + cost <= rows.budget)
+    opened, here = np.where(held, rows.open_group, opened), np.where(held, 0, here)
+    after = _move(rows, unknown, opened, here)
+    return replace(
+        after, rest=rows.rest + rested, group_rest=np.where(held, passes, 0), at_rest=held
+    )
 
 
 def _move(rows: Rows, unknown: np.ndarray, opened: np.ndarray, here: np.ndarray) -> Rows:

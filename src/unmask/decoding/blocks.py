@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from unmask.core.arrays import on_host
 from unmask.core.errors import StrategyError
 from unmask.core.state import State
 from unmask.decoding.strategy import Strategy
-from unmask.groups import blocks
 
 
 def check_blocks(state: State, strategy: Strategy) -> None:
@@ -18,10 +18,7 @@ def check_blocks(state: State, strategy: Strategy) -> None:
     size = state.spec.block_size
     if not state.spec.open_block_only or size is None:
         return
-    wanted = blocks(state.tokens.shape[1], size).to(state.device)
-    group = 0 if state.group is None else state.group  # all is one block where there are none
-    elsewhere = bool(((wanted != group) & state.editable).any())
-    if elsewhere or state.rows.plan.side_by_side:
+    if state.rows.plan.side_by_side or not _within_blocks(state, size):
         given = "none" if strategy.groups is None else strategy.groups.name
         raise StrategyError(
             f"the denoiser must be decoded in blocks of {size}, left to right, and the groups of "
@@ -39,3 +36,15 @@ def check_blocks(state: State, strategy: Strategy) -> None:
             f"{int(rows.groups_to_come[row]) + 1} blocks, which take {int(needed[row])} network "
             f"passes at least: pass Budget({int(needed.max())}) or more"
         )
+
+
+def _within_blocks(state: State, size: int) -> bool:
+    """Whether each group lies within one block of `size`, and groups go from left to right."""
+    editable, rows = on_host(state.editable), state.rows
+    # Without groups all is one group, which must be one block.
+    group = np.zeros_like(editable, np.int64) if state.group is None else on_host(state.group)
+    block, of_group = np.arange(editable.shape[1]) // size, rows.group_start // size
+    inside = np.take_along_axis(of_group, group, 1) == block
+    there = rows.members > 0
+    so_far = np.maximum.accumulate(np.where(there, of_group, 0), 1)
+    return bool((inside | ~editable).all() and ((of_group == so_far) | ~there).all())

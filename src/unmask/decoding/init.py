@@ -85,9 +85,9 @@ def _rows(
     side_by_side = strategy.groups is not None and strategy.groups.side_by_side
     plan = _plan(canvas, strategy, editable, where, side_by_side, seed)
     count = 1 if where is None else int(where.max(initial=0)) + 1
-    members = np.stack(
-        [(editable if where is None else editable & (where == g)).sum(1) for g in range(count)], 1
-    )
+    each = [editable if where is None else editable & (where == g) for g in range(count)]
+    members = np.stack([member.sum(1) for member in each], 1)
+    starts = np.stack([member.argmax(1) for member in each], 1)
     none, unknown = np.zeros(len(editable), np.int64), members.sum(1)
     opened = np.where(members > 0, np.arange(count), count - 1).min(1)
     open_unknown = np.take_along_axis(members, opened[:, None], 1)[:, 0]
@@ -109,8 +109,12 @@ def _rows(
         open_group=none if side_by_side else opened,
         open_unknown=unknown if side_by_side else open_unknown,
         plan_index=none if side_by_side else start,
+        rest=none,
+        group_rest=none,
+        at_rest=np.zeros(len(editable), bool),
         finished=unknown == 0,
         members=members,
+        group_start=starts,
         plan=plan,
     )
 

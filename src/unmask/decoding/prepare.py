@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from torch import Tensor
 
 from unmask.core.arrays import to_device
@@ -26,6 +27,12 @@ def prepare(state: State, strategy: Strategy) -> Query:
         masked=state.masked if "masked" in inputs else None,
         progress=to_device(state.rows.progress, state.device) if timed else None,
         unknown_share=to_device(state.rows.unknown_share, state.device) if timed else None,
-        open_block=state.rows.open_group if "open_block" in inputs else None,
+        open_block=_open_block(state) if "open_block" in inputs else None,
     )
     return query if strategy.guidance is None else strategy.guidance.expand(query, state)
+
+
+def _open_block(state: State) -> np.ndarray:
+    """(B,) int64: the block of the network in which the open group lies."""
+    assert state.spec.block_size is not None
+    return state.rows.open_start // state.spec.block_size

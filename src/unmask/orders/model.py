@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -66,26 +66,53 @@ class Probability(Order):
         return score if self.log else score.exp()
 
 
+Of = Literal["model", "kept"]
+"""The distribution scored: the model's, or after top-k, top-p and min-p, both at temperature 1."""
+
+
 @dataclass(frozen=True)
 class Margin(Order):
     """Largest probability minus the second largest (2502.06768, top probability margin)."""
 
-    needs = frozenset({"margin"})
+    of: Of = "model"
+
+    def __post_init__(self) -> None:
+        _check_of(self.of)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The statistic this order reads."""
+        return frozenset({"margin" if self.of == "model" else "kept_margin"})
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N) in [0, 1]."""
-        assert proposal.margin is not None
-        return proposal.margin
+        margin = proposal.margin if self.of == "model" else proposal.kept_margin
+        assert margin is not None
+        return margin
 
 
 @dataclass(frozen=True)
 class Entropy(Order):
     """Negative entropy in nats: the most certain position first (Dream 2508.15487)."""
 
-    needs = frozenset({"entropy"})
+    of: Of = "model"
     scores = "entropy"
+
+    def __post_init__(self) -> None:
+        _check_of(self.of)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The statistic this order reads."""
+        return frozenset({"entropy" if self.of == "model" else "kept_entropy"})
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N), at most 0."""
-        assert proposal.entropy is not None
-        return -proposal.entropy
+        entropy = proposal.entropy if self.of == "model" else proposal.kept_entropy
+        assert entropy is not None
+        return -entropy
+
+
+def _check_of(of: str) -> None:
+    if of not in get_args(Of):
+        raise StrategyError(f"of={of!r}: {nearest(str(of), get_args(Of))}")

@@ -8,7 +8,7 @@ from unmask.presets.adaptive import entropy_bound, factor, klass, llada21, thres
 from unmask.presets.image import amused, halton, maskgit, muse
 from unmask.presets.reference import annealed, confidence, first_hitting, random_order, top_margin
 from unmask.presets.revising import dplm, p2, remdm, self_critic, token_critic
-from unmask.presets.text import dream, llada, mask_predict, mdlm
+from unmask.presets.text import dream, fast_dllm_v2, llada, llada2, mask_predict, mdlm, sdar
 from unmask.presets.tracks import esm3, magnet, soundstorm
 
 __all__ = [
@@ -20,10 +20,12 @@ __all__ = [
     "entropy_bound",
     "esm3",
     "factor",
+    "fast_dllm_v2",
     "first_hitting",
     "halton",
     "klass",
     "llada",
+    "llada2",
     "llada21",
     "magnet",
     "mask_predict",
@@ -33,6 +35,7 @@ __all__ = [
     "p2",
     "random_order",
     "remdm",
+    "sdar",
     "self_critic",
     "soundstorm",
     "threshold",

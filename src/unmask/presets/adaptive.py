@@ -14,13 +14,14 @@ from unmask.stopping import Budget
 def threshold(threshold: float = 0.9, block: int | None = 32, temperature: float = 0.0) -> Strategy:
     """Fast-dLLM's threshold (2505.22618): every position with p ≥ threshold, or else the best one.
 
-    In blocks left to right; block=None takes the whole canvas. Approximate.
+    In blocks left to right, counted from the end of each row's prompt; block=None takes the whole
+    canvas. Approximate.
     """
     return Strategy(
         commit=Threshold(threshold),
         sampling=Sampling(temperature),
         order=Probability(choose="after"),
-        groups=blocks(block),
+        groups=blocks(block, "prompt"),
         name="threshold",
     )
 
@@ -31,7 +32,7 @@ def factor(factor: float = 1.0, block: int | None = 32, temperature: float = 0.0
         commit=Factor(factor),
         sampling=Sampling(temperature),
         order=Probability(choose="after"),
-        groups=blocks(block),
+        groups=blocks(block, "prompt"),
         name="factor",
     )
 
@@ -67,23 +68,28 @@ def klass(
         commit=Stable(threshold, divergence, history),
         sampling=Sampling(temperature),
         order=Probability(choose="after"),
-        groups=blocks(block),
+        groups=blocks(block, "prompt"),
         name="klass",
     )
 
 
 def llada21(
-    fill: float = 0.7, edit: float = 0.5, block: int | None = 32, temperature: float = 0.0
+    fill: float = 0.7,
+    edit: float = 0.5,
+    block: int | None = 32,
+    temperature: float = 0.0,
+    passes: int = 16,
 ) -> Strategy:
-    """LLaDA 2.1's editing: fill where p > fill, overwrite where another id has p > edit.
+    """LLaDA 2.1's editing (2602.08676): fill where p > fill, overwrite where another has p > edit.
 
-    Only committed tokens of the open block are edited. Approximate.
+    In blocks from 0. Committed tokens of the open block are edited, and a full block further, until
+    a pass changes nothing, at most `passes` times. Approximate.
     """
     return Strategy(
         commit=Threshold(fill, strict=True),
         sampling=Sampling(temperature),
         order=Probability(choose="after"),
-        revise=Edit(edit),
+        revise=Edit(edit, passes),
         groups=blocks(block),
         name="llada21",
     )
@@ -106,7 +112,7 @@ def wino(
         sampling=Sampling(temperature),
         order=Probability(choose="after"),
         revise=Verify(verify),
-        groups=blocks(block),
+        groups=blocks(block, "prompt"),
         stopping=() if budget is None else (Budget(budget),),
         name="wino",
     )

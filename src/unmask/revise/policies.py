@@ -17,6 +17,7 @@ from torch import Tensor
 
 from unmask.core.arrays import on_host, to_device
 from unmask.core.checks import check_share
+from unmask.core.errors import StrategyError
 from unmask.core.part import Part
 from unmask.core.ranking import best
 from unmask.core.state import Change, Proposal, State
@@ -28,16 +29,24 @@ LeaveOneOut = Callable[[Tensor], Tensor]
 class Revise(Part):
     """What happens to committed positions.
 
-    exact_counts: the plan alone decides how many positions are unknown after a step.
     amends: acts after the commit rule, on what it watches beside the eligible positions.
     extra_forwards: asks the network for more passes within a step.
     remasks: committed positions may become unknown.
     """
 
-    exact_counts: ClassVar[bool] = True
     amends: ClassVar[bool] = False
     extra_forwards: ClassVar[bool] = False
     remasks: ClassVar[bool] = False
+
+    @property
+    def exact_counts(self) -> bool:
+        """Whether the plan alone decides how many positions are unknown after a step."""
+        return True
+
+    @property
+    def rest_passes(self) -> int:
+        """How many more steps a group may take once it is full, while they change anything."""
+        return 0
 
     def eligible(self, state: State) -> Tensor:
         """Return (B,N) bool: the positions that compete to be known; unknown ones by default."""
@@ -75,15 +84,29 @@ class Edit(Revise):
     """A committed token is overwritten where another is the likeliest, with p > threshold.
 
     LLaDA 2.1's token editing (2602.08676). Positions stay known, so the number of unknown ones
-    only falls.
+    only falls. passes: a full group is edited further until a pass changes nothing, at most so
+    many times (16 in the authors' code).
     """
 
     threshold: float = 0.5
+    passes: int = 0
     needs = frozenset({"top_token", "top_logprob"})
     amends = True
 
     def __post_init__(self) -> None:
         check_share("threshold", self.threshold)
+        if isinstance(self.passes, bool) or not isinstance(self.passes, int) or self.passes < 0:
+            raise StrategyError(f"passes={self.passes!r}: pass how many times, 0 or more")
+
+    @property
+    def exact_counts(self) -> bool:
+        """Whether a group is left as soon as it is full."""
+        return self.passes == 0
+
+    @property
+    def rest_passes(self) -> int:
+        """How many steps a full group may take."""
+        return self.passes
 
     def watches(self, state: State) -> Tensor:
         """(B,N) bool: what may be edited."""

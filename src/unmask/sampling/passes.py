@@ -32,7 +32,8 @@ def passes(
     """What is summed up of logits (M,V) float32, which are shifted so that the largest is 0.
 
     Always `max_logit` (M,) and `sums` (M,K), the masses of the blocks. Where there are filters
-    `least` and `last`, the fields of what they keep. As wanted: `kept` (M,), the mass of that;
+    `least` and `last`, the fields of what they keep. As wanted: `kept` (M,), the mass of that, and
+    `kept_mean`, its sum of mass times logit;
     `shaped` (M,K), the masses of what is drawn from, `tempered` or not; `maxima` (M,K); and `mean`
     (M,), the sum of mass times logit.
     """
@@ -76,10 +77,13 @@ def _shape(
     """The masses drawn from: tempered, filtered."""
     out, mass, room = {}, scratch.like("mass", logits), scratch.like("shaped", logits)
     keep = None
-    if best is not None and wanted & {"kept", "shaped"}:
+    if best is not None and wanted & {"kept", "kept_mean", "shaped"}:
         keep = best.mask(logits, scratch.like("keep", logits))
     if "kept" in wanted and keep is not None:
         out["kept"] = torch.mul(mass, keep, out=room).sum(1)
+    if "kept_mean" in wanted and keep is not None:
+        finite = torch.clamp(logits, min=LOWEST, out=room)
+        out["kept_mean"] = finite.mul_(mass).mul_(keep).sum(1)
     if "shaped" in wanted:
         shaped = torch.mul(logits, rate, out=room).exp_() if "tempered" in wanted else mass
         out["shaped"] = block_sums(shaped if keep is None else torch.mul(shaped, keep, out=room))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Set
 
+import torch
 from torch import Tensor
 
 from unmask.core.inversion import pick, width_of
@@ -15,9 +16,17 @@ from unmask.sampling.passes import passes
 from unmask.sampling.scratch import Scratch
 from unmask.sampling.settings import Sampling
 from unmask.sampling.temperatures import Temperatures
-from unmask.sampling.two_level import NEG_INF, ids_of, likeliest, margin, within
+from unmask.sampling.two_level import NEG_INF, ids_of, likeliest, margin, two_largest, within
 
-_SUMS = {"entropy": "mean", "kept_logprob": "kept", "margin": "maxima", "top_token": "maxima"}
+# The sums over the vocabulary that each statistic is made of.
+_SUMS = {
+    "entropy": {"mean"},
+    "kept_logprob": {"kept"},
+    "kept_entropy": {"kept", "kept_mean", "mean"},
+    "kept_margin": {"kept", "maxima"},
+    "margin": {"maxima"},
+    "top_token": {"maxima"},
+}
 
 
 def draw_with_statistics(
@@ -51,6 +60,8 @@ def draw_with_statistics(
         "top_token": lambda: stats.likeliest,
         "margin": lambda: margin(logits, stats.normaliser, stats.sum["maxima"]),
         "entropy": stats.entropy,
+        "kept_entropy": stats.kept_entropy,
+        "kept_margin": stats.kept_margin,
     }
     logprob = _at(logits, token) - stats.normaliser
     return {
@@ -74,7 +85,7 @@ class TokenStatistics:
         scratch: Scratch,
     ):
         self.logits, self.filtered, self.temperature = logits, how.filtered, temperature
-        wanted = {name for need, name in _SUMS.items() if need in needs}
+        wanted = set[str]().union(*(sums for need, sums in _SUMS.items() if need in needs))
         wanted |= {"maxima"} if temperature.some_greedy else set()
         if not (temperature.always_greedy or how.plain):
             changed = isinstance(temperature.value, Tensor) or temperature.value != 1
@@ -130,6 +141,21 @@ class TokenStatistics:
         """(M,): of a token among what the filters keep, at temperature 1."""
         normaliser = self.sum["kept"].log() if self.filtered else self.normaliser
         return self._if_kept(token, _at(self.logits, token) - normaliser)
+
+    def kept_entropy(self) -> Tensor:
+        """(M,) nats: of the distribution over what the filters keep, at temperature 1."""
+        if not self.filtered:
+            return self.entropy()
+        kept = self.sum["kept"]
+        return (kept.log() - self.sum["kept_mean"] / kept).clamp(min=0.0)
+
+    def kept_margin(self) -> Tensor:
+        """(M,): largest minus second largest probability among what the filters keep."""
+        if not self.filtered:
+            return margin(self.logits, self.normaliser, self.sum["maxima"])
+        kept, (_, second) = self.sum["kept"], two_largest(self.logits, self.sum["maxima"])
+        # The largest has mass 1 here; where the second is not kept, nothing else is.
+        return (1 - torch.minimum(second.exp(), (kept - 1).clamp(min=0.0))) / kept
 
     @property
     def _shaped(self) -> Tensor:

@@ -89,9 +89,15 @@ def margin(logits: Tensor, log_normaliser: Tensor, maxima: Tensor) -> Tensor:
 
     maxima (M,K): those of the blocks. Only two blocks are looked at.
     """
+    first, second = two_largest(logits, maxima)
+    return (first - log_normaliser).exp() - (second - log_normaliser).exp()
+
+
+def two_largest(logits: Tensor, maxima: Tensor) -> tuple[Tensor, Tensor]:
+    """(M,V) and its block maxima -> the largest and the second largest of each row, (M,) twice."""
     block = maxima.argmax(1, keepdim=True)
     inside = within(logits, block.squeeze(1), NEG_INF)
     inside = inside.topk(min(2, inside.shape[1]), dim=1).values
     elsewhere = maxima.scatter(1, block, NEG_INF).amax(1)
     second = elsewhere if inside.shape[1] == 1 else torch.maximum(elsewhere, inside[:, 1])
-    return (inside[:, 0] - log_normaliser).exp() - (second - log_normaliser).exp()
+    return inside[:, 0], second

@@ -11,13 +11,14 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 
 from unmask.core.errors import StrategyError, TrainingError
+from unmask.core.network import Denoiser
 from unmask.data import Example
 from unmask.data.padding import Excluded, Padding
 from unmask.models import save
@@ -75,7 +76,7 @@ class MaskedTrainer(Trainer):
                 f"condition_dropout={condition_dropout} without classes: pass classes=, how many "
                 "the examples have, or leave it out"
             )
-        if self_condition and getattr(denoiser, "self_conditioning", None) is None:
+        if self_condition and not cast(Denoiser, denoiser).spec.cached:
             raise StrategyError(
                 f"self_condition={self_condition}: this network has no SelfConditioning; pass it "
                 "to unmask.wrap(net, self_conditioning=...), or leave it out"
