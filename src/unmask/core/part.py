@@ -7,7 +7,7 @@ history share it.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from unmask.core.errors import StrategyError
 from unmask.core.state import Change, Proposal, State
@@ -29,12 +29,12 @@ STATISTICS = frozenset(
 
 
 class Part:
-    """Base of orders, commit rules, revisers and stopping rules.
+    """Base of orders, commit rules, revisers and stopping rules."""
 
-    carry: the name of the history it keeps from step to step, None for nothing.
-    """
-
-    carry: ClassVar[str | None] = None
+    @property
+    def carry(self) -> str | None:
+        """The name of the history it keeps from step to step, None for nothing."""
+        return None
 
     @property
     def needs(self) -> frozenset[str]:

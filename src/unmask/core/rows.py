@@ -172,7 +172,8 @@ class Rows:
     def is_final_step(self) -> Array:
         """(B,) bool: rows whose step is the last they may take, which leaves nothing unknown."""
         spent = self.forwards + 2 * self.forwards_per_step > self.budget
-        final: Array = (self.step - self.rest + 1 >= self.plan.total) | spent
+        planned = self.step - self.rest + ~self.at_rest  # with this one, unless it commits nothing
+        final: Array = (planned >= self.plan.total) | spent
         return final
 
     @cached_property

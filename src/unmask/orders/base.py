@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
 from unmask.core.errors import StrategyError
 from unmask.core.part import Part
-from unmask.core.state import Proposal, State
+from unmask.core.state import Change, Proposal, State
 
 
 class Order(Part, ABC):
@@ -66,6 +67,19 @@ class Around(Order):
     def ranks_draws(self) -> bool:
         """Whether the order underneath scores the token drawn."""
         return self.order.ranks_draws
+
+    @property
+    def carry(self) -> str | None:
+        """The history of the order underneath."""
+        return self.order.carry
+
+    def init(self, state: State) -> Any:
+        """Return its history before the first step."""
+        return self.order.init(state)
+
+    def update(self, carry: Any, state: State, proposal: Proposal, change: Change) -> Any:
+        """Return its history after a step."""
+        return self.order.update(carry, state, proposal, change)
 
 
 @dataclass(frozen=True)
