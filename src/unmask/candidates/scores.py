@@ -111,13 +111,16 @@ def _measured(
         here = slice(row * count, (row + 1) * count)
         if not bool(generated[here].any()):
             continue
+        part = canvas.take(torch.arange(here.start, here.stop, device=canvas.tokens.device))
         result = score(
             denoiser,
             every.tokens[here],
             generated[here],
             by=method,
             valid=every.valid[here],
-            condition=_rows(canvas.condition, here),
+            condition=part.condition,
+            legal=part.legal,
+            steps=part.steps if method.kind == "exact" else None,
             seed=int(fold(seed, torch.zeros((), dtype=torch.int64))),
             batch_size=max_rows,
         )

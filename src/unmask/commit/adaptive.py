@@ -72,8 +72,8 @@ class ThresholdOrShare(_Adaptive):
         check_count("steps", self.steps)
         if self.steps > self.block:
             raise StrategyError(
-                f"steps={self.steps} for a block of {self.block}: pass at most {self.block}, so that "
-                "every step commits something"
+                f"steps={self.steps} for a block of {self.block}: pass at most {self.block}, so "
+                "that every step commits something"
             )
 
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:

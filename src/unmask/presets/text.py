@@ -128,7 +128,7 @@ def sdar(
 def llada2(
     threshold: float = 0.95, block: int = 32, steps: int = 32, temperature: float = 0.0
 ) -> Strategy:
-    """LLaDA2.0 (2512.15745): blocks from 0, all p > threshold or else the step's share of the block.
+    """LLaDA2.0 (2512.15745): blocks from 0, all p > threshold or else the step's share of a block.
 
     steps: of each block. Its network sees all of a block, so that the last one must be whole: make
     the canvas a multiple of `block`, and cut what is too much. Approximate.
