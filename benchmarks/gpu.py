@@ -42,7 +42,7 @@ from torch import Tensor
 
 import unmask
 from unmask import presets
-from unmask.core.errors import KernelWarning
+from unmask.errors import KernelWarning
 
 Calls = dict[str, Callable[[], Any]]
 FUSED, PLAIN = "fused", "from logits"

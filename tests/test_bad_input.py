@@ -24,7 +24,7 @@ from unmask import (
     presets,
     schedules,
 )
-from unmask.core.errors import (
+from unmask.errors import (
     CanvasError,
     DenoiserError,
     InputError,

@@ -12,7 +12,7 @@ from tests.conformance.toys import MASK, VOCAB, Toy, flat
 import unmask
 from unmask import Canvas, Groups, Strategy, orders, presets, schedules
 from unmask.commit import ByGroup, Even, Scheduled, TopK
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 from unmask.groups import codebooks, grid
 from unmask.revise import Remask
 

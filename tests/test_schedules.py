@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unmask import schedules
-from unmask.core.errors import ScheduleError
+from unmask.errors import ScheduleError
 from unmask.schedules import NAMED, Schedule, custom, power, resolve
 
 # γ as a formula of one number; the published one where there is a paper.

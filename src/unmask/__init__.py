@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         commit,
         compat,
         constraints,
+        errors,
         guidance,
         noise,
         objectives,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     )
     from unmask.candidates import Candidates, best_of, length_beam
     from unmask.constraints import Constraint
-    from unmask.core import errors
     from unmask.core.network import Cache, Denoiser, DenoiserSpec, Query
     from unmask.core.state import Generation, Loss, Proposal, State, StepInfo
     from unmask.data import padding
@@ -59,10 +59,9 @@ __version__ = version("unmask")
 
 _MODULES = {
     "unmask": (
-        "commit", "compat", "constraints", "guidance", "noise", "objectives", "orders", "presets",
-        "revise", "schedules", "scoring", "stopping",
+        "commit", "compat", "constraints", "errors", "guidance", "noise", "objectives", "orders",
+        "presets", "revise", "schedules", "scoring", "stopping",
     ),
-    "unmask.core": ("errors",),
     "unmask.data": ("padding",),
 }  # fmt: skip
 _NAMES = {

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from unmask import presets, schedules
-from unmask.core.errors import CanvasError, ModelError, StrategyError
 from unmask.core.inference import evaluating
 from unmask.core.random import Purpose, fresh_seed, uniform
 from unmask.core.state import Proposal, State, StepInfo
 from unmask.decoding import Canvas, Strategy
 from unmask.engine import run, stream
+from unmask.errors import CanvasError, ModelError, StrategyError
 from unmask.models import SelfConditioning
 from unmask.models.adapter import device_of
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer

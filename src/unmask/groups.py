@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unmask.core.checks import check_count
-from unmask.core.errors import StrategyError, nearest
+from unmask.errors import StrategyError, nearest
 
 Kind = Literal["blocks", "levels", "listed"]
 Origin = Literal["start", "prompt"]

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from unmask.core.errors import ScheduleError, nearest
+from unmask.errors import ScheduleError, nearest
 
 Curve = Callable[[Tensor], Tensor]
 _GRID = 257

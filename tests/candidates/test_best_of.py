@@ -10,7 +10,7 @@ from torch import nn
 import unmask
 from unmask import Canvas, presets, scoring
 from unmask.candidates.scores import scores
-from unmask.core.errors import CanvasError, LogitsError, SeedError, StrategyError
+from unmask.errors import CanvasError, LogitsError, SeedError, StrategyError
 from unmask.core.random import fold
 from unmask.core.state import NEVER, Generation
 

@@ -7,7 +7,7 @@ from tests.scoring.worlds import liar
 
 import unmask
 from unmask import Canvas, presets, scoring
-from unmask.core.errors import CanvasError, SeedError, StrategyError
+from unmask.errors import CanvasError, SeedError, StrategyError
 from unmask.core.random import fold
 
 SEEDS, LENGTHS = [5, 105, 205], [6, 2, 4]  # such that each length is the best of some row

@@ -27,7 +27,7 @@ from unmask.cli.commands import (
     solve,
     train,
 )
-from unmask.core.errors import DenoiserError, MissingExtraError
+from unmask.errors import DenoiserError, MissingExtraError
 
 from .conftest import files
 

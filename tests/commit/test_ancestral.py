@@ -9,7 +9,7 @@ from tests.reference.oracles import chi_square
 
 from unmask import schedules
 from unmask.commit import AllSteps, Ancestral, NoPlan
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 from unmask.core.random import derive, reveal_uniform
 
 UNKNOWN = np.ones((6000, 3), bool)

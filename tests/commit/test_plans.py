@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from unmask import Canvas, schedules
 from unmask.commit import Even, Explicit, OneAtATime, Scheduled
-from unmask.core.errors import CanvasError, StrategyError
+from unmask.errors import CanvasError, StrategyError
 from unmask.schedules import custom, power
 
 SCHEDULES = [

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from tests.conformance.toys import critic
 
 from unmask import Strategy, commit, orders, presets, revise
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 from unmask.commit import Scheduled
 from unmask.schedules import resolve
 

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_map
 import unmask
 from unmask import Canvas, head, host, orders, presets, revise
 from unmask.decoding import ahead, done, faults, init, step, veil
-from unmask.core.errors import LogitsError, StrategyError
+from unmask.errors import LogitsError, StrategyError
 
 FAR = frozenset()  # devices whose numbers are at hand
 

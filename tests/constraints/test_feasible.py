@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unmask.constraints import Automaton, Listed
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 from unmask.tasks import shidoku
 
 

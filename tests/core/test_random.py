@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2, kstest
 
 from unmask.core import random as unmask_random
-from unmask.core.errors import SeedError
+from unmask.errors import SeedError
 from unmask.core.random import (
     SEED_LIMIT,
     Purpose,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.data.test_formats import GRID, RAGGED, write_lines, write_table
 
-from unmask.core.errors import DataError, MissingExtraError
+from unmask.errors import DataError, MissingExtraError
 from unmask.data import arrays, check, read
 
 KINDS = pytest.mark.parametrize("kind", ["jsonl", "parquet", "datasets"])

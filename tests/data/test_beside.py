@@ -6,7 +6,7 @@ import pytest
 from tests.data.conftest import WORDS
 from tests.data.test_formats import RAGGED, ids, write_lines, write_table
 
-from unmask.core.errors import DataError
+from unmask.errors import DataError
 from unmask.data import read
 
 KINDS = pytest.mark.parametrize("kind", ["jsonl", "parquet", "datasets"])

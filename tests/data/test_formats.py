@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from unmask.core.errors import DataError
+from unmask.errors import DataError
 from unmask.data import read
 from unmask.data.corpus import Corpus
 from unmask.data.rows import Place, Rows

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import unmask
 from unmask import objectives
-from unmask.core.errors import DataError, StrategyError
+from unmask.errors import DataError, StrategyError
 from unmask.data import padding
 from unmask.data.padding import BlockFill, EndOfSequence, Excluded
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.data.conftest import WORDS
 
-from unmask.core.errors import DataError
+from unmask.errors import DataError
 from unmask.data import Vocabulary, read
 from unmask.data import tokenizer as tokenizers
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.data.conftest import WORDS
 
-from unmask.core.errors import DataError
+from unmask.errors import DataError
 from unmask.data import read
 from unmask.data.arrange import Windows
 from unmask.data.rows import Place, Rows, packed

@@ -8,7 +8,7 @@ from tests.models.decoders import VOCAB, canvas, decoder
 
 import unmask
 from unmask import Groups, Guidance, Guided, presets
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 from unmask.models import BlockCache
 from unmask.revise import Edit
 

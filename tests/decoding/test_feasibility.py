@@ -9,7 +9,7 @@ from tests.reference.oracles import chi_square
 
 import unmask
 from unmask import Canvas, Constraint, Sampling, presets
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 from unmask.constraints import Automaton, Listed
 from unmask.revise import Edit, Remask
 from unmask.tasks import shidoku

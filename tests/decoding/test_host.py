@@ -9,7 +9,7 @@ from tests.conformance.toys import MASK, VOCAB, Toy, flat
 
 import unmask
 from unmask import Canvas, host, presets
-from unmask.core.errors import LogitsError, ModelError
+from unmask.errors import LogitsError, ModelError
 
 
 class Told:

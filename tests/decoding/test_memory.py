@@ -13,7 +13,7 @@ from unmask import Canvas, Groups, presets
 from unmask.decoding import completed, row_seeds, run_strategy
 from unmask.decoding.memory import LiveBytes, bytes_of, fitting, spoken
 from unmask.engine import at_its_busiest
-from unmask.core.errors import InputError, MemoryBudgetError
+from unmask.errors import InputError, MemoryBudgetError
 
 STRATEGIES = {
     "maskgit": presets.maskgit(4),

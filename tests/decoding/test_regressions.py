@@ -18,7 +18,7 @@ from unmask import (
     revise,
     schedules,
 )
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 from unmask.commit import AllSteps, ByGroup, Even, NoPlan, Scheduled
 from unmask.scoring import Ordered
 

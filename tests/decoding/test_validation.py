@@ -7,7 +7,7 @@ from tests.conformance.toys import Toy
 import unmask
 from unmask import Canvas, Strategy, commit, noise, orders, presets
 from unmask.commit import ByGroup, ReMDM
-from unmask.core.errors import CanvasError, InputError, StrategyError
+from unmask.errors import CanvasError, InputError, StrategyError
 from unmask.schedules import linear
 
 

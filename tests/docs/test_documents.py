@@ -19,7 +19,7 @@ def python_blocks(name: str) -> list[str]:
 def test_the_loop_in_the_architecture_is_the_loop():
     block = python_blocks("docs/architecture.md")[0]
     source = (ROOT / "src/unmask/decoding/step.py").read_text(encoding="utf-8")
-    indented = "".join(f"    {line}\n" for line in block.splitlines())
+    indented = "".join(f"        {line}\n" for line in block.splitlines())
     assert indented in source
 
 

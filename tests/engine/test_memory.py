@@ -12,7 +12,7 @@ from unmask import Canvas, Constraint, Groups, PreviousSample, presets
 from unmask.decoding import in_order
 from unmask.decoding.memory import LiveBytes
 from unmask.engine import pieces
-from unmask.core.errors import DenoiserError, SplitWarning
+from unmask.errors import DenoiserError, SplitWarning
 from unmask.core.state import Generation
 
 

@@ -6,7 +6,7 @@ from tests.conformance.toys import MASK, Toy
 
 import unmask
 from unmask import Canvas, Groups, presets
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 from unmask.core.random import fold
 from unmask.core.state import NEVER
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from unmask.core.errors import DataError, MissingExtraError
+from unmask.errors import DataError, MissingExtraError
 from unmask.evaluation import class_accuracy
 from unmask.tasks import digits
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import unmask
 from unmask import presets
-from unmask.core.errors import DataError, StrategyError
+from unmask.errors import DataError, StrategyError
 from unmask.evaluation import benches
 from unmask.evaluation.benches import BENCHES, Bench, Figure, Quality
 from unmask.evaluation.compare import LeftOut, Measurement, compare, fingerprint, front

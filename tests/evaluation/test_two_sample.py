@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from unmask.core.errors import DataError, MissingExtraError
+from unmask.errors import DataError, MissingExtraError
 from unmask.evaluation import real_against_real, two_sample
 from unmask.tasks import digits
 

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_map
 
 import unmask
 from unmask import Canvas, ClassConditioned, Guidance, Guided, guidance, presets
-from unmask.core.errors import CanvasError, ModelError, StrategyError
+from unmask.errors import CanvasError, ModelError, StrategyError
 from unmask.models.adapter import Ids
 from unmask.models.hf import MaskedLMDenoiser
 

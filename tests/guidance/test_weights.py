@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from unmask import guidance
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 
 
 def at(weight, progress, ratio):

@@ -9,7 +9,7 @@ from tests.models.decoders import canvas, decoder
 import unmask
 from unmask import sampling
 from unmask.decoding import look
-from unmask.core.errors import KernelWarning, ModelError, StrategyError
+from unmask.errors import KernelWarning, ModelError, StrategyError
 from unmask.kernels import can_fuse, can_run, fused, fused_draw
 from unmask.models import BlockCache, ReusedCache
 from unmask.core.projection import Projection

@@ -5,7 +5,7 @@ import torch
 from tests.conformance.test_networks import MASK, VOCAB, bert, x_transformer
 
 import unmask
-from unmask.core.errors import ModelError
+from unmask.errors import ModelError
 from unmask.models.checkpoint import read_card
 
 # peft asks transformers by a name that is going away.

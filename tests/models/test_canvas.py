@@ -7,7 +7,7 @@ import torch
 
 import unmask
 from unmask import Canvas, presets
-from unmask.core.errors import CanvasError, StrategyError
+from unmask.errors import CanvasError, StrategyError
 
 VOCAB, MASK = 6, 5
 IDS = torch.tensor([[1, 2, 3], [4, 0, 1]])

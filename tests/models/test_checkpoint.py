@@ -19,7 +19,7 @@ from transformers import BertConfig, BertForMaskedLM
 
 import unmask
 from unmask import Canvas, ClassConditioned, SelfConditioning, presets
-from unmask.core.errors import CheckpointError, InputError, ModelError
+from unmask.errors import CheckpointError, InputError, ModelError
 from unmask.core.files import previous
 from unmask.models.adapter import Ids
 from unmask.models.checkpoint import CARD, WEIGHTS, read_card

@@ -12,7 +12,7 @@ from x_transformers import Encoder, TransformerWrapper
 
 import unmask
 from unmask import Canvas, Captured, Compiled, host, presets
-from unmask.core.errors import CompileWarning, ModelError, StrategyError
+from unmask.errors import CompileWarning, ModelError, StrategyError
 from unmask.models.captured import Recurring
 
 LENGTH = 8

@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForTokenClas
 
 import unmask
 from unmask import objectives
-from unmask.core.errors import LogitsError, ModelError
+from unmask.errors import LogitsError, ModelError
 from unmask.core.network import Query
 from unmask.models import SelfCritic, TokenCritic
 

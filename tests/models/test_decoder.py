@@ -7,7 +7,7 @@ import torch
 from tests.models.decoders import LENGTHS, MASK, VOCAB, canvas, decoder, network
 
 import unmask
-from unmask.core.errors import CanvasError, ModelError, StrategyError
+from unmask.errors import CanvasError, ModelError, StrategyError
 from unmask.core.network import Query
 from unmask.models import Decoder
 

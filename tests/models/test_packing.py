@@ -12,7 +12,7 @@ from x_transformers import Encoder, TransformerWrapper
 
 import unmask
 from unmask import objectives
-from unmask.core.errors import CanvasError, DataError, ModelError
+from unmask.errors import CanvasError, DataError, ModelError
 from unmask.core.network import Query
 from unmask.models.layout import Layout, first_fit_decreasing, lay_out
 from unmask.models.packed_networks import FAMILIES

@@ -18,7 +18,7 @@ from torch import nn
 
 import unmask
 from unmask import ClassConditioned, Packed
-from unmask.core.errors import LogitsError
+from unmask.errors import LogitsError
 from unmask.core.head import projection_of
 from unmask.models import BlockCache, ReusedCache
 from unmask.models.compiled import Compiled

@@ -10,7 +10,7 @@ from tests.models.decoders import LENGTHS, MASK, canvas, decoder
 
 import unmask
 from unmask import Groups, Guidance, presets, stopping
-from unmask.core.errors import ModelError, StrategyError
+from unmask.errors import ModelError, StrategyError
 from unmask.guidance import HidePrompt
 from unmask.models import ReusedCache
 

@@ -8,7 +8,7 @@ from transformers import BertConfig, BertForMaskedLM
 
 import unmask
 from unmask import Canvas, ClassConditioned, SelfConditioning, presets
-from unmask.core.errors import CanvasError, LogitsError, ModelError
+from unmask.errors import CanvasError, LogitsError, ModelError
 from unmask.core.network import Denoiser, Query
 from unmask.models.x_transformers import XTransformersDenoiser
 

@@ -8,7 +8,7 @@ from tests.reference.network import Network
 from tests.reference.oracles import chi_square
 
 from unmask import objectives
-from unmask.core.errors import DataError, StrategyError
+from unmask.errors import DataError, StrategyError
 from unmask.core.random import derive
 from unmask.objectives import drop_condition
 

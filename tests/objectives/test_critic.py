@@ -9,7 +9,7 @@ from torch import nn
 
 import unmask
 from unmask import objectives
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 
 VOCAB, LENGTH, MASK = 6, 10, 5
 

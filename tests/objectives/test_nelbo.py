@@ -11,7 +11,7 @@ from torch import Tensor
 
 import unmask
 from unmask import objectives, schedules
-from unmask.core.errors import DataError
+from unmask.errors import DataError
 from unmask.core.random import derive
 from unmask.objectives.corruption import BertNoise, hide, stratified_times
 

@@ -21,7 +21,7 @@ import unmask
 from unmask import orders, presets
 from unmask.constraints import Constraint
 from unmask.decoding import Strategy, init, row_seeds
-from unmask.core.errors import LogitsError, StrategyError
+from unmask.errors import LogitsError, StrategyError
 from unmask.orders import (
     ChoiceNoise,
     CriticOrder,

@@ -6,7 +6,7 @@ from tests.peers.chance import MASK, VOCAB, Chance, infill, network, steps, wrap
 
 import unmask
 from unmask import presets
-from unmask.core.errors import ScheduleError
+from unmask.errors import ScheduleError
 
 peer = pytest.importorskip("diffusers.schedulers.scheduling_amused", reason="needs Python 3.11")
 

@@ -9,7 +9,7 @@ from tests.peers.chance import MASK, VOCAB, Chance, infill, network, steps, wrap
 import unmask
 from unmask import presets
 from unmask.noise import UniformIds
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 from unmask.orders import Probability
 from unmask.core.random import Purpose, uniform
 from unmask.sampling import Sampling

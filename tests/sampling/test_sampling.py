@@ -21,7 +21,7 @@ from tests.reference.oracles import chi_square
 
 import unmask
 from unmask import presets, sampling
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 from unmask.core.random import Purpose, uniform
 from unmask.sampling import Annealed, Sampling, Temperatures, draw_with_statistics, invert
 

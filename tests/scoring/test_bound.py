@@ -7,7 +7,7 @@ import torch
 
 import unmask
 from unmask import scoring
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 
 from .worlds import DATA, LENGTH, MASK, SPACE, all_subsets, given_the_rest, liar, truth
 

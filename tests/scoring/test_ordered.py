@@ -9,7 +9,7 @@ from tests.conformance.toys import critic
 import unmask
 from unmask import orders, presets, scoring
 from unmask.commit import Explicit, OneAtATime, TopK
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 
 from .worlds import JOINT, LENGTH, MASK, SPACE, given_the_rest, liar, logp, truth
 

@@ -9,7 +9,7 @@ from tests.reference.network import Network
 
 import unmask
 from unmask import presets, scoring
-from unmask.core.errors import CanvasError, DataError, SeedError, StrategyError
+from unmask.errors import CanvasError, DataError, SeedError, StrategyError
 
 METHODS = {
     "bound": scoring.Bound(5),

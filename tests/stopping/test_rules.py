@@ -9,7 +9,7 @@ from tests.conformance.toys import MASK, VOCAB, Toy, table
 
 import unmask
 from unmask import Canvas, Query, orders, presets
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 from unmask.core.state import NEVER
 from unmask.stopping import Budget, EndOfSequence, StableAndConfident
 

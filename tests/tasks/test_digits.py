@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from unmask.core.errors import MissingExtraError
+from unmask.errors import MissingExtraError
 from unmask.tasks import digits
 
 

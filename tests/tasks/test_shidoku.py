@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from unmask.core.errors import DataError
+from unmask.errors import DataError
 from unmask.tasks import shidoku
 
 WITHIN_BANDS = [[1, 0, 2, 3], [0, 1, 3, 2], [2, 3, 0, 1]]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from unmask.core.errors import DataError
+from unmask.errors import DataError
 from unmask.tasks import sudoku, sudoku_solver
 
 HARD = "8..........36......7..9.2...5...7.......457.....1...3...1....68..85...1..9....4.."

@@ -11,7 +11,7 @@ from transformers import AutoModelForMaskedLM, TrainerCallback, TrainingArgument
 
 import unmask
 from unmask import scoring
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 from unmask.data.padding import EndOfSequence, Excluded
 from unmask.models import SelfConditioning
 from unmask.training import trainer as trainers

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 import yaml
 
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 from unmask.training.settings import commented, read_settings
 
 

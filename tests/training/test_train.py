@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import unmask
-from unmask.core.errors import CheckpointError, DataError, InputError, StrategyError, TrainingError
+from unmask.errors import CheckpointError, DataError, InputError, StrategyError, TrainingError
 from unmask.data import Corpus, Vocabulary
 from unmask.data.padding import Excluded
 from unmask.models.checkpoint import read_card

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 from unmask.viz import Layout, gif, palette, sheet
 from unmask.viz.sheet import MARGIN
 

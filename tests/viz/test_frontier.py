@@ -8,7 +8,7 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from unmask.core.errors import InputError, MissingExtraError
+from unmask.errors import InputError, MissingExtraError
 from unmask.viz.frontier import Panel, Point, check_drawable, frontier, save_frontier
 
 POINTS = [

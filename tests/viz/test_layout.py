@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 from unmask.viz import Layout
 
 LAYOUTS = [

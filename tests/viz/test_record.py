@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from unmask.core.errors import CheckpointError, InputError, MissingExtraError
+from unmask.errors import CheckpointError, InputError, MissingExtraError
 from unmask.viz import Layout, Record
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from unmask.core.errors import InputError, MissingExtraError
+from unmask.errors import InputError, MissingExtraError
 from unmask.viz import Layout, palette, save_png, sheet
 from unmask.viz.sheet import GAP, MARGIN
 

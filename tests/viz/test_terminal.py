@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 from rich.style import Style
 
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 from unmask.viz import Layout, frame_panel, glyphs, palette, replay, terminal
 
 IMAGE = Layout.image(2, 3, 5)

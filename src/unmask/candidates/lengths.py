@@ -13,12 +13,12 @@ from torch import Tensor
 
 from unmask.candidates.draws import Candidates, candidate_seeds, ranked
 from unmask.candidates.scores import LIKELIHOOD, By
-from unmask.core.errors import CanvasError
 from unmask.core.network import Denoiser
 from unmask.core.trees import tree_take
 from unmask.decoding import Canvas, Strategy
 from unmask.engine import check_inputs
 from unmask.engine.run import Seeds
+from unmask.errors import CanvasError
 
 Given = Tensor | Sequence[int] | Sequence[Sequence[int]] | Sequence[Tensor] | None
 """Ids for all rows, (P,) or a list; or of each row, (B,P) or a list of such."""

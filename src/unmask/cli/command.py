@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from unmask.cli.ui.screen import complain
-from unmask.core.errors import MissingExtraError, UnmaskError
+from unmask.errors import MissingExtraError, UnmaskError
 
 FAILED, BAD_INPUT, MISSING_EXTRA, INTERRUPTED = 1, 2, 3, 130
 

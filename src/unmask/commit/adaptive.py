@@ -13,10 +13,10 @@ from torch import Tensor
 
 from unmask.commit.base import Commit
 from unmask.core.checks import check_count, check_share, is_number
-from unmask.core.errors import StrategyError
 from unmask.core.history import LOOK_BACK, ComparesSteps
 from unmask.core.ranking import GRID, at_least_one, best
 from unmask.core.state import Proposal, State
+from unmask.errors import StrategyError
 
 _LOWEST = float("-inf")
 

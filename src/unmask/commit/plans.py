@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from unmask.core.checks import check_count, check_share
-from unmask.core.errors import StrategyError
 from unmask.core.random import reveal_uniform
+from unmask.errors import StrategyError
 from unmask.schedules import AnySchedule, resolve
 
 # Rounding, not policy: N·γ(s/T) that is a whole number in exact arithmetic must not fall below it.

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from unmask.commit.base import Commit
 from unmask.commit.plans import AllSteps, CountPlan, check_steps
-from unmask.core.errors import StrategyError
 from unmask.core.random import Purpose, uniform
 from unmask.core.state import Proposal, State
+from unmask.errors import StrategyError
 from unmask.schedules import AnySchedule, resolve
 
 # The plateau of the loop: its share of known positions, and when it begins and ends (section 4.2).

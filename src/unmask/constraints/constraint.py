@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unmask.constraints.feasible import Feasible
-from unmask.core.errors import CanvasError, StrategyError
+from unmask.errors import CanvasError, StrategyError
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 
 _CHUNK_ELEMENTS = 2**23  # flags looked at together: 8 MiB
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 
 
 def is_number(value: object) -> bool:

@@ -11,9 +11,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from unmask.core.errors import LogitsError, ModelError
 from unmask.core.network import Denoiser, DenoiserSpec
 from unmask.core.projection import Projection
+from unmask.errors import LogitsError, ModelError
 
 # float32 of one chunk. On the CPU just under 32 MiB: a larger one is fetched from the system anew,
 # page by page, each time it is asked for.

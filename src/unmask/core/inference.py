@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from unmask.core.errors import LogitsError
+from unmask.errors import LogitsError
 
 # Of the CPU's allocator on Linux and Windows, of MPS, and of CUDA where no class says so.
 _NO_MEMORY = (

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from unmask.core.errors import StrategyError
 from unmask.core.state import Change, Proposal, State
+from unmask.errors import StrategyError
 
 STATISTICS = frozenset(
     {

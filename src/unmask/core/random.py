@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.errors import SeedError
+from unmask.errors import SeedError
 
 SEED_LIMIT = 2**63
 _WORD = 0xFFFFFFFF

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unmask.core.errors import DataError, MissingExtraError, nearest
 from unmask.data.rows import Part, Place
+from unmask.errors import DataError, MissingExtraError, nearest
 
 INTEGERS = {"I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
             "U8": "<u1", "U16": "<u2", "U32": "<u4", "U64": "<u8"}  # fmt: skip

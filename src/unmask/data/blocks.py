@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from unmask.core.errors import DataError, MissingExtraError
 from unmask.data.rows import Place
 from unmask.data.text import opened
+from unmask.errors import DataError, MissingExtraError
 
 LINES = 1 << 12
 """Lines of JSON in a block."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from unmask.core.errors import DataError
 from unmask.data.rows import Part, Rows
+from unmask.errors import DataError
 
 CHUNK = 1 << 22
 

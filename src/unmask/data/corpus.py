@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.errors import DataError
 from unmask.core.random import fold
 from unmask.data.vocabulary import Vocabulary
+from unmask.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)

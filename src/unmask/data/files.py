@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from unmask.core.errors import DataError
+from unmask.errors import DataError
 
 SUFFIXES = (".jsonl", ".npy", ".parquet", ".safetensors", ".txt")
 DATASETS = "datasets"

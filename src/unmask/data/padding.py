@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from unmask.core.errors import DataError, StrategyError, nearest
+from unmask.errors import DataError, StrategyError, nearest
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from unmask.core.errors import DataError
 from unmask.data import check
 from unmask.data import tokenizer as tokenizers
 from unmask.data.arrange import Documents, Windows, cut
@@ -18,6 +17,7 @@ from unmask.data.source import Source, open_source
 from unmask.data.text import NEWLINE
 from unmask.data.tokenizer import Tokenizer
 from unmask.data.vocabulary import BYTES, Vocabulary
+from unmask.errors import DataError
 
 WINDOW = 128
 """Length of the windows of a stream where nothing else is passed."""

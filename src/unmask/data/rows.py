@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unmask.core.errors import DataError
+from unmask.errors import DataError
 
 
 @dataclass(frozen=True)

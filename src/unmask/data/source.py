@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from unmask.core.errors import DataError
 from unmask.data import arrays, blocks, text
 from unmask.data.files import DATASETS, Files
 from unmask.data.rows import Part, Rows
 from unmask.data.tables import TableRows, rows_of
 from unmask.data.tokenizer import Tokenizer
+from unmask.errors import DataError
 
 TABLES = {
     ".jsonl": blocks.from_jsonl,

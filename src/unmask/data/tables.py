@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from unmask.core.errors import DataError, nearest
 from unmask.data.blocks import Block, Table
 from unmask.data.rows import Part, Place, packed
 from unmask.data.text import encode
 from unmask.data.tokenizer import Tokenizer
 from unmask.data.values import column_kind, listed, ragged
+from unmask.errors import DataError, nearest
 
 IDS = ("input_ids", "tokens", "ids")
 TEXT = "text"

@@ -13,9 +13,9 @@ from typing import TextIO
 
 import numpy as np
 
-from unmask.core.errors import DataError
 from unmask.data.rows import Part, Place, packed
 from unmask.data.tokenizer import Tokenizer
+from unmask.errors import DataError
 
 PIECE = 1 << 24
 """Characters given to a tokenizer at once; longer files are cut at the end of a line."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from unmask.core.errors import DataError, MissingExtraError
+from unmask.errors import DataError, MissingExtraError
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "spiece.model",
          "vocab.txt", "vocab.json")  # fmt: skip

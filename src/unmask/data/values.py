@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from unmask.core.errors import DataError
 from unmask.data.rows import Part, Place, packed
+from unmask.errors import DataError
 
 
 def listed(values: Any) -> list[Any]:

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unmask.core.errors import DataError, nearest
 from unmask.data import tokenizer as tokenizers
+from unmask.errors import DataError, nearest
 
 BYTES = 256
 KINDS = ("bytes", "ids", "tokenizer")

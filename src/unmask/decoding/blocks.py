@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from unmask.core.arrays import on_host
-from unmask.core.errors import StrategyError
 from unmask.core.state import State
 from unmask.decoding.strategy import Strategy
+from unmask.errors import StrategyError
 
 
 def check_blocks(state: State, strategy: Strategy) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unmask.constraints import check_legal, check_required
-from unmask.core.errors import CanvasError
+from unmask.errors import CanvasError
 
 
 @dataclass(frozen=True)

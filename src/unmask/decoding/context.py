@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from unmask.core.errors import DenoiserError, UnmaskError
 from unmask.core.inference import is_out_of_memory
 from unmask.core.rows import Rows
+from unmask.errors import DenoiserError, UnmaskError
 
 SHOWN = 8  # rows
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from unmask.core.arrays import true_positions, waits
-from unmask.core.errors import StrategyError
 from unmask.core.head import mask_id_of
 from unmask.core.network import Cache, Denoiser, Query
 from unmask.core.ranking import on_grid
@@ -26,6 +25,7 @@ from unmask.decoding.packing import forward
 from unmask.decoding.prepare import prepare
 from unmask.decoding.propose import nothing_proposed, propose
 from unmask.decoding.strategy import Strategy
+from unmask.errors import StrategyError
 
 
 class Choice(NamedTuple):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from unmask.core.arrays import on_host, waits
-from unmask.core.errors import LogitsError, StrategyError, UnmaskError
 from unmask.core.state import State
+from unmask.errors import LogitsError, StrategyError, UnmaskError
 
 _NO_LEGAL_ID, _NOT_FINITE, _NAN_SCORE = 1, 2, 3
 _STEPS = 2**28

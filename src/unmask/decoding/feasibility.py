@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from unmask.constraints import Feasible
-from unmask.core.errors import StrategyError
 from unmask.core.network import Denoiser
 from unmask.core.ranking import ranked_positions
 from unmask.core.state import Change, Proposal, State
@@ -20,6 +19,7 @@ from unmask.decoding.context import error_context
 from unmask.decoding.faults import first_fault
 from unmask.decoding.propose import propose
 from unmask.decoding.strategy import Strategy
+from unmask.errors import StrategyError
 
 
 def enforce_feasibility(

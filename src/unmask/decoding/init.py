@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from unmask.constraints import check_vocabulary
-from unmask.core.errors import CanvasError, StrategyError
 from unmask.core.head import illegal_ids, mask_id_of
 from unmask.core.network import Denoiser, DenoiserSpec
 from unmask.core.rows import Plan, Rows
@@ -20,6 +19,7 @@ from unmask.decoding.canvas import Canvas
 from unmask.decoding.plan import is_kept, make_plan
 from unmask.decoding.seeds import row_seeds
 from unmask.decoding.strategy import Strategy
+from unmask.errors import CanvasError, StrategyError
 
 
 def init(

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten
 
 from unmask.core.arrays import to_device
-from unmask.core.errors import LogitsError, ModelError
 from unmask.core.network import Cache, Denoiser, Query
 from unmask.core.trees import tree_concat, widen
+from unmask.errors import LogitsError, ModelError
 
 PADDING = 0.1  # the share of positions passed through the trunk that may be padding
 Result = tuple[Tensor, Cache | None]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from unmask.core.errors import SeedError
 from unmask.core.random import check_seed, derive, fresh_seed
 from unmask.decoding.canvas import Canvas
+from unmask.errors import SeedError
 
 
 def row_seeds(canvas: Canvas, seed: int | None, seeds: Sequence[int] | Tensor | None) -> Tensor:

@@ -11,8 +11,8 @@ from typing import Any
 
 from unmask import commit, guidance, noise, orders, revise, stopping
 from unmask.constraints import Constraint
-from unmask.core.errors import ScheduleError, StrategyError, nearest
 from unmask.decoding.strategy import Strategy
+from unmask.errors import ScheduleError, StrategyError, nearest
 from unmask.groups import Groups
 from unmask.sampling import Annealed, Sampling, SquaredDecay
 from unmask.schedules import Schedule, resolve

@@ -7,7 +7,6 @@ from dataclasses import replace
 import torch
 
 from unmask.core.arrays import waits
-from unmask.core.errors import StrategyError
 from unmask.core.inference import evaluating
 from unmask.core.network import Denoiser
 from unmask.core.state import Generation, State, StepInfo
@@ -17,6 +16,7 @@ from unmask.decoding.faults import raise_faults
 from unmask.decoding.packing import forward
 from unmask.decoding.prepare import prepare
 from unmask.decoding.strategy import Strategy
+from unmask.errors import StrategyError
 
 
 def step(state: State, denoiser: Denoiser, strategy: Strategy) -> StepInfo:

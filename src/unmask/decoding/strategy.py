@@ -7,10 +7,10 @@ from typing import Any
 
 from unmask.commit import Commit
 from unmask.constraints import Constraint
-from unmask.core.errors import StrategyError, nearest
 from unmask.core.part import Part
 from unmask.core.rows import UNLIMITED
 from unmask.decoding.validation import check_kinds, check_together
+from unmask.errors import StrategyError, nearest
 from unmask.groups import Groups
 from unmask.guidance import Guidance
 from unmask.noise import MaskToken, Noise

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from unmask.commit import ByGroup, Commit
 from unmask.constraints import Constraint
-from unmask.core.errors import StrategyError
 from unmask.core.part import check_needs
+from unmask.errors import StrategyError
 from unmask.groups import Groups
 from unmask.guidance import Guidance
 from unmask.noise import Noise

@@ -14,7 +14,6 @@ import numpy as np
 from torch import Tensor
 
 from unmask.core.checks import check_count
-from unmask.core.errors import SplitWarning, StrategyError
 from unmask.core.inference import evaluating, is_out_of_memory, release_memory
 from unmask.core.network import Denoiser
 from unmask.core.state import Generation, State, StepInfo
@@ -22,6 +21,7 @@ from unmask.decoding import Canvas, Strategy, decide, finish, forward_all, init,
 from unmask.decoding.context import error_context, location
 from unmask.decoding.propose import nothing_proposed
 from unmask.engine.cohort import Cohort, can_join
+from unmask.errors import SplitWarning, StrategyError
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from unmask import presets
-from unmask.core.errors import CanvasError, StrategyError, nearest
 from unmask.core.network import Denoiser
 from unmask.core.state import Generation, State, StepInfo
 from unmask.decoding import Canvas, Strategy, finish, init, row_seeds
 from unmask.engine.engine import Engine, Event
+from unmask.errors import CanvasError, StrategyError, nearest
 
 Seeds = Sequence[int] | Tensor | None
 

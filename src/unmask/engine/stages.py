@@ -13,7 +13,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from unmask.core.errors import StrategyError
 from unmask.core.head import mask_id_of
 from unmask.core.network import Denoiser
 from unmask.core.random import fold
@@ -21,6 +20,7 @@ from unmask.core.state import NEVER, Generation
 from unmask.decoding import Canvas, Strategy, init, row_seeds
 from unmask.engine.engine import Engine
 from unmask.engine.run import complete
+from unmask.errors import StrategyError
 from unmask.groups import Groups
 
 

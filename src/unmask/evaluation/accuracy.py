@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unmask.core.errors import DataError, MissingExtraError
+from unmask.errors import DataError, MissingExtraError
 
 # Five-fold cross-validation on the 1,437 training digits: C from 1 to 30 and gamma from .001 to
 # .0015 form a plateau at .991 (grey levels 0..16, not rescaled); the middle of it is taken.

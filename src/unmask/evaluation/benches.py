@@ -12,10 +12,10 @@ from functools import lru_cache, partial
 import torch
 from torch import Tensor
 
-from unmask.core.errors import DataError
 from unmask.core.network import Denoiser
 from unmask.decoding import Canvas, Strategy
 from unmask.engine.run import run
+from unmask.errors import DataError
 from unmask.evaluation.accuracy import class_accuracy
 from unmask.evaluation.two_sample import FOLDS, two_sample
 from unmask.tasks import digits, shidoku, sudoku

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unmask.core.errors import DataError, InputError, nearest
 from unmask.core.network import Denoiser
+from unmask.errors import DataError, InputError, nearest
 from unmask.evaluation.benches import BENCHES, Bench, Figure, Quality
 from unmask.evaluation.ledger import Ledger
 from unmask.evaluation.pareto import pareto_front

@@ -7,8 +7,8 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from unmask.core.errors import DataError
 from unmask.core.files import replacing_file
+from unmask.errors import DataError
 from unmask.evaluation.benches import Figure, Quality
 from unmask.evaluation.settings import Setting, Terms
 

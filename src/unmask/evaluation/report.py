@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from unmask.core.errors import DataError, nearest
 from unmask.core.network import Denoiser
+from unmask.errors import DataError, nearest
 from unmask.evaluation import digits, shidoku, sudoku
 
 Row = dict[str, Any]

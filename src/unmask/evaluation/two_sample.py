@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.errors import DataError, MissingExtraError
+from unmask.errors import DataError, MissingExtraError
 
 FOLDS = 5
 TREES = 200

@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unmask.core.arrays import waits
-from unmask.core.errors import CanvasError, StrategyError, nearest
 from unmask.core.head import mask_id_of
 from unmask.core.network import Query
 from unmask.core.state import State
+from unmask.errors import CanvasError, StrategyError, nearest
 from unmask.guidance.weights import ConstantWeight, Weight, resolve, weigh
 
 Form = Literal["from_unconditional", "from_conditional"]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 
 
 class Weight(Protocol):

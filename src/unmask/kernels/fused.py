@@ -19,9 +19,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from unmask.core.errors import KernelWarning, ModelError, StrategyError
 from unmask.core.inversion import COLD, width_of
 from unmask.core.projection import Projection
+from unmask.errors import KernelWarning, ModelError, StrategyError
 from unmask.kernels.blocks import Blocks
 
 STATISTICS = frozenset({"kept_logprob", "top_logprob", "top_token", "margin", "entropy"})

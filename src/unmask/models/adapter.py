@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unmask.core.errors import CanvasError, ModelError
 from unmask.core.network import Cache, DenoiserSpec, Query
 from unmask.core.projection import Projection
+from unmask.errors import CanvasError, ModelError
 
 
 class Adapter(nn.Module, ABC):

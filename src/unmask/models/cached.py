@@ -15,8 +15,8 @@ from torch import Tensor
 
 from unmask.core.arrays import to_device
 from unmask.core.checks import check_count
-from unmask.core.errors import ModelError, StrategyError, nearest
 from unmask.core.network import Cache, DenoiserSpec, Query
+from unmask.errors import ModelError, StrategyError, nearest
 from unmask.models.caching import KeyValueCache, Tally, Turn, pass_through, try_cache
 from unmask.models.decoder import Decoder
 from unmask.models.forwarding import Forwarding

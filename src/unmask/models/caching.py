@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from unmask.core.arrays import to_device
-from unmask.core.errors import ModelError
 from unmask.core.inference import evaluating
 from unmask.core.trees import widen
+from unmask.errors import ModelError
 from unmask.models.decoder import Decoder, same
 
 NAMES = ("cache", "past_key_values")  # what transformers calls the argument, newest first

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from unmask.core.checks import check_count
-from unmask.core.errors import CompileWarning, UnmaskError
 from unmask.core.inference import is_out_of_memory
 from unmask.core.network import Cache, Denoiser, Query
+from unmask.errors import CompileWarning, UnmaskError
 from unmask.models.compiled import said
 from unmask.models.forwarding import Forwarding
 

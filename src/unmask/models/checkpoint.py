@@ -19,9 +19,9 @@ from typing import Any
 
 from torch import nn
 
-from unmask.core.errors import CheckpointError, MissingExtraError, ModelError, nearest
 from unmask.core.files import previous, replacing_folder
 from unmask.core.network import Denoiser
+from unmask.errors import CheckpointError, MissingExtraError, ModelError, nearest
 from unmask.models.adapter import Adapter
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.decoder import Decoder

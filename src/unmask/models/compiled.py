@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from unmask.core.errors import CompileWarning, ModelError, UnmaskError, nearest
 from unmask.core.inference import is_out_of_memory
 from unmask.core.network import Cache, Denoiser, Query
+from unmask.errors import CompileWarning, ModelError, UnmaskError, nearest
 from unmask.models.forwarding import Forwarding
 
 Mode = Literal["default", "max-autotune-no-cudagraphs"]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from unmask.core.arrays import waits
-from unmask.core.errors import CanvasError, ModelError
 from unmask.core.network import Cache, Query
+from unmask.errors import CanvasError, ModelError
 from unmask.models.forwarding import Forwarding
 from unmask.models.hf import MaskedLMDenoiser
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from unmask.core.errors import ModelError
 from unmask.core.inference import evaluating, logit_per_token
 from unmask.core.network import Denoiser, Query
+from unmask.errors import ModelError
 from unmask.models.adapter import keywords
 from unmask.models.conditioning import token_types
 from unmask.models.hf import POSITIONS_FROM_IDS, position_ids

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from unmask.core.checks import check_count
-from unmask.core.errors import CanvasError, ModelError
 from unmask.core.inference import evaluating
 from unmask.core.network import Cache, Query
 from unmask.core.projection import Projection, untied
+from unmask.errors import CanvasError, ModelError
 from unmask.models.adapter import Adapter, make_spec
 from unmask.models.hf import backbone_of
 from unmask.models.packed_networks import shaped

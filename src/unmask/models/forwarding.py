@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from unmask.core.errors import ModelError
 from unmask.core.network import Cache, Denoiser, DenoiserSpec, Query
 from unmask.core.projection import Projection
+from unmask.errors import ModelError
 
 
 class Forwarding(nn.Module, ABC):

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from unmask.core.errors import ModelError
 from unmask.core.network import Cache
+from unmask.errors import ModelError
 from unmask.models.hf import POSITIONS_FROM_IDS, MaskedLMDenoiser, position_ids
 from unmask.models.hidden_cache import HiddenCache
 from unmask.models.layout import Layout

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from unmask.core.errors import CanvasError, DataError, ModelError
 from unmask.core.inference import evaluating
 from unmask.core.network import Cache, DenoiserSpec, Query
+from unmask.errors import CanvasError, DataError, ModelError
 from unmask.models.adapter import keywords
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.forwarding import Forwarding

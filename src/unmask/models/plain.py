@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from unmask.core.arrays import to_device, waits
-from unmask.core.errors import CanvasError, LogitsError, ModelError
 from unmask.core.inference import evaluating
 from unmask.core.network import Cache, Query
 from unmask.core.trees import tree_take
+from unmask.errors import CanvasError, LogitsError, ModelError
 from unmask.models.adapter import Adapter, device_of, keywords, make_spec
 
 PROBED = 8  # positions of the one row on which a network is tried

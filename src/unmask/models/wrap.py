@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from unmask.core.errors import ModelError
 from unmask.core.network import Denoiser
+from unmask.errors import ModelError
 from unmask.models.hf import MaskedLMDenoiser, backbone_of, is_masked_lm
 from unmask.models.plain import PlainDenoiser
 from unmask.models.self_conditioning import SelfConditioning

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from unmask.core.errors import ModelError
 from unmask.core.network import Cache, Query
 from unmask.core.projection import Projection, tied, untied
+from unmask.errors import ModelError
 from unmask.models.adapter import Adapter, keywords, make_spec
 from unmask.models.hidden_cache import HiddenCache
 from unmask.models.self_conditioning import SelfConditioning

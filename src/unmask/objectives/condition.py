@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unmask.core.errors import DataError, StrategyError
 from unmask.core.random import Purpose, uniform
+from unmask.errors import DataError, StrategyError
 from unmask.objectives.evaluate import row_seeds
 
 

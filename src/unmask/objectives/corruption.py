@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unmask.core.errors import DataError, StrategyError
 from unmask.core.random import Purpose, check_seed, uniform
 from unmask.core.ranking import best
+from unmask.errors import DataError, StrategyError
 
 
 def stratified_times(seed: Tensor, strata: int | None = None) -> Tensor:

@@ -12,10 +12,10 @@ from typing import Any
 from torch import Tensor
 
 from unmask import schedules
-from unmask.core.errors import StrategyError
 from unmask.core.head import mask_id_of
 from unmask.core.network import Denoiser
 from unmask.core.state import Loss
+from unmask.errors import StrategyError
 from unmask.objectives.corruption import hide_each, stratified_times
 from unmask.objectives.counts import binomial, inverse
 from unmask.objectives.evaluate import Corrupted, check_data, evaluate, read, row_seeds

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from unmask import schedules
-from unmask.core.errors import StrategyError
 from unmask.core.network import Denoiser
 from unmask.core.state import Loss
+from unmask.errors import StrategyError
 from unmask.objectives.corruption import BertNoise
 from unmask.objectives.evaluate import Corrupted, evaluate, read
 from unmask.objectives.nelbo import corrupt_by_count

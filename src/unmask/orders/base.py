@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from unmask.core.errors import StrategyError
 from unmask.core.part import Part
 from unmask.core.state import Change, Proposal, State
+from unmask.errors import StrategyError
 
 
 class Order(Part, ABC):

@@ -8,9 +8,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from unmask.core.errors import StrategyError
 from unmask.core.random import Purpose, reveal_uniform, uniform
 from unmask.core.state import Proposal, State
+from unmask.errors import StrategyError
 from unmask.orders.base import Order
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from unmask.core.errors import StrategyError
 from unmask.core.state import Proposal, State
+from unmask.errors import StrategyError
 from unmask.orders.base import Around, Order, as_order
 
 

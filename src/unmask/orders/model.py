@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from unmask.core.errors import StrategyError, nearest
 from unmask.core.state import Proposal, State
+from unmask.errors import StrategyError, nearest
 from unmask.orders.base import Order
 
 _STATISTIC = {"model": "logprob", "kept": "kept_logprob", "sampling": "sampling_logprob"}

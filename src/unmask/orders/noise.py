@@ -9,9 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from unmask.core.errors import StrategyError
 from unmask.core.random import Purpose, gumbel
 from unmask.core.state import Proposal, State
+from unmask.errors import StrategyError
 from unmask.orders.base import Around, Order, as_order
 from unmask.orders.fixed import order_uniform
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 from unmask import schedules
 from unmask.commit import Ancestral, Even, Remaining, Threshold, ThresholdOrShare, TopK
-from unmask.core.errors import StrategyError, nearest
 from unmask.decoding.strategy import Strategy
+from unmask.errors import StrategyError, nearest
 from unmask.orders import ChoiceNoise, Entropy, Margin, Order, Probability, RevealTime, Stored
 from unmask.presets.parts import blocks
 from unmask.revise import Remask

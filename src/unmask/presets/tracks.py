@@ -6,8 +6,8 @@ from typing import Literal
 
 from unmask import schedules
 from unmask.commit import ByGroup, Scheduled, TopK, TopSpans
-from unmask.core.errors import StrategyError
 from unmask.decoding.strategy import Strategy
+from unmask.errors import StrategyError
 from unmask.groups import Groups
 from unmask.guidance import Guidance, RatioWeight
 from unmask.orders import ChoiceNoise, Entropy, Order, Probability, Random

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from unmask.core.arrays import on_host, to_device
 from unmask.core.checks import check_share
-from unmask.core.errors import StrategyError
 from unmask.core.part import Part
 from unmask.core.ranking import best
 from unmask.core.state import Change, Proposal, State
+from unmask.errors import StrategyError
 
 LeaveOneOut = Callable[[Tensor], Tensor]
 """(B,N) bool -> (B,N) float32: log p(token held | the canvas with that one position masked)."""

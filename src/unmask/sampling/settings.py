@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unmask.core.checks import is_number
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 from unmask.sampling.best import Best
 from unmask.sampling.filters import kept
 

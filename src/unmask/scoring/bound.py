@@ -11,11 +11,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unmask.core.errors import StrategyError
 from unmask.core.network import Denoiser
 from unmask.core.random import Purpose, fold, uniform
 from unmask.core.state import State
 from unmask.decoding import Canvas
+from unmask.errors import StrategyError
 from unmask.objectives.corruption import hide
 from unmask.scoring.look import Report, initial_state, nats
 

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from unmask import schedules
 from unmask.commit import TopK
-from unmask.core.errors import StrategyError
 from unmask.core.inference import evaluating
 from unmask.core.network import Denoiser
 from unmask.core.random import fold
@@ -22,6 +21,7 @@ from unmask.core.state import State
 from unmask.decoding import Canvas, Strategy, forward, init, prepare
 from unmask.decoding.faults import raise_faults
 from unmask.decoding.propose import propose
+from unmask.errors import StrategyError
 from unmask.orders import Random
 
 Report = Callable[[int, int], None]

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unmask.core.errors import DataError, StrategyError
 from unmask.core.network import Denoiser
 from unmask.decoding import Canvas
+from unmask.errors import DataError, StrategyError
 from unmask.objectives.evaluate import check_data
 from unmask.scoring.bound import Bound
 from unmask.scoring.look import Method, Report

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.errors import StrategyError
 from unmask.core.network import Denoiser
 from unmask.core.state import Proposal, State
 from unmask.decoding import Canvas, Strategy
 from unmask.engine import Engine, Event, complete
+from unmask.errors import StrategyError
 from unmask.orders import Order
 from unmask.orders.base import Around
 from unmask.sampling import COLD

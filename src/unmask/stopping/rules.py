@@ -11,10 +11,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from unmask.core.errors import StrategyError
 from unmask.core.history import ComparesSteps
 from unmask.core.part import Part
 from unmask.core.state import Proposal, State
+from unmask.errors import StrategyError
 
 
 class Stop(Part):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unmask.core.errors import DataError
+from unmask.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.errors import MissingExtraError
+from unmask.errors import MissingExtraError
 
 SIDE = 8
 PIXELS = SIDE * SIDE

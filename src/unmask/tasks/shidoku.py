@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unmask.constraints import Listed
-from unmask.core.errors import DataError
+from unmask.errors import DataError
 from unmask.tasks.boards import Board
 
 SIDE = 4

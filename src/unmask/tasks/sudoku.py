@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.errors import DataError
 from unmask.core.random import check_seed
+from unmask.errors import DataError
 from unmask.tasks import sudoku_solver as solver
 from unmask.tasks.boards import Board
 from unmask.tasks.sudoku_solver import Bits, Integers

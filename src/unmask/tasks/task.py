@@ -8,7 +8,7 @@ from functools import cache
 
 from torch import Tensor
 
-from unmask.core.errors import DataError, nearest
+from unmask.errors import DataError, nearest
 from unmask.tasks import digits, shidoku, sudoku
 from unmask.tasks.warp import warp
 from unmask.viz.layout import Layout

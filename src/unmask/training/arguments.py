@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 from unmask.training.recipe import Recipe
 
 CHECKPOINTS = 10  # of a run; also how often the held-out bound and samples are shown

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from unmask.core.errors import StrategyError
 from unmask.core.files import replacing_file
+from unmask.errors import StrategyError
 
 try:
     from transformers import TrainerCallback

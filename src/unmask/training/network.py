@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from unmask.core.errors import MissingExtraError, StrategyError, nearest
 from unmask.core.network import Denoiser
+from unmask.errors import MissingExtraError, StrategyError, nearest
 from unmask.models import ClassConditioned, wrap
 from unmask.models.hf import POSITIONS_FROM_IDS, MaskedLMDenoiser
 from unmask.training.geometry import know_the_layout

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from unmask import objectives, presets, schedules
-from unmask.core.errors import StrategyError, nearest
 from unmask.data.padding import BlockFill, EndOfSequence, Excluded
+from unmask.errors import StrategyError, nearest
 from unmask.training.model import Objective
 
 OBJECTIVES = (

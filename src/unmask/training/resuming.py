@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from unmask.core.errors import CheckpointError
 from unmask.core.files import replacing_file
+from unmask.errors import CheckpointError
 
 NOTE = "run.json"
 

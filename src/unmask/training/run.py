@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from unmask.core.errors import MissingExtraError
 from unmask.core.random import check_seed
 from unmask.data import Corpus
 from unmask.data.padding import to_dict
+from unmask.errors import MissingExtraError
 from unmask.models import save
 from unmask.models.checkpoint import check_replaceable
 from unmask.scoring import Score

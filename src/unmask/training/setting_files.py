@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from unmask.core.errors import InputError, MissingExtraError
+from unmask.errors import InputError, MissingExtraError
 
 SUFFIXES = (".yaml", ".yml", ".toml")
 # YAML 1.1 asks for a point in 1e-3, and would read a text; nobody who writes it means one.

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 from unmask.training.setting_files import parse_yaml
 
 _NAMES = {

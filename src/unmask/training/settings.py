@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
 
-from unmask.core.errors import InputError, nearest
+from unmask.errors import InputError, nearest
 from unmask.training.setting_files import parse_file, parse_yaml, yaml_text
 from unmask.training.setting_values import convert, convert_text, expected
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from unmask.core.errors import DataError
 from unmask.core.random import Purpose, fold, uniform
 from unmask.data import Example
+from unmask.errors import DataError
 
 Draw = tuple[int, Example]
 

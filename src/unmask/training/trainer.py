@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 
-from unmask.core.errors import StrategyError, TrainingError
 from unmask.core.network import Denoiser
 from unmask.data import Example
 from unmask.data.padding import Excluded, Padding
+from unmask.errors import StrategyError, TrainingError
 from unmask.models import save
 from unmask.objectives import complementary
 from unmask.training.averaging import Averaging

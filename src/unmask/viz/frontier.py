@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unmask.core.errors import InputError, MissingExtraError
 from unmask.core.files import replacing_file
+from unmask.errors import InputError, MissingExtraError
 from unmask.viz import palette
 from unmask.viz.frontier_labels import Point, name_front
 from unmask.viz.sheet import check_suffix

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 from unmask.viz.layout import Cells, Layout
 
 PLAIN, GIVEN, FRESH = 0, 1, 2

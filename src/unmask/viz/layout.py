@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from unmask.core.errors import InputError, nearest
+from unmask.errors import InputError, nearest
 
 UNKNOWN = -1
 BLANK = -2

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unmask.core.errors import CheckpointError, InputError, MissingExtraError
 from unmask.core.files import replacing_file
+from unmask.errors import CheckpointError, InputError, MissingExtraError
 from unmask.viz.layout import Layout
 
 FORMAT = "unmask.record"

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from unmask.core.errors import InputError
 from unmask.core.files import replacing_file
+from unmask.errors import InputError
 from unmask.viz import palette
 from unmask.viz.highlights import looks
 from unmask.viz.layout import Layout

@@ -17,7 +17,7 @@ from rich.segment import Segment
 from rich.text import Text
 from torch import Tensor
 
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 from unmask.viz import glyphs, palette
 from unmask.viz.highlights import check_frames, highlights, looks, share_known
 from unmask.viz.layout import Cells, Layout

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unmask.core.errors import InputError, MissingExtraError
+from unmask.errors import InputError, MissingExtraError
 from unmask.viz import palette
 from unmask.viz.highlights import FRESH, GIVEN, PLAIN
 from unmask.viz.layout import BLANK, UNKNOWN, Cells, Layout

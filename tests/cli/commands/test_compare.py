@@ -8,7 +8,7 @@ from unmask import presets
 from unmask.cli.io import sweep
 from unmask.cli.io.presets import known
 from unmask.cli.ui import comparison
-from unmask.core.errors import StrategyError
+from unmask.errors import StrategyError
 from unmask.evaluation.benches import BENCHES, Figure
 from unmask.evaluation.compare import Measurement
 from unmask.evaluation.settings import Setting

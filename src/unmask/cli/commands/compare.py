@@ -16,7 +16,7 @@ from unmask.cli.ui import screen
 from unmask.cli.ui.comparison import entries, picture, rows
 from unmask.cli.ui.screen import note, print_json, say, waiting
 from unmask.cli.ui.table import figures
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.evaluation.benches import Bench

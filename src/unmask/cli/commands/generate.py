@@ -11,7 +11,7 @@ from unmask.cli.io.models import Model
 from unmask.cli.runs.generation_job import prepare
 from unmask.cli.ui.live import print_frame
 from unmask.cli.ui.screen import print_json, print_texts
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 
 EXAMPLES = [
     ("Sixteen digits, seen as they emerge", "unmask generate digits"),

@@ -15,7 +15,7 @@ from unmask.cli.io.models import Model
 from unmask.cli.runs.generation_job import Made, prepare
 from unmask.cli.ui.live import print_frame
 from unmask.cli.ui.screen import note, print_json
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 
 EXAMPLES = [
     ("Solve a puzzle", "unmask infill shidoku --puzzle 1..4....2....3.."),

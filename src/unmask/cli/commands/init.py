@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from unmask.cli.ui.screen import say
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 
 EXAMPLES = [
     ("A recipe with every key, its default and what it does", "unmask init"),

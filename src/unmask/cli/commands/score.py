@@ -17,7 +17,7 @@ from unmask.cli.io import presets
 from unmask.cli.io.corpus import read, rows
 from unmask.cli.io.models import Model, open_model
 from unmask.cli.ui.screen import err, print_json, say, watched
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.decoding import Canvas

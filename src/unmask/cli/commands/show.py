@@ -11,7 +11,7 @@ from unmask.cli import options
 from unmask.cli.io import outputs
 from unmask.cli.ui import screen
 from unmask.cli.ui.screen import print_json, say, waiting
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.viz import Record

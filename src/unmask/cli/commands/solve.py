@@ -16,7 +16,7 @@ from unmask.cli.io import presets
 from unmask.cli.io.models import Model, open_model
 from unmask.cli.runs.generation_job import counted
 from unmask.cli.ui.screen import counting, note, print_json, say, waiting
-from unmask.core.errors import InputError, StrategyError
+from unmask.errors import InputError, StrategyError
 
 if TYPE_CHECKING:
     from torch import Tensor

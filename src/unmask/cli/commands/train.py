@@ -17,7 +17,7 @@ from unmask.cli.ui import screen
 from unmask.cli.ui.screen import note, print_json, say, waiting
 from unmask.cli.ui.table import facts
 from unmask.cli.ui.training_screen import TrainingScreen
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.cli.io.recipes import Chosen

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.decoding import Canvas

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from unmask.cli.io.models import Model, class_count
 from unmask.cli.ui.screen import waiting
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor

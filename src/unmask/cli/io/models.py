@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unmask.cli.ui.screen import waiting
-from unmask.core.errors import CheckpointError, InputError
+from unmask.errors import CheckpointError, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -138,7 +138,7 @@ def weights(folder: Path) -> dict[str, int]:
     try:
         import safetensors
     except ImportError:
-        from unmask.core.errors import MissingExtraError
+        from unmask.errors import MissingExtraError
 
         raise MissingExtraError("weights are safetensors: pip install 'unmask[hf]'") from None
     path = folder / WEIGHTS

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor

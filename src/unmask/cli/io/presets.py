@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import starmap
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from unmask.core.errors import StrategyError, nearest
+from unmask.errors import StrategyError, nearest
 
 if TYPE_CHECKING:
     from unmask.decoding import Strategy

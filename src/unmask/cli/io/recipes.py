@@ -9,7 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from unmask.core.errors import DataError, InputError
+from unmask.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from unmask.data import Corpus

@@ -9,7 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from unmask.cli.io.presets import build, known, needs
-from unmask.core.errors import StrategyError, nearest
+from unmask.errors import StrategyError, nearest
 
 if TYPE_CHECKING:
     from unmask.evaluation.settings import Setting

@@ -13,7 +13,7 @@ from unmask.cli.io.models import Model, open_model
 from unmask.cli.runs.watched_generation import Emerged, emerge
 from unmask.cli.ui.live import watching
 from unmask.cli.ui.screen import is_shown, say, waiting
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.decoding import Canvas, Strategy

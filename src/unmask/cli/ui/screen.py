@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from unmask.core.errors import InputError
+from unmask.errors import InputError
 
 
 def out() -> Console:
