@@ -63,7 +63,11 @@ class ThresholdOrShare(_Adaptive):
     threshold: float | None = 0.9
     block: int = 4
     steps: int = 4
-    compares = "probability"
+
+    @property
+    def compares(self) -> str | None:
+        """Log-probabilities, where there is a threshold."""
+        return None if self.threshold is None else "probability"
 
     def __post_init__(self) -> None:
         if self.threshold is not None:

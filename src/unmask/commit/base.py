@@ -16,17 +16,20 @@ class Commit(Part, ABC):
     """Which of the eligible positions are known after a step.
 
     exact_counts: commits exactly as many positions as its plan says, so that the host knows the
-    counts of every step. compares: which scores its bound is compared with ("probability",
-    "entropy"), None where scores only rank. takes_all_steps: rows take every planned step, even
+    counts of every step. takes_all_steps: rows take every planned step, even
     where nothing is unknown in between. adaptive: no plan, at least one position a step.
     side_by_side: can follow a plan for each group at once.
     """
 
     exact_counts: ClassVar[bool] = False
-    compares: ClassVar[str | None] = None
     takes_all_steps: ClassVar[bool] = False
     adaptive: ClassVar[bool] = False
     side_by_side: ClassVar[bool] = False
+
+    @property
+    def compares(self) -> str | None:
+        """The kind of score its bound is compared with: "probability", "entropy"; None for none."""
+        return None
 
     @property
     def needs_levels(self) -> bool:
