@@ -70,7 +70,7 @@ def one_step(
     state: unmask.State, denoiser: unmask.Denoiser, strategy: unmask.Strategy
 ) -> unmask.State:
     """The state after one more step, with asking whether there is one."""
-    return unmask.step(state, denoiser, strategy)
+    return unmask.step(state, denoiser, strategy).state
 
 
 def generated(denoiser: unmask.Denoiser, size: Size) -> Tensor:

@@ -100,7 +100,11 @@ def uniform(
     lane tells apart what one position needs many of, such as noise for every id.
     Returns float64 of shape (..., 2): the first axis of length two is meant for two-level draws.
     """
+    if isinstance(seed, np.ndarray):
+        seed = torch.from_numpy(seed)
     seed = seed.to(torch.int64)
+    step = torch.from_numpy(step) if isinstance(step, np.ndarray) else step
+    position = torch.from_numpy(position) if isinstance(position, np.ndarray) else position
     counter = (position & _WORD, step & _WORD, int(purpose), lane & _WORD)
     bits = philox(counter, (seed & _WORD, seed >> 32))
     high, low = bits[..., 0::2], bits[..., 1::2] >> 16

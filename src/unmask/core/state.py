@@ -279,9 +279,24 @@ class StepInfo:
     rows: np.ndarray  # (b,) int64: indices in the state of the rows that this step advanced
     proposal: Proposal
     score: Tensor  # (b,N) float32: higher was committed sooner; -inf where not eligible
-    committed: Tensor  # (b,N) bool
-    remasked: Tensor  # (b,N) bool
-    edited: Tensor  # (b,N) bool
+    change: Change
+
+    @property
+    def committed(self) -> Tensor:
+        """(b,N) bool: positions that became known."""
+        return self.change.commit
+
+    @property
+    def remasked(self) -> Tensor:
+        """(b,N) bool: positions that became unknown."""
+        remask = self.change.remask
+        return torch.zeros_like(self.change.commit) if remask is None else remask
+
+    @property
+    def edited(self) -> Tensor:
+        """(b,N) bool: positions at which another token was put."""
+        edit = self.change.edit
+        return torch.zeros_like(self.change.commit) if edit is None else edit
 
     @property
     def tokens(self) -> Tensor:

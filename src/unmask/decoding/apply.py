@@ -35,9 +35,8 @@ def apply_change(
     if strategy.revise.rest_passes:
         finished = finished & ~rows.at_rest
     carries = {
-        part.carry: part.update(state.carries[part.carry], state, proposal, change)
-        for part in strategy.parts
-        if part.carry is not None
+        name: part.update(state.carries[name], state, proposal, change)
+        for name, part in strategy.carriers.items()
     }
     rows = replace(rows, step=rows.step + 1, forwards=forwards, finished=finished)
     return replace(after, rows=rows, cache=cache, carries=carries)

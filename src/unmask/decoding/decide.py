@@ -57,16 +57,7 @@ def decide(
     )
     fault = first_fault(state.fault, proposal.fault, choice.fault)
     after = apply_change(replace(state, fault=fault), strategy, proposal, change, cache)
-    nowhere = None if change.remask is not None and change.edit is not None else _nowhere(state)
-    return StepInfo(
-        state=after,
-        rows=np.arange(len(state)),
-        proposal=proposal,
-        score=choice.score,
-        committed=change.commit,
-        remasked=nowhere if change.remask is None else change.remask,  # type: ignore[arg-type]
-        edited=nowhere if change.edit is None else change.edit,  # type: ignore[arg-type]
-    )
+    return StepInfo(after, np.arange(len(state)), proposal, choice.score, change)
 
 
 def eligible_positions(state: State, strategy: Strategy) -> Tensor:
@@ -178,7 +169,3 @@ def leave_one_out(state: State, strategy: Strategy, denoiser: Denoiser, asked: T
         raise_faults(proposal.fault, held)
         out[row, position] = proposal.logprob.sum(1)  # 0 elsewhere
     return out
-
-
-def _nowhere(state: State) -> Tensor:
-    return state.masked.new_zeros(1, 1).expand(state.masked.shape)

@@ -38,7 +38,7 @@ def init(
     group = None if strategy.groups is None else strategy.groups.of(canvas.editable)
     rows = _rows(canvas, strategy, spec, group, seed)
     state = _blank(canvas, strategy, spec, group, rows)
-    carries = {p.carry: p.init(state) for p in strategy.parts if p.carry is not None}
+    carries = {name: part.init(state) for name, part in strategy.carriers.items()}
     exact = strategy.exact_counts and is_kept(rows.plan, rows.members)
     state = replace(state, carries=carries, exact_counts=exact)
     check_blocks(state, strategy)

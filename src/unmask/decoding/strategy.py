@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 from unmask.commit import Commit
@@ -46,48 +47,57 @@ class Strategy:
         check_kinds(self)
         check_together(self)
 
-    @property
+    @cached_property
     def parts(self) -> tuple[Part, ...]:
         """The parts that read proposals and may keep a history."""
         return (self.order, self.commit, self.revise, *self.stopping)
 
-    @property
+    @cached_property
+    def carriers(self) -> dict[str, Part]:
+        """The parts that keep a history, by its name."""
+        return {part.carry: part for part in self.parts if part.carry is not None}
+
+    @cached_property
     def needs(self) -> frozenset[str]:
         """The optional statistics of `Proposal` that some part reads."""
         return frozenset().union(*(part.needs for part in self.parts))
 
-    @property
+    @cached_property
     def blind(self) -> bool:
         """Whether positions are chosen before the network is asked."""
         reads = self.commit.needs or self.revise.amends or self.reads_model_to_stop
         return self.order.blind and not reads
 
-    @property
+    @cached_property
     def reads_model_to_stop(self) -> bool:
         """Whether some stopping rule looks at what the model says."""
         return any(rule.reads_model for rule in self.stopping)
 
-    @property
+    @cached_property
     def exact_counts(self) -> bool:
         """Whether the plan alone decides how many positions each step commits and queries."""
         early = self.reads_model_to_stop or self.end_id is not None
         coins = self.blind and self.revise.remasks
         return self.commit.exact_counts and self.revise.exact_counts and not (early or coins)
 
-    @property
+    @cached_property
     def budget(self) -> int:
         """Network passes a row may spend."""
         return min((r.forwards for r in self.stopping if r.forwards is not None), default=UNLIMITED)
 
-    @property
+    @cached_property
     def end_id(self) -> int | None:
         """The id that ends a sequence, None where there is none."""
         return next((rule.end_id for rule in self.stopping if rule.end_id is not None), None)
 
-    @property
+    @cached_property
     def readings(self) -> int:
         """Rows of the network for each row of the canvas."""
         return 1 if self.guidance is None else 2
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone, without what was worked out of them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def but(self, **parts: Any) -> Strategy:
         """The same strategy with parts replaced, as in `but(sampling=Sampling(top_p=.9))`."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from unmask.core.checks import check_count
 from unmask.core.inference import evaluating, is_out_of_memory, release_memory
 from unmask.core.network import Denoiser
-from unmask.core.state import Generation, State, StepInfo
+from unmask.core.state import Change, Generation, State, StepInfo
 from unmask.decoding import Canvas, Strategy, decide, finish, forward_all, init, prepare
 from unmask.decoding.context import error_context, location
 from unmask.decoding.propose import nothing_proposed
@@ -215,9 +215,7 @@ def _nothing_to_do(cohort: Cohort) -> Event:
     """The event of rows that were finished before any step."""
     none = cohort.state.take(np.zeros(0, np.int64))
     nothing = nothing_proposed(none)
-    info = StepInfo(
-        none, np.zeros(0, np.int64), nothing, none.logprob, none.masked, none.masked, none.masked
-    )
+    info = StepInfo(none, np.zeros(0, np.int64), nothing, none.logprob, Change(none.masked))
     return Event(np.zeros(0, np.int64), info, cohort.ids, finish(cohort.state))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -87,7 +88,7 @@ class Sampling:
         if self.min_p is not None and not (is_number(self.min_p) and 0 <= self.min_p < 1):
             raise StrategyError(f"min_p={self.min_p!r}: pass a ratio in [0, 1), or None")
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether tokens are drawn from the model's own distribution, unshaped."""
         return not self.filtered and self.temperature == 1 and not self.gumbel
@@ -110,12 +111,12 @@ class Sampling:
             )
         return values.detach().cpu().double().numpy()
 
-    @property
+    @cached_property
     def filters(self) -> tuple[int | float | None, float | None, float | None]:
         """top_k, top_p and min_p."""
         return self.top_k, self.top_p, self.min_p
 
-    @property
+    @cached_property
     def filtered(self) -> bool:
         """Whether some ids are not drawn."""
         return self.filters != (None, None, None)

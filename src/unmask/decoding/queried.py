@@ -1,0 +1,80 @@
+"""The queried positions, and what belongs to each of them.
+
+Shapes: B rows, N positions, M positions queried over the whole batch, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmask.core.arrays import to_device, true_positions, waits
+from unmask.core.inversion import COLD
+from unmask.core.random import Purpose, uniform
+from unmask.core.state import State
+from unmask.decoding.strategy import Strategy
+from unmask.sampling import Temperatures
+
+
+@dataclass(frozen=True)
+class Queried:
+    """M positions, in the order of the canvas."""
+
+    index: Tensor  # (M,) int64: into the flat canvas
+    row: Tensor  # (M,) int64
+    position: Tensor  # (M,) int64
+    u: Tensor  # (M,2) float64 in (0, 1)
+    temperature: Temperatures
+    held: Tensor | None  # (M,) int64: the token that stands there, −1 where one is to be drawn
+    allowed: Tensor | None  # (M,V) bool: what may be drawn there; None for everything
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def part(self, at: slice) -> Queried:
+        """Some of the positions."""
+        grids = {name: getattr(self, name) for name in ("index", "row", "position", "u")}
+        more = {"held": self.held, "allowed": self.allowed}
+        cut = {name: None if grid is None else grid[at] for name, grid in (grids | more).items()}
+        return replace(self, temperature=self.temperature.take(at), **cut)  # type: ignore[arg-type]
+
+
+def find_queried(
+    state: State,
+    strategy: Strategy,
+    queried: Tensor,
+    count: int | None,
+    holds: bool,
+    allowed: Tensor | None,
+) -> Queried:
+    """Return the positions where queried (B,N) bool; arguments as in `propose`."""
+    length, rows = queried.shape[1], state.rows
+    if waits(state.device):
+        index = true_positions(queried.flatten(), count)
+        row, position = index // length, index % length
+        u = uniform(state.seed[row], state.step[row], position, Purpose.DRAW)
+    else:
+        places = np.flatnonzero(queried.numpy())
+        assert count is None or len(places) == count, (len(places), count)
+        of_row, of_position = np.divmod(places, length)
+        index, row, position = map(torch.from_numpy, (places, of_row, of_position))
+        u = uniform(rows.seed[of_row], rows.step[of_row], of_position, Purpose.DRAW)
+    value = strategy.sampling.temperatures(rows.progress, rows.group_steps)
+    if isinstance(value, np.ndarray):
+        sent = to_device(value.astype(np.float32), state.device)
+        temperature = Temperatures(sent[row], bool((value < COLD).any()))
+    else:
+        temperature = Temperatures.constant(value)
+    return Queried(index, row, position, u, temperature, _held(state, index, holds), allowed)
+
+
+def _held(state: State, index: Tensor, holds: bool) -> Tensor | None:
+    """(M,) int64: the token that stands at each position, −1 where one is to be drawn."""
+    if state.target is not None:
+        return state.target.where(state.masked, state.tokens).flatten()[index]
+    if not holds:
+        return None
+    return state.tokens.masked_fill(state.masked, -1).flatten()[index]
