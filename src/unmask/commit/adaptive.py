@@ -111,8 +111,8 @@ class Factor(_Adaptive):
         """(B,N) bool."""
         ranked = _descending(score, eligible)
         k = torch.arange(1, score.shape[1] + 1, device=score.device)
-        count = _prefix((k + 1) * -torch.expm1(ranked) < self.factor)
-        return _capped(best(score, eligible, count), score, eligible, self.cap)
+        passing = (k + 1) * -torch.expm1(ranked) < self.factor
+        return _first(_prefix(passing), score, eligible, self.cap)
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,7 @@ class EntropyBound(_Adaptive):
         """(B,N) bool."""
         entropy = -_descending(score, eligible)
         before = (entropy.cumsum(1) - entropy).nan_to_num(torch.inf)  # ΣH − max H of a prefix
-        count = _prefix((before <= self.bound) & entropy.isfinite())
-        return _capped(best(score, eligible, count), score, eligible, self.cap)
+        return _first(_prefix(before <= self.bound), score, eligible, self.cap)
 
 
 @dataclass(frozen=True)
@@ -184,6 +183,11 @@ def _descending(score: Tensor, eligible: Tensor) -> Tensor:
 def _prefix(good: Tensor) -> Tensor:
     """(B,N) bool -> (B,): how many lead each row, at least 1."""
     return good.long().cumprod(1).sum(1).clamp(min=1)
+
+
+def _first(count: Tensor, score: Tensor, eligible: Tensor, cap: int | None) -> Tensor:
+    """The `count` (B,) best eligible positions, at most cap."""
+    return best(score, eligible, count if cap is None else count.clamp(max=cap))
 
 
 def _capped(keep: Tensor, score: Tensor, eligible: Tensor, cap: int | None) -> Tensor:

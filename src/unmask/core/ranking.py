@@ -24,7 +24,7 @@ def ranked_positions(score: Tensor, eligible: Tensor) -> Tensor:
     Equal scores go by position, and −inf among the eligible comes before what is not.
     """
     score = score if score.is_floating_point() else score.double()
-    ranked = score.clamp(min=torch.finfo(score.dtype).min).masked_fill(~eligible, float("-inf"))
+    ranked = torch.where(eligible, score.clamp(min=torch.finfo(score.dtype).min), float("-inf"))
     return ranked.argsort(dim=1, descending=True, stable=True)
 
 

@@ -121,7 +121,7 @@ def _scores(state: State, strategy: Strategy, proposal: Proposal, eligible: Tens
             f"the order returned shape {tuple(score.shape)}: return one score per position, "
             f"{tuple(eligible.shape)}"
         )
-    return score.masked_fill(~eligible, float("-inf"))
+    return torch.where(eligible, score, float("-inf"))
 
 
 def _change(

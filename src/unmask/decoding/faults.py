@@ -25,7 +25,7 @@ def in_logits(max_logit: Tensor, row: Tensor, position: Tensor, state: State) ->
 
     Raises LogitsError at once where looking costs nothing, and is then None.
     """
-    if not waits(max_logit.device) and np.isfinite(max_logit.detach().numpy()).all():
+    if not waits(max_logit.device) and np.isfinite(max_logit.numpy()).all():
         return None
     usable = torch.isfinite(max_logit)
     code = torch.where(torch.isneginf(max_logit), _NO_LEGAL_ID, _NOT_FINITE)
@@ -39,7 +39,7 @@ def in_scores(score: Tensor, eligible: Tensor, state: State) -> Tensor | None:
 
     score is already −inf elsewhere. Raises StrategyError as above.
     """
-    if not waits(score.device) and not np.isnan(score.detach().numpy()).any():
+    if not waits(score.device) and not np.isnan(score.numpy()).any():
         return None
     broken = score.isnan()
     place = torch.arange(score.shape[1], device=score.device)

@@ -47,7 +47,10 @@ class ChoiceNoise(Around):
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N) float64: the order's score with noise of each row's own seed."""
-        score = self.order(state, proposal).double()
+        score = self.order(state, proposal)
+        if self.scale == 0:
+            return score
+        score = score.double()
         u = order_uniform(state, Purpose.CHOICE)
         noise = gumbel(u) if self.kind == "gumbel" else u
         return score + self.scale * self._fade(state).reshape(-1, 1) * noise

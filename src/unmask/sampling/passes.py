@@ -7,7 +7,7 @@ Shapes: M rows, V vocabulary, K blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Set
 
 import torch
 from torch import Tensor
@@ -37,23 +37,26 @@ def passes(
     `shaped` (M,K), the masses of what is drawn from, `tempered` or not; `maxima` (M,K); and `mean`
     (M,), the sum of mass times logit.
     """
-    parts = []
-    for at in _slices(logits):
-        part, best = _shift(logits[at], wanted, scratch), None
-        if how.filtered:
-            room = scratch.like("keep", logits[at])
-            best = how.kept(logits[at], temperature.at(at), room)
-            part |= best._asdict()
-        parts.append(part | _shape(logits[at], best, temperature.rate_at(at), wanted, scratch))
-    if len(parts) == 1:
-        return parts[0]
+    rows, vocab = logits.shape
+    size = max(1, SLICE_ELEMENTS // vocab) if logits.device.type == "cpu" else max(1, rows)
+    if rows <= size:
+        return _pass(logits, how, temperature, wanted, scratch)
+    parts = [
+        _pass(logits[i : i + size], how, temperature.take(slice(i, i + size)), wanted, scratch)
+        for i in range(0, rows, size)
+    ]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _slices(logits: Tensor) -> Iterator[slice]:
-    rows, vocab = logits.shape
-    size = max(1, SLICE_ELEMENTS // vocab) if logits.device.type == "cpu" else max(1, rows)
-    return (slice(i, i + size) for i in range(0, rows, size))
+def _pass(
+    logits: Tensor, how: Sampling, temperature: Temperatures, wanted: Set[str], scratch: Scratch
+) -> dict[str, Tensor]:
+    """One slice of positions."""
+    out, best = _shift(logits, wanted, scratch), None
+    if how.filtered:
+        best = how.kept(logits, temperature.value, scratch.like("keep", logits))
+        out |= best._asdict()
+    return out | _shape(logits, best, temperature.rate, wanted, scratch)
 
 
 def _shift(logits: Tensor, wanted: Set[str], scratch: Scratch) -> dict[str, Tensor]:

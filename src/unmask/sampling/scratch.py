@@ -19,6 +19,8 @@ class Scratch:
         """A tensor like values, not filled; it is overwritten when the name is asked for again."""
         buffer = self._buffers.get(name)
         if buffer is None or buffer.numel() < values.numel():
-            buffer = torch.empty(values.numel(), dtype=values.dtype, device=values.device)
+            buffer = torch.empty(values.shape, dtype=values.dtype, device=values.device)
             self._buffers[name] = buffer
-        return buffer[: values.numel()].view(values.shape)
+        if buffer.shape == values.shape:
+            return buffer
+        return buffer.view(-1)[: values.numel()].view(values.shape)

@@ -43,14 +43,6 @@ class Temperatures:
         warm = self.value if self.greedy is None else self.value.masked_fill(self.greedy, 1.0)
         return (1 / warm).unsqueeze(1)
 
-    def at(self, part: slice) -> float | Tensor:
-        """The temperatures of some of the positions."""
-        return self.value[part] if isinstance(self.value, Tensor) else self.value
-
-    def rate_at(self, part: slice) -> float | Tensor:
-        """The rates of some of the positions."""
-        return self.rate[part] if isinstance(self.rate, Tensor) else self.rate
-
     def take(self, part: slice) -> Temperatures:
         """These positions alone."""
         if not isinstance(self.value, Tensor):
