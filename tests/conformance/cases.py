@@ -23,26 +23,31 @@ class Case:
     schedule: object
     padding: int  # columns beyond the longest row
 
-    def canvas(self, rows=None, padding=None):
-        """These rows, in this order; all of them by default. At least as wide as `padding` says."""
+    def canvas(self, rows=None, padding=None, entry=None):
+        """These rows, in this order; all of them by default. At least as wide as `padding` says.
+
+        entry: the strategy that they are for, which may take the steps of each row.
+        """
         chosen = range(len(self.rows)) if rows is None else rows
         padding = self.padding if padding is None else padding
         lines, flags = ([part[i] for i in chosen] for part in (self.rows, self.editable))
         canvas = Canvas.ragged(lines, flags, pad_id=1)
         wider = torch.nn.functional.pad
+        steps = None
+        if entry is not None and entry.takes_steps and not isinstance(self.steps, int):
+            steps = [self.steps[i] for i in chosen]
         return Canvas(
             wider(canvas.tokens, (0, padding), value=3),
             wider(canvas.editable, (0, padding)),
             wider(canvas.valid, (0, padding)),
+            steps=steps,
         )
 
-    def steps_of(self, rows):
-        return self.steps if isinstance(self.steps, int) else [self.steps[i] for i in rows]
-
-    def strategy(self, entry, rows=None, length=None):
-        rows = range(len(self.rows)) if rows is None else rows
+    def strategy(self, entry, length=None):
+        """The strategy; steps of rows, where they differ, are the canvas'."""
         length = self.canvas().shape[1] if length is None else length
-        return entry.make(length, self.steps_of(rows), self.schedule)
+        steps = self.steps if isinstance(self.steps, int) else self.steps[0]
+        return entry.make(length, steps, self.schedule)
 
 
 def hard():

@@ -6,15 +6,14 @@ Only a required argument of a new kind does: add it to `REQUIRED`, by the parame
 import inspect
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tests.conformance.toys import critic
 
 from unmask import Strategy, commit, orders, presets, revise
+from unmask.commit import Scheduled, TopK
 from unmask.errors import StrategyError
-from unmask.commit import Scheduled
-from unmask.schedules import resolve
 
 REQUIRED: dict[str, Callable[[int], list[Any]]] = {  # N -> values to try
     "critic": lambda length: [critic],
@@ -62,10 +61,13 @@ def possible(function, arguments):
     return True
 
 
+SKIPPED = {orders.FromFunction}  # what wraps the user's own
+
+
 def classes(module):
     """Public classes of a module that can be made."""
     members = [getattr(module, name) for name in module.__all__]
-    return [m for m in members if inspect.isclass(m) and not getattr(m, "_is_protocol", False)]
+    return [m for m in members if inspect.isclass(m) and is_dataclass(m) and m not in SKIPPED]
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,13 @@ class Entry:
     def fixed_length(self):
         return bool(GRID & set(dict(self.chosen)))
 
+    @property
+    def takes_steps(self):
+        """Whether a canvas may give rows steps of their own."""
+        if self.revise is not None:
+            return True
+        return self.function(**dict(self.chosen)).commit.counts.takes_steps
+
     def _takes(self, name):
         return name in inspect.signature(self.function).parameters
 
@@ -89,9 +98,11 @@ class Entry:
         if self.fixed_length:
             arguments |= {name: REQUIRED[name](length)[0] for name in GRID}
         if self.revise is not None:
-            pace = Scheduled(resolve(schedule), steps)
-            return Strategy(pace=pace, order=self.function(**arguments), revise=self.revise)
+            order = self.function(**arguments)
+            return Strategy(TopK(schedule, steps), order, revise=self.revise)
         wanted = {"steps": steps, "schedule": schedule}
+        if not self.takes_steps:
+            del wanted["steps"]
         return self.function(**arguments, **{k: v for k, v in wanted.items() if self._takes(k)})
 
 
@@ -109,10 +120,10 @@ PRESETS = [
     for arguments in variants(function)
 ]
 ORDERS = [
-    entry(kind, arguments, revise())
+    entry(kind, arguments, reviser())
     for kind in ORDER_CLASSES
     for arguments in variants(kind)
-    for revise in classes(revise)
+    for reviser in classes(revise)
 ]
 EVERY = [*PRESETS, *ORDERS]
 
@@ -120,8 +131,8 @@ EVERY = [*PRESETS, *ORDERS]
 def planned(strategy):
     """Whether steps and schedule alone decide how many are unknown after each step."""
     return (
-        isinstance(strategy.pace, Scheduled)
-        and isinstance(strategy.select, commit.Best)
+        isinstance(strategy.commit, commit.TopK)
+        and isinstance(strategy.commit.plan, Scheduled)
         and not isinstance(strategy.revise, revise.Verify)
         and strategy.groups is None
     )
@@ -129,4 +140,4 @@ def planned(strategy):
 
 def greedy(strategy):
     """Whether every draw is the likeliest id."""
-    return strategy.draw.temperature == 0
+    return strategy.sampling.temperature == 0

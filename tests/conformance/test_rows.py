@@ -15,14 +15,14 @@ import unmask
 
 
 def networks():
-    """One with memory and padding flags, one that knows neither."""
+    """One with a cache and padding flags, one that knows neither."""
     return {"toy": Toy(), "function": unmask.wrap(flat, mask_id=MASK, vocab_size=VOCAB)}
 
 
 def run_rows(network, case, entry, rows, padding):
     """The record of these rows alone, in this order."""
-    canvas = case.canvas(rows, padding)
-    strategy = case.strategy(entry, rows, canvas.shape[1])
+    canvas = case.canvas(rows, padding, entry)
+    strategy = case.strategy(entry, canvas.shape[1])
     return unmask.run(network, canvas, strategy, seeds=[case.seeds[i] for i in rows])
 
 
@@ -79,18 +79,18 @@ def test_a_row_resumes_elsewhere(entry):
         data=st.data(),
     )
     def check(case, before, move, data):
-        strategy, canvas = case.strategy(entry), case.canvas()
+        strategy, canvas = case.strategy(entry), case.canvas(entry=entry)
         full = unmask.run(Toy(), canvas, strategy, seeds=case.seeds)
         state = unmask.init(Toy(), canvas, strategy, torch.tensor(case.seeds))
         for _ in range(before):
             if not unmask.done(state):
-                state = unmask.step(state, Toy(), strategy)
+                state = unmask.step(state, Toy(), strategy).state
         everyone = list(range(len(case.rows)))
         one = data.draw(st.sampled_from(everyone), label="row")
         for rows in (everyone, [one]):
             part = move(state.take(torch.tensor(rows)))
             while not unmask.done(part):
-                part = unmask.step(part, Toy(), strategy)
+                part = unmask.step(part, Toy(), strategy).state
             check_same(case, unmask.finish(part), rows, full, everyone)
 
     check()
@@ -100,14 +100,15 @@ def test_a_row_resumes_elsewhere(entry):
 def test_rows_at_different_steps_go_on_together(entry):
     """One row is ahead of the others, as when it joins a batch that has begun."""
     case = hard()
-    network, canvas, strategy = networks()["function"], case.canvas(), case.strategy(entry)
+    network, canvas = networks()["function"], case.canvas(entry=entry)
+    strategy = case.strategy(entry)
     full = unmask.run(network, canvas, strategy, seeds=case.seeds)
     state = unmask.init(network, canvas, strategy, torch.tensor(case.seeds))
     ahead = torch.tensor([0, 4])
-    state = state.put(ahead, unmask.step(state.take(ahead), network, strategy))
+    state = state.put(ahead, unmask.step(state.take(ahead), network, strategy).state)
     assert state.step.tolist() == [1, 0, 0, 0, 1]
     while not unmask.done(state):
-        state = unmask.step(state, network, strategy)
+        state = unmask.step(state, network, strategy).state
     check_same(case, unmask.finish(state), list(range(5)), full, list(range(5)))
 
 
@@ -115,7 +116,8 @@ def test_rows_at_different_steps_go_on_together(entry):
 def test_rows_differ_by_their_seed_alone(entry):
     """Equal seeds with equal content are refused, so a copy is made in two runs."""
     strategy = entry.make(6, 3, "linear")
-    strategy = strategy.but(sampling=unmask.Sampling(race=strategy.draw.race))  # warm, where rules are not
+    # Warm, where rules are not.
+    strategy = strategy.but(sampling=unmask.Sampling(gumbel=strategy.sampling.gumbel))
     canvas = unmask.Canvas.blank(8, 6)
     first = unmask.generate(Toy(), canvas, strategy, seeds=range(8))
     again = unmask.generate(Toy(), canvas, strategy, seeds=range(8))

@@ -13,21 +13,30 @@ from tests.conformance.cases import TOYS, cases, hard
 from tests.conformance.catalogue import EVERY, ORDERS, PRESETS, planned
 from tests.conformance.toys import FORBIDDEN, MASK, VOCAB, Toy
 
-from unmask import Canvas, orders, presets, stream
-from unmask.commit import AllSteps
+from unmask import Canvas, Query, orders, presets, stream
 from unmask.revise import Edit, Never, Verify
 from unmask.schedules import resolve
 from unmask.core.state import NEVER
 
 
-def trace(network, case, strategy):
+def trace(network, case, strategy, entry):
     """(state before, info) of every step."""
-    canvas = case.canvas()
+    canvas = case.canvas(entry=entry)
     states, infos = [], []
     for info in stream(network, canvas, strategy, seeds=case.seeds):
         infos.append(info)
         states.append(info.state)
     return canvas, states, infos
+
+
+def finished(state):
+    """(B,) bool."""
+    return torch.from_numpy(state.rows.finished)
+
+
+def resting(state):
+    """(B,) bool: rows that are full, and not finished yet, because they are still edited."""
+    return torch.from_numpy(state.rows.at_rest)
 
 
 def naive_plan(unknown, steps, ratio, lift=0.0):
@@ -51,29 +60,31 @@ def check_given_positions_never_change(canvas, states):
 def check_finished_rows_are_known_and_legal(canvas, states, strategy):
     for state in states:
         full = ~state.masked.any(1)
-        if isinstance(strategy.pace, AllSteps):  # a full row may still lose positions again
-            assert not (state.done & ~full).any()
+        if strategy.commit.takes_all_steps:  # a full row may still lose positions again
+            assert not (finished(state) & ~full).any()
         else:
-            assert torch.equal(state.done, full)
+            assert torch.equal(finished(state) | resting(state), full | resting(state))
+            assert not (finished(state) & resting(state)).any()
         written = state.tokens[canvas.editable & ~state.masked]
         assert bool(((written >= 0) & (written < VOCAB)).all())
         assert not torch.isin(written, torch.tensor([MASK, FORBIDDEN])).any()
     if states:
-        assert bool(states[-1].done.all())
+        assert bool(finished(states[-1]).all())
 
 
 def check_counts(case, strategy, canvas, states):
     unknown = canvas.editable.sum(1).tolist()
     left = [[u, *(int(s.masked[b].sum()) for s in states)] for b, u in enumerate(unknown)]
     for b, counts in enumerate(left):
-        spent = int(states[-1].step[b]) if states else 0
+        spent = int(states[-1].rows.step[b]) if states else 0
+        spent -= int(states[-1].rows.rest[b]) if states else 0  # passes over full groups
         assert counts[spent:] == [0] * len(counts[spent:])  # no step once finished
         steps = case.steps if isinstance(case.steps, int) else case.steps[b]
         if planned(strategy):
             assert spent == min(steps, unknown[b])
-            ratio, lift = resolve(case.schedule), strategy.pace.lift
+            ratio, lift = resolve(case.schedule), strategy.commit.plan.lift
             assert counts[1 : spent + 1] == naive_plan(unknown[b], steps, ratio, lift)
-        elif not isinstance(strategy.pace, AllSteps):
+        elif not strategy.commit.takes_all_steps:
             assert spent <= unknown[b]
             if not isinstance(strategy.revise, Verify):
                 assert all(after < before for before, after in pairwise(counts[: spent + 1]))
@@ -88,7 +99,7 @@ def check_masked_only_shrinks(canvas, states):
 
 def check_forwards(canvas, network, infos, strategy):
     """What rows are charged is what the network did, and only for rows that are open."""
-    charged = int(infos[-1].state.forwards.sum()) if infos else 0
+    charged = int(infos[-1].state.rows.forwards.sum()) if infos else 0
     assert sum(network.rows) == charged
     if isinstance(strategy.revise, Verify):  # passes of its own between those of the steps
         return
@@ -97,7 +108,7 @@ def check_forwards(canvas, network, infos, strategy):
     for rows, info in zip(network.rows, infos, strict=True):
         assert info.rows.tolist() == open_rows.nonzero().squeeze(1).tolist()
         assert rows == int(open_rows.sum())
-        open_rows = ~info.state.done
+        open_rows = ~finished(info.state)
 
 
 @pytest.mark.parametrize("entry", EVERY, ids=lambda e: e.name)
@@ -107,12 +118,12 @@ def test_every_step_keeps_the_invariants(entry):
     @example(case=hard(), network=Toy(eager=12.0))
     def check(case, network):
         strategy = case.strategy(entry)
-        canvas, states, infos = trace(network, case, strategy)
+        canvas, states, infos = trace(network, case, strategy, entry)
         check_given_positions_never_change(canvas, states)
         check_finished_rows_are_known_and_legal(canvas, states, strategy)
         check_counts(case, strategy, canvas, states)
         check_forwards(canvas, network, infos, strategy)
-        if isinstance(strategy.revise, Never | Edit) and not isinstance(strategy.pace, AllSteps):
+        if isinstance(strategy.revise, Never | Edit) and not strategy.commit.takes_all_steps:
             check_masked_only_shrinks(canvas, states)
 
     check()
@@ -126,13 +137,13 @@ def test_the_record_holds_what_the_model_said(entry):
     @given(case=cases(), network=TOYS)
     @example(case=hard(), network=Toy(eager=12.0))
     def check(case, network):
-        canvas, _, infos = trace(network, case, case.strategy(entry))
-        tokens, masked, memory = canvas.tokens, canvas.editable, None
+        canvas, _, infos = trace(network, case, case.strategy(entry), entry)
+        tokens, masked, cache = canvas.tokens, canvas.editable, None
         for info in infos:
             rows = info.rows
             shown = tokens.masked_fill(masked, MASK)[rows]
-            past = memory and {"sum": memory["sum"][rows]}
-            logits, _ = network.hidden(shown, valid=canvas.valid[rows], memory=past)
+            before = None if cache is None else cache.take(rows)
+            logits, _ = network.forward(Query.of(shown, canvas.valid[rows]), before)
             logits = logits.double()
             logits[..., [MASK, FORBIDDEN]] = -math.inf
             said = logits.log_softmax(-1)
@@ -143,12 +154,12 @@ def test_the_record_holds_what_the_model_said(entry):
                     assert float(state.logprob[row, i]) == pytest.approx(
                         float(said[b, i, token]), abs=2e-5, rel=2e-5
                     )
-                    assert int(state.commit_step[row, i]) == int(state.step[row]) - 1
+                    assert int(state.commit_step[row, i]) == int(state.rows.step[row]) - 1
                 assert (state.commit_step[row][info.remasked[b]] == NEVER).all()
                 assert (state.logprob[row][info.remasked[b]] == 0).all()
             assert torch.equal(info.committed, (masked & ~state.masked)[rows])
             assert torch.equal(info.remasked, (~masked & state.masked)[rows])
-            tokens, masked, memory = state.tokens, state.masked, state.memory
+            tokens, masked, cache = state.tokens, state.masked, state.cache
 
     check()
 
@@ -170,5 +181,7 @@ def test_the_catalogue_holds_the_whole_package():
     assert {e.function.__name__ for e in PRESETS} == set(presets.__all__)
     assert {"Probability", "Random", "Halton", "ChoiceNoise"} <= set(orders.__all__)
     assert {e.function.__name__ for e in ORDERS} == {
-        name for name in orders.__all__ if name[0].isupper() and name != "Order"
+        name
+        for name in orders.__all__
+        if name[0].isupper() and name not in ("Order", "FromFunction")
     }

@@ -13,9 +13,12 @@ import torch
 from torch import Tensor
 
 
+_AT_HAND = frozenset({"cpu"})
+
+
 def waits(device: torch.device) -> bool:
     """Whether asking for a number halts the host until the device has caught up."""
-    return device.type != "cpu"
+    return device.type not in _AT_HAND
 
 
 def on_host(tensor: Tensor) -> np.ndarray:
