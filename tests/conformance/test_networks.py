@@ -156,25 +156,26 @@ def test_a_row_does_not_notice_its_batch(name, strategy):
     """Ragged rows, other steps each, more padding than needed: token for token as alone."""
     denoiser, rows_flags, steps = wrapped(build(name)), rows_and_flags(), [3, 6, 2, 4]
     rows, flags = rows_flags
-    canvas = unmask.Canvas.ragged(rows, flags, pad_id=PAD)
-    together = unmask.run(denoiser, canvas, STRATEGIES[strategy](steps), seeds=SEEDS)
+    canvas = unmask.Canvas.ragged(rows, flags, pad_id=PAD, steps=steps)
+    together = unmask.run(denoiser, canvas, STRATEGIES[strategy](1), seeds=SEEDS)
     order = [2, 0, 3, 1]
     shuffled = unmask.Canvas.ragged(
         [*(rows[i] for i in order), torch.zeros(20, dtype=torch.int64)],
         [*(flags[i] for i in order), torch.arange(20) > 0],
         pad_id=3,
+        steps=[*(steps[i] for i in order), 5],
     )
     longer = unmask.run(
         denoiser,
         shuffled,
-        STRATEGIES[strategy]([*(steps[i] for i in order), 5]),
+        STRATEGIES[strategy](1),
         seeds=[*(SEEDS[i] for i in order), 9],
     )
     for i, length in enumerate(LENGTHS):
         alone = unmask.run(
             denoiser,
-            unmask.Canvas.ragged([rows[i]], [flags[i]]),
-            STRATEGIES[strategy]([steps[i]]),
+            unmask.Canvas.ragged([rows[i]], [flags[i]], steps=[steps[i]]),
+            STRATEGIES[strategy](1),
             seeds=[SEEDS[i]],
         )
         at = order.index(i)
@@ -226,10 +227,8 @@ def test_trunk_and_head_make_the_logits_of_the_whole(name):
     denoiser = wrapped(net)
     tokens = torch.randint(VOCAB, (3, LENGTH), generator=torch.Generator().manual_seed(1))
     tokens[:, 3] = PAD
-    hidden, memory = denoiser.hidden(
-        tokens, valid=torch.ones_like(tokens, dtype=torch.bool), memory=None
-    )
-    assert memory is None
+    hidden, cache = denoiser.forward(unmask.Query.of(tokens), None)
+    assert cache is None
     at = torch.tensor([0, 5, 17, 40])
     logits = denoiser.logits(hidden.flatten(0, 1)[at])
     whole = full_logits(name, net, tokens).flatten(0, 1)[at]
@@ -247,7 +246,7 @@ def test_the_padding_id_as_a_token_is_a_trap(name):
     tokens = torch.tensor([[7, PAD, 8, 9, PAD, 10]])
     trapped = net(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits
     right = full_logits(name, net, tokens)
-    hidden, _ = wrapped(net).hidden(tokens, valid=tokens >= 0, memory=None)
+    hidden, _ = wrapped(net).forward(unmask.Query.of(tokens), None)
     logits = wrapped(net).logits(hidden.flatten(0, 1))
     torch.testing.assert_close(logits, right.flatten(0, 1), atol=1e-5, rtol=1e-4)
     assert float((trapped - right).abs().max()) > 0.1

@@ -1,4 +1,4 @@
-"""No step of a fixed pace asks the device for a number; any other asks once.
+"""No step of a fixed plan asks the device for a number; any other asks once.
 
 Two ways of looking: tensors that hold no numbers at all (fake ones), on which whatever depends on a
 number raises; and counting, on the CPU treated like a device whose numbers are far away.
@@ -7,18 +7,26 @@ number raises; and counting, on the CPU treated like a device whose numbers are 
 import importlib
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from tests.conformance.cases import hard
 from tests.conformance.catalogue import EVERY
+from tests.conformance.test_networks import build
 from tests.conformance.toys import MASK, VOCAB, Toy, flat
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from tests.engine.networks import Padded, Told
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    FakeTensorMode,
+    unset_fake_temporarily,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 import unmask
-from unmask import Canvas, head, host, orders, presets, revise
-from unmask.decoding import ahead, done, faults, init, step, veil
+from unmask import Canvas, guidance, noise, orders, presets, revise
+from unmask.core import arrays, head
+from unmask.decoding import done, finish, init, step
 from unmask.errors import LogitsError, StrategyError
 
 FAR = frozenset()  # devices whose numbers are at hand
@@ -26,24 +34,20 @@ FAR = frozenset()  # devices whose numbers are at hand
 
 @pytest.fixture
 def far(monkeypatch):
-    monkeypatch.setattr(host, "_AT_HAND", FAR)
+    monkeypatch.setattr(arrays, "_AT_HAND", FAR)
     yield
     # What was made without numbers must not be found by others.
-    for cached in (orders.fixed._halton_score, head._on, veil._all_but):
+    for cached in (orders.fixed._halton_score, head._on, noise._all_but):
         cached.cache_clear()
 
 
 def begun(entry):
     case = hard()
     strategy = case.strategy(entry)
-    return init(Toy(), case.canvas(), strategy, case.seeds), strategy
+    return init(Toy(), case.canvas(entry=entry), strategy, case.seeds), strategy
 
 
-def foretold(entry):
-    return begun(entry)[0].ahead.timetable is not None
-
-
-FIXED = [entry for entry in EVERY if foretold(entry)]
+FIXED = [entry for entry in EVERY if begun(entry)[0].exact_counts]
 OTHERS = [entry for entry in EVERY if entry not in FIXED]
 
 
@@ -54,37 +58,78 @@ def test_what_is_fixed():
     assert not adaptive & names
 
 
-def fake(state, strategy, mode):
-    """The state in tensors without numbers, with what the host knows of it after `init`."""
+def fake(state, mode):
+    """The state in tensors without numbers; what the host knows is in `rows`, as it was."""
 
-    def hollow(name, part):
+    def hollow(part):
         return tree_map(lambda x: mode.from_tensor(x) if isinstance(x, torch.Tensor) else x, part)
 
-    out = state._map(hollow)
-    for tensor, hollowed in ((state.valid, out.valid), (state.row, out.row)):
-        host.carry(hollowed, tensor, slice(None))
-    known = ahead.asking(out, strategy, state.ahead.timetable)
-    return replace(out, ahead=known)
+    names = ("tokens", "masked", "editable", "valid", "group", "logprob", "sampling_logprob")
+    more = ("commit_step", "fault", "carries", "condition", "legal", "required")
+    return replace(state, **{name: hollow(getattr(state, name)) for name in (*names, *more)})
+
+
+def on_the_host(function):
+    """The function, which works on the host's own numbers: they are real."""
+
+    def real(*given):
+        with unset_fake_temporarily():
+            return function(*given)
+
+    return real
+
+
+def run_without_numbers(network, state, strategy):
+    """How many steps were taken on tensors that hold no numbers."""
+    taken = 0
+    with pytest.MonkeyPatch.context() as patch:
+        temperatures, weights = unmask.Sampling.temperatures, guidance.Guidance.weights
+        patch.setattr(unmask.Sampling, "temperatures", on_the_host(temperatures))
+        patch.setattr(guidance.Guidance, "weights", on_the_host(weights))
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+            state = fake(state, mode)
+            while not done(state):
+                state, taken = step(state, network, strategy).state, taken + 1
+    return taken
 
 
 @pytest.mark.parametrize("entry", FIXED, ids=lambda e: e.name)
-def test_a_fixed_pace_runs_on_tensors_without_numbers(entry, far):
+def test_a_fixed_plan_runs_on_tensors_without_numbers(entry, far):
     state, strategy = begun(entry)
-    steps = int(state.total.max())
-    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        state, taken = fake(state, strategy, mode), 0
-        while state.ahead.open.any():  # `done` looks for faults, once, when all is finished
-            state, taken = step(state, Toy(), strategy).state, taken + 1
-    assert taken == steps
+    assert run_without_numbers(Padded(), state, strategy) == int(state.rows.plan.total.max())
 
 
-def test_an_adaptive_pace_does_not(far):
+@pytest.mark.parametrize("entry", FIXED[::7], ids=lambda e: e.name)
+def test_so_do_some_of_its_rows(entry, far):
+    state, strategy = begun(entry)
+    part = state.take(np.array([4, 0]))
+    assert run_without_numbers(Padded(), part, strategy) == int(part.rows.plan.total.max())
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [2.0, guidance.LinearWeight(3.0), guidance.RatioWeight(), guidance.PowerCosineWeight(3.0)],
+    ids=lambda w: type(w).__name__,
+)
+def test_so_does_guidance_with_a_changing_weight(weight, far):
+    strategy = presets.maskgit(4).but(guidance=guidance.Guidance(weight))
+    canvas = Canvas.blank(3, 8, condition=torch.tensor([0, 1, 2]))
+    state = init(Told(), canvas, strategy, [1, 2, 3])
+    assert run_without_numbers(Told(), state, strategy) == 4
+
+
+def test_so_does_one_of_transformers_networks(far):
+    """A padding mask in which nothing is padding is not passed on: these networks look into it."""
+    denoiser = unmask.wrap(build("BERT").eval(), mask_id=MASK)
+    strategy = presets.confidence(3)
+    state = init(denoiser, Canvas.blank(2, 6), strategy, [1, 2])
+    assert run_without_numbers(denoiser, state, strategy) == 3
+
+
+def test_an_adaptive_rule_does_not(far):
     state, strategy = begun(next(e for e in OTHERS if e.name.startswith("threshold")))
-    with (
-        pytest.raises((DataDependentOutputException, RuntimeError)),
-        FakeTensorMode(allow_non_fake_inputs=True) as mode,
-    ):
-        done(fake(state, strategy, mode))
+    with pytest.raises((DataDependentOutputException, RuntimeError)):
+        run_without_numbers(Padded(), state, strategy)
 
 
 ASKING = {
@@ -120,19 +165,18 @@ class Asked(TorchDispatchMode):
 )
 def test_any_other_asks_once_a_step(entry, monkeypatch):
     case = hard()
-    strategy = case.strategy(entry)
-    expected = unmask.run(Toy(), case.canvas(), strategy, seeds=case.seeds)
-    monkeypatch.setattr(host, "_AT_HAND", FAR)
-    read, asked = host.on_host, Asked()
+    strategy, canvas = case.strategy(entry), case.canvas(entry=entry)
+    expected = unmask.run(Toy(), canvas, strategy, seeds=case.seeds)
+    monkeypatch.setattr(arrays, "_AT_HAND", FAR)
+    read, asked = arrays.on_host, Asked()
 
     def counting(tensor):
         asked.count += 1
         return read(tensor)
 
-    state = init(Toy(), case.canvas(), strategy, case.seeds)
-    step = importlib.import_module("unmask.decoding.step")  # which the package hides
-    for module in (host, ahead, step, faults):
-        monkeypatch.setattr(module, "on_host", counting)
+    state = init(Toy(), canvas, strategy, case.seeds)
+    for name in ("apply", "faults"):
+        monkeypatch.setattr(importlib.import_module(f"unmask.decoding.{name}"), "on_host", counting)
     with asked:
         while not done(state):
             before = asked.count
@@ -174,12 +218,21 @@ def test_bad_logits_are_said_with_their_own_step(name, value, why, far):
         unmask.run(spoilt(2, value), Canvas.blank(2, 4), strategy, seeds=[0, 1])
 
 
+def test_faults_of_a_fixed_plan_are_said_by_finish(far):
+    strategy = presets.random_order(steps=4)
+    state = init(spoilt(2, torch.nan), Canvas.blank(2, 4), strategy, [0, 1])
+    while not done(state):
+        state = step(state, spoilt(2, torch.nan), strategy).state
+    with pytest.raises(LogitsError, match="step 2 have NaN"):
+        finish(state)
+
+
 def test_a_broken_order_and_temperature_are_said_too(far):
     nan = presets.confidence(4).but(order=lambda s, p: p.logprob * torch.nan)
     with pytest.raises(StrategyError, match="scored row 0, position 0 as NaN at step 0"):
         unmask.run(Toy(), Canvas.blank(1, 4), nan, seed=0)
     cold = presets.confidence(4).but(sampling=unmask.Sampling(lambda r: r - 0.6))
-    with pytest.raises(StrategyError, match="less than 0 for row 0 at step 0"):
+    with pytest.raises(StrategyError, match="one number ≥ 0 for each row"):
         unmask.run(Toy(), Canvas.blank(1, 4), cold, seed=0)
 
 

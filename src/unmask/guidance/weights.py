@@ -105,18 +105,19 @@ def weigh(weight: Weight, progress: np.ndarray, share: np.ndarray) -> np.ndarray
     progress, share: (B,) float64, of rows on the host.
     """
     values = weight(torch.from_numpy(progress), torch.from_numpy(share))
-    kind = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-    if kind != tuple(progress.shape):
+    found = values.detach().cpu().double().numpy() if isinstance(values, Tensor) else None
+    if found is None or found.shape != progress.shape:
+        kind = type(values).__name__ if found is None else found.shape
         raise StrategyError(
             f"{weight!r} returned {kind} for {len(progress)} rows: return a tensor with one number "
             "for each row"
         )
-    if not bool(values.isfinite().all()):
+    if not np.isfinite(found).all():
         raise StrategyError(
-            f"{weight!r} returned {values.tolist()} at progress {progress.tolist()}, ratio "
+            f"{weight!r} returned {found.tolist()} at progress {progress.tolist()}, ratio "
             f"{share.tolist()}: return finite numbers"
         )
-    return values.detach().cpu().double().numpy()
+    return found
 
 
 def _check(name: str, value: object) -> None:

@@ -102,14 +102,13 @@ class Sampling:
             values = self.temperature(r, torch.from_numpy(steps))
         else:
             values = self.temperature(r)
-        kind = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-        if kind != tuple(progress.shape) or not bool((values >= 0).all()):
-            got = values.tolist() if isinstance(values, Tensor) else values
+        found = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+        if found.shape != progress.shape or not (found >= 0).all():
             raise StrategyError(
-                f"the temperature function returned {got} for progress {progress.tolist()}: return "
-                "one number ≥ 0 for each row"
+                f"the temperature function returned {found.tolist()} for progress "
+                f"{progress.tolist()}: return one number ≥ 0 for each row"
             )
-        return values.detach().cpu().double().numpy()
+        return found.astype(np.float64)
 
     @cached_property
     def filters(self) -> tuple[int | float | None, float | None, float | None]:
