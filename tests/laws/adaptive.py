@@ -24,27 +24,58 @@ from unmask import presets
 FOUR_AT_MOST = turns([0] * 4)
 
 
-def open_block(canvas, block):
-    """The positions of the first block that has an unknown one."""
-    first = min(unknown_in(canvas)) // block
-    return frozenset(i for i in range(4) if i // block == first)
+def open_block(canvas, block, start=0):
+    """The positions of the first block, counted from `start`, that has an unknown one."""
+    first = (min(unknown_in(canvas)) - start) // block
+    return frozenset(i for i in range(4) if (i - start) // block == first)
 
 
-def accepting(accepts, block=32, temperature=1.0):
+def accepting(accepts, block=32, temperature=1.0, absolute=False):
     """Commit what is accepted of the draws in the open block, or else the likeliest.
 
-    accepts: {position: p of what was drawn there} -> the positions.
+    accepts: {position: p of what was drawn there} -> the positions. absolute: blocks are counted
+    from 0, and not from the first position to generate.
     """
 
     def rule(turn, canvas):
         p = conditionals(canvas)
-        running = open_block(canvas, block) & unknown_in(canvas)
+        start = 0 if absolute else min(turn.editable)
+        running = open_block(canvas, block, start) & unknown_in(canvas)
         for f, filled in fills(canvas, running, heated(p, temperature)):
             says = {i: float(p[i, filled[i]]) for i in running}
             chosen = accepts(says) or best(says, 1)
             yield f, only(filled, chosen | (ALL - unknown_in(canvas)))
 
     return rule
+
+
+def strictly_above(least):
+    return lambda says: frozenset(i for i, p in says.items() if p > least)
+
+
+def sure_or_share(least, block, steps, temperature=1.0, own=False):
+    """SDAR (2510.06303): what is sure if it makes up the step's share of a block, or the share.
+
+    at: (the open block, how many of its steps are over). own: sure by the model's distribution and
+    not by the one drawn from.
+    """
+
+    def rule(_turn, canvas, at):
+        p, opened = conditionals(canvas), open_block(canvas, block)
+        s = at[1] if at[0] == opened else 0
+        share = block // steps + (s < block % steps)
+        shaped, running = heated(p, temperature), opened & unknown_in(canvas)
+        by = p if own else shaped
+        for f, filled in fills(canvas, running, shaped):
+            says = {i: float(by[i, filled[i]]) for i in running}
+            sure = frozenset(i for i in running if least is not None and says[i] > least)
+            chosen = sure if len(sure) >= share else best(says, share)
+            yield f, only(filled, chosen | (ALL - unknown_in(canvas))), (opened, s + 1)
+
+    return rule
+
+
+NOT_BEGUN = ((None, 0),)
 
 
 def above(least):
@@ -88,13 +119,14 @@ def divergence(now, before):
 def klass(least, limit, history, block=32, temperature=1.0):
     """2511.05664: sure of the token, and moved by less than `limit` at each of the last steps.
 
-    past: the canvases before, of which the conditionals are asked again. Every step of the row
-    counts, whichever block was open then.
+    past: the canvases before since the block opened, of which the conditionals are asked again.
     """
 
-    def rule(_turn, canvas, past):
-        p = conditionals(canvas)
-        running = open_block(canvas, block) & unknown_in(canvas)
+    def rule(turn, canvas, past):
+        p, start = conditionals(canvas), min(turn.editable)
+        opened = open_block(canvas, block, start)
+        running = opened & unknown_in(canvas)
+        past = tuple(c for c in past if open_block(c, block, start) == opened)
         states = [*past, canvas][-history - 1 :]
         pairs = list(zip(states[1:], states[:-1], strict=True)) if len(states) > history else []
         calm = {
@@ -114,22 +146,41 @@ def klass(least, limit, history, block=32, temperature=1.0):
     return rule
 
 
-def llada21(fill, edit, block=32, temperature=1.0):
-    """Fill what is sure, and overwrite where another id is surer than `edit`, in the open block."""
+def edited(canvas, where, edit):
+    """The canvas with another id put where one is surer than `edit`."""
+    p = conditionals(canvas)
+    over = {i: int(p[i].argmax()) for i in where if p[i].max() > edit}
+    return tuple(over.get(i, token) for i, token in enumerate(canvas))
+
+
+def at_rest(canvas, where, edit, passes=16):
+    """The canvas edited until a pass changes nothing, at most so many times."""
+    for _ in range(passes):
+        after = edited(canvas, where, edit)
+        if after == canvas:
+            break
+        canvas = after
+    return canvas
+
+
+def llada21(fill, edit, block=32, temperature=1.0, passes=16):
+    """Fill what is sure, and overwrite where another id is surer than `edit`, in the open block.
+
+    A block that is full is edited until it is at rest, in steps that are none of the plan here.
+    """
 
     def rule(turn, canvas):
         p, open_ = conditionals(canvas), unknown_in(canvas)
-        running = open_block(canvas, block) & open_
-        over = {
-            i: int(p[i].argmax())
-            for i in open_block(canvas, block) & turn.editable - open_
-            if p[i].max() > edit and int(p[i].argmax()) != canvas[i]
-        }
+        opened = open_block(canvas, block) & turn.editable
+        running = opened & open_
+        over = edited(canvas, opened - open_, edit)
         for f, filled in fills(canvas, running, heated(p, temperature)):
             says = {i: float(p[i, filled[i]]) for i in running}
             chosen = frozenset(i for i in running if says[i] > fill) or best(says, 1)
             after = only(filled, chosen | (ALL - open_))
-            yield f, tuple(over.get(i, token) for i, token in enumerate(after))
+            after = tuple(over[i] if i in opened - open_ else t for i, t in enumerate(after))
+            full = not opened & unknown_in(after)
+            yield f, at_rest(after, opened, edit, passes) if full else after
 
     return rule
 
@@ -142,11 +193,10 @@ def wino(fill, verify, block=128, temperature=1.0):
 
     def rule(turn, canvas):
         p, open_ = conditionals(canvas), unknown_in(canvas)
-        running = open_block(canvas, block) & open_
+        opened = open_block(canvas, block, min(turn.editable))
+        running = opened & open_
         # The conditional of a visible position is that given all the others.
-        rest = {
-            i: float(p[i, canvas[i]]) for i in open_block(canvas, block) & turn.editable - open_
-        }
+        rest = {i: float(p[i, canvas[i]]) for i in opened & turn.editable - open_}
         doubted = sorted((i for i in rest if rest[i] < verify), key=lambda i: (rest[i], i))
         for f, filled in fills(canvas, running, heated(p, temperature)):
             says = {i: float(p[i, filled[i]]) for i in running}
@@ -216,9 +266,9 @@ LAWS = {
             FOUR_AT_MOST,
             memory=((),),
         ),
-        "blocks of two, two steps back": Case(
-            presets.klass(0.2, 0.1, 2, block=2, temperature=1.0),
-            klass(0.2, 0.1, 2, 2),
+        "blocks of three, anything": Case(
+            presets.klass(0.2, 50.0, 1, block=3, temperature=1.0),
+            klass(0.2, 50.0, 1, 3),
             FOUR_AT_MOST,
             memory=((),),
         ),
@@ -231,17 +281,72 @@ LAWS = {
     },
     "llada21": {
         "as published, warm": Case(
-            presets.llada21(temperature=1.0), llada21(0.7, 0.5), FOUR_AT_MOST
+            presets.llada21(temperature=1.0), llada21(0.7, 0.5), FOUR_AT_MOST, in_step=False
         ),
         "wide, edited seldom": Case(
-            presets.llada21(0.3, 0.8, temperature=1.0), llada21(0.3, 0.8), FOUR_AT_MOST
+            presets.llada21(0.3, 0.8, temperature=1.0),
+            llada21(0.3, 0.8),
+            FOUR_AT_MOST,
+            in_step=False,
         ),
         "never edited": Case(
-            presets.llada21(0.3, 1.0, temperature=1.0), llada21(0.3, 1.0), FOUR_AT_MOST
+            presets.llada21(0.3, 1.0, temperature=1.0),
+            llada21(0.3, 1.0),
+            FOUR_AT_MOST,
+            in_step=False,
         ),
         "blocks of two": Case(
             presets.llada21(0.4, 0.6, block=2, temperature=1.0),
             llada21(0.4, 0.6, 2),
+            FOUR_AT_MOST,
+            in_step=False,
+        ),
+        "no further passes": Case(
+            presets.llada21(0.4, 0.5, temperature=1.0, passes=0),
+            llada21(0.4, 0.5, passes=0),
+            FOUR_AT_MOST,
+        ),
+    },
+    "sdar": {
+        "as published": Case(
+            presets.sdar(), sure_or_share(0.9, 4, 4), FOUR_AT_MOST, memory=NOT_BEGUN
+        ),
+        "half a block at least": Case(
+            presets.sdar(0.4, 4, 2), sure_or_share(0.4, 4, 2), FOUR_AT_MOST, memory=NOT_BEGUN
+        ),
+        "blocks of three, cool": Case(
+            presets.sdar(0.7, 3, 2, temperature=0.7),
+            sure_or_share(0.7, 3, 2, 0.7),
+            FOUR_AT_MOST,
+            memory=NOT_BEGUN,
+        ),
+        "static": Case(
+            presets.sdar(None, 4, 3), sure_or_share(None, 4, 3), FOUR_AT_MOST, memory=NOT_BEGUN
+        ),
+    },
+    "llada2": {
+        "blocks of two": Case(
+            presets.llada2(0.5, 2, 2, temperature=1.0),
+            sure_or_share(0.5, 2, 2),
+            FOUR_AT_MOST,
+            memory=NOT_BEGUN,
+        ),
+        "one block": Case(
+            presets.llada2(0.6, 4, 4, temperature=1.0),
+            sure_or_share(0.6, 4, 4),
+            FOUR_AT_MOST,
+            memory=NOT_BEGUN,
+        ),
+    },
+    "fast_dllm_v2": {
+        "blocks of two": Case(
+            presets.fast_dllm_v2(0.5, 2, temperature=1.0),
+            accepting(strictly_above(0.5), 2, absolute=True),
+            FOUR_AT_MOST,
+        ),
+        "one block": Case(
+            presets.fast_dllm_v2(0.7, temperature=1.0),
+            accepting(strictly_above(0.7), absolute=True),
             FOUR_AT_MOST,
         ),
     },

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from tests.laws.world import JOINT, UNKNOWN, UNTOLD, Rule, Turn, finished, laws_of
+from tests.reference.network import Network
 from tests.reference.oracles import JointOracle
 
 import unmask
@@ -65,19 +66,16 @@ def exact(strategy):
     return Case(strategy, exact=True)
 
 
-class Told:
+class Told(Network):
     """A denoiser that is told a class, or by -1 that there is none."""
 
     vocab_size, mask_id = 4, UNKNOWN
 
-    def hidden(self, tokens, *, valid, memory, condition=None):
+    def hidden(self, tokens, *, valid, condition=None):
         out = ORACLE(tokens)
         if condition is not None:
             out[condition < 0] = UNTOLD_ORACLE(tokens[condition < 0])
-        return out, memory
-
-    def logits(self, hidden):
-        return hidden
+        return out
 
 
 def canvases(strategy, seed=SEED, rows=ROWS):

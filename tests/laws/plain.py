@@ -19,7 +19,7 @@ from tests.laws.world import (
 )
 
 from unmask import Sampling, orders, presets
-from unmask.commit import Explicit
+from unmask.commit import Explicit, TopK
 
 # --- scores of a position, from its conditional ----------------------------------------------
 
@@ -120,7 +120,7 @@ def annealed_rule(start, keep=3, remask=False):
 
 
 def in_order(order, counts=ONE_AT_A_TIME):
-    return presets.random_order(steps=4).but(order=order, pace=Explicit(counts))
+    return presets.random_order(steps=4).but(order=order, commit=TopK(Explicit(counts)))
 
 
 LAWS = {

@@ -4,16 +4,20 @@ Of each of the canvases with something unknown the rule makes one sequence (two 
 equally likely aside), and the library must make the same.
 """
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 import torch
+from tests.golden.references_text import what_is_left
 from tests.laws.adaptive import (
+    NOT_BEGUN,
     above,
     accepting,
     by_factor,
     klass,
     llada21,
+    strictly_above,
+    sure_or_share,
     wino,
 )
 from tests.laws.cases import Told
@@ -37,12 +41,29 @@ def in_blocks(size, canvas, count):
     return plan
 
 
+def from_the_prompt(size, canvas, count):
+    """The same in blocks that are counted from the first unknown position."""
+    start, plan = min(unknown_in(canvas)), []
+    for first in range(start, 4, size):
+        inside = frozenset(range(first, min(first + size, 4))) & unknown_in(canvas)
+        steps = [count] * (len(inside) // count) + [len(inside) % count] * (len(inside) % count > 0)
+        plan += [t._replace(editable=unknown_in(canvas)) for t in turns(steps, inside)]
+    return plan
+
+
 def one_at_a_time(canvas):
     return in_blocks(4, canvas, 1)
 
 
 def as_many_as_unknown(canvas):
     return turns([0] * len(unknown_in(canvas)), unknown_in(canvas))
+
+
+def what_is_left_of_it(canvas):
+    """Dream's counts in four steps."""
+    left = [len(unknown_in(canvas)), *what_is_left(len(unknown_in(canvas)), 4)]
+    counts = [before - after for before, after in pairwise(left)]
+    return turns(counts, unknown_in(canvas))
 
 
 def certain(p, _turn=None):
@@ -75,22 +96,49 @@ GREEDY = {
     ],
     "llada": [
         (presets.llada(), likeliest, one_at_a_time, ()),
-        (presets.llada(block=2), likeliest, lambda canvas: in_blocks(2, canvas, 1), ()),
-        (presets.llada(steps=1, block=2), likeliest, lambda canvas: in_blocks(2, canvas, 2), ()),
+        (presets.llada(block=2), likeliest, lambda canvas: from_the_prompt(2, canvas, 1), ()),
+        (
+            presets.llada(steps=1, block=2),
+            likeliest,
+            lambda canvas: from_the_prompt(2, canvas, 2),
+            (),
+        ),
     ],
     "mask_predict": [(presets.mask_predict(), mask_predict(0), one_at_a_time, STORED)],
     "dream": [
-        (presets.dream(), likeliest, one_at_a_time, ()),
+        (presets.dream(4, "maskgit_plus"), likeliest, what_is_left_of_it, ()),
         (
-            presets.dream(algorithm="topk_margin"),
+            presets.dream(4, "topk_margin"),
             choose_then_draw(gap, drawn=certain),
-            one_at_a_time,
+            what_is_left_of_it,
             (),
         ),
         (
-            presets.dream(algorithm="entropy"),
+            presets.dream(4, "entropy"),
             choose_then_draw(negative_entropy, drawn=certain),
-            one_at_a_time,
+            what_is_left_of_it,
+            (),
+        ),
+    ],
+    "llada2": [
+        (
+            presets.llada2(block=2, steps=2),
+            sure_or_share(0.95, 2, 2, 0, own=True),
+            as_many_as_unknown,
+            NOT_BEGUN,
+        ),
+        (
+            presets.llada2(0.5, 4, 2),
+            sure_or_share(0.5, 4, 2, 0, own=True),
+            as_many_as_unknown,
+            NOT_BEGUN,
+        ),
+    ],
+    "fast_dllm_v2": [
+        (
+            presets.fast_dllm_v2(0.5, 2),
+            accepting(strictly_above(0.5), 2, 0, absolute=True),
+            as_many_as_unknown,
             (),
         ),
     ],
@@ -117,7 +165,7 @@ def test_every_preset_that_is_greedy_as_published_is_here(name):
     make = getattr(presets, name)
     names = make.__code__.co_varnames[: make.__code__.co_argcount]
     strategy = make(**{key: needed[key] for key in names if key in needed})
-    greedy = strategy.draw.temperature == 0
+    greedy = strategy.sampling.temperature == 0
     assert greedy == (name in GREEDY), (
         f"put presets.{name} and its rule into GREEDY, or take it out"
     )

@@ -25,6 +25,7 @@ from tests.laws.world import (
 )
 
 from unmask import Sampling, presets
+from unmask.commit import OneAtATime, TopK
 
 LEFT_HALF, RIGHT_HALF = {0, 1}, {2, 3}
 NOTHING_STORED = (0.0,) * 4
@@ -84,6 +85,21 @@ def dream_drawn(temperature, top_p):
     return lambda p, _turn=None: nucleus(heated(p, temperature), top_p)
 
 
+def dream_judged(temperature, top_p):
+    """The model's distribution over what may be drawn."""
+
+    def judged(p, _turn=None):
+        kept = p * (nucleus(heated(p, temperature), top_p) > 0)
+        return kept / kept.sum(1, keepdims=True)
+
+    return judged
+
+
+def nearly_linear(t):
+    """Time that ends a thousandth before 1, and all that is left then."""
+    return 1 - 0.999 * t if t < 1 else 0.0
+
+
 def falling(t):
     """MaskGIT's cosine."""
     return math.cos(math.pi * t / 2) if t < 1 else 0.0
@@ -138,36 +154,35 @@ LAWS = {
     },
     "dream": {
         "maskgit_plus": Case(
-            presets.dream(steps=4, temperature=1.0), draw_then_choose(), turns(ONE_AT_A_TIME)
+            presets.dream(4, "maskgit_plus", temperature=1.0), draw_then_choose(), turns((1, 1, 2))
         ),
         "maskgit_plus, choices sampled": Case(
-            presets.dream(steps=3, temperature=1.0, choice_temperature=0.2),
+            presets.dream(2, "maskgit_plus", temperature=1.0, choice_temperature=0.2),
             draw_then_choose(score=float, spread=always(0.2)),
-            turns((2, 1, 1)),
+            turns((1, 3)),
         ),
         "maskgit_plus, cool": Case(
-            presets.dream(steps=4, temperature=0.8, top_p=0.9),
-            draw_then_choose(shaped=dream_drawn(0.8, 0.9)),
-            turns(ONE_AT_A_TIME),
+            presets.dream(4, "maskgit_plus", temperature=0.8, top_p=0.9),
+            draw_then_choose(shaped=dream_drawn(0.8, 0.9), judged=dream_judged(0.8, 0.9)),
+            turns((1, 1, 2)),
         ),
-        "origin": in_own_time(presets.dream(3, algorithm="origin", temperature=1.0), 3),
+        "origin": in_own_time(presets.dream(3, temperature=1.0), 3, nearly_linear),
         "origin, cool": in_own_time(
-            presets.dream(3, algorithm="origin", temperature=0.8, top_p=0.9),
-            3,
-            linear,
-            dream_drawn(0.8, 0.9),
+            presets.dream(3, temperature=0.8, top_p=0.9), 3, nearly_linear, dream_drawn(0.8, 0.9)
         ),
-        "topk_margin": exact(presets.dream(algorithm="topk_margin", temperature=1.0)),
+        "topk_margin, one a step": exact(
+            presets.dream(algorithm="topk_margin", temperature=1.0).but(commit=TopK(OneAtATime()))
+        ),
         "topk_margin, T=2": Case(
-            presets.dream(steps=2, algorithm="topk_margin", temperature=1.0),
-            choose_then_draw(gap),
-            turns((2, 2)),
+            presets.dream(2, "topk_margin", temperature=1.0), choose_then_draw(gap), turns((1, 3))
         ),
-        "entropy": exact(presets.dream(algorithm="entropy").but(sampling=Sampling())),
-        "entropy, T=2, choices sampled": Case(
-            presets.dream(steps=2, algorithm="entropy", temperature=1.0, choice_temperature=0.3),
+        "entropy, one a step": exact(
+            presets.dream(algorithm="entropy").but(commit=TopK(OneAtATime()), sampling=Sampling())
+        ),
+        "entropy, T=3, choices sampled": Case(
+            presets.dream(3, "entropy", temperature=1.0, choice_temperature=0.3),
             choose_then_draw(negative_entropy, spread=always(0.3)),
-            turns((2, 2)),
+            turns((1, 1, 2)),
         ),
     },
 }

@@ -164,7 +164,9 @@ LAWS = {
             turns((1, 1)),
         ),
         "two levels, guided, warm throughout": Case(
-            presets.magnet(2, steps=2, later_steps=2, span=1, guidance=4.0).but(sampling=Sampling()),
+            presets.magnet(2, steps=2, later_steps=2, span=1, guidance=4.0).but(
+                sampling=Sampling()
+            ),
             magnet(1, 2, always(1.0), 1.0, guided(by_unknown(4.0))),
             in_turn((EVEN, (1, 1)), (ODD, (1, 1))),
         ),
