@@ -17,7 +17,7 @@ Preset = Annotated[
     typer.Option(
         "--preset",
         metavar="NAME",
-        help="The method. Default: what the model's card recommends, or annealed. "
+        help="The method. Default: what the model's card recommends, or random_order. "
         "[cyan]unmask info MODEL[/cyan] lists all.",
     ),
 ]
@@ -56,13 +56,20 @@ Classes = Annotated[
 Seed = Annotated[
     int, typer.Option("--seed", metavar="N", help="Same seed, same result, on any machine.")
 ]
-MaxMemory = Annotated[
-    str | None,
+MaxRows = Annotated[
+    int | None,
     typer.Option(
-        "--max-memory",
-        metavar="SIZE",
-        help="What a step may need beside the model, such as 2GB or 512MiB; rows are generated in "
-        "parts that fit, with the same result.",
+        "--max-rows",
+        metavar="N",
+        help="Rows at a time, where memory does not hold all; the result is the same.",
+    ),
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens",
+        metavar="N",
+        help="Positions at a time, where memory does not hold all; the result is the same.",
     ),
 ]
 Outputs = Annotated[

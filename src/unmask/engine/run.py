@@ -18,6 +18,8 @@ from unmask.engine.engine import Engine, Event
 from unmask.errors import CanvasError, StrategyError, nearest
 
 Seeds = Sequence[int] | Tensor | None
+DEFAULT = {"name": "random_order", "steps": 18}
+"""The preset where the model's card recommends none: its law nears the model's with every step."""
 
 
 def generate(
@@ -144,8 +146,8 @@ def check_inputs(
 
 
 def default_strategy(denoiser: Denoiser) -> Strategy:
-    """Return the preset that the model's card recommends, else `presets.random_order(steps=18)`."""
-    recommended = dict(denoiser.spec.recommended or {"name": "random_order", "steps": 18})
+    """Return the preset that the model's card recommends, else `DEFAULT`."""
+    recommended = dict(denoiser.spec.recommended or DEFAULT)
     name = recommended.pop("name", None)
     if name not in presets.__all__:
         raise StrategyError(

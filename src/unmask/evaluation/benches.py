@@ -90,14 +90,14 @@ def drawn(model: Denoiser, canvas: Canvas, strategy: Strategy, seed: int) -> tup
 
 def solving(strategy: Strategy) -> Strategy:
     """The same strategy drawing the likeliest tokens: a puzzle has one solution."""
-    return strategy.but(draw=replace(strategy.draw, temperature=0.0))
+    return strategy.but(sampling=replace(strategy.sampling, temperature=0.0))
 
 
 def sampling(strategy: Strategy) -> Strategy:
     """The same strategy at temperature 1 if it was at 0, where all rows would come out equal."""
-    if strategy.draw.temperature != 0:
+    if strategy.sampling.temperature != 0:
         return strategy
-    return strategy.but(draw=replace(strategy.draw, temperature=1.0))
+    return strategy.but(sampling=replace(strategy.sampling, temperature=1.0))
 
 
 def share(hits: Tensor, forwards: Tensor) -> Figure:

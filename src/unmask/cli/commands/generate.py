@@ -41,7 +41,8 @@ def command(
         typer.Option("--length", metavar="N", help="Positions, for a model that has no length."),
     ] = None,
     seed: options.Seed = 0,
-    max_memory: options.MaxMemory = None,
+    max_rows: options.MaxRows = None,
+    max_tokens: options.MaxTokens = None,
     out: options.Outputs = None,
     record: options.RecordFile = None,
     live: options.Live = None,
@@ -63,7 +64,8 @@ def command(
         record=record,
         live=live,
         as_json=json,
-        max_memory=max_memory,
+        max_rows=max_rows,
+        max_tokens=max_tokens,
     )
     positions = _positions(job.model, length)
     condition = job.model.condition(classes, number)

@@ -68,7 +68,8 @@ def command(
     set_: options.Settings = None,
     classes: options.Classes = None,
     seed: options.Seed = 0,
-    max_memory: options.MaxMemory = None,
+    max_rows: options.MaxRows = None,
+    max_tokens: options.MaxTokens = None,
     out: options.Outputs = None,
     record: options.RecordFile = None,
     live: options.Live = None,
@@ -90,7 +91,8 @@ def command(
         record=record,
         live=live,
         as_json=json,
-        max_memory=max_memory,
+        max_rows=max_rows,
+        max_tokens=max_tokens,
     )
     given = _read(job.model, puzzle, tokens, image).repeated(number)
     made = job.run(given.canvas(job.model.condition(classes, len(given.rows))))

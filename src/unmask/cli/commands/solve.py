@@ -163,7 +163,8 @@ def _solve(
 ) -> Answers:
     import torch
 
-    from unmask.decoding import Canvas, row_seeds, run_strategy
+    from unmask.decoding import Canvas, row_seeds
+    from unmask.engine import run
 
     whole = Canvas.infill(tokens, ~known)
     seeds = row_seeds(whole, seed, None)
@@ -173,7 +174,7 @@ def _solve(
         for start in range(0, len(tokens), BATCH):
             rows = slice(start, start + BATCH)
             canvas = Canvas.infill(tokens[rows], ~known[rows])
-            result = run_strategy(model.denoiser, canvas, strategy, seeds[rows])
+            result = run(model.denoiser, canvas, strategy, seeds=seeds[rows])
             answers.append(result.tokens.cpu())
             forwards.append(result.forwards.cpu())
             progress.update(bar, advance=len(canvas.tokens))

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from unmask.decoding import Strategy
     from unmask.models.checkpoint import Card
 
-DEFAULT = "annealed"
 FLAGS = ("steps", "temperature", "schedule")  # these have an option of their own
 
 
@@ -135,5 +134,7 @@ def _places(card: Card, name: str) -> dict[str, int]:
 
 def recommended(card: Card) -> dict[str, Any]:
     """What the card of a model advises, `{"name": ..., "steps": ...}`, or the default."""
-    advised: dict[str, Any] = card.about.get("preset") or {"name": DEFAULT}
+    from unmask.engine.run import DEFAULT
+
+    advised: dict[str, Any] = card.about.get("preset") or DEFAULT
     return advised

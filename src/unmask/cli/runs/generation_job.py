@@ -29,8 +29,9 @@ class Job:
     files: list[Path]
     live: bool
     """Whether each step is shown; never where stdout is no terminal."""
-    max_memory: str | None = None
-    """What a step may need; rows are generated in parts that fit."""
+    max_rows: int | None = None
+    max_tokens: int | None = None
+    """Rows and positions that are generated at a time."""
 
     def run(self, canvas: Canvas) -> Made:
         """Generate, shown as the options ask, and write the files."""
@@ -52,7 +53,8 @@ class Job:
                 self.seed,
                 watch,
                 keep=outputs.moves(self.files),
-                max_memory=self.max_memory,
+                max_rows=self.max_rows,
+                max_tokens=self.max_tokens,
             )
         made = Made(self, emerged, time.perf_counter() - begun)
         if self.files:
@@ -131,19 +133,21 @@ def prepare(
     record: Path | None,
     live: bool | None,
     as_json: bool,
-    max_memory: str | None,
+    max_rows: int | None,
+    max_tokens: int | None,
 ) -> Job:
     """Check everything that can be checked before the network is loaded, then load it."""
-    from unmask.decoding import bytes_of
+    from unmask.core.checks import check_count
     from unmask.models.checkpoint import read_card
 
     shown = is_shown(live, as_json)
     files = outputs.checked(out, outputs.EVERYTHING)
     files += outputs.checked([record] if record else [], outputs.RECORDS, "--record")
     strategy = presets.choose(read_card(name), preset, options, settings or ())
-    if max_memory is not None:
-        bytes_of(max_memory)
-    return Job(open_model(name), strategy, seed, files, shown, max_memory)
+    for option, most in (("--max-rows", max_rows), ("--max-tokens", max_tokens)):
+        if most is not None:
+            check_count(option, most)
+    return Job(open_model(name), strategy, seed, files, shown, max_rows, max_tokens)
 
 
 def counted(number: int, what: str) -> str:

@@ -61,28 +61,31 @@ def emerge(
     seed: int,
     watch: Watch,
     keep: bool,
-    max_memory: str | None = None,
+    max_rows: int | None = None,
+    max_tokens: int | None = None,
 ) -> Emerged:
     """Generate step by step, showing each to `watch`; `keep` all of them for an animation.
 
-    Where memory does not hold all rows, parts of them emerge one after the other.
+    max_rows, max_tokens: how much is generated at a time; what waits is shown as it is.
     """
     import torch
 
-    from unmask import init
-    from unmask.decoding import completed, row_seeds
+    from unmask.decoding import init, row_seeds
+    from unmask.engine import Engine, Event, complete
 
     state = init(denoiser, canvas, strategy, row_seeds(canvas, seed, None))
-    planned = int(state.total.max())
+    planned = int(state.rows.plan.total.max())
     frames = [frame(state)]
     watch(frames[0], 0, planned)
 
-    def see(part: State) -> None:
-        shown = frames[-1].index_copy(0, part.row.cpu(), frame(part))
+    def see(event: Event) -> None:
+        part = event.info.state
+        shown = frames[-1].index_copy(0, torch.from_numpy(event.ids), frame(part))
         frames[:] = [*frames, shown] if keep else [shown]
-        watch(shown, int(part.step.max()), planned)
+        watch(shown, int(part.rows.step.max()), planned)
 
-    made = completed(state, denoiser, strategy, max_memory, see)
+    engine = Engine(denoiser, max_rows=max_rows, max_tokens=max_tokens)
+    made = complete(engine, state, strategy, see)
     return Emerged(made, torch.stack(frames))
 
 
