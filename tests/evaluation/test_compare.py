@@ -11,6 +11,8 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.reference.network import Network
+
 import unmask
 from unmask import presets
 from unmask.errors import DataError, StrategyError
@@ -40,7 +42,7 @@ def measured(monkeypatch):
     calls = []
 
     def measure(model, strategy, samples, seed, tempered):
-        steps = strategy.pace.steps
+        steps = strategy.commit.plan.steps
         calls.append(steps)
         if steps == model:  # stands for a network that cannot be run
             raise StrategyError("no such thing")
@@ -255,7 +257,7 @@ def test_puzzles_are_drawn_greedily_and_samples_are_not(monkeypatch):
     real = benches.drawn
 
     def spy(model, canvas, strategy, seed):
-        temperatures.append(strategy.draw.temperature)
+        temperatures.append(strategy.sampling.temperature)
         return real(model, canvas, strategy, seed)
 
     monkeypatch.setattr(benches, "drawn", spy)
@@ -284,16 +286,13 @@ def test_digits_are_measured_by_class(monkeypatch):
         asked.append(condition.tolist())
         return torch.zeros(*tokens.shape, 18)
 
-    class Told:
+    class Told(Network):
         """A network that is told the class; the wrapper of plain callables is not."""
 
         vocab_size, mask_id, length = 18, 17, 64
 
-        def hidden(self, tokens, *, valid, memory, condition):
-            return network(tokens, condition), memory
-
-        def logits(self, hidden):
-            return hidden
+        def hidden(self, tokens, *, valid, condition):
+            return network(tokens, condition)
 
     monkeypatch.setattr(sys.modules["unmask.evaluation.two_sample"], "TREES", 5)
     bench = BENCHES["digits"]

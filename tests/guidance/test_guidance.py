@@ -1,21 +1,24 @@
 """Guidance against its formulas, computed in two passes."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
+from tests.conformance.toys import SumCache
+from tests.reference.network import Network
 from torch import nn
-from torch.utils._pytree import tree_map
 
 import unmask
-from unmask import Canvas, ClassConditioned, Guidance, Guided, guidance, presets
-from unmask.errors import CanvasError, ModelError, StrategyError
-from unmask.models.adapter import Ids
+from unmask import Canvas, ClassConditioned, Guidance, guidance, presets
+from unmask.core.network import Query
+from unmask.errors import CanvasError, StrategyError
+from unmask.guidance import HidePrompt, NullCondition
 from unmask.models.hf import MaskedLMDenoiser
 
 VOCAB, MASK, CLASSES, LENGTH = 11, 10, 4, 6
+CLASSES_OF = torch.tensor([0, 3, 1, 2, 3])
 
 
 @pytest.fixture(scope="module")
@@ -32,30 +35,48 @@ def model():
         for parameter in net.parameters():
             if parameter.dim() > 1:
                 parameter.normal_(std=0.3)
-    return ClassConditioned(MaskedLMDenoiser(net, Ids(MASK, VOCAB)), CLASSES).eval()
+    return ClassConditioned(MaskedLMDenoiser(net, MASK), CLASSES).eval()
 
 
-@pytest.fixture
-def batch():
-    generator = torch.Generator().manual_seed(1)
-    tokens = torch.randint(VOCAB, (5, LENGTH), generator=generator)
-    return tokens, torch.ones(5, LENGTH, dtype=torch.bool), torch.tensor([0, 3, 1, 2, 3])
+def guided(strategy, weight, form="from_unconditional", null=-1):
+    return strategy.but(guidance=Guidance(weight, form, null))
 
 
 @torch.no_grad()
-def logits_of(model, tokens, valid, condition):
-    hidden, _ = model.hidden(tokens, valid=valid, memory=None, condition=condition)
+def logits_of(model, tokens, condition):
+    hidden, _ = model.forward(Query.of(tokens, None, condition), None)
     return model.logits(hidden.flatten(0, 1)).view(*tokens.shape, VOCAB)
 
 
+def steps(denoiser, canvas, strategy, seed=0):
+    """Each step as (state before, what the network was shown, info); no row leaves early."""
+    state = unmask.init(denoiser, canvas, strategy, [seed] * len(canvas.tokens))
+    while not unmask.done(state):
+        shown = state.tokens.masked_fill(state.masked, MASK)
+        info = unmask.step(state, denoiser, strategy)
+        yield state, shown, info
+        state = info.state
+
+
+def check_draws(info, logits):
+    """The proposal's log-probabilities are those of logits (B,N,V) without the mask id."""
+    logits = logits.double().clone()
+    logits[..., MASK] = -math.inf
+    queried = info.proposal.queried
+    naive = logits.log_softmax(2).gather(2, info.proposal.token.unsqueeze(2))[..., 0]
+    assert queried.any()
+    torch.testing.assert_close(
+        info.proposal.logprob[queried].double(), naive[queried], rtol=1e-5, atol=1e-5
+    )
+
+
 @pytest.mark.parametrize("weight", [-1.0, 0.0, 0.5, 1, 1.5, 5.0])
-def test_the_formula_in_two_passes(model, batch, weight):
-    tokens, valid, classes = batch
-    told = logits_of(model, tokens, valid, classes)
-    untold = logits_of(model, tokens, valid, None)
-    assert (told - untold).abs().max() > 0.1  # the classes matter
-    expected = untold + weight * (told - untold)
-    torch.testing.assert_close(logits_of(Guided(model, weight), *batch), expected)
+def test_the_formula_in_two_passes(model, weight):
+    canvas = Canvas.blank(5, LENGTH, condition=CLASSES_OF)
+    for _, shown, info in steps(model, canvas, guided(presets.confidence(3), weight)):
+        with_class, without = logits_of(model, shown, CLASSES_OF), logits_of(model, shown, None)
+        assert (with_class - without).abs().max() > 0.1  # the classes matter
+        check_draws(info, without + weight * (with_class - without))
 
 
 @pytest.mark.parametrize("strategy", [presets.random_order(3), presets.maskgit(3)])
@@ -63,39 +84,48 @@ def test_weight_one_generates_as_the_model_and_another_does_not(model, strategy)
     classes = torch.arange(32) % CLASSES
     canvas = Canvas.blank(32, LENGTH, condition=classes)
     plain = unmask.generate(model, canvas, strategy, seed=3)
-    assert torch.equal(unmask.generate(Guided(model, 1.0), canvas, strategy, seed=3), plain)
-    assert not torch.equal(unmask.generate(Guided(model, 3.0), canvas, strategy, seed=3), plain)
+    assert torch.equal(unmask.generate(model, canvas, guided(strategy, 1.0), seed=3), plain)
+    assert not torch.equal(unmask.generate(model, canvas, guided(strategy, 3.0), seed=3), plain)
     without = unmask.generate(model, Canvas.blank(32, LENGTH), strategy, seed=3)
-    assert torch.equal(unmask.generate(Guided(model, 0.0), canvas, strategy, seed=3), without)
+    assert torch.equal(unmask.generate(model, canvas, guided(strategy, 0.0), seed=3), without)
 
 
 def test_rows_are_the_same_alone_as_in_a_batch(model):
     classes = torch.tensor([2, 0, 3])
-    guided, strategy = Guided(model, 2.0), presets.confidence(3)
+    strategy = guided(presets.confidence(3), 2.0)
     rows = [torch.zeros(n, dtype=torch.int64) for n in (LENGTH, 2, 4)]
     canvas = Canvas.ragged(rows, condition=classes)
-    together = unmask.generate(guided, canvas, strategy, seeds=[7, 8, 9])
+    together = unmask.generate(model, canvas, strategy, seeds=[7, 8, 9])
     for i, row in enumerate(rows):
         lone = Canvas.ragged([row], condition=classes[i : i + 1])
-        alone = unmask.generate(guided, lone, strategy, seeds=[7 + i])
+        alone = unmask.generate(model, lone, strategy, seeds=[7 + i])
         assert torch.equal(alone[0], together[i, : len(row)])
 
 
-class Counting(nn.Module):
-    """Counts calls; the memory is how often each row was seen, its condition beside it."""
+@dataclass(frozen=True)
+class SeenCache(SumCache):
+    """How often each reading was seen, its condition beside it: `sum` is (R,2)."""
 
-    vocab_size, mask_id = VOCAB, MASK
+    def take(self, rows):
+        return SeenCache(self.sum[torch.from_numpy(rows)], self.begun[rows])
+
+
+class Counting(Network):
+    """Counts calls; the cache is how often each row was seen, its condition beside it."""
+
+    vocab_size, mask_id, cached = VOCAB, MASK, True
 
     def __init__(self):
-        super().__init__()
-        self.trunk, self.head, self.memories = [], [], []
+        self.trunk, self.head, self.caches = [], [], []
 
-    def hidden(self, tokens, *, valid, memory, condition):
+    def forward(self, query, cache):
+        tokens, condition = query.tokens, query.condition
         self.trunk.append((tokens.clone(), condition))
-        self.memories.append(memory)
+        self.caches.append(cache)
         seen = torch.stack([torch.ones(len(tokens)), condition.float()], 1)
-        seen[:, 0] += 0 if memory is None else memory["seen"][:, 0]
-        return condition.view(-1, 1, 1).expand(*tokens.shape, 1).float(), {"seen": seen, "n": 1}
+        seen[:, 0] += 0 if cache is None else cache.sum[:, 0]
+        cache = SeenCache(seen, np.ones(len(tokens), bool))
+        return condition.view(-1, 1, 1).expand(*tokens.shape, 1).float(), cache
 
     def logits(self, hidden):
         self.head.append(len(hidden))
@@ -105,98 +135,121 @@ class Counting(nn.Module):
 def test_one_pass_of_the_trunk_and_the_head_at_gathered_rows():
     inner = Counting()
     canvas = Canvas.blank(3, LENGTH, condition=torch.tensor([4, 5, 6]))
-    unmask.generate(Guided(inner, 2.0), canvas, presets.random_order(3), seed=0)
+    unmask.generate(inner, canvas, guided(presets.random_order(3), 2.0), seed=0)
     assert len(inner.trunk) == 3
     for tokens, condition in inner.trunk:
-        assert torch.equal(tokens[:3], tokens[3:])
-        assert condition.tolist() == [4, 5, 6, -1, -1, -1]
+        assert torch.equal(tokens[::2], tokens[1::2])
+        assert condition.tolist() == [4, -1, 5, -1, 6, -1]
     # A blind order commits 2 positions a row and step: 3 rows, each asked twice.
     assert inner.head == [2 * 3 * 2] * 3
 
 
-def test_memory_belongs_to_each_row_and_side():
-    """The short row leaves after its only position; the other's memories go on as they were."""
+def test_a_cache_belongs_to_each_row_and_reading():
+    """The short row leaves after its only position; the other's caches go on as they were."""
     inner = Counting()
     rows = [torch.zeros(1, dtype=torch.int64), torch.zeros(3, dtype=torch.int64)]
     canvas = Canvas.ragged(rows, condition=torch.tensor([4, 5]))
-    unmask.generate(Guided(inner, 2.0), canvas, presets.random_order(3), seeds=[0, 1])
-    assert inner.memories[0] is None
-    seen = [memory["seen"].tolist() for memory in inner.memories[1:]]
+    unmask.generate(inner, canvas, guided(presets.random_order(3), 2.0), seeds=[0, 1])
+    assert inner.caches[0] is None
+    seen = [cache.sum.tolist() for cache in inner.caches[1:]]
     assert [1.0, 5.0] in seen[0]
     assert seen[-1] == [[2.0, 5.0], [2.0, -1.0]]
-    assert inner.memories[1]["n"] == 1
 
 
 def test_an_id_ruled_out_by_either_side_stays_out():
-    class Half(Counting):
-        def logits(self, hidden):
-            out = torch.zeros(len(hidden), VOCAB)
-            told = hidden[:, 0] >= 0
-            out[told, 0], out[~told, 1] = -torch.inf, -torch.inf
-            return out
-
-    out = Guided(Half(), 2.0).logits(torch.tensor([[4.0, -1.0]]))
-    assert torch.isneginf(out).tolist() == [[True, True] + [False] * (VOCAB - 2)]
-    assert not out.isnan().any()
+    ruled = torch.zeros(2, 1, VOCAB)
+    ruled[0, 0, 0] = ruled[1, 0, 1] = -torch.inf
+    for weight in (2.0, 0.0, 1.0, -1.0, torch.tensor([[2.0]])):
+        for form in FORMS:
+            out = Guidance(1.0, form).combine(*ruled.clone(), weight)
+            assert torch.isneginf(out).tolist() == [[True, True] + [False] * (VOCAB - 2)]
+            assert not out.isnan().any()
 
 
 @pytest.mark.parametrize(
     ("condition", "message"),
     [
         (None, "guidance needs a condition.*got none.*condition=classes"),
-        ({"context": torch.zeros(2, 1)}, "guidance needs a condition.*got a dict"),
+        ({"context": "a word"}, "guidance needs a condition.*got a dict"),
         (torch.tensor([1, -1]), r"rows \[1\] have the condition -1, which is none"),
         (torch.tensor([[1, -1], [-1, -1]]), r"rows \[1\] have the condition -1"),
     ],
 )
 def test_rows_without_a_condition_are_refused(condition, message):
-    tokens = torch.zeros(2, LENGTH, dtype=torch.int64)
+    canvas = Canvas.blank(2, LENGTH, condition=condition)
     with pytest.raises(CanvasError, match=message):
-        Guided(Counting(), 2.0).hidden(tokens, valid=tokens == 0, memory=None, condition=condition)
+        unmask.init(Counting(), canvas, guided(presets.random_order(3), 2.0), [0, 1])
 
 
 @pytest.mark.parametrize("weight", [float("nan"), float("inf"), True, "2", None])
-def test_a_weight_that_is_no_number_is_refused(model, weight):
-    for make in (lambda: Guided(model, weight), lambda: Guidance(weight)):
-        with pytest.raises(StrategyError, match=r"pass a number, such as 2\.0"):
-            make()
+def test_a_weight_that_is_no_number_is_refused(weight):
+    with pytest.raises(StrategyError, match=r"pass a number, such as 2\.0"):
+        Guidance(weight)
 
 
-def test_what_cannot_be_guided_is_refused(model):
-    with pytest.raises(ModelError, match="guided already"):
-        Guided(Guided(model, 2.0), 2.0)
-    with pytest.raises(ModelError, match="function is no denoiser: wrap it first"):
-        Guided(lambda tokens: tokens, 2.0)
+def test_a_strategy_takes_guidance_and_nothing_like_it():
+    with pytest.raises(StrategyError, match=r"guidance=2\.0: pass a Guidance, such as"):
+        presets.random_order(3).but(guidance=2.0)
 
 
-class Toy(nn.Module):
-    """A float64 network told classes 0 to 3, or -1, that adds up what it has seen as its memory."""
+@dataclass(frozen=True)
+class Sums:
+    """(R,N,D) float64: what a reading has been told so far."""
 
-    vocab_size, mask_id = VOCAB, MASK
+    sum: torch.Tensor
+    begun: np.ndarray
+
+    def take(self, rows):
+        return Sums(self.sum[torch.from_numpy(rows)], self.begun[rows])
+
+    def put(self, rows, part):
+        begun = self.begun.copy()
+        begun[rows] = part.begun
+        return Sums(self.sum.index_copy(0, torch.from_numpy(rows), part.sum), begun)
+
+    def resize(self, length):
+        return Sums(self.sum[:, :length], self.begun)
+
+    def blank(self, rows):
+        return Sums(self.sum.new_zeros(rows, *self.sum.shape[1:]), np.zeros(rows, bool))
+
+    def concat(self, others):
+        every = [self, *others]
+        begun = np.concatenate([cache.begun for cache in every])
+        return Sums(torch.cat([cache.sum for cache in every]), begun)
+
+
+class Toy(Network):
+    """A float64 network told classes 0 to 3, or -1, that adds up what it has seen as its cache."""
+
+    vocab_size, mask_id, cached = VOCAB, MASK, True
 
     def __init__(self, width=5):
-        super().__init__()
         generator = torch.Generator().manual_seed(2)
 
         def table(*shape):
             return torch.randn(shape, generator=generator, dtype=torch.float64)
 
-        self.ids, self.classes, self.head = (
-            table(VOCAB, width),
-            table(5, width),
-            table(width, VOCAB),
-        )
-        self.rows, self.asked = [], []
+        self.ids, self.classes, self.head = table(VOCAB, width), table(5, width), table(width, VOCAB)
 
-    def hidden(self, tokens, *, valid, memory, condition):
-        self.rows.append(len(tokens))
-        before = 0 if memory is None else memory["sum"]
-        now = torch.tanh(self.ids[tokens] + self.classes[condition + 1][:, None] + before)
-        return now, {"sum": before + now * valid[..., None], "made by": "toy"}
+    def forward(self, query, cache):
+        condition = query.condition
+        before = 0 if cache is None else cache.sum
+        told = self.ids[query.tokens] + self.classes[condition + 1][:, None]
+        now = torch.tanh(told + before)
+        return now, Sums(before + now * query.valid[..., None], np.ones(len(now), bool))
 
     def logits(self, hidden):
-        self.asked.append(len(hidden))
         return hidden @ self.head
+
+
+class Memoryless(Toy):
+    """The same without a cache."""
+
+    cached = False
+
+    def forward(self, query, cache):
+        return super().forward(query, None)[0], None
 
 
 WEIGHTS = {
@@ -219,55 +272,49 @@ FORMS = {
     "from_unconditional": lambda c, u, w: u + w * (c - u),
     "from_conditional": lambda c, u, w: c + w * (c - u),
 }
-WHEN = {
-    "progress": torch.tensor([1 / 3, 1.0, 0.5, 0.9, 0.04], dtype=torch.float64),
-    "ratio": torch.tensor([1.0, 0.0, 0.25, 0.7, 0.04], dtype=torch.float64),
-}
-
-
-def when(guided):
-    """What the engine passes to this denoiser."""
-    return WHEN if guided.sees_progress else {}
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("weight", WEIGHTS)
-@pytest.mark.parametrize("batched", [True, False])
-def test_formulas_and_weights_row_by_row(batch, form, weight, batched):
-    tokens, valid, classes = batch
-    toy, (value, formula) = Toy(), WEIGHTS[weight]
-    guided = Guided(toy, value, form=form, batched=batched)
-    given = {"valid": valid, "memory": None}
-    hidden, _ = guided.hidden(tokens, **given, condition=classes, **when(guided))
-    # The head is asked for some positions, in any order.
-    asked = torch.tensor([29, 3, 17, 6, 11, 24, 0])
-    got = guided.logits(hidden.flatten(0, 1)[asked])
-    assert got.dtype == torch.float32
-    c, u = (
-        toy.logits(toy.hidden(tokens, **given, condition=one)[0]).flatten(0, 1).numpy()
-        for one in (classes, torch.full_like(classes, -1))
-    )
-    for k, at in enumerate(asked.tolist()):
-        w = formula(*(float(WHEN[name][at // LENGTH]) for name in ("progress", "ratio")))
-        expected = FORMS[form](c[at], u[at], w)
-        np.testing.assert_allclose(got[k].numpy(), expected, rtol=1e-5, atol=1e-5)
+def test_formulas_and_weights_row_by_row_with_a_cache_for_each_reading(form, weight):
+    """Rows of 2 and 4 steps: each has a progress, a share and two caches of its own."""
+    value, formula = WEIGHTS[weight]
+    total = torch.tensor([4, 2, 4, 2, 4])
+    canvas = Canvas.blank(5, LENGTH, condition=CLASSES_OF, steps=total.tolist())
+    strategy = guided(presets.confidence(4, schedule="linear"), value, form)
+    toy, caches = Toy(), [None, None]
+    state = unmask.init(toy, canvas, strategy, range(5))
+    for step in (1, 2):  # all rows take both
+        shown, share = state.tokens.masked_fill(state.masked, MASK), state.masked.double().mean(1)
+        readings = []
+        for i, classes in enumerate((CLASSES_OF, torch.full_like(CLASSES_OF, -1))):
+            hidden, caches[i] = toy.forward(Query.of(shown, None, classes), caches[i])
+            readings.append(toy.logits(hidden).numpy())
+        w = [formula(step / int(total[b]), float(share[b])) for b in range(5)]
+        c, u = readings
+        expected = np.stack([FORMS[form](c[b], u[b], w[b]) for b in range(5)])
+        info = unmask.step(state, toy, strategy)
+        check_draws(info, torch.from_numpy(expected))
+        state = info.state
 
 
-def test_the_form_from_the_conditional_guides_by_one_more(model, batch):
-    one = logits_of(Guided(model, 2.0, form="from_conditional"), *batch)
-    torch.testing.assert_close(one, logits_of(Guided(model, 3.0), *batch))
+def test_the_form_from_the_conditional_guides_by_one_more():
+    c, u = torch.randn(2, 4, VOCAB)
+    one = Guidance(2.0, "from_conditional").combine(c, u, 2.0)
+    torch.testing.assert_close(one, Guidance(3.0).combine(c, u, 3.0))
 
 
-class Halves(Toy):
+class Halves(Network):
     """Hidden states -1 where told a class and 1 where not, in half precision, head exact."""
 
+    vocab_size, mask_id = VOCAB, MASK
+
     def __init__(self, dtype):
-        super().__init__()
         self.dtype = dtype
 
-    def hidden(self, tokens, *, valid, memory, condition):
+    def hidden(self, tokens, *, valid, condition):
         side = torch.where(condition >= 0, -1.0, 1.0).to(self.dtype)
-        return side.view(-1, 1, 1).expand(*tokens.shape, 1), None
+        return side.view(-1, 1, 1).expand(*tokens.shape, 1)
 
     def logits(self, hidden):
         return hidden * torch.arange(VOCAB).to(self.dtype)
@@ -275,111 +322,51 @@ class Halves(Toy):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 @pytest.mark.parametrize("weight", [1.2345678, 9.8765432, 0.0123456])
-def test_half_precision_does_not_round_the_weight(batch, dtype, weight):
-    tokens, valid, classes = batch
-    guided = Guided(Halves(dtype), lambda progress, ratio: weight * progress)
-    hidden, _ = guided.hidden(tokens, valid=valid, memory=None, condition=classes, **WHEN)
-    assert hidden.dtype == dtype
-    w = (weight * WHEN["progress"])[:, None]
-    expected = ((1 - 2 * w) * torch.arange(VOCAB)).float()
-    # Rounded to eight bits, the weight alone would be off by up to 1 part in 512.
-    torch.testing.assert_close(guided.logits(hidden[:, 2]), expected, rtol=1e-4, atol=1e-5)
+def test_half_precision_does_not_round_the_weight(dtype, weight):
+    canvas = Canvas.blank(5, LENGTH, condition=CLASSES_OF)
+    strategy = guided(presets.confidence(3), lambda progress, ratio: weight * progress)
+    for number, (_, shown, info) in enumerate(steps(Halves(dtype), canvas, strategy)):
+        w = weight * (number + 1) / 3
+        # Rounded to eight bits, the weight alone would be off by up to 1 part in 512.
+        expected = ((1 - 2 * w) * torch.arange(VOCAB).double()).expand(*shown.shape, VOCAB)
+        check_draws(info, expected)
 
 
-def test_a_constant_weight_appends_nothing_and_needs_no_progress(batch):
-    tokens, valid, classes = batch
-    given = {"valid": valid, "memory": None, "condition": classes}
-    constant, changing = Guided(Toy(), 2.0), Guided(Toy(), lambda progress, ratio: 0 * ratio + 2)
-    assert not constant.sees_progress
-    assert not Guided(Toy(), guidance.ConstantWeight(2.0)).sees_progress
-    assert changing.sees_progress
-    plain, _ = constant.hidden(tokens, **given)
-    more, _ = changing.hidden(tokens, **given, **WHEN)
-    assert plain.shape[-1] == 2 * 5
-    assert more.shape[-1] == 2 * 5 + 2
-    assert torch.equal(plain, more[..., :-2])
-    assert torch.equal(constant.logits(plain[0]), changing.logits(more[0]))
+def test_a_step_costs_two_forwards():
+    canvas = Canvas.blank(2, LENGTH, condition=CLASSES_OF[:2])
+    strategy = guided(presets.random_order(3), 2.0)
+    assert unmask.run(Memoryless(), canvas, strategy, seed=0).forwards.tolist() == [6, 6]
+
+    class Dear(Memoryless):
+        forwards = 3
+
+    assert unmask.run(Dear(), canvas, strategy, seed=0).forwards.tolist() == [18, 18]
 
 
-def test_a_step_costs_two_forwards_of_the_inner_denoiser():
-    assert Guided(Toy(), 2.0).forwards_per_step == 2
-    assert Guided(Toy(), 2.0, batched=False).forwards_per_step == 2
-    dear = Toy()
-    dear.forwards_per_step = 3
-    assert Guided(dear, 2.0).forwards_per_step == 6
-
-
-class Clocked(Toy):
+class Clocked(Memoryless):
     """Asks for the progress itself, whatever the weight."""
 
-    sees_progress = True
+    inputs = frozenset({"progress"})
 
-    def hidden(self, tokens, *, progress, ratio, **given):
-        self.seen = progress.tolist(), ratio.tolist()
-        return super().hidden(tokens, **given)
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, query, cache):
+        self.seen.append((query.progress.tolist(), query.unknown_share.tolist()))
+        return super().forward(query, cache)
 
 
 @pytest.mark.parametrize("weight", [2.0, guidance.LinearWeight(2.0)])
-def test_an_inner_denoiser_that_sees_progress_still_does(batch, weight):
-    tokens, valid, classes = batch
-    given = {"valid": valid, "memory": None, "condition": classes, **WHEN}
-    told = WHEN["progress"].tolist(), WHEN["ratio"].tolist()
-    for batched, times in ((True, 2), (False, 1)):
-        guided = Guided(Clocked(), weight, batched=batched)
-        assert guided.sees_progress
-        guided.hidden(tokens, **given)
-        assert guided.inner.seen == (told[0] * times, told[1] * times)
-
-
-@pytest.mark.parametrize("weight", [2.0, guidance.RatioWeight()])
-def test_one_pass_after_the_other_gives_what_one_batch_gives(batch, weight):
-    tokens, valid, classes = batch
-    valid = valid.clone()
-    valid[1, 3:] = False
-    memories, outputs = [], []
-    for batched in (True, False):
-        guided, memory = Guided(Toy(), weight, batched=batched), None
-        for _ in range(3):
-            hidden, memory = guided.hidden(
-                tokens, valid=valid, memory=memory, condition=classes, **when(guided)
-            )
-        assert guided.inner.rows == ([10] * 3 if batched else [5] * 6)
-        memories.append(memory)
-        outputs.append(guided.logits(hidden.flatten(0, 1)[:8]))
-        assert guided.inner.asked == ([16] if batched else [8, 8])
-    torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-6, atol=1e-6)
-    assert memories[0]["sum"].shape == (5, 2, LENGTH, 5)
-    assert memories[0]["made by"] == memories[1]["made by"] == "toy"
-    torch.testing.assert_close(memories[0]["sum"], memories[1]["sum"], rtol=0, atol=1e-12)
-
-
-def test_memory_goes_back_to_the_side_and_row_it_came_from(batch):
-    """Two steps of a guided network against two steps of each side alone, rows taken between."""
-    tokens, valid, classes = batch
-    kept = torch.tensor([4, 1])
-    for batched in (True, False):
-        guided = Guided(Toy(), 0.7, batched=batched)
-        _, memory = guided.hidden(tokens, valid=valid, memory=None, condition=classes)
-        memory = tree_map(lambda x: x[kept] if isinstance(x, torch.Tensor) else x, memory)
-        again = {"valid": valid[kept], "memory": memory, "condition": classes[kept]}
-        hidden, _ = guided.hidden(tokens[kept], **again)
-        for side, told in enumerate((classes, torch.full_like(classes, -1))):
-            _, alone = Toy().hidden(tokens, valid=valid, memory=None, condition=told)
-            alone = {"sum": alone["sum"][kept]}
-            expected, _ = Toy().hidden(
-                tokens[kept], valid=valid[kept], memory=alone, condition=told[kept]
-            )
-            torch.testing.assert_close(hidden.chunk(2, -1)[side], expected, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("strategy", [presets.random_order(3), presets.maskgit(3)])
-def test_one_pass_after_the_other_generates_what_one_batch_does(strategy):
-    canvas = Canvas.blank(8, LENGTH, condition=torch.arange(8) % CLASSES)
-    one, two = (
-        unmask.generate(Guided(Toy(), 2.0, batched=batched), canvas, strategy, seed=3)
-        for batched in (True, False)
-    )
-    assert torch.equal(one, two)
+def test_a_denoiser_that_sees_progress_still_does(weight):
+    clocked = Clocked()
+    canvas = Canvas.blank(2, 4, condition=CLASSES_OF[:2], steps=[4, 2])
+    unmask.generate(clocked, canvas, guided(presets.random_order(4, "linear"), weight), seed=0)
+    assert clocked.seen[:2] == [
+        ([0.25, 0.25, 0.5, 0.5], [1.0] * 4),
+        ([0.5, 0.5, 1.0, 1.0], [0.75, 0.75, 0.5, 0.5]),
+    ]
+    assert clocked.seen[2:] == [([0.75] * 2, [0.5] * 2), ([1.0] * 2, [0.25] * 2)]
 
 
 def test_the_critic_of_a_guided_generation_is_told_the_condition():
@@ -390,32 +377,80 @@ def test_the_critic_of_a_guided_generation_is_told_the_condition():
         return tokens.float()
 
     canvas = Canvas.blank(3, LENGTH, condition=torch.tensor([2, 0, 1]))
-    unmask.generate(Guided(Toy(), 2.0), canvas, presets.token_critic(critic, steps=2), seed=0)
+    strategy = guided(presets.token_critic(critic, steps=2), 2.0)
+    unmask.generate(Toy(), canvas, strategy, seed=0)
     assert seen == [(3, [2, 0, 1])] * 2
 
 
-def test_guidance_is_a_value_that_wraps(batch):
-    value = Guidance(guidance.LinearWeight(2.0), form="from_conditional", null=3, batched=False)
+def test_guidance_is_a_value():
+    value = Guidance(guidance.LinearWeight(2.0), form="from_conditional", null=3)
     assert value == replace(value)
     assert hash(value) == hash(replace(value))
-    guided = value.wrap(Toy())
-    assert isinstance(guided, Guided)
-    assert guided.guidance == value
-    assert guided.weight == guidance.LinearWeight(2.0)
-    tokens, valid, _ = batch
-    classes = torch.tensor([0, 1, 2, 0, 1])
-    given = {"valid": valid, "memory": None, "condition": classes, **WHEN}
-    hidden, _ = guided.hidden(tokens, **given)
-    other = Guided(Toy(), guidance.LinearWeight(2.0), 3, "from_conditional", False)
-    assert torch.equal(guided.logits(hidden[0]), other.logits(other.hidden(tokens, **given)[0][0]))
-    given = {"valid": valid, "memory": None}
-    untold, _ = Toy().hidden(tokens, **given, condition=torch.full_like(classes, 3))
-    assert torch.equal(hidden[..., 5:10], untold)
-    with pytest.raises(ModelError, match="guided already"):
-        value.wrap(guided)
-    given = {"valid": valid, "memory": None, "condition": torch.tensor([0, 1, 3, 0, 1]), **WHEN}
+    assert value != replace(value, null=-1)
+    assert Guidance(2.0) == Guidance(guidance.ConstantWeight(2.0))
+
+
+def test_none_may_be_another_number():
+    classes, none = torch.tensor([0, 1, 2, 0, 1]), torch.full((5,), 3)
+    canvas = Canvas.blank(5, LENGTH, condition=classes)
+    toy = Memoryless()
+    for _, shown, info in steps(toy, canvas, guided(presets.confidence(3), 2.0, null=3)):
+        c, u = logits_of(toy, shown, classes), logits_of(toy, shown, none)
+        check_draws(info, u + 2.0 * (c - u))
+    canvas = Canvas.blank(5, LENGTH, condition=torch.tensor([0, 1, 3, 0, 1]))
     with pytest.raises(CanvasError, match=r"rows \[2\] have the condition 3"):
-        guided.hidden(tokens, **given)
+        unmask.generate(toy, canvas, guided(presets.confidence(3), 2.0, null=3), seed=0)
+
+
+class Nested(Network):
+    """Told {"text": (R,3) float, "size": (R,)}; the size is a condition of another kind."""
+
+    vocab_size, mask_id = VOCAB, MASK
+
+    def hidden(self, tokens, *, valid, condition):
+        text, size = condition["text"], condition["size"]
+        at = torch.arange(VOCAB)
+        told = torch.sin(text.sum(1)[:, None, None] + at + tokens.unsqueeze(2) * 0.3)
+        return told + 0.2 * size[:, None, None] * at
+
+
+def test_none_may_be_a_tree_and_what_it_does_not_name_stays():
+    text, size = torch.randn(5, 3), torch.arange(5.0)
+    empty = torch.tensor([0.5, -0.25, 1.0])
+    canvas = Canvas.blank(5, LENGTH, condition={"text": text, "size": size})
+    strategy = guided(presets.confidence(3), 2.0, null={"text": empty})
+    assert strategy.guidance == guided(strategy, 2.0, null=strategy.guidance.null).guidance
+    for _, shown, info in steps(Nested(), canvas, strategy):
+        c = logits_of(Nested(), shown, {"text": text, "size": size})
+        u = logits_of(Nested(), shown, {"text": empty.expand(5, 3), "size": size})
+        check_draws(info, u + 2.0 * (c - u))
+    same = guided(presets.confidence(3), 2.0, null=NullCondition({"text": empty}))
+    one, other = (unmask.generate(Nested(), canvas, s, seed=1) for s in (strategy, same))
+    assert torch.equal(one, other)
+
+
+class Reader(Network):
+    """Says of a position what the whole canvas adds up to."""
+
+    vocab_size, mask_id = VOCAB, MASK
+
+    def hidden(self, tokens, *, valid):
+        place = torch.arange(tokens.shape[1]) + 1
+        told = (tokens * place * valid).sum(1)[:, None, None] * 0.37
+        return torch.sin(told + place[:, None] + torch.arange(VOCAB) * 1.3) * 2
+
+
+def test_none_may_be_the_prompt_hidden():
+    tokens = torch.arange(5 * LENGTH).view(5, LENGTH) % MASK
+    editable = torch.ones(5, LENGTH, dtype=torch.bool)
+    editable[:, :2] = False
+    canvas = Canvas.infill(tokens, editable)
+    strategy = guided(presets.confidence(3), 2.0, null=HidePrompt())
+    for _, shown, info in steps(Reader(), canvas, strategy):
+        c = logits_of(Reader(), shown, None)
+        u = logits_of(Reader(), shown.masked_fill(~editable, MASK), None)
+        assert (c - u).abs().max() > 0.1
+        check_draws(info, u + 2.0 * (c - u))
 
 
 @pytest.mark.parametrize(
@@ -427,13 +462,12 @@ def test_guidance_is_a_value_that_wraps(batch):
             {"weight": guidance.LinearWeight},
             r"weight=LinearWeight is a class: .*guidance\.LinearWeight\(3\.0\)",
         ),
+        ({"weight": 2.0, "null": "none"}, r"null='none': pass a number, a tree of tensors, or"),
     ],
 )
 def test_options_that_are_none_are_refused(options, message):
     with pytest.raises(StrategyError, match=message):
         Guidance(**options)
-    with pytest.raises(StrategyError, match=message):
-        Guided(Toy(), **options)
 
 
 @pytest.mark.parametrize(
@@ -444,20 +478,10 @@ def test_options_that_are_none_are_refused(options, message):
         (lambda progress, ratio: progress / (1 - ratio), "return finite numbers"),
     ],
 )
-def test_a_function_that_gives_no_weights_is_refused(batch, weight, message):
-    tokens, valid, classes = batch
+def test_a_function_that_gives_no_weights_is_refused(weight, message):
+    canvas = Canvas.blank(5, LENGTH, condition=CLASSES_OF)
     with pytest.raises(StrategyError, match=message):
-        Guided(Toy(), weight).hidden(tokens, valid=valid, memory=None, condition=classes, **WHEN)
-
-
-@pytest.mark.parametrize("missing", ["progress", "ratio"])
-def test_a_weight_that_changes_needs_to_know_the_step(batch, missing):
-    tokens, valid, classes = batch
-    given = {name: value for name, value in WHEN.items() if name != missing}
-    with pytest.raises(StrategyError, match=r"no step was told: pass progress= and ratio="):
-        Guided(Toy(), guidance.LinearWeight(2.0)).hidden(
-            tokens, valid=valid, memory=None, condition=classes, **given
-        )
+        unmask.generate(Toy(), canvas, guided(presets.confidence(3), weight), seed=0)
 
 
 class Noting:
@@ -474,22 +498,18 @@ class Noting:
 def test_a_generation_tells_the_weight_its_step_and_the_share_unknown():
     """Row 1 has half as many positions and steps, and leaves when it is done."""
     rows = [torch.zeros(n, dtype=torch.int64) for n in (4, 2)]
-    canvas = Canvas.ragged(rows, condition=torch.tensor([1, 2]))
-    weight, strategy = Noting(), presets.random_order([4, 2], schedule="linear")
-    one = unmask.generate(Guided(Toy(), weight), canvas, strategy, seeds=[5, 6])
+    canvas = Canvas.ragged(rows, condition=torch.tensor([1, 2]), steps=[4, 2])
+    weight, strategy = Noting(), presets.random_order(4, schedule="linear")
+    one = unmask.generate(Toy(), canvas, guided(strategy, weight), seeds=[5, 6])
     first, second = ([0.25, 0.5], [1.0, 1.0]), ([0.5, 1.0], [0.75, 0.5])
     assert weight.told == [first, second, ([0.75], [0.5]), ([1.0], [0.25])]
-    assert torch.equal(unmask.generate(Guided(Toy(), 2.0), canvas, strategy, seeds=[5, 6]), one)
+    constant = guided(strategy, 2.0)
+    assert torch.equal(unmask.generate(Toy(), canvas, constant, seeds=[5, 6]), one)
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("weight", [2.0, guidance.LinearWeight(5.0), guidance.RatioWeight()])
-def test_a_strategy_with_guidance_is_that_strategy_on_the_guided_network(form, weight):
-    canvas = Canvas.blank(8, LENGTH, condition=torch.arange(8) % CLASSES)
-    plain, value = presets.maskgit(3), Guidance(weight, form)
-    carried = unmask.run(Toy(), canvas, plain.but(guidance=value), seed=3)
-    wrapped = unmask.run(Guided(Toy(), weight, form=form), canvas, plain, seed=3)
-    assert torch.equal(carried.tokens, wrapped.tokens)
-    assert torch.equal(carried.logprob, wrapped.logprob)
-    assert not torch.equal(carried.tokens, unmask.run(Toy(), canvas, plain, seed=3).tokens)
-    assert carried.forwards.tolist() == wrapped.forwards.tolist() == [2 * 3] * 8
+def test_a_network_that_is_a_module_is_guided_without_gradients(model):
+    canvas = Canvas.blank(2, LENGTH, condition=CLASSES_OF[:2])
+    assert isinstance(model, nn.Module)
+    tokens = unmask.generate(model, canvas, guided(presets.confidence(2), 2.0), seed=0)
+    assert not tokens.requires_grad
+    assert int(tokens.max()) < MASK

@@ -52,7 +52,7 @@ class Part:
 
 def check_needs(part: Part) -> None:
     """Raise StrategyError for a part that needs statistics which do not exist."""
-    unknown = part.needs - STATISTICS
+    unknown = frozenset(part.needs) - STATISTICS
     if unknown:
         raise StrategyError(
             f"{part!r} needs {sorted(unknown)}: a proposal can carry {sorted(STATISTICS)}"

@@ -1,4 +1,4 @@
-"""Prepare: what the network is shownn at a step. Knows strategies and no network."""
+"""Prepare: what the network is shown at a step. Knows strategies and no network."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Strategy:
     @cached_property
     def needs(self) -> frozenset[str]:
         """The optional statistics of `Proposal` that some part reads."""
-        return frozenset().union(*(part.needs for part in self.parts))
+        return frozenset().union(*(frozenset(part.needs) for part in self.parts))
 
     @cached_property
     def blind(self) -> bool:

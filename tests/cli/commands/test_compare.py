@@ -25,7 +25,7 @@ def measured(monkeypatch):
 
     def measure(model, strategy, samples, seed, tempered):
         calls.append(strategy)
-        steps = float(getattr(strategy.pace, "steps", 16))
+        steps = float(getattr(getattr(strategy.commit, "plan", None), "steps", 16))
         return {
             "valid": Figure(1 - 1 / steps, 0.01, steps),
             "exact": Figure(1.0, 0.0, min(steps, 11.0)),
@@ -137,7 +137,7 @@ def test_an_interrupted_comparison_goes_on(call, measured, monkeypatch, tmp_path
     assert "2 of 3 settings are in x/compare.csv; the same command goes on" in told
     assert files(tmp_path) == ["x/compare.csv"]
     assert call(*line).code == 0
-    assert [strategy.pace.steps for strategy in measured] == [1, 2, 3]
+    assert [strategy.commit.plan.steps for strategy in measured] == [1, 2, 3]
 
 
 def test_what_refuses_the_task_is_an_error_only_where_it_was_asked_for(call, monkeypatch, measured):

@@ -62,7 +62,7 @@ def test_classes_are_dealt_out_in_turn(call):
 
 
 def test_settings_reach_the_preset(call):
-    line = ("generate", "shidoku", "-n", 2, "--json")
+    line = ("generate", "shidoku", "-n", 2, "--preset", "annealed", "--json")
     said = call(*line, "--set", "keep=1.0", "--set", "remask=true", "--schedule", "power(3)").json
     strategy = unmask.presets.annealed(keep=1.0, remask=True, schedule="power(3)")
     expected = unmask.generate(unmask.load("shidoku"), unmask.Canvas.blank(2, 16), strategy, seed=0)
@@ -124,8 +124,8 @@ def test_a_model_without_length_needs_one(call, folders):
          "defaults: --steps 12, --schedule cosine, --temperature 1.0, --set choice_temp"),
         (["--preset", "token_critic"], "unmask.presets.token_critic(critic, ...)"),
         (["--set", "keep"], "--set keep: type NAME=VALUE"),
-        (["--set", "keep=abc"], "--set keep=abc is of the wrong kind; the default is --set keep="),
-        (["--set", "remask=3"], "--set remask=3 is of the wrong kind"),
+        (["--preset", "annealed", "--set", "keep=abc"], "--set keep=abc is of the wrong kind; the default is --set keep="),
+        (["--preset", "annealed", "--set", "remask=3"], "--set remask=3 is of the wrong kind"),
         (["--set", 'steps="4"'], "--steps 4 is of the wrong kind"),
         (["--steps", 4, "--set", "steps=4"], "type one of them"),
         (["--schedule", "cosin"], "unknown schedule 'cosin': did you mean 'cosine'?"),
@@ -173,20 +173,22 @@ def test_a_misspelt_model_is_told(call):
     assert "did you mean 'digits'?" in call("generate", "digts").error()
 
 
-def test_a_stated_memory_changes_nothing_but_the_parts(call, tmp_path):
+@pytest.mark.parametrize("limit", [("--max-rows", 2), ("--max-tokens", 40)])
+def test_a_limit_changes_nothing_but_the_parts(call, tmp_path, limit):
     line = ("generate", "shidoku", "-n", 5, "--preset", "maskgit", "--steps", 3, "--json")
     whole = call(*line).json
-    small = call(*line, "--max-memory", "20KiB", "--out", tmp_path / "a.safetensors").json
+    small = call(*line, *limit, "--out", tmp_path / "a.safetensors").json
     for name in ("tokens", "steps", "seeds"):
         assert small[name] == whole[name]
     assert small["logprob"] == pytest.approx(whole["logprob"])
     frames = Record.load(tmp_path / "a.safetensors").frames
-    assert len(frames) > 3 + 1  # parts emerge one after the other
+    assert len(frames) == 3 * 3 + 1  # two rows of 16 positions at a time, one after the other
     assert frames[-1].tolist() == small["tokens"]
     begun = (frames >= 0).any(2).sum(1)
-    assert 0 < int(begun[1]) < 5
+    assert int(begun[1]) == 2
 
 
-def test_what_is_no_memory_is_refused(call):
-    told = call("generate", "shidoku", "--max-memory", "lots").error()
-    assert "max_memory='lots': pass a number of bytes" in told.replace("\n", " ")
+@pytest.mark.parametrize("option", ["--max-rows", "--max-tokens"])
+def test_a_limit_that_is_none_is_refused(call, option):
+    error = call("generate", "shidoku", option, 0).error()
+    assert f"{option}=0: pass an integer of 1 or more" in error.replace("\n", " ")

@@ -16,7 +16,7 @@ def record(call):
 def test_replay_without_a_terminal_is_the_last_frame(call, record):
     done = call("show", record)
     assert done.code == 0
-    assert "shidoku · annealed" in done.out
+    assert "shidoku · random_order" in done.out
     assert "step 4/4 · 100% known" in done.out
 
 
@@ -35,7 +35,7 @@ def test_json_describes_the_record(call, record):
     assert (said["rows"], said["positions"], said["steps"]) == (2, 16, 4)
     assert said["tokens"] == again["tokens"]
     assert said["seeds"] == again["seeds"]
-    assert said["info"]["preset"] == "annealed"
+    assert said["info"]["preset"] == "random_order"
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class Model:
     @property
     def length(self) -> int | None:
         """N, where the model has one."""
-        return getattr(self.denoiser, "length", None)
+        return self.denoiser.spec.default_length
 
     @property
     def vocabulary(self) -> Vocabulary | None:

@@ -83,16 +83,23 @@ def _settings(
     from unmask.evaluation.settings import Setting
 
     make = known()[name]
-    grid = {**_default_sweep(list(inspect.signature(make).parameters), steps, length), **chosen}
+    grid = {**_default_sweep(inspect.signature(make).parameters, steps, length), **chosen}
     given = {key: value for key, value in _places(layout).items() if key in needs(make)}
     options = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
     return [Setting(name, each, build(name, each, given)) for each in options]
 
 
-def _default_sweep(options: Sequence[str], steps: Sequence[int], length: int) -> dict[str, Values]:
-    """What a preset with these options is swept over when nothing is said of it."""
+def _default_sweep(
+    options: Mapping[str, inspect.Parameter], steps: Sequence[int], length: int
+) -> dict[str, Values]:
+    """What a preset with these options is swept over when nothing is said of it.
+
+    The steps of a preset with blocks are those of a block, and no more than it has positions.
+    """
     if "steps" in options:
-        return {"steps": _once(steps)}
+        block = options["block"].default if "block" in options else None
+        most = block if isinstance(block, int) else max(steps)
+        return {"steps": _once([min(each, most) for each in steps])}
     sweep: dict[str, Values] = {}
     knob = next((option for option in options if option in KNOBS), None)
     if knob is not None:

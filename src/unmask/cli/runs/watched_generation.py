@@ -79,6 +79,8 @@ def emerge(
     watch(frames[0], 0, planned)
 
     def see(event: Event) -> None:
+        if not len(event.ids):
+            return  # rows with nothing to do
         part = event.info.state
         shown = frames[-1].index_copy(0, torch.from_numpy(event.ids), frame(part))
         frames[:] = [*frames, shown] if keep else [shown]
