@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tests.models.decoders import VOCAB, canvas, decoder
+from tests.reference.network import Network
 
 import unmask
-from unmask import Groups, Guidance, Guided, presets
+from unmask import Groups, Guidance, presets, stopping
 from unmask.errors import StrategyError
 from unmask.models import BlockCache
 from unmask.revise import Edit
@@ -15,17 +18,21 @@ from unmask.revise import Edit
 SEEDS = [1, 2, 3, 4, 5]
 
 
-class Toy:
+class Toy(Network):
     """Says of the open block where it stands, and notes what it is told."""
 
-    vocab_size, mask_id, sees_masked, blocks = 4, 3, True, 2
+    vocab_size, mask_id, inputs, block_size = 4, 3, frozenset({"masked"}), 2
 
     def __init__(self):
         self.told = []
 
-    def hidden(self, tokens, *, valid, memory, masked, condition=None):
+    @property
+    def spec(self):
+        return replace(super().spec, block_size=self.block_size, open_block_only=True)
+
+    def hidden(self, tokens, *, valid, masked, condition=None):
         self.told.append(masked)
-        return torch.ones(*tokens.shape, 4), None
+        return torch.ones(*tokens.shape, 4)
 
     def logits(self, hidden):
         return hidden * torch.tensor([0.0, 1.0, 2.0, 3.0])
@@ -38,26 +45,32 @@ class Backward(Edit):
         return state.editable & ~state.masked
 
 
+BY_BLOCKS = presets.threshold(0.5).but(groups=Groups.blocks(4))
 REFUSED = {
     "no groups": (presets.confidence(4), r"groups of confidence are none: pass .*blocks\(4\)"),
-    "other blocks": (presets.llada(2, block=3), "in blocks of 4.* are blocks of 3"),
+    "other blocks": (presets.sdar(steps=2, block=3), "in blocks of 4.* are blocks of 3"),
+    "blocks from the prompt": (presets.llada(2, block=4), "blocks of 4 from the prompt"),
     "levels": (presets.confidence(4).but(groups=Groups.levels(3)), "are 3 levels"),
     "side by side": (
         presets.confidence(4).but(groups=Groups.blocks(4, side_by_side=True)),
         "left to right",
     ),
-    "a budget": (presets.threshold(0.5, block=4).but(budget=3), "budget=3.*all blocks at once"),
-    "divergences": (presets.klass(block=4), r"klass compares.*presets\.threshold\(block=4\)"),
-    "edits of finished blocks": (
-        presets.llada21(block=4).but(revise=Backward()),
-        "Backward watches blocks that are finished.*watch state.open only",
+    "a budget": (
+        BY_BLOCKS.but(stopping=[stopping.Budget(1)]),
+        r"Budget\(1\): row 0 has 2 blocks, which take 2 .* pass Budget\(\d\) or more",
+    ),
+        "edits of finished blocks": (
+        presets.llada21(block=4).but(revise=Backward(), groups=Groups.blocks(4)),
+        "Backward watches blocks that are finished.*watch the open group only",
     ),
 }
 ACCEPTED = {
-    "blocks": presets.llada(2, block=4),
+    "blocks": presets.sdar(steps=2, block=4),
+    "a budget": BY_BLOCKS.but(stopping=[stopping.Budget(3)]),
+    "divergences": presets.klass(block=4).but(groups=Groups.blocks(4)),
     "listed": presets.confidence(2).but(groups=Groups.listed([0] * 4 + [1] * 4 + [2] * 4)),
     "edits": presets.llada21(block=4),
-    "verified": presets.wino(block=4),
+    "verified": presets.wino(block=4).but(groups=Groups.blocks(4)),
 }
 
 
@@ -113,25 +126,19 @@ def test_it_is_told_what_is_unknown_and_not_by_the_mask_id():
     assert out.tolist() == [[3, 2, 3, 2]]
 
 
-@pytest.mark.parametrize("batched", [True, False])
-def test_a_guided_denoiser_hands_it_on(batched):
+def test_guidance_hands_it_on():
     toy, classes = Toy(), torch.tensor([0, 1])
-    guided = Guided(toy, 2.0, batched=batched)
-    assert guided.sees_masked
     whole = unmask.Canvas.blank(2, 4, condition=classes)
-    with pytest.raises(StrategyError, match=r"Groups\.blocks\(2\)"):
-        unmask.init(guided, whole, presets.confidence(2), [1, 2])
-    by = Guidance(2.0, batched=batched)
+    by = Guidance(2.0)
     with pytest.raises(StrategyError, match=r"Groups\.blocks\(2\)"):
         unmask.init(toy, whole, presets.confidence(2).but(guidance=by), [1, 2])
-    unmask.generate(guided, whole, presets.llada(1, block=2), seed=0)
-    shape = (4, 4) if batched else (2, 4)
-    assert [told.shape for told in toy.told] == [shape] * (2 if batched else 4)
-    assert toy.told[-1].tolist() == [[False, False, True, True]] * shape[0]
+    unmask.generate(toy, whole, presets.llada(1, block=2).but(guidance=by), seed=0)
+    assert [told.shape for told in toy.told] == [(4, 4)] * 2
+    assert toy.told[-1].tolist() == [[False, False, True, True]] * 4
 
 
 def test_others_are_told_nothing_of_it():
     inner = decoder(block=4)
     assert unmask.generate(inner, canvas(), presets.llada(2, block=4), seed=1).max() < VOCAB
-    assert not Guided(inner, 2.0).sees_masked
-    assert Guided(inner, 2.0).blocks is None
+    assert "masked" not in inner.spec.inputs
+    assert not inner.spec.open_block_only

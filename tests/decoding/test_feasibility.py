@@ -186,41 +186,34 @@ def test_a_hook_and_later_changes_contradict_each_other():
 
 def test_required_values_are_what_comes_out():
     required = torch.tensor([4, -1, 0, -1])
-    strategy = presets.random_order(2).but(constraint=Constraint(required=required))
-    tokens = unmask.generate(Toy(), Canvas.blank(40, 4), strategy, seed=0)
+    strategy = presets.random_order(2)
+    tokens = unmask.generate(Toy(), Canvas.blank(40, 4, required=required), strategy, seed=0)
     assert (tokens[:, 0] == 4).all()
     assert (tokens[:, 2] == 0).all()
     assert len(tokens[:, 1].unique()) > 1
     each = torch.tensor([[4, -1], [-1, 6]])
-    strategy = presets.random_order(1).but(constraint=Constraint(required=each))
-    tokens = unmask.generate(Toy(), Canvas.blank(2, 2), strategy, seed=0)
+    strategy = presets.random_order(1)
+    tokens = unmask.generate(Toy(), Canvas.blank(2, 2, required=each), strategy, seed=0)
     assert (tokens[0, 0], tokens[1, 1]) == (4, 6)
 
 
-@pytest.mark.parametrize(
-    ("constraint", "words"),
-    [
-        ({"required": [1, 2]}, r"pass an int64 tensor of shape \(N,\) or \(B,N\)"),
-        ({"required": torch.zeros(1, 1, 1, dtype=torch.int64)}, r"shape \(1, 1, 1\): pass"),
-        ({"feasible": 3}, r"feasible=3: pass a function"),
-    ],
-)
-def test_constraints_of_the_wrong_kind(constraint, words):
-    with pytest.raises(StrategyError, match=words):
-        Constraint(**constraint)
+def test_a_hook_that_is_none_is_refused():
+    with pytest.raises(StrategyError, match=r"feasible=3: pass a function"):
+        Constraint(feasible=3)
 
 
 @pytest.mark.parametrize(
     ("required", "words"),
     [
-        (torch.tensor([1, 2]), r"required has shape \(2,\); this canvas needs \(4,\)"),
+        ([1, 2], r"pass an int64 tensor of shape \(N,\) or \(B,N\)"),
+        (torch.zeros(1, 1, 1, dtype=torch.int64), r"shape \(1, 1, 1\): pass"),
+        (torch.tensor([1, 2]), r"required has shape \(2,\): pass \(4,\) or \(2, 4\)"),
         (torch.tensor([1, 2, VOCAB, 0]), r"outside the vocabulary of 7"),
         (torch.tensor([MASK, -1, -1, -1]), r"no legal id left"),
     ],
 )
 def test_required_values_that_do_not_fit(required, words):
-    strategy = presets.random_order(2).but(
-        constraint=Constraint(required=required), sampling=Sampling(temperature=0.5)
-    )
+    strategy = presets.random_order(2).but(sampling=Sampling(temperature=0.5))
     with pytest.raises(unmask.errors.InputError, match=words):
-        unmask.generate(Toy(), Canvas.blank(2, 4), strategy, seed=0)
+        canvas = Canvas.blank(2, 4, required=required)
+        unmask.generate(Toy(), canvas, strategy, seed=0)

@@ -1,34 +1,32 @@
-"""What the host remembers of tensors belongs to one run, and to nobody else's numbers."""
+"""What the host keeps of rows belongs to one run, and to nobody else's numbers."""
 
-import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
-from tests.conformance.toys import MASK, VOCAB, Toy, flat
+from tests.conformance.toys import MASK, VOCAB, SumCache, Toy, flat
+from tests.reference.network import Network
 
 import unmask
-from unmask import Canvas, host, presets
+from unmask import Canvas, presets
+from unmask.core import arrays
 from unmask.errors import LogitsError, ModelError
 
 
-class Told:
+class Told(Network):
     """Rows are told a class, which is their first logit; parts may be cut to their length."""
 
-    vocab_size, mask_id, trims, forbidden, length = VOCAB, MASK, True, (), None
+    vocab_size, mask_id, trims = VOCAB, MASK, True
 
-    def hidden(self, tokens, *, valid, memory, condition):
+    def hidden(self, tokens, *, valid, condition):
         logits = torch.zeros(*tokens.shape, VOCAB)
         logits.scatter_(2, condition.view(-1, 1, 1).expand(*tokens.shape, 1), 50.0)
-        return logits, None
-
-    def logits(self, hidden):
-        return hidden
+        return logits
 
 
 def ragged(lengths, condition):
-    canvas = Canvas.ragged([[0] * n for n in lengths])
-    return replace(canvas, condition=condition)
+    return Canvas.ragged([[0] * n for n in lengths], condition=condition)
 
 
 def test_a_condition_of_two_canvases_keeps_its_rows():
@@ -79,29 +77,31 @@ def test_logits_that_are_part_of_a_table_are_not_written_to():
     assert torch.equal(Table.table, before)
 
 
-def test_rows_with_budgets_of_their_own_are_asked_about_anew():
+def test_rows_may_have_budgets_of_their_own():
     strategy = presets.maskgit(6)
     state = unmask.init(Toy(), Canvas.blank(2, 8), strategy, [0, 1])
-    state = replace(state, budget=torch.tensor([2, 6]))
+    state = replace(state, rows=replace(state.rows, budget=np.array([2, 6])))
     while not unmask.done(state):
-        state = unmask.step(state, Toy(), strategy)
-    assert state.forwards.tolist() == [2, 6]
+        part = unmask.step(state.take(state.rows.open), Toy(), strategy).state
+        state = state.put(state.rows.open, part)
+    assert state.rows.forwards.tolist() == [2, 6]
 
 
-def test_trimming_and_a_memory_do_not_go_together():
+def test_a_cache_that_the_spec_does_not_know_is_refused():
     class Remembers(Told):
-        def hidden(self, tokens, *, valid, memory, condition):
-            return super().hidden(tokens, valid=valid, memory=None, condition=condition)[0], {}
+        def forward(self, query, cache):
+            hidden, _ = super().forward(query, None)
+            return hidden, SumCache(torch.zeros(len(hidden)), np.ones(len(hidden), bool))
 
-    with pytest.raises(ModelError, match="trims=True and returned a memory"):
+    with pytest.raises(ModelError, match=r"returned a cache, and its spec says that it keeps none"):
         unmask.generate(Remembers(), ragged([2, 9], torch.tensor([1, 3])), seed=0)
 
 
-def test_a_given_row_is_not_what_memory_is_measured_on():
+def test_a_given_row_is_not_passed_through_the_network():
     canvas = Canvas.ragged([[0] * 9, [0] * 3, [0] * 3], [[False] * 9, [True] * 3, [True] * 3])
     network = Toy()
-    unmask.run(network, canvas, presets.maskgit(2), seed=0, max_memory="1GB")
-    assert 0 not in network.rows
+    unmask.run(network, canvas, presets.maskgit(2), seed=0, max_tokens=6)
+    assert network.rows == [2, 2]
 
 
 def broken(tokens):
@@ -110,27 +110,8 @@ def broken(tokens):
 
 def test_far_away_faults_are_raised_by_stream_and_by_score(monkeypatch):
     network = unmask.wrap(broken, mask_id=MASK, vocab_size=VOCAB)
-    monkeypatch.setattr(host, "_AT_HAND", frozenset())
+    monkeypatch.setattr(arrays, "_AT_HAND", frozenset())
     with pytest.raises(LogitsError, match="step 0 have NaN"):
         list(unmask.stream(network, Canvas.blank(1, 4), presets.random_order(2), seed=0))
     with pytest.raises(LogitsError, match="have NaN"):
         unmask.score(network, torch.zeros(1, 4, dtype=torch.int64))
-
-
-def test_facts_may_be_carried_while_others_are_noted():
-    whole, rows = torch.ones(4, 4), torch.arange(4).numpy()
-    errors = []
-
-    def carry():
-        try:
-            for _ in range(2000):
-                host.carry(torch.ones(4, 4), whole, rows)
-        except RuntimeError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=carry)
-    thread.start()
-    for nth in range(5000):
-        host.derived(whole, f"number {nth}", torch.clone)
-    thread.join()
-    assert not errors

@@ -1,16 +1,16 @@
 """Combinations of axes that a review found to go wrong, each as it should be."""
 
+import numpy as np
 import pytest
 import torch
 from tests.conformance.toys import FORBIDDEN, MASK, VOCAB, Toy
+from tests.reference.network import Network
 
 import unmask
 from unmask import (
     Canvas,
     Constraint,
     Groups,
-    PreviousSample,
-    StableAndConfident,
     Strategy,
     commit,
     orders,
@@ -19,8 +19,11 @@ from unmask import (
     schedules,
 )
 from unmask.errors import StrategyError
-from unmask.commit import AllSteps, ByGroup, Even, NoPlan, Scheduled
+from unmask.commit import AllSteps, ByGroup, Even, NoPlan, Scheduled, TopK
+from unmask.core.network import Query
+from unmask.noise import PreviousSample
 from unmask.scoring import Ordered
+from unmask.stopping import Budget, EndOfSequence, StableAndConfident
 
 
 class MaskIsZero(Toy):
@@ -35,7 +38,7 @@ def test_edits_under_a_blind_order_are_made_where_the_head_was_asked(order):
     edits = 0
     for info in unmask.stream(MaskIsZero(), Canvas.blank(4, 8), strategy, seeds=range(4)):
         assert not (info.tokens == 0)[~info.masked].any()
-        assert (info.proposal.looked | ~info.edited).all()
+        assert (info.proposal.queried | ~info.edited).all()
         edits += int(info.edited.sum())
     assert edits
 
@@ -47,9 +50,7 @@ def test_the_last_draw_does_not_show_what_the_canvas_holds_where_it_is_to_be_wri
             tokens = torch.full((2, 8), garbage)
             canvas = Canvas.infill(tokens, torch.ones(2, 8, dtype=torch.bool))
             network = unmask.wrap(
-                lambda t: Toy().hidden(t, valid=torch.ones_like(t, dtype=torch.bool), memory=None)[
-                    0
-                ],
+                lambda t: Toy().forward(Query.of(t), None)[0],
                 mask_id=MASK,
                 vocab_size=VOCAB,
             )
@@ -63,16 +64,16 @@ def test_a_position_that_is_verified_does_not_see_itself():
     shown = []
 
     class Spy(Toy):
-        def hidden(self, tokens, *, valid, memory):
-            shown.append(tokens.clone())
-            return super().hidden(tokens, valid=valid, memory=memory)
+        def forward(self, query, cache):
+            shown.append(query.tokens.clone())
+            return super().forward(query, cache)
 
     strategy = presets.wino(fill=0.5, block=None).but(noise=PreviousSample())
     before, checked = torch.zeros(1, 12, dtype=torch.bool), 0
     state = unmask.init(Spy(), Canvas.blank(1, 12), strategy, torch.tensor([1]))
     while not unmask.done(state):
         before = ~state.masked[0]
-        state = unmask.step(state, Spy(), strategy)
+        state = unmask.step(state, Spy(), strategy).state
         for rows in shown[1:]:
             for tokens in rows:
                 assert int((tokens == MASK)[before].sum()) == 1
@@ -82,7 +83,7 @@ def test_a_position_that_is_verified_does_not_see_itself():
 
 
 def test_the_likelihood_of_an_order_does_not_show_the_truth():
-    with pytest.raises(StrategyError, match=r"shows the network what it drew.*MaskId"):
+    with pytest.raises(StrategyError, match=r"shows the network what it drew.*MaskToken"):
         Ordered(presets.confidence(3).but(noise=PreviousSample()))
 
 
@@ -102,50 +103,40 @@ def test_a_batch_of_no_rows(name):
     assert unmask.generate(Toy(), canvas, getattr(presets, name)(), seeds=[]).shape == (0, 6)
 
 
-def plan(steps=4):
-    return Scheduled(schedules.linear, steps)
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: presets.threshold().but(select=commit.Best()), r"Best does not go.*a plan"),
-        (
-            lambda: presets.llada().but(select=commit.Threshold()),
-            r"Threshold.*pace.Adaptive\(\)",
-        ),
-        (lambda: presets.remdm(4).but(pace=plan()), r"Remasking.*pace.WholeLength"),
-        (
-            lambda: presets.top_margin().but(pace=AllSteps(4)),
-            r"Best does not go with WholeLength",
-        ),
+        (lambda: TopK(NoPlan()), r"plan=NoPlan\(\) counts nothing"),
+        (lambda: TopK(AllSteps(4)), r"plan=AllSteps\(steps=4\) counts nothing"),
+        (lambda: commit.ReMDM(Scheduled(schedules.linear, 4), 4), r"schedule=Scheduled"),
         (lambda: presets.remdm(4).but(groups=Groups.blocks(4)), r"over the whole row: leave out"),
-        (lambda: presets.remdm(4).but(end_id=3), r"over the whole row: leave out"),
-        (lambda: presets.remdm(4).but(stop=StableAndConfident()), r"over the whole row"),
+        (lambda: presets.remdm(4).but(stopping=[EndOfSequence(3)]), r"over the whole row: leave"),
+        (lambda: presets.remdm(4).but(stopping=[StableAndConfident()]), r"over the whole row"),
         (lambda: presets.threshold().but(revise=revise.Remask()), r"may take back all"),
         (
             lambda: presets.threshold().but(groups=Groups.blocks(4, side_by_side=True)),
             r"side by side have a plan each, which Threshold does not follow",
         ),
         (
-            lambda: Strategy(plan(), orders.Random(), select=commit.Spans(2, 2, True)),
+            lambda: Strategy(
+                commit.TopSpans(Scheduled(schedules.linear, 4), 2, 2, True), orders.Random()
+            ),
             r"overlapping spans of several levels need groups",
         ),
         (lambda: presets.soundstorm().but(groups=None), r"ByGroup.*there are none"),
         (lambda: presets.dream(algorithm="origin", choice_temperature=0.5), r"ranks nothing"),
         (lambda: presets.dplm(tracks=0), r"count=0"),
         (lambda: presets.esm3(tracks=-1), r"count=-1"),
-        (lambda: presets.maskgit().but(stop=StableAndConfident), r"stop=.*pass an instance"),
-        (lambda: presets.maskgit().but(budget=True), r"budget=True"),
+        (
+            lambda: presets.maskgit().but(stopping=[StableAndConfident]),
+            r"stopping holds .*: pass a list of rules, such as",
+        ),
+        (lambda: presets.maskgit().but(stopping=[Budget(True)]), r"Budget\(True\): pass 1 or more"),
         (
             lambda: presets.maskgit().but(
-                end_id=1, constraint=Constraint(required=torch.tensor([3, -1]))
+                stopping=[EndOfSequence(1)], constraint=Constraint(forbidden=[1])
             ),
-            r"end_id=1 fills rows behind their end, which required= may not",
-        ),
-        (
-            lambda: presets.maskgit().but(end_id=1, constraint=Constraint(forbidden=[1])),
-            r"end_id=1: pass an id that may be drawn",
+            r"EndOfSequence\(1\).*an id that may be drawn",
         ),
     ],
 )
@@ -154,27 +145,37 @@ def test_parts_that_would_be_ignored_or_go_wrong_are_refused(make, words):
         make()
 
 
-@pytest.mark.parametrize("end", [999, -1, MASK, FORBIDDEN])
+def test_an_end_does_not_go_with_ids_that_must_be_written():
+    canvas = Canvas.blank(1, 2, required=torch.tensor([3, -1]))
+    strategy = presets.maskgit(2).but(stopping=[EndOfSequence(1)])
+    with pytest.raises(StrategyError, match=r"fills rows behind their end, which required="):
+        unmask.generate(Toy(), canvas, strategy, seed=0)
+
+
+@pytest.mark.parametrize("end", [999, MASK, FORBIDDEN])
 def test_an_end_that_is_never_drawn_is_refused(end):
-    with pytest.raises(StrategyError, match=rf"end_id={end} is never drawn"):
-        unmask.generate(Toy(), Canvas.blank(1, 4), presets.maskgit().but(end_id=end), seed=0)
+    with pytest.raises(StrategyError, match=rf"EndOfSequence\({end}\).*is never drawn"):
+        unmask.generate(Toy(), Canvas.blank(1, 4), presets.maskgit(2).but(stopping=[EndOfSequence(end)]), seed=0)
 
 
 def test_a_budget_below_the_cost_of_a_step_is_refused():
-    class Guidable(Toy):
-        def hidden(self, tokens, *, valid, memory, condition=None):
-            return super().hidden(tokens, valid=valid, memory=None)[0], None
+    class Guidable(Network):
+        vocab_size, mask_id = VOCAB, MASK
+
+        def hidden(self, tokens, *, valid, condition):
+            return torch.zeros(*tokens.shape, VOCAB)
 
     canvas = Canvas.blank(2, 4, condition=torch.tensor([0, 1]))
-    with pytest.raises(StrategyError, match=r"budget=1: a step of this strategy takes 2"):
-        unmask.generate(Guidable(), canvas, presets.muse(guidance=3.0).but(budget=1), seed=0)
+    strategy = presets.muse(2, guidance=3.0).but(stopping=[Budget(1)])
+    with pytest.raises(StrategyError, match=r"Budget\(1\).* a step of this strategy takes 2"):
+        unmask.generate(Guidable(), canvas, strategy, seed=0)
 
 
 @pytest.mark.parametrize(
     ("groups", "strategies"),
     [
         (Groups.levels(2, side_by_side=True), [presets.maskgit(2)]),
-        (Groups.levels(2), [presets.maskgit(2).but(end_id=3)]),
+        (Groups.levels(2), [presets.maskgit(2).but(stopping=[EndOfSequence(3)])]),
     ],
 )
 def test_stages_that_could_not_do_what_is_asked(groups, strategies):
@@ -182,12 +183,12 @@ def test_stages_that_could_not_do_what_is_asked(groups, strategies):
         unmask.run_stages(Toy(), Canvas.blank(1, 4), groups, strategies, seed=1)
 
 
-def test_groups_side_by_side_with_paces_of_their_own():
-    pace = ByGroup([Even(1), Even(4)])
-    strategy = Strategy(pace, orders.Random(), groups=Groups.blocks(4, side_by_side=True))
+def test_groups_side_by_side_with_plans_of_their_own():
+    plan = ByGroup([Even(1), Even(4)])
+    strategy = Strategy(TopK(plan), orders.Random(), groups=Groups.blocks(4, side_by_side=True))
     trace = list(unmask.stream(Toy(), Canvas.blank(1, 8), strategy, seeds=[1]))
     assert [int(info.committed.sum()) for info in trace] == [5, 1, 1, 1]
 
 
 def test_adaptive_needs_no_plan():
-    assert NoPlan()(torch.tensor([3]))[1].tolist() == [3]
+    assert NoPlan()(np.array([3]))[1].tolist() == [3]

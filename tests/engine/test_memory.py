@@ -1,28 +1,66 @@
-"""Rows in parts, by a stated memory or because memory ran out: the same rows, and what is said."""
+"""Rows in parts, by limits or because memory ran out: the same rows, and what is said."""
 
 from dataclasses import fields
 
+import numpy as np
 import pytest
 import torch
 from tests.conformance.toys import MASK, VOCAB, Toy, flat
-from tests.decoding.memory_cases import CPU, WAYS, WIDE, Small, raising, room_for, same
+from tests.reference.memory import LiveBytes
+from tests.reference.network import Network
 
 import unmask
-from unmask import Canvas, Constraint, Groups, PreviousSample, presets
-from unmask.decoding import in_order
-from unmask.decoding.memory import LiveBytes
-from unmask.engine import pieces
-from unmask.errors import DenoiserError, SplitWarning
+from unmask import Canvas, Engine, Groups, orders, presets
 from unmask.core.state import Generation
+from unmask.errors import DenoiserError, SplitWarning, StrategyError
+from unmask.noise import PreviousSample
+
+WIDE = 5000  # numbers that a network holds for each position
 
 
-class Conditioned(Toy):
+def same(one, other):
+    for field in fields(Generation):
+        assert torch.equal(getattr(one, field.name), getattr(other, field.name)), field.name
+
+
+class Small(Toy):
+    """Memory for `rows` rows; `runs_out` says how."""
+
+    def __init__(self, rows, runs_out):
+        super().__init__()
+        self.most, self.runs_out = rows, runs_out
+
+    def forward(self, query, cache):
+        out = super().forward(query, cache)
+        if len(query.tokens) > self.most:
+            self.runs_out()
+        return out
+
+
+def raising(error):
+    def runs_out():
+        raise error
+
+    return runs_out
+
+
+WAYS = {
+    "CUDA": raising(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")),
+    "Linux": lambda: torch.empty(2**60, dtype=torch.uint8),
+    "Windows": raising(RuntimeError("DefaultCPUAllocator: not enough memory: you tried ...")),
+    "Python": raising(MemoryError()),
+}
+
+
+class Conditioned(Network):
     """What it says depends on the row's condition, of which one part is nested."""
 
-    def hidden(self, tokens, *, valid, memory, condition):
-        hidden, memory = super().hidden(tokens, valid=valid, memory=memory)
+    vocab_size, mask_id = VOCAB, MASK
+
+    def hidden(self, tokens, *, valid, condition):
+        hidden = Toy().hidden(tokens, valid=valid)
         first, (second,) = condition["first"], condition["rest"]
-        return hidden + torch.stack([first, second], 1).repeat(1, 4)[:, None, :VOCAB], memory
+        return hidden + torch.stack([first, second], 1).repeat(1, 4)[:, None, :VOCAB]
 
 
 def ragged(rows=7):
@@ -43,10 +81,16 @@ def legal():
     return table
 
 
+def required():
+    table = torch.full((7, 8), -1)
+    table[torch.arange(7), torch.arange(7)] = torch.arange(7) % 2
+    return table
+
+
 CASES = {
     "ragged": (Toy, ragged, presets.maskgit(4)),
     "ragged, without padding flags": (
-        lambda: unmask.wrap(flat, mask_id=MASK),
+        lambda: unmask.wrap(flat, mask_id=MASK, vocab_size=VOCAB),
         ragged,
         presets.confidence(4),
     ),
@@ -55,8 +99,8 @@ CASES = {
     "with condition": (Conditioned, conditioned, presets.top_margin(5)),
     "with steps of its own for each row": (
         Toy,
-        ragged,
-        presets.random_order([1, 2, 3, 4, 5, 6, 7]),
+        lambda: Canvas.blank(7, 8, steps=[1, 2, 3, 4, 5, 6, 7]),
+        presets.random_order(7),
     ),
     "with groups": (Toy, lambda: Canvas.blank(7, 8), presets.llada(4, 4)),
     "with groups side by side": (
@@ -71,8 +115,13 @@ CASES = {
     ),
     "with a table of legal ids for each row": (
         Toy,
-        lambda: Canvas.blank(7, 8),
-        presets.mask_predict(3).but(constraint=Constraint(legal=legal())),
+        lambda: Canvas.blank(7, 8, legal=legal()),
+        presets.mask_predict(3),
+    ),
+    "with required ids for each row": (
+        Toy,
+        lambda: Canvas.blank(7, 8, required=required()),
+        presets.mask_predict(3),
     ),
     "with verification": (Toy, lambda: Canvas.blank(7, 12), presets.wino(fill=0.5, block=None)),
     "with remasking": (Toy, lambda: Canvas.blank(7, 8), presets.remdm(4)),
@@ -85,16 +134,36 @@ def test_parts_give_the_rows_of_the_whole(case):
     torch.manual_seed(0)
     canvas = canvas()
     whole = unmask.run(make(), canvas, strategy, seed=3)
-    for fit in (1, 2, 3):
-        budget, network = room_for(fit, make, canvas, strategy), make()
-        parts = unmask.run(network, canvas, strategy, seed=3, max_memory=budget)
-        same(parts, whole)
-        tokens = unmask.generate(make(), canvas, strategy, seed=3, max_memory=f"{budget}B")
-        assert torch.equal(tokens, whole.tokens)
+    longest = int(canvas.valid.sum(1).max())
+    for most in (1, 2, 3):
+        network = make()
+        same(unmask.run(network, canvas, strategy, seed=3, max_rows=most), whole)
         if isinstance(network, Toy) and not case.startswith("with verification"):
-            asked = network.rows[3:]  # one step unmeasured, one of a row, one of it twice
-            assert network.rows[:3] == [1, 1, 2]
-            assert max(asked) == fit
+            assert max(network.rows) == most
+        tokens = unmask.generate(make(), canvas, strategy, seed=3, max_tokens=most * longest)
+        assert torch.equal(tokens, whole.tokens)
+
+
+@pytest.mark.parametrize("limit", [{"max_rows": 2}, {"max_tokens": 16}, {"max_tokens": 19}])
+def test_a_limit_is_kept_in_every_pass(limit):
+    network = Toy()
+    canvas = Canvas.blank(5, 8, steps=[1, 4, 2, 3, 1])
+    unmask.run(network, canvas, presets.maskgit(4), seed=3, **limit)
+    assert max(network.rows) == 2
+    assert sum(network.rows) == 1 + 4 + 2 + 3 + 1
+
+
+def test_a_row_longer_than_the_limit_goes_alone():
+    network, canvas = Toy(), Canvas.ragged([[0] * 3, [0] * 9, [0] * 3])
+    unmask.run(network, canvas, presets.maskgit(2), seed=3, max_tokens=6)
+    assert network.rows == [1, 1] * 3
+
+
+@pytest.mark.parametrize("limit", ["max_rows", "max_tokens"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "2GB"])
+def test_a_limit_that_is_none_is_refused(limit, value):
+    with pytest.raises(StrategyError, match=rf"{limit}=.*pass an integer of 1 or more"):
+        unmask.generate(Toy(), Canvas.blank(1, 4), seed=0, **{limit: value})
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -107,12 +176,9 @@ def test_where_memory_runs_out_the_rows_go_on_in_halves(way):
     same(made, whole)
     assert len(seen) == 1
     message = str(seen[0].message)
-    assert (
-        "memory ran out with 10 rows at once (step 0, rows [0, 1, 2, 3, 4, 5, 6, 7] and 3"
-        in message
-    )
+    assert "memory ran out with 10 rows at once (step 0, rows [0, 1, 3" in message
     assert "at most 5 at a time" in message
-    assert "max_memory='2GB', or canvases of at most 5 rows" in message
+    assert "pass max_rows=5, or max_tokens=" in message
     # 10 do not fit, nor do the first 5; what waits is cut before it is tried.
     assert [rows for rows in network.rows if rows > 3] == [10, 5]
 
@@ -124,9 +190,9 @@ def test_nothing_is_lost_or_drawn_again_where_memory_runs_out_midway():
     class Filling(Small):
         """Memory that shrinks after two steps."""
 
-        def hidden(self, tokens, *, valid, memory):
+        def forward(self, query, cache):
             self.most = 4 if len(self.rows) < 2 else 2
-            return super().hidden(tokens, valid=valid, memory=memory)
+            return super().forward(query, cache)
 
     network = Filling(4, WAYS["CUDA"])
     with pytest.warns(SplitWarning, match=r"4 rows at once \(step 2, "):
@@ -143,12 +209,9 @@ def test_memory_may_run_out_in_other_parts_of_a_step(where):
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return super().logits(hidden)
 
-    class Order:
-        scores = "any"
-        needs = frozenset()
-
+    class Order(orders.Order):
         def __call__(self, state, proposal):
-            if len(state.row) > 2:
+            if len(state) > 2:
                 raise MemoryError
             return proposal.logprob
 
@@ -170,13 +233,6 @@ def test_a_single_row_raises_what_was_raised():
     assert network.rows == [3, 2, 1]
 
 
-def test_a_stream_is_not_split():
-    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
-    with pytest.raises(torch.OutOfMemoryError) as caught:
-        list(unmask.stream(Small(2, raising(error)), Canvas.blank(3, 4), seed=0))
-    assert caught.value is error
-
-
 def test_other_errors_of_the_network_are_not_taken_for_a_lack_of_memory():
     network = Small(2, raising(RuntimeError("shapes cannot be multiplied")))
     with pytest.raises(DenoiserError, match=r"shapes cannot.*step 0, rows \[0, 1, 2\]"):
@@ -188,37 +244,57 @@ def test_the_failed_step_is_not_held_while_its_halves_go_on():
     entered = []
 
     class Watched(Toy):
-        def hidden(self, tokens, *, valid, memory):
+        def forward(self, query, cache):
             entered.append(live.now)
-            held = torch.ones(*tokens.shape, WIDE)
-            if len(tokens) > 2:
+            held = torch.ones(*query.tokens.shape, WIDE)
+            if len(query.tokens) > 2:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            hidden, memory = super().hidden(tokens, valid=valid, memory=memory)
-            return hidden * held[..., :1], memory
+            hidden, cache = super().forward(query, cache)
+            return hidden * held[..., :1], cache
 
-    with LiveBytes(CPU) as live, pytest.warns(SplitWarning):
+    with LiveBytes() as live, pytest.warns(SplitWarning):
         unmask.generate(Watched(), Canvas.blank(4, 8), presets.maskgit(2), seed=0)
     assert len(entered) == 5
     assert max(entered) < 8 * WIDE * 4  # less than the activations of one row
 
 
-def test_pieces_are_consecutive_and_finished_rows_cost_nothing():
-    state = unmask.init(Toy(), ragged(9), presets.maskgit(3), torch.arange(9))
-    for most in (1, 2, 3, 8, 20, None):
-        parts = pieces(state, most)
-        assert torch.cat([part.row for part in parts]).tolist() == list(range(9))
-        unfinished = [int((~part.done).sum()) for part in parts]
-        assert max(unfinished) <= (most or 9)
-        assert unfinished[:-1] == [most] * (len(parts) - 1)
+def test_finished_rows_cost_nothing_and_all_come_back_in_order():
+    seeds = list(range(9))
+    whole = unmask.run(Toy(), ragged(9), presets.maskgit(3), seeds=seeds)
+    for most in (1, 2, 3, 8, 20):
+        engine, found = Engine(Toy(), max_rows=most), {}
+        ids = engine.submit(ragged(9), presets.maskgit(3), seeds)
+        while len(engine.open):
+            for event in engine.step():
+                found.update(event.results())
+        assert sorted(found) == ids.tolist()
+        for row, n in enumerate(ragged(9).valid.sum(1).tolist()):
+            assert torch.equal(found[ids[row]].tokens[0], whole.tokens[row, :n])
+        assert max(engine.denoiser.rows) == min(most, 8)
     nothing = Canvas.infill(torch.zeros(2, 3, dtype=torch.int64), torch.zeros(2, 3).bool())
-    assert torch.equal(unmask.generate(Toy(), nothing, seed=0, max_memory="1MB"), nothing.tokens)
+    assert torch.equal(unmask.generate(Toy(), nothing, seed=0, max_rows=1), nothing.tokens)
 
 
 def test_records_are_joined_in_the_order_of_the_canvas():
     whole = unmask.run(Toy(), ragged(), presets.maskgit(3), seed=1)
-    rows = [torch.tensor([5, 1]), torch.tensor([0]), torch.tensor([6, 2, 4, 3])]
-    parts = [
-        (at, Generation(*(getattr(whole, field.name)[at] for field in fields(Generation))))
-        for at in rows
-    ]
-    same(in_order(parts), whole)
+    rows = [np.array([5, 1]), np.array([0]), np.array([6, 2, 4, 3])]
+    joined = Generation.concat([whole.take(torch.from_numpy(part)) for part in rows])
+    order = np.argsort(np.concatenate(rows))
+    same(joined.take(torch.from_numpy(order)), whole)
+
+
+def test_live_bytes_are_those_of_storages():
+    held = torch.zeros(100)
+    with LiveBytes() as live:
+        view = held.view(10, 10)  # nothing new
+        view.add_(1)
+        assert (live.now, live.peak) == (0, 0)
+        first = torch.ones(50, dtype=torch.float64)
+        again = first[10:].view(4, 10)
+        assert live.now == 400
+        del first
+        assert live.now == 400  # a view holds the storage
+        second = again + 1
+        assert (live.now, live.peak) == (720, 720)
+        del again, second
+    assert (live.now, live.peak) == (0, 720)

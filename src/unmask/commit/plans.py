@@ -285,6 +285,11 @@ class AllSteps(CountPlan):
 def as_plan(plan: CountPlan | AnySchedule, steps: int | None) -> CountPlan:
     """A plan as it is, or a schedule with its steps as one."""
     if isinstance(plan, CountPlan):
+        if isinstance(plan, NoPlan | AllSteps):
+            raise StrategyError(
+                f"plan={plan!r} counts nothing: pass one that says how many are known after each "
+                "step, as in commit.TopK(commit.Even(12))"
+            )
         if steps is not None:
             raise StrategyError(
                 f"{plan!r} is a plan with steps of its own: leave steps={steps!r} out, or pass a "

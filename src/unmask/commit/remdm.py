@@ -41,6 +41,11 @@ class ReMDM(Commit):
 
     def __post_init__(self) -> None:
         check_steps(self.steps)
+        if isinstance(self.schedule, CountPlan):
+            raise StrategyError(
+                f"schedule={self.schedule!r} is a plan: pass a schedule, as in "
+                "commit.ReMDM('linear', 64)"
+            )
         object.__setattr__(self, "schedule", resolve(self.schedule))
         known = ("cap", "rescale", "confidence", "loop")
         if self.variant not in known:

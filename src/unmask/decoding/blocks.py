@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import torch
 
 from unmask.core.arrays import on_host
 from unmask.core.state import State
@@ -36,6 +39,19 @@ def check_blocks(state: State, strategy: Strategy) -> None:
             f"{int(rows.groups_to_come[row]) + 1} blocks, which take {int(needed[row])} network "
             f"passes at least: pass Budget({int(needed.max())}) or more"
         )
+    if _watches_finished_blocks(state, strategy):
+        raise StrategyError(
+            f"{type(strategy.revise).__name__} watches blocks that are finished, of which the "
+            "denoiser says nothing: watch the open group only (state.open), or use its inner "
+            "denoiser"
+        )
+
+
+def _watches_finished_blocks(state: State, strategy: Strategy) -> bool:
+    """Whether a reviser asks for more than the open group, tried on a canvas that is full."""
+    full = replace(state, masked=torch.zeros_like(state.masked))
+    watched = strategy.revise.watches(full)
+    return watched is not None and bool((watched & ~full.open).any())
 
 
 def _within_blocks(state: State, size: int) -> bool:
