@@ -5,6 +5,7 @@ import torch
 from tests.conformance.test_networks import MASK, VOCAB, bert, x_transformer
 
 import unmask
+from unmask.core.network import Query
 from unmask.errors import ModelError
 from unmask.models.checkpoint import read_card
 
@@ -12,7 +13,6 @@ from unmask.models.checkpoint import read_card
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
 
 TOKENS = torch.randint(VOCAB, (3, 7), generator=torch.Generator().manual_seed(0))
-VALID = torch.ones_like(TOKENS, dtype=torch.bool)
 
 
 def table(tokens):
@@ -21,7 +21,7 @@ def table(tokens):
 
 
 def logits(denoiser):
-    hidden, _ = denoiser.hidden(TOKENS, valid=VALID, memory=None)
+    hidden, _ = denoiser.forward(Query.of(TOKENS), None)
     return denoiser.logits(hidden.flatten(0, 1)).view(3, 7, -1)
 
 
@@ -47,7 +47,7 @@ def test_a_logit_shift_is_remembered(tmp_path):
     unmask.save(unmask.wrap(bert(), mask_id=MASK, logit_shift=True), tmp_path / "model")
     assert read_card(tmp_path / "model").logit_shift
     again = unmask.load(tmp_path / "model")
-    assert again.ids.logit_shift
+    assert again.logit_shift
 
 
 def adapted():

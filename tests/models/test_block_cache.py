@@ -42,6 +42,7 @@ STRATEGIES = {
     ),
     "guided wino": presets.wino(0.1, 0.5, block=W).but(guidance=BY_PROMPT),
 }
+STRATEGIES = {name: strategy.but(groups=BLOCKS) for name, strategy in STRATEGIES.items()}
 NETWORKS = {
     "llama": {},
     "llama, eager": {"attention": "eager"},
@@ -199,7 +200,7 @@ def longer():
 def of_six(make, *arguments, budget=None, guided=False):
     """A preset in blocks of 6."""
     stop = [] if budget is None else [stopping.Budget(budget)]
-    strategy = make(*arguments, block=6, temperature=1.0)
+    strategy = make(*arguments, temperature=1.0).but(groups=Groups.blocks(6))
     return strategy.but(stopping=stop, guidance=BY_PROMPT if guided else None)
 
 

@@ -21,7 +21,6 @@ import unmask
 from unmask import Canvas, ClassConditioned, SelfConditioning, presets
 from unmask.errors import CheckpointError, InputError, ModelError
 from unmask.core.files import previous
-from unmask.models.adapter import Ids
 from unmask.models.checkpoint import CARD, WEIGHTS, read_card
 from unmask.models.x_transformers import XTransformersDenoiser
 
@@ -67,7 +66,7 @@ def test_transformers_folders_round_trip_and_open_in_transformers(build, tmp_pat
     folder = unmask.save(denoiser, tmp_path / "model", about={"task": "none", "score": 0.5})
     again = unmask.load(folder)
     check_same(denoiser, again)
-    assert (again.mask_id, again.forbidden, again.length) == (MASK, (0, 2), 6)
+    assert (again.spec.mask_id, again.spec.forbidden, again.spec.default_length) == (MASK, (0, 2), 6)
     assert not any(module.training for module in again.modules())
     assert read_card(folder).about == {"task": "none", "score": 0.5}
     net = AutoModelForMaskedLM.from_pretrained(folder).eval()
@@ -86,7 +85,7 @@ def test_x_transformers_folders_round_trip_into_a_network_given(options, tmp_pat
     folder = unmask.save(denoiser, tmp_path / "model")
     again = unmask.load(folder, net=build_x_transformer(**options))
     check_same(denoiser, again)
-    assert again.length == 40
+    assert again.spec.default_length == 40
     with pytest.raises(CheckpointError, match=r"weights of a TransformerWrapper: build it.*net="):
         unmask.load(folder)
     with pytest.raises(CheckpointError, match=r"is for a TransformerWrapper; net is a Net"):
@@ -97,7 +96,7 @@ def test_plain_modules_round_trip(tmp_path):
     denoiser = small()
     again = unmask.load(unmask.save(denoiser, str(tmp_path / "model")), net=Net())
     check_same(denoiser, again)
-    assert (again.mask_id, again.forbidden, again.length) == (MASK, (2,), 5)
+    assert (again.spec.mask_id, again.spec.forbidden, again.spec.default_length) == (MASK, (2,), 5)
 
 
 def test_class_conditioned_models_round_trip(tmp_path):
@@ -124,8 +123,9 @@ def test_class_conditioned_models_round_trip(tmp_path):
 
 
 def test_self_conditioning_round_trips(tmp_path):
-    ids = Ids(MASK, VOCAB, length=6)
-    denoiser = XTransformersDenoiser(build_x_transformer(), ids, SelfConditioning(32))
+    denoiser = XTransformersDenoiser(
+        build_x_transformer(), MASK, length=6, self_conditioning=SelfConditioning(32)
+    )
     folder = unmask.save(denoiser, tmp_path / "model")
     again = unmask.load(folder, net=build_x_transformer())
     assert again.self_conditioning is not None

@@ -3,15 +3,19 @@
 import copy
 import pickle
 import warnings
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
-from tests.conformance.toys import MASK, VOCAB, Toy, flat
+from tests.conformance.toys import MASK, VOCAB, SumCache, Toy, flat
 from torch import nn
 from x_transformers import Encoder, TransformerWrapper
 
 import unmask
-from unmask import Canvas, Captured, Compiled, host, presets
+from unmask import Canvas, Captured, Compiled, presets
+from unmask.core import arrays
+from unmask.core.network import Query
 from unmask.errors import CompileWarning, ModelError, StrategyError
 from unmask.models.captured import Recurring
 
@@ -44,15 +48,15 @@ class Counting:
 
 
 class Rich(Toy):
-    """A denoiser of its own kind with every optional attribute."""
+    """A denoiser of its own kind of which everything is known."""
 
-    length, forwards_per_step, sees_progress = LENGTH, 3, True
+    length, forwards, inputs = LENGTH, 3, ("progress",)
     device = torch.device("cpu")
     told = ()
 
-    def hidden(self, tokens, *, valid, memory, condition=None, progress=None, ratio=None):
-        self.told = (condition, progress, ratio)
-        return super().hidden(tokens, valid=valid, memory=memory)
+    def forward(self, query, cache):
+        self.told = (query.condition, query.progress, query.unknown_share)
+        return super().forward(query, cache)
 
 
 def refuse(graph, inputs):
@@ -78,7 +82,7 @@ def ragged():
 NETWORKS = {
     "module": net,
     "function": lambda: unmask.wrap(flat, mask_id=MASK, vocab_size=VOCAB),
-    "own kind, with memory": Toy,
+    "own kind, with a cache": Toy,
 }
 
 
@@ -105,10 +109,10 @@ def test_conditions_reach_the_network():
     assert compiled.backend.graphs
 
 
-def test_a_stated_memory_goes_with_compiled_trunks():
+def test_a_limit_goes_with_compiled_trunks():
     canvas, strategy = Canvas.blank(5, LENGTH), presets.maskgit(4)
     compiled = Compiled(net(), backend=Counting())
-    made = unmask.generate(compiled, canvas, strategy, seed=1, max_memory="40kB")
+    made = unmask.generate(compiled, canvas, strategy, seed=1, max_rows=2)
     assert compiled.failure is None
     assert compiled.backend.graphs
     assert torch.equal(made, unmask.generate(net(), canvas, strategy, seed=1))
@@ -121,7 +125,7 @@ def test_rows_that_leave_compile_nothing_anew():
         for rows in (7, 6, 5, 3, 2, 1):
             tokens = torch.randint(VOCAB, (rows, LENGTH))
             valid = torch.ones_like(tokens, dtype=torch.bool)
-            hidden, _ = compiled.hidden(tokens, valid=valid, memory=None)
+            hidden, _ = compiled.forward(Query.of(tokens, valid), None)
             torch.testing.assert_close(hidden, compiled.inner.net(tokens, valid))
             counts.append(compiled.backend.graphs)
     assert counts[0] == counts[-2] > 0
@@ -133,22 +137,23 @@ def test_everything_else_is_the_denoisers_own(wrapper):
     inner = Rich()
     around = wrapper(inner)
     assert isinstance(around, unmask.Denoiser)
-    for name in ("vocab_size", "mask_id", "forbidden", "length", "device", "forwards_per_step"):
-        assert getattr(around, name) == getattr(inner, name)
-    assert around.sees_progress is True
-    assert not hasattr(wrapper(Toy()), "sees_progress")
+    assert around.spec == inner.spec
+    assert around.device == inner.device
+    assert not wrapper(Toy()).spec.inputs
     with pytest.raises(AttributeError, match="nothing_of_the_kind"):
         _ = around.nothing_of_the_kind
     tokens = torch.zeros(2, LENGTH, dtype=torch.int64)
-    given = {"valid": torch.ones_like(tokens, dtype=torch.bool), "memory": {"sum": tokens[:, 0]}}
-    extra = {"condition": torch.arange(2), "progress": torch.ones(2), "ratio": torch.zeros(2)}
+    cache = SumCache(tokens[:, 0] + 1, np.array([True, False]))
+    extra = {"condition": torch.arange(2), "progress": torch.ones(2)}
+    extra["unknown_share"] = torch.zeros(2)
+    query = replace(Query.of(tokens), **extra)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CompileWarning)  # Captured is not on CUDA
-        hidden, memory = around.hidden(tokens, **given, **extra)
+        hidden, after = around.forward(query, cache)
     assert [part.tolist() for part in inner.told] == [part.tolist() for part in extra.values()]
-    expected, remembered = Toy().hidden(tokens, **given)
+    expected, remembered = Toy().forward(query, cache)
     assert torch.equal(hidden, expected)
-    assert torch.equal(memory["sum"], remembered["sum"])
+    assert torch.equal(after.sum, remembered.sum)
     assert torch.equal(around.logits(hidden[0]), expected[0])
 
 
@@ -179,13 +184,13 @@ def test_a_lack_of_memory_is_no_failure_to_compile():
     calls = []
 
     class Hungry(Toy):
-        def hidden(self, tokens, *, valid, memory):
-            calls.append(len(tokens))
+        def forward(self, query, cache):
+            calls.append(len(query.tokens))
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     compiled = Compiled(Hungry(), backend="eager")
     with pytest.raises(torch.OutOfMemoryError):
-        compiled.hidden(torch.zeros(1, 1), valid=None, memory=None)
+        compiled.forward(Query.of(torch.zeros(1, 1)), None)
     assert compiled.failure is None
     assert len(calls) == 1  # not once more without the compiler
 
@@ -249,29 +254,27 @@ def test_shapes_are_captured_that_come_up_again():
 
 
 def test_only_calls_like_those_captured_may_replay():
-    captured, valid = Captured(net()), torch.ones(2, LENGTH, dtype=torch.bool)
-    shorter = valid.clone()
+    captured = Captured(net())
+    tokens, shorter = torch.zeros(2, LENGTH).long(), torch.ones(2, LENGTH, dtype=torch.bool)
     shorter[1, 5:] = False
+    whole, ragged = Query.of(tokens), Query.of(tokens, shorter)
     captured.eval()
     with torch.no_grad():
-        assert captured._may_replay(valid)
-        assert not captured._may_replay(shorter)
-    assert not captured._may_replay(valid)  # gradients
+        assert captured._may_replay(whole)
+        assert not captured._may_replay(ragged)
+    assert not captured._may_replay(whole)  # gradients
     captured.train()
     with torch.no_grad():
-        assert not captured._may_replay(valid)  # dropout
+        assert not captured._may_replay(whole)  # dropout
 
 
 def test_adapters_ask_nothing_of_a_device_that_the_host_knows(monkeypatch):
-    """What a CUDA graph cannot hold is counted here by the one operation that fetches a number."""
-    monkeypatch.setattr(host, "_AT_HAND", frozenset())
+    """What a CUDA graph cannot hold is counted here by the operations that fetch a number."""
+    monkeypatch.setattr(arrays, "_AT_HAND", frozenset())
     encoder = Encoder(dim=16, depth=1, heads=2)
     encoder = TransformerWrapper(num_tokens=VOCAB, max_seq_len=LENGTH, attn_layers=encoder)
-    tokens = torch.zeros(2, LENGTH, dtype=torch.int64)
-    valid = torch.ones_like(tokens, dtype=torch.bool)
-    looks, read, on_host = [], [], host.on_host
-    host.row_lengths(valid)
-    monkeypatch.setattr(host, "on_host", lambda tensor: read.append(tensor) or on_host(tensor))
+    query = Query.of(torch.zeros(2, LENGTH, dtype=torch.int64))
+    looks = []
 
     class Fetches(torch.utils._python_dispatch.TorchDispatchMode):
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
@@ -279,22 +282,17 @@ def test_adapters_ask_nothing_of_a_device_that_the_host_knows(monkeypatch):
                 looks.append(function)
             return function(*args, **(kwargs or {}))
 
-    def fetches(denoiser):
-        looks.clear()
-        with torch.no_grad(), Fetches():
-            denoiser.hidden(tokens, valid=valid, memory=None)
-        return len(looks) + len(read)
-
     for denoiser in (
         unmask.wrap(encoder, mask_id=MASK),
         unmask.wrap(by_table, mask_id=MASK, vocab_size=VOCAB),
     ):
-        read.clear()
-        assert fetches(denoiser.eval()) == 0
-    unknown = valid.clone()
-    with torch.no_grad():
-        denoiser.hidden(tokens, valid=unknown, memory=None)
-    assert len(read) == 1, "what nobody has told is asked, once"
+        looks.clear()
+        with torch.no_grad(), Fetches():
+            denoiser.eval().forward(query, None)
+        assert not looks
+    with torch.no_grad(), Fetches():  # the control: this is how it would be noticed
+        bool(query.valid.all())
+    assert len(looks) == 1
 
 
 def by_table(tokens):
@@ -302,7 +300,7 @@ def by_table(tokens):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["module", "own kind, with memory"])
+@pytest.mark.parametrize("name", ["module", "own kind, with a cache"])
 def test_inductor_gives_the_same_tokens(name):
     """Compiled code where there is a compiler; elsewhere the plain trunk, and a warning."""
     strategy = presets.maskgit(4)

@@ -14,12 +14,14 @@ from tests.conformance.test_networks import (
     x_transformer,
 )
 from tests.models.decoders import decoder
+from tests.reference.network import Network
 from torch import nn
 
 import unmask
 from unmask import ClassConditioned, Packed
 from unmask.errors import LogitsError
 from unmask.core.head import projection_of
+from unmask.core.network import Query
 from unmask.models import BlockCache, ReusedCache
 from unmask.models.compiled import Compiled
 from unmask.core.projection import Projection
@@ -38,7 +40,7 @@ def random_biases(net):
 def hidden_of(denoiser):
     tokens = torch.arange(5, 11).unsqueeze(0)
     with torch.no_grad():
-        hidden, _ = denoiser.hidden(tokens, valid=tokens > 0, memory=None)
+        hidden, _ = denoiser.forward(Query.of(tokens), None)
     return hidden[0]
 
 
@@ -155,7 +157,7 @@ def test_wrappers_offer_what_they_wrap():
 
 
 def test_a_projection_of_another_size_is_refused():
-    class Denoiser:
+    class Denoiser(Network):
         vocab_size, mask_id = VOCAB, MASK
 
         def projection(self, hidden):

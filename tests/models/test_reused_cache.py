@@ -72,7 +72,7 @@ def test_one_block_that_covers_the_canvas_is_exact(reuse, shift):
 @pytest.mark.parametrize("reuse", KINDS)
 def test_one_step_a_block_is_exact(reuse, shift):
     inner, cached = both(reuse, shift=shift)
-    assert same_tokens(inner, cached, presets.llada(1, block=W, temperature=1.0))
+    assert same_tokens(inner, cached, presets.llada(1, temperature=1.0).but(groups=BLOCKS))
 
 
 @pytest.mark.parametrize("shift", [False, True])
@@ -117,6 +117,7 @@ ONE_LAYER = {
     "at rest": stopped(presets.llada(4, block=W), stopping.StableAndConfident(2.5)),
     "wino, a budget": presets.wino(0.2, 0.9, block=W, temperature=1.0, budget=7),
 }
+ONE_LAYER = {name: strategy.but(groups=BLOCKS) for name, strategy in ONE_LAYER.items()}
 
 
 @pytest.mark.parametrize("name", ONE_LAYER)
@@ -143,7 +144,7 @@ def test_histories_budgets_and_guidance_are_exact_in_one_block(reuse, name):
 @pytest.mark.parametrize("reuse", KINDS)
 def test_a_budget_of_a_pass_a_block_is_exact(reuse):
     (inner, cached), two_blocks = both(reuse), [0, 1, 4]
-    strategy = presets.threshold(0.9, block=W, temperature=1.0)
+    strategy = presets.threshold(0.9, temperature=1.0).but(groups=BLOCKS)
     assert same_tokens(inner, cached, stopped(strategy, stopping.Budget(2)), two_blocks)
     guided = strategy.but(guidance=BY_PROMPT)
     assert same_tokens(inner, cached, stopped(guided, stopping.Budget(4)), two_blocks)
