@@ -1,4 +1,4 @@
-"""The counter-based generator: known answers, uniformity, independence, purity.
+"""The counter-based generator: layout, uniformity, independence, purity.
 
 Every statistical test has false-fail rate ALPHA, corrected for how often it is asked, on fixed
 inputs; a generator that is bad on purpose fails the same helpers.
@@ -12,9 +12,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2, kstest
+from tests.reference.philox import WORD, naive_philox, naive_uniforms
 
-from unmask.core import random as unmask_random
 from unmask.errors import SeedError
+from unmask.core.philox import by_numpy
 from unmask.core.random import (
     SEED_LIMIT,
     Purpose,
@@ -22,12 +23,11 @@ from unmask.core.random import (
     derive,
     fresh_seed,
     gumbel,
-    philox,
     uniform,
+    uniforms,
 )
 
 ALPHA = 1e-4
-WORD = 0xFFFFFFFF
 seeds = st.integers(0, SEED_LIMIT - 1)
 words = st.integers(0, WORD)
 
@@ -84,78 +84,14 @@ def worst_p(u):
     return min(found.values()) * len(found)
 
 
-# --- Philox ----------------------------------------------------------------------------------
-
-# Random123's kat_vectors, philox4x32 with 10 rounds: counter, key, result.
-KNOWN_ANSWERS = [
-    (
-        "00000000 00000000 00000000 00000000",
-        "00000000 00000000",
-        "6627e8d5 e169c58d bc57ac4c 9b00dbd8",
-    ),
-    (
-        "ffffffff ffffffff ffffffff ffffffff",
-        "ffffffff ffffffff",
-        "408f276d 41c83b0e a20bc7c6 6d5451fd",
-    ),
-    (
-        "243f6a88 85a308d3 13198a2e 03707344",
-        "a4093822 299f31d0",
-        "d16cfe09 94fdcceb 5001e420 24126ea1",
-    ),
-]
-
-
-def tensors(numbers):
-    return tuple(torch.tensor(number) for number in numbers)
-
-
-def naive_philox(counter, key):
-    """Ten rounds with Python's own integers."""
-    (a, b, c, d), (k, m) = counter, key
-    for _ in range(10):
-        p, q = a * 0xD2511F53, c * 0xCD9E8D57
-        a, b, c, d = (q >> 32) ^ b ^ k, q & WORD, (p >> 32) ^ d ^ m, p & WORD
-        k, m = (k + 0x9E3779B9) & WORD, (m + 0xBB67AE85) & WORD
-    return [a, b, c, d]
-
-
-@pytest.mark.parametrize("few", [0, unmask_random.FEW], ids=["by torch", "by numpy"])
-@pytest.mark.parametrize(("counter", "key", "result"), KNOWN_ANSWERS)
-def test_philox_gives_the_known_answers(counter, key, result, few, monkeypatch):
-    monkeypatch.setattr(unmask_random, "FEW", few)
-
-    def read(text):
-        return [int(word, 16) for word in text.split()]
-
-    assert philox(tensors(read(counter)), tensors(read(key))).tolist() == read(result)
-    assert naive_philox(read(counter), read(key)) == read(result)
-
-
-@given(st.tuples(words, words, words, words), st.tuples(words, words))
-def test_philox_is_ten_rounds_of_its_definition(counter, key):
-    assert philox(tensors(counter), tensors(key)).tolist() == naive_philox(counter, key)
-
-
-@pytest.mark.parametrize("count", [unmask_random.FEW // 2, unmask_random.FEW // 2 + 1])
-def test_many_words_are_those_of_few(count):
-    """numpy makes up to FEW, torch more; each is a function of its own counter and key alone."""
-    seed, position = torch.tensor([[3], [2**62 + 5]]), torch.arange(count)
-    whole = uniform(seed, 7, position, Purpose.ORDER)
-    assert whole.shape == (2, count, 2)
-    assert torch.equal(whole[1, -3:], uniform(seed[1], 7, position[-3:], Purpose.ORDER))
-
-
 # --- the layout that makes results last: (seed, step, position, purpose) -> bits --------------
 
 
 @given(seeds, words, words, st.sampled_from(Purpose))
 def test_uniform_is_48_bits_of_philox(seed, step, position, purpose):
-    a, b, c, d = naive_philox((position, step, int(purpose), 0), (seed & WORD, seed >> 32))
-    naive = [((high << 16 | low >> 16) + 0.5) / 2**48 for high, low in ((a, b), (c, d))]
     got = uniform(torch.tensor(seed), step, position, purpose)
     assert got.dtype == torch.float64
-    assert got.tolist() == naive
+    assert got.tolist() == naive_uniforms((position, step, int(purpose), 0), seed)
 
 
 @given(seeds, st.integers(1, 9))
@@ -175,12 +111,21 @@ def test_resolution_is_48_bits_and_each_of_them_is_used():
         assert abs(share - 0.5) < 4.6 * 0.5 / number.numel() ** 0.5, f"bit {bit}"
 
 
-@pytest.mark.parametrize(("word", "value"), [(0, 2.0**-49), (WORD, 1 - 2.0**-49)])
-def test_ends_are_open(monkeypatch, word, value):
-    monkeypatch.setattr(unmask_random, "philox", lambda *_: torch.full((4,), word))
-    assert uniform(torch.tensor(0), 0, 0, Purpose.DRAW).tolist() == [value, value]
-    assert 0 < value < 1
-    assert bool(torch.isfinite(gumbel(torch.tensor(value, dtype=torch.float64))))
+@pytest.mark.parametrize("count", [1, 2])
+def test_several_purposes_at_once_are_each_of_them(count):
+    seed, step, place = derive(3, 5)[:, None], torch.arange(5)[:, None], torch.arange(7)
+    purposes = (Purpose.CHOICE, Purpose.DRAW, Purpose.NOISE_IDS)
+    got = uniforms(seed, step, place, purposes, lane=9, count=count)
+    assert got.shape == (3, 5, 7, count)
+    for i, purpose in enumerate(purposes):
+        assert torch.equal(got[i], uniform(seed, step, place, purpose, 9)[..., :count])
+    assert uniforms(seed[0, 0], 0, 0, purposes[:1]).shape == (1, 2)
+
+
+@given(seeds, words, words)
+def test_a_lane_has_uniforms_of_its_own_which_the_definition_gives(seed, position, lane):
+    got = uniform(torch.tensor(seed), 3, position, Purpose.NOISE, torch.tensor([lane]))
+    assert got.tolist() == [naive_uniforms((position, 3, int(Purpose.NOISE), lane), seed)]
 
 
 def test_purposes_have_numbers_of_their_own():
@@ -293,11 +238,9 @@ def skewed(seed, step, position, purpose):
 
 def two_rounds(seed, step, position, purpose):
     """Philox cut short."""
-    rounds, unmask_random._ROUNDS = unmask_random._ROUNDS, 2
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(by_numpy, "_STEPS", by_numpy._STEPS[:2])
         return uniform(seed, step, position, purpose)
-    finally:
-        unmask_random._ROUNDS = rounds
 
 
 @pytest.mark.parametrize(

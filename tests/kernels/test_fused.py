@@ -1,20 +1,22 @@
 """The fused draw against the plain one, token by token and statistic by statistic."""
 
 import math
+import sys
 
 import pytest
 import torch
 from tests.models.decoders import canvas, decoder
+from tests.reference.network import Network
 
 import unmask
 from unmask import sampling
-from unmask.decoding import look
 from unmask.errors import KernelWarning, ModelError, StrategyError
 from unmask.kernels import can_fuse, can_run, fused, fused_draw
 from unmask.models import BlockCache, ReusedCache
 from unmask.core.projection import Projection
 
 STATISTICS = {"kept_logprob", "top_logprob", "top_token", "margin", "entropy"}
+PROPOSE = sys.modules["unmask.decoding.propose"]
 MIXED = (1.0, 0.0, 0.5, 3.0)
 
 
@@ -67,7 +69,7 @@ class Case:
             "token": token,
             "logprob": at(logp),
             "sampling_logprob": (at(logp) - best[:, 0]).where(cold, at(tempered)),
-            "peak": logits.amax(1),
+            "max_logit": logits.amax(1),
             "kept_logprob": at(logp),
             "top_logprob": best[:, 0],
             "top_token": ids[:, 0],
@@ -208,13 +210,13 @@ def test_very_sure_rows_keep_their_digits(device):
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:All-NaN slice encountered:RuntimeWarning")
-def test_unusable_rows_say_so_by_their_peak_and_leave_the_others_alone(device):
+def test_unusable_rows_say_so_by_their_largest_logit_and_leave_the_others_alone(device):
     case = Case(device, 30, rows=6)
     whole = case.naive(case.temperatures((1.0,)))
     case.features[1] = torch.nan
     case.features[3, 0] = torch.inf
     got = case.fused()
-    assert torch.isfinite(got["peak"]).tolist() == [True, False, True, False, True, True]
+    assert torch.isfinite(got["max_logit"]).tolist() == [True, False, True, False, True, True]
     assert ((got["token"] >= 0) & (got["token"] < 30)).all()
     good = [0, 2, 4, 5]
     check({k: v[good] for k, v in got.items()}, {k: v[good] for k, v in whole.items()})
@@ -224,17 +226,17 @@ def test_unusable_rows_say_so_by_their_peak_and_leave_the_others_alone(device):
 def test_a_nan_at_one_legal_id_is_seen_and_at_an_illegal_one_is_not(device):
     case = Case(device, 30)
     case.weight[17] = torch.nan
-    assert case.fused()["peak"].isnan().all()
+    assert case.fused()["max_logit"].isnan().all()
     case.illegal = torch.tensor([17], device=device)
     check(case.fused(), case.naive(case.temperatures((1.0,))))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.0, 0.5])
-def test_nothing_legal_is_a_peak_of_minus_infinity(device, temperature):
+def test_nothing_legal_is_a_largest_logit_of_minus_infinity(device, temperature):
     case = Case(device, 10)
     case.illegal = torch.arange(10, device=device)
     got = case.fused(case.temperatures((temperature,)))
-    assert (got["peak"] == -torch.inf).all()
+    assert (got["max_logit"] == -torch.inf).all()
     assert ((got["token"] >= 0) & (got["token"] < 10)).all()
 
 
@@ -249,12 +251,12 @@ def test_rows_come_out_alike_whatever_is_beside_them(device, monkeypatch):
 def test_nothing_to_draw_is_nothing_drawn(device):
     got = Case(device, 100, rows=0).fused()
     assert {len(value) for value in got.values()} == {0}
-    assert got.keys() == {"token", "peak", "logprob", "sampling_logprob"} | STATISTICS
+    assert got.keys() == {"token", "max_logit", "logprob", "sampling_logprob"} | STATISTICS
 
 
 def test_only_what_is_needed_is_returned(device):
     assert Case(device, 30).fused(needs={"margin"}).keys() == {
-        "token", "peak", "logprob", "sampling_logprob", "margin",
+        "token", "max_logit", "logprob", "sampling_logprob", "margin",
     }  # fmt: skip
 
 
@@ -329,17 +331,17 @@ def test_the_host_is_refused_without_the_interpreter(monkeypatch):
     case = Case("cpu", 10)
     assert not can_run(case.projection)
     assert not can_fuse(sampling.Sampling(), set(), False, torch.device("cpu"))
-    with pytest.raises(ModelError, match=r"the projection is on .'cpu'.: use sampling.measured"):
+    with pytest.raises(ModelError, match=r"the projection is on .'cpu'.: use sampling.draw_with_statistics"):
         case.fused()
 
 
 # --- in the engine ------------------------------------------------------------------------------
 
 
-class Linear:
+class Linear(Network):
     """A table of features and one matrix of weights."""
 
-    vocab_size, mask_id, forbidden, length = 40, 39, (3,), None
+    vocab_size, mask_id, forbidden = 40, 39, (3,)
 
     def __init__(self, device, dtype=torch.float32):
         generator = torch.Generator().manual_seed(5)
@@ -347,8 +349,8 @@ class Linear:
         self.table, self.weight = table.to(device, dtype), weight.to(device, dtype)
         self.device = torch.device(device)
 
-    def hidden(self, tokens, *, valid, memory):
-        return self.table[tokens].cumsum(1), None
+    def hidden(self, tokens, *, valid):
+        return self.table[tokens].cumsum(1)
 
     def logits(self, hidden):
         return hidden @ self.weight.T
@@ -366,8 +368,8 @@ def fusions(monkeypatch):
         made.append(arguments)
         return fused_draw(*arguments)
 
-    monkeypatch.setattr(look, "fused_draw", noted)
-    monkeypatch.setattr(fused, "_FAILED", [])
+    monkeypatch.setattr(PROPOSE, "fused_draw", noted)
+    monkeypatch.setattr(fused.LAUNCHER, "failed", [])
     return made
 
 
@@ -386,7 +388,7 @@ def test_the_engine_draws_the_same_tokens(name, device, fusions, monkeypatch):
     )
     record = unmask.run(Linear(device), canvas, STRATEGIES[name], seed=4)
     assert len(fusions) == int(record.steps.max())
-    monkeypatch.setattr(look, "can_fuse", lambda *_: False)
+    monkeypatch.setattr(PROPOSE, "can_fuse", lambda *_: False)
     plain = unmask.run(Linear(device), canvas, STRATEGIES[name], seed=4)
     assert torch.equal(record.tokens, plain.tokens)
     torch.testing.assert_close(record.logprob, plain.logprob)
@@ -405,28 +407,27 @@ DECODERS = {
 @pytest.mark.parametrize("name", DECODERS)
 def test_decoders_are_drawn_from_without_logits(name, device, fusions, monkeypatch):
     denoiser = DECODERS[name]().to(device)
-    strategy = unmask.presets.llada(2, block=4, temperature=0.8)
+    strategy = unmask.presets.llada(2, temperature=0.8).but(groups=unmask.Groups.blocks(4))
     record = unmask.run(denoiser, canvas(), strategy, seed=4)
     assert len(fusions) == int(record.steps.max())
-    monkeypatch.setattr(look, "can_fuse", lambda *_: False)
+    monkeypatch.setattr(PROPOSE, "can_fuse", lambda *_: False)
     plain = unmask.run(denoiser, canvas(), strategy, seed=4)
     assert torch.equal(record.tokens, plain.tokens)
     torch.testing.assert_close(record.logprob, plain.logprob)
 
 
 @pytest.mark.parametrize(
-    "strategy",
+    ("strategy", "legal"),
     [
-        unmask.presets.annealed(3),
-        unmask.presets.klass(),
-        unmask.presets.random_order(3).but(
-            constraint=unmask.Constraint(legal=torch.ones(4, 40, dtype=torch.bool))
-        ),
+        (unmask.presets.annealed(3), None),
+        (unmask.presets.klass(), None),
+        (unmask.presets.random_order(3), torch.ones(4, 40, dtype=torch.bool)),
     ],
     ids=["top-k", "divergence", "legal ids"],
 )
-def test_the_engine_goes_the_plain_way_where_it_must(strategy, device, fusions):
-    unmask.generate(Linear(device), batch_size=2, length=4, strategy=strategy, seed=0)
+def test_the_engine_goes_the_plain_way_where_it_must(strategy, legal, device, fusions):
+    canvas = unmask.Canvas.blank(2, 4, legal=legal)
+    unmask.generate(Linear(device), canvas, strategy, seed=0)
     assert not fusions
 
 
@@ -435,7 +436,7 @@ def test_a_kernel_that_fails_is_said_once_and_done_without(device, fusions, monk
         fusions.append(_)
         raise RuntimeError("out of resource: shared memory")
 
-    monkeypatch.setattr(look, "fused_draw", failing)
+    monkeypatch.setattr(PROPOSE, "fused_draw", failing)
     strategy = unmask.presets.random_order(3)
     with pytest.warns(KernelWarning, match="out of resource") as seen:
         tokens = unmask.generate(Linear(device), batch_size=2, length=4, strategy=strategy, seed=0)

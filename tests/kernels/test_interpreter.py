@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is f
 
 
 def python(*arguments, **environment):
-    variables = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment}
+    variables = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", **environment}
     return subprocess.run(
         [sys.executable, *arguments],
         env=variables, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
@@ -22,8 +22,9 @@ def python(*arguments, **environment):
 
 
 @pytest.mark.skipif("TRITON_INTERPRET" in os.environ, reason="this is that process")
-def test_every_test_of_the_kernels_passes_in_the_interpreter():
-    outcome = python("-m", "pytest", "-q", "tests/kernels/test_fused.py", TRITON_INTERPRET="1")
+@pytest.mark.parametrize("name", ["test_fused.py", "test_uniforms.py"])
+def test_every_test_of_the_kernels_passes_in_the_interpreter(name):
+    outcome = python("-m", "pytest", "-q", f"tests/kernels/{name}", TRITON_INTERPRET="1")
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     assert " passed" in outcome.stdout
     assert "skipped" not in outcome.stdout
@@ -34,12 +35,13 @@ GENERATING = """
 import sys
 import torch, unmask
 from unmask.kernels import can_fuse, can_run
-from unmask.projection import Projection
+from unmask.core.projection import Projection
+from tests.reference.network import Network
 
-class Denoiser:
+class Denoiser(Network):
     vocab_size, mask_id, weight = 12, 11, torch.randn(12, 4)
-    def hidden(self, tokens, *, valid, memory):
-        return torch.randn(*tokens.shape, 4), None
+    def hidden(self, tokens, *, valid):
+        return torch.randn(*tokens.shape, 4)
     def logits(self, hidden):
         return hidden @ self.weight.T
     def projection(self, hidden):
@@ -67,18 +69,22 @@ import sys
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 from unmask.kernels.programs import block_statistics, pick_inside
+from unmask.core.philox.program import draw
 
-FLOATS = ["offset", "rates", "maxima", "sums", "warm", "mean", "second", "logit"]
+FLOATS = ["offset", "rates", "maxima", "sums", "tempered", "mean", "second", "logit"]
 LONGS = ["order", "block", "known", "token"]
 KINDS = {**dict.fromkeys(FLOATS, "*fp32"), **dict.fromkeys(LONGS, "*i64")}
 KINDS |= {"uniforms": "*fp64", "best": "*i32"}
 
 def compiled(program, kind, warps, **constants):
     kinds = {**KINDS, "features": kind, "weight": kind, **dict.fromkeys(constants, "constexpr")}
+    return assembled(program, kinds, warps, constants)
+
+def assembled(program, kinds, warps, constants, capability=80):
     signature = {name: kinds.get(name, "i32") for name in program.arg_names}
     source = ASTSource(program, signature, constants)
     options = {"num_warps": warps, "enable_fp_fusion": True}
-    return compile(source, target=GPUTarget("cuda", 80, 32), options=options).asm
+    return compile(source, target=GPUTarget("cuda", capability, 32), options=options).asm
 
 for kind in ("*bf16", "*fp32"):
     for flag in (False, True):
@@ -89,6 +95,18 @@ for kind in ("*bf16", "*fp32"):
         )
         assert ("mma.sync" in asm["ptx"]) == (kind == "*bf16"), kind
     assert ".f64" in compiled(pick_inside, kind, 4, WIDTH=256, DIM=32, id_dim=1)["ptx"]
+
+for capability in (80, 90):
+    for count in (1, 2, 4):
+        for words in ({"c0": "*i64", "c1": "*i64"}, {"c2": "*i64", "c1": "i64", "c3": "i64"}):
+            kinds = {"key": "*i64", "out": "*i64" if count == 4 else "*fp64", **words}
+            constants = {"COUNT": count, "TILE": 256}
+            kinds |= dict.fromkeys(constants, "constexpr")
+            ptx = assembled(draw, kinds, 4, constants, capability)["ptx"]
+            assert (".f64" in ptx) == (count != 4), count
+            # Ten rounds of two products of 32 bits, whose constants the compiler writes signed.
+            for factor in (0xD2511F53, 0xCD9E8D57):
+                assert str(factor - 2**32) in ptx, factor
 """
 
 

@@ -15,7 +15,7 @@ OPTIONAL = [
 ]  # fmt: skip
 
 # Written in the language of an optional library, and so imported as late as it is.
-LATE = ["unmask.kernels.programs"]
+LATE = ["unmask.kernels.programs", "unmask.core.philox.program"]
 
 # Runs in a fresh interpreter. A None in sys.modules makes `import name` fail as if not installed.
 PROGRAM = """

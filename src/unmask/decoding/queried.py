@@ -61,7 +61,8 @@ def find_queried(
         assert count is None or len(places) == count, (len(places), count)
         of_row, of_position = np.divmod(places, length)
         index, row, position = map(torch.from_numpy, (places, of_row, of_position))
-        u = uniform(rows.seed[of_row], rows.step[of_row], of_position, Purpose.DRAW)
+        seed, step = map(torch.from_numpy, (rows.seed[of_row], rows.step[of_row]))
+        u = uniform(seed, step, position, Purpose.DRAW)
     value = strategy.sampling.temperatures(rows.progress, rows.group_steps)
     if isinstance(value, np.ndarray):
         sent = to_device(value.astype(np.float32), state.device)

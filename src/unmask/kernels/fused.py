@@ -10,24 +10,24 @@ Shapes: M positions queried, D width, V vocabulary, W = ⌊√V⌋ ids in a bloc
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Callable, Set
-from importlib.util import find_spec
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from unmask.core.inversion import COLD, width_of
+from unmask.core.launch import Launcher, interpreted, runs_on
 from unmask.core.projection import Projection
-from unmask.errors import KernelWarning, ModelError, StrategyError
+from unmask.errors import ModelError, StrategyError
 from unmask.kernels.blocks import Blocks
 
 STATISTICS = frozenset({"kept_logprob", "top_logprob", "top_token", "margin", "entropy"})
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 PART_ELEMENTS = 2**22  # of each (M,K) tensor that exists at once
-_FAILED: list[Exception] = []  # what made fusing stop
+LAUNCHER = Launcher(
+    "the fused draw", "tokens are drawn from logits from here on, which are the same tokens"
+)
 FEW = 16  # rows, the smallest tile: fewer would waste more
 
 
@@ -53,22 +53,14 @@ def can_fuse(how: Shaping, needs: Set[str], per_position: bool, device: torch.de
     per_position: legal ids that differ from position to position (legal and required ids,
     feasibility hooks). Nothing is fused any more after `give_up`.
     """
-    if _FAILED or per_position or how.filtered or how.gumbel or needs - STATISTICS:
+    if per_position or how.filtered or how.gumbel or needs - STATISTICS:
         return False
-    return _triton_runs_on(device) and find_spec("triton") is not None
+    return LAUNCHER.may_run(device)
 
 
 def give_up(error: Exception) -> None:
     """Fuse no more in this process, for what was raised, and say so."""
-    _FAILED.append(error)
-    said = str(error).partition("\n")[0]
-    warnings.warn(
-        f"the fused draw failed ({type(error).__name__}: {said}), so tokens are drawn "
-        "from logits from here on, which are the same tokens: no change is needed; to silence "
-        "this, ignore unmask.errors.KernelWarning",
-        KernelWarning,
-        stacklevel=2,
-    )
+    LAUNCHER.give_up(error, stacklevel=3)
 
 
 def can_run(projection: Projection | None) -> bool:
@@ -187,7 +179,7 @@ def _blocks(
         rows, vocab, width, count, dim, *features.stride(), *weight.stride(),
         TEMPERED=wanted["tempered"], MEAN=wanted["mean"], BEST=wanted["best"],
         SECOND=wanted["second"],
-        WIDEN=_interpreted(),  # whose dot takes bfloat16 for integers
+        WIDEN=interpreted(),  # whose dot takes bfloat16 for integers
         ROWS=tile, TILE=_tile(width), DIM=32 if features.dtype == torch.float32 else 64,
         num_warps=4 if tile == FEW else 8, num_stages=3, enable_fp_fusion=True,
     )  # fmt: skip
@@ -258,15 +250,6 @@ def _why_not(projection: Projection) -> str | None:
     if len(dtypes) > 1 or features.dtype not in DTYPES:
         return f"features in {features.dtype} and weights in {weight.dtype} cannot be multiplied"
     devices = {x.device for x in given}
-    if len(devices) > 1 or not _triton_runs_on(features.device):
+    if len(devices) > 1 or not runs_on(features.device):
         return f"Triton runs on one CUDA device; the projection is on {sorted(map(str, devices))}"
     return None
-
-
-def _triton_runs_on(device: torch.device) -> bool:
-    return device.type == "cuda" or (device.type == "cpu" and _interpreted())
-
-
-def _interpreted() -> bool:
-    """Whether Triton is asked to run on the host, in numpy, which is for tests."""
-    return os.environ.get("TRITON_INTERPRET") == "1"

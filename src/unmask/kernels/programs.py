@@ -57,7 +57,7 @@ def _mean(top, base, before, mass, logits):
 @triton.jit
 def block_statistics(
     features, weight, offset, rates,
-    maxima, sums, warm, mean, best, second,
+    maxima, sums, tempered, mean, best, second,
     rows, vocab, width, blocks, dim,
     state_row, state_dim, id_row, id_dim,
     TEMPERED: tl.constexpr, MEAN: tl.constexpr, BEST: tl.constexpr, SECOND: tl.constexpr,
@@ -65,7 +65,7 @@ def block_statistics(
 ):  # fmt: skip
     """What is said of one block by ROWS rows, into (M,K) tensors.
 
-    Of the block's legal logits: maxima, their largest; sums, the mass exp(x − maxima); warm, the
+    Of the block's legal logits: maxima, their largest; sums, the mass exp(x − maxima); tempered, the
     same at the row's temperature; mean, Σ (x − maxima)·exp(x − maxima); best, the first id at the
     maximum, and second, the largest but for that id. WIDEN multiplies in float32 whatever is given.
     """
@@ -76,7 +76,8 @@ def block_statistics(
     end = tl.minimum(block * width + width, vocab)
     state = features + real[:, None] * state_row
     top = tl.full((ROWS,), float("-inf"), dtype=tl.float32)
-    runner, total, warmth, moment = top, tl.zeros_like(top), tl.zeros_like(top), tl.zeros_like(top)
+    runner, nothing = top, tl.zeros_like(top)
+    total, tempered_sum, moment = nothing, nothing, nothing
     first = tl.zeros((ROWS,), dtype=tl.int32)
     for start in range(block * width, end, TILE):
         ids = start + tl.arange(0, TILE)
@@ -90,7 +91,7 @@ def block_statistics(
         if MEAN:
             moment = _mean(top, base, moment, total, logits)
         if TEMPERED:
-            warmth = _summed(top, base, warmth, logits, rate)
+            tempered_sum = _summed(top, base, tempered_sum, logits, rate)
         total = _summed(top, base, total, logits, tl.full((ROWS,), 1.0, dtype=tl.float32))
         if BEST:
             first = tl.where(peak > top, start + at, first)
@@ -103,7 +104,7 @@ def block_statistics(
     tl.store(maxima + to, top, mask=there)
     tl.store(sums + to, total, mask=there)
     if TEMPERED:
-        tl.store(warm + to, warmth, mask=there)
+        tl.store(tempered + to, tempered_sum, mask=there)
     if MEAN:
         tl.store(mean + to, moment, mask=there)
     if BEST:
