@@ -1,5 +1,6 @@
 """The entropy-bound scheduler of diffusers against presets.entropy_bound: see docs/peers.md."""
 
+import numpy as np
 import pytest
 import torch
 from tests.peers.chance import MASK, VOCAB, Chance, infill, network, shown, wrapped
@@ -7,6 +8,7 @@ from tests.peers.chance import MASK, VOCAB, Chance, infill, network, shown, wrap
 import unmask
 from unmask import presets
 from unmask.noise import UniformIds
+from unmask.stopping import Budget
 from unmask.errors import StrategyError
 
 peer = pytest.importorskip(
@@ -73,8 +75,8 @@ def test_the_last_temperature_is_not_the_one_asked_for():
     logits = network(torch.full((1, 16), MASK))[..., :MASK]
     last = made.step(logits, 3, torch.full((1, 16), MASK)).pred_logits
     torch.testing.assert_close(last, logits / 0.5)
-    draw = presets.annealed().draw
-    assert draw.temperatures(torch.ones(1), torch.full((1,), 4)).item() == 0
+    ours = presets.annealed().sampling
+    assert ours.temperatures(np.ones(1), np.full(1, 4)).item() == 0
 
 
 def test_entropies_in_bfloat16_are_too_small():
@@ -126,9 +128,9 @@ def test_the_last_step_returns_random_ids():
     for timestep in range(2):
         tokens = made.step(narrow(tokens), timestep, tokens).prev_sample
     assert (tokens >= 3).any()
-    strategy = presets.entropy_bound().but(noise=UniformIds(), budget=2)
+    strategy = presets.entropy_bound().but(noise=UniformIds(), stopping=[Budget(2)])
     *_, info = streamed(strategy, narrow, rows=4, seed=0)
-    assert info.state.forwards.tolist() == [2] * 4
+    assert info.state.rows.forwards.tolist() == [2] * 4
     assert not info.masked.any()
     assert (info.tokens < 3).all()
 
