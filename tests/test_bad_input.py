@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tests.conformance.catalogue import planned
+from tests.reference.network import Network
 
 import unmask
 from unmask import (
@@ -61,8 +62,8 @@ OPTIONS = {
     "steps of None": (lambda: presets.annealed(None), r"steps=None: pass an integer"),
     "steps in words": (lambda: presets.annealed("12"), r"steps='12': pass an integer"),
     "True steps": (lambda: presets.annealed(True), r"steps=True: pass an integer"),
-    "a row without steps": (lambda: presets.annealed([3, 0]), r"steps=\[3, 0\].*one a row"),
-    "steps for nobody": (lambda: presets.annealed([]), r"steps=\[\]: pass an integer"),
+    "steps of each row": (lambda: presets.annealed([3, 2]), r"steps=\[3, 2\].*in the canvas"),
+    "steps for nobody": (lambda: presets.annealed([]), r"steps=\[\]: pass one integer"),
     "counts with a zero": (lambda: commit.Explicit([2, 0]), r"counts=\[2, 0\].*1 or more"),
     "no counts": (lambda: commit.Explicit([]), r"counts=\[\].*1 or more"),
     "negative temperature": (lambda: Sampling(-0.1), r"temperature=-0\.1: pass a number ≥ 0"),
@@ -92,8 +93,8 @@ OPTIONS = {
     ),
     "choose": (lambda: orders.Probability("last"), r"choose='last': pass 'first' or 'after'"),
     "of": (
-        lambda: orders.Probability("after", of="drwn"),
-        r"of='drwn': did you mean 'drawn'\?",
+        lambda: orders.Probability("after", of="samplng"),
+        r"of='samplng': did you mean 'sampling'\?",
     ),
     "of without a draw": (
         lambda: orders.Probability("first", of="kept"),
@@ -113,8 +114,8 @@ OPTIONS = {
     ),
     "a number for an order": (lambda: presets.random_order().but(order=3), r"order=3.*instance"),
     "a number for a draw": (
-        lambda: presets.random_order().but(draw=0.5),
-        r"draw=0\.5: pass a Sampling, such as Sampling\(temperature=0\.8",
+        lambda: presets.random_order().but(sampling=0.5),
+        r"sampling=0\.5: pass a Sampling, such as Sampling\(temperature=0\.8",
     ),
     "a preset not called": (
         lambda: generate(strategy=presets.maskgit),
@@ -126,24 +127,46 @@ OPTIONS = {
         r"forbidden ids \[9\] are outside the vocabulary of 6",
     ),
     "forbidden as one number": (lambda: Constraint(forbidden=3), r"forbidden=3.*\[3\]"),
-    "legal of numbers": (
-        lambda: Constraint(legal=torch.ones(4, VOCAB)),
-        r"legal is torch\.float32 of shape \(4, 6\): pass a bool",
+}
+
+
+LEGAL = {
+    "of numbers": (torch.ones(4, VOCAB), r"legal is torch\.float32 of shape \(4, 6\): pass a bool"),
+    "as a list": ([[True]], r"legal is (a )?list.*bool tensor"),
+    "of another canvas": (
+        torch.ones(5, VOCAB, dtype=torch.bool),
+        r"legal is torch\.bool of shape \(5, 6\): pass .* \(4, V\), or \(3, 4, V\)",
     ),
-    "legal as a list": (lambda: Constraint(legal=[[True]]), r"legal is (a )?list.*bool tensor"),
-    "legal of another canvas": (
-        lambda: generate(
-            strategy=presets.random_order().but(
-                constraint=Constraint(legal=torch.ones(5, VOCAB, dtype=torch.bool))
-            )
-        ),
-        r"legal has shape \(5, 6\); this canvas and vocabulary need \(4, 6\)",
+    "of another vocabulary": (
+        torch.ones(4, 7, dtype=torch.bool),
+        r"legal has shape \(4, 7\), and the vocabulary has 6 ids",
     ),
-    "legal of nothing": (
-        lambda: Constraint(legal=torch.arange(24).view(4, 6) >= 6),
+    "of nothing": (
+        torch.arange(24).view(4, 6) >= 6,
         r"legal allows no id at index \[0\]: leave at least one True",
     ),
 }
+
+
+@pytest.mark.parametrize("what", LEGAL)
+def test_legal_ids_that_do_not_fit(what):
+    legal, message = LEGAL[what]
+    with pytest.raises(CanvasError, match=message):
+        generate(canvas=Canvas.blank(3, 4, legal=legal))
+
+
+STEPS = {
+    "a row without": [3, 0, 1],
+    "too few": [3, 2],
+    "half a step": [1, 2.5, 1],
+    "one for all": 3,
+}
+
+
+@pytest.mark.parametrize("what", STEPS)
+def test_steps_that_are_not_one_a_row(what):
+    with pytest.raises(CanvasError, match=r"steps=.*for 3 rows: pass one integer of 1 or more"):
+        Canvas.blank(3, 4, steps=STEPS[what])
 
 
 @pytest.mark.parametrize("what", OPTIONS)
@@ -360,7 +383,7 @@ def test_logits_that_change_their_shape_are_placed():
         generate(network, strategy=presets.random_order(3))
 
 
-class Split:
+class Split(Network):
     """A denoiser of the caller's own, whose head or trunk may be wrong."""
 
     vocab_size, mask_id = VOCAB, MASK
@@ -368,13 +391,13 @@ class Split:
     def __init__(self, head=lambda hidden: hidden, trunk=zeros):
         self.logits, self.trunk = head, trunk
 
-    def hidden(self, tokens, *, valid, memory):
-        return self.trunk(tokens), None
+    def hidden(self, tokens, *, valid):
+        return self.trunk(tokens)
 
 
 def test_a_head_of_the_wrong_shape():
     with pytest.raises(LogitsError, match=r"head returned shape \(12, 5\) for 12 positions.*of 6"):
-        unmask.generate(Split(lambda hidden: hidden[:, :5]), BLANK, seed=0)
+        unmask.generate(Split(lambda hidden: hidden[:, :5]), BLANK, presets.confidence(1), seed=0)
     with pytest.raises(LogitsError, match=r"returned shape \(3, 6\) for tokens of shape \(3, 4\)"):
         unmask.generate(Split(trunk=lambda t: torch.zeros(3, 6)), BLANK, seed=0)
 
@@ -392,18 +415,16 @@ def test_every_id_forbidden(name):
 def test_every_id_forbidden_at_one_position(draw):
     legal = torch.ones(4, VOCAB, dtype=torch.bool)
     legal[2] = torch.arange(VOCAB) == 1
-    constraint = Constraint(forbidden=[1], legal=legal)
-    strategy = presets.confidence().but(constraint=constraint, draw=draw)
+    strategy = presets.confidence().but(constraint=Constraint(forbidden=[1]), sampling=draw)
     with pytest.raises(InputError, match=r"row 0, position 2, step 0 have no legal id left"):
-        generate(strategy=strategy)
+        generate(canvas=Canvas.blank(3, 4, legal=legal), strategy=strategy)
 
 
-def test_a_legal_table_is_checked_when_the_vocabulary_is_learnt_from_the_first_call():
+def test_a_legal_table_is_checked_where_the_vocabulary_is_learnt_by_trying():
     network = unmask.wrap(zeros, mask_id=MASK)
-    constraint = Constraint(legal=torch.ones(4, VOCAB + 1, dtype=torch.bool))
-    strategy = presets.random_order(2).but(constraint=constraint)
-    with pytest.raises(StrategyError, match=r"legal has shape \(4, 7\).*need \(4, 6\)"):
-        unmask.generate(network, BLANK, strategy, seed=0)
+    canvas = Canvas.blank(3, 4, legal=torch.ones(4, VOCAB + 1, dtype=torch.bool))
+    with pytest.raises(CanvasError, match=r"legal has shape \(4, 7\), and the vocabulary has 6 ids"):
+        unmask.generate(network, canvas, presets.random_order(2), seed=0)
 
 
 @pytest.mark.parametrize("temperature", [1e-10, 1e-30, 1e-38, 1e-40, 1e-300])
@@ -483,18 +504,16 @@ def test_orders_that_answer_wrongly(order, message):
 
 @pytest.mark.parametrize("answer", [torch.zeros(3), torch.full((3, 4), NAN)])
 def test_blind_orders_are_checked_before_they_choose(answer):
-    class Blind:
+    class Blind(orders.Order):
         blind = True
 
         def __call__(self, state, proposal):
             return answer
 
+    network = Split()
+    network.logits = lambda hidden: pytest.fail("the head was asked by a score that is none")
     with pytest.raises(StrategyError, match="the order"):
-        generate(strategy=presets.random_order(2).but(order=Blind(), select=refusing))
-
-
-def refusing(score, scope, state):
-    pytest.fail("it was selected on a score that nobody had checked")
+        unmask.generate(network, BLANK, presets.random_order(2).but(order=Blind()), seed=0)
 
 
 def test_an_order_that_needs_what_no_proposal_has():
@@ -515,7 +534,7 @@ def test_a_critic_of_the_wrong_shape():
 
 
 def test_counts_that_do_not_add_up():
-    strategy = Strategy(commit.Explicit([1, 2]), orders.Random())
+    strategy = Strategy(commit.TopK(commit.Explicit([1, 2])), orders.Random())
     message = r"counts=\[1, 2\] commit 3 positions but row 0 has 4 unknown: make them equal"
     with pytest.raises(StrategyError, match=message):
         generate(strategy=strategy)
@@ -525,7 +544,7 @@ def test_counts_that_do_not_add_up():
 CALLS = {
     **{f"presets.{name}": (getattr(presets, name), ()) for name in presets.__all__},
     **{
-        f"ordering.{name}": (getattr(orders, name), ())
+        f"orders.{name}": (getattr(orders, name), ())
         for name in ("ChoiceNoise", "CriticOrder", "Entropy", "Halton", "Probability", "Random")
     },
     "generate": (unmask.generate, (Split(), BLANK)),
@@ -538,10 +557,11 @@ CALLS = {
     "Canvas.infill": (Canvas.infill, (BLANK.tokens, BLANK.editable)),
     "Canvas.ragged": (Canvas.ragged, ([[1]],)),
     "Constraint": (Constraint, ()),
-    "Draw": (Sampling, ()),
+    "Sampling": (Sampling, ()),
     "Annealed": (Annealed, ()),
-    "Strategy": (Strategy, (commit.OneAtATime(), orders.Random())),
-    "pace.Scheduled": (commit.Scheduled, (schedules.linear, 3)),
+    "Strategy": (Strategy, (commit.TopK(commit.OneAtATime()), orders.Random())),
+    "commit.TopK": (commit.TopK, ("linear", 3)),
+    "commit.Scheduled": (commit.Scheduled, (schedules.linear, 3)),
     "schedules.power": (schedules.power, ()),
 }
 

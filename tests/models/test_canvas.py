@@ -129,7 +129,7 @@ def test_given_ids_are_checked_when_the_vocabulary_is_learnt_from_the_first_call
     network = unmask.wrap(lambda tokens: torch.zeros(*tokens.shape, VOCAB), mask_id=MASK)
     tokens = IDS.clone()
     tokens[1, 1] = 99
-    with pytest.raises(CanvasError, match=r"id 99 is outside the vocabulary of 6"):
+    with pytest.raises(CanvasError, match=r"id 99 at row 1, position 1 is outside the vocabulary of 6"):
         unmask.generate(network, Canvas.infill(tokens, FLAGS), seed=0)
 
 
@@ -205,10 +205,8 @@ def test_generate_says_what_to_pass(arguments, message):
 
 
 def test_steps_per_row_must_be_one_per_row():
-    with pytest.raises(StrategyError, match=r"steps has 3 entries for 2 rows.*one per row"):
-        unmask.generate(
-            flat_network([]), Canvas.blank(2, 4), presets.random_order([1, 2, 3]), seed=0
-        )
+    with pytest.raises(CanvasError, match=r"steps=\[1, 2, 3\] for 2 rows: .* for each row"):
+        Canvas.blank(2, 4, steps=[1, 2, 3])
 
 
 def test_a_canvas_moves_with_its_condition():

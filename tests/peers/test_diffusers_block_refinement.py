@@ -151,7 +151,7 @@ def test_llada21_takes_the_same_steps(prompt, block):
     # With as many steps as positions, the peer does not edit a block that took all of them.
     made = scheduler(block, block + 1, threshold=0.7, editing_threshold=0.5)
     ours = steps(presets.llada21(0.7, 0.5, block), row(prompt), [0])
-    assert agree(edited(row(prompt), made), ours)
+    assert agree(edited(row(prompt), made, passes=15), ours)  # the peer makes one more
 
 
 def test_llada21_edits_in_these_rows():

@@ -298,7 +298,7 @@ def as_plan(plan: CountPlan | AnySchedule, steps: int | None) -> CountPlan:
         return plan
     if steps is None:
         raise StrategyError(
-            f"steps is missing for {plan!r}: pass a schedule and steps, as in "
+            "steps=None: pass an integer of 1 or more beside the schedule, as in "
             "commit.TopK('cosine', 12), or a plan, as in commit.TopK(commit.OneAtATime())"
         )
     return Scheduled(resolve(plan), steps)
