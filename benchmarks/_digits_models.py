@@ -19,14 +19,14 @@ from transformers import MegatronBertConfig, MegatronBertForMaskedLM
 
 import unmask
 from unmask.core.files import replacing_file
+from unmask.core.network import Denoiser
+from unmask.core.random import Purpose, derive, fold, uniform
+from unmask.core.state import Loss, Memory
 from unmask.models.adapter import Ids
 from unmask.models.hf import MaskedLMDenoiser
 from unmask.objectives import complementary, critic
-from unmask.core.random import Purpose, derive, fold, uniform
 from unmask.tasks import Task
 from unmask.training.geometry import know_the_layout
-from unmask.core.network import Denoiser
-from unmask.core.state import Loss, Memory
 
 CONDITION_DROPOUT = 0.15
 SELF_CONDITION = 0.75  # of the rows, in training

@@ -33,9 +33,9 @@ from x_transformers import NonAutoregressiveWrapper as Reference
 import unmask
 from unmask import presets
 from unmask.compat import NonAutoregressiveWrapper as Ours
-from unmask.evaluation import two_sample
 from unmask.core.files import replacing_file
 from unmask.core.random import Purpose, derive, uniform
+from unmask.evaluation import two_sample
 from unmask.scoring import Bound, score
 from unmask.tasks import task
 

@@ -27,9 +27,9 @@ from torch import Tensor
 
 import unmask
 from unmask import Canvas, Guided, presets
-from unmask.evaluation import class_accuracy, real_against_real, two_sample
 from unmask.core.files import replacing_file
 from unmask.core.random import derive
+from unmask.evaluation import class_accuracy, real_against_real, two_sample
 from unmask.scoring import Bound, score
 from unmask.tasks import Task, task
 

@@ -21,8 +21,8 @@ from torch import Tensor
 
 import unmask
 from unmask import objectives
-from unmask.objectives.corruption import independent_times, slot_times
 from unmask.core.random import Purpose, fold, uniform
+from unmask.objectives.corruption import independent_times, slot_times
 from unmask.tasks import task
 
 ROWS = 16

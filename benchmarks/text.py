@@ -24,8 +24,8 @@ from _report import parsed
 from torch import Tensor
 
 import unmask
-from unmask.data import Corpus, read
 from unmask.core.files import replacing_file
+from unmask.data import Corpus, read
 from unmask.training import Progress, Recipe, train
 from unmask.training.arguments import arguments
 

@@ -411,7 +411,9 @@ def test_every_id_forbidden(name):
         generate(strategy=strategy)
 
 
-@pytest.mark.parametrize("draw", [Sampling(), Sampling(0.5), Sampling(0), Sampling(top_p=0.5), Sampling(top_k=2)])
+@pytest.mark.parametrize(
+    "draw", [Sampling(), Sampling(0.5), Sampling(0), Sampling(top_p=0.5), Sampling(top_k=2)]
+)
 def test_every_id_forbidden_at_one_position(draw):
     legal = torch.ones(4, VOCAB, dtype=torch.bool)
     legal[2] = torch.arange(VOCAB) == 1
@@ -423,7 +425,9 @@ def test_every_id_forbidden_at_one_position(draw):
 def test_a_legal_table_is_checked_where_the_vocabulary_is_learnt_by_trying():
     network = unmask.wrap(zeros, mask_id=MASK)
     canvas = Canvas.blank(3, 4, legal=torch.ones(4, VOCAB + 1, dtype=torch.bool))
-    with pytest.raises(CanvasError, match=r"legal has shape \(4, 7\), and the vocabulary has 6 ids"):
+    with pytest.raises(
+        CanvasError, match=r"legal has shape \(4, 7\), and the vocabulary has 6 ids"
+    ):
         unmask.generate(network, canvas, presets.random_order(2), seed=0)
 
 

@@ -50,7 +50,7 @@ def test_blocks_may_be_counted_from_the_prompt_of_each_row():
 def test_blocks_are_filled_in_turn_each_by_its_own_plan(size, steps, known):
     editable = torch.tensor([[i not in known for i in range(11)]])
     canvas = Canvas.infill(torch.zeros(1, 11, dtype=torch.int64), editable)
-    strategy = presets.llada(steps=steps, block=size)
+    strategy = presets.llada(steps=steps).but(groups=Groups.blocks(size))
     trace = list(unmask.stream(Toy(), canvas, strategy, seeds=[3]))
     expected = []  # (block, how many) of each step
     for block in range(-(-11 // size)):

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     )
     from unmask.candidates import Candidates, best_of, length_beam
     from unmask.constraints import Constraint
+    from unmask.core.generation import Generation
     from unmask.core.network import Cache, Denoiser, DenoiserSpec, Query
-    from unmask.core.state import Generation, Loss, Proposal, State, StepInfo
+    from unmask.core.state import Loss, Proposal, State, StepInfo
     from unmask.data import padding
     from unmask.decoding.canvas import Canvas
     from unmask.decoding.decide import decide

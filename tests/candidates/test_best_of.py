@@ -10,9 +10,10 @@ from torch import nn
 import unmask
 from unmask import Canvas, presets, scoring
 from unmask.candidates.scores import scores
-from unmask.errors import CanvasError, LogitsError, SeedError, StrategyError
+from unmask.core.generation import Generation
 from unmask.core.random import fold
-from unmask.core.state import NEVER, Generation
+from unmask.core.state import NEVER
+from unmask.errors import CanvasError, LogitsError, SeedError, StrategyError
 
 N_CANDIDATES, SEEDS = 4, [11, 5, 7]
 PRESETS = {

@@ -7,8 +7,8 @@ from tests.scoring.worlds import liar
 
 import unmask
 from unmask import Canvas, presets, scoring
-from unmask.errors import CanvasError, SeedError, StrategyError
 from unmask.core.random import fold
+from unmask.errors import CanvasError, SeedError, StrategyError
 
 SEEDS, LENGTHS = [5, 105, 205], [6, 2, 4]  # such that each length is the best of some row
 PROMPTS = [[3, 1], [], [6, 6, 0]]

@@ -9,8 +9,8 @@ from tests.reference.oracles import chi_square
 
 from unmask import schedules
 from unmask.commit import AllSteps, Ancestral, NoPlan
-from unmask.errors import StrategyError
 from unmask.core.random import derive, reveal_uniform
+from unmask.errors import StrategyError
 
 UNKNOWN = np.ones((6000, 3), bool)
 SEEDS = derive(0, 6000).numpy()

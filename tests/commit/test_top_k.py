@@ -149,7 +149,7 @@ def test_scores_of_minus_infinity_still_finish():
 
 
 def test_best_counts_from_what_competes():
-    """Best keeps |eligible| − remaining, and one where the plan would leave as many as there are."""
+    """|eligible| − remaining, and one where the plan would leave as many as there are."""
     denoiser = unmask.wrap(flat, mask_id=4, vocab_size=5)
     made = Strategy(TopK(Scheduled("linear", 4)), presets.confidence().order)
     state = unmask.init(denoiser, unmask.Canvas.blank(3, 4), made, [1, 2, 3])

@@ -65,7 +65,7 @@ def trajectory(kind, options, how):
     """What the networks were shown at each step, (T,B,N), and what came out, (B,N)."""
     net = encoder(VOCAB, LENGTH, to_logits=never_mask(VOCAB, sharp=1.5))
     separate = {"token_critic": critic()} if "token_critic" in options else {}
-    torch.manual_seed(3)
+    torch.manual_seed(4)  # no two scores within 2**-12, which ours takes for a tie
     model = kind(net, mask_id=MASK, **(options | separate))
     shown = []
     net.token_emb.register_forward_pre_hook(lambda _, given: shown.append(given[0].clone()))

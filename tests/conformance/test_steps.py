@@ -14,9 +14,9 @@ from tests.conformance.catalogue import EVERY, ORDERS, PRESETS, planned
 from tests.conformance.toys import FORBIDDEN, MASK, VOCAB, Toy
 
 from unmask import Canvas, Query, orders, presets, stream
+from unmask.core.state import NEVER
 from unmask.revise import Edit, Never, Verify
 from unmask.schedules import resolve
-from unmask.core.state import NEVER
 
 
 def trace(network, case, strategy, entry):

@@ -13,8 +13,8 @@ import pytest
 import torch
 from tests.conformance.cases import hard
 from tests.conformance.catalogue import EVERY
-from tests.conformance.test_networks import MASKED_LMS, NETWORKS, X_TRANSFORMERS, build
 from tests.conformance.test_networks import MASK as UNKNOWN
+from tests.conformance.test_networks import MASKED_LMS, NETWORKS, X_TRANSFORMERS, build
 from tests.conformance.toys import MASK, VOCAB, Toy, flat
 from tests.engine.networks import Padded, Told
 from torch._subclasses.fake_tensor import (
@@ -178,7 +178,7 @@ class Asked(TorchDispatchMode):
 
 @contextmanager
 def asked_far_away():
-    """What is asked of the CPU as if its numbers were far away, here and by whatever runs within."""
+    """What is asked of the CPU as if its numbers were far away, by whatever runs within."""
     read, asked = arrays.on_host, Asked()
 
     def counting(tensor):

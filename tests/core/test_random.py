@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from scipy.stats import chi2, kstest
 from tests.reference.philox import WORD, naive_philox, naive_uniforms
 
-from unmask.errors import SeedError
 from unmask.core.philox import by_numpy
 from unmask.core.random import (
     SEED_LIMIT,
@@ -26,6 +25,7 @@ from unmask.core.random import (
     uniform,
     uniforms,
 )
+from unmask.errors import SeedError
 
 ALPHA = 1e-4
 seeds = st.integers(0, SEED_LIMIT - 1)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tests.data.test_formats import GRID, RAGGED, write_lines, write_table
 
-from unmask.errors import DataError, MissingExtraError
 from unmask.data import arrays, check, read
+from unmask.errors import DataError, MissingExtraError
 
 KINDS = pytest.mark.parametrize("kind", ["jsonl", "parquet", "datasets"])
 ROW = {"jsonl": r"line {} \(counted from 1\)"}

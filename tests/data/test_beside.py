@@ -6,8 +6,8 @@ import pytest
 from tests.data.conftest import WORDS
 from tests.data.test_formats import RAGGED, ids, write_lines, write_table
 
-from unmask.errors import DataError
 from unmask.data import read
+from unmask.errors import DataError
 
 KINDS = pytest.mark.parametrize("kind", ["jsonl", "parquet", "datasets"])
 

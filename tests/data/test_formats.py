@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from unmask.errors import DataError
 from unmask.data import read
 from unmask.data.corpus import Corpus
 from unmask.data.rows import Place, Rows
 from unmask.data.values import ragged
+from unmask.errors import DataError
 
 RAGGED = [[3, 1, 4], [1], [5, 9, 2, 6], [5, 3]]
 GRID = np.arange(48).reshape(8, 6) % 13

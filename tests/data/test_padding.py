@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import unmask
 from unmask import objectives
-from unmask.errors import DataError, StrategyError
 from unmask.data import padding
 from unmask.data.padding import BlockFill, EndOfSequence, Excluded
+from unmask.errors import DataError, StrategyError
 
 EOS, PAD = 9, 8
 ROWS = [torch.tensor([1, 2, 3, 4, 5]), torch.tensor([6]), torch.tensor([7, 1, 2, 3])]

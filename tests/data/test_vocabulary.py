@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from tests.data.conftest import WORDS
 
-from unmask.errors import DataError
 from unmask.data import Vocabulary, read
 from unmask.data import tokenizer as tokenizers
+from unmask.errors import DataError
 
 UNK, MASK, PAD, EOS, CLS = range(5)
 

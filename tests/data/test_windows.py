@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.data.conftest import WORDS
 
-from unmask.errors import DataError
 from unmask.data import read
 from unmask.data.arrange import Windows
 from unmask.data.rows import Place, Rows, packed
 from unmask.data.tokenizer import Tokenizer
+from unmask.errors import DataError
 
 TEXT = "Märchen\r\n\nEs war einmal\nein König.\n\n"
 

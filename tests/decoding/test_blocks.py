@@ -59,7 +59,7 @@ REFUSED = {
         BY_BLOCKS.but(stopping=[stopping.Budget(1)]),
         r"Budget\(1\): row 0 has 2 blocks, which take 2 .* pass Budget\(\d\) or more",
     ),
-        "edits of finished blocks": (
+    "edits of finished blocks": (
         presets.llada21(block=4).but(revise=Backward(), groups=Groups.blocks(4)),
         "Backward watches blocks that are finished.*watch the open group only",
     ),

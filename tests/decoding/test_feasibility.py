@@ -9,8 +9,8 @@ from tests.reference.oracles import chi_square
 
 import unmask
 from unmask import Canvas, Constraint, Sampling, presets
-from unmask.errors import StrategyError
 from unmask.constraints import Automaton, Listed
+from unmask.errors import StrategyError
 from unmask.revise import Edit, Remask
 from unmask.tasks import shidoku
 
@@ -214,6 +214,10 @@ def test_a_hook_that_is_none_is_refused():
 )
 def test_required_values_that_do_not_fit(required, words):
     strategy = presets.random_order(2).but(sampling=Sampling(temperature=0.5))
-    with pytest.raises(unmask.errors.InputError, match=words):
+
+    def generate():
         canvas = Canvas.blank(2, 4, required=required)
-        unmask.generate(Toy(), canvas, strategy, seed=0)
+        return unmask.generate(Toy(), canvas, strategy, seed=0)
+
+    with pytest.raises(unmask.errors.InputError, match=words):
+        generate()

@@ -18,9 +18,9 @@ from unmask import (
     revise,
     schedules,
 )
-from unmask.errors import StrategyError
 from unmask.commit import AllSteps, ByGroup, Even, NoPlan, Scheduled, TopK
 from unmask.core.network import Query
+from unmask.errors import StrategyError
 from unmask.noise import PreviousSample
 from unmask.scoring import Ordered
 from unmask.stopping import Budget, EndOfSequence, StableAndConfident
@@ -54,7 +54,9 @@ def test_the_last_draw_does_not_show_what_the_canvas_holds_where_it_is_to_be_wri
                 mask_id=MASK,
                 vocab_size=VOCAB,
             )
-            rows.append(unmask.generate(network, canvas, strategy.but(noise=PreviousSample()), seed=1))
+            rows.append(
+                unmask.generate(network, canvas, strategy.but(noise=PreviousSample()), seed=1)
+            )
         assert torch.equal(rows[0], rows[1])
         assert torch.equal(rows[0], rows[2])
 
@@ -155,7 +157,9 @@ def test_an_end_does_not_go_with_ids_that_must_be_written():
 @pytest.mark.parametrize("end", [999, MASK, FORBIDDEN])
 def test_an_end_that_is_never_drawn_is_refused(end):
     with pytest.raises(StrategyError, match=rf"EndOfSequence\({end}\).*is never drawn"):
-        unmask.generate(Toy(), Canvas.blank(1, 4), presets.maskgit(2).but(stopping=[EndOfSequence(end)]), seed=0)
+        unmask.generate(
+            Toy(), Canvas.blank(1, 4), presets.maskgit(2).but(stopping=[EndOfSequence(end)]), seed=0
+        )
 
 
 def test_a_budget_below_the_cost_of_a_step_is_refused():

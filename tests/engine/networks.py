@@ -1,7 +1,6 @@
 """Networks of every kind that the engine must keep rows apart on; answers by table look-up."""
 
 import numpy as np
-import torch
 from tests.conformance.toys import FORBIDDEN, MASK, VOCAB, Toy, critic, flat, table
 from tests.models.decoders import decoder
 from tests.reference.network import Network

@@ -11,7 +11,7 @@ from tests.reference.network import Network
 
 import unmask
 from unmask import Canvas, Engine, Groups, orders, presets
-from unmask.core.state import Generation
+from unmask.core.generation import Generation
 from unmask.errors import DenoiserError, SplitWarning, StrategyError
 from unmask.noise import PreviousSample
 

@@ -6,9 +6,9 @@ from tests.conformance.toys import MASK, Toy
 
 import unmask
 from unmask import Canvas, Groups, presets
-from unmask.errors import StrategyError
 from unmask.core.random import fold
 from unmask.core.state import NEVER
+from unmask.errors import StrategyError
 
 STRATEGIES = [presets.maskgit(2), presets.mask_predict(2)]
 

@@ -18,7 +18,9 @@ def compare(name, options, rows, schedule):
     tokens, editable, seeds, steps = map(list, zip(*rows, strict=True))
     denoiser = unmask.wrap(network, mask_id=MASK, vocab_size=VOCAB)
     strategy = strategy_of(name, options, steps, schedule)
-    infos = unmask.stream(denoiser, canvas_of(tokens, editable, steps_of(name, options, steps)), strategy, seeds=seeds)
+    infos = unmask.stream(
+        denoiser, canvas_of(tokens, editable, steps_of(name, options, steps)), strategy, seeds=seeds
+    )
     follow(infos, references_of(name, options, rows, schedule))
 
 

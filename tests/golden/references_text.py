@@ -88,7 +88,7 @@ def llada(tokens, editable, seed, steps, ratio, block=32, temperature=0.0):
 
 
 def what_is_left(unknown, steps, epsilon=1e-3):
-    """⌊n·(1 − s/t)⌋ of the n unknown at each time t, all at the last; times that take nothing go."""
+    """⌊n·(1 − s/t)⌋ of the n unknown at each time t, all at the last; no step takes nothing."""
     times = np.linspace(1, epsilon, steps + 1, dtype=np.float32)
     left, plan = unknown, []
     for i in range(steps):

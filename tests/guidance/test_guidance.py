@@ -230,7 +230,11 @@ class Toy(Network):
         def table(*shape):
             return torch.randn(shape, generator=generator, dtype=torch.float64)
 
-        self.ids, self.classes, self.head = table(VOCAB, width), table(5, width), table(width, VOCAB)
+        self.ids, self.classes, self.head = (
+            table(VOCAB, width),
+            table(5, width),
+            table(width, VOCAB),
+        )
 
     def forward(self, query, cache):
         condition = query.condition

@@ -10,10 +10,10 @@ from tests.reference.network import Network
 
 import unmask
 from unmask import sampling
+from unmask.core.projection import Projection
 from unmask.errors import KernelWarning, ModelError, StrategyError
 from unmask.kernels import can_fuse, can_run, fused, fused_draw
 from unmask.models import BlockCache, ReusedCache
-from unmask.core.projection import Projection
 
 STATISTICS = {"kept_logprob", "top_logprob", "top_token", "margin", "entropy"}
 PROPOSE = sys.modules["unmask.decoding.propose"]
@@ -331,7 +331,9 @@ def test_the_host_is_refused_without_the_interpreter(monkeypatch):
     case = Case("cpu", 10)
     assert not can_run(case.projection)
     assert not can_fuse(sampling.Sampling(), set(), False, torch.device("cpu"))
-    with pytest.raises(ModelError, match=r"the projection is on .'cpu'.: use sampling.draw_with_statistics"):
+    with pytest.raises(
+        ModelError, match=r"the projection is on .'cpu'.: use sampling.draw_with_statistics"
+    ):
         case.fused()
 
 
@@ -376,7 +378,9 @@ def fusions(monkeypatch):
 STRATEGIES = {
     "random_order": unmask.presets.random_order(3),
     "mask_predict": unmask.presets.mask_predict(3),
-    "margin, annealed": unmask.presets.top_margin(3).but(sampling=unmask.Sampling(unmask.Annealed())),
+    "margin, annealed": unmask.presets.top_margin(3).but(
+        sampling=unmask.Sampling(unmask.Annealed())
+    ),
     "entropy_bound": unmask.presets.entropy_bound(),
 }
 

@@ -8,9 +8,9 @@ from tests.kernels.conftest import ON_GPU
 from tests.reference.philox import broadcast_words
 
 from unmask.core import philox
-from unmask.errors import KernelWarning
 from unmask.core.philox import by_torch, by_triton
 from unmask.core.random import SEED_LIMIT, Purpose, derive, fold, uniform, uniforms
+from unmask.errors import KernelWarning
 
 DEVICE = "cuda" if ON_GPU else "cpu"  # a fixture would be made once for all examples
 

@@ -12,8 +12,8 @@ from tests.models.decoders import LENGTHS, MASK, canvas, decoder, network
 
 import unmask
 from unmask import Groups, Guidance, noise, presets, stopping
-from unmask.errors import CanvasError, ModelError, StrategyError
 from unmask.core.network import Query
+from unmask.errors import CanvasError, ModelError, StrategyError
 from unmask.guidance import HidePrompt
 from unmask.models import BlockCache, Decoder
 

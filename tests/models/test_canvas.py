@@ -7,7 +7,7 @@ import torch
 
 import unmask
 from unmask import Canvas, presets
-from unmask.errors import CanvasError, StrategyError
+from unmask.errors import CanvasError
 
 VOCAB, MASK = 6, 5
 IDS = torch.tensor([[1, 2, 3], [4, 0, 1]])
@@ -129,7 +129,9 @@ def test_given_ids_are_checked_when_the_vocabulary_is_learnt_from_the_first_call
     network = unmask.wrap(lambda tokens: torch.zeros(*tokens.shape, VOCAB), mask_id=MASK)
     tokens = IDS.clone()
     tokens[1, 1] = 99
-    with pytest.raises(CanvasError, match=r"id 99 at row 1, position 1 is outside the vocabulary of 6"):
+    with pytest.raises(
+        CanvasError, match=r"id 99 at row 1, position 1 is outside the vocabulary of 6"
+    ):
         unmask.generate(network, Canvas.infill(tokens, FLAGS), seed=0)
 
 

@@ -19,8 +19,8 @@ from transformers import BertConfig, BertForMaskedLM
 
 import unmask
 from unmask import Canvas, ClassConditioned, SelfConditioning, presets
-from unmask.errors import CheckpointError, InputError, ModelError
 from unmask.core.files import previous
+from unmask.errors import CheckpointError, InputError, ModelError
 from unmask.models.checkpoint import CARD, WEIGHTS, read_card
 from unmask.models.x_transformers import XTransformersDenoiser
 
@@ -66,7 +66,11 @@ def test_transformers_folders_round_trip_and_open_in_transformers(build, tmp_pat
     folder = unmask.save(denoiser, tmp_path / "model", about={"task": "none", "score": 0.5})
     again = unmask.load(folder)
     check_same(denoiser, again)
-    assert (again.spec.mask_id, again.spec.forbidden, again.spec.default_length) == (MASK, (0, 2), 6)
+    assert (again.spec.mask_id, again.spec.forbidden, again.spec.default_length) == (
+        MASK,
+        (0, 2),
+        6,
+    )
     assert not any(module.training for module in again.modules())
     assert read_card(folder).about == {"task": "none", "score": 0.5}
     net = AutoModelForMaskedLM.from_pretrained(folder).eval()

@@ -9,8 +9,8 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForTokenClas
 
 import unmask
 from unmask import objectives
-from unmask.errors import LogitsError, ModelError
 from unmask.core.network import Query
+from unmask.errors import LogitsError, ModelError
 from unmask.models import SelfCritic, TokenCritic
 
 VOCAB, MASK, PAD, WIDTH, LENGTH = 11, 2, 1, 16, 8

@@ -7,8 +7,8 @@ import torch
 from tests.models.decoders import LENGTHS, MASK, VOCAB, canvas, decoder, network
 
 import unmask
-from unmask.errors import CanvasError, ModelError, StrategyError
 from unmask.core.network import Query
+from unmask.errors import CanvasError, ModelError, StrategyError
 from unmask.models import Decoder
 
 KINDS = {

@@ -12,8 +12,8 @@ from x_transformers import Encoder, TransformerWrapper
 
 import unmask
 from unmask import objectives
-from unmask.errors import CanvasError, DataError, ModelError
 from unmask.core.network import Query
+from unmask.errors import CanvasError, DataError, ModelError
 from unmask.models.layout import Layout, first_fit_decreasing, lay_out
 from unmask.models.packed_networks import FAMILIES
 

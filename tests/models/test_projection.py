@@ -19,12 +19,12 @@ from torch import nn
 
 import unmask
 from unmask import ClassConditioned, Packed
-from unmask.errors import LogitsError
 from unmask.core.head import projection_of
 from unmask.core.network import Query
+from unmask.core.projection import Projection
+from unmask.errors import LogitsError
 from unmask.models import BlockCache, ReusedCache
 from unmask.models.compiled import Compiled
-from unmask.core.projection import Projection
 
 
 def random_biases(net):

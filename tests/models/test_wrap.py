@@ -8,8 +8,8 @@ from transformers import BertConfig, BertForMaskedLM
 
 import unmask
 from unmask import Canvas, ClassConditioned, SelfConditioning, presets
-from unmask.errors import CanvasError, LogitsError, ModelError
 from unmask.core.network import Denoiser, Query
+from unmask.errors import CanvasError, LogitsError, ModelError
 from unmask.models.x_transformers import XTransformersDenoiser
 
 

@@ -8,8 +8,8 @@ from tests.reference.network import Network
 from tests.reference.oracles import chi_square
 
 from unmask import objectives
-from unmask.errors import DataError, StrategyError
 from unmask.core.random import derive
+from unmask.errors import DataError, StrategyError
 from unmask.objectives import drop_condition
 
 ROWS = 20_000

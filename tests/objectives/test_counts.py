@@ -14,8 +14,8 @@ from torch import Tensor
 
 import unmask
 from unmask import objectives, schedules
-from unmask.errors import DataError, SeedError, StrategyError
 from unmask.core.random import derive
+from unmask.errors import DataError, SeedError, StrategyError
 from unmask.objectives.corruption import hide_each, independent_times, offset_times, slot_times
 from unmask.objectives.counts import binomial, rounded_up
 

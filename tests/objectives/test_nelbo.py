@@ -11,8 +11,8 @@ from torch import Tensor
 
 import unmask
 from unmask import objectives, schedules
-from unmask.errors import DataError
 from unmask.core.random import derive
+from unmask.errors import DataError
 from unmask.objectives.corruption import BertNoise, hide, stratified_times
 
 VOCAB, LENGTH, MASK = 3, 4, 3

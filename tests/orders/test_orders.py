@@ -19,7 +19,10 @@ from scipy.stats import kstest
 
 import unmask
 from unmask import orders, presets
+from unmask.commit import Explicit, TopK
 from unmask.constraints import Constraint
+from unmask.core.random import Purpose, uniform
+from unmask.core.ranking import GRID, on_grid
 from unmask.decoding import Strategy, init, row_seeds
 from unmask.errors import LogitsError, StrategyError
 from unmask.orders import (
@@ -34,16 +37,16 @@ from unmask.orders import (
     halton_rank,
 )
 from unmask.orders.base import as_order
-from unmask.commit import Explicit, TopK
-from unmask.core.random import Purpose, uniform
-from unmask.core.ranking import GRID, on_grid
 from unmask.revise import Remask
 from unmask.sampling import Annealed, Sampling
 
 ROWS, LENGTH, VOCAB, MASK = 5, 6, 9, 8
 FORBIDDEN = 3
 COUNTS = (1, 2, 1, 2)
-CLOSE = {"rtol": 1e-5, "atol": 0.5 / GRID + 1e-5}  # scores are rounded to a grid before they are ranked
+CLOSE = {
+    "rtol": 1e-5,
+    "atol": 0.5 / GRID + 1e-5,
+}  # scores are rounded to a grid before they are ranked
 
 
 def net(tokens):
@@ -93,12 +96,16 @@ def at(logp, token):
 # --- by what the model says ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("draw", [Sampling(), Sampling(0.5), Sampling(top_k=2), Sampling(0.0)], ids=repr)
+@pytest.mark.parametrize(
+    "draw", [Sampling(), Sampling(0.5), Sampling(top_k=2), Sampling(0.0)], ids=repr
+)
 def test_probability_first_is_the_largest_probability_of_the_model(draw):
     check(strategy(Probability("first"), draw), lambda _, __, x: x.log_softmax(2).amax(2))
 
 
-@pytest.mark.parametrize("draw", [Sampling(), Sampling(0.5), Sampling(top_k=2), Sampling(0.0)], ids=repr)
+@pytest.mark.parametrize(
+    "draw", [Sampling(), Sampling(0.5), Sampling(top_k=2), Sampling(0.0)], ids=repr
+)
 def test_probability_after_is_that_of_the_token_drawn(draw):
     def naive(before, info, logits):
         return at(logits.log_softmax(2), info.proposal.token)

@@ -8,10 +8,10 @@ from tests.peers.chance import MASK, VOCAB, Chance, infill, network, steps, wrap
 
 import unmask
 from unmask import Groups, presets
-from unmask.noise import UniformIds
-from unmask.errors import StrategyError
-from unmask.orders import Probability
 from unmask.core.random import Purpose, uniform
+from unmask.errors import StrategyError
+from unmask.noise import UniformIds
+from unmask.orders import Probability
 from unmask.sampling import Sampling
 
 peer = pytest.importorskip(
@@ -117,7 +117,9 @@ def test_llada_with_draws_takes_the_same_steps_where_it_ranks_alike(monkeypatch,
     """The peer ranks by the filtered and tempered probability, LLaDA by that of the model."""
     theirs = fed(monkeypatch, row([]), scheduler(4, 3, threshold=NEVER), seed, **shape)
     llada = presets.llada(3, 4).but(sampling=Sampling(**shape))
-    assert agree(theirs, steps(llada.but(order=Probability("after", of="sampling")), row([]), [seed]))
+    assert agree(
+        theirs, steps(llada.but(order=Probability("after", of="sampling")), row([]), [seed])
+    )
 
 
 def test_llada_ranks_by_the_probability_of_the_model(monkeypatch):

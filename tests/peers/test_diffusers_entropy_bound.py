@@ -7,9 +7,9 @@ from tests.peers.chance import MASK, VOCAB, Chance, infill, network, shown, wrap
 
 import unmask
 from unmask import presets
+from unmask.errors import StrategyError
 from unmask.noise import UniformIds
 from unmask.stopping import Budget
-from unmask.errors import StrategyError
 
 peer = pytest.importorskip(
     "diffusers.schedulers.scheduling_entropy_bound", reason="needs Python 3.11"

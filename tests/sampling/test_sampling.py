@@ -21,8 +21,8 @@ from tests.reference.oracles import chi_square
 
 import unmask
 from unmask import presets, sampling
-from unmask.errors import StrategyError
 from unmask.core.random import Purpose, uniform
+from unmask.errors import StrategyError
 from unmask.sampling import Annealed, Sampling, Temperatures, draw_with_statistics, invert
 
 ALPHA = 1e-4

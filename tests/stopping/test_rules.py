@@ -9,8 +9,8 @@ from tests.conformance.toys import MASK, VOCAB, Toy, table
 
 import unmask
 from unmask import Canvas, Query, orders, presets
-from unmask.errors import StrategyError
 from unmask.core.state import NEVER
+from unmask.errors import StrategyError
 from unmask.stopping import Budget, EndOfSequence, StableAndConfident
 
 
@@ -93,7 +93,9 @@ class Ender(Toy):
 
 
 def test_a_row_ends_where_the_end_stands_with_nothing_unknown_before():
-    strategy = presets.random_order(12).but(order=orders.LeftToRight(), stopping=[EndOfSequence(END)])
+    strategy = presets.random_order(12).but(
+        order=orders.LeftToRight(), stopping=[EndOfSequence(END)]
+    )
     result = unmask.run(Ender(), Canvas.blank(4, 12), strategy, seeds=range(4))
     for tokens, steps in zip(result.tokens.tolist(), result.steps.tolist(), strict=True):
         first = tokens.index(END)
@@ -117,7 +119,9 @@ def test_an_end_with_unknown_positions_before_it_ends_nothing_yet():
 def test_prompts_after_the_end_stay():
     editable = torch.tensor([[True] * 6 + [False] * 2])
     canvas = Canvas.infill(torch.full((1, 8), 1), editable)
-    strategy = presets.random_order(8).but(order=orders.LeftToRight(), stopping=[EndOfSequence(END)])
+    strategy = presets.random_order(8).but(
+        order=orders.LeftToRight(), stopping=[EndOfSequence(END)]
+    )
     result = unmask.run(Ender(), canvas, strategy, seeds=[0])
     assert result.tokens[0, 6:].tolist() == [1, 1]
 

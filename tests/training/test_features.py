@@ -11,8 +11,8 @@ from transformers import AutoModelForMaskedLM, TrainerCallback, TrainingArgument
 
 import unmask
 from unmask import scoring
-from unmask.errors import StrategyError
 from unmask.data.padding import EndOfSequence, Excluded
+from unmask.errors import StrategyError
 from unmask.models import SelfConditioning
 from unmask.training import trainer as trainers
 from unmask.training.trainer import MaskedTrainer, latest

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import unmask
-from unmask.errors import CheckpointError, DataError, InputError, StrategyError, TrainingError
 from unmask.data import Corpus, Vocabulary
 from unmask.data.padding import Excluded
+from unmask.errors import CheckpointError, DataError, InputError, StrategyError, TrainingError
 from unmask.models.checkpoint import read_card
 from unmask.training import Progress, Recipe, train
 from unmask.training.material import TensorExamples

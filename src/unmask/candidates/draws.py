@@ -12,9 +12,9 @@ from torch import Tensor
 
 from unmask.candidates.scores import LIKELIHOOD, By, check_by, scores
 from unmask.core.checks import check_count
+from unmask.core.generation import Generation
 from unmask.core.network import Denoiser
 from unmask.core.random import fold
-from unmask.core.state import Generation
 from unmask.decoding import Canvas, Strategy, init
 from unmask.engine import Engine, check_inputs, complete
 from unmask.engine.run import Seeds

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from unmask.core.generation import Generation
 from unmask.core.inference import evaluating, logit_per_token
 from unmask.core.network import Critic, Denoiser
 from unmask.core.random import fold
-from unmask.core.state import NEVER, Generation
+from unmask.core.state import NEVER
 from unmask.decoding import Canvas
 from unmask.errors import StrategyError
 from unmask.scoring import Method, score

@@ -104,9 +104,7 @@ class _Head:
         rows = max(1, rows // NOISE_SHARE) if self.noised else rows
         if 0 < len(places) <= rows:
             return self._chunk(places)
-        parts = [
-            self._chunk(places.part(slice(i, i + rows))) for i in range(0, len(places), rows)
-        ]
+        parts = [self._chunk(places.part(slice(i, i + rows))) for i in range(0, len(places), rows)]
         names = parts[0] if parts else ()
         return {name: torch.cat([part[name] for part in parts]) for name in names}
 

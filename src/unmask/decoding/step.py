@@ -7,9 +7,10 @@ from dataclasses import replace
 import torch
 
 from unmask.core.arrays import waits
+from unmask.core.generation import Generation
 from unmask.core.inference import evaluating
 from unmask.core.network import Denoiser
-from unmask.core.state import Generation, State, StepInfo
+from unmask.core.state import State, StepInfo
 from unmask.decoding.context import error_context
 from unmask.decoding.decide import decide
 from unmask.decoding.faults import raise_faults

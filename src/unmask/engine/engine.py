@@ -14,9 +14,10 @@ import numpy as np
 from torch import Tensor
 
 from unmask.core.checks import check_count
+from unmask.core.generation import Generation
 from unmask.core.inference import evaluating, is_out_of_memory, release_memory
 from unmask.core.network import Denoiser
-from unmask.core.state import Change, Generation, State, StepInfo
+from unmask.core.state import Change, State, StepInfo
 from unmask.decoding import Canvas, Strategy, decide, finish, forward_all, init, prepare
 from unmask.decoding.context import error_context, location
 from unmask.decoding.propose import nothing_proposed

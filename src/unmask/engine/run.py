@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from unmask import presets
+from unmask.core.generation import Generation
 from unmask.core.network import Denoiser
-from unmask.core.state import Generation, State, StepInfo
+from unmask.core.state import State, StepInfo
 from unmask.decoding import Canvas, Strategy, finish, init, row_seeds
 from unmask.engine.engine import Engine, Event
 from unmask.errors import CanvasError, StrategyError, nearest

@@ -13,10 +13,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from unmask.core.generation import Generation
 from unmask.core.head import mask_id_of
 from unmask.core.network import Denoiser
 from unmask.core.random import fold
-from unmask.core.state import NEVER, Generation
+from unmask.core.state import NEVER
 from unmask.decoding import Canvas, Strategy, init, row_seeds
 from unmask.engine.engine import Engine
 from unmask.engine.run import complete

@@ -65,9 +65,10 @@ def block_statistics(
 ):  # fmt: skip
     """What is said of one block by ROWS rows, into (M,K) tensors.
 
-    Of the block's legal logits: maxima, their largest; sums, the mass exp(x − maxima); tempered, the
-    same at the row's temperature; mean, Σ (x − maxima)·exp(x − maxima); best, the first id at the
-    maximum, and second, the largest but for that id. WIDEN multiplies in float32 whatever is given.
+    Of the block's legal logits: maxima, their largest; sums, the mass exp(x − maxima); tempered,
+    the same at the row's temperature; mean, Σ (x − maxima)·exp(x − maxima); best, the first id at
+    the maximum, and second, the largest but for that id. WIDEN multiplies in float32 whatever is
+    given.
     """
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     block = tl.program_id(1)

@@ -63,6 +63,14 @@ def llada(steps: int = 32, block: int = 32, temperature: float = 0.0) -> Strateg
     )
 
 
+_DREAM_ORDERS: dict[str, Order] = {
+    "origin": RevealTime(),
+    "maskgit_plus": Probability(choose="after", of="kept", log=False),
+    "topk_margin": Margin(of="kept"),
+    "entropy": Entropy(of="kept"),
+}
+
+
 def dream(
     steps: int = 512,
     algorithm: Literal["origin", "maskgit_plus", "topk_margin", "entropy"] = "origin",
@@ -81,15 +89,9 @@ def dream(
     logit_shift=True.
     """
     ancestral = algorithm == "origin"
-    orders: dict[str, Order] = {
-        "origin": RevealTime(),
-        "maskgit_plus": Probability(choose="after", of="kept", log=False),
-        "topk_margin": Margin(of="kept"),
-        "entropy": Entropy(of="kept"),
-    }
-    if algorithm not in orders:
-        raise StrategyError(f"algorithm={algorithm!r}: {nearest(algorithm, orders)}")
-    order = orders[algorithm]
+    if algorithm not in _DREAM_ORDERS:
+        raise StrategyError(f"algorithm={algorithm!r}: {nearest(algorithm, _DREAM_ORDERS)}")
+    order = _DREAM_ORDERS[algorithm]
     if choice_temperature is not None and ancestral:
         raise StrategyError("algorithm='origin' ranks nothing: leave choice_temperature out")
     if choice_temperature is not None:

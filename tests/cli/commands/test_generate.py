@@ -124,7 +124,10 @@ def test_a_model_without_length_needs_one(call, folders):
          "defaults: --steps 12, --schedule cosine, --temperature 1.0, --set choice_temp"),
         (["--preset", "token_critic"], "unmask.presets.token_critic(critic, ...)"),
         (["--set", "keep"], "--set keep: type NAME=VALUE"),
-        (["--preset", "annealed", "--set", "keep=abc"], "--set keep=abc is of the wrong kind; the default is --set keep="),
+        (
+            ["--preset", "annealed", "--set", "keep=abc"],
+            "--set keep=abc is of the wrong kind; the default is --set keep=",
+        ),
         (["--preset", "annealed", "--set", "remask=3"], "--set remask=3 is of the wrong kind"),
         (["--set", 'steps="4"'], "--steps 4 is of the wrong kind"),
         (["--steps", 4, "--set", "steps=4"], "type one of them"),

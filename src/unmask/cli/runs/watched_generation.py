@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from unmask.cli.ui.live import Watch
+    from unmask.core.generation import Generation
     from unmask.core.network import Denoiser
-    from unmask.core.state import Generation, State
+    from unmask.core.state import State
     from unmask.decoding import Canvas, Strategy
     from unmask.viz import Layout, Record
 

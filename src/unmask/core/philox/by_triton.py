@@ -36,8 +36,15 @@ def made(counter: Sequence[Word], key: Tensor, count: int) -> Tensor:
     flat = [stride for word in strides for stride in (*[0] * missing, *word)]
     with torch.cuda.device_of(out):
         draw[(outer * middle * tiles,)](
-            out, *given, *flat, middle, inner, tiles,
-            COUNT=count, TILE=TILE, enable_fp_fusion=False,
+            out,
+            *given,
+            *flat,
+            middle,
+            inner,
+            tiles,
+            COUNT=count,
+            TILE=TILE,
+            enable_fp_fusion=False,
         )
     return out
 

@@ -6,10 +6,9 @@ nothing else. Where the results differ, and why, is in docs/compat.md. Shapes: B
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -17,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from unmask import presets, schedules
-from unmask.core.inference import evaluating
+from unmask.compat.critics import Judge, Minus, SelfCritic
 from unmask.core.random import Purpose, fresh_seed, uniform
-from unmask.core.state import Proposal, State, StepInfo
+from unmask.core.state import StepInfo
 from unmask.decoding import Canvas, Strategy
 from unmask.engine import run, stream
 from unmask.errors import CanvasError, ModelError, StrategyError
@@ -28,10 +27,7 @@ from unmask.models.adapter import device_of
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
 from unmask.objectives import BertNoise, Corrupted, Reading, corrupt_by_count, evaluate, fill, read
 from unmask.objectives.critic import critic_loss
-from unmask.orders import ChoiceNoise, CriticOrder, Order
-from unmask.orders.base import Around
-
-__all__ = ["Losses", "NonAutoregressiveWrapper", "SelfCritic"]
+from unmask.orders import ChoiceNoise, CriticOrder
 
 
 class Losses(NamedTuple):
@@ -40,22 +36,6 @@ class Losses(NamedTuple):
     loss: Tensor
     generator_loss: Tensor | None
     critic_loss: Tensor | None
-
-
-class SelfCritic(nn.Module):
-    """A critic that is one linear layer on the generator's own embeddings."""
-
-    def __init__(self, net: Any):
-        super().__init__()
-        self.net = net
-        self.to_logits = nn.Linear(net.attn_layers.dim, 1)
-
-    def forward(self, x: Tensor, *, frozen: bool = False, **kwargs: Any) -> Tensor:
-        """(B,N) ids -> (B,N,1) logits that a token is wrong. frozen: no gradient for `net`."""
-        with torch.no_grad() if frozen else nullcontext():
-            embeds = self.net(x, return_embeddings=True, **kwargs)
-        logits: Tensor = self.to_logits(embeds)
-        return logits
 
 
 class NonAutoregressiveWrapper(nn.Module):
@@ -193,7 +173,7 @@ class NonAutoregressiveWrapper(nn.Module):
         at: float | Tensor | None = generator_sample_temperature
         if at is None:
             at = uniform(batch.seed, 1, 0, Purpose.CRITIC)[:, 0]
-        judge = _Judge(self.token_critic, frozen=only_train_critic)
+        judge = Judge(self.token_critic, frozen=only_train_critic)
         critic = critic_loss(judge, batch, fill(batch, reading, at), **given).loss
         if only_train_critic:
             return Losses(critic, None, critic)
@@ -225,9 +205,9 @@ class NonAutoregressiveWrapper(nn.Module):
             if noise != 1.0:
                 raise StrategyError(_needs_critic(f"noise_level_scale={noise!r}"))
             return strategy
-        doubt = _Minus(CriticOrder(_Judge(self.token_critic, inference=True)))
+        doubt = Minus(CriticOrder(Judge(self.token_critic, inference=True)))
         # The reference adds the noise to the doubt and re-masks the top: Gumbel has no symmetry.
-        return strategy.but(order=_Minus(ChoiceNoise(doubt, noise)), name="token_critic")
+        return strategy.but(order=Minus(ChoiceNoise(doubt, noise)), name="token_critic")
 
     def _canvas(
         self,
@@ -280,49 +260,6 @@ class _Shared(SelfConditioning):
     def __init__(self, null_embed: nn.Parameter, to_self_cond: nn.Linear):
         nn.Module.__init__(self)
         self.null_embed, self.to_self_cond = null_embed, to_self_cond
-
-
-@dataclass(frozen=True)
-class _Minus(Around):
-    """Another order's scores, negated."""
-
-    order: Order
-
-    def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        return -self.order(state, proposal)
-
-
-@dataclass(frozen=True)
-class _Judge:
-    """A critic module, called with whatever of the generator's conditioning it can take."""
-
-    critic: nn.Module
-    frozen: bool = False  # keep gradients from the generator that a self critic shares
-    inference: bool = False  # no dropout, no gradients
-
-    def __call__(self, tokens: Tensor, *, valid: Tensor, condition: Any) -> Tensor:
-        padded = {} if bool(valid.all()) else {"mask": valid}
-        given = _accepted(self.critic, (condition or {}) | padded)
-        if not padded.keys() <= given.keys():
-            raise StrategyError("the critic takes no `mask`: it cannot be told what is padding")
-        if self.frozen and isinstance(self.critic, SelfCritic):
-            given["frozen"] = True
-        with evaluating(self.critic) if self.inference else nullcontext():
-            logits: Tensor = self.critic(tokens, **given)
-        return logits
-
-
-def _accepted(critic: nn.Module, given: dict[str, Any]) -> dict[str, Any]:
-    """Those of the arguments that the critic takes. x-transformers rejects some by its options."""
-    net: Any = critic.net if isinstance(critic, SelfCritic) else critic
-    if is_x_transformer(net):
-        layers = net.attn_layers
-        able = dict.fromkeys(("context", "context_mask"), layers.cross_attend)
-        able |= {"condition": layers.need_condition, "embed_ids": net.embeds is not None}
-        return {name: value for name, value in given.items() if able.get(name, True)}
-    takes = inspect.signature(critic.forward).parameters
-    anything = any(p.kind is p.VAR_KEYWORD for p in takes.values())
-    return {name: value for name, value in given.items() if anything or name in takes}
 
 
 def _needs_critic(what: str) -> str:

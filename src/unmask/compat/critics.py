@@ -1,0 +1,80 @@
+"""Critics as x-transformers has them, as orders of ours.
+
+Shapes: B rows, N positions.
+"""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unmask.core.inference import evaluating
+from unmask.core.state import Proposal, State
+from unmask.errors import StrategyError
+from unmask.models.x_transformers import is_x_transformer
+from unmask.orders import Order
+from unmask.orders.base import Around
+
+
+class SelfCritic(nn.Module):
+    """A critic that is one linear layer on the generator's own embeddings."""
+
+    def __init__(self, net: Any):
+        super().__init__()
+        self.net = net
+        self.to_logits = nn.Linear(net.attn_layers.dim, 1)
+
+    def forward(self, x: Tensor, *, frozen: bool = False, **kwargs: Any) -> Tensor:
+        """(B,N) ids -> (B,N,1) logits that a token is wrong. frozen: no gradient for `net`."""
+        with torch.no_grad() if frozen else nullcontext():
+            embeds = self.net(x, return_embeddings=True, **kwargs)
+        logits: Tensor = self.to_logits(embeds)
+        return logits
+
+
+@dataclass(frozen=True)
+class Minus(Around):
+    """Another order's scores, negated."""
+
+    order: Order
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        return -self.order(state, proposal)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A critic module, called with whatever of the generator's conditioning it can take."""
+
+    critic: nn.Module
+    frozen: bool = False  # keep gradients from the generator that a self critic shares
+    inference: bool = False  # no dropout, no gradients
+
+    def __call__(self, tokens: Tensor, *, valid: Tensor, condition: Any) -> Tensor:
+        padded = {} if bool(valid.all()) else {"mask": valid}
+        given = _accepted(self.critic, (condition or {}) | padded)
+        if not padded.keys() <= given.keys():
+            raise StrategyError("the critic takes no `mask`: it cannot be told what is padding")
+        if self.frozen and isinstance(self.critic, SelfCritic):
+            given["frozen"] = True
+        with evaluating(self.critic) if self.inference else nullcontext():
+            logits: Tensor = self.critic(tokens, **given)
+        return logits
+
+
+def _accepted(critic: nn.Module, given: dict[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that the critic takes. x-transformers rejects some by its options."""
+    net: Any = critic.net if isinstance(critic, SelfCritic) else critic
+    if is_x_transformer(net):
+        layers = net.attn_layers
+        able = dict.fromkeys(("context", "context_mask"), layers.cross_attend)
+        able |= {"condition": layers.need_condition, "embed_ids": net.embeds is not None}
+        return {name: value for name, value in given.items() if able.get(name, True)}
+    takes = inspect.signature(critic.forward).parameters
+    anything = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+    return {name: value for name, value in given.items() if anything or name in takes}
