@@ -19,11 +19,12 @@ from transformers import MegatronBertConfig, MegatronBertForMaskedLM
 
 import unmask
 from unmask.core.files import replacing_file
-from unmask.core.network import Denoiser
+from unmask.core.network import Cache, Denoiser, DenoiserSpec, Query
 from unmask.core.random import Purpose, derive, fold, uniform
-from unmask.core.state import Loss, Memory
-from unmask.models.adapter import Ids
+from unmask.core.state import Loss
+from unmask.models.forwarding import Forwarding
 from unmask.models.hf import MaskedLMDenoiser
+from unmask.models.hidden_cache import HiddenCache
 from unmask.objectives import complementary, critic
 from unmask.tasks import Task
 from unmask.training.geometry import know_the_layout
@@ -64,7 +65,7 @@ class Judge(nn.Module):
 
     def forward(self, tokens: Tensor, *, valid: Tensor, condition: Any) -> Tensor:
         """(B,N) ids -> (B,N,1)."""
-        hidden, _ = self.trunk.hidden(tokens, valid=valid, memory=None, condition=condition)
+        hidden, _ = self.trunk.forward(Query.of(tokens, valid, condition), None)
         return self.head(hidden.detach() if self.frozen else hidden)
 
 
@@ -74,11 +75,11 @@ class SelfConditioned(nn.Module):
     The linear map starts at 0, so that training starts where that of the plain generator does.
     """
 
-    def __init__(self, net: MegatronBertForMaskedLM, ids: Ids):
+    def __init__(self, net: MegatronBertForMaskedLM, mask_id: int, length: int):
         super().__init__()
-        self.net, self.ids = net, ids
-        self.vocab_size, self.mask_id = net.config.vocab_size, ids.mask_id
-        self.forbidden, self.length = ids.forbidden, ids.length
+        self.net = net
+        vocab = net.config.vocab_size
+        self.spec = DenoiserSpec(vocab, mask_id, default_length=length, cached=True)
         with torch.random.fork_rng():
             torch.manual_seed(0)
             self.earlier = unmask.SelfConditioning(net.config.hidden_size)
@@ -86,36 +87,29 @@ class SelfConditioned(nn.Module):
 
     device = None
 
-    def hidden(
-        self, tokens: Tensor, *, valid: Tensor, memory: Memory, condition: Any = None
-    ) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,D), which is the memory too."""
-        embedded = self.net.bert.embeddings.word_embeddings(tokens)
-        embedded = embedded + self.earlier(memory, *tokens.shape)
-        given = {"attention_mask": valid.long(), **(condition or {})}
+    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+        """(R,N) -> (R,N,D), which is the cache too."""
+        embedded = self.net.bert.embeddings.word_embeddings(query.tokens)
+        embedded = embedded + self.earlier(cache, *query.tokens.shape)
+        given = {"attention_mask": query.valid.long(), **(query.condition or {})}
         hidden = self.net.bert(inputs_embeds=embedded, **given).last_hidden_state
-        return hidden, hidden.detach()
+        return hidden, HiddenCache.of(hidden)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""
         return self.net.cls(hidden)
 
+    def projection(self, hidden: Tensor) -> None:
+        """Unknown."""
 
-class TwoPasses(nn.Module):
+
+class TwoPasses(Forwarding):
     """A self-conditioned denoiser that reads its own first pass: for the bound, which has none."""
 
-    def __init__(self, inner: Denoiser):
-        super().__init__()
-        self.inner, self.vocab_size, self.mask_id = inner, inner.vocab_size, inner.mask_id
-
-    def hidden(self, tokens: Tensor, *, memory: Memory, **given: Any) -> tuple[Tensor, Memory]:
-        """(B,N) -> (B,N,D)."""
-        _, memory = self.inner.hidden(tokens, memory=None, **given)
-        return self.inner.hidden(tokens, memory=memory, **given)
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """(M,D) -> (M,V)."""
-        return self.inner.logits(hidden)
+    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+        """(R,N) -> (R,N,D)."""
+        _, cache = self.inner.forward(query, None)
+        return self.inner.forward(query, cache)
 
 
 @dataclass(frozen=True)
@@ -130,9 +124,9 @@ class Workshop:
     def generator(self, self_conditioned: bool = False) -> Denoiser:
         """A pre-norm BERT that is told its class, or −1 for none."""
         net, data = self._backbone(), self.data
-        ids = Ids(data.mask_id, data.vocab_size, length=data.train.shape[1])
         kind = SelfConditioned if self_conditioned else MaskedLMDenoiser
-        model = unmask.ClassConditioned(kind(net, ids), data.classes)
+        inner = kind(net, data.mask_id, length=data.train.shape[1])
+        model = unmask.ClassConditioned(inner, data.classes)
         share = SELF_CONDITION if self_conditioned else 0.0
 
         def loss(rows: Tensor, seeds: Tensor) -> Loss:

@@ -1,6 +1,6 @@
 """The denoisers of gpu.py: a head without a trunk, and a Llama that attends to both sides.
 
-Shapes: B rows, N positions, V vocabulary, D width, M rows looked at.
+Shapes: B rows, N positions, V vocabulary, D width, M positions queried.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unmask.core.network import Cache, DenoiserSpec, Query
 from unmask.core.projection import Projection, untied
-from unmask.core.state import Memory
 
 HALF = torch.bfloat16
 PIECE = 1024  # positions at which the head is asked at once, where it is measured alone
@@ -27,14 +27,14 @@ class HeadAlone(nn.Module):
     def __init__(self, vocab: int, states: Tensor, fused: bool = True):
         super().__init__()
         self.fused = fused
-        self.vocab_size, self.mask_id, self.device = vocab, vocab - 1, states.device
+        self.spec, self.device = DenoiserSpec(vocab, vocab - 1), states.device
         self.states = states
         given = {"device": states.device, "dtype": states.dtype}
         self.head = nn.Linear(states.shape[2], vocab, bias=False, **given)
 
-    def hidden(self, tokens: Tensor, *, valid: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """(B,N) -> (B,N,D)."""
-        return self.states, memory
+        return self.states, None
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""
@@ -56,19 +56,19 @@ class BothSides(nn.Module):
     def __init__(self, net: Any):
         super().__init__()
         self.net, self.device = net, net.device
-        self.vocab_size, self.mask_id = net.config.vocab_size, net.config.vocab_size - 1
+        self.spec = DenoiserSpec(net.config.vocab_size, net.config.vocab_size - 1)
         for layer in net.model.layers:
             layer.self_attn.is_causal = False
         row = torch.zeros(1, 4, dtype=torch.int64, device=net.device)
         other = row.index_fill(1, torch.tensor(3, device=net.device), 1)
         with torch.no_grad():
-            first = [self.hidden(x, valid=x >= 0, memory=None)[0][:, 0] for x in (row, other)]
+            first = [self.forward(Query.of(x), None)[0][:, 0] for x in (row, other)]
         if torch.equal(*first):
             raise SystemExit("this transformers ignores is_causal: positions see only the left")
 
-    def hidden(self, tokens: Tensor, *, valid: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """(B,N) -> (B,N,D)."""
-        return self.net.model(input_ids=tokens, use_cache=False).last_hidden_state, memory
+        return self.net.model(input_ids=query.tokens, use_cache=False).last_hidden_state, None
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""

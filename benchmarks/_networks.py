@@ -1,6 +1,6 @@
 """The networks with random weights that speed is measured on, and a denoiser that can be watched.
 
-Shapes: B rows, N positions, V vocabulary, D width, M rows looked at.
+Shapes: B rows, N positions, V vocabulary, D width, M positions queried.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 import unmask
-from unmask.core.state import Memory
+from unmask.core.network import Cache, Query
+from unmask.core.projection import Projection
 
 
 @dataclass(frozen=True)
@@ -71,17 +72,18 @@ class Watched:
         within: Callable[[str], AbstractContextManager[Any]],
     ):
         self.inner, self.within = inner, within
-        self.vocab_size, self.mask_id = inner.vocab_size, inner.mask_id
+        self.spec, self.device = inner.spec, inner.device
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)  # what a denoiser may have besides, such as `trims`
-
-    def hidden(self, tokens: Tensor, **given: Any) -> tuple[Tensor, Memory]:
+    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """(B,N) -> (B,N,D)."""
         with self.within("trunk"):
-            return self.inner.hidden(tokens, **given)
+            return self.inner.forward(query, cache)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(M,D) -> (M,V)."""
         with self.within("head"):
             return self.inner.logits(hidden)
+
+    def projection(self, hidden: Tensor) -> Projection | None:
+        """(M,D) -> what `logits` multiplies."""
+        return self.inner.projection(hidden)

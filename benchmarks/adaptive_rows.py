@@ -28,6 +28,7 @@ from torch import Tensor
 
 import unmask
 from unmask import presets
+from unmask.core.network import Query
 from unmask.tasks import sudoku
 
 
@@ -54,7 +55,7 @@ def measure(report: Report, kinds: Rows, options: argparse.Namespace) -> None:
     batch, slowest = len(canvas.tokens), int(made.forwards.max())
 
     def forward() -> None:
-        hidden, _ = model.hidden(canvas.tokens, valid=canvas.valid, memory=None)
+        hidden, _ = model.forward(Query.of(canvas.tokens), None)
         model.logits(hidden.flatten(0, 1))
 
     def kept() -> None:

@@ -22,6 +22,7 @@ from _timing import measured, threads
 
 import unmask
 from unmask import presets
+from unmask.core.network import Query
 
 CPU = torch.device("cpu")
 
@@ -31,7 +32,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
     net, tokens = encoder(size, CPU), size.tokens(CPU)
     plain = unmask.wrap(net, mask_id=size.mask_id)
     compiled = unmask.Compiled(plain)
-    valid = torch.ones_like(tokens, dtype=torch.bool)
+    query = Query.of(tokens)
     strategies = {
         "annealed, keep=None": presets.annealed(options.steps, keep=None),
         "maskgit": presets.maskgit(options.steps),
@@ -39,14 +40,14 @@ def measure(report: Report, options: argparse.Namespace) -> None:
     }
     begun = time.perf_counter()
     with torch.no_grad():
-        compiled.hidden(tokens, valid=valid, memory=None)
+        compiled.forward(query, None)
     report.note(f"the first call took {time.perf_counter() - begun:.1f} s")
     if compiled.failure is not None:
         raise SystemExit(f"nothing to measure: {compiled.failure}")
     ways = {"plain": plain, "compiled": compiled}
     calls: dict[str, Callable[[], object]] = {"forward": lambda: net(tokens)}
     for way, denoiser in ways.items():
-        calls[f"trunk, {way}"] = lambda d=denoiser: d.hidden(tokens, valid=valid, memory=None)
+        calls[f"trunk, {way}"] = lambda d=denoiser: d.forward(query, None)
         for name, strategy in strategies.items():
             calls[f"{name}, {way}"] = lambda d=denoiser, s=strategy: unmask.generate(
                 d, size.blank(), s, seed=0

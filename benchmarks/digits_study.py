@@ -26,7 +26,7 @@ from rich.table import Table
 from torch import Tensor
 
 import unmask
-from unmask import Canvas, Guided, presets
+from unmask import Canvas, Guidance, presets
 from unmask.core.files import replacing_file
 from unmask.core.random import derive
 from unmask.evaluation import class_accuracy, real_against_real, two_sample
@@ -91,15 +91,7 @@ class Study:
                 yield f"{name}, T={steps}", partial(self._by_class, name, steps)
         for weight in WEIGHTS:
             name = f"random order, T={STEPS}, weight {weight:g}"
-            yield (
-                name,
-                partial(
-                    self._by_class,
-                    "random order",
-                    STEPS,
-                    lambda w=weight: Guided(self.generator(), w),
-                ),
-            )
+            yield name, partial(self._by_class, "random order", STEPS, weight=weight)
         for noise in NOISES:
             name = f"token critic, T={STEPS}, noise {noise:g}"
             yield name, partial(self._by_class, "token critic", STEPS, noise=noise)
@@ -126,6 +118,7 @@ class Study:
         steps: int,
         model: Callable[[], unmask.Denoiser] | None = None,
         noise: float = 1.0,
+        weight: float | None = None,
     ) -> Figures:
         """Images of classes dealt out evenly."""
         strategies = {
@@ -138,7 +131,9 @@ class Study:
             ),
         }
         labels = torch.arange(self.at.images) % self.data.classes
-        images = self._images((model or self.generator)(), strategies[name](), labels)
+        guidance = None if weight is None else Guidance(weight)
+        strategy = strategies[name]().but(guidance=guidance)
+        images = self._images((model or self.generator)(), strategy, labels)
         return {
             "class accuracy": self._accuracy(images, labels),
             "two-sample": self._two_sample(images),

@@ -23,8 +23,9 @@ from _report import parsed
 from torch import Tensor
 
 import unmask
-from unmask import corruption, objectives
+from unmask import objectives
 from unmask.core.random import Purpose, derive, fold, uniform
+from unmask.objectives import corruption
 
 IDS, FACTOR, CHOICES, BATCH, CHUNK = 11, 3, 4, 8, 1000
 Estimator = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]

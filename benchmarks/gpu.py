@@ -42,6 +42,7 @@ from torch import Tensor
 
 import unmask
 from unmask import presets
+from unmask.core.network import Query
 from unmask.errors import KernelWarning
 
 Calls = dict[str, Callable[[], Any]]
@@ -117,10 +118,10 @@ class Bench:
 def bare(denoiser: Any, batch: int, length: int) -> Calls:
     """A pass of the trunk, and one with the logits of every position."""
     tokens = torch.zeros(batch, length, dtype=torch.int64, device=denoiser.device)
-    valid = torch.ones_like(tokens, dtype=torch.bool)
+    query = Query.of(tokens)
 
     def trunk() -> Tensor:
-        hidden: Tensor = denoiser.hidden(tokens, valid=valid, memory=None)[0]
+        hidden: Tensor = denoiser.forward(query, None)[0]
         return hidden
 
     return {"trunk": trunk, "forward": lambda: denoiser.logits(trunk().flatten(0, 1))}

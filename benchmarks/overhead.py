@@ -43,8 +43,6 @@ import unmask
 from unmask import presets
 
 PACKAGE = Path(unmask.__file__).parent
-# Those without a plan, or whose selection may depart from it.
-ADAPTIVE = {"entropy_bound", "factor", "klass", "llada21", "magnet", "remdm", "threshold", "wino"}
 
 
 def strategies() -> dict[str, unmask.Strategy]:
@@ -118,9 +116,9 @@ def needed(make: Callable[..., Any]) -> list[str]:
     return [parameter.name for parameter in given if parameter.default is parameter.empty]
 
 
-def pace(name: str) -> str:
-    """Whether a plan says before the first step what every step commits."""
-    return "adaptive" if name in ADAPTIVE else "fixed"
+def counts_of(strategy: unmask.Strategy) -> str:
+    """Whether a plan says before the first step how many positions every step commits."""
+    return "fixed" if strategy.exact_counts else "adaptive"
 
 
 def step_of(
@@ -140,7 +138,7 @@ def step_of(
 
 def measure(report: Report, size: Size, after: int) -> None:
     """Fill the table and add those of transfers. AssertionError where devices disagree."""
-    columns = ["preset", "pace", "device to host", "goal", "host to device"]
+    columns = ["preset", "counts", "device to host", "goal", "host to device"]
     transfers = report.table(f"transfers of a step on a device far away: {size}", columns)
     asking: dict[tuple[str, str], list[str]] = {}
     for name, strategy in strategies().items():
@@ -148,10 +146,10 @@ def measure(report: Report, size: Size, after: int) -> None:
         far, same = step_of(strategy, size, FAR, after)
         if not tokens.equal(same):
             raise AssertionError(f"{name}: other tokens on the device far away")
-        most, reads = GOALS[pace(name)]
+        most, reads = GOALS[counts_of(strategy)]
         plain = here.operations - here.views
-        report.add(name, pace(name), here.operations, most, plain, far.launches)
-        transfers.add(name, pace(name), len(far.read), reads, len(far.sent))
+        report.add(name, counts_of(strategy), here.operations, most, plain, far.launches)
+        transfers.add(name, counts_of(strategy), len(far.read), reads, len(far.sent))
         for way, places in (("device to host", far.read), ("host to device", far.sent)):
             for place in dict.fromkeys(places):
                 asking.setdefault((way, place), []).append(name)
@@ -264,7 +262,7 @@ def main() -> None:
     options = parsed(parser, batch=2, length=8, vocab=24, after=2)
     threads(options.threads)
     size = Size(options.batch, options.length, options.vocab)
-    columns = ["preset", "pace", "operations", "goal", "without views", "GPU launches"]
+    columns = ["preset", "counts", "operations", "goal", "without views", "GPU launches"]
     report = Report(
         "overhead", about(), columns, f"operations of a step beside the network: {size}"
     )
@@ -272,10 +270,10 @@ def main() -> None:
         measure(report, size, options.after)
         count_functions(report, Size(2, 8, 24))
     for kind, (most, reads) in GOALS.items():
-        rows = [row for row in report.rows if row["pace"] == kind]
+        rows = [row for row in report.rows if row["counts"] == kind]
         over = sum(row["operations"] > most for row in rows)
         report.note(
-            f"goal at a pace that is {kind}: at most {most} operations, of which {over} of "
+            f"goal where counts are {kind}: at most {most} operations, of which {over} of "
             f"{len(rows)} presets have more, and {reads} reads from the device"
         )
     report.finish(options)

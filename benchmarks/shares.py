@@ -2,7 +2,7 @@
 
     python benchmarks/shares.py [--vocab 256 8192 32000] [--steps 18] [--repeats 3]
 
-Trunk is what passes inside the denoiser's `hidden`, head inside its `logits`; draw is the rest of
+Trunk is what passes inside the denoiser's `forward`, head inside its `logits`; draw is the rest of
 asking the head for a step (gathering, measuring, drawing, scattering), and bookkeeping everything
 else: plan, uniforms, order, selection, state. Shares are per cent of the whole, and medians. Beside
 them stands the time over T full forwards of the same network, T as counted.
@@ -17,7 +17,8 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -27,9 +28,9 @@ from _report import Report, arguments, count, parsed
 from _timing import Times, measured, threads, wait
 
 import unmask
-from unmask import presets
-from unmask.decoding import look
+from unmask import presets, stopping
 
+DECIDING: Any = import_module("unmask.decoding.decide")
 PARTS = ("trunk", "head", "draw", "bookkeeping")
 GOAL = 3  # per cent, of bookkeeping
 COLUMNS = ["V", "B", "preset", "T", *(f"{part}, %" for part in PARTS), "time / T full forwards"]
@@ -66,17 +67,17 @@ class Clock:
 @contextmanager
 def drawing(clock: Clock) -> Iterator[None]:
     """Within, asking the head for a step counts as draw."""
-    propose = look._Look.propose
+    propose = DECIDING.propose
 
-    def timed(asked: Any, hidden: torch.Tensor) -> Any:
+    def timed(*arguments: Any, **options: Any) -> Any:
         with clock.within("draw"):
-            return propose(asked, hidden)
+            return propose(*arguments, **options)
 
-    look._Look.propose = timed  # type: ignore[method-assign]
+    DECIDING.propose = timed
     try:
         yield
     finally:
-        look._Look.propose = propose  # type: ignore[method-assign]
+        DECIDING.propose = propose
 
 
 def strategies(steps: int) -> dict[str, unmask.Strategy]:
@@ -84,7 +85,7 @@ def strategies(steps: int) -> dict[str, unmask.Strategy]:
         "annealed, keep=None": presets.annealed(steps, keep=None),
         "maskgit": presets.maskgit(steps),
         "random_order": presets.random_order(steps),
-        "threshold": replace(presets.threshold(), budget=steps),
+        "threshold": presets.threshold().but(stopping=[stopping.Budget(steps)]),
     }
 
 

@@ -69,7 +69,8 @@ _NAMES = {
     "unmask.candidates": ("Candidates", "best_of", "length_beam"),
     "unmask.constraints": ("Constraint",),
     "unmask.core.network": ("Cache", "Denoiser", "DenoiserSpec", "Query"),
-    "unmask.core.state": ("Generation", "Loss", "Proposal", "State", "StepInfo"),
+    "unmask.core.generation": ("Generation",),
+    "unmask.core.state": ("Loss", "Proposal", "State", "StepInfo"),
     "unmask.decoding": (
         "Canvas", "Strategy", "decide", "done", "finish", "init", "prepare", "step",
     ),

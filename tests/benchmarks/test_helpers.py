@@ -152,19 +152,18 @@ def test_shares_take_what_is_called_out_of_the_caller(helper, clock):
 
 
 def test_what_was_patched_for_shares_is_put_back(helper):
-    from unmask.decoding import look
-
-    before, shares = look._Look.propose, helper("shares")
+    shares = helper("shares")
+    before = shares.DECIDING.propose
     patched = []
 
     def fail():
-        patched.append(look._Look.propose)
+        patched.append(shares.DECIDING.propose)
         raise RuntimeError
 
     with pytest.raises(RuntimeError), shares.drawing(shares.Clock(torch.device("cpu"))):
         fail()
     assert patched[0] is not before
-    assert look._Look.propose is before
+    assert shares.DECIDING.propose is before
 
 
 def test_largest_counts_new_storage_only(helper):
@@ -211,7 +210,7 @@ def test_a_watched_denoiser_is_the_denoiser_it_watches(helper):
             pass
 
     watched = net.Watched(denoiser, Within)
-    assert (watched.trims, watched.length) == (denoiser.trims, 6)
+    assert (watched.spec, watched.spec.default_length) == (denoiser.spec, 6)
     strategy = unmask.presets.maskgit(2)
     made = [unmask.generate(d, size.blank(), strategy, seed=1) for d in (denoiser, watched)]
     assert made[0].equal(made[1])

@@ -69,19 +69,19 @@ def test_outside_nothing_runs_far_away(far):
 def test_overhead(tables):
     found = tables("overhead")
     operations, transfers, asking, functions, way = found.values()
-    paces = {row["preset"]: row["pace"] for row in operations}
-    assert {"annealed", "maskgit", "p2", "remdm", "dream", "wino"} <= paces.keys()
+    counts = {row["preset"]: row["counts"] for row in operations}
+    assert {"annealed", "maskgit", "p2", "remdm", "dream", "wino"} <= counts.keys()
     for row, moved in zip(operations, transfers, strict=True):
         assert row["operations"] > row["without views"] > 0
         assert row["GPU launches"] > 0
-        assert row["goal"] == {"fixed": 100, "adaptive": 130}[row["pace"]]
-        assert moved["goal"] == (row["pace"] == "adaptive")
-        assert moved["device to host"] == 0 or row["pace"] == "adaptive"
+        assert row["goal"] == {"fixed": 100, "adaptive": 130}[row["counts"]]
+        assert moved["goal"] == (row["counts"] == "adaptive")
+        assert moved["device to host"] == 0 or row["counts"] == "adaptive"
     for column in ("device to host", "host to device"):
         asked = [row for row in asking if row["way"] == column]
         assert bool(asked) == any(row[column] for row in transfers)
-        assert all(row["functions"] and row["such as"] in paces for row in asked)
-    assert [row["preset"] for row in functions] == list(paces)
+        assert all(row["functions"] and row["such as"] in counts for row in asked)
+    assert [row["preset"] for row in functions] == list(counts)
     assert all(0 < row["files"] < row["functions"] for row in functions)
     assert way[0]["function"].endswith(": generate")
     assert [row["frame"] for row in way] == [str(n) for n in range(1, len(way) + 1)]
