@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -28,9 +28,9 @@ class Schedule:
     """A mask-ratio schedule: `ratio`, its `derivative` dγ/dt, its `inverse`; float64 to float64."""
 
     name: str
-    ratio: Curve
-    derivative: Curve
-    inverse: Curve
+    ratio: Curve = field(repr=False)
+    derivative: Curve = field(repr=False)
+    inverse: Curve = field(repr=False)
 
     def __post_init__(self) -> None:
         for part in ("ratio", "derivative", "inverse"):

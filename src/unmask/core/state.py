@@ -127,7 +127,7 @@ class State:
 
     def take(self, rows: np.ndarray | Sequence[int] | Tensor) -> State:
         """The state of these rows alone, in this order. rows (b,) int64."""
-        chosen = np.asarray(rows, dtype=np.int64)
+        chosen = np.ascontiguousarray(rows, dtype=np.int64)
         if len(chosen) == len(self) and np.array_equal(chosen, np.arange(len(self))):
             return self
         index = to_device(chosen, self.device)
@@ -148,7 +148,7 @@ class State:
 
     def put(self, rows: np.ndarray | Sequence[int] | Tensor, part: State) -> State:
         """This state with `rows` replaced by `part`, the result of stepping `take(rows)`."""
-        chosen = np.asarray(rows, dtype=np.int64)
+        chosen = np.ascontiguousarray(rows, dtype=np.int64)
         if len(chosen) == len(self) and np.array_equal(chosen, np.arange(len(self))):
             return part
         index = to_device(chosen, self.device)

@@ -95,6 +95,11 @@ class Strategy:
         """Rows of the network for each row of the canvas."""
         return 1 if self.guidance is None else 2
 
+    def __repr__(self) -> str:
+        """What makes it up, without the parts that are the usual ones."""
+        made = [f for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"Strategy({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in made)})"
+
     def __getstate__(self) -> dict[str, Any]:
         """The fields alone, without what was worked out of them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
