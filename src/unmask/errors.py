@@ -8,7 +8,6 @@ UnmaskError
 │   ├── StrategyError                  options and parts of a strategy
 │   ├── ModelError                     a network that cannot be wrapped
 │   ├── LogitsError                    what the network returned
-│   ├── MemoryBudgetError              a stated memory that is none, or too little for one row
 │   ├── DataError                      training or evaluation data
 │   └── CheckpointError                missing, truncated or foreign files
 ├── DenoiserError (also RuntimeError)  the network itself raised
@@ -57,10 +56,6 @@ class ModelError(InputError):
 
 class LogitsError(InputError):
     """The network returned logits of the wrong shape, or NaN, or +inf."""
-
-
-class MemoryBudgetError(InputError):
-    """A stated memory is no number of bytes, or does not suffice for a single row."""
 
 
 class DataError(InputError):

@@ -237,7 +237,8 @@ def moved(state):
     backwards = np.arange(len(state))[::-1]
     state = state.take(backwards)
     apart = [state.take([row]) for row in range(len(state))]
-    state = State.concat([apart[0].resize(state.tokens.shape[1] + 1), *apart[1:]])
+    length = state.tokens.shape[1]
+    state = State.concat([apart[0].resize(max(length, min(length + 1, 12))), *apart[1:]])
     return state.put(backwards[:2], state.take(backwards[:2]))
 
 
@@ -367,7 +368,7 @@ def test_a_broken_order_and_temperature_are_said_too(far):
     with pytest.raises(StrategyError, match="scored row 0, position 0 as NaN at step 0"):
         unmask.run(Toy(), Canvas.blank(1, 4), nan, seed=0)
     cold = presets.confidence(4).but(sampling=unmask.Sampling(lambda r: r - 0.6))
-    with pytest.raises(StrategyError, match="one number ≥ 0 for each row"):
+    with pytest.raises(StrategyError, match=r"one number ≥ 0 for each row \(step 0, rows \[0\]\)"):
         unmask.run(Toy(), Canvas.blank(1, 4), cold, seed=0)
 
 

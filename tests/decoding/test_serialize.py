@@ -117,6 +117,7 @@ def test_what_is_no_strategy_is_refused(change, words):
 
 def test_a_strategy_says_what_it_is_made_of_and_not_what_all_are():
     assert repr(presets.random_order(3, schedule="cosine")) == (
-        "Strategy(commit=TopK(plan=Scheduled(schedule=Schedule(name='cosine'), steps=3, lift=0.0)), "
+        "Strategy("
+        "commit=TopK(plan=Scheduled(schedule=Schedule(name='cosine'), steps=3, lift=0.0)), "
         "order=Random(), name='random_order')"
     )

@@ -36,7 +36,7 @@ def continued(name: str, prompt: Tensor, length: int, strategy: Strategy) -> unm
 def llada(options: dict[str, Any]) -> Strategy:
     """The preset with the authors' options: their steps are shared among the blocks.
 
-    Guided, the other reading has the prompt hidden: u + (1 + cfg_scale)·(c − u).
+    With guidance, the other reading has the prompt hidden: u + (1 + cfg_scale)·(c − u).
     """
     blocks = options["gen_length"] // options["block_length"]
     strategy = presets.llada(steps=options["steps"] // blocks, block=options["block_length"])

@@ -42,7 +42,7 @@ def likeliest(logits: Tensor, top_k: int | None = None) -> tuple[Tensor, Tensor,
 def llada(net, prompt, gen_length, block_length, steps, cfg_scale=0.0) -> Tensor:
     """LLaDA and LLaDA-MoE: blocks from the end of the prompt, steps shared among the blocks.
 
-    Guided, the other side is shown the prompt as unknown: u + (1 + cfg_scale)·(c − u).
+    With guidance, the other side is shown the prompt as unknown: u + (1 + cfg_scale)·(c − u).
     """
     start, blocks = len(prompt), gen_length // block_length
     x = torch.cat([prompt, torch.full((gen_length,), MASK)])

@@ -193,7 +193,7 @@ def test_a_block_that_never_rests_is_left_by_the_peer_a_pass_later():
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_random_ids_in_place_of_the_mask_take_the_same_steps(monkeypatch, count):
-    """The peer's mode without a mask id: ours with another veil and the plan of a schedule."""
+    """The peer's mode without a mask id: ours with other noise and the plan of a schedule."""
     seed, made, chance = 7, scheduler(12, count, threshold=NEVER), Chance([7])
     data = [i for i in range(VOCAB) if i != MASK]
 

@@ -9,7 +9,7 @@ import unmask
 from unmask import scoring
 from unmask.errors import StrategyError
 
-from .worlds import DATA, LENGTH, MASK, SPACE, all_subsets, given_the_rest, liar, truth
+from .worlds import DATA, LENGTH, MASK, SPACE, all_subsets, leave_one_out, liar, truth
 
 COPIES = 3000
 WHOLE = torch.ones(LENGTH, dtype=torch.bool)
@@ -31,7 +31,7 @@ def mean_and_error(denoiser, tokens, asked, samples=3):
 def test_on_true_conditionals_its_expectation_is_the_likelihood(row, asked):
     mean, error = mean_and_error(truth(), SPACE[row], asked)
     assert 0 < error < 0.03
-    assert abs(mean - given_the_rest(SPACE[row], asked)) < 4 * error
+    assert abs(mean - leave_one_out(SPACE[row], asked)) < 4 * error
 
 
 @pytest.mark.parametrize("samples", [1, 3])
@@ -39,7 +39,7 @@ def test_its_expectation_runs_over_every_subset(samples):
     mean, error = mean_and_error(liar(), SPACE[40], WHOLE, samples)
     exact = all_subsets(liar(), SPACE[40], WHOLE)
     assert abs(mean - exact) < 4 * error
-    assert abs(mean - given_the_rest(SPACE[40], WHOLE)) > 20 * error
+    assert abs(mean - leave_one_out(SPACE[40], WHOLE)) > 20 * error
 
 
 def test_a_wrong_weight_is_found_out(monkeypatch):
@@ -51,7 +51,7 @@ def test_a_wrong_weight_is_found_out(monkeypatch):
 
     monkeypatch.setattr(unmask.scoring.bound, "nats", pooled)
     mean, error = mean_and_error(truth(), SPACE[17], WHOLE)
-    assert abs(mean - given_the_rest(SPACE[17], WHOLE)) > 20 * error
+    assert abs(mean - leave_one_out(SPACE[17], WHOLE)) > 20 * error
 
 
 def test_more_pairs_spread_less():

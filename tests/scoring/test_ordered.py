@@ -11,7 +11,7 @@ from unmask import orders, presets, scoring
 from unmask.commit import Explicit, OneAtATime, TopK
 from unmask.errors import StrategyError
 
-from .worlds import JOINT, LENGTH, MASK, SPACE, given_the_rest, liar, logp, truth
+from .worlds import JOINT, LENGTH, MASK, SPACE, leave_one_out, liar, logp, truth
 
 COUNTS = {
     "1+1+1+1": TopK(OneAtATime()),
@@ -105,11 +105,11 @@ def test_confidence_two_at_a_time_by_hand():
         assert float(found[row]) == pytest.approx(total, abs=1e-5)
 
 
-def test_a_span_given_the_rest():
+def test_a_span_left_out():
     asked = torch.tensor([True, False, False, True]).expand(len(SPACE), -1)
     by = scoring.Ordered(strategy(orders.Entropy(), "1+1+1+1"))
     found = unmask.score(truth(), SPACE, asked, by=by)
-    expected = [given_the_rest(tokens, asked[0]) for tokens in SPACE]
+    expected = [leave_one_out(tokens, asked[0]) for tokens in SPACE]
     assert torch.allclose(found.per_example, torch.tensor(expected).double(), atol=2e-5)
     assert (found.kind, found.tokens) == ("exact", 2 * len(SPACE))
 

@@ -46,7 +46,7 @@ def all_subsets(denoiser, tokens, asked):
     return total
 
 
-def given_the_rest(tokens, asked):
+def leave_one_out(tokens, asked):
     """−log p(asked tokens | the others), by summing the joint."""
     agrees = ((tokens == SPACE) | asked).all(1)
     here = (tokens == SPACE).all(1)

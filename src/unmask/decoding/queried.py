@@ -15,6 +15,7 @@ from unmask.core.arrays import to_device, true_positions, waits
 from unmask.core.inversion import COLD
 from unmask.core.random import Purpose, uniform
 from unmask.core.state import State
+from unmask.decoding.context import error_context
 from unmask.decoding.strategy import Strategy
 from unmask.sampling import Temperatures
 
@@ -63,7 +64,8 @@ def find_queried(
         index, row, position = map(torch.from_numpy, (places, of_row, of_position))
         seed, step = map(torch.from_numpy, (rows.seed[of_row], rows.step[of_row]))
         u = uniform(seed, step, position, Purpose.DRAW)
-    value = strategy.sampling.temperatures(rows.progress, rows.group_steps)
+    with error_context(rows, "the temperature function"):
+        value = strategy.sampling.temperatures(rows.progress, rows.group_steps)
     if isinstance(value, np.ndarray):
         sent = to_device(value.astype(np.float32), state.device)
         temperature = Temperatures(sent[row], bool((value < COLD).any()))

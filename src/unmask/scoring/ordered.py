@@ -27,7 +27,7 @@ _DRAWN = ("logprob", "sampling_logprob", "kept_logprob", "noised_logprob")
 
 @dataclass(frozen=True)
 class Ordered:
-    """−log p(x) under the order and pace of a strategy, as many forwards as it has steps.
+    """−log p(x) under the order and plan of a strategy, as many forwards as it has steps.
 
     At each step the strategy chooses positions, and the true tokens are committed there. What they
     are drawn from is scored: the model's own distribution without illegal ids, or, where the draw
