@@ -4,8 +4,9 @@
 
 Trunk is what passes inside the denoiser's `forward`, head inside its `logits`; draw is the rest of
 asking the head for a step (gathering, measuring, drawing, scattering), and bookkeeping everything
-else: plan, uniforms, order, selection, state. Shares are per cent of the whole, and medians. Beside
-them stands the time over T full forwards of the same network, T as counted.
+else: what the network is shown, passes and padding, places and uniforms, order, commits, state, and
+the engine. Shares are per cent of the whole, and medians. Beside them stands the time over T full
+forwards of the same network, T as counted.
 
 The network is x-transformers' Encoder with random weights, which are never sure: `threshold` has a
 budget of --steps network passes a row, or it would take one for each position.
@@ -30,7 +31,9 @@ from _timing import Times, measured, threads, wait
 import unmask
 from unmask import presets, stopping
 
+# Modules as step and engine use them; names of `unmask.decoding` hide some of them.
 DECIDING: Any = import_module("unmask.decoding.decide")
+PROPOSING: Any = import_module("unmask.decoding.propose")
 PARTS = ("trunk", "head", "draw", "bookkeeping")
 GOAL = 3  # per cent, of bookkeeping
 COLUMNS = ["V", "B", "preset", "T", *(f"{part}, %" for part in PARTS), "time / T full forwards"]
@@ -66,18 +69,28 @@ class Clock:
 
 @contextmanager
 def drawing(clock: Clock) -> Iterator[None]:
-    """Within, asking the head for a step counts as draw."""
-    propose = DECIDING.propose
+    """Within, asking the head for a step counts as draw, and finding where as bookkeeping."""
+    with (
+        timed(clock, "draw", DECIDING, "propose"),
+        timed(clock, "bookkeeping", PROPOSING, "find_queried"),
+    ):
+        yield
 
-    def timed(*arguments: Any, **options: Any) -> Any:
-        with clock.within("draw"):
-            return propose(*arguments, **options)
 
-    DECIDING.propose = timed
+@contextmanager
+def timed(clock: Clock, part: str, module: Any, name: str) -> Iterator[None]:
+    """Within, a function of a module counts as this part."""
+    plain = getattr(module, name)
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        with clock.within(part):
+            return plain(*arguments, **options)
+
+    setattr(module, name, call)
     try:
         yield
     finally:
-        DECIDING.propose = propose
+        setattr(module, name, plain)
 
 
 def strategies(steps: int) -> dict[str, unmask.Strategy]:

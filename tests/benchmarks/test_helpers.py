@@ -153,17 +153,36 @@ def test_shares_take_what_is_called_out_of_the_caller(helper, clock):
 
 def test_what_was_patched_for_shares_is_put_back(helper):
     shares = helper("shares")
-    before = shares.DECIDING.propose
+    places = [(shares.DECIDING, "propose"), (shares.PROPOSING, "find_queried")]
+    before = [getattr(*place) for place in places]
     patched = []
 
     def fail():
-        patched.append(shares.DECIDING.propose)
+        patched.extend(getattr(*place) for place in places)
         raise RuntimeError
 
     with pytest.raises(RuntimeError), shares.drawing(shares.Clock(torch.device("cpu"))):
         fail()
-    assert patched[0] is not before
-    assert shares.DECIDING.propose is before
+    assert len(patched) == 2
+    assert all(now is not then for now, then in zip(patched, before, strict=True))
+    assert [getattr(*place) for place in places] == before
+
+
+@pytest.mark.parametrize("name", ["annealed, keep=None", "maskgit", "random_order", "threshold"])
+def test_shares_find_each_part_of_a_step(helper, monkeypatch, name):
+    """Each part is entered once a step, and where to ask is found within the draw."""
+    import unmask
+
+    shares, net = helper("shares"), helper("_networks")
+    size = net.Size(vocab=12, batch=2, length=6, dim=8, depth=1, heads=2)
+    denoiser = unmask.wrap(net.encoder(size, torch.device("cpu")), mask_id=size.mask_id)
+    clock, entered = shares.Clock(torch.device("cpu")), []
+    within = clock.within
+    monkeypatch.setattr(clock, "within", lambda part: (entered.append(part), within(part))[1])
+    with shares.drawing(clock):
+        strategy = shares.strategies(3)[name]
+        made = unmask.run(net.Watched(denoiser, clock.within), size.blank(), strategy, seed=0)
+    assert entered == ["trunk", "draw", "bookkeeping", "head"] * int(made.forwards.max())
 
 
 def test_largest_counts_new_storage_only(helper):
