@@ -5,6 +5,7 @@ Shapes: B rows, N positions, V vocabulary, D width, M positions queried.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from torch import Tensor, nn
 import unmask
 from unmask.core.network import Cache, Query
 from unmask.core.projection import Projection
+
+BERT_MASK_ID = 103  # of bert-base-uncased
+BERT_HEAD = 64  # width of a head of attention
+BERT_BASE = {"vocab": 30_522, "dim": 768, "depth": 12}
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,30 @@ def encoder(size: Size, device: torch.device, **options: Any) -> nn.Module:
     layers = Encoder(dim=size.dim, depth=size.depth, heads=size.heads, **options)
     net = TransformerWrapper(num_tokens=size.vocab, max_seq_len=size.length, attn_layers=layers)
     return net.eval().to(device)
+
+
+def bert(vocab: int, dim: int, depth: int, length: int) -> Any:
+    """transformers' BertForMaskedLM for up to 512 positions or more, weights from seed 0."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=vocab,
+        hidden_size=dim,
+        num_hidden_layers=depth,
+        num_attention_heads=dim // BERT_HEAD,
+        intermediate_size=4 * dim,
+        max_position_embeddings=max(512, length),
+    )
+    return BertForMaskedLM(config).eval()
+
+
+def check_bert(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """End with a message where --dim or --vocab make no such network."""
+    if options.dim % BERT_HEAD:
+        parser.error(f"--dim {options.dim}: pass a multiple of {BERT_HEAD}, the width of a head")
+    if options.vocab <= BERT_MASK_ID:
+        parser.error(f"--vocab {options.vocab}: pass more than the mask id, {BERT_MASK_ID}")
 
 
 def passes(net: nn.Module, batch: int, call: Callable[[], object]) -> float:

@@ -14,42 +14,28 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from _machine import about
+from _networks import BERT_BASE, BERT_MASK_ID, bert, check_bert
 from _report import Report, arguments, count, parsed
 from _timing import measured, threads
 from torch import Tensor
-from transformers import BertConfig, BertForMaskedLM
 
 import unmask
 from unmask import presets
 from unmask.orders import Probability
 
-MASK_ID = 103  # of bert-base-uncased
-HEAD = 64
 BY_HAND = "by hand"
 
 
-def network(options: argparse.Namespace) -> BertForMaskedLM:
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=options.vocab,
-        hidden_size=options.dim,
-        num_hidden_layers=options.depth,
-        num_attention_heads=options.dim // HEAD,
-        intermediate_size=4 * options.dim,
-        max_position_embeddings=max(512, options.length),
-    )
-    return BertForMaskedLM(config).eval()
-
-
-def by_hand(net: BertForMaskedLM, tokens: Tensor, counts: list[int]) -> Tensor:
+def by_hand(net: Any, tokens: Tensor, counts: list[int]) -> Tensor:
     """counts[s] positions of each row (B,N) become known at step s."""
     masked = torch.ones_like(tokens, dtype=torch.bool)
     for k in counts:
-        logits = net(input_ids=tokens.masked_fill(masked, MASK_ID)).logits
-        logits[..., MASK_ID] = -torch.inf
+        logits = net(input_ids=tokens.masked_fill(masked, BERT_MASK_ID)).logits
+        logits[..., BERT_MASK_ID] = -torch.inf
         probability = logits.softmax(-1)
         drawn = torch.multinomial(probability.flatten(0, 1), 1).view_as(tokens)
         confidence = probability.gather(2, drawn[..., None])[..., 0]
@@ -68,10 +54,10 @@ def planned(denoiser: unmask.Denoiser, strategy: unmask.Strategy, length: int) -
 
 def measure(report: Report, options: argparse.Namespace) -> None:
     """A row for each side."""
-    net = network(options)
-    denoiser = unmask.wrap(net, mask_id=MASK_ID)
+    net = bert(options.vocab, options.dim, options.depth, options.length)
+    denoiser = unmask.wrap(net, mask_id=BERT_MASK_ID)
     canvas = unmask.Canvas.blank(options.batch, options.length)
-    blank = torch.full(canvas.shape, MASK_ID)
+    blank = torch.full(canvas.shape, BERT_MASK_ID)
     confident = presets.confidence(options.steps).but(order=Probability(choose="after"))
     random = presets.random_order(options.steps)
     counts = planned(denoiser, confident, options.length)
@@ -95,17 +81,13 @@ def measure(report: Report, options: argparse.Namespace) -> None:
 
 def options_of() -> argparse.Namespace:
     parser = arguments(argparse.ArgumentParser(description=__doc__))
-    parser.add_argument("--vocab", type=count, default=30_522)
     parser.add_argument("--batch", type=count, default=16)
     parser.add_argument("--length", type=count, default=128)
     parser.add_argument("--steps", type=count, default=12)
-    parser.add_argument("--dim", type=count, default=768)
-    parser.add_argument("--depth", type=count, default=12)
+    for name, default in BERT_BASE.items():
+        parser.add_argument(f"--{name}", type=count, default=default)
     options = parsed(parser, vocab=200, batch=2, length=16, steps=3, dim=64, depth=1)
-    if options.dim % HEAD:
-        parser.error(f"--dim {options.dim}: pass a multiple of {HEAD}, the width of a head")
-    if options.vocab <= MASK_ID:
-        parser.error(f"--vocab {options.vocab}: pass more than the mask id, {MASK_ID}")
+    check_bert(parser, options)
     return options
 
 
