@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py"))
@@ -133,6 +134,42 @@ def test_an_exact_cache_changes_no_token(tables):
     assert changed["exact cache"] == 0
     passed = {row["way"]: row["positions passed"] for row in rows}
     assert passed["exact cache"] < passed["dual, approximate"] < passed["prefix, approximate"] < 1
+
+
+def test_engine(tables):
+    (rows,) = tables("engine").values()
+    found = {row["way"]: row for row in rows}
+    arriving, by_strategy, alone = "arriving", "a batch a strategy", "one after another"
+    assert list(found) == [arriving, "at once", by_strategy, "one batch, one strategy", alone]
+    assert {way: row["goal"] for way, row in found.items() if row["goal"]} == {
+        by_strategy: 0.9,
+        alone: 4,
+    }
+    for row in rows:
+        speeds = [each["positions a second"]["median"] for each in (found[arriving], row)]
+        assert row["arriving / it"] == pytest.approx(speeds[0] / speeds[1])
+        assert 0 <= row["padding, %"] < 10
+    assert all(n is None or 0 <= n < math.inf for n in all_of({"": rows}))
+    assert found[alone]["padding, %"] == 0
+    assert found["at once"]["passes"] < found[alone]["passes"]
+    assert found[arriving]["passes"] < found[alone]["passes"]
+
+
+def test_engine_finds_ways_that_differ(helper):
+    engine, row = helper("engine"), torch.tensor([1, 2])
+    made = {"arriving": {0: row, 1: row}, "at once": {1: row}}
+    engine.check(made, 2)
+    with pytest.raises(AssertionError, match="arriving: 2 of 3 requests came back"):
+        engine.check(made, 3)
+    made["at once"] = {1: row.flip(0)}
+    with pytest.raises(AssertionError, match=r"at once: other tokens than arriving at requests \[1"):
+        engine.check(made, 2)
+
+
+def test_engine_refuses_lengths_in_the_wrong_order(run, capsys):
+    with pytest.raises(SystemExit):
+        run("engine", "--quick", "--lengths", 9, 3)
+    assert "pass the shortest first" in capsys.readouterr().err
 
 
 def test_markdown_can_be_copied(run, tmp_path):

@@ -217,7 +217,7 @@ class NonAutoregressiveWrapper(nn.Module):
         valid: Tensor | None,
         kwargs: dict[str, Any],
     ) -> tuple[Canvas, bool]:
-        """What is given as a canvas, and whether it is a single row that nobody called a batch."""
+        """What is given as a canvas, and whether it is a single row without a batch dimension."""
         condition = _condition(kwargs, self.self_cond)
         if "mask" in condition:
             if valid is not None:

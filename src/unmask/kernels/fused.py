@@ -1,4 +1,4 @@
-"""Tokens and what is said of them, straight from features and the vocabulary's weights.
+"""Tokens and their statistics, straight from features and the vocabulary's weights.
 
 Computed once: the M·V logits, in registers, each summed up with its block where it was made, so
 that (M,K) numbers reach memory. Computed twice: the W logits of each row's chosen block, or the one

@@ -29,7 +29,7 @@ def _tile(
             state, column = state.to(tl.float32), column.to(tl.float32)
         logits = tl.dot(state, column, logits, input_precision="ieee")
     shift = tl.load(offset + ids, mask=ids < end, other=float("-inf"))[None, :]
-    # Not by adding -inf: a logit of NaN at an illegal id is nobody's concern.
+    # Not by adding -inf: a logit of NaN at an illegal id does not matter.
     return tl.where(shift == float("-inf"), float("-inf"), logits + shift)
 
 
@@ -63,7 +63,7 @@ def block_statistics(
     TEMPERED: tl.constexpr, MEAN: tl.constexpr, BEST: tl.constexpr, SECOND: tl.constexpr,
     WIDEN: tl.constexpr, ROWS: tl.constexpr, TILE: tl.constexpr, DIM: tl.constexpr,
 ):  # fmt: skip
-    """What is said of one block by ROWS rows, into (M,K) tensors.
+    """Statistics of one block of logits for ROWS rows, into (M,K) tensors.
 
     Of the block's legal logits: maxima, their largest; sums, the mass exp(x − maxima); tempered,
     the same at the row's temperature; mean, Σ (x − maxima)·exp(x − maxima); best, the first id at

@@ -29,7 +29,7 @@ class Decoder(Adapter):
 
     block: with W positions a block, position i sees j where j // W ≤ i // W: block diffusion
     (BD3-LM 2503.09573, Fast-dLLM v2 2509.26328, SDAR 2510.06303). None: all see all (LLaDA
-    2502.09992, Dream 2508.15487). Either way, nobody sees padding.
+    2502.09992, Dream 2508.15487). Either way, padding is seen from nowhere.
     mask_id, forbidden, length, logit_shift: as in `unmask.wrap`.
 
     The network is given a 4-D attention mask and position ids, and is tried once. Raises ModelError

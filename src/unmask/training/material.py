@@ -1,4 +1,4 @@
-"""What a run trains on: a built-in task or somebody's corpus, in one form.
+"""What a run trains on: a built-in task or a corpus of the user's, in one form.
 
 B examples, N positions.
 """
@@ -68,7 +68,7 @@ def of_task(task: Task) -> Material:
 
 
 def of_corpus(corpus: Corpus, options: DataOptions) -> Material:
-    """Somebody's data, a share of it held out; positions for documents up to the length asked."""
+    """The user's data, a share of it held out; positions for documents up to the length asked."""
     train, rest = corpus.split(options.held_out)
     return Material(
         name="data",

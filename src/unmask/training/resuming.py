@@ -13,7 +13,7 @@ NOTE = "run.json"
 
 
 def check_resume(work: Path, checkpoint: Path | None, resume: bool) -> None:
-    """Raise CheckpointError where there is nothing to resume, or something and nobody asked."""
+    """Raise CheckpointError where there is nothing to resume, or a run that is not to be."""
     if checkpoint is not None and not resume:
         raise CheckpointError(
             f"{work} holds {checkpoint.name} of an unfinished run: pass --resume (resume=True) to "

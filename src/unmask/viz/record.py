@@ -124,7 +124,7 @@ def _read(path: str | Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
     safetensors = _safetensors("safetensors")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            # Cloned, so that nothing points into a file that somebody may cut short later.
+            # Cloned, so that nothing points into a file that may be cut short later.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
             return tensors, file.metadata() or {}
     except safetensors.SafetensorError as error:

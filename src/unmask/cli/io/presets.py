@@ -48,7 +48,7 @@ def build(
 ) -> Strategy:
     """The preset of this name with these options; StrategyError names what exists instead.
 
-    given: what the preset needs and nobody types, such as the height of a board.
+    given: what the preset needs and the model knows, such as the height of a board.
     """
     presets = known()
     if name not in presets:

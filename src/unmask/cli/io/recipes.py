@@ -34,7 +34,7 @@ class Chosen:
         return {"task": self.source} if self.path is None else {"data": str(self.path)}
 
     def notes(self) -> list[str]:
-        """What was decided where nobody said."""
+        """What was decided where no option says."""
         if isinstance(self.source, str):
             return []
         from unmask.training import described

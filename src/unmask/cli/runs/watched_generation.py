@@ -1,4 +1,4 @@
-"""A generation that runs while somebody watches, and what is kept of it to show it again.
+"""A generation that is shown as it runs, and what is kept of it to show it again.
 
 B rows, N positions, S steps.
 """

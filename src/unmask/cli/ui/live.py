@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Watch = Callable[["Tensor", int, int], None]
 """(frame (B,N) with -1 where unknown, steps taken, steps planned)."""
 PAUSE = 0.05
-"""Seconds that a step is shown at least: below it, nobody sees the order of things."""
+"""Seconds that a step is shown at least: below it, the order cannot be followed."""
 MOST_LINES = 120
 """How much is printed where there is no screen that could be full."""
 
@@ -36,7 +36,7 @@ def watching(
     columns: int | None = None,
     pause: float = PAUSE,
 ) -> Iterator[Watch]:
-    """A `Watch` for `emerge`: a live panel if asked for, else a bar where somebody waits."""
+    """A `Watch` for `emerge`: a live panel if asked for, else a bar in a terminal."""
     if not live:
         with _bar(title) as watch:
             yield watch

@@ -30,7 +30,7 @@ def err() -> Console:
 
 
 def watched() -> bool:
-    """Whether somebody sits at a terminal: otherwise nothing moves, and no bar is shown."""
+    """Whether the output is a terminal: otherwise nothing moves, and no bar is shown."""
     return sys.stdout.isatty() and err().is_terminal
 
 
@@ -68,7 +68,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 @contextmanager
 def waiting(for_what: str) -> Iterator[None]:
-    """A spinner while the block runs, where somebody watches."""
+    """A spinner while the block runs, in a terminal."""
     if not watched():
         yield
         return
