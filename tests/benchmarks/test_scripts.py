@@ -162,7 +162,9 @@ def test_engine_finds_ways_that_differ(helper):
     with pytest.raises(AssertionError, match="arriving: 2 of 3 requests came back"):
         engine.check(made, 3)
     made["at once"] = {1: row.flip(0)}
-    with pytest.raises(AssertionError, match=r"at once: other tokens than arriving at requests \[1"):
+    with pytest.raises(
+        AssertionError, match=r"at once: other tokens than arriving at requests \[1"
+    ):
         engine.check(made, 2)
 
 
