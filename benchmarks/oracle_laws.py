@@ -153,9 +153,8 @@ def others_on_the_chain(rows: int) -> Rows:
             continue
         options = {key: value for key, value in NEEDED.items() if key in known}
         steps = STEPS if "steps" in known else (None,)
-        block = known["block"].default if "block" in known else None
         for t in steps:
-            if t is not None and isinstance(block, int) and t > block:
+            if t is not None and t > options.get("block", t):
                 continue  # steps of a block, which has no more positions
             strategy = make(**options) if t is None else make(steps=t, **options)
             strategy = strategy.but(sampling=Sampling(gumbel=strategy.sampling.gumbel))

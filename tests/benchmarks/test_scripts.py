@@ -44,7 +44,7 @@ def test_every_script_tells_the_machine(name):
     assert "about(" in text
 
 
-WITHOUT_RESULTS = {"engine", "near_ties"}  # whose figures are of a change that is under way
+WITHOUT_RESULTS = {"engine"}  # whose figures are of a change that is under way
 
 
 def with_results(name):

@@ -162,6 +162,12 @@ def test_an_end_that_is_never_drawn_is_refused(end):
         )
 
 
+@pytest.mark.parametrize("end", [-1, True, 2.0, None])
+def test_an_end_that_is_no_id_is_refused(end):
+    with pytest.raises(StrategyError, match=r"EndOfSequence\(.*\): pass the id that ends"):
+        EndOfSequence(end)
+
+
 def test_a_budget_below_the_cost_of_a_step_is_refused():
     class Guidable(Network):
         vocab_size, mask_id = VOCAB, MASK

@@ -433,6 +433,15 @@ def test_none_may_be_a_tree_and_what_it_does_not_name_stays():
     assert torch.equal(one, other)
 
 
+def test_a_number_is_none_of_every_entry_of_the_condition():
+    told = {"text": torch.randn(5, 3), "size": torch.arange(5.0)}
+    canvas = Canvas.blank(5, LENGTH, condition=told)
+    for _, shown, info in steps(Nested(), canvas, guided(presets.confidence(3), 2.0)):
+        c = logits_of(Nested(), shown, told)
+        u = logits_of(Nested(), shown, {k: torch.full_like(v, -1) for k, v in told.items()})
+        check_draws(info, u + 2.0 * (c - u))
+
+
 class Reader(Network):
     """Says of a position what the whole canvas adds up to."""
 

@@ -53,16 +53,20 @@ def test_ends_of_the_ranges(seed):
         check((ends, number, ends.flip(0), number), torch.tensor([[seed]]), 4)
 
 
+def layout(*words):
+    return by_triton._layout(*map(by_triton._form, words))
+
+
 def test_neighbouring_axes_are_one_where_all_words_go_on():
     whole, row, column = torch.zeros(6, 5), torch.zeros(6, 1), torch.zeros(5)
-    assert by_triton._axes((6, 5), [whole, 3]) == ([30], [[1], [0]])
-    assert by_triton._axes((6, 5), [whole, row]) == ([6, 5], [[5, 1], [1, 0]])
-    assert by_triton._axes((2, 6, 1, 5), [row[:, None], column]) == (
-        [2, 6, 5],
-        [[0, 1, 0], [0, 0, 1]],
-    )
-    assert by_triton._axes((2, 3, 5), [column]) == ([6, 5], [[0, 1]])
-    assert by_triton._axes((1, 1), [row[:1]]) == ([], [[]])
+    assert layout(whole, 3) == ((6, 5), (30,), ((1,), (0,)))
+    assert layout(whole, row) == ((6, 5), (6, 5), ((5, 1), (1, 0)))
+    assert layout(whole.T, 3) == ((5, 6), (5, 6), ((1, 5), (0, 0)))
+    assert layout(torch.zeros(2, 1, 1), row, column) == (
+        (2, 6, 5), (2, 6, 5), ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    )  # fmt: skip
+    assert layout(torch.zeros(2, 3, 5), column) == ((2, 3, 5), (6, 5), ((5, 1), (0, 1)))
+    assert layout(row[:1], 3) == ((1, 1), (), ((), ()))
 
 
 # --- dispatch -----------------------------------------------------------------------------------

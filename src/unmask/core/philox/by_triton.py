@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from unmask.core.philox.by_torch import Word
+
+Shape = tuple[int, ...]
+Form = tuple[Shape, Shape]
 
 TILE = 256  # elements for one program
 AXES = 3  # that the program tells apart
@@ -19,58 +23,53 @@ def made(counter: Sequence[Word], key: Tensor, count: int) -> Tensor:
     from unmask.core.philox.program import draw
 
     given = (key, *counter)
-    shape = np.broadcast_shapes(*(word.shape for word in given if isinstance(word, Tensor)))
+    shape, sizes, strides = _layout(*map(_form, given))
     dtype = torch.int64 if count == 4 else torch.float64
     out = torch.empty((*shape, count), dtype=dtype, device=key.device)
     if not out.numel():
         return out
-    sizes, strides = _axes(shape, given)
     if len(sizes) > AXES:
-        given = tuple(
-            word.expand(shape).reshape(-1) if isinstance(word, Tensor) else word for word in given
-        )
-        sizes, strides = _axes((out.numel() // count,), given)
+        given = tuple(w.expand(shape).reshape(-1) if isinstance(w, Tensor) else w for w in given)
+        _, sizes, strides = _layout(*map(_form, given))
     missing = AXES - len(sizes)
     outer, middle, inner = (*[1] * missing, *sizes)
     tiles = -(-inner // TILE)
     flat = [stride for word in strides for stride in (*[0] * missing, *word)]
     with torch.cuda.device_of(out):
         draw[(outer * middle * tiles,)](
-            out,
-            *given,
-            *flat,
-            middle,
-            inner,
-            tiles,
-            COUNT=count,
-            TILE=TILE,
-            enable_fp_fusion=False,
-        )
+            out, *given, *flat, middle, inner, tiles,
+            COUNT=count, TILE=TILE, enable_fp_fusion=False,
+        )  # fmt: skip
     return out
 
 
-def _axes(shape: Sequence[int], words: Sequence[Word]) -> tuple[list[int], list[list[int]]]:
-    """The fewest axes that tell all elements apart, and the strides of each word along them.
+def _form(word: Word) -> Form:
+    return (tuple(word.shape), word.stride()) if isinstance(word, Tensor) else ((), ())
 
-    Neighbouring axes become one where every word goes on from the one to the other. A number, like
-    what is broadcast, has strides of 0.
+
+@lru_cache(maxsize=256)  # one step asks for what the last did
+def _layout(*forms: Form) -> tuple[Shape, Shape, tuple[Shape, ...]]:
+    """The shape of all words together; its axes, as few as will do; each word's strides along them.
+
+    forms: shape and strides of each word. Neighbouring axes become one where every word goes on
+    from the one to the other. What is broadcast has strides of 0.
     """
-    strides = [
-        word.expand(shape).stride() if isinstance(word, Tensor) else (0,) * len(shape)
-        for word in words
-    ]
+    shape = np.broadcast_shapes(*(own for own, _ in forms))
     sizes: list[int] = []
-    merged: list[list[int]] = [[] for _ in words]
-    for axis, size in enumerate(shape):
+    strides: list[list[int]] = [[] for _ in forms]
+    for axis, size in enumerate(shape, start=-len(shape)):
         if size == 1:
             continue
-        steps = [stride[axis] for stride in strides]
-        if sizes and all(kept[-1] == size * step for kept, step in zip(merged, steps, strict=True)):
+        steps = [
+            stride[axis] if len(own) >= -axis and own[axis] != 1 else 0 for own, stride in forms
+        ]
+        last = [word[-1] for word in strides if word]
+        if sizes and last == [size * step for step in steps]:
             sizes[-1] *= size
+            for word, step in zip(strides, steps, strict=True):
+                word[-1] = step
         else:
             sizes.append(size)
-            for kept in merged:
-                kept.append(0)
-        for kept, step in zip(merged, steps, strict=True):
-            kept[-1] = step
-    return sizes, merged
+            for word, step in zip(strides, steps, strict=True):
+                word.append(step)
+    return shape, tuple(sizes), tuple(map(tuple, strides))
