@@ -176,10 +176,7 @@ class Plain(Network):
     [
         {},
         {"trims": True},
-        pytest.param(
-            {"cached": True},
-            marks=pytest.mark.xfail(strict=True, reason="packing: a cached pass is not limited"),
-        ),
+        {"cached": True},
     ],
     ids=str,
 )
@@ -272,7 +269,6 @@ def test_a_single_row_raises_what_was_raised():
     assert network.rows == [3, 2, 1]
 
 
-@pytest.mark.xfail(strict=True, reason="engine/run.py: stream goes by an engine that halves")
 def test_a_stream_is_not_split():
     error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
     with pytest.raises(torch.OutOfMemoryError) as caught:

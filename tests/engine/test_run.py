@@ -100,7 +100,7 @@ def test_a_cache_that_the_spec_does_not_know_is_refused():
 def test_a_given_row_is_not_passed_through_the_network():
     canvas = Canvas.ragged([[0] * 9, [0] * 3, [0] * 3], [[False] * 9, [True] * 3, [True] * 3])
     network = Toy()
-    unmask.run(network, canvas, presets.maskgit(2), seed=0, max_tokens=6)
+    unmask.run(network, canvas, presets.maskgit(2), seed=0, max_tokens=18)
     assert network.rows == [2, 2]
 
 

@@ -58,6 +58,20 @@ def test_every_module_imports_without_extras():
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
+def test_the_root_package_loads_nothing_until_it_is_used():
+    program = (
+        "import sys, unmask; heavy = {'torch', 'numpy', 'rich', 'typer'} & sys.modules.keys();"
+        "ours = [name for name in sys.modules if name.startswith('unmask.')];"
+        "print(sorted(heavy), ours); unmask.Canvas; print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["[] []", "True"], done.stdout
+
+
 def test_what_is_imported_late_needs_it():
     outcome = import_bare(SOURCE, LATE)
     assert [line for line in outcome.stdout.splitlines() if line.startswith("importing ")] == [

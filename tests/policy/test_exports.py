@@ -1,7 +1,9 @@
 """The public names are those documented, each with a docstring of its own."""
 
+import ast
 import importlib
 import inspect
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -79,6 +81,31 @@ def test_no_public_definition_is_left_out(module):
         if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
     }
     assert sorted(defined_here - set(module.__all__)) == []
+
+
+def told_to_type_checkers() -> Iterator[tuple[str, str]]:
+    """(module, name) of each import that `unmask` makes under TYPE_CHECKING."""
+    tree = ast.parse(inspect.getsource(unmask))
+    [block] = [node for node in tree.body if isinstance(node, ast.If)]
+    for node in block.body:
+        assert isinstance(node, ast.ImportFrom)
+        yield from ((str(node.module), alias.name) for alias in node.names)
+
+
+def test_type_checkers_see_what_is_loaded_when_used():
+    told = list(told_to_type_checkers())
+    assert sorted(name for _, name in told) == unmask.__all__
+    assert sorted([*unmask._WHERE, *unmask._WHERE_MODULE]) == unmask.__all__
+    for module, name in told:
+        where = importlib.import_module(module)
+        found = getattr(where, name, None) or importlib.import_module(f"{module}.{name}")
+        assert getattr(unmask, name) is found, f"{name} of {module}"
+
+
+def test_names_are_listed_before_they_are_loaded_and_others_are_refused():
+    assert set(unmask.__all__) <= set(dir(unmask))
+    with pytest.raises(AttributeError, match="module 'unmask' has no attribute 'Canvass'"):
+        unmask.Canvass  # noqa: B018
 
 
 def test_compat_has_the_wrapper_of_x_transformers():

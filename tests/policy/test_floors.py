@@ -5,9 +5,11 @@ it is loaded.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "unmask"
 
@@ -41,11 +43,7 @@ FLOORS = (
     ("cli",),
 )
 FLOOR = {unit: number for number, units in enumerate(FLOORS) for unit in units}
-STRANGERS = {
-    1,
-    2,
-    3,
-}  # floors whose units meet only through lower ones; on others only cycles are out
+STRANGERS = {1, 2, 3}  # floors whose units meet only through lower ones; on others no cycles
 EXEMPT = {"__init__", "__main__", "bundled"}
 ROOT = "unmask itself"  # the package's __init__, which imports all but the last floor
 
@@ -61,14 +59,19 @@ def module_of(path: Path, source: Path) -> str:
     return ".".join(("unmask", *parts))
 
 
+def base_of(node: ast.ImportFrom, module: str) -> str:
+    """The `unmask.core` of `from unmask.core import x`, and of `from .core import x`."""
+    package = module.split(".")[: -node.level] if node.level else []
+    return ".".join([*package, *(node.module or "").split(".")]).rstrip(".")
+
+
 def imported(module: str, tree: ast.AST) -> Iterator[tuple[str, int]]:
     """Each module of unmask that `module` imports, absolute or relative, with the line."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            package = module.split(".")[: -node.level] if node.level else []
-            base = ".".join([*package, *(node.module or "").split(".")]).rstrip(".")
+            base = base_of(node, module)
             # `from unmask import types` may name a module; `from unmask.types import X` cannot
             # name another unit.
             names = [f"{base}.{alias.name}" if base == "unmask" else base for alias in node.names]
@@ -127,6 +130,35 @@ def violations(source: Path) -> list[str]:
     return found
 
 
+def imported_modules(module: str, tree: ast.AST, known: Collection[str]) -> set[str]:
+    """Which of the `known` modules `module` names in an import, wherever that stands."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = base_of(node, module)
+            names = [f"{base}.{alias.name}" for alias in node.names]
+            found.update(name if name in known else base for name in names)
+    return found.intersection(known)
+
+
+def circle(source: Path) -> str:
+    """Modules that import each other in a circle, the first such found; empty where none do."""
+    files = {module_of(path, source): path for path in sorted(source.rglob("*.py"))}
+    names = {module: module.removesuffix(".__init__") for module in files}
+    known = set(names.values())
+    graph = {}
+    for module, path in files.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        graph[names[module]] = imported_modules(module, tree, known) - {names[module]}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return " → ".join(reversed(error.args[1]))  # each imports the next
+    return ""
+
+
 def write_package(root: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
         path = root / name
@@ -138,6 +170,10 @@ def write_package(root: Path, files: dict[str, str]) -> Path:
 def test_modules_import_only_from_their_folder_or_lower_floors():
     assert any(SOURCE.rglob("*.py")), f"no source under {SOURCE}"
     assert not violations(SOURCE), "\n".join(violations(SOURCE))
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert not circle(SOURCE), circle(SOURCE)
 
 
 def test_checker_accepts_downward_imports(tmp_path):
@@ -191,6 +227,41 @@ def test_checker_catches_an_import_between_strangers(tmp_path):
 def test_checker_catches_a_circle(tmp_path):
     files = {"tasks/a.py": "import unmask.viz", "viz/b.py": "from unmask.tasks import a"}
     assert "in a circle" in one_violation(tmp_path, files)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("from unmask.core.b import B", "from unmask.core.a import A"),
+        ("import unmask.core.b", "def f():\n    from unmask.core import a\n"),
+        ("from .b import B", "if TYPE_CHECKING:\n    from .a import A\n"),
+        ("from . import b", "from ..core import a"),
+    ],
+)
+def test_checker_catches_a_circle_of_modules(tmp_path, a, b):
+    files = {"__init__.py": "", "core/__init__.py": "", "core/a.py": a, "core/b.py": b}
+    found = circle(write_package(tmp_path, files))
+    assert set(found.split(" → ")) == {"unmask.core.a", "unmask.core.b"}
+
+
+def test_checker_catches_a_circle_through_a_package_and_through_the_root(tmp_path):
+    files = {"core/__init__.py": "from .a import A", "core/a.py": "from unmask.core import B"}
+    found = circle(write_package(tmp_path / "package", files))
+    assert set(found.split(" → ")) == {"unmask.core", "unmask.core.a"}
+    files = {"__init__.py": "from unmask.core.a import A", "core/a.py": "from unmask import A"}
+    found = circle(write_package(tmp_path / "root", files))
+    assert set(found.split(" → ")) == {"unmask", "unmask.core.a"}
+
+
+def test_checker_accepts_modules_that_import_one_way(tmp_path):
+    files = {
+        "__init__.py": "from unmask.core import A\n",
+        "core/__init__.py": "from unmask.core.a import A\nfrom .b import B\n",
+        "core/a.py": "from unmask.core import b\nimport unmask.core.b\nfrom .b import B\n",
+        "core/b.py": "import torch\n",
+        "cli.py": "from unmask import A, core\n",
+    }
+    assert circle(write_package(tmp_path, files)) == ""
 
 
 def test_checker_catches_an_import_of_the_root_package(tmp_path):

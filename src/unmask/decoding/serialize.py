@@ -1,4 +1,4 @@
-"""A strategy as plain JSON, and back.
+"""Parts of a strategy as plain JSON, and back.
 
 A part is `{"part": "TopK", ...its fields}`; a schedule is its name. Functions, critics and tensors
 of the user's own cannot be written, and are named in the error.
@@ -11,7 +11,6 @@ from typing import Any
 
 from unmask import commit, guidance, noise, orders, revise, stopping
 from unmask.constraints import Constraint
-from unmask.decoding.strategy import Strategy
 from unmask.errors import ScheduleError, StrategyError, nearest
 from unmask.groups import Groups
 from unmask.sampling import Annealed, Sampling, SquaredDecay
@@ -40,30 +39,12 @@ def known_parts() -> dict[str, type]:
     return found
 
 
-def to_dict(strategy: Strategy) -> dict[str, Any]:
-    """Return the strategy as plain JSON. Raises StrategyError for what cannot be written."""
-    return {
-        field.name: _encode(getattr(strategy, field.name), field.name) for field in fields(strategy)
-    }
-
-
-def from_dict(data: dict[str, Any]) -> Strategy:
-    """Return the strategy that `to_dict` wrote. Raises StrategyError for what is none."""
-    known = [field.name for field in fields(Strategy)]
-    unknown = [name for name in data if name not in known]
-    if unknown:
-        raise StrategyError(f"a strategy has no part {unknown[0]!r}: {nearest(unknown[0], known)}")
-    missing = [name for name in ("commit", "order") if name not in data]
-    if missing:
-        raise StrategyError(f"{missing[0]!r} is missing: pass what Strategy.to_dict() returns")
-    return Strategy(**{name: _decode(value, name) for name, value in data.items()})
-
-
-def _encode(value: Any, where: str) -> Any:
+def encode(value: Any, where: str) -> Any:
+    """Return a part, or a field of one, as plain JSON. Raises StrategyError for what cannot be."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple | list):
-        return [_encode(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return [encode(item, f"{where}[{i}]") for i, item in enumerate(value)]
     if isinstance(value, Schedule):
         return {"schedule": _schedule_name(value, where)}
     kind = type(value).__name__
@@ -73,7 +54,7 @@ def _encode(value: Any, where: str) -> Any:
             "Python code that makes the strategy, or pickle it"
         )
     inside = {
-        field.name: _encode(getattr(value, field.name), f"{where}.{field.name}")
+        field.name: encode(getattr(value, field.name), f"{where}.{field.name}")
         for field in fields(value)  # type: ignore[arg-type]  # known_parts are dataclasses
         if field.init
     }
@@ -92,9 +73,10 @@ def _schedule_name(schedule: Schedule, where: str) -> str:
     )
 
 
-def _decode(value: Any, where: str) -> Any:
+def decode(value: Any, where: str) -> Any:
+    """Return what `encode` wrote. Raises StrategyError for what is no part."""
     if isinstance(value, list):
-        return tuple(_decode(item, f"{where}[{i}]") for i, item in enumerate(value))
+        return tuple(decode(item, f"{where}[{i}]") for i, item in enumerate(value))
     if not isinstance(value, dict):
         return value
     if set(value) == {"schedule"}:
@@ -103,7 +85,7 @@ def _decode(value: Any, where: str) -> Any:
     kind = options.pop("part", None)
     if kind not in known:
         raise StrategyError(f"{where} is the part {kind!r}: {nearest(str(kind), known)}")
-    inside = {name: _decode(item, f"{where}.{name}") for name, item in options.items()}
+    inside = {name: decode(item, f"{where}.{name}") for name, item in options.items()}
     try:
         return known[kind](**inside)
     except TypeError as error:

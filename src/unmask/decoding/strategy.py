@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -10,6 +11,7 @@ from unmask.commit import Commit
 from unmask.constraints import Constraint
 from unmask.core.part import Part
 from unmask.core.rows import UNLIMITED
+from unmask.decoding.serialize import decode, encode
 from unmask.decoding.validation import check_kinds, check_together
 from unmask.errors import StrategyError, nearest
 from unmask.groups import Groups
@@ -106,21 +108,26 @@ class Strategy:
 
     def but(self, **parts: Any) -> Strategy:
         """The same strategy with parts replaced, as in `but(sampling=Sampling(top_p=.9))`."""
-        known = [field.name for field in fields(self)]
-        for name in parts:
-            if name not in known:
-                raise StrategyError(f"a strategy has no part {name!r}: {nearest(name, known)}")
+        _check_names(parts)
         return replace(self, **parts)
 
     def to_dict(self) -> dict[str, Any]:
         """The strategy as plain JSON. StrategyError names a part that is the user's own."""
-        from unmask.decoding.serialize import to_dict
-
-        return to_dict(self)
+        return {field.name: encode(getattr(self, field.name), field.name) for field in fields(self)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Strategy:
         """The strategy that `to_dict` wrote. StrategyError for what is none."""
-        from unmask.decoding.serialize import from_dict
+        _check_names(data)
+        missing = [name for name in ("commit", "order") if name not in data]
+        if missing:
+            raise StrategyError(f"{missing[0]!r} is missing: pass what Strategy.to_dict() returns")
+        return cls(**{name: decode(value, name) for name, value in data.items()})
 
-        return from_dict(data)
+
+def _check_names(parts: Iterable[str]) -> None:
+    """Raise StrategyError for a name that no part of a strategy has."""
+    known = [field.name for field in fields(Strategy)]
+    for name in parts:
+        if name not in known:
+            raise StrategyError(f"a strategy has no part {name!r}: {nearest(name, known)}")

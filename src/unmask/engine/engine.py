@@ -48,14 +48,20 @@ class Engine:
     max_rows: rows that are open at once; others wait their turn, first come, first served.
     max_tokens: positions that are open at once, and in one pass of the trunk; a longer row goes
     alone. Where memory runs out, the rows go on in halves from the step that failed, with the same
-    result and one SplitWarning; with a single row, what was raised is raised.
+    result and one SplitWarning; with a single row, or where halves is False, what was raised is
+    raised.
 
     Rows of one equal strategy form a cohort, whose forwards are one; cohorts share forwards where
     the network allows it. A row's tokens do not depend on what it shares the engine with.
     """
 
     def __init__(
-        self, denoiser: Denoiser, *, max_rows: int | None = None, max_tokens: int | None = None
+        self,
+        denoiser: Denoiser,
+        *,
+        max_rows: int | None = None,
+        max_tokens: int | None = None,
+        halves: bool = True,
     ):
         if not isinstance(denoiser, Denoiser):
             raise StrategyError(
@@ -66,6 +72,7 @@ class Engine:
             if most is not None:
                 check_count(name, most)
         self.denoiser, self.max_rows, self.max_tokens = denoiser, max_rows, max_tokens
+        self.halves = halves
         self._next = 0
         self._waiting: deque[Cohort] = deque()
         self._cohorts: list[Cohort] = []
@@ -109,7 +116,8 @@ class Engine:
             try:
                 return events + self._step_all()
             except Exception as error:
-                if not is_out_of_memory(error) or sum(map(len, self._cohorts)) < 2:
+                alone = sum(map(len, self._cohorts)) < 2
+                if alone or not (self.halves and is_out_of_memory(error)):
                     raise
             self._halve()
         return events
@@ -166,12 +174,22 @@ class Engine:
         if self.max_rows is not None:
             room = min(room, self.max_rows - opened)
         if self.max_tokens is not None:
-            spent = sum(int(c.state.rows.length.sum()) for c in self._cohorts)
-            fits = spent + np.cumsum(cohort.state.rows.length) <= self.max_tokens
-            room = min(room, int(fits.sum()))
+            room = min(room, int((self._positions(cohort) <= self.max_tokens).sum()))
             if not opened and len(cohort):
                 room = max(room, 1)
         return max(room, 0)
+
+    def _positions(self, cohort: Cohort) -> np.ndarray:
+        """(b,) int64: positions that are open with the first 1, 2, ... rows of a cohort.
+
+        A network with a cache passes every row as wide as the widest.
+        """
+        if not self.denoiser.spec.cached:
+            spent = sum(int(c.state.rows.length.sum()) for c in self._cohorts)
+            return spent + np.cumsum(cohort.state.rows.length)
+        width = max(c.state.tokens.shape[1] for c in (*self._cohorts, cohort))
+        opened = sum(map(len, self._cohorts))
+        return width * (opened + np.arange(1, len(cohort) + 1))
 
     def _join(self, cohort: Cohort) -> None:
         for i, other in enumerate(self._cohorts):

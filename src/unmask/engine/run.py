@@ -110,7 +110,7 @@ def stream(
     Each has all rows of the batch, so this is never split: where memory runs out, that is raised.
     """
     given = check_inputs(denoiser, canvas, strategy, seed, seeds)
-    return _steps(Engine(denoiser), init(*given), given[2])
+    return _steps(Engine(denoiser, halves=False), init(*given), given[2])
 
 
 def _steps(engine: Engine, whole: State, strategy: Strategy) -> Iterator[StepInfo]:
