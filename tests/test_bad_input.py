@@ -158,6 +158,7 @@ def test_legal_ids_that_do_not_fit(what):
 STEPS = {
     "a row without": [3, 0, 1],
     "too few": [3, 2],
+    "True": [True, 3, 1],
     "half a step": [1, 2.5, 1],
     "one for all": 3,
 }

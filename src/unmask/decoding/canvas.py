@@ -192,7 +192,9 @@ def steps_of_rows(steps: Tensor | Sequence[int], rows: int) -> Tensor:
         given = torch.as_tensor(steps).cpu()
     except (TypeError, ValueError, RuntimeError):
         given = torch.zeros(0)
-    if given.dim() != 1 or len(given) != rows or _is_float(given) or bool((given < 1).any()):
+    flags = isinstance(steps, Sequence) and any(isinstance(each, bool) for each in steps)
+    shaped = given.dim() == 1 and len(given) == rows
+    if flags or not shaped or _is_float(given) or bool((given < 1).any()):
         raise CanvasError(
             f"steps={steps!r} for {rows} rows: pass one integer of 1 or more for each row"
         )
