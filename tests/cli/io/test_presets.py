@@ -1,10 +1,13 @@
 """Presets by name."""
 
+from dataclasses import replace
+
 import pytest
 
 import unmask
 from unmask.cli.io import presets
 from unmask.engine import default_strategy
+from unmask.errors import StrategyError
 from unmask.models import checkpoint
 
 SHIPPED = {name: str(folder) for name, folder in checkpoint.bundled().items()}  # not the stand-ins
@@ -41,3 +44,13 @@ def test_a_named_preset_has_its_own_options_and_not_those_of_the_card():
     assert card.about["preset"] == {"name": "random_order", "steps": 64}
     assert presets.choose(card, None, {"steps": 3}) == unmask.presets.random_order(steps=3)
     assert presets.choose(card, "maskgit", {}) == unmask.presets.maskgit()
+
+
+@pytest.mark.parametrize("advised", [{"steps": 4}, {"name": 3}, "maskgit"])
+def test_a_card_that_names_no_preset_is_told_and_can_be_overruled(advised):
+    card = checkpoint.read_card(SHIPPED["digits"])
+    card = replace(card, about={**card.about, "preset": advised})
+    with pytest.raises(StrategyError, match="names no preset: pass --preset"):
+        presets.choose(card, None, {})
+    assert presets.choose(card, "maskgit", {}) == unmask.presets.maskgit()
+    assert card.about["preset"] == advised

@@ -119,9 +119,8 @@ def choose(
     further = settings(pairs)
     for key in sorted(further.keys() & given.keys()):
         raise StrategyError(f"--{key} and --set {key}= are both given: type one of them")
-    advised = recommended(card)
-    options = {} if name else {key: value for key, value in advised.items() if key != "name"}
-    chosen = name or advised["name"]
+    options = {} if name else recommended(card)
+    chosen = name or options.pop("name")
     return build(chosen, {**options, **given, **further}, _places(card, chosen))
 
 
@@ -136,5 +135,9 @@ def recommended(card: Card) -> dict[str, Any]:
     """What the card of a model advises, `{"name": ..., "steps": ...}`, or the default."""
     from unmask.engine.run import DEFAULT
 
-    advised: dict[str, Any] = card.about.get("preset") or DEFAULT
-    return advised
+    advised = card.about.get("preset") or DEFAULT
+    if not isinstance(advised, Mapping) or not isinstance(advised.get("name"), str):
+        raise StrategyError(
+            f"the model's card recommends {advised!r}, which names no preset: pass --preset"
+        )
+    return dict(advised)
