@@ -1,6 +1,6 @@
-"""All presets in one table, made from the presets themselves: `python -m unmask.presets.table`.
+"""The table of all presets, generated from the presets: `python -m unmask.presets.table`.
 
-It is `docs/methods.md`, and a test holds the two together.
+Its output is `docs/methods.md`; a test compares the two.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from unmask.schedules import Schedule
 HEAD = """# Methods
 
 Every published rule is a preset: it binds one member of each axis of the loop and nothing else.
-This table is made from the presets (`python -m unmask.presets.table`). U is how many positions of a
-row are unknown at the start and T how many steps its plan has; a part that is not named is the
-default one (revise nothing, the whole canvas as one group, end no row early). *Exact*: with one
-position a step the law is that of the model. Guidance is bound where a preset is given `guidance=`,
-and a budget where it is given `budget=`.
+This table is generated from the presets (`python -m unmask.presets.table`). U is the number of
+unknown positions of a row at the start, T the number of steps of its plan; a dash is the default
+part (nothing revised, the whole canvas as one group, no row ended early). *Law* compares the
+distribution of samples with the model's; *exact*: equal with one position a step. A preset has
+guidance only if `guidance=` is passed, and a budget only if `budget=` is passed.
 
 """
 COLUMNS = (
@@ -33,7 +33,7 @@ COLUMNS = (
     "stopping", "forwards", "law", "code",
 )  # fmt: skip
 ABSENT = "–"
-LAWS = {  # what a docstring says of the law, in these words
+LAWS = {  # entry of the column "law": the words of a docstring that it is read from
     "approximate": "Approximate",
     "exact": "xact with one position a step",
     "nears the model's": "nears the model's",
@@ -42,7 +42,7 @@ NEEDED: dict[str, Any] = {"critic": lambda tokens, **_: tokens, "height": 16, "w
 
 
 def table() -> str:
-    """The document, in Markdown."""
+    """Return the text of `docs/methods.md`."""
     rows = [COLUMNS, ["---"] * len(COLUMNS), *map(_cells, presets.__all__)]
     return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
@@ -56,7 +56,7 @@ def _cells(name: str) -> list[str]:
         _papers(make),
         ", ".join(_default(p) for p in parameters.values()),
         shown(strategy.commit),
-        "as the model says" if strategy.sampling == Sampling() else shown(strategy.sampling),
+        "the model's distribution" if strategy.sampling == Sampling() else shown(strategy.sampling),
         shown(strategy.order),
         ABSENT if strategy.revise == Never() else shown(strategy.revise),
         ABSENT if strategy.groups is None else strategy.groups.name,
@@ -80,7 +80,7 @@ def _default(parameter: inspect.Parameter) -> str:
 
 
 def shown(part: Any) -> str:
-    """A part with what it is bound to: `Scheduled(cosine, steps=12)`, defaults left out."""
+    """Return a part as text, such as `Scheduled(cosine, steps=12)`, without default values."""
     if isinstance(part, Schedule):
         return part.name
     if isinstance(part, list | tuple):
@@ -97,7 +97,7 @@ def shown(part: Any) -> str:
 
 
 def forwards(strategy: Strategy) -> str:
-    """Network passes of a row, of U unknown positions and T steps."""
+    """Return the network passes of a row, in terms of U unknown positions and T steps."""
     plan = strategy.commit.counts
     if isinstance(strategy.revise, Verify):
         return "1 to U steps, and one pass for each token verified"
@@ -114,7 +114,7 @@ def forwards(strategy: Strategy) -> str:
 
 
 def law(make: Callable[..., Strategy]) -> str:
-    """What the docstring says, in one of its sentences."""
+    """Return the entry of `LAWS` whose words are in the preset's docstring, "unsaid" if none is."""
     doc = " ".join((make.__doc__ or "").split())
     said = [law for law, words in LAWS.items() if words in doc]
     return said[0] if len(said) == 1 else "unsaid"
