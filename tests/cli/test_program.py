@@ -51,7 +51,7 @@ finally:
 
 def test_help_teaches(call):
     told = call("--help").out
-    assert "Exit codes: 0, done; 1, an unexpected failure" in told
+    assert "Exit codes: 0, success; 1, an unexpected failure" in told
     assert "130, interrupted" in told
     for name in COMMANDS:
         assert re.search(rf"^│ {name} +\w", told, re.MULTILINE), name

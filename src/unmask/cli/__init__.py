@@ -1,6 +1,6 @@
-"""The command line: one file for each command in `commands`, put together in `app`.
+"""The command line: one file for each command in `commands`, registered in `app`.
 
-`io` is what commands read and write, `ui` what they draw, `runs` the generations between.
+`io` reads and writes files, `ui` draws on the terminal, `runs` runs generations for commands.
 """
 
 from __future__ import annotations

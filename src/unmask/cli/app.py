@@ -1,4 +1,4 @@
-"""The commands put together. Nothing here, nor at the top of any command, imports torch."""
+"""The command line application. torch is imported inside commands only, to start quickly."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from unmask.cli.commands import (
 
 EPILOG = """[bold]Start here:[/bold] [cyan]unmask demo[/cyan]
 
-[bold]Exit codes:[/bold] 0, done; 1, an unexpected failure, such as a full disk; 2, something
-passed cannot work; 3, an optional library is missing; 130, interrupted by Ctrl-C.
+[bold]Exit codes:[/bold] 0, success; 1, an unexpected failure, such as a full disk; 2, an argument
+or file that cannot work; 3, an optional library is missing; 130, interrupted by Ctrl-C.
 """
 
 app = typer.Typer(
     name="unmask",
-    help="Generate sequences by iterative unmasking: from nothing, or around what is given.\n\n"
-    "MODEL is the name of a bundled model or a folder that training or unmask.save wrote.",
+    help="Generate sequences by iterative unmasking: whole rows, or the unknown part of given rows."
+    "\n\nMODEL is the name of a bundled model, or a folder written by unmask train or unmask.save.",
     epilog=EPILOG,
     no_args_is_help=True,
     add_completion=False,
@@ -61,4 +61,4 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Take what is not the business of one command."""
+    """Take the options that belong to no single command."""

@@ -1,4 +1,4 @@
-"""What every command shares: errors become one message and an exit code, examples stand in help."""
+"""Wrappers for all commands: errors become one message and an exit code; help shows examples."""
 
 from __future__ import annotations
 
@@ -16,31 +16,29 @@ from unmask.errors import MissingExtraError, UnmaskError
 
 FAILED, BAD_INPUT, MISSING_EXTRA, INTERRUPTED = 1, 2, 3, 130
 
-Example = tuple[str, str]  # what it does, what to type
+Example = tuple[str, str]  # a description, the command line
 
 DEBUG = inspect.Parameter(
     "debug",
     inspect.Parameter.KEYWORD_ONLY,
     default=False,
-    annotation=Annotated[
-        bool, typer.Option("--debug", help="When something goes wrong, show the traceback.")
-    ],
+    annotation=Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
 )
 
 
 def examples(each: Sequence[Example]) -> str:
-    """The end of a help page: worked examples."""
+    """Return the end of a help page: descriptions and command lines, in rich markup."""
     shown = [f"[dim]{escape(what)}:[/dim]\n[cyan]{escape(line)}[/cyan]" for what, line in each]
     return "\n\n".join(["[bold]Examples[/bold]", *shown])
 
 
 def paragraphs(docstring: str) -> str:
-    """A docstring for a help page, which breaks lines itself."""
+    """Return a docstring with each paragraph on one line; the help page wraps lines itself."""
     return "\n\n".join(" ".join(each.split()) for each in inspect.cleandoc(docstring).split("\n\n"))
 
 
 def guarded(function: Callable[..., None]) -> Callable[..., None]:
-    """The command with an option --debug more, and whatever it raises told in one message."""
+    """Return the command with an option --debug, printing any error as one message."""
 
     @functools.wraps(function)
     def run(*, debug: bool, **options: Any) -> None:
@@ -64,7 +62,7 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def verdict(error: BaseException) -> tuple[int, str]:
-    """The exit code and the message for whatever ended a command."""
+    """Return the exit code and the message for the error that ended a command."""
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, str(error) or "Interrupted."
     if isinstance(error, MissingExtraError):

@@ -1,4 +1,4 @@
-"""Options that several commands have, so that they read the same everywhere."""
+"""Options that several commands share, with one help text each."""
 
 from __future__ import annotations
 
@@ -11,30 +11,36 @@ ModelName = Annotated[
     str,
     typer.Argument(metavar="MODEL", help="A bundled name (digits, shidoku, sudoku) or a folder."),
 ]
-Number = Annotated[int, typer.Option("--number", "-n", metavar="N", help="How many.")]
+Number = Annotated[int, typer.Option("--number", "-n", metavar="N", help="Rows to generate.")]
 Preset = Annotated[
     str | None,
     typer.Option(
         "--preset",
         metavar="NAME",
-        help="The method. Default: what the model's card recommends, or random_order. "
-        "[cyan]unmask info MODEL[/cyan] lists all.",
+        help="The decoding method. Default: the one that the model's card recommends, or "
+        "random_order. [cyan]unmask info MODEL[/cyan] lists all.",
     ),
 ]
 Steps = Annotated[
     int | None,
-    typer.Option("--steps", metavar="N", help="Network passes: more are slower and better."),
+    typer.Option(
+        "--steps", metavar="N", help="Network passes; more give better results and take longer."
+    ),
 ]
 Temperature = Annotated[
     float | None,
-    typer.Option("--temperature", metavar="T", help="Above 1: wilder; 0: the likeliest token."),
+    typer.Option(
+        "--temperature",
+        metavar="T",
+        help="Sampling temperature: 1 is the model's distribution, 0 the likeliest token.",
+    ),
 ]
 Schedule = Annotated[
     str | None,
     typer.Option(
         "--schedule",
         metavar="NAME",
-        help="How many positions each step commits: linear, cosine, arccos, power(2), ...",
+        help="Share of positions committed by each step: linear, cosine, arccos, power(2), ...",
     ),
 ]
 Settings = Annotated[
@@ -42,7 +48,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Any further option of the preset, such as keep=0.5; repeatable.",
+        help="Another option of the preset, such as keep=0.5; repeatable.",
     ),
 ]
 Classes = Annotated[
@@ -50,18 +56,23 @@ Classes = Annotated[
     typer.Option(
         "--class",
         metavar="C",
-        help="What to generate, for a model that knows classes; several are dealt out in turn.",
+        help="Class to generate, for a model with classes; several are assigned to rows in turn.",
     ),
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", metavar="N", help="Same seed, same result, on any machine.")
+    int,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        help="Random seed; the same seed gives the same result on any machine.",
+    ),
 ]
 MaxRows = Annotated[
     int | None,
     typer.Option(
         "--max-rows",
         metavar="N",
-        help="Rows at a time, where memory does not hold all; the result is the same.",
+        help="Rows generated at once; fewer use less memory. The result is the same.",
     ),
 ]
 MaxTokens = Annotated[
@@ -69,7 +80,7 @@ MaxTokens = Annotated[
     typer.Option(
         "--max-tokens",
         metavar="N",
-        help="Positions at a time, where memory does not hold all; the result is the same.",
+        help="Positions generated at once; fewer use less memory. The result is the same.",
     ),
 ]
 Outputs = Annotated[
@@ -85,7 +96,7 @@ RecordFile = Annotated[
     typer.Option(
         "--record",
         metavar="FILE",
-        help="Keep what happened, as .safetensors, for [cyan]unmask show[/cyan].",
+        help="Save every step as .safetensors, for [cyan]unmask show[/cyan].",
     ),
 ]
 Live = Annotated[
@@ -93,7 +104,7 @@ Live = Annotated[
     typer.Option(
         "--live/--no-live",
         show_default=False,
-        help="Show each step. Default: where stdout is a terminal.",
+        help="Draw each step. Default: only if stdout is a terminal.",
     ),
 ]
 AsJson = Annotated[

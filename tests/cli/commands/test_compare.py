@@ -40,7 +40,10 @@ def measured(monkeypatch):
     ("options", "words"),
     [
         (["--preset", "confidnce"], "--preset confidnce: no such preset; did you mean 'conf"),
-        (["--preset", "token_critic"], "needs a critic, which the shell cannot pass; from Python"),
+        (
+            ["--preset", "token_critic"],
+            "needs a critic, which no option can pass; call it from Python",
+        ),
         (["--set", "keep=0.3"], "--set keep=0.3: type PRESET.OPTION=VALUE"),
         (["--set", "annealed.keep"], "--set annealed.keep: type PRESET.OPTION=VALUE"),
         (["--set", "aneal.keep=1"], "no preset 'aneal'; did you mean 'annealed'"),
@@ -134,7 +137,7 @@ def test_an_interrupted_comparison_goes_on(call, measured, monkeypatch, tmp_path
     with monkeypatch.context() as patch:
         patch.setitem(BENCHES, "shidoku", type(bench)(bench.qualities, interrupted, steps=(1,)))
         told = call(*line).error(130)
-    assert "2 of 3 settings are in x/compare.csv; the same command goes on" in told
+    assert "2 of 3 settings are in x/compare.csv; the same command continues" in told
     assert files(tmp_path) == ["x/compare.csv"]
     assert call(*line).code == 0
     assert [strategy.commit.plan.steps for strategy in measured] == [1, 2, 3]

@@ -138,7 +138,7 @@ def test_a_model_without_length_needs_one(call, folders):
         (["-n", 0], "batch_size=0: pass an integer of 1 or more"),
         (["--seed", "-1"], "seed"),
         (["--class", 10], "--class 10: digits has classes 0 to 9"),
-        (["--length", 60], "digits has 64 positions, no more and no fewer"),
+        (["--length", 60], "digits generates 64 positions only"),
         (["--json", "--live"], "leave --live out"),
         (["--live"], "--live needs a terminal"),
         (["--out", "a.jpg"], "--out a.jpg: pass a name that ends in .png"),
@@ -156,7 +156,7 @@ def out_unless_given(options):
 
 
 def test_classes_need_a_model_that_knows_some(call):
-    assert "shidoku knows no classes" in call("generate", "shidoku", "--class", 1).error()
+    assert "shidoku has no classes" in call("generate", "shidoku", "--class", 1).error()
 
 
 @pytest.mark.parametrize("option", ["--out", "--record"])

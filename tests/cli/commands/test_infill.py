@@ -93,7 +93,7 @@ def test_images_from_an_array(call, tmp_path, unknown):
         (np.full((8, 8), 0.5), "holds 0.5: pass whole grey levels"),
         (np.full((8, 8), "a"), "pass numbers"),
         (np.full((8, 8), np.inf), "holds inf"),
-        (np.array([{}]), "is no .npy array of numbers"),
+        (np.array([{}]), "is not a .npy array of numbers"),
     ],
 )
 def test_other_arrays_are_refused(call, tmp_path, array, words):
@@ -108,7 +108,7 @@ def test_other_arrays_are_refused(call, tmp_path, array, words):
         (["--puzzle", PUZZLE[:15] + "x"], None, "line 1, column 16: 'x' is none of 1234"),
         ([], "\n" + PUZZLE[:15] + "7", "line 2, column 16: '7'"),
         ([], "", "the input is empty"),
-        ([], "[1, null", "line 1, column 9: no JSON"),
+        ([], "[1, null", "line 1, column 9: not JSON"),
         ([], "[1, 2.5]", "line 1: 2.5 cannot be read"),
         ([], "[true]", "line 1: true cannot be read"),
         ([], "[[1]]", "line 1: [1] cannot be read"),
@@ -117,8 +117,8 @@ def test_other_arrays_are_refused(call, tmp_path, array, words):
         ([], "[1, null]", "line 1 has 2 cells"),
         ([], json.dumps([9, *IDS[1:]]), "id 9 at row 0, position 0 is outside the vocabulary of 5"),
         (["--tokens", "nowhere"], None, "--tokens nowhere cannot be read"),
-        (["--image", "nowhere.npy"], None, "shows boards, no images"),
-        (["--puzzle", PUZZLE, "--tokens", "-"], None, "several sources at once"),
+        (["--image", "nowhere.npy"], None, "generates boards, not images"),
+        (["--puzzle", PUZZLE, "--tokens", "-"], None, "more than one source of rows"),
         (["--puzzle", PUZZLE, "-n", 0], None, "-n 0: pass 1 or more"),
         (["--puzzle", PUZZLE, "--preset", "maskgt"], None, "did you mean 'maskgit'?"),
     ],

@@ -16,5 +16,5 @@ def test_init_writes_a_recipe_that_trains_as_without(call, trained, tmp_path, ta
     expected = training.Recipe() if task_name is None else training.RECIPES[task_name]
     if task_name is not None:
         assert trained[0]["recipe"] == expected
-    assert "is there already" in call("init", "mine.yaml").error()
+    assert "exists already" in call("init", "mine.yaml").error()
     assert "type recipe.yaml" in call("init", "recipe.json").error()

@@ -82,7 +82,7 @@ def test_lines_say_figure_error_and_what_it_is(call, boards):
     assert f"perplexity {found.perplexity:.2f}" in said
     assert "upper bound" in said
     assert "160 tokens in 10 rows" in said
-    assert "no likelihood" in call("score", "shidoku", "boards.npy", "--pseudo").out
+    assert "not a likelihood" in call("score", "shidoku", "boards.npy", "--pseudo").out
     exact = call("score", "shidoku", "boards.npy", "--order", "confidence")
     assert "exactly" in exact.out
     assert exact.err == ""
@@ -162,7 +162,7 @@ def test_prompts_are_given_and_not_scored(call, tmp_path):
 
 
 REFUSED = {
-    "two ways": (("--pseudo", "--samples", 3), "--samples and --pseudo are different ways"),
+    "two ways": (("--pseudo", "--samples", 3), "--samples and --pseudo name different methods"),
     "steps": (("--steps", 3), "--order confidence"),
     "no such order": (("--order", "confidnce"), "did you mean 'confidence'?"),
     "draws first": (("--order", "maskgit"), "draws tokens and then ranks them"),
@@ -170,8 +170,8 @@ REFUSED = {
     "no steps": (("--order", "first_hitting", "--steps", 3), "takes no --steps"),
     "no samples": (("--samples", 0), "pass an integer of 1 or more"),
     "no batch": (("--batch-size", 0), "batch_size=0"),
-    "no classes": (("--class", 1), "knows no classes"),
-    "no classes of a file": (("--class", "file"), "knows no classes"),
+    "no classes": (("--class", 1), "has no classes"),
+    "no classes of a file": (("--class", "file"), "has no classes"),
     "class of a name": (("--class", "cat"), "pass a number, or 'file'"),
     "seed": (("--seed", -1), "seed=-1"),
 }
@@ -191,11 +191,11 @@ def test_files_that_do_not_fit(call, boards, digits, tmp_path):
     for model, file, words in (
         ("shidoku", "empty.txt", "empty.txt holds nothing to read"),
         ("shidoku", "none.npy", "none.npy: no such file"),
-        ("shidoku", "words.txt", "words.txt is text, and shidoku does not say which ids"),
+        ("shidoku", "words.txt", "words.txt is text, and the card of shidoku does not say"),
         ("shidoku", "high.npy", "at row 0, position 0 is outside the vocabulary of 5"),
         ("shidoku", "masks.npy", "id 4 at row 0, position 0 is the mask id"),
         ("shidoku", "digits.jsonl", "digits.jsonl, row 0: 64 tokens, and shidoku has 16"),
-        ("digits", "boards.npy", "16 tokens, and digits shows images of 64: pass whole rows"),
+        ("digits", "boards.npy", "16 tokens, and digits generates images of 64: pass whole rows"),
         ("nobody", "boards.npy", "neither a bundled model nor a folder"),
     ):
         assert words in call("score", model, file).error()

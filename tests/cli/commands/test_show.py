@@ -45,8 +45,8 @@ def test_json_describes_the_record(call, record):
         (["--out", "a.safetensors"], "pass a name that ends in .png"),
         (["--delay", "-1"], "--delay -1: pass seconds from 0 to 60"),
         (["--delay", "nan"], "--delay nan: pass seconds"),
-        (["--out", "a.png", "--delay", "1"], "--delay is for what moves"),
-        (["--json", "--delay", "1"], "--delay is for what moves"),
+        (["--out", "a.png", "--delay", "1"], "--delay applies to animations only"),
+        (["--json", "--delay", "1"], "--delay applies to animations only"),
     ],
 )
 def test_what_cannot_work_is_told(call, record, tmp_path, options, words):

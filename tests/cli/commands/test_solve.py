@@ -155,7 +155,7 @@ def test_a_puzzle_is_answered_as_in_any_batch(call, puzzles, monkeypatch):
         (["-"], "." * 80, "line 1, column 81: "),
         (["-"], "." * 81 + "\n" + "." * 9 + "x" + "." * 71, "line 2, column 10: 'x'"),
         (["-"], SMALL, "has 16 characters; a puzzle has 81"),
-        (["-", "digits"], SMALL, "digits is no model of puzzles: pass shidoku or sudoku"),
+        (["-", "digits"], SMALL, "digits is not a model of puzzles: pass shidoku or sudoku"),
         (["-", "sudokku"], SMALL, "did you mean 'sudoku'?"),
         (["nowhere.txt"], None, "nowhere.txt cannot be read"),
         (["-", "--out", "folder"], SMALL, "--out folder is a folder"),

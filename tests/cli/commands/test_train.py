@@ -45,7 +45,7 @@ def test_interrupt_says_how_to_go_on(call, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "train", at_once)
-    assert "nothing to go on from" in call("train", "shidoku", "--out", "new").error(130)
+    assert "nothing was saved" in call("train", "shidoku", "--out", "new").error(130)
 
 
 def test_train_refuses(call, tmp_path):

@@ -17,7 +17,7 @@ def test_every_preset_is_swept_or_said_to_be_left_out():
     found, left_out = made()
     assert {name for name, _ in found} | left_out.keys() == set(presets.__all__)
     assert not {name for name, _ in found} & left_out.keys()
-    assert left_out["token_critic"] == "needs a critic, which the shell cannot pass"
+    assert left_out["token_critic"] == "needs a critic, which no option can pass"
     assert [label for name, label in found if name == "confidence"] == ["steps=1", "steps=4"]
     assert [label for name, label in found if name == "first_hitting"] == [""]
 
@@ -50,7 +50,7 @@ def test_a_grid_knows_its_height_and_width_and_text_does_not(monkeypatch):
 
 
 def made_without_a_grid():
-    return "needs a height, which the shell cannot pass"
+    return "needs a height, which no option can pass"
 
 
 def test_every_default_can_be_built_for_every_task():

@@ -1,1 +1,1 @@
-"""The commands, one file each: what `unmask NAME` takes, does and prints."""
+"""The commands, one file each: the arguments of `unmask NAME`, its work and its output."""

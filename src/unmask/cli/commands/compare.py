@@ -1,4 +1,4 @@
-"""`unmask compare`: what quality each preset buys with how many network passes."""
+"""`unmask compare`: the quality of each preset at several numbers of network passes."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ CSV, PNG = "compare.csv", "compare.png"
 EXAMPLES = [
     ("All presets on the bundled model, as a table, a CSV and a picture", "unmask compare shidoku"),
     (
-        "Two rules against each other; the same line again goes on after Ctrl-C",
+        "Two presets; after Ctrl-C, the same command continues",
         "unmask compare shidoku --preset confidence --preset threshold --out duel",
     ),
     (
-        "Values of your own for one option",
+        "Several values of one option",
         "unmask compare digits --preset threshold --set threshold.threshold=0.5,0.9 --samples 100",
     ),
 ]
@@ -45,24 +45,28 @@ def command(
         typer.Option(
             "--preset",
             metavar="NAME",
-            help="What to compare; repeatable. Default: all presets that apply to the task.",
+            help="Preset to compare; repeatable. Default: all presets that apply to the task.",
         ),
     ] = None,
     steps: Annotated[
         list[int] | None,
-        typer.Option("--steps", metavar="N", help="Steps of presets that have them; repeatable."),
+        typer.Option("--steps", metavar="N", help="Steps of presets with that option; repeatable."),
     ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="PRESET.OPTION=V,V",
-            help="Values that one option of a preset is swept over; repeatable.",
+            help="Values to measure for one option of a preset; repeatable.",
         ),
     ] = None,
     samples: Annotated[
         int | None,
-        typer.Option("--samples", metavar="N", help="Rows for each figure; fewer are faster."),
+        typer.Option(
+            "--samples",
+            metavar="N",
+            help="Rows for each figure; fewer are faster and less certain.",
+        ),
     ] = None,
     seed: options.Seed = 0,
     out: Annotated[
@@ -70,20 +74,21 @@ def command(
         typer.Option(
             "--out",
             metavar="FOLDER",
-            help="Where compare.csv and compare.png go; default runs/compare-NAME.",
+            help="Folder for compare.csv and compare.png; default runs/compare-NAME.",
         ),
     ] = None,
     json: options.AsJson = False,
 ) -> None:
     """Compare presets on the task of a model: quality against network passes.
 
-    Each preset is measured over a range of steps, or over its threshold where it needs no steps.
-    What nothing beats in both quality and passes is marked: the Pareto front. Every figure is in
-    compare.csv as soon as it is measured, and what is there already is not measured again.
+    Each preset is measured at several numbers of steps, or, if it has no steps, at several
+    thresholds. The Pareto front is marked: settings that no other setting beats in both quality and
+    passes. Each figure is written to compare.csv when it is measured; figures already in that file
+    are not measured again.
 
-    Samples are drawn at temperature 1 or what a preset has above 0, puzzles at 0, unless --set
-    names a temperature. Compare figures of equal --samples only: the two-sample test of digits
-    sees more in more images.
+    Unless --set names a temperature, puzzles are solved at temperature 0, and samples are drawn at
+    the preset's default temperature, or at 1 where that is 0. Compare figures of equal --samples
+    only: the two-sample test of digits detects more with more images.
     """
     from unmask.viz.frontier import save_frontier
 
@@ -95,7 +100,10 @@ def command(
         preset or [], steps or bench.steps, set_ or [], opened.layout, _length(opened)
     )
     if steps and not takes_steps([setting.preset for setting in settings]):
-        raise InputError("--steps: none of these presets takes steps; leave it out, or type --set")
+        raise InputError(
+            "--steps: none of these presets takes steps; leave it out, or type "
+            "--set PRESET.OPTION=V"
+        )
     terms = _terms(opened, seed, bench.samples if samples is None else samples)
     measured, refused = _measured(opened, settings, terms, folder, lenient=not preset)
     left_out |= refused
@@ -118,7 +126,10 @@ def command(
     for table in figures(rows(measured, bench)):
         screen.out().print(table)
     names = ", ".join(quality.key for quality in bench.qualities)
-    say(("front", "bold"), f" ({names}): ● where no other setting is both better and cheaper")
+    say(
+        ("front", "bold"),
+        f" ({names}): ● marks settings that no other beats in both quality and passes",
+    )
     say("wrote ", (str(folder / CSV), "cyan"), " and ", (str(folder / PNG), "cyan"))
 
 
@@ -139,14 +150,14 @@ def _bench(model: Model) -> Bench:
     if model.task is None:
         tasks = ", ".join(sorted(BENCHES))
         raise InputError(
-            f"{model.name}: its card names no task, so there is nothing to measure it by; pass a "
-            f"model of a built-in task ({tasks}), such as one that unmask train shidoku wrote"
+            f"{model.name}: its card names no task, so no measure of quality is known; pass "
+            f"a model of a built-in task ({tasks}), such as one that unmask train shidoku wrote"
         )
     return bench_of(model.task)
 
 
 def _length(model: Model) -> int:
-    """N: of the model, or of its board or image."""
+    """Return N: that of the model, or of its board or image."""
     return model.length or model.layout.height * model.layout.width
 
 
@@ -161,7 +172,7 @@ def _terms(model: Model, seed: int, samples: int) -> Terms:
 def _measured(
     model: Model, settings: Sequence[Setting], terms: Terms, folder: Path, *, lenient: bool
 ) -> tuple[list[Measurement], dict[str, str]]:
-    """Every setting that can be measured, and why the presets of the others cannot."""
+    """Return the measurements, and for each preset that could not run the reason."""
     from unmask.evaluation.compare import LeftOut, bench_of, compare
     from unmask.evaluation.ledger import Ledger
 
@@ -183,7 +194,7 @@ def _measured(
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"Interrupted: {len(measured)} of {len(settings)} settings are in "
-                f"{folder / CSV}; the same command goes on from there."
+                f"{folder / CSV}; the same command continues from there."
             ) from None
     if not measured:
         raise InputError("no preset can run on this task: " + "; ".join(refused.values()))

@@ -1,4 +1,4 @@
-"""`unmask demo`: what iterative unmasking looks like, with the bundled models."""
+"""`unmask demo`: iterative unmasking shown with the bundled models."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ CLUES, BOARDS = 5, 8
 
 def command(
     out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Where the pictures go.")
+        Path, typer.Option("--out", metavar="FOLDER", help="Folder for the pictures.")
     ] = Path("unmask-out"),
     seed: options.Seed = 0,
-    fast: Annotated[bool, typer.Option("--fast", help="No pauses between steps.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Do not pause between steps.")] = False,
     live: options.Live = None,
     json: options.AsJson = False,
 ) -> None:
-    """Watch the bundled models at work.
+    """Watch the bundled models generate.
 
-    Digits from nothing, half a digit completed, Shidoku puzzles solved: each shown in the terminal
-    as it emerges, and written as a picture and an animation.
+    Generates digits, completes half a digit and solves Shidoku puzzles. Each is drawn in the
+    terminal step by step, and written as a picture and an animation.
     """
     outputs.checked([out / "digits.png"], outputs.PICTURES)
     begun = time.perf_counter()
@@ -57,7 +57,7 @@ def command(
 
 
 def draw_digits(stage: Stage, model: Model) -> None:
-    """Sixteen digits from nothing, one pixel at a time, their classes dealt out in turn."""
+    """Generate sixteen digits, one pixel a step, with the classes 0 to 9 in turn."""
     import torch
 
     from unmask import Canvas, presets
@@ -73,7 +73,7 @@ def draw_digits(stage: Stage, model: Model) -> None:
 
 
 def _held_out(seed: int) -> Tensor:
-    """(HALVES, 64) images that the model has not been trained on; another seed, other images."""
+    """Return (HALVES,64) held-out images, chosen by the seed."""
     from unmask.tasks import digits
 
     images = digits.load().held_out_tokens
@@ -81,7 +81,7 @@ def _held_out(seed: int) -> Tensor:
 
 
 def complete_halves(stage: Stage, model: Model, images: Tensor) -> None:
-    """Images whose lower half is unknown: what is given, two completions, the truth."""
+    """Complete the lower half of images; show the given half, two completions and the image."""
     import torch
 
     from unmask import Canvas, presets
@@ -106,7 +106,7 @@ def complete_halves(stage: Stage, model: Model, images: Tensor) -> None:
 
 
 def solve_puzzles(stage: Stage, model: Model) -> tuple[dict[str, int], str]:
-    """Puzzles of grids that the model has not seen: how many are solved, and one to try."""
+    """Solve puzzles of held-out grids; return the counts of solved ones, and one puzzle to try."""
     from unmask import Canvas, presets
     from unmask.tasks import shidoku
 

@@ -1,4 +1,4 @@
-"""`unmask evaluate`: how good a model of a built-in task is."""
+"""`unmask evaluate`: the quality of a model of a built-in task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXAMPLES = [
         "unmask evaluate shidoku --quick",
     ),
     ("Your own model beside the reference figures", "unmask evaluate digits --model my-digits"),
-    ("For a program", "unmask evaluate shidoku --json"),
+    ("As JSON", "unmask evaluate shidoku --json"),
 ]
 
 
@@ -33,14 +33,15 @@ def command(
     ] = None,
     seed: options.Seed = 0,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A tenth of the samples: faster, and less certain.")
+        bool, typer.Option("--quick", help="Use a tenth of the samples: faster, and less certain.")
     ] = False,
     json: options.AsJson = False,
 ) -> None:
     """Measure a model of a built-in task.
 
-    Samples against real data, puzzles against solutions, held-out likelihood. The column
-    "reference" holds what was seen elsewhere on the same task.
+    Compares samples with real data and solved puzzles with their solutions, and measures the
+    likelihood of held-out data. The column "reference" has figures of other models or of real data
+    on the same task.
     """
     rows = _evaluate(task, model or task, seed, quick)
     if json:
@@ -58,7 +59,7 @@ def _evaluate(task: str, model: str, seed: int, quick: bool) -> list[dict[str, A
         from unmask import tasks
         from unmask.evaluation import evaluate
 
-    tasks.task(task)  # a misspelt task is told as such, not as a model that does not exist
+    tasks.task(task)  # a misspelt task is an error about the task, not about a missing model
     denoiser = open_model(model).denoiser
     with counting() as progress:
         bar = progress.add_task("", total=None)

@@ -1,4 +1,4 @@
-"""`unmask generate`: rows from nothing."""
+"""`unmask generate`: whole rows."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from unmask.cli.ui.screen import print_json, print_texts
 from unmask.errors import InputError
 
 EXAMPLES = [
-    ("Sixteen digits, seen as they emerge", "unmask generate digits"),
+    ("Sixteen digits, drawn step by step", "unmask generate digits"),
     (
         "Threes and eights in 64 steps, as a picture and an animation",
         "unmask generate digits --preset random_order --steps 64 --class 3 --class 8 "
         "--out digits.png --out digits.gif",
     ),
     (
-        "A thousand boards for a program to read",
+        "A thousand boards as JSON",
         "unmask generate shidoku -n 1000 --preset confidence --seed 7 --json",
     ),
 ]
@@ -38,7 +38,11 @@ def command(
     classes: options.Classes = None,
     length: Annotated[
         int | None,
-        typer.Option("--length", metavar="N", help="Positions, for a model that has no length."),
+        typer.Option(
+            "--length",
+            metavar="N",
+            help="Positions of each row, for a model without a fixed length.",
+        ),
     ] = None,
     seed: options.Seed = 0,
     max_rows: options.MaxRows = None,
@@ -48,9 +52,9 @@ def command(
     live: options.Live = None,
     json: options.AsJson = False,
 ) -> None:
-    """Generate rows from nothing.
+    """Generate whole rows.
 
-    All positions are unknown at first, and each step decides a few; in a terminal it is shown live.
+    All positions are unknown at first, and each step commits some; a terminal shows every step.
     """
     from unmask.decoding import Canvas
 
@@ -84,10 +88,10 @@ def command(
 def _positions(model: Model, asked: int | None) -> int:
     length = model.length if asked is None else asked
     if length is None:
-        raise InputError(f"{model.name} has no length of its own: say one, such as --length 64")
+        raise InputError(f"{model.name} has no fixed length: type one, such as --length 64")
     if model.length is not None and length != model.length and model.layout.kind != "text":
         raise InputError(
-            f"--length {length}: {model.name} has {model.length} positions, no more and no fewer; "
-            "leave --length out"
+            f"--length {length}: {model.name} generates {model.length} positions only; leave "
+            "--length out"
         )
     return length

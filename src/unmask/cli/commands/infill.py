@@ -1,4 +1,4 @@
-"""`unmask infill`: the unknown part of rows that are partly given."""
+"""`unmask infill`: the unknown positions of given rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unmask.errors import InputError
 
 EXAMPLES = [
     ("Solve a puzzle", "unmask infill shidoku --puzzle 1..4....2....3.."),
-    ("Solve a file of them", "unmask infill shidoku < puzzles.txt > solved.txt"),
+    ("Solve a file of puzzles", "unmask infill shidoku < puzzles.txt > solved.txt"),
     (
         "Four completions of an image, NaN or -1 where unknown",
         "unmask infill digits --image half.npy -n 4 --out completions.png",
@@ -75,9 +75,9 @@ def command(
     live: options.Live = None,
     json: options.AsJson = False,
 ) -> None:
-    """Fill in what is unknown; what is given stays as it is.
+    """Fill in the unknown positions of rows; given positions never change.
 
-    Rows come as lines of symbols, as lines of JSON, or as an array; completed rows go to standard
+    Rows are lines of symbols, lines of JSON, or an array. Completed lines are written to standard
     output in the same form.
     """
     _check_sources(puzzle, tokens, image)
@@ -107,9 +107,9 @@ def command(
 def _check_sources(*sources: Any) -> None:
     count = sum(source is not None for source in sources)
     if count > 1:
-        raise InputError(f"several sources at once: pass one of {SOURCES}")
+        raise InputError(f"more than one source of rows: pass one of {SOURCES}")
     if not count and sys.stdin.isatty():
-        raise InputError(f"nothing to fill in: pass {SOURCES}")
+        raise InputError(f"no rows to fill in: pass {SOURCES}")
 
 
 def _read(model: Model, puzzle: list[str] | None, tokens: Path | None, image: Path | None) -> Given:
@@ -143,7 +143,7 @@ def _show(made: Made) -> None:
 
 
 def _print_lines(made: Made, form: str) -> None:
-    """Results on stdout, one line a row; what else there is to say on stderr."""
+    """Print results on stdout, one line a row, and the summary on stderr."""
     lines = made.job.model.text(made.rows()) if form == "symbols" else None
     for line in lines or map(dumps, made.rows()):
         typer.echo(line)

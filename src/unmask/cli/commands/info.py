@@ -1,4 +1,4 @@
-"""`unmask info`: what is known about a model, or which models there are."""
+"""`unmask info`: a description of a model, or the list of bundled models."""
 
 from __future__ import annotations
 
@@ -19,28 +19,31 @@ from unmask.cli.ui.screen import out, print_json, say
 from unmask.cli.ui.table import facts, shown
 
 EXAMPLES = [
-    ("The models that come with unmask", "unmask info"),
-    ("What one can do, and its figures", "unmask info digits"),
-    ("For a program", "unmask info shidoku --json"),
+    ("The bundled models", "unmask info"),
+    ("One model: its size, its figures, its presets", "unmask info digits"),
+    ("As JSON", "unmask info shidoku --json"),
 ]
 APART = (
     "task",
     "layout",
     "preset",
     "classes",
-)  # entries of `about` that have a line of their own, or none
+)  # entries of `about` that are printed elsewhere or not at all
 
 
 def command(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="A bundled name or a folder; without: list them."),
+        typer.Argument(
+            metavar="MODEL",
+            help="A bundled name or a folder; without it, the bundled models are listed.",
+        ),
     ] = None,
     json: options.AsJson = False,
 ) -> None:
     """Describe a model, or list the bundled ones.
 
-    Its ids, its size, its figures, and the presets to generate with.
+    Prints the vocabulary, size and figures of the model, and all presets with their options.
     """
     if model is None:
         found = _bundled()

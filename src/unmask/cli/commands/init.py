@@ -1,4 +1,4 @@
-"""`unmask init`: a recipe to begin with."""
+"""`unmask init`: write a training recipe."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from unmask.cli.ui.screen import say
 from unmask.errors import InputError
 
 EXAMPLES = [
-    ("A recipe with every key, its default and what it does", "unmask init"),
+    ("A recipe with every key, its default and its meaning", "unmask init"),
     ("The recipe of a bundled model", "unmask init digits.yaml --task digits"),
 ]
 
 
 def command(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Where the recipe goes; .yaml or .yml.")
+        Path, typer.Argument(metavar="FILE", help="File to write; .yaml or .yml.")
     ] = Path("recipe.yaml"),
     task: Annotated[
         str | None,
-        typer.Option("--task", metavar="TASK", help="Begin with the recipe of a built-in task."),
+        typer.Option("--task", metavar="TASK", help="Write the recipe of this built-in task."),
     ] = None,
 ) -> None:
     """Write a commented recipe for training.
 
-    Every key stands in it with its default; leave out what you do not change.
+    The file has every key with its default; keys that you do not change may be deleted.
     """
     if file.suffix not in (".yaml", ".yml"):
         raise InputError(f"{file}: a recipe is YAML; type {file.with_suffix('.yaml')}")
     if file.exists():
-        raise InputError(f"{file} is there already: type another name, or remove it first")
+        raise InputError(f"{file} exists already: type another name, or remove it first")
     from unmask.core.files import replacing_file
     from unmask.tasks import task as load_task
     from unmask.training import RECIPES, Recipe, commented

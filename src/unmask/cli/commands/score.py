@@ -1,4 +1,4 @@
-"""`unmask score`: how likely a model finds the rows of a file."""
+"""`unmask score`: how likely the rows of a file are under a model."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from unmask.scoring import Method, Score
 
 EXAMPLES = [
-    ("The bound on held-out rows", "unmask score digits held-out.npy"),
+    ("The likelihood bound of held-out rows", "unmask score digits held-out.npy"),
     (
-        "The exact likelihood of an order, for a program",
+        "The exact likelihood under a preset, as JSON",
         "unmask score my-model text.txt --order confidence --steps 64 --json",
     ),
     (
-        "Each line of a text on its own, each token given all others",
+        "The pseudo-likelihood of each line of a text",
         "unmask score my-model lines.txt --documents --pseudo",
     ),
 ]
 WHAT = {
     "bound": "an upper bound on −log p, in expectation",
     "exact": "−log p of the order, exactly",
-    "pseudo": "each token given all others: no likelihood, for comparing rows",
+    "pseudo": "each token given all others: not a likelihood, but comparable between rows",
 }
 
 
@@ -57,37 +57,51 @@ def command(
     order: Annotated[
         str | None,
         typer.Option(
-            "--order", metavar="NAME", help="The exact likelihood under this preset instead."
+            "--order", metavar="NAME", help="Compute the exact likelihood under this preset."
         ),
     ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", metavar="N", help="Steps of the preset of --order.")
     ] = None,
     pseudo: Annotated[
-        bool, typer.Option("--pseudo", help="Each token given all others instead: no likelihood.")
+        bool,
+        typer.Option(
+            "--pseudo", help="Score each token given all others; this is not a likelihood."
+        ),
     ] = False,
     class_: Annotated[
         str | None,
         typer.Option(
-            "--class", metavar="C", help="Given this class, or 'file': the one each row names."
+            "--class",
+            metavar="C",
+            help="Class given to the model; 'file' takes the class of each row from the file.",
         ),
     ] = None,
     length: Annotated[
         int | None,
         typer.Option(
-            "--length", metavar="N", help="Positions of a window; default: those of the model."
+            "--length", metavar="N", help="Positions of a window; default: the model's length."
         ),
     ] = None,
     documents: Annotated[
-        bool, typer.Option("--documents", help="Each row, or line of text, on its own.")
+        bool,
+        typer.Option(
+            "--documents",
+            help="Score each row, or line of text, on its own instead of windows of a stream.",
+        ),
     ] = False,
     column: Annotated[
-        str | None, typer.Option("--column", metavar="NAME", help="Where a table holds the ids.")
+        str | None,
+        typer.Option(
+            "--column", metavar="NAME", help="Column of a table that has the ids or text."
+        ),
     ] = None,
     tokenizer: Annotated[
         Path | None,
         typer.Option(
-            "--tokenizer", metavar="PATH", help="For text; default: the one the model names."
+            "--tokenizer",
+            metavar="PATH",
+            help="Tokenizer for text; default: the one named in the model's card.",
         ),
     ] = None,
     batch_size: Annotated[
@@ -96,11 +110,11 @@ def command(
     seed: options.Seed = 0,
     json: options.AsJson = False,
 ) -> None:
-    """Measure how likely a model finds the rows of a file.
+    """Measure how likely the rows of a file are under a model.
 
-    In nats per token, with the standard error over rows. By default the masked-diffusion bound;
-    --order gives the exact likelihood of a method of generation, --pseudo a cheap figure to compare
-    rows by.
+    Prints nats per token, with the standard error over rows: by default the masked-diffusion bound,
+    with --order the exact likelihood under a preset, with --pseudo a cheap score for comparing
+    rows.
     """
     by = _method(samples, order, steps, pseudo)
     opened = open_model(model)
@@ -118,13 +132,15 @@ def command(
 
 
 def _method(samples: int | None, order: str | None, steps: int | None, pseudo: bool) -> Method:
-    """What the options ask for, each of which must have something to say."""
+    """Return the scoring method that the options name. Raises InputError if they conflict."""
     ways = {"--samples": samples is not None, "--order": order is not None, "--pseudo": pseudo}
     asked = [name for name, given in ways.items() if given]
     if len(asked) > 1:
-        raise InputError(f"{' and '.join(asked)} are different ways to score: pass one of them")
+        raise InputError(
+            f"{' and '.join(asked)} name different methods of scoring: pass one of them"
+        )
     if steps is not None and order is None:
-        raise InputError("--steps are those of a preset: name it, such as --order confidence")
+        raise InputError("--steps belongs to a preset: name it, such as --order confidence")
     from unmask import scoring
 
     if order is not None:
@@ -162,7 +178,7 @@ def _score(model: Model, canvas: Canvas, by: Method, seed: int, batch_size: int)
 
 
 def _figures(result: Score) -> dict[str, Any]:
-    """For --json, which knows neither infinity nor NaN: null in their place."""
+    """Return the score as JSON values, with null in place of infinity and NaN."""
     each = asdict(result)
     nats = each.pop("per_example").tolist()
     counts = each.pop("tokens_per_example").tolist()

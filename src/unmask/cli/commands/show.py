@@ -1,4 +1,4 @@
-"""`unmask show`: a record, seen again."""
+"""`unmask show`: replay or draw a saved generation."""
 
 from __future__ import annotations
 
@@ -18,18 +18,23 @@ if TYPE_CHECKING:
 
 EXAMPLES = [
     (
-        "Keep a generation, and watch it again",
+        "Save a generation, and replay it",
         "unmask generate digits --record digits.safetensors; unmask show digits.safetensors",
     ),
-    ("As a picture of the end", "unmask show digits.safetensors --out digits.png"),
-    ("As a slow animation", "unmask show digits.safetensors --out digits.gif --delay 0.5"),
+    ("The last step as a picture", "unmask show digits.safetensors --out digits.png"),
+    (
+        "All steps as a slow animation",
+        "unmask show digits.safetensors --out digits.gif --delay 0.5",
+    ),
 ]
 
 
 def command(
     record: Annotated[
         Path,
-        typer.Argument(metavar="RECORD", help="What generate or infill wrote with --record."),
+        typer.Argument(
+            metavar="RECORD", help="File that unmask generate or unmask infill wrote with --record."
+        ),
     ],
     out: Annotated[
         list[Path] | None,
@@ -41,13 +46,13 @@ def command(
     ] = None,
     delay: Annotated[
         float | None,
-        typer.Option("--delay", metavar="SECONDS", help="How long a step stays."),
+        typer.Option("--delay", metavar="SECONDS", help="Time that each step is shown."),
     ] = None,
     json: options.AsJson = False,
 ) -> None:
-    """Show a saved generation as it came about.
+    """Show a saved generation step by step.
 
-    In the terminal, as a picture, or as an animation.
+    Draws it in the terminal, or writes pictures and animations.
     """
     files = outputs.checked(out, outputs.PICTURES)
     _check_delay(delay, files, json)
@@ -73,7 +78,7 @@ def _check_delay(delay: float | None, files: list[Path], json: bool) -> None:
     if not 0 <= delay <= 60:
         raise InputError(f"--delay {delay:g}: pass seconds from 0 to 60, such as --delay 0.2")
     if (json and not files) or (files and not outputs.moves(files)):
-        raise InputError("--delay is for what moves: pass --out FILE.gif, or leave it out")
+        raise InputError("--delay applies to animations only: pass --out FILE.gif, or leave it out")
 
 
 def _replay(record: Record, delay: float | None) -> None:

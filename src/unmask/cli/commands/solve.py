@@ -1,4 +1,4 @@
-"""`unmask solve`: a file of puzzles, and how many of them came out right."""
+"""`unmask solve`: solve a file of puzzles and check the answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 EXAMPLES = [
     ("Solve a file of puzzles", "unmask solve puzzles.txt --out solved.txt"),
-    ("One cell at a time instead of all that are sure", "unmask solve puzzles.txt --steps 81"),
+    (
+        "One cell a network pass instead of all confident ones",
+        "unmask solve puzzles.txt --steps 81",
+    ),
     ("4×4 puzzles", "echo 2....4....4..1.3 | unmask solve - shidoku"),
 ]
 ADAPTIVE = "threshold"
@@ -40,7 +43,7 @@ def command(
         str,
         typer.Argument(
             metavar="FILE",
-            help="One puzzle a line, a character a cell, '.' or '0' where unknown; "
+            help="One puzzle a line, one character a cell, '.' or '0' where unknown; "
             "'-' is standard input.",
         ),
     ],
@@ -53,8 +56,8 @@ def command(
         typer.Option(
             "--preset",
             metavar="NAME",
-            help="The method. Default: threshold, all cells that the network is 0.99 sure of at "
-            "once; with --steps, confidence.",
+            help="The decoding method. Default: threshold, which fills all cells of probability "
+            "0.99 or more at once; with --steps, confidence.",
         ),
     ] = None,
     steps: options.Steps = None,
@@ -68,8 +71,9 @@ def command(
 ) -> None:
     """Solve puzzles with a network, and check every answer.
 
-    Solutions go to standard output or to --out, a line for each puzzle in its order, right or
-    wrong. A search that knows the rules says which are right; the network is not told.
+    Answers are written to standard output or to --out, one line a puzzle, in the order of the
+    file, right or wrong. A search by the rules of the puzzle checks them; it does not help the
+    network.
     """
     from unmask.models.checkpoint import read_card
 
@@ -92,7 +96,7 @@ def command(
 
 
 def choose(preset: str | None, steps: int | None, pairs: Sequence[str]) -> Strategy:
-    """The strategy that the options ask for, greedy unless they say otherwise."""
+    """Return the strategy that the options name, at temperature 0 unless they set another."""
     further: dict[str, Any] = presets.settings(pairs)
     if steps is not None:
         if "steps" in further:
@@ -107,32 +111,32 @@ def choose(preset: str | None, steps: int | None, pairs: Sequence[str]) -> Strat
 
 
 def rules_of(name: str, card: Card) -> Rules:
-    """The rules of the puzzles that a model was trained on; InputError where there are none."""
+    """Return the rules of a model's puzzles. Raises InputError for a model without puzzles."""
     from unmask.tasks.rules import RULES
 
     task = card.about.get("task")
     if task not in RULES:
         raise InputError(
-            f"{name} is no model of puzzles: pass {' or '.join(sorted(RULES))}, or a folder that "
-            "unmask train wrote for one of them; unmask infill takes other models"
+            f"{name} is not a model of puzzles: pass {' or '.join(sorted(RULES))}, or a folder "
+            "that unmask train wrote for one of them; for other models type unmask infill"
         )
     return RULES[task]
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """B puzzles of N cells, answered and checked."""
+    """The answers to B puzzles of N cells, and whether they are right."""
 
-    puzzles: Tensor  # (B,N), unknown cells have the mask id
-    tokens: Tensor  # (B,N)
-    forwards: Tensor  # (B,)
-    solutions: Tensor  # (B,): 0, 1, or more
-    valid: Tensor  # (B,) bool: a solved board
-    exact: Tensor  # (B,) bool: the one solution
+    puzzles: Tensor  # (B,N) int64; unknown cells have the mask id
+    tokens: Tensor  # (B,N) int64: the answers
+    forwards: Tensor  # (B,) int64: network passes
+    solutions: Tensor  # (B,) int64: number of solutions: 0, 1, or more
+    valid: Tensor  # (B,) bool: whether the answer keeps the rules
+    exact: Tensor  # (B,) bool: whether the answer is the only solution
     seconds: float
 
     def summary(self) -> dict[str, Any]:
-        """Counts, and the mean of forwards."""
+        """Return the counts over all puzzles, the mean number of forwards, and the seconds."""
         return {
             "puzzles": len(self.tokens),
             "valid": int(self.valid.sum()),
@@ -144,7 +148,7 @@ class Answers:
         }
 
     def as_json(self, rules: Rules) -> dict[str, Any]:
-        """The summary and each puzzle; exact is null where there is more or less than one way."""
+        """Return the summary and one entry a puzzle; exact is null unless one solution exists."""
         judged = zip(self.exact.tolist(), self.solutions.tolist(), strict=True)
         rows = zip(
             rules.format(self.puzzles).splitlines(),
@@ -209,7 +213,7 @@ def _write(path: Path, lines: str) -> None:
 
 
 def _tell(made: Answers, strategy: Strategy, seed: int, out: Path | None) -> None:
-    """The summary: on stdout where that is free, else on stderr."""
+    """Print the summary: on stdout if the solutions went to a file, else on stderr."""
     told = made.summary()
     speak = note if out is None else say
     unsolvable = f", {told['unsolvable']} without a solution" if told["unsolvable"] else ""

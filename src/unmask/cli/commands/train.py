@@ -1,4 +1,4 @@
-"""`unmask train`: the bundled models again, or a model of your own data."""
+"""`unmask train`: train a model on your own data, or on a built-in task."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from unmask.cli.io.recipes import Chosen
 
 EXAMPLES = [
-    ("A model of your own text, in minutes", "unmask train --data book.txt --out book"),
+    ("A small model of your own text, in minutes", "unmask train --data book.txt --out book"),
     (
         "With a tokenizer, a longer context and more steps",
         "unmask train --data corpus.jsonl --out mine --set data.tokenizer=tokenizer.json "
         "--set data.length=256 --steps 20000",
     ),
-    ("A bundled model again, in minutes on two cores", "unmask train shidoku"),
-    ("Go on after Ctrl-C", "unmask train shidoku --resume"),
+    ("Reproduce a bundled model, in minutes on two cores", "unmask train shidoku"),
+    ("Continue after Ctrl-C", "unmask train shidoku --resume"),
 ]
 HOME = Path("runs")
 
@@ -39,7 +39,7 @@ def command(
     task: Annotated[
         str | None,
         typer.Argument(
-            metavar="TASK", help="A built-in task: digits, shidoku or sudoku. Or --data."
+            metavar="TASK", help="A built-in task: digits, shidoku or sudoku. Or pass --data."
         ),
     ] = None,
     data: Annotated[
@@ -53,31 +53,39 @@ def command(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FOLDER", help="Where the model goes; default runs/NAME."),
+        typer.Option("--out", metavar="FOLDER", help="Folder for the model; default runs/NAME."),
     ] = None,
     recipe: Annotated[
         Path | None,
-        typer.Option("--recipe", metavar="FILE", help="YAML or TOML, as unmask init writes it."),
+        typer.Option(
+            "--recipe",
+            metavar="FILE",
+            help="Training options in YAML or TOML, as unmask init writes them.",
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Any key of a recipe; repeatable. Beats the file."
+            "--set",
+            metavar="KEY=VALUE",
+            help="A key of the recipe; repeatable. Takes precedence over --recipe.",
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option("--steps", metavar="N", help="Training steps; as --set steps=N.")
+        int | None,
+        typer.Option("--steps", metavar="N", help="Training steps; the same as --set steps=N."),
     ] = None,
     seed: options.Seed = 0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder.")
+        bool, typer.Option("--resume", help="Continue from the last checkpoint of this model.")
     ] = False,
     json: options.AsJson = False,
 ) -> None:
     """Train a model on your own data, or on a built-in task.
 
-    Loss, held-out bound and samples are shown as it goes. After Ctrl-C, --resume goes on from the
-    last checkpoint. With --data alone a small network is made, and it is said what was chosen.
+    Loss, held-out bound and samples are shown during training. After Ctrl-C, --resume continues
+    from the last checkpoint. With --data alone a small network is trained, and the chosen settings
+    are printed.
     """
     folder = out or HOME / (task or (data.stem if data else "model"))
     if folder.exists() and not folder.is_dir():
@@ -94,9 +102,9 @@ def command(
         again = _again(task, data, out, recipe, sets, seed)
         kept = any(folder.with_name(folder.name + ".training").glob("checkpoint-*/model"))
         raise KeyboardInterrupt(
-            f"Stopped. Go on from the last checkpoint with: {again}"
+            f"Stopped. Continue from the last checkpoint with: {again}"
             if kept
-            else "Stopped before the first checkpoint: there is nothing to go on from."
+            else "Stopped before the first checkpoint, so nothing was saved."
         ) from None
     seconds = round(time.perf_counter() - begun, 1)
     if not _leads():
@@ -122,7 +130,7 @@ def _train(run: Chosen, folder: Path, seed: int, resume: bool) -> dict[str, Any]
 
 
 def _leads() -> bool:
-    """Whether this is the process that speaks: the first, where a launcher started several."""
+    """Return whether this process prints: the first of those that a launcher started."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -134,7 +142,7 @@ def _again(
     sets: list[str],
     seed: int,
 ) -> str:
-    """The command line that goes on with this training."""
+    """Return the command line that continues this training."""
     extra = {"--data": data, "--out": out, "--recipe": recipe, "--seed": seed or None}
     words = ["unmask", "train", *([task] if task else [])]
     for name, value in extra.items():

@@ -1,1 +1,1 @@
-"""What the commands read and write: models, data, canvases, settings, and files of results."""
+"""Input and output of commands: models, data, canvases, settings, and files of results."""

@@ -1,4 +1,4 @@
-"""Canvases as users give them: rows of ids, None where unknown, read from text or an array."""
+"""Rows to fill in, read from text or an array: lists of ids, None where unknown."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ UNKNOWN = ".0"
 
 @dataclass(frozen=True)
 class Given:
-    """What is to be completed, and the form it came in, in which it is returned."""
+    """Rows to complete, and the format they were read in, which is also that of the result."""
 
     rows: list[Row]
     form: Literal["symbols", "ids", "image"]
 
     def repeated(self, number: int) -> Given:
-        """Each row `number` times."""
+        """Return each row `number` times."""
         if number < 1:
             raise InputError(f"-n {number}: pass 1 or more completions of each row")
         return Given([row for row in self.rows for _ in range(number)], self.form)
 
     def canvas(self, condition: Any = None) -> Canvas:
-        """The canvas (B,N) of these rows, which may differ in length."""
+        """Return the canvas (B,N) of these rows, which may differ in length."""
         from unmask.decoding import Canvas
 
         tokens = [[0 if token is None else token for token in row] for row in self.rows]
@@ -44,11 +44,11 @@ class Given:
 
 
 def read_text(text: str, layout: Layout, *, ids: bool) -> Given:
-    """Lines of JSON where `ids` says so or a list comes first, else lines of symbols."""
+    """Read lines of JSON if `ids` is True or the text begins with a list, else lines of symbols."""
     if not text.strip():
         raise InputError(
-            "nothing to fill in, the input is empty: type a line such as [1, null, 3], or one "
-            "character per position with '.' where unknown"
+            "the input is empty, so there is nothing to fill in: type a line such as "
+            "[1, null, 3], or one character per position with '.' where unknown"
         )
     if ids or text.lstrip().startswith("["):
         return Given(json_rows(text, layout), "ids")
@@ -56,7 +56,7 @@ def read_text(text: str, layout: Layout, *, ids: bool) -> Given:
 
 
 def marked_rows(text: str, encode: Callable[[str], list[int]]) -> list[Row]:
-    """Lines of text where [MASK] is one unknown position and [MASK:12] twelve."""
+    """Read lines of text; [MASK] is one unknown position, [MASK:12] twelve."""
     rows: list[Row] = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line:
@@ -69,7 +69,7 @@ def marked_rows(text: str, encode: Callable[[str], list[int]]) -> list[Row]:
             row += encode(after)
         if None not in row:
             raise InputError(
-                f"line {number} has nothing unknown: write [MASK] for one unknown position, or "
+                f"line {number} has no unknown position: write [MASK] for one, or "
                 "[MASK:12] for twelve"
             )
         rows.append(row)
@@ -77,10 +77,10 @@ def marked_rows(text: str, encode: Callable[[str], list[int]]) -> list[Row]:
 
 
 def symbol_rows(text: str, layout: Layout) -> list[Row]:
-    """Lines of symbols such as `1..4....`; InputError names line and column, from 1."""
+    """Read lines of symbols such as `1..4....`. InputError names line and column, from 1."""
     if not layout.symbols or any(len(symbol) != 1 for symbol in layout.symbols):
         raise InputError(
-            f"this model shows {layout.kind}s without a character for each id, so it cannot read "
+            f"this model has no character for each id of its {layout.kind}s, so it cannot read "
             "lines of symbols: pass --tokens, with lines such as [1, null, 3]"
         )
     ids: dict[str, int | None] = {**dict.fromkeys(UNKNOWN), **_numbered(layout.symbols)}
@@ -100,13 +100,13 @@ def _symbol(sign: str, ids: dict[str, int | None], line: int, column: int) -> in
     if sign not in ids:
         known = "".join(key for key, value in ids.items() if value is not None)
         raise InputError(
-            f"line {line}, column {column}: {sign!r} is none of {known}; type '.' where unknown"
+            f"line {line}, column {column}: {sign!r} is none of {known}; type '.' if it is unknown"
         )
     return ids[sign]
 
 
 def json_rows(text: str, layout: Layout) -> list[Row]:
-    """JSON lines such as `[1, null, 3]`; rows may differ in length where the layout allows it."""
+    """Read JSON lines such as `[1, null, 3]`. Their lengths may differ if the layout is text."""
     rows = []
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
@@ -120,7 +120,7 @@ def _json_row(line: str, number: int) -> Row:
         row = json.loads(line)
     except json.JSONDecodeError as error:
         raise InputError(
-            f"line {number}, column {error.colno}: no JSON ({error.msg}); "
+            f"line {number}, column {error.colno}: not JSON ({error.msg}); "
             "type one list a line, such as [1, null, 3]"
         ) from None
     if not isinstance(row, list) or not row or not all(map(_is_id, row)):
@@ -137,15 +137,15 @@ def _is_id(value: Any) -> bool:
 
 
 def read_image(path: Path, layout: Layout) -> Given:
-    """An array of .npy: (H,W) or (B,H,W), ids where known, NaN or below 0 where unknown."""
+    """Read a .npy array (H,W) or (B,H,W): ids where known, NaN or below 0 where unknown."""
     import numpy as np
 
     if layout.kind != "image":
-        raise InputError(f"this model shows {layout.kind}s, no images: leave --image out")
+        raise InputError(f"this model generates {layout.kind}s, not images: leave --image out")
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"--image {path} is no .npy array of numbers: {error}") from None
+        raise InputError(f"--image {path} is not a .npy array of numbers: {error}") from None
     shape = (layout.height, layout.width)
     if array.dtype.kind not in "iuf" or array.ndim not in (2, 3) or array.shape[-2:] != shape:
         raise InputError(

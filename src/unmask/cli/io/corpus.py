@@ -1,4 +1,4 @@
-"""A file of a user's as rows for a model: read, checked against what the model holds, padded."""
+"""A data file as rows for a model: read, checked against the model's positions, and padded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def read(model: Model, file: Path, length: int | None, reading: dict[str, Any]) -> Corpus:
-    """The file, running text in windows that the model can hold."""
+    """Read the file; running text is cut into windows of at most the model's length."""
     from unmask import data
 
     known = model.card.vocabulary or {}
@@ -31,14 +31,14 @@ def read(model: Model, file: Path, length: int | None, reading: dict[str, Any]) 
         corpus = data.read(file, length=length, **reading)
     if corpus.vocabulary.kind == "bytes" and known.get("kind") != "bytes":
         raise InputError(
-            f"{file} is text, and {model.name} does not say which ids stand for it: pass ids, such "
-            "as an array in .npy, or --tokenizer PATH"
+            f"{file} is text, and the card of {model.name} does not say how text becomes ids: pass "
+            "ids, such as an array in .npy, or --tokenizer PATH"
         )
     return corpus
 
 
 def rows(model: Model, file: Path, examples: Sequence[Example], class_: str | None) -> Canvas:
-    """All examples side by side, what is asked as the editable part."""
+    """Return a canvas (B,N) of all examples; the positions to score are its editable ones."""
     from unmask.data.padding import Excluded
     from unmask.decoding import Canvas
 
@@ -53,7 +53,7 @@ def rows(model: Model, file: Path, examples: Sequence[Example], class_: str | No
 
 
 def _padding(model: Model) -> Padding:
-    """The policy that the model was trained with: what stands after the end is scored with it."""
+    """Return the padding policy that the model was trained with."""
     from unmask.data.padding import Excluded, from_dict
 
     known = (model.card.training or {}).get("padding")
@@ -70,13 +70,13 @@ def _check_length(model: Model, where: str, found: int) -> None:
         )
     if model.layout.kind != "text":
         raise InputError(
-            f"{where}: {found} tokens, and {model.name} shows {model.layout.kind}s of "
+            f"{where}: {found} tokens, and {model.name} generates {model.layout.kind}s of "
             f"{model.length}: pass whole rows"
         )
 
 
 def _condition(model: Model, class_: str, examples: Sequence[Example]) -> Tensor | None:
-    """(B,) int64: the class of every row."""
+    """Return (B,) int64: the class of every row."""
     import torch
 
     if class_ != "file":
@@ -85,12 +85,12 @@ def _condition(model: Model, class_: str, examples: Sequence[Example]) -> Tensor
         return model.condition([int(class_)], len(examples))
     count = class_count(model.card)
     if not count:
-        raise InputError(f"{model.name} knows no classes: leave --class out")
+        raise InputError(f"{model.name} has no classes: leave --class out")
     for row, example in enumerate(examples):
         if example.category is None or not 0 <= example.category < count:
             found = "no class" if example.category is None else f"class {example.category}"
             raise InputError(
                 f"--class file: row {row} has {found}, and {model.name} has classes 0 to "
-                f"{count - 1}: say one with --class 0, or leave --class out"
+                f"{count - 1}: pass one for all rows, such as --class 0, or leave --class out"
             )
     return torch.tensor([example.category for example in examples])

@@ -1,4 +1,4 @@
-"""A model named on the command line: its network, its card, and how its rows are looked at."""
+"""A model named on the command line: its network, its card, and how its rows are displayed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """What a command needs of a model."""
+    """A loaded model: its name, network, card and layout."""
 
     name: str
     denoiser: Denoiser
@@ -30,17 +30,17 @@ class Model:
 
     @property
     def task(self) -> str | None:
-        """The built-in task that it was trained on."""
+        """The built-in task that the model was trained on, None for another one."""
         return self.card.about.get("task")
 
     @property
     def length(self) -> int | None:
-        """N, where the model has one."""
+        """The model's number of positions, None if it has no fixed length."""
         return self.denoiser.spec.default_length
 
     @property
     def vocabulary(self) -> Vocabulary | None:
-        """What turns text into ids; None where the model's ids are no text."""
+        """The vocabulary, which encodes text as ids; None if the model's ids are not text."""
         if self.card.vocabulary is None or self.card.vocabulary.get("kind") == "ids":
             return None
         from unmask.data import Vocabulary
@@ -48,7 +48,7 @@ class Model:
         return Vocabulary.from_dict(self.card.vocabulary)
 
     def prose(self, rows: Sequence[Sequence[int]]) -> list[str] | None:
-        """Rows of ids as text, each up to its end where the model learnt ends; None if no text."""
+        """Return rows as text, cut at the end id if training used one; None if not text."""
         vocabulary = self.vocabulary
         if vocabulary is None:
             return None
@@ -58,7 +58,7 @@ class Model:
         return [vocabulary.decode(_until(ids, end)) for ids in rows]
 
     def text(self, rows: Sequence[Sequence[int]]) -> list[str] | None:
-        """Rows of ids as text, or in the symbols of the layout; None where they have neither."""
+        """Return rows as text or as symbols of the layout; None if the model has neither."""
         prose = self.prose(rows)
         if prose is not None:
             return prose
@@ -69,7 +69,7 @@ class Model:
         return ["".join(known.get(i, "?") for i in ids[self.layout.offset :]) for ids in rows]
 
     def valid(self, tokens: Tensor) -> list[bool] | None:
-        """Whether each row (B,N) obeys the rules of the task; None where it has none."""
+        """Return whether each row of tokens (B,N) keeps the task's rules; None if it has none."""
         if self.task is None:
             return None
         from unmask.tasks.rules import RULES
@@ -80,14 +80,14 @@ class Model:
         return flags
 
     def condition(self, classes: Sequence[int] | None, rows: int) -> Tensor | None:
-        """(B,) int64: the classes asked for, dealt out in turn; None when none was."""
+        """Return (B,) int64: the given classes, repeated in turn; None if none is given."""
         if not classes:
             return None
         import torch
 
         count = class_count(self.card)
         if not count:
-            raise InputError(f"{self.name} knows no classes: leave --class out")
+            raise InputError(f"{self.name} has no classes: leave --class out")
         for each in classes:
             if not 0 <= each < count:
                 raise InputError(f"--class {each}: {self.name} has classes 0 to {count - 1}")
@@ -95,12 +95,12 @@ class Model:
 
 
 def _until(ids: Sequence[int], end: int | None) -> Sequence[int]:
-    """The ids before the first that is `end`."""
+    """Return the ids before the first `end`."""
     return ids if end is None or end not in ids else ids[: list(ids).index(end)]
 
 
 def open_model(name: str) -> Model:
-    """Load a bundled name or a folder. Raises CheckpointError where it holds no model."""
+    """Load a bundled model or a folder. Raises CheckpointError if there is no model."""
     from unmask.models.checkpoint import read_card
 
     card = read_card(name)
@@ -112,7 +112,7 @@ def open_model(name: str) -> Model:
 
 
 def layout_of(name: str, card: Card) -> Layout:
-    """What the card says, or bare ids in lines."""
+    """Return the layout of the card, or lines of ids if it has none."""
     from unmask.viz import Layout
 
     described: Any = card.about.get("layout")
@@ -125,12 +125,12 @@ def layout_of(name: str, card: Card) -> Layout:
 
 
 def class_count(card: Card) -> int:
-    """How many classes a user may ask for."""
+    """Return the number of classes that --class accepts."""
     return card.classes or 0
 
 
 def weights(folder: Path) -> dict[str, int]:
-    """How many parameters and bytes the weights of a model folder have, without loading them."""
+    """Return the numbers of parameters and bytes of a model folder, without loading weights."""
     from math import prod
 
     from unmask.models.checkpoint import WEIGHTS
@@ -140,7 +140,9 @@ def weights(folder: Path) -> dict[str, int]:
     except ImportError:
         from unmask.errors import MissingExtraError
 
-        raise MissingExtraError("weights are safetensors: pip install 'unmask[hf]'") from None
+        raise MissingExtraError(
+            "the weights are in safetensors files: pip install 'unmask[hf]'"
+        ) from None
     path = folder / WEIGHTS
     try:
         with safetensors.safe_open(path, framework="pt") as file:

@@ -1,4 +1,4 @@
-"""Files that a generation is written to: names are checked before any work is done."""
+"""Output files of a generation. Their names are checked before any work is done."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVERYTHING = {**PICTURES, **RECORDS}
 def checked(
     paths: Sequence[Path] | None, allowed: dict[str, str], option: str = "--out"
 ) -> list[Path]:
-    """The paths; InputError unless each ends in an allowed suffix and can be put in its folder."""
+    """Return the paths. Raises InputError for a wrong suffix or a folder that cannot exist."""
     for path in paths or ():
         if path.suffix.lower() not in allowed:
             names = ", ".join(f"{suffix} ({what})" for suffix, what in allowed.items())
@@ -39,12 +39,12 @@ def checked(
 
 
 def moves(paths: Sequence[Path]) -> bool:
-    """Whether one of these files shows every step."""
+    """Return whether one of these files stores every step."""
     return any(path.suffix.lower() != ".png" for path in paths)
 
 
 def write(record: Record, path: Path, *, step_ms: int | None = None) -> None:
-    """A record as the file that the suffix promises."""
+    """Write a record as a picture, an animation or a .safetensors file, by the suffix of path."""
     if path.suffix.lower() in RECORDS:
         record.save(path)
         return
@@ -62,7 +62,7 @@ def write_picture(
     columns: int | None,
     step_ms: int | None = None,
 ) -> None:
-    """Frames (S,B,N) as an animation, or the last of them as a sheet."""
+    """Write frames (S,B,N) as an animation, or the last frame as a picture."""
     from unmask import viz
 
     if path.suffix.lower() == ".png":

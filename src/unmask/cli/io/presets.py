@@ -1,4 +1,4 @@
-"""Presets by name, as the shell gives them: collected from `unmask.presets`, never listed here."""
+"""Presets by name, with options given on the command line; found in `unmask.presets`."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
     from unmask.decoding import Strategy
     from unmask.models.checkpoint import Card
 
-FLAGS = ("steps", "temperature", "schedule")  # these have an option of their own
+FLAGS = ("steps", "temperature", "schedule")  # options of the commands; others need --set
 
 
 def known() -> dict[str, Callable[..., Strategy]]:
-    """Every preset of the package, by name."""
+    """Return every preset of the package, by name."""
     from unmask import presets
 
     return {name: getattr(presets, name) for name in presets.__all__}
 
 
 def takes(make: Callable[..., Strategy]) -> dict[str, Any]:
-    """The options of a preset with their defaults, as the shell would write them."""
+    """Return the options of a preset and their defaults, as JSON values."""
     parameters = inspect.signature(make).parameters.values()
     return {p.name: written(p.default) for p in parameters if p.default is not p.empty}
 
 
 def needs(make: Callable[..., Strategy]) -> list[str]:
-    """What a preset cannot do without and the shell cannot pass, such as a critic."""
+    """Return the names of a preset's parameters without default, such as a critic."""
     parameters = inspect.signature(make).parameters.values()
     return [p.name for p in parameters if p.default is p.empty]
 
 
 def written(value: Any) -> Any:
-    """A default as JSON knows it: a schedule by its name."""
+    """Return a default as a JSON value; a schedule becomes its name."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return list(value) if isinstance(value, tuple) else value.name
@@ -46,9 +46,10 @@ def written(value: Any) -> Any:
 def build(
     name: str, options: Mapping[str, Any], given: Mapping[str, Any] | None = None
 ) -> Strategy:
-    """The preset of this name with these options; StrategyError names what exists instead.
+    """Return the strategy of a preset with these options.
 
-    given: what the preset needs and the model knows, such as the height of a board.
+    given: parameters without default that the model determines, such as the height of a board.
+    Raises StrategyError for an unknown name or option; the message lists the known ones.
     """
     presets = known()
     if name not in presets:
@@ -56,7 +57,7 @@ def build(
     make = presets[name]
     if missing := [each for each in needs(make) if each not in (given or {})]:
         raise StrategyError(
-            f"preset {name!r} needs a {missing[0]}, which the shell cannot pass; from Python: "
+            f"preset {name!r} needs a {missing[0]}, which no option can pass; call it from Python: "
             f"unmask.presets.{name}({missing[0]}, ...)"
         )
     hints = get_type_hints(make)
@@ -73,18 +74,18 @@ def build(
 
 
 def its_options(make: Callable[..., Strategy]) -> str:
-    """`its options and their defaults: --steps 12, --set keep=0.3`."""
+    """Return text such as `its options and their defaults: --steps 12, --set keep=0.3`."""
     return "its options and their defaults: " + ", ".join(starmap(typed, takes(make).items()))
 
 
 def typed(name: str, value: Any) -> str:
-    """An option of a preset as it is typed: `--steps 12`, `--set keep=0.3`."""
+    """Return an option of a preset as it is typed: `--steps 12`, `--set keep=0.3`."""
     text = value if isinstance(value, str) else json.dumps(value)
     return f"--{name} {text}" if name in FLAGS else f"--set {name}={text}"
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value read from the shell is of a type that an annotation allows."""
+    """Return whether a value read from the command line has a type that an annotation allows."""
     if get_origin(hint) is Literal:
         return isinstance(value, str)  # the preset itself knows the names
     kinds = {get_origin(kind) or kind for kind in get_args(hint) or (hint,)}
@@ -94,7 +95,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def settings(pairs: Sequence[str]) -> dict[str, Any]:
-    """`["keep=0.5", "remask=true"]` as a dict; values are JSON where they can be, else strings."""
+    """Return pairs such as "keep=0.5" as a dict; values that are not JSON become strings."""
     return dict(_setting(pair) for pair in pairs)
 
 
@@ -111,9 +112,9 @@ def _setting(pair: str) -> tuple[str, Any]:
 def choose(
     card: Card, name: str | None, flags: Mapping[str, Any], pairs: Sequence[str] = ()
 ) -> Strategy:
-    """The strategy that the options of a command ask for; what is not said, the card recommends.
+    """Return the strategy of a command's options, or, without a preset, the card's recommendation.
 
-    flags: --steps and its like, None where not given. pairs: what follows --set.
+    flags: the values of `FLAGS`, None if not given. pairs: the values of --set.
     """
     given = {key: value for key, value in flags.items() if value is not None}
     further = settings(pairs)
@@ -125,14 +126,14 @@ def choose(
 
 
 def _places(card: Card, name: str) -> dict[str, int]:
-    """The height and width of a model's grid, where the preset needs them."""
+    """Return the height and width of the model's grid, if the preset needs them."""
     layout = card.about.get("layout") or {}
     needed = needs(known()[name]) if name in known() else []
     return {key: layout[key] for key in needed if key in ("height", "width") and layout.get(key)}
 
 
 def recommended(card: Card) -> dict[str, Any]:
-    """What the card of a model advises, `{"name": ..., "steps": ...}`, or the default."""
+    """Return the preset that the card recommends, `{"name": ..., "steps": ...}`, or the default."""
     from unmask.engine.run import DEFAULT
 
     advised = card.about.get("preset") or DEFAULT

@@ -1,4 +1,4 @@
-"""What is to be trained, from the words of the command line."""
+"""The data and the recipe of a training run, from the options of `unmask train`."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Chosen:
 
     @property
     def name(self) -> str:
-        """What the run is called on the screen."""
+        """The name of the run on the screen."""
         return str(self.source) if self.path is None else self.path.name
 
     def named(self) -> dict[str, Any]:
-        """What --json says of it."""
+        """Return the source as --json prints it."""
         return {"task": self.source} if self.path is None else {"data": str(self.path)}
 
     def notes(self) -> list[str]:
-        """What was decided where no option says."""
+        """Return lines that describe the settings chosen by default."""
         if isinstance(self.source, str):
             return []
         from unmask.training import described
@@ -42,7 +42,7 @@ class Chosen:
         return described(self.source, self.recipe)
 
     def measuring(self, folder: str) -> str:
-        """The command that measures the finished model."""
+        """Return the command line that measures the finished model."""
         if self.path is None:
             return f"unmask evaluate {self.source} --model {folder}"
         how = self.recipe.data
@@ -56,7 +56,7 @@ class Chosen:
 
 
 def chosen(task: str | None, data: Path | None, file: Path | None, sets: Sequence[str]) -> Chosen:
-    """Raises InputError unless there is one source, and for what no recipe has."""
+    """Return the data and the recipe. Raises InputError for no or two sources, or unknown keys."""
     if (task is None) == (data is None):
         raise InputError(
             "pass a built-in task (digits, shidoku, sudoku) or --data PATH"
@@ -67,14 +67,14 @@ def chosen(task: str | None, data: Path | None, file: Path | None, sets: Sequenc
 
     start = None
     if task is not None:
-        load_task(task)  # a misspelt one is told as such
+        load_task(task)  # raises for a misspelt task
         start = RECIPES[task]
     recipe = read_settings(Recipe, file, sets, start=start)
     if data is None:
         assert task is not None
         if recipe.data != RECIPES[task].data:
             raise InputError(
-                f"data.* says how --data is read, and {task} is built in: leave it out"
+                f"data.* sets how --data is read, and {task} is built in: leave it out"
             )
         return Chosen(task, recipe, None)
     from unmask.data import read
@@ -95,7 +95,7 @@ def chosen(task: str | None, data: Path | None, file: Path | None, sets: Sequenc
 
 
 def _as_settings(advice: str) -> str:
-    """What is to be typed, in the words of this command: --length 64 becomes a --set."""
+    """Return advice with options of `unmask score` replaced: --length 64 becomes a --set."""
     advice = advice.replace("--documents", "--set data.documents=true")
     for option in ("length", "column", "vocab-size", "tokenizer"):
         key = f"--set data.{option.replace('-', '_')}"

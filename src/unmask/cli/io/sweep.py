@@ -1,4 +1,4 @@
-"""What `unmask compare` sweeps: presets by steps, or by the knob of those that need no plan."""
+"""The settings that `unmask compare` measures: presets at several steps, or several thresholds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from unmask.evaluation.settings import Setting
     from unmask.viz import Layout
 
-# Presets without steps are swept over the first option of theirs that stands here.
+# A preset without steps is measured at these values of its first option that is listed here.
 KNOBS: dict[str, tuple[float, ...]] = {
     "threshold": (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99),
     "factor": (0.1, 0.3, 1.0, 3.0, 10.0),
@@ -23,7 +23,7 @@ KNOBS: dict[str, tuple[float, ...]] = {
     "fill": (0.3, 0.5, 0.7, 0.8, 0.9),
 }
 
-PATIENCE = 4  # forwards a position, past which a preset with a budget stops
+PATIENCE = 4  # the budget of a preset that takes one, in forwards per position
 
 Values = tuple[Any, ...]
 Chosen = dict[str, dict[str, Values]]  # preset -> option -> values
@@ -32,11 +32,11 @@ Chosen = dict[str, dict[str, Values]]  # preset -> option -> values
 def swept(
     names: Sequence[str], steps: Sequence[int], pairs: Sequence[str], layout: Layout, length: int
 ) -> tuple[list[Setting], dict[str, str]]:
-    """The settings to measure, and why each preset that is left out is.
+    """Return the settings to measure, and for each preset that does not apply the reason.
 
-    names: presets asked for, all that apply if there are none. steps: for presets that have them.
-    pairs: what follows --set. length: N, which budgets are multiples of.
-    Raises StrategyError for what does not exist, or cannot be built, of what was asked for.
+    names: presets to measure; if empty, all that apply. steps: for presets that have them.
+    pairs: the values of --set. length: N, which budgets are multiples of.
+    Raises StrategyError for a preset or option that does not exist or cannot be built.
     """
     presets = known()
     for name in names:
@@ -52,12 +52,12 @@ def swept(
 
 
 def takes_steps(names: Sequence[str]) -> bool:
-    """Whether one of these presets is swept over --steps."""
+    """Return whether one of these presets has the option `steps`."""
     return any("steps" in inspect.signature(known()[name]).parameters for name in names)
 
 
 def parsed(pairs: Sequence[str], wanted: Sequence[str]) -> Chosen:
-    """`["threshold.threshold=0.5,0.9"]` as preset -> option -> values; of wanted presets only."""
+    """Return ["threshold.threshold=0.5,0.9"] as preset -> option -> values, of wanted presets."""
     chosen: Chosen = {}
     for pair in pairs:
         target, equals, text = pair.partition("=")
@@ -79,7 +79,7 @@ def parsed(pairs: Sequence[str], wanted: Sequence[str]) -> Chosen:
 def _settings(
     name: str, steps: Sequence[int], chosen: Mapping[str, Values], layout: Layout, length: int
 ) -> list[Setting]:
-    """One preset with every combination of the values it is swept over."""
+    """Return one preset with every combination of the values of its options."""
     from unmask.evaluation.settings import Setting
 
     make = known()[name]
@@ -92,9 +92,9 @@ def _settings(
 def _default_sweep(
     options: Mapping[str, inspect.Parameter], steps: Sequence[int], length: int
 ) -> dict[str, Values]:
-    """What a preset with these options is swept over when nothing is said of it.
+    """Return the default values to measure of a preset with these options.
 
-    The steps of a preset with blocks are those of a block, and no more than it has positions.
+    Steps of a preset with blocks are steps of a block, and at most as many as its positions.
     """
     if "steps" in options:
         block = options["block"].default if "block" in options else None
@@ -110,18 +110,18 @@ def _default_sweep(
 
 
 def _unfit(name: str, layout: Layout) -> str | None:
-    """Why a preset does not apply, None if it does."""
+    """Return why a preset does not apply, None if it does."""
     make = known()[name]
     missing = [each for each in needs(make) if each not in _places(layout)]
     if missing:
-        return f"needs a {missing[0]}, which the shell cannot pass"
+        return f"needs a {missing[0]}, which no option can pass"
     if "levels" in inspect.signature(make).parameters:
-        return "is for codebook levels; --preset runs it all the same"
+        return "is for codebook levels; pass --preset to run it all the same"
     return None
 
 
 def _places(layout: Layout) -> dict[str, int]:
-    """What the layout of a grid knows that a preset may need."""
+    """Return the height and width of a grid, which some presets need."""
     return {} if layout.kind == "text" else {"height": layout.height, "width": layout.width}
 
 

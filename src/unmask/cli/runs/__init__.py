@@ -1,1 +1,1 @@
-"""Generations as commands run them: watched while they go, drawn and written afterwards."""
+"""Generations as commands run them: drawn while they run, written to files afterwards."""

@@ -1,4 +1,4 @@
-"""Scenes of `unmask demo`: each is generated, shown as it emerges, and written as pictures."""
+"""Scenes of `unmask demo`: each is generated, drawn step by step, and written as pictures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from unmask.decoding import Canvas, Strategy
 
 COLUMNS = 4
-"""Tiles in a line: four fit into 80 characters, whatever is drawn and however."""
+"""Tiles in a line: four fit into 80 characters for every layout."""
 STEP_MS = 100
 
 
@@ -29,21 +29,21 @@ def _as_it_is(frame: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """How a generation is shown."""
+    """How a generation is drawn."""
 
     name: str
-    """Of its files."""
+    """The name of its files, without suffix."""
     pause: float
-    """Seconds that a step stays."""
+    """Seconds that each step is shown."""
     arrange: Callable[[Tensor], Tensor] = _as_it_is
-    """From the rows that are generated to those that are shown."""
+    """A function from the generated rows to the rows that are drawn."""
     given: Tensor | None = None
-    """(B,N) bool, of the rows that are shown."""
+    """(B,N) bool: given positions of the drawn rows."""
 
 
 @dataclass
 class Stage:
-    """What all scenes have in common, and the files they wrote."""
+    """Options shared by all scenes, and the files written so far."""
 
     folder: Path
     seed: int
@@ -54,19 +54,19 @@ class Stage:
     scenes: int = 0
 
     def heading(self, title: str, below: str) -> None:
-        """Announce a scene."""
+        """Print the title of a scene."""
         self.scenes += 1
         if not self.quiet:
             say()
             say((f"{self.scenes}. {title}", "bold"), (f"  {below}", "dim"))
 
     def tell(self, message: str) -> None:
-        """A result."""
+        """Print a result."""
         if not self.quiet:
             say((message, "bold green"))
 
     def play(self, model: Model, canvas: Canvas, strategy: Strategy, scene: Scene) -> Emerged:
-        """Generate, show and write one scene."""
+        """Generate, draw and write one scene."""
         live = self.live
         layout, given, title = model.layout, scene.given, scene.name
         pause = 0.0 if self.fast else scene.pause

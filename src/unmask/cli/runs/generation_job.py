@@ -1,4 +1,4 @@
-"""The job of `unmask generate` and `infill`: a model, a method, files to write, and the run."""
+"""The run of `unmask generate` and `unmask infill`: a model, a strategy, and files to write."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that is decided before the canvas is."""
+    """A run before its canvas is known: model, strategy, seed, files and limits."""
 
     model: Model
     strategy: Strategy
     seed: int
     files: list[Path]
     live: bool
-    """Whether each step is shown; never where stdout is no terminal."""
+    """Whether each step is drawn; always False if stdout is not a terminal."""
     max_rows: int | None = None
     max_tokens: int | None = None
-    """Rows and positions that are generated at a time."""
+    """Rows, and positions, generated at once; None for no limit."""
 
     def run(self, canvas: Canvas) -> Made:
-        """Generate, shown as the options ask, and write the files."""
+        """Generate the canvas, drawing steps if `live`, and write the files."""
         level = bool(canvas.valid.all())
         if self.files and not level:
             raise InputError(
@@ -67,14 +67,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Made:
-    """What came out of a job."""
+    """The result of a job."""
 
     job: Job
     emerged: Emerged
     seconds: float
 
     def info(self) -> dict[str, str]:
-        """What a record remembers."""
+        """Return the description that a record stores."""
         from unmask import __version__
 
         job = self.job
@@ -86,7 +86,7 @@ class Made:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """The object of --json; what does not apply to the model is left out."""
+        """Return the object that --json prints, without keys that do not apply to the model."""
         made, model, rows = self.emerged.generation, self.job.model, self.rows()
         extra = {"text": model.text(rows), "valid": model.valid(self.emerged.tokens)}
         return {
@@ -104,12 +104,12 @@ class Made:
         }
 
     def rows(self) -> list[list[int]]:
-        """The ids of each row, without its padding."""
+        """Return the ids of each row, without padding."""
         made = self.emerged.generation
         return [ids[real].tolist() for ids, real in zip(made.tokens, made.valid, strict=True)]
 
     def tell(self, say: Callable[..., None] = say) -> None:
-        """One line on what was done, and one for each file."""
+        """Print one line of summary, and one for each file."""
         made, job = self.emerged.generation, self.job
         rows, steps = len(made.tokens), int(made.steps.max())
         valid = job.model.valid(self.emerged.tokens)
@@ -151,5 +151,5 @@ def prepare(
 
 
 def counted(number: int, what: str) -> str:
-    """`1 row`, `2 rows`."""
+    """Return `1 row`, `2 rows` and so on."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,4 +1,4 @@
-"""A generation that is shown as it runs, and what is kept of it to show it again.
+"""A generation that is drawn as it runs, and its frames for drawing it again.
 
 B rows, N positions, S steps.
 """
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Emerged:
-    """A finished generation, and how it came about."""
+    """A finished generation and its frames."""
 
     generation: Generation
     frames: Tensor
-    """(S+1,B,N) int32, -1 where unknown; the last one alone when the steps were not kept."""
+    """(S+1,B,N) int32, -1 where unknown; (1,B,N), the last frame, if steps were not kept."""
 
     @property
     def tokens(self) -> Tensor:
-        """(B,N) int64."""
+        """The generated ids (B,N) int64, on the CPU."""
         return self.generation.tokens.cpu()
 
     @property
     def given(self) -> Tensor:
-        """(B,N) bool: clues and prompts."""
+        """(B,N) bool, on the CPU: positions that were given, such as clues and prompts."""
         return ~self.generation.editable.cpu()
 
     def record(self, layout: Layout, info: dict[str, str]) -> Record:
-        """What `unmask show` reads."""
+        """Return the record that `unmask show` reads."""
         import torch
 
         from unmask.viz import Record
@@ -65,9 +65,10 @@ def emerge(
     max_rows: int | None = None,
     max_tokens: int | None = None,
 ) -> Emerged:
-    """Generate step by step, showing each to `watch`; `keep` all of them for an animation.
+    """Generate step by step; call `watch` with the frame after each step.
 
-    max_rows, max_tokens: how much is generated at a time; what waits is shown as it is.
+    keep: whether all frames are returned, or the last one only. max_rows, max_tokens: rows and
+    positions generated at once; frames show waiting rows unchanged.
     """
     import torch
 
@@ -93,7 +94,7 @@ def emerge(
 
 
 def frame(state: State) -> Tensor:
-    """(B,N) int32 on the CPU, -1 where unknown."""
+    """Return the ids of a state, (B,N) int32 on the CPU, -1 where unknown."""
     import torch
 
     return state.tokens.masked_fill(state.masked, -1).to("cpu", torch.int32)

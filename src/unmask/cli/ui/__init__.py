@@ -1,1 +1,1 @@
-"""What the commands draw on the terminal: messages, tables, bars and live panels."""
+"""Terminal output of commands: messages, tables, bars and live panels."""

@@ -1,4 +1,4 @@
-"""Comparisons as `unmask compare` shows them: a picture, a table, and entries for programs."""
+"""The output of `unmask compare`: a picture, a table, and entries of its JSON object."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ Measured = Sequence["Measurement"]
 
 
 def picture(measured: Measured, bench: Bench, terms: Terms) -> Figure:
-    """A panel for each quality."""
+    """Return a figure with one panel for each measure of quality."""
     from unmask.viz.frontier import frontier
 
     fronts = _fronts(measured, bench)
     return frontier(
         [_panel(measured, quality, fronts[quality.key]) for quality in bench.qualities],
-        title=f"{terms.task}: what presets buy with network passes",
+        title=f"{terms.task}: quality of presets by network passes",
         cost="mean forwards a sequence",
         note=f"{terms.samples:,} rows a point; whiskers: one standard error either way",
     )
 
 
 def rows(measured: Measured, bench: Bench) -> list[dict[str, Any]]:
-    """One line a setting for the table: what was spent on each quality and what came of it."""
+    """Return one line of the table for each setting: forwards and value of each quality."""
     fronts = _fronts(measured, bench)
     shared = all(len({f.forwards for f in each.figures.values()}) == 1 for each in measured)
     lines = []
@@ -50,7 +50,7 @@ def rows(measured: Measured, bench: Bench) -> list[dict[str, Any]]:
 
 
 def entries(measured: Measured, bench: Bench) -> list[dict[str, Any]]:
-    """One entry a setting for --json: its options, its figures, and the fronts it is on."""
+    """Return one entry of --json for each setting: options, figures, and its Pareto fronts."""
     fronts = _fronts(measured, bench)
     return [
         {
@@ -77,7 +77,7 @@ def _panel(measured: Measured, quality: Quality, members: set[int]) -> Panel:
 
 
 def _fronts(measured: Measured, bench: Bench) -> dict[str, set[int]]:
-    """Indices of the measurements on the front of each quality."""
+    """Return the indices of the measurements on the Pareto front of each quality."""
     from unmask.evaluation.compare import front
 
     return {quality.key: set(front(measured, quality)) for quality in bench.qualities}

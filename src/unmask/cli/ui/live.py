@@ -1,4 +1,4 @@
-"""A generation as it is watched: a panel that changes in place, a bar, or nothing."""
+"""Display of a running generation: a panel that is redrawn, a progress bar, or nothing."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from unmask.viz import Layout
 
 Watch = Callable[["Tensor", int, int], None]
-"""(frame (B,N) with -1 where unknown, steps taken, steps planned)."""
+"""A function of (frame (B,N) with -1 where unknown, steps taken, steps planned)."""
 PAUSE = 0.05
-"""Seconds that a step is shown at least: below it, the order cannot be followed."""
+"""The least seconds that a step is shown, so that the order can be followed."""
 MOST_LINES = 120
-"""How much is printed where there is no screen that could be full."""
+"""The most lines of a frame that is printed once, whatever the height of the terminal."""
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def watching(
     columns: int | None = None,
     pause: float = PAUSE,
 ) -> Iterator[Watch]:
-    """A `Watch` for `emerge`: a live panel if asked for, else a bar in a terminal."""
+    """Yield a `Watch` that draws a live panel if `live`, else a progress bar in a terminal."""
     if not live:
         with _bar(title) as watch:
             yield watch
@@ -73,21 +73,21 @@ def print_frame(
     given: Tensor | None = None,
     columns: int | None = None,
 ) -> None:
-    """A finished frame (B,N), where it has not been shown live."""
+    """Print a finished frame (B,N) that was not drawn live."""
     from unmask.viz import frame_panel
 
     out().print(frame_panel(frame, layout, columns, given=given, title=title, max_lines=MOST_LINES))
 
 
 class _Panels:
-    """Panels of successive frames; what a step changed is highlighted until the next."""
+    """Panels of successive frames, with the changes of the last step highlighted."""
 
     def __init__(self, layout: Layout, title: str, given: Tensor | None, columns: int | None):
         self.layout, self.title, self.given, self.columns = layout, title, given, columns
         self.before: Tensor | None = None
 
     def panel(self, frame: Tensor, step: int, steps: int, height: int) -> Panel:
-        """The panel of this frame. The last one, which stays, has no highlights."""
+        """Return the panel of this frame; a finished frame has no highlights."""
         from unmask.viz import frame_panel
         from unmask.viz.terminal import progress
 

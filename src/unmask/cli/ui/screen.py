@@ -1,4 +1,4 @@
-"""Where things are printed: results on stdout, everything else on stderr.
+"""Printing: results on stdout, everything else on stderr.
 
 Consoles are made when they are used, so that a redirected stdout is respected.
 """
@@ -20,55 +20,57 @@ from unmask.errors import InputError
 
 
 def out() -> Console:
-    """Stdout."""
+    """Return a console on stdout."""
     return Console(highlight=False)
 
 
 def err() -> Console:
-    """Stderr."""
+    """Return a console on stderr."""
     return Console(stderr=True, highlight=False)
 
 
 def watched() -> bool:
-    """Whether the output is a terminal: otherwise nothing moves, and no bar is shown."""
+    """Return whether stdout and stderr are a terminal; no bar is shown otherwise."""
     return sys.stdout.isatty() and err().is_terminal
 
 
 def is_shown(live: bool | None, as_json: bool) -> bool:
-    """Whether steps are shown as they happen, given --live/--no-live and --json."""
+    """Return whether each step is drawn, given --live/--no-live and --json."""
     if live and as_json:
-        raise InputError("--json prints one object and nothing else: leave --live out")
+        raise InputError(
+            "--json prints one object and nothing else, so --live cannot be shown: leave --live out"
+        )
     if live and not sys.stdout.isatty():
         raise InputError(
-            "--live needs a terminal, and stdout is none: leave --live out, or write an animation "
-            "with --out moves.gif"
+            "--live needs a terminal, and stdout is not one: leave --live out, or write an "
+            "animation with --out moves.gif"
         )
     return sys.stdout.isatty() and not as_json and live is not False
 
 
 def complain(message: str, label: str) -> None:
-    """One error, in red; never wrapped, so that what is to be typed can be copied."""
+    """Print one error in red; it is not wrapped, so that commands in it can be copied."""
     err().print(Text.assemble((label, "bold red"), (message, "red")), soft_wrap=True)
 
 
 def note(*parts: str | tuple[str, str]) -> None:
-    """`say` on stderr, where stdout holds results."""
+    """Print a line on stderr, as `say` does on stdout."""
     err().print(Text.assemble(*parts), soft_wrap=True)
 
 
 def say(*parts: str | tuple[str, str]) -> None:
-    """A line on stdout made of text and (text, style); never wrapped."""
+    """Print a line of texts and (text, style) pairs on stdout, without wrapping."""
     out().print(Text.assemble(*parts), soft_wrap=True)
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """The one JSON object of --json."""
+    """Print the JSON object of --json."""
     typer.echo(json.dumps(value, ensure_ascii=False))
 
 
 @contextmanager
 def waiting(for_what: str) -> Iterator[None]:
-    """A spinner while the block runs, in a terminal."""
+    """Show a spinner while the block runs, in a terminal."""
     if not watched():
         yield
         return
@@ -77,7 +79,7 @@ def waiting(for_what: str) -> Iterator[None]:
 
 
 def print_texts(texts: Sequence[str]) -> None:
-    """Generated texts on stdout, a rule before each where there are several."""
+    """Print generated texts on stdout; if there are several, a numbered rule precedes each."""
     for number, text in enumerate(texts, start=1):
         if len(texts) > 1:
             out().rule(str(number), style="dim")
@@ -85,7 +87,7 @@ def print_texts(texts: Sequence[str]) -> None:
 
 
 def counting() -> Progress:
-    """A bar for work that is counted, with what comes next beside it; gone when it is done."""
+    """Return a bar that shows done, total and a description, and vanishes at the end."""
     return Progress(
         BarColumn(),
         MofNCompleteColumn(),

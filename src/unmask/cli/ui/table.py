@@ -1,4 +1,4 @@
-"""Figures as tables, whatever their columns are."""
+"""Tables of figures with any columns."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ Row = Mapping[str, Any]
 
 
 def figures(rows: Sequence[Row]) -> Iterator[Table]:
-    """Tables with a column for each key; one table for each value of the first, if that is text.
+    """Yield tables of rows (dicts of column name to value).
 
-    Columns that a table has no values for are left out.
+    If the first column is text, there is one table for each of its values. Columns without values
+    are left out.
     """
     first = next(iter(rows[0]), None) if rows else None
     if first is None or not all(isinstance(row.get(first), str) for row in rows):
@@ -57,7 +58,7 @@ def _table(rows: Sequence[Row], title: str | None) -> Table:
 
 
 def facts(known: Row) -> Table:
-    """One line for each fact that is known; what is nested gets its path."""
+    """Return a table with one line for each entry that is not None; nested keys are joined."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -79,7 +80,7 @@ def _is_number(value: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A value as people read it: three decimals, thousands set apart, a dash for none."""
+    """Return a value as text: three decimals, thousands separators, a dash for None and NaN."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, bool):

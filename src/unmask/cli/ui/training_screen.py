@@ -1,4 +1,4 @@
-"""What is seen of a training run: a bar, loss and bound, and samples below."""
+"""Display of a training run: a progress bar, loss and bound, and samples below."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class TrainingScreen:
-    """A bar with loss and bound, the samples below it; without a terminal, a line now and then."""
+    """A progress bar with loss, bound and samples; without a terminal, one line for each bound."""
 
     def __init__(self, task: str):
         self.live = watched()
@@ -41,7 +41,7 @@ class TrainingScreen:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """On the screen while the block runs, where there is a screen."""
+        """Draw on the terminal while the block runs, if there is one."""
         if not self.live:
             yield
             return
@@ -49,7 +49,7 @@ class TrainingScreen:
             yield
 
     def report(self, at: Report) -> None:
-        """Take up what training reports after a step."""
+        """Show the progress that training reports after a step."""
         self.progress.update(self.bar, completed=at.step, total=at.total)
         if at.bound is not None:
             self.bound = f", held-out bound {at.bound:.3f} nats ({_bits(at.bound):.3f} bits)"
