@@ -62,7 +62,10 @@ OPTIONS = {
     "steps of None": (lambda: presets.annealed(None), r"steps=None: pass an integer"),
     "steps in words": (lambda: presets.annealed("12"), r"steps='12': pass an integer"),
     "True steps": (lambda: presets.annealed(True), r"steps=True: pass an integer"),
-    "steps of each row": (lambda: presets.annealed([3, 2]), r"steps=\[3, 2\].*in the canvas"),
+    "steps of each row": (
+        lambda: presets.annealed([3, 2]),
+        r"steps=\[3, 2\].*pass them to the canvas",
+    ),
     "steps for nobody": (lambda: presets.annealed([]), r"steps=\[\]: pass one integer"),
     "counts with a zero": (lambda: commit.Explicit([2, 0]), r"counts=\[2, 0\].*1 or more"),
     "no counts": (lambda: commit.Explicit([]), r"counts=\[\].*1 or more"),
@@ -188,7 +191,7 @@ SCHEDULES = {
     "ends high": (lambda t: 1 - 0.5 * t, r"must end at 0: it is 0\.5 at t=1"),
     "runs the other way": (lambda t: t, r"must start at 1: it is 0 at t=0"),
     "rises between": (lambda t: 1 - t + torch.sin(2 * math.pi * t), r"rises near t=0\.000"),
-    "NaN inside": (lambda t: torch.where(t == 0.5, NAN, 1 - t), r"not finite"),
+    "NaN inside": (lambda t: torch.where(t == 0.5, NAN, 1 - t), r"NaN or infinite"),
     "a number": (lambda t: 0.5, r"returned float: return a tensor of the same shape"),
     "another shape": (lambda t: 1 - t[:1], r"returned \(1,\): return a tensor"),
 }
@@ -206,7 +209,7 @@ def test_schedules_that_do_not_fall_from_1_to_0(preset, what):
     ("schedule", "message"),
     [
         ("cosin", r"unknown schedule 'cosin': did you mean 'cosine'\?"),
-        ("power(two)", r"'two' is no number; try 'power\(2\)'"),
+        ("power(two)", r"'two' is not a number; type one, such as 'power\(2\)'"),
         ("power(-1)", r"exponent=-1\.0\): pass a number above 0"),
         (7, r"unknown schedule 7: known: arccos, cosine"),
     ],
@@ -292,7 +295,7 @@ WRAPPED = {
         lambda: wrapped(torch.nn.Linear),
         r"the class Linear, not an instance.*\(1\).*\(3\)",
     ),
-    "twice": (lambda: wrapped(wrapped()), r"is a denoiser already: use it as it is"),
+    "twice": (lambda: wrapped(wrapped()), r"is a denoiser already: use it without wrap"),
 }
 
 

@@ -152,7 +152,7 @@ def test_even_gives_the_remainder_to_the_first_steps():
         (lambda: Groups.listed([0, -1]), r"counted from 0"),
         (
             lambda: infos(presets.llada().but(groups=Groups.listed([0, 0, 1]))),
-            r"cover 3 positions and the canvas has 12",
+            r"list 3 positions and the canvas has 12",
         ),
         (
             lambda: infos(presets.mdlm(4).but(groups=Groups.blocks(4))),

@@ -1,6 +1,6 @@
 """Generate discrete sequences by iterative unmasking, with any masked network.
 
-Names are loaded when they are first used, so that `import unmask` costs next to nothing.
+Names are loaded when they are first used, so that `import unmask` is fast.
 """
 
 from importlib import import_module

@@ -1,22 +1,22 @@
-"""What can go wrong, as one tree.
+"""The errors and warnings of the library.
 
 UnmaskError
-├── InputError (also ValueError)       something you passed cannot work
+├── InputError (also ValueError)       an argument or a file cannot be used
 │   ├── CanvasError                    ids, shapes or dtypes of a canvas
 │   ├── SeedError                      seeds out of range, repeated, or too few
 │   ├── ScheduleError                  a schedule that does not fall from 1 to 0
 │   ├── StrategyError                  options and parts of a strategy
 │   ├── ModelError                     a network that cannot be wrapped
-│   ├── LogitsError                    what the network returned
+│   ├── LogitsError                    logits of a wrong shape, NaN or infinite
 │   ├── DataError                      training or evaluation data
 │   └── CheckpointError                missing, truncated or foreign files
-├── DenoiserError (also RuntimeError)  the network itself raised
-├── TrainingError (also RuntimeError)  a training run cannot go on
-└── MissingExtraError (also ImportError)
+├── DenoiserError (also RuntimeError)  the network itself raised an error
+├── TrainingError (also RuntimeError)  a training run cannot continue
+└── MissingExtraError (also ImportError)  an optional library is not installed
 
-UnmaskWarning (a UserWarning)          what was asked for was done another way
-├── CompileWarning                     a trunk runs uncompiled, or uncaptured
-├── KernelWarning                      a kernel could not run, and the plain way took its place
+UnmaskWarning (a UserWarning)          a fallback was used; the result is the same
+├── CompileWarning                     a trunk runs without compilation or capture
+├── KernelWarning                      torch operations replace a kernel that could not run
 └── SplitWarning                       memory ran out, and rows were generated in parts
 """
 
@@ -31,7 +31,7 @@ class UnmaskError(Exception):
 
 
 class InputError(UnmaskError, ValueError):
-    """Something passed by the caller cannot work; the message says what to pass instead."""
+    """An argument or a file cannot be used; the message says what to pass instead."""
 
 
 class CanvasError(InputError):
@@ -67,11 +67,11 @@ class CheckpointError(InputError):
 
 
 class DenoiserError(UnmaskError, RuntimeError):
-    """The network raised while predicting; its own traceback is the cause of this error."""
+    """The network raised an error, which is the cause (`__cause__`) of this one."""
 
 
 class TrainingError(UnmaskError, RuntimeError):
-    """A training run cannot go on: its loss is not finite."""
+    """A training run cannot continue, because its loss is not finite."""
 
 
 class MissingExtraError(UnmaskError, ImportError):
@@ -79,15 +79,15 @@ class MissingExtraError(UnmaskError, ImportError):
 
 
 class UnmaskWarning(UserWarning):
-    """What was asked for was done another way; results are the same."""
+    """A fallback was used; the result is the same."""
 
 
 class CompileWarning(UnmaskWarning):
-    """A trunk could not be compiled or captured and runs as it is; the message says why."""
+    """A trunk could not be compiled or captured and runs without; the message says why."""
 
 
 class KernelWarning(UnmaskWarning):
-    """A kernel could not run, and the plain way took its place; the message says why."""
+    """A kernel could not run and torch operations replace it; the message says why."""
 
 
 class SplitWarning(UnmaskWarning):

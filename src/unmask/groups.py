@@ -23,11 +23,12 @@ Origin = Literal["start", "prompt"]
 
 @dataclass(frozen=True)
 class Groups:
-    """Which group each position is in. Make one with `blocks`, `levels` or `listed`.
+    """The group of each position. Make one with `blocks`, `levels` or `listed`.
 
-    One after the other, from group 0: only the lowest group with an unknown position is open, and
-    each has a plan of its own. side_by_side: all are open at once, and each keeps to its own plan
-    (DPLM-2 2410.13782).
+    Groups open one after the other, from group 0: only positions of the lowest group with an
+    unknown position may be committed, and each group has its own steps. side_by_side: all groups
+    are open at once, and each follows its own plan (DPLM-2 2410.13782).
+    Raises StrategyError for a kind, origin or size that does not exist.
     """
 
     kind: Kind
@@ -49,18 +50,18 @@ class Groups:
 
     @classmethod
     def blocks(cls, size: int, *, origin: Origin = "start", side_by_side: bool = False) -> Groups:
-        """Neighbours: position // size, counted from 0 or from the end of each row's prompt."""
+        """Return blocks: position // size, counted from 0 or from the end of each row's prompt."""
         return cls("blocks", size, origin=origin, side_by_side=side_by_side)
 
     @classmethod
     def levels(cls, count: int, *, side_by_side: bool = False) -> Groups:
-        """Interleaved: position % count (codebook levels or tracks, time by time)."""
+        """Return interleaved groups: position % count (codebook levels or tracks)."""
         check_count("count", count)
         return cls("levels", count, side_by_side=side_by_side)
 
     @classmethod
     def listed(cls, groups: Sequence[int] | Tensor, *, side_by_side: bool = False) -> Groups:
-        """Given position by position; a canvas of another length raises StrategyError."""
+        """Return groups listed position by position, (N,); other lengths raise StrategyError."""
         given = torch.as_tensor(groups)
         if given.dim() != 1 or given.is_floating_point() or given.dtype == torch.bool:
             raise StrategyError(
@@ -71,7 +72,7 @@ class Groups:
 
     @property
     def name(self) -> str:
-        """In words: "blocks of 32", "4 levels"."""
+        """A description, such as "blocks of 32" or "4 levels"."""
         if self.kind == "listed":
             return f"{max(self.ids) + 1} groups"
         if self.kind == "levels":
@@ -79,7 +80,7 @@ class Groups:
         return f"blocks of {self.size}" + (" from the prompt" if self.origin == "prompt" else "")
 
     def of(self, editable: Tensor) -> Tensor:
-        """editable (B,N) bool -> (B,N) int64: the group of each position."""
+        """Return (B,N) int64: the group of each position, given editable (B,N) bool."""
         length, device = editable.shape[1], editable.device
         if self.kind == "blocks" and self.origin == "prompt":
             place = torch.arange(length, device=device)
@@ -94,28 +95,28 @@ class Groups:
             return interleaved(length, self.size)
         if length != len(self.ids):
             raise StrategyError(
-                f"the groups cover {len(self.ids)} positions and the canvas has {length}: pass "
+                f"the groups list {len(self.ids)} positions and the canvas has {length}: pass "
                 "one group for each position of the canvas, or Groups.blocks(size)"
             )
         return torch.tensor(self.ids)
 
 
 def blocks(length: int, size: int) -> Tensor:
-    """(N,): position // size."""
+    """Return (N,) int64: position // size."""
     return torch.arange(length) // size
 
 
 def interleaved(length: int, count: int) -> Tensor:
-    """(N,): position % count, for codebooks laid out time by time: position = t·K + k."""
+    """Return (N,) int64: position % count, for codebooks laid out by time: position = t·K + k."""
     return torch.arange(length) % count
 
 
 def codebooks(count: int, times: int) -> Tensor:
-    """(K·T,): the level of each position laid out level by level, position = k·T + t."""
+    """Return (K·T,) int64: the level of each position for codebooks laid out by level: k·T + t."""
     return torch.arange(count).repeat_interleave(times)
 
 
 def grid(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """(H·W,) row and column of each position of a grid in row-major order."""
+    """Return the row and the column, (H·W,) int64, of each position of a row-major grid."""
     cell = torch.arange(height * width)
     return cell // width, cell % width

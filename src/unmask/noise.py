@@ -1,4 +1,4 @@
-"""Noise: what the network is shown at unknown positions. Shapes: B rows, N positions."""
+"""Noise: the ids that the network gets at unknown positions. Shapes: B rows, N positions."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from unmask.core.state import State
 
 
 class Noise(ABC):
-    """What the network is shown at unknown positions.
+    """Base of the ids that the network gets at unknown positions.
 
-    keeps_sample: the state holds what was last drawn at unknown positions.
+    keeps_sample: whether the state keeps the tokens last drawn at unknown positions.
     """
 
     keeps_sample: ClassVar[bool] = False
 
     @abstractmethod
     def show(self, state: State) -> Tensor | int:
-        """Return the tokens to show where `state.masked`: (B,N) int64, or one id everywhere."""
+        """Return the ids to put where `state.masked`: (B,N) int64, or one id for all."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class MaskToken(Noise):
     """The mask id of the network (absorbing diffusion)."""
 
     def show(self, state: State) -> int:
-        """The mask id."""
+        """Return the mask id."""
         return mask_id_of(state.spec)
 
 
@@ -42,7 +42,7 @@ class UniformIds(Noise):
     """Uniformly drawn ids of data, new at each step (DiffusionGemma's uniform corruption)."""
 
     def show(self, state: State) -> Tensor:
-        """(B,N), a function of each row's own seed."""
+        """Return (B,N) int64, a function of each row's seed and step."""
         ids = _all_but(state.spec.vocab_size, illegal_ids(state.spec), state.device)
         place = torch.arange(state.tokens.shape[1], device=state.device)
         u = uniform(state.seed[:, None], state.step[:, None], place, Purpose.NOISE_IDS)[..., 0]
@@ -51,17 +51,17 @@ class UniformIds(Noise):
 
 @lru_cache(maxsize=16)
 def _all_but(vocab: int, barred: tuple[int, ...], device: torch.device) -> Tensor:
-    """The ids of data, int64."""
+    """Return the ids that data may hold, int64."""
     with torch.inference_mode(False):
         return torch.tensor([i for i in range(vocab) if i not in barred], device=device)
 
 
 @dataclass(frozen=True)
 class PreviousSample(Noise):
-    """What was last drawn at the position; before that, the mask id, which `init` puts there."""
+    """The token last drawn at the position; before the first draw, the mask id."""
 
     keeps_sample = True
 
     def show(self, state: State) -> Tensor:
-        """(B,N)."""
+        """Return (B,N) int64."""
         return state.tokens

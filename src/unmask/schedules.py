@@ -1,8 +1,8 @@
 """Mask-ratio schedules γ(t): the share still unknown at time t, from γ(0) = 1 down to γ(1) = 0.
 
-Each is three functions of a float64 tensor: the ratio, its derivative and its inverse. "Cosine"
-names two schedules in the literature and both are here: `cosine` is MaskGIT's cos(πt/2)
-(2202.04200), `cosine_mdlm` is MDLM's 1 − cos(π(1−t)/2) (2406.07524, where t runs the other way).
+A schedule is three functions of a float64 tensor: the ratio, its derivative and its inverse. Two
+schedules are called "cosine" in the literature: `cosine` is MaskGIT's cos(πt/2) (2202.04200),
+`cosine_mdlm` is MDLM's 1 − cos(π(1−t)/2) (2406.07524, where t runs from 1 to 0).
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Schedule:
         for part in ("ratio", "derivative", "inverse"):
             if not callable(getattr(self, part)):
                 raise ScheduleError(
-                    f"schedule {self.name!r}: {part}={getattr(self, part)!r} is no function: pass "
-                    "all three, or schedules.custom(ratio), which finds the other two"
+                    f"schedule {self.name!r}: {part}={getattr(self, part)!r} is not a function: "
+                    "pass all three, or use schedules.custom(ratio), which computes the other two"
                 )
 
     def __call__(self, t: Tensor) -> Tensor:
-        """γ(t) clamped to [0, 1]; t and the result are float64 tensors of any one shape."""
+        """Return γ(t) clamped to [0, 1]; t and the result are float64 tensors of the same shape."""
         return self.ratio(t).clamp(0.0, 1.0)
 
 
@@ -61,8 +61,8 @@ linear = Schedule("linear", _linear, _minus_one, _linear)
 """γ(t) = 1 − t."""
 
 log_linear = Schedule("log_linear", linear.ratio, linear.derivative, linear.inverse)
-"""MDLM's log-linear noise σ(t) = −log(1 − (1−ε)t) (2406.07524): its mask probability is linear in
-t, so with the ends taken exactly (ε = 0) it is `linear` under the name that papers give it."""
+"""MDLM's log-linear noise σ(t) = −log(1 − (1−ε)t) (2406.07524). Its mask probability is linear in
+t, so with ε = 0 it equals `linear`."""
 
 
 def _cosine(t: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ class _Power:
 
 
 def power(exponent: float = 2.0) -> Schedule:
-    """γ(t) = 1 − t^exponent; exponent > 0 (2202.04200: square 2, cubic 3, square root 0.5)."""
+    """Return γ(t) = 1 − t^exponent, for exponent > 0 (2202.04200: square, cubic, square root)."""
     if not (math.isfinite(exponent) and exponent > 0):
         raise ScheduleError(f"power(exponent={exponent!r}): pass a number above 0, such as 2")
     parts = (_Power(part, exponent) for part in ("ratio", "derivative", "inverse"))
@@ -133,7 +133,7 @@ def power(exponent: float = 2.0) -> Schedule:
 
 
 def custom(ratio: Curve, name: str = "custom") -> Schedule:
-    """A schedule from any callable γ; derivative by autograd, inverse by bisection.
+    """Return a schedule of any function γ; derivative by autograd, inverse by bisection.
 
     ratio takes and returns a float64 tensor of any shape. Raises ScheduleError unless γ(0) = 1,
     γ(1) = 0 and γ never rises, checked on a grid.
@@ -159,7 +159,9 @@ def custom(ratio: Curve, name: str = "custom") -> Schedule:
 def _check_fall(name: str, values: Tensor) -> None:
     """Raise ScheduleError unless values on the grid start at 1, end at 0 and never rise."""
     if not bool(torch.isfinite(values).all()):
-        raise ScheduleError(f"schedule {name!r} is not finite on [0, 1]")
+        raise ScheduleError(
+            f"schedule {name!r} is NaN or infinite somewhere on [0, 1]: return finite numbers"
+        )
     for place, t, got in (("start", 0, float(values[0])), ("end", 1, float(values[-1]))):
         if abs(got - (1 - t)) > _TOLERANCE:
             raise ScheduleError(
@@ -207,7 +209,7 @@ AnySchedule = Schedule | Curve | str
 
 
 def resolve(schedule: AnySchedule) -> Schedule:
-    """A Schedule from a Schedule, a callable γ(t), or a name such as 'cosine' or 'power(3)'."""
+    """Return a Schedule, given one, a function γ(t), or a name such as 'cosine' or 'power(3)'."""
     if isinstance(schedule, Schedule):
         return schedule
     if callable(schedule):
@@ -226,4 +228,6 @@ def _number(text: str) -> float:
     try:
         return float(inside)
     except ValueError:
-        raise ScheduleError(f"{text!r}: {inside!r} is no number; try 'power(2)'") from None
+        raise ScheduleError(
+            f"{text!r}: {inside!r} is not a number; type one, such as 'power(2)'"
+        ) from None

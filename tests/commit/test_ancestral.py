@@ -86,5 +86,5 @@ def test_the_other_plans_without_counts():
 
 
 def test_ancestral_cannot_plan_by_counts():
-    with pytest.raises(StrategyError, match=r"at its own time, so it cannot plan groups"):
+    with pytest.raises(StrategyError, match=r"at a random time, so it cannot plan groups"):
         Ancestral(schedules.linear, 3)(np.array([3]))

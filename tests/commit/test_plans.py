@@ -140,7 +140,7 @@ def test_steps_below_one_or_no_integers_are_refused(plan, steps):
 
 @pytest.mark.parametrize("steps", [[], [4, 0], [True], [2.0], (3, None), [3, 4]], ids=repr)
 def test_steps_of_rows_are_referred_to_the_canvas(steps):
-    with pytest.raises(StrategyError, match=r"pass one integer; rows .*in the canvas.*steps=\["):
+    with pytest.raises(StrategyError, match=r"pass one integer here; .*the canvas.*steps=\["):
         Scheduled(schedules.linear, steps)
 
 

@@ -221,8 +221,8 @@ WRONG = {
         r"sequence 1 has id 3 at position 1: pass ids from 0 to 2",
     ),
     "a listed −1": (lambda: Listed(TABLE, 3), r"sequence 1 has id -1 at position 1"),
-    "no vocabulary": (lambda: Listed(TABLE, 0), r"vocab_size=0: pass how many ids"),
-    "half a vocabulary": (lambda: Listed(TABLE, 2.5), r"vocab_size=2\.5: pass how many ids"),
+    "no vocabulary": (lambda: Listed(TABLE, 0), r"vocab_size=0: pass the number of ids"),
+    "half a vocabulary": (lambda: Listed(TABLE, 2.5), r"vocab_size=2\.5: pass the number of ids"),
 }  # fmt: skip
 
 
@@ -238,5 +238,7 @@ def test_rows_that_do_not_fit_a_hook():
     with pytest.raises(StrategyError, match="rows have 3 positions and the listed sequences 2"):
         Listed(torch.tensor([[0, 1]]), 2)(torch.zeros(2, 3).long(), known, position)
     tokens = torch.tensor([[0, 0, 0], [0, 0, 2]])
-    with pytest.raises(StrategyError, match="id 2 at position 2 is outside the automaton's 2"):
+    with pytest.raises(
+        StrategyError, match="id 2 at position 2 has no transition: the automaton has 2 ids"
+    ):
         Automaton(TABLE, 0, [0])(tokens, known, position)

@@ -171,7 +171,7 @@ def test_an_id_ruled_out_by_either_side_stays_out():
     [
         (None, "guidance needs a condition.*got none.*condition=classes"),
         ({"context": "a word"}, "guidance needs a condition.*got a dict"),
-        (torch.tensor([1, -1]), r"rows \[1\] have the condition -1, which is none"),
+        (torch.tensor([1, -1]), r"rows \[1\] have the condition -1, which is the null condition"),
         (torch.tensor([[1, -1], [-1, -1]]), r"rows \[1\] have the condition -1"),
     ],
 )

@@ -1,6 +1,6 @@
 """Commit rules: how many positions are committed at a step, and which, given scores.
 
-Derive one from `Commit`; the ones here are the published ones.
+Derive a new one from `Commit`.
 """
 
 from unmask.commit.adaptive import EntropyBound, Factor, Stable, Threshold, ThresholdOrShare

@@ -1,6 +1,6 @@
-"""Adaptive rules: as many positions as the network is sure of, at least one a step.
+"""Adaptive rules: all positions whose score passes a bound, at least one a step.
 
-All read the order's score and rank the eligible positions. Shapes: B rows, N positions.
+Each reads the order's score and ranks the eligible positions. Shapes: B rows, N positions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LOWEST = float("-inf")
 
 
 class _Adaptive(Commit):
-    """A rule that decides how many positions by their scores."""
+    """A rule without a plan: the scores decide how many positions are committed."""
 
     adaptive = True
 
@@ -53,11 +53,11 @@ class Threshold(_Adaptive):
 
 @dataclass(frozen=True)
 class ThresholdOrShare(_Adaptive):
-    """All positions with c > threshold if they are at least the step's share, or the best share.
+    """All positions with c > threshold, if at least the step's share, else the best ones.
 
-    A step's share is block/steps positions, the remainder at the first steps, however few of a
-    block are unknown (SDAR 2510.06303, dynamic low-confidence remasking; LLaDA2.0). threshold=None
-    commits the share alone, SDAR's static rule.
+    c is exp(score), as in `Threshold`. A step's share is block/steps positions, the remainder at
+    the first steps, whatever number of a block is unknown (SDAR 2510.06303, dynamic low-confidence
+    remasking; LLaDA2.0 2512.15745). threshold=None commits the share alone, SDAR's static rule.
     """
 
     threshold: float | None = 0.9
@@ -66,7 +66,7 @@ class ThresholdOrShare(_Adaptive):
 
     @property
     def compares(self) -> str | None:
-        """Log-probabilities, where there is a threshold."""
+        """ "probability" if there is a threshold, else None."""
         return None if self.threshold is None else "probability"
 
     def __post_init__(self) -> None:
@@ -142,8 +142,8 @@ class EntropyBound(_Adaptive):
 class Stable(ComparesSteps, _Adaptive):
     """{c > threshold and KL(now‖before) < divergence for `history` steps}, else the best one.
 
-    KLASS (2511.05664). c is exp(score), as in `Threshold`; the divergence is taken over
-    the likeliest ids of the step before and the rest taken together.
+    KLASS (2511.05664). c is exp(score), as in `Threshold`. The divergence, in nats, is computed
+    over the likeliest ids of the step before, with all other ids taken together.
     """
 
     threshold: float = 0.9
@@ -201,5 +201,5 @@ def _capped(keep: Tensor, score: Tensor, eligible: Tensor, cap: int | None) -> T
 def _check_cap(cap: int | None) -> None:
     if cap is not None and (isinstance(cap, bool) or not isinstance(cap, int) or cap < 1):
         raise StrategyError(
-            f"cap={cap!r}: a step must be able to commit something: pass 1 or more, or None"
+            f"cap={cap!r}: every step must be able to commit a position: pass 1 or more, or None"
         )

@@ -1,4 +1,4 @@
-"""What a commit rule is: how many positions become known at a step, and which, given scores."""
+"""The base class of commit rules: which positions become known at a step, given scores."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from unmask.core.state import Proposal, State
 class Commit(Part, ABC):
     """Which of the eligible positions are known after a step.
 
-    exact_counts: commits exactly as many positions as its plan says, so that the host knows the
-    counts of every step. takes_all_steps: rows take every planned step, even
-    where nothing is unknown in between. adaptive: no plan, at least one position a step.
-    side_by_side: can follow a plan for each group at once.
+    exact_counts: the rule commits exactly the planned number of positions, so that the host knows
+    the counts of every step. takes_all_steps: rows take every planned step, even if no position is
+    unknown in between. adaptive: the rule has no plan and commits at least one position a step.
+    side_by_side: the rule can follow a plan for each group at once.
     """
 
     exact_counts: ClassVar[bool] = False
@@ -28,12 +28,12 @@ class Commit(Part, ABC):
 
     @property
     def compares(self) -> str | None:
-        """The kind of score its bound is compared with: "probability", "entropy"; None for none."""
+        """The kind of score compared with the bound: "probability", "entropy", None if no bound."""
         return None
 
     @property
     def needs_levels(self) -> bool:
-        """Whether its plan is of one level at a time, so that it needs groups."""
+        """Whether the plan counts one level at a time, so that groups are required."""
         return False
 
     @property
@@ -42,7 +42,7 @@ class Commit(Part, ABC):
         return NoPlan()
 
     def count(self, where: Tensor) -> Tensor:
-        """Return what the plan counts in (B,N) bool: (B,) int64, positions unless it says so."""
+        """Return (B,) int64: the units of the plan in `where` (B,N) bool, by default positions."""
         return where.sum(1)
 
     @abstractmethod

@@ -1,8 +1,8 @@
 """Exact integer plans: how many positions a row may still have unknown after each of its steps.
 
 A plan turns (unknown positions, steps) into integers, row by row, before the first forward. Every
-planned step commits at least one position, so no forward is spent on nothing: a row with U unknown
-positions takes min(steps, U) steps. All on the host. Shapes: B rows, N positions, S steps.
+planned step commits at least one position, so no forward is wasted: a row with U unknown positions
+takes min(steps, U) steps. Computed on the host. Shapes: B rows, N positions, S steps.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from step total[b] − 1 on.
 
 
 class CountPlan(ABC):
-    """How many positions may be unknown after each step."""
+    """Base of plans: how many positions may be unknown after each step."""
 
     @property
     def takes_steps(self) -> bool:
-        """Whether it has a number of steps, in place of which a canvas may give rows their own."""
+        """Whether the plan has a number of steps, which a canvas may replace row by row."""
         return False
 
     @abstractmethod
     def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
-        """Plan rows with `unknown` (B,) positions; steps (B,) in place of the plan's own."""
+        """Plan rows with `unknown` (B,) positions. steps: (B,) in place of the plan's own."""
 
     def by_position(
         self, unknown: np.ndarray, seed: np.ndarray, steps: np.ndarray | None = None
@@ -53,13 +53,13 @@ class CountPlan(ABC):
         return self
 
     def steps_of_group(self, group: int, steps: np.ndarray | None) -> np.ndarray | None:
-        """Return what of the steps that a canvas gives its rows, (B,), counts for a group."""
+        """Return the steps (B,) of a group, given those that a canvas sets for its rows."""
         return steps
 
 
 @dataclass(frozen=True)
 class Scheduled(CountPlan):
-    """After step s of T, ⌊U·γ(s/T)⌋ unknown, held between T − s and one less than before.
+    """After step s of T, ⌊U·γ(s/T)⌋ positions unknown, at least T − s, fewer than before.
 
     That is MaskGIT's clamp (2202.04200) with T replaced by min(T, U), for any mask ratio γ.
     schedule: a `Schedule`, a name or a function. lift: added before rounding down (ESM3: 0.1).
@@ -92,7 +92,7 @@ class Scheduled(CountPlan):
 
 @dataclass(frozen=True)
 class Explicit(CountPlan):
-    """Commit these many positions at each step: counts[s] ≥ 1, their sum the row's unknowns."""
+    """counts[s] positions at step s: integers ≥ 1, whose sum is the row's unknown positions."""
 
     counts: Sequence[int]
 
@@ -122,7 +122,7 @@ class Explicit(CountPlan):
 
 @dataclass(frozen=True)
 class OneAtATime(CountPlan):
-    """One position a step, as many forwards as unknown positions: exact with a state-only order."""
+    """One position a step. Exact if the order does not read the token drawn."""
 
     def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
         taken = np.arange(1, _width(unknown) + 1)
@@ -131,7 +131,7 @@ class OneAtATime(CountPlan):
 
 @dataclass(frozen=True)
 class Even(CountPlan):
-    """As many at each step as at any other, the remainder at the first ones (LLaDA 2502.09992)."""
+    """U/T positions at each of T steps, the remainder at the first ones (LLaDA 2502.09992)."""
 
     steps: int
     takes_steps = True
@@ -151,8 +151,9 @@ class Even(CountPlan):
 class Remaining(CountPlan):
     """⌊n·(1 − s/t)⌋ of the n still unknown at each step, and all at the last (Dream 2508.15487).
 
-    t falls from 1 to epsilon in `steps` equal parts, s is the next. Steps that would commit nothing
-    are not taken. Computed in float32, as the authors' code does, where rounding decides.
+    t falls from 1 to epsilon in `steps` equal parts; s is the t of the next step. Steps that would
+    commit nothing are not taken. Computed in float32, as in the authors' code, because rounding
+    affects the counts.
     """
 
     steps: int
@@ -173,7 +174,7 @@ class Remaining(CountPlan):
         return remaining, total
 
     def _row(self, unknown: int, steps: int) -> list[int]:
-        """What is left after each step that commits something."""
+        """Return the unknown positions after each step that commits one or more."""
         times = torch.linspace(1, self.epsilon, steps + 1)
         left, plan = unknown, list[int]()
         for i in range(steps):
@@ -186,12 +187,12 @@ class Remaining(CountPlan):
 
 @dataclass(frozen=True)
 class Ancestral(CountPlan):
-    """Each position is revealed at a time of its own: the ancestral sampler (MDLM 2406.07524).
+    """Each position is revealed at a random time: the ancestral sampler (MDLM 2406.07524).
 
-    It is unknown while its uniform lies below γ(s/T), so that from step to step it is revealed with
-    probability (m_t − m_s)/m_t. Steps that reveal nothing are not taken. `orders.RevealTime` is
-    the order that goes with it. epsilon: time ends at 1 − epsilon, where all that is still unknown
-    is revealed (Dream 2508.15487: 1e-3).
+    A position stays unknown while its uniform is below γ(s/T), so that each step reveals it with
+    probability (m_t − m_s)/m_t. Steps that reveal nothing are not taken. Use it with the order
+    `orders.RevealTime`. epsilon: time ends at 1 − epsilon, at which all positions still unknown are
+    revealed (Dream 2508.15487: 1e-3).
     """
 
     schedule: AnySchedule
@@ -206,8 +207,8 @@ class Ancestral(CountPlan):
 
     def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
         raise StrategyError(
-            "commit.Ancestral reveals each position at its own time, so it cannot plan groups: use "
-            "it without groups, or commit.Scheduled with them"
+            "commit.Ancestral reveals each position at a random time, so it cannot plan groups: "
+            "leave groups= out, or use commit.Scheduled"
         )
 
     def by_position(
@@ -245,7 +246,7 @@ class ByGroup(CountPlan):
         object.__setattr__(self, "plans", tuple(self.plans))
 
     def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
-        """Plan rows without groups: all positions are of the first."""
+        """Plan rows without groups by the plan of the first group."""
         return self.plans[0](unknown, steps)
 
     def of_group(self, group: int) -> CountPlan:
@@ -253,7 +254,7 @@ class ByGroup(CountPlan):
         return self.plans[min(group, len(self.plans) - 1)]
 
     def steps_of_group(self, group: int, steps: np.ndarray | None) -> np.ndarray | None:
-        """Return the steps for the first group, and none for the others."""
+        """Return the steps for the first group, None for the others."""
         return steps if group == 0 else None
 
     @property
@@ -264,7 +265,7 @@ class ByGroup(CountPlan):
 
 @dataclass(frozen=True)
 class NoPlan(CountPlan):
-    """No plan: an adaptive rule decides how many, at least one a step."""
+    """No plan: an adaptive rule decides the counts, at least one position a step."""
 
     def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
         return np.zeros((len(unknown), 1), np.int64), unknown
@@ -272,7 +273,7 @@ class NoPlan(CountPlan):
 
 @dataclass(frozen=True)
 class AllSteps(CountPlan):
-    """Exactly `steps` steps, which a rule fills as it will (ReMDM 2503.00307)."""
+    """Exactly `steps` steps, whose counts the commit rule decides (ReMDM 2503.00307)."""
 
     steps: int
     takes_steps = True
@@ -283,12 +284,15 @@ class AllSteps(CountPlan):
 
 
 def as_plan(plan: CountPlan | AnySchedule, steps: int | None) -> CountPlan:
-    """A plan as it is, or a schedule with its steps as one."""
+    """Return a plan unchanged, or a schedule with `steps` as `Scheduled`.
+
+    Raises StrategyError for a plan that cannot give counts, or steps given twice or not at all.
+    """
     if isinstance(plan, CountPlan):
         if isinstance(plan, NoPlan | AllSteps):
             raise StrategyError(
-                f"plan={plan!r} counts nothing: pass one that says how many are known after each "
-                "step, as in commit.TopK(commit.Even(12))"
+                f"plan={plan!r} gives no counts: pass a plan of how many positions are known after "
+                "each step, as in commit.TopK(commit.Even(12))"
             )
         if steps is not None:
             raise StrategyError(
@@ -305,11 +309,11 @@ def as_plan(plan: CountPlan | AnySchedule, steps: int | None) -> CountPlan:
 
 
 def check_steps(steps: object) -> None:
-    """Raise StrategyError unless this is a number of steps."""
+    """Raise StrategyError unless `steps` is an integer of 1 or more."""
     if isinstance(steps, Sequence) and not isinstance(steps, str):
         raise StrategyError(
-            f"steps={steps!r}: pass one integer; rows with steps of their own have them in the "
-            "canvas, as in Canvas.blank(2, 8, steps=[4, 6])"
+            f"steps={steps!r}: pass one integer here; to give each row its own steps, pass them to "
+            "the canvas, as in Canvas.blank(2, 8, steps=[4, 6])"
         )
     check_count("steps", steps)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""ReMDM: every position becomes known or unknown by a coin of its own (2503.00307).
+"""ReMDM: a random number decides whether each position is known or unknown (2503.00307).
 
 Shapes: B rows, N positions.
 """
@@ -29,8 +29,8 @@ class ReMDM(Commit):
     a and b are the shares α = 1 − γ known before and after the step. σ is at most
     σ_max = min(1, (1−b)/a): "cap" min(η, σ_max), "rescale" η·σ_max, "confidence" σ_max times a
     softmax of −p over the committed tokens (p when they were committed), "loop" min(η, σ_max) while
-    α rests at 0.9, and 0 before and after. Reads nothing of the network, so the head runs only
-    where positions become known.
+    α is held at 0.9, and 0 before and after. The choice reads nothing of the network, so the head
+    runs only where positions become known.
     """
 
     schedule: AnySchedule
@@ -55,7 +55,7 @@ class ReMDM(Commit):
 
     @property
     def counts(self) -> CountPlan:
-        """All its steps, filled as coins fall."""
+        """All steps; random numbers decide the counts."""
         return AllSteps(self.steps)
 
     def __call__(

@@ -1,4 +1,4 @@
-"""Spans: neighbours in time that are known or unknown together (MAGNeT 2401.04577).
+"""Spans of neighbouring times that become known together (MAGNeT 2401.04577).
 
 Shapes: B rows, N positions, L levels interleaved (position = t·L + level), W the width of a span.
 """
@@ -22,9 +22,10 @@ from unmask.core.state import Proposal, State
 class TopSpans(Commit):
     """The best spans, as many as the plan says: cut at multiples of width, or overlapping.
 
-    Cut: a span scores as its best unknown position, and the plan counts spans. Overlapping: the
-    least likely spans stay unknown, likelihood being the sum of the scores, as many of them as fit
-    into the planned number of positions; spans that reach into known positions come last.
+    plan: a count of spans, or, if overlapping, of positions. width: times in a span. levels:
+    codebook levels, interleaved. Without overlap, the score of a span is that of its best unknown
+    position. With overlap, the spans with the lowest sum of scores stay unknown, as many as fit
+    into the planned number of positions; spans with known positions are the last to stay unknown.
     """
 
     plan: CountPlan
@@ -39,16 +40,16 @@ class TopSpans(Commit):
 
     @property
     def needs_levels(self) -> bool:
-        """Whether the plan is of one level at a time."""
+        """Whether the plan counts one level at a time, so that groups are required."""
         return self.overlapping and self.levels > 1
 
     @property
     def counts(self) -> CountPlan:
-        """The plan, in spans, or in positions where they overlap."""
+        """The plan, in spans, or in positions if spans overlap."""
         return self.plan
 
     def count(self, where: Tensor) -> Tensor:
-        """(B,N) bool -> (B,): spans in there, or positions."""
+        """Return (B,) int64: the spans with a position in `where` (B,N) bool, or its positions."""
         if self.overlapping:
             return where.sum(1)
         return self._membership(where, *self._span(where)).sum(1)

@@ -18,8 +18,8 @@ from unmask.schedules import AnySchedule
 class TopK(Commit):
     """The k best, k by plan: after the step exactly the planned number of positions is unknown.
 
-    `TopK("cosine", 12)` plans by a schedule; any exact plan may stand in its place, as in
-    `TopK(Even(12))` or `TopK(OneAtATime())`.
+    `TopK("cosine", 12)` plans by a schedule; `TopK(Even(12))` or `TopK(OneAtATime())` by another
+    exact plan. Raises StrategyError for a plan that gives no counts.
     """
 
     plan: CountPlan | AnySchedule

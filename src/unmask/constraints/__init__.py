@@ -1,4 +1,4 @@
-"""Constraints: what may be drawn, and hooks that keep a row completable."""
+"""Constraints: forbidden ids, and feasibility hooks, which keep rows completable."""
 
 from unmask.constraints.constraint import (
     Constraint,

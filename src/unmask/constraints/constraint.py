@@ -1,7 +1,8 @@
 """Constraints: ids that may not be drawn, anywhere, at a position, or given the other tokens.
 
-A strategy forbids ids everywhere and asks a feasibility hook; what may stand at a position of a row
-belongs to the canvas. Shapes: B rows, N positions, M positions queried, V vocabulary.
+A strategy has the ids forbidden everywhere and a feasibility hook; a canvas has the legal and the
+required ids of each position. Shapes: B rows, N positions, M positions queried, V vocabulary; b
+rows that commit at a turn.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from unmask.errors import CanvasError, StrategyError
 
 @dataclass(frozen=True)
 class Constraint:
-    """What may be drawn.
+    """The ids that may be drawn.
 
     forbidden: ids never drawn.
     feasible: a hook (tokens (b,N), known (b,N) bool, position (b,)) -> (b,V) bool for constraints
-    between positions: which ids may stand at that position of each row so that it can still be
-    completed (`unmask.constraints`). Commits are then made one at a time, and a proposal that it
-    vetoes is drawn again from what it allows. A hook with an argument `valid` is told padding. It
-    knows nothing of forbidden ids, nor of a canvas' legal and required ones: build them into it.
+    between positions: the ids that the position may hold so that its row can still be completed
+    (`unmask.constraints`). Commits are then made one at a time, and a token that the hook forbids
+    is drawn again from the ids it allows. A hook with an argument `valid` gets the padding mask
+    (b,N). A hook does not get forbidden ids, nor the legal and required ids of the canvas: it must
+    exclude ids that these exclude. Raises StrategyError for ids or hooks of a wrong kind.
     """
 
     forbidden: tuple[int, ...] = ()
@@ -51,7 +53,7 @@ class Constraint:
 
 
 def check_legal(legal: object, shape: tuple[int, int]) -> None:
-    """Raise CanvasError unless this is a table of legal ids for rows of this shape (B,N)."""
+    """Raise CanvasError unless legal is bool (N,V) or (B,N,V), with an id at each position."""
     if not isinstance(legal, Tensor):
         raise CanvasError(f"legal is a {type(legal).__name__}: pass a bool tensor of shape (N,V)")
     rows, length = shape
@@ -69,7 +71,7 @@ def check_legal(legal: object, shape: tuple[int, int]) -> None:
 
 
 def check_required(required: object, shape: tuple[int, int]) -> None:
-    """Raise CanvasError unless these are required ids for rows of this shape (B,N)."""
+    """Raise CanvasError unless required is int64 (N,) or (B,N), of ids or −1."""
     rows, length = shape
     if not isinstance(required, Tensor) or required.dtype != torch.int64:
         raise CanvasError(
@@ -84,7 +86,7 @@ def check_required(required: object, shape: tuple[int, int]) -> None:
 
 
 def check_vocabulary(legal: Tensor | None, required: Tensor | None, vocab: int) -> None:
-    """Raise CanvasError unless a canvas' legal and required ids are those of the vocabulary."""
+    """Raise CanvasError unless a canvas' legal and required ids fit the vocabulary."""
     if legal is not None and legal.shape[-1] != vocab:
         raise CanvasError(
             f"legal has shape {tuple(legal.shape)}, and the vocabulary has {vocab} ids: its last "
@@ -99,7 +101,7 @@ def check_vocabulary(legal: Tensor | None, required: Tensor | None, vocab: int) 
 def illegal_at(
     legal: Tensor | None, required: Tensor | None, row: Tensor, position: Tensor, vocab: int
 ) -> Tensor | None:
-    """(M,V) bool at these rows and positions (M,); None when all is legal.
+    """Return (M,V) bool: the illegal ids at these rows and positions (M,); None if there are none.
 
     legal (B,N,V) bool, required (B,N) int64, −1 where free.
     """

@@ -1,8 +1,7 @@
-"""Which ids may stand at a position so that the row can still become a valid sequence.
+"""Feasibility hooks: the ids that a position may hold so that its row can still become valid.
 
-A hook answers for one position of each row at a time. Two are here: `Automaton`, for what a finite
-automaton accepts, and `Listed`, for sequences that can all be written down. Any callable of the
-form of `Feasible` is one.
+A hook is called for one position of each row at a time. `Automaton` allows the sequences that a
+finite automaton accepts, `Listed` those of a list. Any callable like `Feasible` is a hook.
 
 Shapes: b rows, N positions, V vocabulary, S states of an automaton, G listed sequences.
 """
@@ -18,14 +17,14 @@ from torch import Tensor
 
 from unmask.errors import StrategyError
 
-_CHUNK_ELEMENTS = 2**23  # flags looked at together: 8 MiB
+_CHUNK_ELEMENTS = 2**23  # flags in one tensor: 8 MiB
 
 
 class Feasible(Protocol):
-    """tokens (b,N) int64, known (b,N) bool, position (b,) int64 -> (b,V) bool.
+    """A function: tokens (b,N) int64, known (b,N) bool, position (b,) int64 -> (b,V) bool.
 
-    True at the ids with which, at that position of the row, some valid sequence agrees with all
-    known tokens. Prompts count as known; what `tokens` holds at unknown positions means nothing.
+    The result is True at ids that, put at the row's position, leave some valid sequence that agrees
+    with all known tokens. Prompts count as known; `tokens` is arbitrary at unknown positions.
     """
 
     def __call__(self, tokens: Tensor, known: Tensor, position: Tensor) -> Tensor: ...
@@ -37,7 +36,8 @@ class Automaton:
 
     transitions: integers (S,V), the state after reading id v in state s, or −1 where there is none.
     start: the state before the first token. accept: the states in which a sequence may end.
-    A tensor on the device that generates saves a copy a call.
+    Put transitions on the device of the canvas to save a copy at each call.
+    Raises StrategyError for states or ids out of range.
     """
 
     transitions: Tensor
@@ -63,8 +63,8 @@ class Automaton:
         for name, given in (("start", [self.start]), ("accept", self.accept)):
             if not all(_is_index(state, states) for state in given):
                 raise StrategyError(
-                    f"{name}={getattr(self, name)!r}: pass states from 0 to {states - 1}, of "
-                    "which there are as many as transitions has rows"
+                    f"{name}={getattr(self, name)!r}: pass states from 0 to {states - 1}; "
+                    f"transitions has {states} rows, one for each state"
                 )
         object.__setattr__(self, "transitions", table)
         linked = torch.zeros(states, states + 1, device=table.device)
@@ -73,17 +73,17 @@ class Automaton:
 
     @classmethod
     def avoiding(cls, patterns: Sequence[Sequence[int]], vocab_size: int) -> Automaton:
-        """Sequences in which none of the patterns of ids stands anywhere (Aho–Corasick)."""
+        """Return the automaton of sequences that contain none of these patterns (Aho–Corasick)."""
         banned = {tuple(int(token) for token in pattern) for pattern in patterns}
         if not banned or () in banned:
             raise StrategyError(f"patterns={patterns!r}: pass lists of ids, such as [[3, 3], [7]]")
         ids = sorted({token for pattern in banned for token in pattern})
         if not all(_is_index(token, vocab_size) for token in ids):
             raise StrategyError(f"patterns hold ids {ids}: pass ids from 0 to {vocab_size - 1}")
-        # The state is the longest end of what was read that a pattern begins with.
+        # The state is the longest suffix of the ids read so far that is a prefix of a pattern.
         begun = sorted({pattern[:k] for pattern in banned for k in range(len(pattern))})
         state = {prefix: number for number, prefix in enumerate(begun)}
-        table = torch.zeros(len(begun), vocab_size, dtype=torch.int64)  # 0: nothing is begun
+        table = torch.zeros(len(begun), vocab_size, dtype=torch.int64)  # 0: the empty prefix
         for prefix in begun:
             for token in ids:
                 read = (*prefix, token)
@@ -96,7 +96,7 @@ class Automaton:
     def __call__(
         self, tokens: Tensor, known: Tensor, position: Tensor, valid: Tensor | None = None
     ) -> Tensor:
-        """(b,V) bool. valid: (b,N) bool, False at padding, where a row has ended."""
+        """Return (b,V) bool, as in `Feasible`. valid: (b,N) bool, False at padding."""
         table, linked = self.transitions.to(tokens.device), self._linked.to(tokens.device)
         valid = torch.ones_like(known) if valid is None else valid
         known = known & valid
@@ -118,7 +118,10 @@ class Automaton:
 
 @dataclass(frozen=True, eq=False)
 class Listed:
-    """Sequences that are all given, integers (G,N) of ids below vocab_size."""
+    """The sequences of a list, integers (G,N) from 0 to vocab_size − 1.
+
+    Raises StrategyError for ids out of range.
+    """
 
     sequences: Tensor
     vocab_size: int
@@ -126,7 +129,9 @@ class Listed:
     def __post_init__(self) -> None:
         listed = _integers("sequences", "(G,N)", self.sequences)
         if not _is_index(self.vocab_size, torch.iinfo(torch.int64).max) or self.vocab_size < 1:
-            raise StrategyError(f"vocab_size={self.vocab_size!r}: pass how many ids there are")
+            raise StrategyError(
+                f"vocab_size={self.vocab_size!r}: pass the number of ids, such as 17"
+            )
         outside = ((listed < 0) | (listed >= self.vocab_size)).nonzero()
         if len(outside):
             row, position = outside[0].tolist()
@@ -137,7 +142,7 @@ class Listed:
         object.__setattr__(self, "sequences", listed)
 
     def __call__(self, tokens: Tensor, known: Tensor, position: Tensor) -> Tensor:
-        """(b,V) bool. StrategyError where rows and listed sequences differ in length."""
+        """Return (b,V) bool, as in `Feasible`. Raises StrategyError for rows of another length."""
         listed = self.sequences.to(tokens.device)
         if tokens.shape[1] != listed.shape[1]:
             raise StrategyError(
@@ -204,6 +209,6 @@ def _check_known(tokens: Tensor, known: Tensor, vocab: int) -> None:
     if len(outside):
         row, position = outside[0].tolist()
         raise StrategyError(
-            f"id {int(tokens[row, position])} at position {position} is outside the automaton's "
-            f"{vocab}: give transitions a column for every id of the vocabulary"
+            f"id {int(tokens[row, position])} at position {position} has no transition: the "
+            f"automaton has {vocab} ids; give transitions one column for each id of the vocabulary"
         )

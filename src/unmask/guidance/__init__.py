@@ -1,4 +1,4 @@
-"""Guidance: two readings of the condition, and the weights that combine them."""
+"""Classifier-free guidance: logits with and without a condition, and weights to combine them."""
 
 from unmask.guidance.guidance import Form, Guidance, HidePrompt, NullCondition
 from unmask.guidance.weights import (

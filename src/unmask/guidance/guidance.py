@@ -1,7 +1,7 @@
-"""Classifier-free guidance (2207.12598): each row is read twice, with and without its condition.
+"""Classifier-free guidance (2207.12598): the network runs with and without each row's condition.
 
-Shapes: B rows of a state, N positions, M positions queried, V vocabulary. A reading is a row of the
-network; the two readings of a row stand side by side, so a query has 2B rows.
+Shapes: B rows of a state, N positions, M positions queried, V vocabulary. A query has 2B rows: each
+row of the state with its condition, followed by the same row without.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from unmask.errors import CanvasError, StrategyError, nearest
 from unmask.guidance.weights import ConstantWeight, Weight, resolve, weigh
 
 Form = Literal["from_unconditional", "from_conditional"]
-"""Where w·(c − u) is added: to u, where 1 is the conditional model, or to c, where 0 is."""
+"""What w·(c − u) is added to: u (w = 1 is the conditional model) or c (w = 0 is)."""
 
 
 @dataclass(frozen=True)
 class HidePrompt:
-    """No condition is the prompt hidden: the mask id at every given position (LLaDA)."""
+    """The null condition if the condition is the prompt: the mask id at given positions (LLaDA)."""
 
 
 @dataclass(frozen=True, eq=False)
 class NullCondition:
-    """No condition is this tree: of the condition's form, or a dict with some of its entries.
+    """A null condition given as a tree: like the condition, or a dict with some of its entries.
 
     Leaves are tensors of the shape of one row, or numbers; the other entries of a dict stay.
     """
@@ -43,14 +43,14 @@ class NullCondition:
 
 @dataclass(frozen=True)
 class Guidance:
-    """Logits u + w·(c − u), or c + w·(c − u): c with the condition of the row, u with none.
+    """Logits u + w·(c − u), or c + w·(c − u): c with the condition, u with the null condition.
 
     weight: a number, or a weight that changes from step to step: `LinearWeight`, `RatioWeight`,
     `PowerCosineWeight`, or any function (progress (B,), ratio (B,)) -> (B,).
-    form: "from_unconditional" is the first formula, where 0 is the unconditional model, 1 the
-    conditional one, and more exaggerates the condition; "from_conditional" is the second, which
-    guides by 1 + w (Muse 2301.00704).
-    null: what stands for no condition, as the network was trained: a number for every entry of the
+    form: "from_unconditional" is the first formula, in which w = 0 is the unconditional model, 1
+    the conditional one, and more strengthens the condition; "from_conditional" is the second, equal
+    to the first with 1 + w (Muse 2301.00704).
+    null: the null condition that the network was trained with: a number for every entry of the
     condition, a tree (`NullCondition`), or `HidePrompt()`, for networks whose condition is the
     prompt. A step costs two forwards.
     Raises StrategyError for options out of range.
@@ -72,14 +72,14 @@ class Guidance:
             )
 
     def check(self, condition: Any) -> None:
-        """Raise CanvasError for rows without a condition: there is nothing to guide them by."""
+        """Raise CanvasError for rows without a condition, which cannot be guided."""
         if isinstance(self.null, HidePrompt):
             return
         if not any(isinstance(leaf, Tensor) for leaf in tree_leaves(condition)):
             given = "none" if condition is None else f"a {type(condition).__name__}"
             raise CanvasError(
-                f"guidance needs a condition, a tensor with a row each; got {given}: pass one, as "
-                "in Canvas.blank(16, 64, condition=classes), or generate without guidance"
+                f"guidance needs a condition, a tensor with one entry a row; got {given}: pass "
+                "one, as in Canvas.blank(16, 64, condition=classes), or generate without guidance"
             )
         if isinstance(self.null, NullCondition) or not isinstance(condition, Tensor):
             return
@@ -87,12 +87,12 @@ class Guidance:
         rows = without.nonzero().squeeze(1).tolist()
         if rows:
             raise CanvasError(
-                f"rows {rows} have the condition {self.null}, which is none, so guidance has "
-                "nothing to go by: give them one, or generate them without guidance"
+                f"rows {rows} have the condition {self.null}, which is the null condition, so they "
+                "cannot be guided: give them another, or generate them without guidance"
             )
 
     def expand(self, query: Query, state: State) -> Query:
-        """Return the query with each row read twice: with its condition, then with none."""
+        """Return the query with each row twice: with its condition, then with the null one."""
         tokens, condition = query.tokens, query.condition
         if isinstance(self.null, HidePrompt):
             prompt = state.valid & ~state.editable
@@ -131,7 +131,7 @@ class Guidance:
     def combine(self, conditional: Tensor, unconditional: Tensor, weight: float | Tensor) -> Tensor:
         """(M,V) twice, weight a number or (M,1) -> (M,V) float32.
 
-        An id that either reading rules out with −inf stays ruled out.
+        An id with a logit of −inf in either keeps −inf.
         """
         c, u = conditional.float(), unconditional.float()
         start = u if self.form == "from_unconditional" else c
@@ -155,15 +155,16 @@ def _no_condition(condition: Any, null: Any) -> Any:
         unknown = sorted(tree.keys() - condition.keys())
         if unknown:
             raise CanvasError(
-                f"null has {unknown}, and the condition has {sorted(condition)}: pass the null of "
-                "entries that the condition has"
+                f"null has the entries {unknown}, and the condition has {sorted(condition)}: leave "
+                "out entries that the condition lacks"
             )
         tree = {**condition, **tree}
     try:
         return tree_map(_like, condition, tree)
     except ValueError as error:
         raise CanvasError(
-            f"null is no tree of the condition's form: {error}; pass one leaf for each of its own"
+            f"null is not a tree of the condition's form: {error}; pass one leaf for each "
+            "of its leaves"
         ) from None
 
 

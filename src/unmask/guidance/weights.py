@@ -1,4 +1,4 @@
-"""How strongly to guide at each step: weights as values (compared in 2404.13040).
+"""Weights of guidance, constant or changing from step to step (compared in 2404.13040).
 
 Shapes: B rows.
 """
@@ -17,7 +17,7 @@ from unmask.errors import StrategyError
 
 
 class Weight(Protocol):
-    """(progress (B,), ratio (B,)) -> (B,): the weight of each row's step, all float64.
+    """A function (progress (B,), ratio (B,)) -> (B,): the weight of each row's step, all float64.
 
     progress is r = s/T in (0, 1], s the step being taken, counted from 1. ratio is the share of the
     row's editable positions that are still unknown before it, 1 at the first step.
@@ -28,7 +28,7 @@ class Weight(Protocol):
 
 @dataclass(frozen=True)
 class ConstantWeight:
-    """The same weight at every step (2207.12598); a number means this."""
+    """The same weight at every step (2207.12598). `Guidance` makes one of a number."""
 
     weight: float
 
@@ -54,7 +54,7 @@ class LinearWeight:
 
 @dataclass(frozen=True)
 class RatioWeight:
-    """γ·most + (1 − γ)·least, γ the share still unknown: it falls with it (MAGNeT 2401.04577)."""
+    """γ·most + (1 − γ)·least, with γ the share still unknown (MAGNeT 2401.04577)."""
 
     most: float = 10.0
     least: float = 1.0
@@ -69,9 +69,9 @@ class RatioWeight:
 
 @dataclass(frozen=True)
 class PowerCosineWeight:
-    """w·(1 − cos(π·r^exponent))/2, nearly 0 for long and w at the end (MDT 2303.14389).
+    """w·(1 − cos(π·r^exponent))/2, near 0 in early steps and w at the last (MDT 2303.14389).
 
-    An exponent of 3 is that of TiTok (2406.07550); a larger one guides later.
+    exponent: 3 in TiTok (2406.07550); a larger one guides later. StrategyError unless above 0.
     """
 
     weight: float
@@ -88,7 +88,7 @@ class PowerCosineWeight:
 
 
 def resolve(weight: float | Weight) -> Weight:
-    """A number as `ConstantWeight`; anything callable as it is. StrategyError for anything else."""
+    """Return a number as `ConstantWeight`, a function unchanged. Raises StrategyError otherwise."""
     if callable(weight) and not isinstance(weight, type):
         return weight
     if isinstance(weight, type):
@@ -100,9 +100,9 @@ def resolve(weight: float | Weight) -> Weight:
 
 
 def weigh(weight: Weight, progress: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """(B,) float64, the weight of each row. StrategyError unless it is a number for each row.
+    """Return the weight of each row, (B,) float64, given progress and share, (B,) float64.
 
-    progress, share: (B,) float64, of rows on the host.
+    Raises StrategyError unless the weight returns one finite number a row.
     """
     values = weight(torch.from_numpy(progress), torch.from_numpy(share))
     found = values.detach().cpu().double().numpy() if isinstance(values, Tensor) else None

@@ -1,7 +1,6 @@
 """Orders: a score for each eligible position; the higher, the sooner it is committed.
 
-Derive one from `Order`, or pass any function (state, proposal) -> (B,N); the ones here are the
-published ones.
+Derive a new one from `Order`, or pass any function (state, proposal) -> (B,N).
 """
 
 from unmask.orders.base import FromFunction, Order, as_order

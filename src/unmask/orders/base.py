@@ -1,4 +1,4 @@
-"""What an order is: a score per position, and what it declares."""
+"""The base class of orders: a score per position, and the properties that an order declares."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from unmask.errors import StrategyError
 class Order(Part, ABC):
     """A score per position, (B,N) float: the higher, the sooner committed.
 
-    What an order declares are properties, which a class may override by plain attributes.
+    Subclasses may override the declared properties by plain class attributes.
     """
 
     @property
     def blind(self) -> bool:
-        """Whether it reads nothing of the proposal.
+        """Whether the score reads nothing of the proposal.
 
-        Positions are then chosen before the head runs, and the head runs at these alone.
+        Positions are then chosen before the head runs, and the head runs at these positions alone.
         """
         return False
 
     @property
     def stored(self) -> bool:
-        """Whether it scores committed positions by what the state holds; no head is asked there."""
+        """Whether committed positions are scored from the state, so that the head skips them."""
         return False
 
     @property
@@ -40,7 +40,7 @@ class Order(Part, ABC):
 
     @property
     def ranks_draws(self) -> bool:
-        """Whether it scores the token drawn: draw, then choose."""
+        """Whether the score reads the token drawn (draw, then choose)."""
         return False
 
     @abstractmethod
@@ -49,36 +49,36 @@ class Order(Part, ABC):
 
 
 class Around(Order):
-    """An order that changes the scores of another, `order`, and declares what that one does."""
+    """Base of orders that change the scores of another, `order`, and share its declarations."""
 
     order: Order
 
     @property
     def needs(self) -> frozenset[str]:
-        """What the order underneath needs."""
+        """The statistics that the inner order reads."""
         return self.order.needs
 
     @property
     def stored(self) -> bool:
-        """Whether the order underneath scores committed positions by what the state holds."""
+        """Whether the inner order scores committed positions from the state."""
         return self.order.stored
 
     @property
     def ranks_draws(self) -> bool:
-        """Whether the order underneath scores the token drawn."""
+        """Whether the inner order reads the token drawn."""
         return self.order.ranks_draws
 
     @property
     def carry(self) -> str | None:
-        """The history of the order underneath."""
+        """The name of the inner order's history."""
         return self.order.carry
 
     def init(self, state: State) -> Any:
-        """Return its history before the first step."""
+        """Return the inner order's history before the first step."""
         return self.order.init(state)
 
     def update(self, carry: Any, state: State, proposal: Proposal, change: Change) -> Any:
-        """Return its history after a step."""
+        """Return the inner order's history after a step."""
         return self.order.update(carry, state, proposal, change)
 
 
@@ -97,7 +97,7 @@ _DECLARED = ("needs", "blind", "stored", "scores")
 
 
 def as_order(order: object) -> Order:
-    """An order as it is, a function as an order. StrategyError for anything else."""
+    """Return an order unchanged, or a function as an order. Raises StrategyError otherwise."""
     if isinstance(order, Order):
         return order
     if isinstance(order, type) or not callable(order):
@@ -107,7 +107,7 @@ def as_order(order: object) -> Order:
     declared = [name for name in _DECLARED if hasattr(order, name)]
     if declared:
         raise StrategyError(
-            f"order={order!r} declares {', '.join(declared)} and is no orders.Order: derive its "
-            "class from unmask.orders.Order, so that what it declares is heeded"
+            f"order={order!r} declares {', '.join(declared)} and is not an orders.Order, so the "
+            "declaration would be ignored: derive its class from unmask.orders.Order"
         )
     return FromFunction(order)

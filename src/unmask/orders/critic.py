@@ -14,13 +14,16 @@ from unmask.orders.base import Order
 
 @dataclass(frozen=True)
 class CriticOrder(Order):
-    """Minus the critic's logit that a token is wrong, the canvas filled with all proposals."""
+    """Minus a critic's logit that a token is wrong (Token-Critic 2209.04439).
+
+    The critic is called with the canvas in which every unknown position holds the token drawn.
+    """
 
     critic: Critic
     ranks_draws = True
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N) float32. The critic is called once a step with the (B,N) filled canvas."""
+        """Return (B,N) float32. Calls the critic once, with the filled canvas (B,N) int64."""
         filled = proposal.token.where(state.masked, state.tokens)
         with evaluating(self.critic):
             wrong = self.critic(filled, valid=state.valid, condition=state.condition)

@@ -1,4 +1,4 @@
-"""Orders that read nothing of the model's output: random, left to right, Halton."""
+"""Orders that do not read the model's output: random, reveal times, left to right, Halton."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def order_uniform(state: State, purpose: Purpose) -> Tensor:
 
 @dataclass(frozen=True)
 class RevealTime(Order):
-    """Each position at a time of its own, drawn once: the order of `commit.Ancestral`."""
+    """A time for each position, drawn once per row: the order for `commit.Ancestral`."""
 
     blind = True
 
@@ -82,9 +82,10 @@ def _halton_score(height: int, width: int, device: torch.device) -> Tensor:
 
 
 def halton_rank(height: int, width: int) -> Tensor:
-    """(height·width,) int64: when the Halton sequence (base 2 down, 3 across) visits each cell.
+    """Return (height·width,) int64: the rank at which the Halton sequence visits each cell.
 
-    Points that fall into a visited cell are skipped, until every cell has a rank.
+    Base 2 gives the row, base 3 the column. Points that fall into a
+    visited cell are skipped. Raises StrategyError for sides below 1.
     """
     if height < 1 or width < 1:
         raise StrategyError(f"Halton({height}, {width}): pass a height and width of 1 or more")

@@ -1,4 +1,4 @@
-"""Orders that treat committed tokens in a way of their own: stored scores, weighted, noised."""
+"""Orders with a special score for committed tokens: stored, weighted, noised."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from unmask.orders.base import Around, Order, as_order
 
 @dataclass(frozen=True)
 class Stored(Order):
-    """Log-probability of the token drawn; of a committed one, as it was when committed.
+    """Log-probability of the token drawn; at committed positions, the one stored when committed.
 
-    Mask-Predict (1904.09324, section 3.1). The head is asked at unknown positions alone.
+    Mask-Predict (1904.09324, section 3.1). The head runs at unknown positions alone.
     """
 
     stored = True
@@ -31,8 +31,8 @@ class Stored(Order):
 class Weighted(Around):
     """Another order's score, times eta at committed positions (P2 2502.03540, algorithm 1).
 
-    Of log-probabilities an eta above 1 makes committed tokens likelier to be re-masked, one below 1
-    protects them.
+    If scores are log-probabilities, eta > 1 makes re-masking of committed tokens likelier, and
+    eta < 1 makes it less likely.
     """
 
     order: Order

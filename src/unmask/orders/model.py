@@ -22,9 +22,9 @@ class Probability(Order):
     choose, which commits likely draws more often than the model would and so is not exact.
     choose="first" scores the likeliest token, whatever was drawn: the choice depends on the state
     alone, and with one position a step the law is exactly the model's.
-    of, with choose="after", names the distribution: "model", "kept" (after top-k, top-p and min-p,
-    at temperature 1: the reference's) or "sampling" (that and the temperature). log=False scores by
-    the probability itself, which ranks alike until noise is added (Dream).
+    of, with choose="after", names the distribution: "model"; "kept", after top-k, top-p and min-p,
+    at temperature 1 (x-transformers); or "sampling", after these and the temperature. log=False
+    scores by the probability itself; the ranking differs only if noise is added (Dream).
     """
 
     choose: Literal["first", "after"] = "first"
@@ -50,12 +50,12 @@ class Probability(Order):
 
     @property
     def scores(self) -> str | None:
-        """What the scores are, for commit rules that compare them with a bound."""
+        """The kind of score, for commit rules that compare it with a bound."""
         return "probability" if self.log else None
 
     @property
     def ranks_draws(self) -> bool:
-        """Whether the token drawn is scored."""
+        """Whether the score reads the token drawn."""
         return self.choose == "after"
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:

@@ -34,15 +34,18 @@ class ChoiceNoise(Around):
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", as_order(self.order))
         if not (math.isfinite(self.scale) and self.scale >= 0):
-            raise StrategyError(f"noise scale={self.scale!r}: pass a number ≥ 0")
+            raise StrategyError(f"noise scale={self.scale!r}: pass a number ≥ 0, such as 4.5")
         if self.kind not in ("gumbel", "uniform"):
             raise StrategyError(f"noise kind={self.kind!r}: pass 'gumbel' or 'uniform'")
         if self.inclusive and not self.annealed:
-            raise StrategyError("inclusive says how noise is annealed: leave it out, or anneal")
+            raise StrategyError(
+                "inclusive=True chooses how noise is annealed, and annealed=False turns that off: "
+                "leave one of them out"
+            )
 
     @property
     def blind(self) -> bool:
-        """Whether the order underneath reads nothing of the proposal."""
+        """Whether the inner order reads nothing of the proposal."""
         return self.order.blind
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:

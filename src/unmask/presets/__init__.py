@@ -1,7 +1,7 @@
-"""Published methods: each binds one member of every axis, and does nothing else.
+"""Published decoding methods, as functions that return a `Strategy`.
 
-Every preset is a function whose keyword arguments have the published defaults and which returns a
-`Strategy`; change a part with `Strategy.but`. `docs/methods.md` has them all in one table.
+A preset binds one member of every axis and does nothing else. Its keyword arguments have the
+published defaults; change a part with `Strategy.but`. `docs/methods.md` has a table of all presets.
 """
 
 from unmask.presets.adaptive import entropy_bound, factor, klass, llada21, threshold, wino

@@ -1,4 +1,4 @@
-"""As many positions a step as the network is sure of: no plan, fewer forwards where it is easy."""
+"""Presets without a plan, which commit at each step all positions that pass a bound."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ def threshold(threshold: float = 0.9, block: int | None = 32, temperature: float
 
 
 def factor(factor: float = 1.0, block: int | None = 32, temperature: float = 0.0) -> Strategy:
-    """Fast-dLLM's factor rule (2505.22618): the k best, (k + 1)(1 − p₍k₎) < factor. Approximate."""
+    """Fast-dLLM's factor rule (2505.22618): the k best, with (k + 1)(1 − p₍k₎) < factor.
+
+    In blocks as in `threshold`. Approximate.
+    """
     return Strategy(
         commit=Factor(factor),
         sampling=Sampling(temperature),
@@ -40,9 +43,9 @@ def factor(factor: float = 1.0, block: int | None = 32, temperature: float = 0.0
 def entropy_bound(bound: float = 0.1, temperature: float = 1.0) -> Strategy:
     """EB-Sampler (2505.24857): the most certain positions together, ΣH − max H ≤ bound nats.
 
-    Approximate: chosen from the state and then drawn, so the error is that of drawing together what
-    depends on each other, which the bound limits. bound=0 commits several only where they are
-    certain.
+    Approximate: positions are chosen from the state and then drawn independently, although their
+    tokens depend on each other; the bound limits this error. With bound=0, several positions are
+    committed together only if they are certain.
     """
     return Strategy(
         commit=EntropyBound(bound),
@@ -59,10 +62,10 @@ def klass(
     block: int | None = 32,
     temperature: float = 0.0,
 ) -> Strategy:
-    """KLASS (2511.05664): confident positions whose distribution has come to rest, or the best one.
+    """KLASS (2511.05664): confident positions with a stable distribution, or else the best one.
 
-    Confident: p > threshold; at rest: KL(now‖before) < divergence at each of the last `history`
-    steps. Approximate.
+    Confident: p > threshold. Stable: KL(now‖before) < divergence, in nats, at each of the last
+    `history` steps. In blocks as in `threshold`. Approximate.
     """
     return Strategy(
         commit=Stable(threshold, divergence, history),
@@ -80,10 +83,10 @@ def llada21(
     temperature: float = 0.0,
     passes: int = 16,
 ) -> Strategy:
-    """LLaDA 2.1's editing (2602.08676): fill where p > fill, overwrite where another has p > edit.
+    """LLaDA 2.1 (2602.08676): commit tokens with p > fill, replace them by others with p > edit.
 
-    In blocks from 0. Committed tokens of the open block are edited, and a full block further, until
-    a pass changes nothing, at most `passes` times. Approximate.
+    In blocks from 0. Committed tokens of the open block are edited at every step; a full block is
+    edited until a pass changes nothing, at most `passes` times. Approximate.
     """
     return Strategy(
         commit=Threshold(fill, strict=True),
@@ -102,10 +105,11 @@ def wino(
     temperature: float = 0.0,
     budget: int | None = None,
 ) -> Strategy:
-    """WINO (2507.18578): commit wide where p > fill, take back what the rest gives p < verify.
+    """WINO (2507.18578): commit tokens with p > fill, re-mask those with p(· | others) < verify.
 
-    Every step takes back fewer than it commits. Checking costs a forward for each committed
-    position of the block (see `revise.Verify`); budget caps a row's forwards. Approximate.
+    In blocks as in `threshold`. Every step re-masks fewer positions than it commits. Verification
+    costs a forward for each committed position of the block (see `revise.Verify`); budget limits a
+    row's forwards. Approximate.
     """
     return Strategy(
         commit=Threshold(fill, strict=True),

@@ -1,4 +1,4 @@
-"""Image tokens: MaskGIT and its family."""
+"""Presets for image tokens: MaskGIT and its relatives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ def maskgit(
     temperature: float = 1.0,
     choice_temperature: float = 4.5,
 ) -> Strategy:
-    """MaskGIT (2202.04200): keep the best log p(x̂) + τ(1 − s/T)·Gumbel. Approximate."""
+    """MaskGIT (2202.04200): draw all, keep the best log p(x̂) + τ(1 − s/T)·Gumbel. Approximate.
+
+    choice_temperature: τ.
+    """
     return Strategy(
         commit=TopK(schedule, steps),
         sampling=Sampling(temperature),
@@ -33,7 +36,7 @@ def muse(
     choice_temperature: float = 4.5,
     guidance: float | None = None,
 ) -> Strategy:
-    """Muse (2301.00704): MaskGIT's rule, guided by u + w·(c − u) with w rising to guidance.
+    """Muse (2301.00704): MaskGIT's rule, guided by u + w·(c − u) with w rising to `guidance`.
 
     guidance: w at the last step (3 in the paper), for canvases with a condition. Approximate.
     """
@@ -49,7 +52,7 @@ def amused(
     choice_temperature: float = 2.0,
     guidance: float | None = None,
 ) -> Strategy:
-    """aMUSEd (2401.01808): MaskGIT's rule with noise that falls from 2 at the first step to 0.
+    """aMUSEd (2401.01808): MaskGIT's rule with noise from choice_temperature at step 1 to 0.
 
     guidance: the constant w of u + w·(c − u) (10 in the paper), for canvases with a condition.
     Approximate.
@@ -73,7 +76,7 @@ def halton(
 ) -> Strategy:
     """Halton-MaskGIT (2503.17076): cells of a grid in Halton order, no confidence, no noise.
 
-    Exact with one position a step, because the order looks at nothing.
+    Exact with one position a step, because the order does not depend on tokens.
     """
     return Strategy(
         commit=TopK(schedule, steps),

@@ -1,4 +1,4 @@
-"""What presets share: blocks left to right."""
+"""A helper of presets: blocks from left to right."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from unmask.groups import Groups, Origin
 
 
 def blocks(size: int | None, origin: Origin = "start") -> Groups | None:
-    """Blocks left to right, or the whole canvas as one."""
+    """Return blocks from left to right, or None, the whole canvas as one group."""
     return None if size is None else Groups.blocks(size, origin=origin)

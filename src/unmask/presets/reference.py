@@ -1,4 +1,4 @@
-"""The plain rules: the reference method, exact orders, and state-scored ones."""
+"""Presets of simple rules: x-transformers' method, exact orders, and orders by confidence."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def annealed(
     keep: float | None = 0.3,
     remask: bool = False,
 ) -> Strategy:
-    """The reference method: x-transformers' NonAutoregressiveWrapper, its defects repaired.
+    """The rule of x-transformers' NonAutoregressiveWrapper, without its defects (docs/compat.md).
 
-    Drawing every unknown position from the best `keep` of the vocabulary, at a temperature that
-    falls linearly to 0, keep the most probable draws (probability after the filter, before the
-    temperature). With remask, committed tokens compete too, scored as the tokens they are.
-    Approximate: draw, then choose. With few ids, `keep` leaves little to choose from and rows come
-    out alike: pass keep=None.
+    Draw every unknown position from the best `keep` of the vocabulary (a share), at a temperature
+    that falls linearly to 0, and keep the most probable draws (by the probability after the filter
+    and before the temperature). With remask, committed tokens compete too, scored by their own
+    probability. Approximate: draw, then choose. With few ids, `keep` leaves few choices and rows
+    become similar: pass keep=None.
     """
     return Strategy(
         commit=TopK(schedule, steps),
@@ -54,9 +54,9 @@ def random_order(
 def first_hitting(temperature: float = 1.0) -> Strategy:
     """First-hitting sampler (2409.02908, Algorithm 1): one uniformly chosen position a step.
 
-    The hitting times t ← t·u^(1/n) only matter to a network that is told the time; one that is not
-    sees the sequence of states, whose law is this. Exact with one position a step, its only plan:
-    as many forwards as unknown positions.
+    The paper's hitting times t ← t·u^(1/n) matter only to a network with the time as input; for
+    others this gives the same law. Exact with one position a step, which is its only plan: as many
+    forwards as unknown positions.
     """
     return Strategy(
         commit=TopK(OneAtATime()),
@@ -71,8 +71,8 @@ def confidence(
 ) -> Strategy:
     """Commit where the model's largest probability is highest: choose from the state, then draw.
 
-    Exact with one position a step, because the choice never looks at the draw; with more, positions
-    committed together are drawn independently.
+    Exact with one position a step, because the choice does not depend on the draw; with more,
+    positions committed together are drawn independently.
     """
     return Strategy(
         commit=TopK(schedule, steps),
@@ -88,7 +88,7 @@ def top_margin(
     temperature: float = 1.0,
     choice_temperature: float = 0.0,
 ) -> Strategy:
-    """Top probability margin (2502.06768): commit where p₁ − p₂ is largest, choose then draw.
+    """Top probability margin (2502.06768): commit where p₁ − p₂ is largest; choose, then draw.
 
     choice_temperature: scale of Gumbel noise on the margin (0.5 in the paper's code).
     Exact with one position a step, as `confidence`.

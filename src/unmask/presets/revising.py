@@ -1,4 +1,4 @@
-"""Committed tokens on trial: critics, planners, remasking diffusion."""
+"""Presets that revise committed tokens: critics, planners, remasking diffusion."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def token_critic(
     noise_scale: float = 1.0,
     remask: bool = True,
 ) -> Strategy:
-    """Token-Critic (2209.04439, Algorithm 2): fill all, keep what the critic finds least wrong.
+    """Token-Critic (2209.04439, Algorithm 2): draw all, keep those the critic finds least wrong.
 
-    The critic ranks every generated position, so earlier tokens may be re-masked; its logits get
-    Gumbel noise that fades to 0. Approximate.
+    With remask, the critic ranks every generated position, so that earlier tokens may be re-masked.
+    Its logits get Gumbel noise of scale noise_scale, which falls to 0. Approximate.
     """
     return Strategy(
         commit=TopK(schedule, steps),
@@ -45,9 +45,9 @@ def self_critic(
     noise_scale: float = 1.0,
     remask: bool = True,
 ) -> Strategy:
-    """A critic on the generator's own embeddings (`unmask.SelfCritic`), x-transformers' defaults.
+    """The rule of `token_critic` with x-transformers' defaults. Approximate.
 
-    The rule is that of `token_critic`. Approximate.
+    For a critic on the generator's hidden states, `unmask.SelfCritic`.
     """
     strategy = token_critic(critic, steps, schedule, temperature, noise_scale, remask)
     return strategy.but(name="self_critic")
@@ -61,7 +61,7 @@ def p2(
 ) -> Strategy:
     """P2, path planning (2502.03540, self-planning): rank every generated position, keep the best.
 
-    eta multiplies the log-probability of committed tokens: above 1 they are re-masked more readily.
+    eta multiplies the log-probability of committed tokens: above 1 they are re-masked more often.
     Approximate.
     """
     return Strategy(
@@ -82,7 +82,8 @@ def remdm(
 ) -> Strategy:
     """ReMDM (2503.00307): known tokens become unknown again with probability σ, set by `variant`.
 
-    Every row takes all its steps. The variant "loop" has a schedule of its own. Approximate.
+    The variants are those of `commit.ReMDM`; "loop" ignores schedule and has its own. eta: the
+    bound or factor of σ. Every row takes all its steps. Approximate.
     """
     return Strategy(
         commit=ReMDM(schedule, steps, variant, eta),
@@ -101,8 +102,9 @@ def dplm(
 ) -> Strategy:
     """DPLM (2402.18567): draw by a Gumbel race, rank every position by the noised log-softmax.
 
-    Committed tokens are scored as the tokens they are, and may be re-masked. tracks: sequences
-    interleaved position by position, each with a plan of its own (DPLM-2 2410.13782). Approximate.
+    Committed tokens are scored by their own noised probability, and may be re-masked. tracks:
+    sequences interleaved position by position, each with its own plan (DPLM-2 2410.13782).
+    Approximate.
     """
     return Strategy(
         commit=TopK(schedule, steps),

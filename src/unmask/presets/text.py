@@ -1,4 +1,4 @@
-"""Masked language models: LLaDA, Dream, MDLM, Mask-Predict."""
+"""Presets for masked language models: LLaDA, Dream, MDLM, SDAR, Fast-dLLM v2, Mask-Predict."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def mask_predict(
 ) -> Strategy:
     """Mask-Predict (1904.09324, section 3.1): fill all by the likeliest ids, re-mask the worst.
 
-    Tokens keep the probability they were predicted with until they are predicted anew. Approximate.
+    Committed tokens are ranked by the probability that they had when committed. Approximate.
     """
     return Strategy(
         commit=TopK(schedule, steps),
@@ -34,10 +34,10 @@ def mask_predict(
 def mdlm(
     steps: int = 64, schedule: AnySchedule = schedules.linear, temperature: float = 1.0
 ) -> Strategy:
-    """MDLM's ancestral sampler (2406.07524): each unknown one revealed with (m_t − m_s)/m_t.
+    """MDLM's ancestral sampler (2406.07524): reveal each position with probability (m_t − m_s)/m_t.
 
-    Steps in which nothing happens to be revealed are not taken, so a row costs at most `steps`
-    forwards. Its law nears the model's as steps grow.
+    Steps that reveal nothing are not taken, so a row costs at most `steps` forwards. Its law nears
+    the model's as steps grow.
     """
     return Strategy(
         commit=TopK(Ancestral(schedule, steps)),
@@ -50,9 +50,9 @@ def mdlm(
 def llada(steps: int = 32, block: int = 32, temperature: float = 0.0) -> Strategy:
     """LLaDA (2502.09992, low-confidence re-masking): blocks left to right, best n/T a step.
 
-    Blocks are counted from the end of each row's prompt. steps: of each block. Ranked by the
-    probability of the token drawn. Approximate; at temperature 0, the published default,
-    deterministic.
+    n/T: positions of a block divided by `steps`. Blocks are counted from the end of each row's
+    prompt. Positions are ranked by the probability of the token drawn. Approximate; deterministic
+    at temperature 0, the published default.
     """
     return Strategy(
         commit=TopK(Even(steps)),
@@ -80,20 +80,24 @@ def dream(
     choice_temperature: float | None = None,
     epsilon: float = 1e-3,
 ) -> Strategy:
-    """Dream (2508.15487): four orders, by its names; "origin" is ancestral. Approximate.
+    """Dream (2508.15487): four orders, by the paper's names; "origin" is ancestral. Approximate.
 
-    ⌊n·(1 − s/t)⌋ of the n still unknown at a step, t from 1 to epsilon in `steps` equal parts, and
-    all at the last; "origin" reveals each with that probability. Scores are of the distribution
-    after top_p and top_k. choice_temperature: positions are sampled from softmax(score / it)
-    without replacement (its alg_temp). Dream's networks predict the next position: wrap them with
-    logit_shift=True.
+    A step commits ⌊n·(1 − s/t)⌋ of the n unknown positions, with t from 1 to epsilon in `steps`
+    equal parts and s the next t; the last step commits all. "origin" reveals each position with
+    probability 1 − s/t instead. Scores are those of the distribution after top_p and top_k.
+    choice_temperature (Dream's alg_temp): positions are sampled from softmax(score /
+    choice_temperature) without replacement. Dream's networks predict the next position: wrap them
+    with logit_shift=True.
     """
     ancestral = algorithm == "origin"
     if algorithm not in _DREAM_ORDERS:
         raise StrategyError(f"algorithm={algorithm!r}: {nearest(algorithm, _DREAM_ORDERS)}")
     order = _DREAM_ORDERS[algorithm]
     if choice_temperature is not None and ancestral:
-        raise StrategyError("algorithm='origin' ranks nothing: leave choice_temperature out")
+        raise StrategyError(
+            f"choice_temperature={choice_temperature!r}: algorithm='origin' does not rank "
+            "positions; leave it out, or pass algorithm='entropy'"
+        )
     if choice_temperature is not None:
         order = ChoiceNoise(order, choice_temperature, annealed=False)
     plan = Ancestral(schedules.linear, steps, epsilon) if ancestral else Remaining(steps, epsilon)
@@ -115,8 +119,8 @@ def sdar(
 ) -> Strategy:
     """SDAR (2510.06303): blocks from 0, all p > threshold or else the step's share of the block.
 
-    p is that of the token drawn, under the distribution it is drawn from. steps: of each block.
-    threshold=None commits the share alone (its static rule). Approximate.
+    p is the probability of the token drawn, under the distribution it is drawn from. steps: steps
+    of each block. threshold=None commits the share alone (SDAR's static rule). Approximate.
     """
     return Strategy(
         commit=ThresholdOrShare(threshold, block, steps),
@@ -132,8 +136,8 @@ def llada2(
 ) -> Strategy:
     """LLaDA2.0 (2512.15745): blocks from 0, all p > threshold or else the step's share of a block.
 
-    steps: of each block. Its network sees all of a block, so that the last one must be whole: make
-    the canvas a multiple of `block`, and cut what is too much. Approximate.
+    steps: steps of each block. The network attends to all of a block, so the last block must be
+    whole: make the canvas a multiple of `block` and cut the surplus afterwards. Approximate.
     """
     strategy = sdar(threshold, block, steps, temperature)
     return strategy.but(name="llada2")
@@ -142,8 +146,9 @@ def llada2(
 def fast_dllm_v2(threshold: float = 0.9, block: int = 8, temperature: float = 0.0) -> Strategy:
     """Fast-dLLM v2 (2509.26328): sub-blocks from 0, all p > threshold or else the best one.
 
-    block: of a sub-block, a part of the network's own blocks (32). The authors take the first token
-    of a block from the last logit of the block before; here it is drawn as any other. Approximate.
+    block: size of a sub-block, which divides the network's own blocks (32). The authors take the
+    first token of a block from the last logits of the block before; here it is drawn like any
+    other. Approximate.
     """
     return Strategy(
         commit=Threshold(threshold, strict=True),

@@ -1,4 +1,4 @@
-"""Several tokens a place: codebook levels of audio, tracks of a protein."""
+"""Presets for several tokens at a place: codebook levels of audio, tracks of a protein."""
 
 from __future__ import annotations
 
@@ -50,10 +50,11 @@ def magnet(
 ) -> Strategy:
     """MAGNeT (2401.04577): levels in turn, spans of neighbouring times ranked as one.
 
-    A span counts as its likeliest token, under the distribution it was drawn from (the authors'
-    code scores before top_p), whose temperature falls to 0 within each level. guidance: the weight
-    w = γ·guidance + (1 − γ)·1 of u + w·(c − u) (10 in the paper), for canvases with a condition.
-    The first level takes `steps`, the others `later_steps`. Approximate.
+    The score of a span is the probability of its likeliest token under the distribution it was
+    drawn from (the authors' code scores before top_p). The temperature falls to 0 within each
+    level. span: times in a span. guidance: the weight w = γ·guidance + (1 − γ)·1 of u + w·(c − u)
+    (10 in the paper), for canvases with a condition. The first level takes `steps`, the others
+    `later_steps`. Approximate.
     """
     plan = ByGroup([Scheduled(schedule, steps), Scheduled(schedule, later_steps)])
     return Strategy(
@@ -75,8 +76,9 @@ def esm3(
 ) -> Strategy:
     """ESM3's iterative sampling: ⌊γU + 0.1⌋ stay unknown, temperature falls to 0, track by track.
 
-    order: uniformly chosen positions, or those of least entropy. tracks are interleaved position by
-    position. steps: of each track. Approximate, because temperatures below 1 sharpen the law.
+    order: "random" for uniformly chosen positions, "entropy" for those of least entropy. tracks:
+    number of tracks, interleaved position by position. steps: steps of each track. Approximate,
+    because temperatures below 1 sharpen the law.
     """
     orders: dict[str, Order] = {"random": Random(), "entropy": Entropy()}
     if order not in orders:

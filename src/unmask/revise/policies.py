@@ -1,8 +1,8 @@
-"""What happens to committed positions: they stay, compete again, are edited, or are verified.
+"""Revisers: committed positions stay, compete again, are edited, or are verified.
 
-A reviser names the eligible positions. What is eligible and not kept becomes unknown, so that one
-ranking serves commits and re-masks alike and the plan counts both. A reviser may also amend the
-step's change, after the commit rule. Shapes: B rows, N positions.
+A reviser names the eligible positions. Eligible positions that the commit rule does not keep become
+unknown, so one ranking decides commits and re-masks and the plan counts both. A reviser may also
+amend the step's change, after the commit rule. Shapes: B rows, N positions.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ LeaveOneOut = Callable[[Tensor], Tensor]
 
 
 class Revise(Part):
-    """What happens to committed positions.
+    """Base of revisers, which decide what happens to committed positions.
 
-    amends: acts after the commit rule, on what it watches beside the eligible positions.
-    extra_forwards: asks the network for more passes within a step.
+    amends: the reviser changes the step's result after the commit rule, by `amend`.
+    extra_forwards: the reviser makes further network passes within a step.
     remasks: committed positions may become unknown.
     """
 
@@ -45,7 +45,7 @@ class Revise(Part):
 
     @property
     def rest_passes(self) -> int:
-        """How many more steps a group may take once it is full, while they change anything."""
+        """The most steps a group takes once it is full, as long as each changes a token."""
         return 0
 
     def eligible(self, state: State) -> Tensor:
@@ -53,13 +53,13 @@ class Revise(Part):
         return state.masked
 
     def watches(self, state: State) -> Tensor | None:
-        """Return (B,N) bool: committed positions at which the head is asked too; None for none."""
+        """Return (B,N) bool: committed positions at which the head runs too; None for none."""
         return None
 
     def amend(
         self, change: Change, state: State, proposal: Proposal, leave_one_out: LeaveOneOut
     ) -> Change:
-        """Return the step's change with what this reviser adds."""
+        """Return the step's change with this reviser's edits or re-masks."""
         return change
 
 
@@ -70,7 +70,7 @@ class Never(Revise):
 
 @dataclass(frozen=True)
 class Remask(Revise):
-    """Every generated position is eligible at every step, scored by the token it actually holds."""
+    """Every editable position is eligible at every step, scored by the token it holds."""
 
     remasks = True
 
@@ -81,11 +81,11 @@ class Remask(Revise):
 
 @dataclass(frozen=True)
 class Edit(Revise):
-    """A committed token is overwritten where another is the likeliest, with p > threshold.
+    """A committed token is overwritten if another token is the likeliest, with p > threshold.
 
     LLaDA 2.1's token editing (2602.08676). Positions stay known, so the number of unknown ones
-    only falls. passes: a full group is edited further until a pass changes nothing, at most so
-    many times (16 in the authors' code).
+    only falls. passes: a full group takes further steps until one changes nothing, at most this
+    many (16 in the authors' code).
     """
 
     threshold: float = 0.5
@@ -96,26 +96,26 @@ class Edit(Revise):
     def __post_init__(self) -> None:
         check_share("threshold", self.threshold)
         if isinstance(self.passes, bool) or not isinstance(self.passes, int) or self.passes < 0:
-            raise StrategyError(f"passes={self.passes!r}: pass how many times, 0 or more")
+            raise StrategyError(f"passes={self.passes!r}: pass an integer ≥ 0, such as 16")
 
     @property
     def exact_counts(self) -> bool:
-        """Whether a group is left as soon as it is full."""
+        """Whether a group takes no step once it is full."""
         return self.passes == 0
 
     @property
     def rest_passes(self) -> int:
-        """How many steps a full group may take."""
+        """The most steps that a full group takes."""
         return self.passes
 
     def watches(self, state: State) -> Tensor:
-        """(B,N) bool: what may be edited."""
+        """Return (B,N) bool: the committed positions of the open group, which may be edited."""
         return state.within_open(state.editable & ~state.masked)
 
     def amend(
         self, change: Change, state: State, proposal: Proposal, leave_one_out: LeaveOneOut
     ) -> Change:
-        """The change, with edits."""
+        """Return the change with edits."""
         assert proposal.top_token is not None
         assert proposal.top_logprob is not None
         other = proposal.top_token != state.tokens
@@ -125,12 +125,12 @@ class Edit(Revise):
 
 @dataclass(frozen=True)
 class Verify(Revise):
-    """Committed tokens with p(token | the rest) < threshold become unknown (WINO 2507.18578).
+    """Committed tokens with p(token | the others) < threshold become unknown (WINO 2507.18578).
 
-    The worst first, and fewer than were just committed, so that every step gets on. The rest is the
-    canvas before the step. WINO's shadow tokens ask for all in one pass through an attention mask
-    that only its own networks take; here each is a pass of its own with that position masked, and
-    is counted as one.
+    The least likely first, and fewer than the step commits, so that every step makes progress. The
+    others are the tokens of the canvas before the step. WINO computes all probabilities in one
+    pass with shadow tokens and an attention mask that only its own networks take; here each
+    committed position costs one pass with that position masked, which is counted as a forward.
     """
 
     threshold: float = 0.9
@@ -145,14 +145,14 @@ class Verify(Revise):
     def amend(
         self, change: Change, state: State, proposal: Proposal, leave_one_out: LeaveOneOut
     ) -> Change:
-        """The change, with re-masks; none in rows at their last step or too near their budget."""
+        """Return the change with re-masks; none in a row at its last step or near its budget."""
         committed = state.within_open(state.editable & ~state.masked)
         rows = state.rows
         counts = on_host(torch.stack([committed.sum(1), change.commit.sum(1)]))
         fewer = (counts[1] - 1).clip(min=0)
         needed = (counts[0] + 2 + rows.groups_to_come) * rows.forwards_per_step
         left = rows.budget - rows.forwards - needed
-        # Where nothing could be taken back, nothing is asked.
+        # Rows in which nothing could be taken back make no passes.
         asked = (left >= 0) & ~rows.ends_group & (fewer > 0)
         verified = committed & to_device(asked, state.device).unsqueeze(1)
         logprob = leave_one_out(verified)

@@ -1,4 +1,4 @@
-"""Stopping rules: when a row ends before its plan does."""
+"""Stopping rules, which end a row before its plan does."""
 
 from unmask.stopping.rules import Budget, EndOfSequence, StableAndConfident, Stop
 

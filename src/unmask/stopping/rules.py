@@ -1,4 +1,4 @@
-"""When a row ends before its plan does: a list of rules, any of which may end it.
+"""Stopping rules. A strategy has a list of them; each may end a row before its plan does.
 
 Shapes: B rows, N positions.
 """
@@ -18,10 +18,10 @@ from unmask.errors import StrategyError
 
 
 class Stop(Part):
-    """A reason for a row to end early.
+    """Base of stopping rules.
 
-    reads_model: looks at what the model says, through `__call__`.
-    forwards: network passes a row may spend. end_id: the id that ends a sequence.
+    reads_model: `__call__` reads the proposal. forwards: the most network passes of a row, None for
+    no limit. end_id: the id that ends a sequence, None for none.
     """
 
     reads_model: ClassVar[bool] = False
@@ -29,16 +29,16 @@ class Stop(Part):
     end_id: int | None = None
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor | None:
-        """Return (B,) bool: rows that commit with this step all that is left in the open group."""
+        """Return (B,) bool: rows that commit all unknown positions of the open group now."""
         return None
 
 
 @dataclass(frozen=True)
 class Budget(Stop):
-    """Network passes a row may spend; with the last of them all that is unknown is committed.
+    """The most network passes of a row; the last one commits all unknown positions.
 
-    Groups in a row keep a pass each in reserve: the open one is filled while there is still a step
-    for each to come.
+    Of groups that open one after the other, each later group has one pass in reserve: the open
+    group is filled while one step for each later group is left.
     """
 
     forwards: int
@@ -51,7 +51,7 @@ class Budget(Stop):
 
 @dataclass(frozen=True)
 class EndOfSequence(Stop):
-    """A row ends once end_id stands with nothing unknown before it; what follows becomes it."""
+    """A row ends at the first end_id with no unknown position before; the rest becomes end_id."""
 
     end_id: int
 
@@ -65,9 +65,10 @@ class EndOfSequence(Stop):
 
 @dataclass(frozen=True)
 class StableAndConfident(ComparesSteps, Stop):
-    """The likeliest id of every unknown position is that of the step before, mean entropy < nats.
+    """A group is filled when its likeliest ids did not change and its mean entropy is below nats.
 
-    The stopping rule of DiffusionGemma's sampler, over the unknown positions of the open group.
+    Over the unknown positions of the open group, compared with the step before. The stopping rule
+    of DiffusionGemma's sampler.
     """
 
     nats: float = 0.05
