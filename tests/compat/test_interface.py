@@ -306,9 +306,9 @@ def test_a_critic_that_cannot_be_told_of_padding_is_an_error_where_there_is_some
 
 def test_options_of_a_critic_need_one():
     model = wrapper()
-    with pytest.raises(errors.StrategyError, match=r"noise_level_scale=0\.5 concerns the critic"):
+    with pytest.raises(errors.StrategyError, match=r"noise_level_scale=0\.5 applies to a critic"):
         model.generate(2, noise_level_scale=0.5)
-    with pytest.raises(errors.StrategyError, match=r"temperature=1\.0 concerns the critic"):
+    with pytest.raises(errors.StrategyError, match=r"temperature=1\.0 applies to a critic"):
         model(data(), generator_sample_temperature=1.0)
     judged = wrapper(self_token_critic=True)
     assert judged.generate(2, noise_level_scale=0.5).shape == (2, LENGTH)
@@ -334,11 +334,14 @@ def wrapper(**options):
         (lambda: wrapper().generate(filter_thres=1.0), "filter_thres=1.0"),
         (lambda: wrapper().generate(start_temperature=-1.0), "temperature=-1.0"),
         (lambda: wrapper(self_token_critic=True).generate(noise_level_scale=-1.0), "noise scale"),
-        (lambda: wrapper().generate(editable=torch.ones(16) > 0), "editable needs a prompt"),
+        (
+            lambda: wrapper().generate(editable=torch.ones(16) > 0),
+            "editable is given without a prompt",
+        ),
         (lambda: wrapper().generate(3, prompt=data(4)), "must agree"),
         (lambda: wrapper().generate(prompt=data(1, 17)), "at most 16"),
         (lambda: wrapper().generate(prompt=data().float()), "integer ids"),
-        (lambda: wrapper().generate(2, return_embeddings=True), "cannot be passed on"),
+        (lambda: wrapper().generate(2, return_embeddings=True), "cannot be passed"),
         (lambda: wrapper(self_cond=True)(data(), sum_embeds=torch.zeros(4, 16, 16)), "cannot be"),
         (lambda: wrapper()(data(), mask=data() > 0, valid=data() > 0), "pass one"),
         (lambda: wrapper()(data(), only_train_critic=True), "needs a critic"),

@@ -126,7 +126,7 @@ def test_safetensors_files_that_are_none(tmp_path):
         whole[:8] + b"!" + whole[9:],
     ):
         path.write_bytes(broken)
-        refused(path, "no whole safetensors file")
+        refused(path, "not a complete safetensors file")
 
 
 def test_a_tensor_is_named_where_there_are_several(tmp_path):
@@ -144,7 +144,7 @@ def test_a_tensor_is_named_where_there_are_several(tmp_path):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ('{"ids": [1, 2}', r"line 3 \(counted from 1\), column 14: no JSON"),
+        ('{"ids": [1, 2}', r"line 3 \(counted from 1\), column 14: not JSON"),
         ("[1, 2]", r"line 3 \(counted from 1\): list instead of an object"),
         ('{"ids": null}', r"line 3 .*column 'ids': nothing instead of a list of ids"),
         ('{"other": 1}', "line 3 .*column 'ids': nothing instead of a list"),
@@ -204,10 +204,10 @@ def test_parquet_files_that_are_none(tmp_path):
     whole = path.read_bytes()
     for end in (len(whole) - 4, len(whole) // 2, 10, 0):
         path.write_bytes(whole[:end])
-        refused(path, "no whole parquet file")
+        refused(path, "not a complete parquet file")
     # a footer that is whole, over pages that are not
     path.write_bytes(whole[:4] + b"\xff" * 60 + whole[64:])
-    refused(path, "no whole parquet file")
+    refused(path, "not a complete parquet file")
 
 
 def test_datasets_folders_that_are_none(tmp_path):
@@ -215,12 +215,12 @@ def test_datasets_folders_that_are_none(tmp_path):
     arrow = sorted(path.glob("*.arrow"))[0]
     whole = arrow.read_bytes()
     arrow.write_bytes(whole[: len(whole) // 3])
-    refused(path, "no whole datasets folder")
+    refused(path, "not a complete datasets folder")
     arrow.write_bytes(whole)
     (path / "state.json").write_text("{")
-    refused(path, "no whole datasets folder")
+    refused(path, "not a complete datasets folder")
     (path / "state.json").write_text("{}")
-    refused(path, "no whole datasets folder")
+    refused(path, "not a complete datasets folder")
 
 
 def test_a_split_is_asked_for(tmp_path):

@@ -409,7 +409,7 @@ def test_without_being_told_which_block_is_open_it_is_the_inner_one():
 
 
 def test_refusals_say_what_to_do():
-    with pytest.raises(ModelError, match="has no keys and values to keep"):
+    with pytest.raises(ModelError, match="has no keys and values to cache"):
         BlockCache(unmask.wrap(lambda t: t, mask_id=1, vocab_size=3))
     with pytest.raises(ModelError, match="use ReusedCache, which is approximate"):
         BlockCache(decoder())

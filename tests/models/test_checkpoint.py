@@ -90,7 +90,7 @@ def test_x_transformers_folders_round_trip_into_a_network_given(options, tmp_pat
     again = unmask.load(folder, net=build_x_transformer(**options))
     check_same(denoiser, again)
     assert again.spec.default_length == 40
-    with pytest.raises(CheckpointError, match=r"weights of a TransformerWrapper: build it.*net="):
+    with pytest.raises(CheckpointError, match=r"weights of a TransformerWrapper: make one.*net="):
         unmask.load(folder)
     with pytest.raises(CheckpointError, match=r"is for a TransformerWrapper; net is a Net"):
         unmask.load(folder, net=Net())
@@ -145,7 +145,7 @@ def test_half_precision_stays_half(tmp_path):
 
 def test_a_function_has_no_weights_to_save(tmp_path):
     denoiser = unmask.wrap(lambda tokens: tokens, mask_id=1, vocab_size=3)
-    with pytest.raises(ModelError, match=r"function has no weights to save: wrap a nn\.Module"):
+    with pytest.raises(ModelError, match=r"function has no weights to save: wrap an nn\.Module"):
         unmask.save(denoiser, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
@@ -182,9 +182,9 @@ def test_a_folder_of_transformers_is_sent_to_wrap(tmp_path):
 
 
 CARDS = {
-    "cut short": ('{"mask_id": 4, "voc', r"unmask\.json is no JSON, perhaps cut short"),
-    "empty": ("", r"unmask\.json is no JSON, perhaps cut short"),
-    "not text": (b"\xff\xfe\x00", r"unmask\.json is no JSON"),
+    "cut short": ('{"mask_id": 4, "voc', r"unmask\.json is not JSON, perhaps cut short"),
+    "empty": ("", r"unmask\.json is not JSON, perhaps cut short"),
+    "not text": (b"\xff\xfe\x00", r"unmask\.json is not JSON"),
     "a list": ("[]", r"has format 'list'; this version reads 'unmask-1'"),
     "of another program": ('{"name": "x"}', r"has format None; this version reads 'unmask-1'"),
     "of a later version": ('{"format": "unmask-9"}', r"'unmask-9'; this version reads 'unmask-1'"),
@@ -322,7 +322,7 @@ def test_code_in_a_folder_is_never_run(tmp_path, monkeypatch):
 
 def test_net_beside_a_folder_with_its_own(tmp_path):
     folder = unmask.save(unmask.wrap(bert(), mask_id=MASK), tmp_path / "model")
-    with pytest.raises(CheckpointError, match="holds its own network: leave net out"):
+    with pytest.raises(CheckpointError, match="stores the network itself: leave net out"):
         unmask.load(folder, net=bert())
 
 
@@ -493,6 +493,6 @@ def test_a_tokenizer_moves_with_the_model(tmp_path, whole_folder):
     card = read_card(tmp_path / "moved")
     unmask.save(small(2.0), tmp_path / "moved", vocabulary=card.vocabulary)
     assert Vocabulary.from_dict(read_card(tmp_path / "moved").vocabulary).encode("to") == [0]
-    with pytest.raises(CheckpointError, match=r"tokenizer .* is not there any more"):
+    with pytest.raises(CheckpointError, match=r"tokenizer .* does not exist any more"):
         unmask.save(small(1.0), tmp_path / "model", vocabulary=vocabulary)
     assert not (tmp_path / "model").exists()

@@ -220,13 +220,13 @@ def test_saving_writes_the_denoiser_within(tmp_path):
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: Compiled(Net()), ModelError, "Net is no denoiser: wrap it"),
-        (lambda: Captured(Net()), ModelError, "Net is no denoiser: wrap it"),
+        (lambda: Compiled(Net()), ModelError, "Net is not a denoiser: wrap it"),
+        (lambda: Captured(Net()), ModelError, "Net is not a denoiser: wrap it"),
         (lambda: Compiled(Toy(), mode="reduce-overhead"), ModelError, r"use Captured\(Compiled"),
         (
             lambda: Compiled(Toy(), mode="max-autotune-no-cudagraphs", backend="eager"),
             ModelError,
-            "is inductor's: leave mode or backend='eager' out",
+            "is for the backend 'inductor', not 'eager'",
         ),
         (lambda: Captured(Toy(), after=0), StrategyError, "after=0: pass an integer"),
         (lambda: Captured(Toy(), most=True), StrategyError, "most=True: pass an integer"),

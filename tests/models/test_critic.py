@@ -184,7 +184,7 @@ def test_another_module_is_told_what_it_can_take():
 
 def test_critics_that_cannot_be_told_are_refused():
     everywhere = torch.ones_like(VALID)
-    with pytest.raises(ModelError, match="cannot be told what is padding"):
+    with pytest.raises(ModelError, match="there is padding, and the critic"):
         TokenCritic(Bare())(TOKENS, valid=VALID)
     with pytest.raises(ModelError, match=r"takes no \['condition'\]"):
         TokenCritic(Bare())(TOKENS, valid=everywhere, condition=torch.zeros(24))

@@ -194,11 +194,11 @@ def test_self_conditioning_reads_its_own_document():
 
 
 REFUSED = {
-    "another family": (lambda: family("distilbert", n_heads=2), "not known to work for distilbert"),
+    "another family": (lambda: family("distilbert", n_heads=2), "not tested for distilbert"),
     "shifted tokens": (lambda: x_transformer(shift_tokens=1), "change each other's states"),
     "polar positions": (lambda: x_transformer(False, polar_pos_emb=True), "change each other's"),
     "biases by distance": (lambda: x_transformer(rel_pos_bias=True), "only alibi allowed"),
-    "learnt positions": (lambda: x_transformer(longest=10), "allow rows of 10"),
+    "learnt positions": (lambda: x_transformer(longest=10), "has 10 learnt positions"),
     "cross-attention": (lambda: x_transformer(cross_attend=True), "cross-attention"),
 }
 
@@ -214,7 +214,7 @@ def test_other_refusals_say_what_to_do():
     with pytest.raises(ModelError, match=r"pass unmask\.wrap"):
         unmask.Packed(unmask.wrap(lambda t: t, mask_id=MASK, vocab_size=VOCAB), 12)
     packed = unmask.Packed(unmask.wrap(family("bert"), mask_id=MASK), 8)
-    with pytest.raises(DataError, match="document 0 has 9 tokens: packed rows have 8"):
+    with pytest.raises(DataError, match="document 0 has 9 tokens, and packed rows have 8"):
         packed.forward(Query.of(TOKENS, VALID), None)
     with pytest.raises(DataError, match="no document has a token"):
         packed.forward(Query.of(TOKENS, VALID & False), None)

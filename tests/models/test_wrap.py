@@ -133,10 +133,13 @@ def foreign_networks():
         ),
         "Encoder": (
             Encoder(dim=16, depth=1, heads=1),
-            r"found x_transformers.*Encoder, .*no TransformerWrapper.*three ways",
+            r"found x_transformers.*Encoder, .*no TransformerWrapper.*Pass \(1\)",
         ),
-        "Decoder": (decoder, r"Decoder, which sees only what comes before.*attn_layers=Encoder"),
-        "an integer": (5, r"found builtins\.int, which cannot be called on tokens.*three ways"),
+        "Decoder": (
+            decoder,
+            r"Decoder, whose positions attend to earlier ones.*attn_layers=Encoder",
+        ),
+        "an integer": (5, r"found builtins\.int, which cannot be called on tokens.*Pass \(1\)"),
     }
 
 
@@ -268,7 +271,7 @@ def test_self_conditioning_belongs_to_each_row():
 
 def test_self_conditioning_needs_a_head_that_can_be_split_off():
     net = x_transformer(sigsoftmax_logits=True)
-    with pytest.raises(ModelError, match=r"self-conditioning needs a network whose head is"):
+    with pytest.raises(ModelError, match=r"self-conditioning needs a network whose logits are"):
         XTransformersDenoiser(net, MASK, self_conditioning=SelfConditioning(32))
 
 
@@ -326,12 +329,12 @@ def test_classes_stay_with_their_rows_when_others_leave():
     [
         (torch.tensor([0, 3]), r"classes \[0, 3\]: pass 0 to 2, or -1 for no class"),
         (torch.tensor([0, -2]), r"classes \[-2, 0\]: pass 0 to 2"),
-        (torch.tensor([0.0, 1.0]), r"condition must be a tensor of 2 class numbers"),
+        (torch.tensor([0.0, 1.0]), r"pass a tensor of 2 class numbers"),
         (
             torch.zeros(2, 1, dtype=torch.int64),
-            r"tensor of 2 class numbers; got torch.int64 \(2, 1\)",
+            r"torch.int64 of shape \(2, 1\): pass a tensor of 2 class numbers",
         ),
-        ([0, 1], r"tensor of 2 class numbers; got a list"),
+        ([0, 1], r"condition is a list: pass a tensor of 2 class numbers"),
     ],
     ids=str,
 )
@@ -354,7 +357,7 @@ def test_classes_need_token_types_of_a_transformers_network():
         ),
         mask_id=5,
     )
-    with pytest.raises(ModelError, match="3 classes need 4 token types; the network has 2: give"):
+    with pytest.raises(ModelError, match="3 classes need 4 token types; the network has 2: set"):
         ClassConditioned(small, classes=3)
     with pytest.raises(ModelError, match="the network has 0"):
         ClassConditioned(unmask.wrap(zeros, mask_id=MASK, vocab_size=VOCAB), classes=3)

@@ -99,7 +99,7 @@ def test_another_run_is_not_resumed(tmp_path, other, told):
 def test_a_folder_with_other_files_is_refused_before_training(tmp_path):
     (tmp_path / "thesis.txt").write_text("three years")
     seen = []
-    with pytest.raises(CheckpointError, match="holds other files"):
+    with pytest.raises(CheckpointError, match="has other files"):
         train("shidoku", tmp_path, steps=5, report=seen.append)
     assert seen == []
 
@@ -148,11 +148,11 @@ def test_bad_input():
         ({"precision": "float16"}, "precision='float16'"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
         ({"label_smoothing": 0.1}, "a smoothed loss is no bound"),
-        ({"batch_size": 10, "pieces": 4}, "no multiple of pieces=4"),
+        ({"batch_size": 10, "pieces": 4}, "not a multiple of pieces=4"),
         ({"backbone": {"hidden_size": 8}}, "has no model_type"),
         ({"backbone": {"model_type": "modernbrt"}}, "modernbrt"),
         ({"backbone": {"model_type": "bert", "hiden_size": 8}}, "did you mean 'hidden_size'"),
-        ({"backbone": {"model_type": "bert", "vocab_size": 8}}, "follows from the data"),
+        ({"backbone": {"model_type": "bert", "vocab_size": 8}}, "set by the data"),
         ({"padding": "end_of_sequence"}, "needs an end-of-sequence id"),
         ({"ema_decay": 1.5}, "ema_decay=1.5: pass 0 or more and below 1"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0: pass 0 or more"),

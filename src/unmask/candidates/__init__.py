@@ -1,4 +1,4 @@
-"""Several generations of each row, of which the best is kept: `best_of` and `length_beam`."""
+"""`best_of` and `length_beam`: several generations of each row, of which the best is kept."""
 
 from unmask.candidates.draws import Candidates, best_of
 from unmask.candidates.lengths import length_beam

@@ -1,4 +1,4 @@
-"""`best_of`: several draws of each row, ranked.
+"""`best_of`: several generations of each row, ranked.
 
 Shapes: B rows of n candidates each (row i·n + j of all is candidate j of row i), N positions.
 """
@@ -22,26 +22,26 @@ from unmask.engine.run import Seeds
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The best candidate of each row, and all that it was chosen from."""
+    """The best candidate of each row, and all candidates."""
 
     best: Generation  # B rows, in the order of the canvas
     every: Generation  # B·n rows: row i·n + j is candidate j of row i
     score: Tensor  # (B,n) float64: higher is better
-    chosen: Tensor  # (B,) int64: which candidate is the best; of equal ones the first
+    chosen: Tensor  # (B,) int64: the number of the best candidate, the first of equal ones
 
     @property
     def tokens(self) -> Tensor:
-        """(B,N) int64: those of the best."""
+        """(B,N) int64: the tokens of the best candidates."""
         return self.best.tokens
 
     @property
     def length(self) -> Tensor:
-        """(B,) int64: how many positions of the best were generated."""
+        """(B,) int64: the number of generated positions of the best candidates."""
         return self.best.editable.sum(1)
 
     @property
     def lengths(self) -> Tensor:
-        """(B,n) int64: the same of every candidate."""
+        """(B,n) int64: the number of generated positions of every candidate."""
         return self.every.editable.sum(1).view(self.score.shape)
 
 
@@ -58,15 +58,15 @@ def best_of(
 ) -> Candidates:
     """Generate each row n times and keep the best.
 
-    by: "likelihood", the mean log-probability that the generated tokens had when they were
-    committed; a way to score, such as `scoring.Bound()`, minus its nats per generated token; a
-    critic (known by its argument `valid`), minus its mean logit that a generated token is wrong; or
-    any function (denoiser, generation, canvas) -> (B·n,), higher better, such as one that checks
-    whether a solution is right.
+    n: candidates of each row. by: how they are ranked: "likelihood", the mean log-probability that
+    the generated tokens had when committed; a method of scoring, such as `scoring.Bound()`, minus
+    its nats per generated token; a critic (recognised by its argument `valid`), minus its mean
+    logit that a generated token is wrong; or any function (denoiser, generation, canvas) -> (B·n,),
+    higher is better, such as one that checks solutions.
     seed, seeds: one integer, or one a row, as in `run`. Candidate 0 has the seed of its row, so
-    that n=1 is `run`; the others have seeds derived from it, so a row's candidates are the same in
-    any batch. What the canvas says of a row (steps, legal, required) holds for each of its
-    candidates. max_rows: rows that are generated at once.
+    that n=1 gives `run`; the other seeds are derived from it, so a row's candidates are the same in
+    any batch. The steps, legal and required ids of a row apply to each of its candidates.
+    max_rows: rows generated at once.
     Raises a subclass of InputError that says what to pass instead.
     """
     denoiser, canvas, strategy, row_seed = check_inputs(denoiser, canvas, strategy, seed, seeds)
@@ -79,7 +79,7 @@ def best_of(
 def ranked(
     denoiser: Denoiser, canvas: Canvas, strategy: Strategy, seeds: Tensor, by: By, max_rows: int
 ) -> Candidates:
-    """All candidates, a canvas of B·n rows with seeds (B,n), generated and the best found."""
+    """Generate a canvas of B·n candidates with seeds (B,n), and return the best ones."""
     check_by(by)
     check_count("max_rows", max_rows)
     engine = Engine(denoiser, max_rows=max_rows)
@@ -92,7 +92,7 @@ def ranked(
 
 
 def candidate_seeds(seeds: Tensor, n: int) -> Tensor:
-    """(B,) -> (B,n): the row's own, then others by (it, j) alone."""
+    """Return (B,n) int64: each row's seed (B,), then seeds derived from it."""
     table = seeds.unsqueeze(1).repeat(1, n)
     for row, seed in zip(table, seeds.tolist(), strict=True):
         row[1:] = fold(seed, torch.arange(1, n))

@@ -1,4 +1,4 @@
-"""`length_beam`: the number of tokens is not known, so several are tried.
+"""`length_beam`: generation at several lengths, of which the best is kept.
 
 Shapes: B rows, L lengths tried of each, P given positions.
 """
@@ -21,10 +21,10 @@ from unmask.engine.run import Seeds
 from unmask.errors import CanvasError
 
 Given = Tensor | Sequence[int] | Sequence[Sequence[int]] | Sequence[Tensor] | None
-"""Ids for all rows, (P,) or a list; or of each row, (B,P) or a list of such."""
+"""Ids for all rows, (P,) or a list; or for each row, (B,P) or a list of lists."""
 
 Lengths = Tensor | Sequence[int] | Sequence[Sequence[int]] | Callable[[list[Tensor], Any], Tensor]
-"""Lengths for all rows, or (B,L), or what predicts them: (prompts, condition) -> (B,L) int64."""
+"""Lengths for all rows, or (B,L), or a function (prompts, condition) -> (B,L) int64."""
 
 
 def length_beam(
@@ -43,14 +43,14 @@ def length_beam(
 ) -> Candidates:
     """Generate each row at several lengths and keep the best (Mask-Predict 1904.09324, §3.3).
 
-    lengths: how many tokens to generate, such as [8, 10, 12]; (B,L) for lengths of each row's own;
-    or a predictor, called with the prompts, a list of B tensors, and the condition, that returns
-    those. prompt, suffix: ids that stand before and after, one sequence for all rows or one a row
-    (of any lengths). batch_size: B, where nothing is given row by row; default 1.
-    by: as in `best_of`; "likelihood" is the paper's (1/N)·Σ log p, so that length does not count.
-    seed, seeds, max_rows: as in `best_of`.
-    All lengths run as rows of one batch. `Candidates.length` says which was chosen. Raises a
-    subclass of InputError that says what to pass instead.
+    lengths: numbers of tokens to generate, such as [8, 10, 12]; (B,L) for different lengths of each
+    row; or a function that returns either, called with the prompts, a list of B tensors, and the
+    condition. prompt, suffix: ids before and after the generated ones, one sequence for all rows or
+    one a row (of any lengths). batch_size: B, if prompt and suffix are not given row by row;
+    default 1. by: as in `best_of`; "likelihood" is the paper's (1/N)·Σ log p, which does not favour
+    short rows. seed, seeds, max_rows: as in `best_of`.
+    All lengths run as rows of one batch. `Candidates.length` is the chosen one. Raises a subclass
+    of InputError that says what to pass instead.
     """
     rows = {"prompt": _given("prompt", prompt), "suffix": _given("suffix", suffix)}
     batch = _batch(rows, batch_size)
@@ -58,7 +58,7 @@ def length_beam(
     table = _table(lengths, before, condition)
     tokens, editable = _candidates(before, table, after)
     tried = len(table[0])
-    # The rows themselves, for their seeds and conditions: the first candidate of each.
+    # The first candidate of each row, to check its seed and condition.
     first = Canvas.ragged(tokens[::tried], editable[::tried], condition=condition)
     denoiser, _, strategy, row_seed = check_inputs(denoiser, first, strategy, seed, seeds)
     each = torch.arange(batch).repeat_interleave(tried)
@@ -67,7 +67,7 @@ def length_beam(
 
 
 def _given(name: str, given: Given) -> list[Tensor]:
-    """One sequence of ids for all rows, or one for each."""
+    """Return one sequence of ids for all rows, or one for each."""
     if given is None:
         return [torch.zeros(0, dtype=torch.int64)]
     try:
@@ -75,7 +75,7 @@ def _given(name: str, given: Given) -> list[Tensor]:
         rows = [torch.as_tensor(ids) for ids in parts]
     except (TypeError, ValueError, RuntimeError):
         rows = []
-    # An empty list is a tensor of floats, and says the same as no ids.
+    # An empty list becomes a tensor of floats.
     rows = [ids if ids.numel() else ids.long() for ids in rows]
     if not rows or any(ids.dim() != 1 or not _is_whole(ids) for ids in rows):
         raise CanvasError(
@@ -97,7 +97,7 @@ def _is_whole(ids: Tensor) -> bool:
 
 
 def _batch(rows: dict[str, list[Tensor]], batch_size: int | None) -> int:
-    """B: as many as there are prompts or suffixes, where they are given row by row."""
+    """Return B: the number of prompts or suffixes, if they are given row by row."""
     sizes = {f"{name} has {len(part)} rows": len(part) for name, part in rows.items()}
     sizes = {words: size for words, size in sizes.items() if size != 1}
     if batch_size is not None:
@@ -110,7 +110,7 @@ def _batch(rows: dict[str, list[Tensor]], batch_size: int | None) -> int:
 
 
 def _table(lengths: Lengths, prompts: list[Tensor], condition: Any) -> list[list[int]]:
-    """L lengths of each row."""
+    """Return L lengths of each row."""
     given = lengths(prompts, condition) if callable(lengths) else lengths
     try:
         table = torch.as_tensor(given)
@@ -130,7 +130,7 @@ def _table(lengths: Lengths, prompts: list[Tensor], condition: Any) -> list[list
 def _candidates(
     before: list[Tensor], table: list[list[int]], after: list[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Ids and which of them are to be generated, of all B·L candidates."""
+    """Return the ids of all B·L candidates, and which of them are to be generated."""
     tokens, editable = [], []
     for start, row, end in zip(before, table, after, strict=True):
         for length in row:

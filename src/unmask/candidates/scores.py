@@ -1,4 +1,4 @@
-"""What makes one candidate better than another: a number for each, higher is better.
+"""Scores of candidates: a number for each, higher is better.
 
 Shapes: B rows of n candidates each, R = B·n of them (row i·n + j is candidate j of row i),
 N positions.
@@ -24,24 +24,24 @@ from unmask.errors import StrategyError
 from unmask.scoring import Method, score
 
 Scorer = Callable[[Denoiser, Generation, Canvas], Tensor]
-"""(denoiser, generation of R rows, their canvas) -> (R,): higher is better, −inf is out."""
+"""A function (denoiser, generation of R rows, their canvas) -> (R,); −inf excludes a row."""
 
 By = str | Method | Critic | Scorer
-"""How candidates are ranked: "likelihood", a way to score, a critic, or a function of one's own."""
+"""The ranking of candidates: "likelihood", a method of scoring, a critic, or a function."""
 
 LIKELIHOOD = "likelihood"
 
 
 def _rows(tree: Any, rows: slice) -> Any:
-    """These rows of every tensor in a tree."""
+    """Return these rows of every tensor in a tree."""
     return tree_map(lambda leaf: leaf[rows] if isinstance(leaf, Tensor) else leaf, tree)
 
 
 def check_by(by: By) -> None:
-    """Raise StrategyError unless candidates can be ranked by it."""
+    """Raise StrategyError unless candidates can be ranked by this."""
     if isinstance(by, type) or (by != LIKELIHOOD and not callable(by)):
         raise StrategyError(
-            f"by={by!r}: pass 'likelihood', a way to score such as scoring.Bound(), a critic, or a "
+            f"by={by!r}: pass 'likelihood', a method such as scoring.Bound(), a critic, or a "
             "function (denoiser, generation, canvas) -> one number per row"
         )
 
@@ -49,11 +49,12 @@ def check_by(by: By) -> None:
 def scores(
     by: By, denoiser: Denoiser, every: Generation, canvas: Canvas, seeds: Tensor, max_rows: int
 ) -> Tensor:
-    """(B,n) float64. seeds (B,n): those of the candidates; what is random goes by its row's first.
+    """Return scores (B,n) float64 of candidates with seeds (B,n).
 
-    Raises StrategyError for a number that is missing or NaN.
+    Random masks depend on the seed of the row's first candidate. Raises StrategyError for scores of
+    a wrong shape, or NaN.
     """
-    # Not what was given, nor what only follows from an end.
+    # Neither given tokens, nor those filled in behind an end of sequence.
     generated = every.editable & (every.commit_step != NEVER)
     if by == LIKELIHOOD:
         found = _mean(every.logprob, generated)
@@ -81,13 +82,13 @@ def _checked(found: Any, by: By, seeds: Tensor) -> Tensor:
         row, candidate = broken[0].tolist()
         raise StrategyError(
             f"{name} scored candidate {candidate} of row {row} as NaN: return a number for every "
-            "candidate, -inf for one that is out"
+            "candidate, -inf to exclude one"
         )
     return table
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:
-    """(R,) float64 over the positions where; 0 for a row that has none."""
+    """Return (R,) float64: the mean over the positions `where`; 0 for a row without any."""
     total = values.double().masked_fill(~where, 0.0).sum(1)
     return total / where.sum(1).clamp(min=1)
 
@@ -101,10 +102,11 @@ def _measured(
     seeds: Tensor,
     max_rows: int,
 ) -> Tensor:
-    """(R,): minus nats per generated token. A row at a time, so that no neighbour moves its masks.
+    """Return (R,): minus nats per generated token.
 
-    The seed of the masks is that of no candidate: one scored by the order it was drawn in would
-    look better than the others.
+    Rows are scored one at a time, so that their masks do not depend on the batch. The seed of the
+    masks is that of no candidate, because a candidate scored in the order it was drawn in would
+    have an advantage.
     """
     count = seeds.shape[1]
     found = torch.zeros(seeds.numel(), dtype=torch.float64)
@@ -130,7 +132,7 @@ def _measured(
 
 
 def _wrong(critic: Critic, every: Generation, canvas: Canvas, max_rows: int) -> Tensor:
-    """(R,N) logits that a token is wrong."""
+    """Return (R,N) logits that a token is wrong."""
     parts = []
     for at in range(0, len(every.tokens), max_rows):
         here = slice(at, at + max_rows)
@@ -147,10 +149,10 @@ def _is_method(by: By) -> TypeGuard[Method]:
 
 
 def _is_critic(by: By) -> TypeGuard[Critic]:
-    """Whether it is called as a critic is: it must have the argument `valid`."""
+    """Return whether this is a critic, which has the argument `valid`."""
     call: Any = by.forward if isinstance(by, nn.Module) else by
     try:
         takes = inspect.signature(call).parameters
-    except (TypeError, ValueError):  # a built-in tells nothing
+    except (TypeError, ValueError):  # a built-in has no signature
         return False
     return "valid" in takes

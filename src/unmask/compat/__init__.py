@@ -1,4 +1,4 @@
-"""`NonAutoregressiveWrapper` of x-transformers: change the import and nothing else."""
+"""x-transformers' `NonAutoregressiveWrapper`, without its defects: only the import changes."""
 
 from unmask.compat.critics import SelfCritic
 from unmask.compat.wrapper import Losses, NonAutoregressiveWrapper

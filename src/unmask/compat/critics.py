@@ -1,4 +1,4 @@
-"""Critics as x-transformers has them, as orders of ours.
+"""Critics of x-transformers' wrapper, and their use as orders.
 
 Shapes: B rows, N positions.
 """
@@ -22,7 +22,7 @@ from unmask.orders.base import Around
 
 
 class SelfCritic(nn.Module):
-    """A critic that is one linear layer on the generator's own embeddings."""
+    """A critic of one linear layer on the embeddings of the generator `net`."""
 
     def __init__(self, net: Any):
         super().__init__()
@@ -30,7 +30,10 @@ class SelfCritic(nn.Module):
         self.to_logits = nn.Linear(net.attn_layers.dim, 1)
 
     def forward(self, x: Tensor, *, frozen: bool = False, **kwargs: Any) -> Tensor:
-        """(B,N) ids -> (B,N,1) logits that a token is wrong. frozen: no gradient for `net`."""
+        """Return (B,N,1) logits that a token is wrong, given ids x (B,N) int64.
+
+        frozen: no gradient for `net`. kwargs: arguments of `net`.
+        """
         with torch.no_grad() if frozen else nullcontext():
             embeds = self.net(x, return_embeddings=True, **kwargs)
         logits: Tensor = self.to_logits(embeds)
@@ -39,7 +42,7 @@ class SelfCritic(nn.Module):
 
 @dataclass(frozen=True)
 class Minus(Around):
-    """Another order's scores, negated."""
+    """Minus the scores of another order."""
 
     order: Order
 
@@ -49,17 +52,20 @@ class Minus(Around):
 
 @dataclass(frozen=True)
 class Judge:
-    """A critic module, called with whatever of the generator's conditioning it can take."""
+    """A critic module, called with those arguments of the generator that it takes."""
 
     critic: nn.Module
-    frozen: bool = False  # keep gradients from the generator that a self critic shares
+    frozen: bool = False  # no gradient for the generator of a self critic
     inference: bool = False  # no dropout, no gradients
 
     def __call__(self, tokens: Tensor, *, valid: Tensor, condition: Any) -> Tensor:
         padded = {} if bool(valid.all()) else {"mask": valid}
         given = _accepted(self.critic, (condition or {}) | padded)
         if not padded.keys() <= given.keys():
-            raise StrategyError("the critic takes no `mask`: it cannot be told what is padding")
+            raise StrategyError(
+                "there is padding, and the critic's forward takes no `mask`: add that argument, "
+                "(B,N) bool, False at padding"
+            )
         if self.frozen and isinstance(self.critic, SelfCritic):
             given["frozen"] = True
         with evaluating(self.critic) if self.inference else nullcontext():
@@ -68,7 +74,7 @@ class Judge:
 
 
 def _accepted(critic: nn.Module, given: dict[str, Any]) -> dict[str, Any]:
-    """Those of the arguments that the critic takes. x-transformers rejects some by its options."""
+    """Return those arguments that the critic takes; x-transformers' options exclude some."""
     net: Any = critic.net if isinstance(critic, SelfCritic) else critic
     if is_x_transformer(net):
         layers = net.attn_layers

@@ -1,7 +1,7 @@
-"""`NonAutoregressiveWrapper` of x-transformers, as a thin face over the engine and the objectives.
+"""x-transformers' `NonAutoregressiveWrapper`, implemented by the engine and the objectives.
 
-Constructor, methods and state_dict keys are those of x-transformers 2.31.10: change the import and
-nothing else. Where the results differ, and why, is in docs/compat.md. Shapes: B rows, N positions.
+Constructor, methods and state_dict keys are those of x-transformers 2.31.10; only the import
+changes. docs/compat.md lists where results differ, and why. Shapes: B rows, N positions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from unmask.orders import ChoiceNoise, CriticOrder
 
 
 class Losses(NamedTuple):
-    """What `forward` returns: call backward() on `loss`, which is made of the other two."""
+    """The losses of `forward`, scalars; call backward() on `loss`, which combines the others."""
 
     loss: Tensor
     generator_loss: Tensor | None
@@ -39,11 +39,11 @@ class Losses(NamedTuple):
 
 
 class NonAutoregressiveWrapper(nn.Module):
-    """Trains an x-transformers encoder to unmask, and generates with it; arguments as there.
+    """Training of, and generation with, an x-transformers encoder; arguments as in x-transformers.
 
     Mask-Predict (1904.09324), MaskGIT (2202.04200), MDLM's weighting (2406.07524), Token-Critic
     (2209.04439). schedule: a name or callable that `schedules.resolve` takes. Raises a subclass of
-    InputError, which is a ValueError, for what cannot work.
+    InputError, which is a ValueError, for arguments that cannot work.
     """
 
     net: Any
@@ -80,7 +80,7 @@ class NonAutoregressiveWrapper(nn.Module):
             self.null_embed, self.to_self_cond = parts.null_embed, parts.to_self_cond
         self.token_critic = SelfCritic(net) if self_token_critic else token_critic
         self.critic_loss_weight = critic_loss_weight
-        # What is wrong with the arguments is said now, not at the first use.
+        # Raises for wrong arguments now, instead of at the first use.
         self._denoiser(), self._noise(), self._strategy(1.0, None, 1.0)
 
     def generate(
@@ -97,10 +97,10 @@ class NonAutoregressiveWrapper(nn.Module):
         seeds: Sequence[int] | Tensor | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        """Generated ids (B,N) int64; one row (N,) when nothing given has a batch.
+        """Return generated ids (B,N) int64; one row (N,) if no argument has a batch.
 
-        start_temperature falls linearly to 0; filter_thres is the share of the vocabulary that is
-        never drawn, None for none; noise_level_scale scales the critic's fading Gumbel noise.
+        start_temperature: falls linearly to 0. filter_thres: share of the vocabulary that is never
+        drawn, None for none. noise_level_scale: of the critic's Gumbel noise, which falls to 0.
         prompt: ids (P,) or (B,P) at the start of each row; or, with editable (bool, of its shape),
         the whole row, generated where editable. valid: bool (N,) or (B,N), False at padding.
         seed, seeds: as in `unmask.generate`. kwargs: arguments of the network and the critic,
@@ -125,7 +125,7 @@ class NonAutoregressiveWrapper(nn.Module):
         seeds: Sequence[int] | Tensor | None = None,
         **kwargs: Any,
     ) -> Iterator[StepInfo]:
-        """`generate`, but yielding a `StepInfo` after every step; the last holds the result."""
+        """Generate, and yield a `StepInfo` after each step; the last one has the result."""
         canvas, _ = self._canvas(batch_size, prompt, editable, valid, kwargs)
         strategy = self._strategy(start_temperature, filter_thres, noise_level_scale)
         return stream(self._denoiser(), canvas, strategy, seed=seed, seeds=seeds)
@@ -142,12 +142,12 @@ class NonAutoregressiveWrapper(nn.Module):
         seed: int | Tensor | None = None,
         **kwargs: Any,
     ) -> Losses:
-        """Losses in nats per token on data x (B,N) int64, N at most max_seq_len.
+        """Return losses in nats per token on data x (B,N) int64, N at most max_seq_len.
 
-        generator_sample_temperature: of the draws that the critic judges; by default uniform in
+        generator_sample_temperature: of the draws that the critic scores; by default uniform in
         (0, 1) for each row. editable: bool (B,N), False at prompts: never masked, in no loss.
-        valid, kwargs: as in `generate`. seed: one integer, or (B,) row seeds; by default torch's
-        generator decides, so that torch.manual_seed reproduces the losses.
+        valid, kwargs: as in `generate`. seed: one integer, or (B,) row seeds; by default drawn from
+        torch's generator, so that torch.manual_seed reproduces the losses.
         """
         if only_train_critic and (only_train_generator or self.token_critic is None):
             raise StrategyError(
@@ -180,14 +180,14 @@ class NonAutoregressiveWrapper(nn.Module):
         return Losses(loss + critic * self.critic_loss_weight, loss, critic)
 
     def _generator_loss(self, batch: Corrupted, reading: Reading) -> Tensor:
-        """The bound of MDLM (2406.07524), or the mean cross-entropy over masked positions."""
+        """Return MDLM's bound (2406.07524), or the mean cross-entropy over masked positions."""
         if not self.use_simple_mdlm_loss_weight:
             even = torch.ones_like(batch.weight)
             batch = replace(batch, weight=even, maskable=batch.masked)
         return evaluate(batch, reading, bound=False).loss
 
     def _denoiser(self) -> XTransformersDenoiser:
-        """Made anew for each use: the parameters are registered here alone, by their old names."""
+        """Return a new denoiser, which registers no parameters, so that their names stay."""
         parts = _Shared(self.null_embed, self.to_self_cond) if self.self_cond else None
         length = int(self.max_seq_len)
         return XTransformersDenoiser(self.net, self.mask_id, length=length, self_conditioning=parts)
@@ -206,7 +206,7 @@ class NonAutoregressiveWrapper(nn.Module):
                 raise StrategyError(_needs_critic(f"noise_level_scale={noise!r}"))
             return strategy
         doubt = Minus(CriticOrder(Judge(self.token_critic, inference=True)))
-        # The reference adds the noise to the doubt and re-masks the top: Gumbel has no symmetry.
+        # x-transformers adds noise to the doubt and re-masks the top; the noise is not symmetric.
         return strategy.but(order=Minus(ChoiceNoise(doubt, noise)), name="token_critic")
 
     def _canvas(
@@ -217,14 +217,16 @@ class NonAutoregressiveWrapper(nn.Module):
         valid: Tensor | None,
         kwargs: dict[str, Any],
     ) -> tuple[Canvas, bool]:
-        """What is given as a canvas, and whether it is a single row without a batch dimension."""
+        """Return the canvas, and whether it is a single row without a batch dimension."""
         condition = _condition(kwargs, self.self_cond)
         if "mask" in condition:
             if valid is not None:
                 raise CanvasError("valid and mask are both given: they mean the same, pass one")
             valid = condition.pop("mask")
         if editable is not None and (prompt is None or prompt.shape != editable.shape):
-            raise CanvasError("editable needs a prompt of its shape: the ids where it is False")
+            raise CanvasError(
+                "editable is given without a prompt of its shape: pass prompt=, whole rows of ids"
+            )
         parts = [part for part in (prompt, editable, valid) if part is not None]
         rows = {len(part) for part in parts if part.dim() > 1}
         rows |= set() if batch_size is None else {batch_size}
@@ -243,7 +245,7 @@ class NonAutoregressiveWrapper(nn.Module):
 def _fill(
     blank: Canvas, prompt: Tensor | None, editable: Tensor | None, valid: Tensor | None
 ) -> Canvas:
-    """The canvas with what is given: a row for each, or one for all. Padding is never editable."""
+    """Return the canvas with these ids and flags, of one row or all. Padding is not editable."""
     (rows, length), device = blank.shape, blank.tokens.device
     start = blank.tokens[0, :0] if prompt is None else prompt.to(device)
     after = torch.arange(length, device=device) >= start.shape[-1]
@@ -263,22 +265,24 @@ class _Shared(SelfConditioning):
 
 
 def _needs_critic(what: str) -> str:
-    return f"{what} concerns the critic, and there is none: leave it out, or pass token_critic"
+    return f"{what} applies to a critic, and there is none: leave it out, or pass token_critic"
 
 
 def _condition(kwargs: dict[str, Any], self_cond: bool) -> dict[str, Any]:
-    """Arguments for the network, without those that are the wrapper's own business."""
+    """Return the arguments for the network. Raises StrategyError for those the wrapper sets."""
     owned = {name for name in kwargs if name.startswith("return_") or name == "to_logits_kwargs"}
     owned |= kwargs.keys() & ({"sum_embeds"} if self_cond else ())
     if owned:
-        raise StrategyError(f"{sorted(owned)} cannot be passed on: the wrapper decides them")
+        raise StrategyError(
+            f"{sorted(owned)} are set by the wrapper and cannot be passed: leave them out"
+        )
     return dict(kwargs)
 
 
 def _check(
     net: Any, self_cond: bool, share: float, critic: nn.Module | None, self_critic: bool
 ) -> None:
-    """Raise unless the network and the options of the constructor go together."""
+    """Raise ModelError or StrategyError for a network or options that do not fit together."""
     if not is_x_transformer(net):
         kind = type(net).__name__
         raise ModelError(f"net is a {kind}: pass a TransformerWrapper, or use unmask.wrap instead")

@@ -1,4 +1,4 @@
-"""Reading token ids and text from files: `read` gives a Corpus of lazy Examples."""
+"""Reading of token ids and text from files: `read` returns a `Corpus` of lazy `Example`s."""
 
 from unmask.data.corpus import Corpus, Example
 from unmask.data.reading import read

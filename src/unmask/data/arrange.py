@@ -1,4 +1,4 @@
-"""Rows as examples: each row a document, or windows of a fixed length cut from all of them.
+"""Rows as examples: each row one example, or windows of a fixed length.
 
 R rows, n positions of one of them, L positions of a window.
 """
@@ -13,7 +13,7 @@ from unmask.data.rows import Part, Rows
 
 
 class Documents(Lazy):
-    """Each row an example of its own."""
+    """Rows as examples, one each."""
 
     def __init__(self, rows: Rows):
         self.rows = rows
@@ -22,7 +22,7 @@ class Documents(Lazy):
         return len(self.rows)
 
     def at(self, index: int) -> Example:
-        """The row of that index."""
+        """Return the row of this index."""
         tokens = torch.from_numpy(self.rows.tokens(index).astype(np.int64))
         given = self.rows.given(index)
         maskable = torch.ones(len(tokens), dtype=torch.bool)
@@ -32,7 +32,7 @@ class Documents(Lazy):
 
 
 class Windows(Lazy):
-    """Consecutive windows of all rows joined, with `separator` (or nothing) between two rows."""
+    """Consecutive windows of all rows joined, with the id `separator`, or none, between rows."""
 
     def __init__(self, rows: Rows, length: int, separator: int | None):
         self.rows, self.length, self.separator = rows, length, separator
@@ -45,7 +45,7 @@ class Windows(Lazy):
         return self.total // self.length
 
     def at(self, index: int) -> Example:
-        """Positions index·L to (index + 1)·L of the joined rows."""
+        """Return positions index·L to (index + 1)·L of the joined rows."""
         begin = index * self.length
         end = begin + self.length
         tokens = np.full(self.length, self.separator or 0, dtype=np.int64)
@@ -60,7 +60,7 @@ class Windows(Lazy):
 
 
 def cut(part: Part, length: int) -> Part:
-    """Cut each row into windows of its own (L,); what is left of a row is dropped."""
+    """Cut each row into windows (L,); the rest of a row is dropped."""
     counts = part.lengths // length
     row = np.repeat(np.arange(len(part)), counts)
     within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)

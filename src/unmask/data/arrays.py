@@ -1,4 +1,4 @@
-"""Ids from `.npy` and `.safetensors`: arrays that stay on disk, mapped into memory.
+"""Ids from `.npy` and `.safetensors` files, mapped into memory.
 
 T values; R rows of width W.
 """
@@ -18,9 +18,9 @@ INTEGERS = {"I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
 
 
 def from_npy(path: Path) -> tuple[Part, bool]:
-    """The rows of an array (R,W), or the one of a stream (T,); and whether it is a stream.
+    """Return the rows of an array (R,W), or the row of a stream (T,), and whether it is a stream.
 
-    Raises DataError for a file that is cut short, holds Python objects, or is no `.npy`.
+    Raises DataError for a file that is cut short, has Python objects, or is not `.npy`.
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -33,7 +33,7 @@ def from_npy(path: Path) -> tuple[Part, bool]:
 
 
 def from_safetensors(path: Path, column: str | None) -> tuple[Part, bool]:
-    """The same of a tensor of a `.safetensors` file: the only one, or the one named by column.
+    """Return the same of the only tensor of a `.safetensors` file, or of the one named by column.
 
     Raises DataError for a broken file, an unknown name, and several tensors without a name.
     """
@@ -47,7 +47,9 @@ def from_safetensors(path: Path, column: str | None) -> tuple[Part, bool]:
         with safe_open(path, framework="numpy") as file:  # checks header and size
             names = sorted(file.keys())
     except (SafetensorError, OSError) as error:
-        raise DataError(f"{path}: no whole safetensors file ({error}); write it anew") from error
+        raise DataError(
+            f"{path}: not a complete safetensors file ({error}); write it again"
+        ) from error
     return _part(_mapped(path, _choose(path, names, column)), path)
 
 
@@ -64,7 +66,7 @@ def _choose(path: Path, names: list[str], column: str | None) -> str:
 
 
 def _mapped(path: Path, name: str) -> np.ndarray:
-    """A tensor of a file that was found whole, mapped: the library would copy it."""
+    """Return a tensor of a complete file, mapped into memory; the library would copy it."""
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
         entry = json.loads(file.read(size))[name]
@@ -98,7 +100,7 @@ def _part(array: np.ndarray, path: Path) -> tuple[Part, bool]:
 
 
 def _why(path: Path, error: Exception) -> str:
-    """What is wrong with a `.npy` file that numpy does not read."""
+    """Return why numpy does not read a `.npy` file."""
     told = str(error)
     if "bject" in told or "pickle" in told:
         return (
@@ -106,5 +108,5 @@ def _why(path: Path, error: Exception) -> str:
             "store one integer array with np.save"
         )
     if "mmap" in told or "EOF" in told or "reshape" in told or path.stat().st_size == 0:
-        return f"cut short at {path.stat().st_size:,} bytes; write it anew"
-    return f"no whole .npy file ({told}); store one integer array with np.save"
+        return f"cut short at {path.stat().st_size:,} bytes; write it again"
+    return f"not a complete .npy file ({told}); store one integer array with np.save"

@@ -1,4 +1,4 @@
-"""Tables in blocks of rows: JSON lines, parquet and `datasets` folders, read alike.
+"""Tables read in blocks of rows: JSON lines, parquet files and `datasets` folders.
 
 R rows of a block.
 """
@@ -30,9 +30,9 @@ class Block:
     """Some rows of a table, by column."""
 
     columns: dict[str, Any]
-    """Each a list (R,) of what JSON holds, or an array of pyarrow (R,)."""
+    """By name, each a list (R,) of JSON values, or a pyarrow array (R,)."""
     numbers: np.ndarray
-    """(R,) int64, what the rows are called in messages."""
+    """(R,) int64, the numbers of rows in messages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +42,13 @@ class Table:
     names: tuple[str, ...]
     place: Place
     blocks: Callable[[Sequence[str]], Iterator[Block]]
-    """From names of columns to blocks that hold at least those."""
+    """A function from names of columns to blocks with at least these columns."""
 
 
 def from_jsonl(path: Path) -> Table:
-    """One JSON object a line; empty lines are left out. The names are those of the first block.
+    """Read one JSON object a line, without empty lines. Columns are those of the first block.
 
-    Raises DataError for a line that is no JSON object.
+    Raises DataError for a line that is not a JSON object.
     """
     blocks = _json_blocks(path)
     first = next(blocks, None)
@@ -59,7 +59,7 @@ def from_jsonl(path: Path) -> Table:
 
 
 def from_parquet(path: Path) -> Table:
-    """A parquet file. Raises DataError where it is no whole one, MissingExtraError sans pyarrow."""
+    """Read a parquet file. Raises DataError if it is broken, MissingExtraError without pyarrow."""
     try:
         from pyarrow import parquet
     except ImportError:
@@ -79,10 +79,9 @@ def from_parquet(path: Path) -> Table:
 
 
 def from_datasets(path: Path) -> Table:
-    """A folder that `datasets` wrote with save_to_disk; its rows stay mapped.
+    """Read a folder written by save_to_disk of `datasets`; its rows are mapped into memory.
 
-    Raises DataError where it is no whole one or holds several splits, MissingExtraError without
-    `datasets`.
+    Raises DataError if it is broken or has several splits, MissingExtraError without `datasets`.
     """
     if (path / "dataset_dict.json").is_file():
         splits = sorted(part.parent.name for part in path.glob("*/state.json"))
@@ -126,7 +125,7 @@ def _row(path: Path, number: int, line: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         column = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         raise DataError(
-            f"{where}{column}: no JSON ({error}); each line is one object, such as {{'ids': [1]}}"
+            f"{where}{column}: not JSON ({error}); each line is one object, such as {{'ids': [1]}}"
         ) from error
     if not isinstance(row, dict):
         raise DataError(
@@ -149,9 +148,9 @@ def _arrow_blocks(path: Path, kind: str, batches: Iterable[Any]) -> Iterator[Blo
 
 @contextmanager
 def _whole(path: Path, kind: str) -> Iterator[None]:
-    """What the libraries say of a broken file, as a DataError."""
+    """Turn errors of the libraries about a broken file into DataError."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's errors are of these
         told = str(error).strip().splitlines() or [type(error).__name__]
-        raise DataError(f"{path}: no whole {kind} ({told[0]}); write it anew") from error
+        raise DataError(f"{path}: not a complete {kind} ({told[0]}); write it again") from error

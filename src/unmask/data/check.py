@@ -1,4 +1,4 @@
-"""Whether ids are those of a vocabulary, a few million at a time.
+"""Checks that ids are in a vocabulary, a few million at a time.
 
 T values of a part.
 """
@@ -16,7 +16,7 @@ CHUNK = 1 << 22
 
 
 def highest(rows: Rows) -> int:
-    """The highest id. Raises DataError for a negative one, with its place."""
+    """Return the highest id. Raises DataError for a negative one, with its place."""
     top = 0
     for part in rows.parts:
         for begin, chunk in _chunks(part):
@@ -43,7 +43,7 @@ def check_below(rows: Rows, size: int, advice: str) -> None:
 
 
 def seen(rows: Rows, ids: Sequence[int]) -> dict[int, str]:
-    """Those of some ids that the data holds, each with the first place that holds it."""
+    """Return which of these ids are in the data, each with the first place of it."""
     found: dict[int, str] = {}
     for part in rows.parts:
         for begin, chunk in _chunks(part):
@@ -56,6 +56,6 @@ def seen(rows: Rows, ids: Sequence[int]) -> dict[int, str]:
 
 
 def _chunks(part: Part) -> Iterator[tuple[int, np.ndarray]]:
-    """Where a chunk begins, and its values."""
+    """Yield the first position of each chunk, and its values."""
     for begin in range(0, len(part.values), CHUNK):
         yield begin, part.values[begin : begin + CHUNK]

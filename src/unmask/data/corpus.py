@@ -1,4 +1,4 @@
-"""A corpus: examples that are made when they are asked for, and what their ids mean.
+"""A corpus: examples, made when they are indexed, and their vocabulary.
 
 E examples; n positions of one example.
 """
@@ -21,22 +21,22 @@ from unmask.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One sequence to learn from."""
+    """One training sequence."""
 
     tokens: Tensor
     """(n,) int64."""
     maskable: Tensor
-    """(n,) bool, False at a prompt, which is given and never learnt."""
+    """(n,) bool, False at a prompt, which is never hidden and in no loss."""
     category: int | None = None
-    """A class from 0, or None where the data has none."""
+    """The class, counted from 0, or None."""
 
 
 class Lazy(Sequence[Example]):
-    """A sequence that makes an example when asked for it; a slice is a view."""
+    """A sequence that makes an example when it is indexed; a slice is a view."""
 
     @abstractmethod
     def at(self, index: int) -> Example:
-        """The example of an index from 0 to len − 1."""
+        """Return the example of an index from 0 to len − 1."""
 
     @overload
     def __getitem__(self, index: int) -> Example: ...
@@ -61,33 +61,33 @@ class Subset(Lazy):
         return len(self.indices)
 
     def at(self, index: int) -> Example:
-        """The example that stands at the index among those chosen."""
+        """Return the chosen example of this index."""
         return self.examples[int(self.indices[index])]
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """What `read` found."""
+    """Examples with their vocabulary, as `read` returns them."""
 
     examples: Sequence[Example]
-    """(E,), each made when it is asked for."""
+    """(E,), each made when it is indexed."""
     vocabulary: Vocabulary
     longest: int
     """Positions of the longest example."""
     classes: int = 0
-    """Highest category + 1, or 0 where the data has none."""
+    """The highest class + 1, or 0 without classes."""
     notes: list[str] = field(default_factory=list)
-    """What was decided while reading, a sentence each."""
+    """Sentences on how the data was read."""
     stream: bool = False
-    """Whether examples are windows of running text, where neighbours belong together."""
+    """Whether examples are windows of a stream, in which neighbours continue each other."""
 
     def split(self, share: float = 0.1) -> tuple[Corpus, Corpus]:
-        """(train, held out), with `share` of the examples held out, at least one.
+        """Return (train, held out), with `share` of the examples held out, at least one.
 
         Of windows the last ones are held out, because neighbours continue each other; of documents
-        those that a fixed permutation puts last. Both parts keep `longest` and `classes` of the
-        whole, so that one network serves both. Raises DataError for a share outside (0, 1), and
-        where one of the two would be empty.
+        the last ones of a fixed permutation. Both parts keep `longest` and `classes` of the whole,
+        so that one network fits both. Raises DataError for a share outside (0, 1), and if a part
+        would be empty.
         """
         if not 0 < share < 1:
             raise DataError(

@@ -1,4 +1,4 @@
-"""Which files a path stands for, and which of the readers reads them."""
+"""The files of a path, and their kind."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Files:
     """One of SUFFIXES, or `datasets`."""
     paths: tuple[Path, ...]
     others: int = 0
-    """Files in the folder that are of no kind that can be read."""
+    """Number of files in the folder that cannot be read."""
 
 
 def files_at(path: str | Path) -> Files:
-    """The file, or the files of a folder and of those in it. Raises DataError where none fits."""
+    """Return the file, or all files of a folder. Raises DataError if there are none to read."""
     where = Path(path)
     if not where.exists():
         raise DataError(f"{where}: no such file or folder; pass {READABLE}")

@@ -1,4 +1,4 @@
-"""Padding policies: what stands after the end of a row, and whether it is learnt.
+"""Padding policies: the ids after the end of a row, and whether they are learnt.
 
 B rows, N positions, n positions of one row.
 """
@@ -20,12 +20,14 @@ class Padded:
     """Rows of one length."""
 
     tokens: Tensor  # (B,N) int64
-    maskable: Tensor  # (B,N) bool: may be hidden, and is then in the loss
-    valid: Tensor  # (B,N) bool: False at padding, which no network looks at
+    maskable: Tensor  # (B,N) bool: may be hidden, and so in the loss
+    valid: Tensor  # (B,N) bool: False at padding, which no network attends to
 
 
 class Padding(Protocol):
-    """rows of (n,) int64 and (n,) bool -> one batch, of `length` or as long as its longest row.
+    """A function from rows (n,) int64 and flags (n,) bool to one batch (B,N).
+
+    N is `length`, or that of the longest row; of `BlockFill`, of its last block.
 
     Positions that are not maskable, such as prompts, stay so. Raises DataError for a row longer
     than `length`, and for flags that are not one for each token.
@@ -42,7 +44,7 @@ class Padding(Protocol):
 
 @dataclass(frozen=True)
 class Excluded:
-    """Padding is seen by no network and is in no loss: a row is what it would be alone."""
+    """Padding is excluded from attention and loss, so a row gives the loss that it gives alone."""
 
     def __call__(
         self,
@@ -51,13 +53,13 @@ class Excluded:
         length: int | None = None,
         pad_id: int = 0,
     ) -> Padded:
-        """Rows with pad_id behind them."""
+        """Return the rows followed by pad_id."""
         return _filled(rows, maskable, [len(row) for row in rows], length, pad_id, pad_id)
 
 
 @dataclass(frozen=True)
 class EndOfSequence:
-    """Every place after the end holds eos_id and is learnt, so lengths are (LLaDA 2502.09992)."""
+    """Rows are filled up with eos_id, which is learnt, and with it lengths (LLaDA 2502.09992)."""
 
     eos_id: int
 
@@ -68,14 +70,14 @@ class EndOfSequence:
         length: int | None = None,
         pad_id: int = 0,
     ) -> Padded:
-        """Rows with eos_id behind them, up to `length`."""
+        """Return the rows followed by eos_id, up to `length`."""
         size = _length(rows, length)
         return _filled(rows, maskable, [size] * len(rows), size, self.eos_id, pad_id)
 
 
 @dataclass(frozen=True)
 class BlockFill:
-    """The block in which a row ends is filled with eos_id and learnt; the rest is excluded.
+    """The last block of a row is filled up with eos_id, which is learnt; the rest is excluded.
 
     For generation block by block (2503.09573): a row then learns to end inside its last block.
     """
@@ -94,7 +96,7 @@ class BlockFill:
         length: int | None = None,
         pad_id: int = 0,
     ) -> Padded:
-        """Rows with eos_id to the end of their block, then pad_id."""
+        """Return the rows followed by eos_id to the end of their block, then pad_id."""
         ends = [-(-len(row) // self.block) * self.block for row in rows]
         size = max(ends, default=0) if length is None else length
         ends = [min(end, size) for end in ends]
@@ -109,13 +111,13 @@ NAMED: dict[str, Any] = {
 
 
 def to_dict(policy: Excluded | EndOfSequence | BlockFill) -> dict[str, Any]:
-    """A policy as JSON holds it: {"name": "block_fill", "eos_id": 2, "block": 32}."""
+    """Return a policy as JSON values: {"name": "block_fill", "eos_id": 2, "block": 32}."""
     name = next(name for name, kind in NAMED.items() if isinstance(policy, kind))
     return {"name": name, **asdict(policy)}
 
 
 def from_dict(entry: dict[str, Any]) -> Padding:
-    """The policy that `to_dict` wrote. Raises StrategyError for another name or other options."""
+    """Return the policy of a dict of `to_dict`. Raises StrategyError for unknown entries."""
     options = dict(entry)
     name = options.pop("name", None)
     if name not in NAMED:
@@ -135,7 +137,7 @@ def _filled(
     fill_id: int,
     pad_id: int,
 ) -> Padded:
-    """Each row, then fill_id up to its end, then pad_id."""
+    """Return each row followed by fill_id up to its end, then pad_id."""
     size = _length(rows, length)
     tokens = torch.full((len(rows), size), pad_id, dtype=torch.int64)
     free = torch.zeros((len(rows), size), dtype=torch.bool)

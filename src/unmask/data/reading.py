@@ -1,4 +1,4 @@
-"""`read`: from a path to a corpus."""
+"""`read`: read a corpus from files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unmask.data.vocabulary import BYTES, Vocabulary
 from unmask.errors import DataError
 
 WINDOW = 128
-"""Length of the windows of a stream where nothing else is passed."""
+"""The default length of the windows of a stream."""
 
 
 def read(
@@ -33,27 +33,28 @@ def read(
     documents: bool = False,
     window: int = WINDOW,
 ) -> Corpus:
-    """Read token ids or text: `.npy`, `.safetensors`, `.jsonl`, `.parquet`, `.txt`, a folder of
-    one of these, or a folder that `datasets` wrote with save_to_disk.
+    """Read token ids or text from files, and return a `Corpus`.
 
-    An array (rows, positions) and a row of a table are examples as they are. A stream, which is an
-    array (positions,) or a text file, is cut into windows of `length` (`window` where none is
-    passed), and what is left over is dropped. Where length is passed, so are the rows of a table,
-    joined with the end-of-sequence id in between, and the rows of an array that are longer, each on
-    its own. documents=True keeps rows, and lines of text, as examples of at most `length`.
+    path: a file `.npy`, `.safetensors`, `.jsonl`, `.parquet` or `.txt`, a folder of one of these
+    kinds, or a folder written by save_to_disk of `datasets`.
 
-    Tables hold ids in `input_ids`, `tokens` or `ids`, or text in `text`, or either in `column`.
-    Beside them, `labels` (−100 at the prompt, else the token), `prompt` (how many leading tokens
-    are given, or a text that stands before) and `class` or `label` (a class from 0) are read where
-    there are some. column also names a tensor of a safetensors file.
+    Rows of an array (rows, positions), and of a table, are one example each. A stream, which is an
+    array (positions,) or a text file, is cut into windows of `length` (default `window`); the rest
+    is dropped. If length is passed, the rows of a table are joined, with the end-of-sequence id in
+    between, and cut into windows, too; longer rows of an array are cut row by row.
+    documents=True keeps rows, and lines of text, as examples of at most `length`.
 
-    tokenizer: a tokenizer.json or a folder, on disk; without one text is read as bytes. vocab_size:
-    how many ids there are; without it, those of the tokenizer, or one more than the highest found.
+    Tables have ids in a column `input_ids`, `tokens` or `ids`, or text in `text`, or either in
+    `column`. Optional columns are `labels` (−100 at the prompt, else the token), `prompt` (the
+    number of leading tokens that are given, or a text that precedes) and `class` or `label` (a
+    class from 0). column also names a tensor of a safetensors file.
 
-    Nothing is copied that can stay on disk: `.npy`, `.safetensors`, bytes of `.txt` and `datasets`
-    are mapped; tokens of text and the columns of `.jsonl` and `.parquet` are held in memory.
-    Every id is checked once. Raises DataError, with file, row and position, and MissingExtraError
-    where a library is not installed.
+    tokenizer: path of a tokenizer.json or its folder; without one, text is read as bytes.
+    vocab_size: number of ids; default that of the tokenizer, or the highest id found + 1.
+
+    `.npy`, `.safetensors`, `datasets` and bytes of `.txt` are mapped into memory; tokens of text
+    and columns of `.jsonl` and `.parquet` are held in memory. Every id is checked once. Raises
+    DataError, with file, row and position, and MissingExtraError if a library is not installed.
     """
     _check_options(vocab_size=vocab_size, length=length, window=window)
     files = files_at(path)
@@ -76,7 +77,7 @@ def _check_options(**options: int | None) -> None:
 
 
 def _vocabulary(source: Source, tokenizer: Tokenizer | None, size: int | None) -> Vocabulary:
-    """What the ids mean, each of them checked."""
+    """Return the vocabulary, after checking every id."""
     if tokenizer is not None:
         return _of_tokenizer(source.rows, tokenizer, size)
     if source.text:
@@ -102,8 +103,8 @@ def _of_tokenizer(rows: Rows, tokenizer: Tokenizer, size: int | None) -> Vocabul
     mask, pad = vocabulary.mask_id, vocabulary.pad_id
     if mask in seen:
         raise DataError(
-            f"{seen[mask]}: id {mask} is the tokenizer's mask token, which stands for what is "
-            "unknown; data holds only what is known"
+            f"{seen[mask]}: id {mask} is the tokenizer's mask token, which marks unknown positions "
+            "and cannot be in data; remove it"
         )
     if pad is not None and pad in seen and pad not in (vocabulary.eos_id, tokenizer.role("unk")):
         raise DataError(
@@ -156,7 +157,7 @@ def _as_documents(source: Source, vocabulary: Vocabulary, length: int | None, fi
 
 
 def _as_cuttings(source: Source, vocabulary: Vocabulary, length: int) -> Corpus:
-    """Windows within each row of an array, none across two."""
+    """Return windows within each row of an array, none across two rows."""
     rows = source.rows
     windows = Rows([cut(part, length) for part in rows.parts])
     left = int((rows.lengths % length).sum())
@@ -168,7 +169,7 @@ def _as_cuttings(source: Source, vocabulary: Vocabulary, length: int) -> Corpus:
 
 
 def _as_windows(source: Source, vocabulary: Vocabulary, length: int) -> Corpus:
-    """Windows of all rows joined."""
+    """Return windows of all rows joined."""
     unit = "bytes" if vocabulary.kind == "bytes" else "tokens"
     separator = NEWLINE if vocabulary.kind == "bytes" else vocabulary.eos_id
     examples = Windows(source.rows, length, separator)
@@ -199,7 +200,7 @@ def _joined(rows: Rows, separator: int | None, unit: str) -> Sequence[str]:
 
 
 def _left_out(files: Files, source: Source) -> list[str]:
-    """Sentences on what was not read."""
+    """Return sentences on data that was not read."""
     notes = []
     if source.empty:
         notes.append(f"{source.empty:,} rows without text left out")

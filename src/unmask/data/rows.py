@@ -1,6 +1,6 @@
-"""Rows of ids where they lie: in a mapped file, in Arrow's memory, or in an array.
+"""Rows of ids in a mapped file, in Arrow's memory, or in an array.
 
-R rows of a part, which lie anywhere in its T values; n positions of one row.
+R rows of a part, slices of its T values; n positions of one row.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from unmask.errors import DataError
 
 @dataclass(frozen=True)
 class Place:
-    """Where rows come from, for messages."""
+    """The origin of rows, for messages."""
 
     file: Path
     unit: str = "row"
@@ -24,7 +24,7 @@ class Place:
     column: str | None = None
 
     def tell(self, number: int) -> str:
-        """Such as `data.jsonl, line 3 (counted from 1), column 'ids'`."""
+        """Return text such as `data.jsonl, line 3 (counted from 1), column 'ids'`."""
         if self.unit == "file":
             return str(self.file)
         base = 1 if self.unit == "line" else 0
@@ -39,16 +39,16 @@ class Part:
     values: np.ndarray
     """(T,) of any integer dtype, not copied."""
     starts: np.ndarray
-    """(R,) int64, where in the values each row begins; ascending."""
+    """(R,) int64: the first index of each row in the values; ascending."""
     lengths: np.ndarray
     """(R,) int64."""
     numbers: np.ndarray
-    """(R,) int64, what each row is called in messages."""
+    """(R,) int64: the number of each row in messages."""
     place: Place
     given: np.ndarray | None = None
-    """(T,) bool, True where a value is part of a prompt; None: nowhere."""
+    """(T,) bool, True at values of a prompt; None for no prompts."""
     categories: np.ndarray | None = None
-    """(R,) int64, −1 for none; None: none has one."""
+    """(R,) int64: classes, −1 for no class; None for no classes."""
 
     def __post_init__(self) -> None:
         if self.values.dtype.kind not in "iu":
@@ -61,7 +61,7 @@ class Part:
         return len(self.starts)
 
     def tell(self, position: int) -> str:
-        """Where a position of the values lies, in words."""
+        """Return the place of a position of the values, as text."""
         row = int(np.searchsorted(self.starts, position, side="right")) - 1
         offset = position - int(self.starts[row])
         where = self.place.tell(int(self.numbers[row]))
@@ -69,7 +69,7 @@ class Part:
 
 
 def packed(rows: Sequence[np.ndarray], numbers: Sequence[int], place: Place) -> Part:
-    """Copy rows (n,) behind each other, in the smallest dtype that holds them."""
+    """Return a copy of rows (n,) in one array, of the smallest dtype that fits."""
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     values = np.concatenate(rows) if rows else np.zeros(0, np.uint8)
     if values.dtype == np.int64 and len(values):
@@ -80,7 +80,7 @@ def packed(rows: Sequence[np.ndarray], numbers: Sequence[int], place: Place) -> 
 
 
 class Rows:
-    """All rows of one or more parts, counted through."""
+    """All rows of one or more parts, under one numbering."""
 
     def __init__(self, parts: Sequence[Part]):
         self.parts = tuple(part for part in parts if len(part))
@@ -91,31 +91,31 @@ class Rows:
         return len(self.lengths)
 
     def find(self, index: int) -> tuple[Part, int]:
-        """The part that holds a row, and the row's place in it."""
+        """Return the part of a row, and the row's number in it."""
         number = int(np.searchsorted(self._ends, index, side="right"))
         part = self.parts[number]
         return part, index - (int(self._ends[number]) - len(part))
 
     def tokens(self, index: int) -> np.ndarray:
-        """(n,) ids as they are stored; a view."""
+        """Return the ids (n,) of a row, in the stored dtype; a view."""
         part, row = self.find(index)
         return part.values[part.starts[row] : part.starts[row] + part.lengths[row]]
 
     def given(self, index: int) -> np.ndarray | None:
-        """(n,) bool, True at the prompt; None where there is none."""
+        """Return (n,) bool, True at the prompt; None without prompts."""
         part, row = self.find(index)
         if part.given is None:
             return None
         return part.given[part.starts[row] : part.starts[row] + part.lengths[row]]
 
     def category(self, index: int) -> int | None:
-        """The class of a row, or None."""
+        """Return the class of a row, or None."""
         part, row = self.find(index)
         if part.categories is None or part.categories[row] < 0:
             return None
         return int(part.categories[row])
 
     def tell(self, index: int) -> str:
-        """Where a row lies, in words."""
+        """Return the place of a row, as text."""
         part, row = self.find(index)
         return part.place.tell(int(part.numbers[row]))

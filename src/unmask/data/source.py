@@ -1,4 +1,4 @@
-"""From files to rows of ids, whatever their kind."""
+"""Rows of ids from files of any kind."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ TABLES = {
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """All rows of some files, and what they are by nature."""
+    """All rows of some files, and their nature."""
 
     rows: Rows
     nature: str
     """`stream`: running text or ids; `grid`: rows of one width; `rows`: documents."""
     text: bool
-    """Whether the ids were text."""
+    """Whether the files had text."""
     beside: tuple[str, ...] = ()
     """Columns of tables that mark prompts and classes."""
     empty: int = 0
-    """Rows of text that were left out, because they were empty."""
+    """Number of empty rows of text, which are left out."""
 
 
 def open_source(
     files: Files, *, column: str | None, tokenizer: Tokenizer | None, documents: bool
 ) -> Source:
-    """Read or map the files. Raises DataError for what cannot be read, or holds nothing."""
+    """Read or map the files. Raises DataError for files that cannot be read, or have no token."""
     if files.kind in TABLES:
         source = _tables(files, column, tokenizer)
     elif files.kind == ".txt":

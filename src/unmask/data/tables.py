@@ -1,4 +1,4 @@
-"""From the columns of a table to rows of ids: which column is read, and what goes with a row.
+"""Rows of ids from the columns of a table, with their prompts and classes.
 
 R rows of a block, T values of all its rows, n positions of one.
 """
@@ -23,7 +23,7 @@ TEXT = "text"
 LABELS, PROMPT = "labels", "prompt"
 CATEGORY = ("class", "label")
 IGNORED = -100
-"""The label of a position that is part of the prompt, as transformers has it."""
+"""The label of positions of the prompt, as in transformers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,27 +32,29 @@ class TableRows:
 
     parts: list[Part]
     text: bool
-    """Whether they were text."""
+    """Whether the column has text."""
     beside: tuple[str, ...]
-    """The columns that were read beside ids or text: labels, prompt, class."""
+    """The other columns that were read: labels, prompt, class."""
     empty: int
-    """Rows of text without a token, which are left out."""
+    """Number of rows of text without a token, which are left out."""
 
 
 def rows_of(table: Table, column: str | None, tokenizer: Tokenizer | None) -> TableRows:
-    """Read a table. Raises DataError for unknown columns, and for values that are not fit."""
+    """Read a table. Raises DataError for unknown columns, and values of a wrong kind."""
     name = _choose(table, column)
     place = replace(table.place, column=name)
     parts: list[Part] = []
     empty, read = 0, None
     beside: dict[str, None] = {}
     for block in table.blocks([name, *_beside(table.names, name)]):
-        if read is None:  # what the first block holds, all must hold
+        if read is None:  # all blocks must be of the kind of the first
             read = _text_part if column_kind(block.columns.get(name)) == "text" else _ids_part
         part = read(block, place, tokenizer)
         empty += len(block.numbers) - len(part)
         parts.append(part)
-        beside |= dict.fromkeys(_beside(tuple(block.columns), name))  # lines of JSON may differ
+        beside |= dict.fromkeys(
+            _beside(tuple(block.columns), name)
+        )  # lines of JSON may have different columns
     return TableRows(parts, read is _text_part, tuple(beside), empty)
 
 
@@ -80,7 +82,7 @@ def _beside(names: Sequence[str], main: str) -> tuple[str, ...]:
 
 
 def _ids_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> Part:
-    """Rows of ids, with what their labels and prompts say is given. `tokenizer` has no say here."""
+    """Return rows of ids, with prompts by their labels. `tokenizer` is not used."""
     assert place.column is not None
     part = ragged(block.columns.get(place.column), block.numbers, place)
     for row in np.flatnonzero(part.lengths == 0)[:1]:
@@ -94,7 +96,7 @@ def _ids_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> Part:
 
 
 def _text_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> Part:
-    """Rows of text as ids, after their prompt where it is text as well."""
+    """Return rows of text as ids, preceded by their prompt if it is text, too."""
     if LABELS in block.columns:
         raise DataError(
             f"{place.file}: column {LABELS!r} belongs to ids, and column {place.column!r} holds "
@@ -126,7 +128,7 @@ def _with_labels(part: Part, labels: Part) -> Part:
             f"{labels.place.tell(int(labels.numbers[row]))}: {labels.lengths[row]} labels of "
             f"{part.lengths[row]} tokens; give one label a token, {IGNORED} at the prompt"
         )
-    given = labels.values == IGNORED  # both lie without gaps
+    given = labels.values == IGNORED  # both have no gaps
     for position in np.flatnonzero(~given & (labels.values != part.values))[:1]:
         raise DataError(
             f"{labels.tell(int(position))}: label {labels.values[position]} of token "
@@ -175,7 +177,7 @@ def _with_categories(part: Part, block: Block, keep: np.ndarray) -> Part:
 
 
 def _integers(values: Any, numbers: np.ndarray, place: Place, *, none: int) -> np.ndarray:
-    """(R,) int64 of a column of whole numbers; `none` where there is none."""
+    """Return (R,) int64 of a column of whole numbers, with `none` for null."""
     found = listed(values)
     for value, number in zip(found, numbers, strict=True):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
@@ -184,7 +186,7 @@ def _integers(values: Any, numbers: np.ndarray, place: Place, *, none: int) -> n
 
 
 def _strings(block: Block, place: Place) -> list[str]:
-    """(R,) texts of a column; a missing prompt is an empty one."""
+    """Return the texts (R,) of a column; a null prompt becomes an empty one."""
     assert place.column is not None
     found = listed(block.columns[place.column])
     if place.column == PROMPT:

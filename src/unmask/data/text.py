@@ -1,4 +1,4 @@
-"""Text files as ids: bytes as they lie on disk, or through a tokenizer.
+"""Text files as ids: the bytes on disk, or the tokens of a tokenizer.
 
 T bytes of a file; R lines.
 """
@@ -26,12 +26,12 @@ NEWLINE, RETURN = 10, 13
 
 def encode(texts: Sequence[str], numbers: Sequence[int], place: Place,
            tokenizer: Tokenizer | None) -> list[np.ndarray]:  # fmt: skip
-    """Ids (n,) of each text: of a tokenizer, or its UTF-8 bytes. numbers: names in errors."""
+    """Return ids (n,) of each text, by a tokenizer or as UTF-8 bytes. numbers: for errors."""
     try:
         if tokenizer is not None:
             return tokenizer.encode(texts)
         return [np.frombuffer(text.encode("utf-8"), np.uint8) for text in texts]
-    except (UnicodeEncodeError, TypeError):  # the tokenizer says TypeError to a surrogate
+    except (UnicodeEncodeError, TypeError):  # tokenizers raise TypeError for a surrogate
         for text, number in zip(texts, numbers, strict=True):
             if any("\ud800" <= character <= "\udfff" for character in text):
                 raise DataError(
@@ -41,7 +41,7 @@ def encode(texts: Sequence[str], numbers: Sequence[int], place: Place,
 
 
 def whole(path: Path, tokenizer: Tokenizer | None) -> list[Part]:
-    """A file as one row: mapped bytes, or the tokens of all its text."""
+    """Return a file as one row: mapped bytes, or the tokens of its text."""
     place = Place(path, "file")
     one = np.ones(1, np.int64)
     if tokenizer is None:
@@ -53,7 +53,7 @@ def whole(path: Path, tokenizer: Tokenizer | None) -> list[Part]:
 
 
 def lines(path: Path, tokenizer: Tokenizer | None) -> list[Part]:
-    """Each line of a file as one row, without its end; empty lines are left out."""
+    """Return each line of a file as one row, without line end; empty lines are left out."""
     if tokenizer is None:
         return _byte_lines(path)
     parts = []

@@ -25,7 +25,7 @@ ROLES = {
 
 @dataclass(frozen=True, eq=False)
 class Tokenizer:
-    """A loaded tokenizer and the roles of its special tokens."""
+    """A loaded tokenizer, with the roles of its special tokens."""
 
     backend: Any  # transformers' PreTrainedTokenizerBase
     path: Path
@@ -41,17 +41,17 @@ class Tokenizer:
         return tuple(sorted(set(self.backend.all_special_ids) | self._added()))
 
     def role(self, name: str) -> int | None:
-        """Id of the `mask`, `eos`, `pad` or `unk` token, or None."""
+        """Return the id of the `mask`, `eos`, `pad` or `unk` token, or None."""
         found = getattr(self.backend, f"{name}_token_id")
         return None if found is None else int(found)
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Ids (n,) int64 of each text, without special tokens around it."""
+        """Return ids (n,) int64 of each text, without special tokens around it."""
         ids = self.backend(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
         return [np.array(row, dtype=np.int64) for row in ids]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids; special tokens are written as they are named."""
+        """Return the text of ids, with special tokens by their names."""
         return str(self.backend.decode(list(ids), clean_up_tokenization_spaces=False))
 
     def _added(self) -> set[int]:
@@ -61,10 +61,9 @@ class Tokenizer:
 
 @lru_cache(maxsize=4)
 def load(path: str) -> Tokenizer:
-    """A tokenizer from a `tokenizer.json`, or from a folder with the files of one.
+    """Return a tokenizer, given the path of a `tokenizer.json` or of a folder with its files.
 
-    Raises DataError where there is none or it cannot be read, MissingExtraError without
-    transformers.
+    Raises DataError if it is missing or broken, MissingExtraError without transformers.
     """
     where = Path(path)
     _check_files(where)
@@ -82,7 +81,7 @@ def load(path: str) -> Tokenizer:
             _give_roles(backend)
         else:
             backend = AutoTokenizer.from_pretrained(str(where), local_files_only=True)
-    except Exception as error:  # the libraries raise whatever they meet, a bare Exception too
+    except Exception as error:  # the libraries raise any kind of error
         raise DataError(f"tokenizer {path} cannot be read: {error}") from error
     return Tokenizer(backend, where)
 
@@ -98,7 +97,7 @@ def _check_files(where: Path) -> None:
 
 
 def _bare(folder: Path) -> Path | None:
-    """The tokenizer.json of a folder that says nothing else about it, or None."""
+    """Return the tokenizer.json of a folder without a config of it, or None."""
     told = any((folder / name).is_file() for name in ("tokenizer_config.json", "config.json"))
     found = folder / "tokenizer.json"
     return found if found.is_file() and not told else None

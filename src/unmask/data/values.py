@@ -1,4 +1,4 @@
-"""Columns of a block as arrays: lists from JSON, and arrays of pyarrow without a copy.
+"""Columns of a block as arrays: JSON lists, and pyarrow arrays without a copy.
 
 R rows of a block, T values of all its rows.
 """
@@ -14,12 +14,12 @@ from unmask.errors import DataError
 
 
 def listed(values: Any) -> list[Any]:
-    """(R,) values as Python has them."""
+    """Return the values (R,) as Python objects."""
     return values if isinstance(values, list) else list(values.to_pylist())
 
 
 def column_kind(values: Any) -> str:
-    """`text`, or `ids` for whatever else; a JSON column is what its first value is."""
+    """Return "text" or, for anything else, "ids"; the first value of a JSON column decides."""
     if values is None:
         return "ids"
     if isinstance(values, list):
@@ -32,9 +32,9 @@ def column_kind(values: Any) -> str:
 
 
 def ragged(values: Any, numbers: np.ndarray, place: Place) -> Part:
-    """Rows of integers behind each other, without gaps. values: a column, or None if it is missing.
+    """Return rows of integers in one array, without gaps. values: a column, None if missing.
 
-    Raises DataError for rows that are missing, no lists, or hold anything but integers.
+    Raises DataError for rows that are missing, or not lists of integers.
     """
     if isinstance(values, list):
         rows = [_row(row, int(number), place) for row, number in zip(values, numbers, strict=True)]
@@ -55,11 +55,11 @@ def _row(row: Any, number: int, place: Place) -> np.ndarray:
     if array.ndim == 1 and array.dtype.kind == "i":
         return array
     _refuse(row, number, place)
-    raise DataError(f"{place.tell(number)}: no plain list of ids")
+    raise DataError(f"{place.tell(number)}: not a flat list of ids; write one, such as [3, 1, 4]")
 
 
 def _refuse(row: list[Any], number: int, place: Place) -> None:
-    """Name the first entry of a row that is no id."""
+    """Raise DataError for the first entry of a row that is not an id."""
     for position, value in enumerate(row):
         plain = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
         if not plain:

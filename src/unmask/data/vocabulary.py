@@ -1,4 +1,4 @@
-"""What ids mean: plain ids, the bytes of text, or the tokens of a tokenizer."""
+"""The meaning of ids: plain ids, the bytes of text, or the tokens of a tokenizer."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ KINDS = ("bytes", "ids", "tokenizer")
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Which ids there are, and how they are read and written."""
+    """The ids of data, and their conversion from and to text.
+
+    Raises DataError for fields that contradict each other.
+    """
 
     kind: str
     """`ids`, `bytes` or `tokenizer`."""
     size: int
-    """Ids that data may hold are 0 to size − 1, a tokenizer's own mask id among them."""
+    """Ids are 0 to size − 1, including a tokenizer's own mask id."""
     mask_id: int
-    """The tokenizer's own mask token where it has one, else `size`: one more id."""
+    """The tokenizer's own mask token if it has one, else `size`, an additional id."""
     eos_id: int | None = None
     pad_id: int | None = None
     forbidden: tuple[int, ...] = ()
-    """Besides mask_id: special tokens, and ids without a token, that the data never holds."""
+    """Ids beside mask_id that the data never has: special tokens, and ids without a token."""
     tokenizer: str | None = None
     """Path of the tokenizer, as it was passed."""
 
@@ -48,28 +51,28 @@ class Vocabulary:
 
     @property
     def total(self) -> int:
-        """Ids the network must know: `size`, and the mask id where that is one more."""
+        """The number of ids of the network: `size`, plus the mask id if that is `size`."""
         return max(self.size, self.mask_id + 1)
 
     @classmethod
     def of_ids(cls, size: int) -> Vocabulary:
-        """Ids without a text; the mask id is `size`."""
+        """Return a vocabulary of ids without text; the mask id is `size`."""
         return cls("ids", size, size)
 
     @classmethod
     def of_bytes(cls) -> Vocabulary:
-        """Bytes of UTF-8 text, 0 to 255; the mask id is 256."""
+        """Return the vocabulary of bytes of UTF-8 text, 0 to 255; the mask id is 256."""
         return cls("bytes", BYTES, BYTES)
 
     @classmethod
     def of_tokenizer(
         cls, path: str | Path, *, size: int | None = None, seen: Iterable[int] = ()
     ) -> Vocabulary:
-        """The tokens of a tokenizer on disk (a tokenizer.json or a folder).
+        """Return the vocabulary of a tokenizer on disk (a tokenizer.json or a folder).
 
-        size: at least the tokenizer's own, for networks whose vocabulary is padded. seen: special
-        tokens that the data holds, and that are therefore not forbidden. Raises DataError where
-        there is no tokenizer, or size is too small.
+        size: at least the tokenizer's own, for networks with a padded vocabulary. seen: special
+        tokens in the data, which are not forbidden. Raises DataError without a tokenizer, or for
+        a size that is too small.
         """
         loaded = tokenizers.load(str(path))
         if size is not None and size < loaded.size:
@@ -92,9 +95,10 @@ class Vocabulary:
         )
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text, without special tokens around it; of plain ids, numbers as `3 1 4`.
+        """Return the ids of a text, without special tokens around it.
 
-        Raises DataError for what no id stands for.
+        For plain ids the text is numbers, such as `3 1 4`. Raises DataError for text that cannot be
+        encoded.
         """
         if self.kind == "tokenizer":
             return [int(number) for number in self._loaded().encode([text])[0]]
@@ -112,7 +116,7 @@ class Vocabulary:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The inverse of encode; bytes that are no UTF-8 become U+FFFD.
+        """Return the text of ids; bytes that are not UTF-8 become U+FFFD.
 
         Raises DataError for ids outside the vocabulary.
         """
@@ -125,12 +129,12 @@ class Vocabulary:
         return " ".join(map(str, numbers))
 
     def to_dict(self) -> dict[str, Any]:
-        """For a model card: only what JSON knows."""
+        """Return the vocabulary as JSON values, for a model card."""
         return {**asdict(self), "forbidden": list(self.forbidden)}
 
     @classmethod
     def from_dict(cls, card: Mapping[str, Any]) -> Vocabulary:
-        """The inverse of to_dict. Raises DataError for missing, unknown or mistyped entries."""
+        """Return the vocabulary of a dict of `to_dict`. Raises DataError for wrong entries."""
         names = [field.name for field in fields(cls)]
         for name in card:
             if name not in names:

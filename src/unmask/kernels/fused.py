@@ -1,10 +1,10 @@
-"""Tokens and their statistics, straight from features and the vocabulary's weights.
+"""Tokens and their statistics, computed from features and the vocabulary's weights.
 
-Computed once: the M·V logits, in registers, each summed up with its block where it was made, so
-that (M,K) numbers reach memory. Computed twice: the W logits of each row's chosen block, or the one
-of a token that is known. Which block and which id inside it follow from the same masses and the
-same two uniforms as in `sampling`, so that tokens are the same but where rounding decides: logits
-are float32 here whatever the features are, and a head in bfloat16 rounds them.
+The M·V logits are computed once, in registers, and summed by block, so that only (M,K) numbers are
+written to memory. The W logits of each row's chosen block, or that of a known token, are computed a
+second time. Block and id are drawn from the same masses by the same two uniforms as in `sampling`,
+so tokens are the same except for rounding: logits are float32 here for any dtype of the features,
+and a head in bfloat16 rounds them.
 Shapes: M positions queried, D width, V vocabulary, W = ⌊√V⌋ ids in a block, K = ⌈V/W⌉ blocks.
 """
 
@@ -28,30 +28,30 @@ PART_ELEMENTS = 2**22  # of each (M,K) tensor that exists at once
 LAUNCHER = Launcher(
     "the fused draw", "tokens are drawn from logits from here on, which are the same tokens"
 )
-FEW = 16  # rows, the smallest tile: fewer would waste more
+FEW = 16  # rows of the smallest tile
 
 
 class Shaping(Protocol):
-    """The fields read of a `sampling.Sampling`."""
+    """The fields of a `sampling.Sampling` that are read."""
 
     @property
     def filtered(self) -> bool:
-        """Whether some ids are not drawn."""
+        """Whether a filter excludes some ids."""
         ...
 
     @property
     def gumbel(self) -> bool:
-        """Whether each id has a noise of its own."""
+        """Whether tokens are drawn by a Gumbel race, with noise for each id."""
         ...
 
 
 def can_fuse(how: Shaping, needs: Set[str], per_position: bool, device: torch.device) -> bool:
-    """Whether `fused_draw` may stand for `draw_with_statistics`; ask `can_run` of the projection.
+    """Return whether `fused_draw` may replace `draw_with_statistics`, if `can_run` is True too.
 
-    What must go the plain way: any device but CUDA, and any host without Triton; top-k, top-p,
-    min-p and races; statistics that need whole rows of logits (noised_logprob, divergence); and
-    per_position: legal ids that differ from position to position (legal and required ids,
-    feasibility hooks). Nothing is fused any more after `give_up`.
+    It may not: on any device but CUDA, or without Triton; with top-k, top-p, min-p or Gumbel races;
+    for statistics that need whole rows of logits (noised_logprob, divergence); if per_position,
+    that is, if legal ids differ from position to position (legal and required ids, feasibility
+    hooks); and after `give_up`.
     """
     if per_position or how.filtered or how.gumbel or needs - STATISTICS:
         return False
@@ -59,12 +59,12 @@ def can_fuse(how: Shaping, needs: Set[str], per_position: bool, device: torch.de
 
 
 def give_up(error: Exception) -> None:
-    """Fuse no more in this process, for what was raised, and say so."""
+    """Turn the fused draw off in this process because of this error, with a KernelWarning."""
     LAUNCHER.give_up(error, stacklevel=3)
 
 
 def can_run(projection: Projection | None) -> bool:
-    """Whether Triton can multiply this: one dtype of `DTYPES`, shapes that fit, on CUDA."""
+    """Return whether Triton can compute this: one dtype of `DTYPES`, fitting shapes, on CUDA."""
     return projection is not None and _why_not(projection) is None
 
 
@@ -76,20 +76,19 @@ def fused_draw(
     held: Tensor,
     needs: Set[str] = frozenset(),
 ) -> dict[str, Tensor]:
-    """A token for each row and its statistics, as `draw_with_statistics` names them, each (M,).
+    """Return a token for each row and its statistics, as `draw_with_statistics` does, each (M,).
 
     illegal: int64 vector of ids that are never drawn. temperature: (M,) float32, or one number ≥ 0
-    for all rows, which saves a sum where it is 0 or 1; below COLD the draw is greedy. u: (M,2)
-    float64 in (0, 1). held: (M,) int64, the token that stands there, −1 where one is to be drawn.
+    for all rows, which saves a sum if it is 0 or 1; below COLD the draw is greedy. u: (M,2)
+    float64 in (0, 1). held: (M,) int64, the token of the row, −1 to draw one.
     needs: names among `STATISTICS`.
 
-    token int64; float32: logprob of it at temperature 1, sampling_logprob at the row's temperature
-    (where greedy, measured from the likeliest), and max_logit, the largest legal logit: -inf where
-    no id is legal, NaN where a logit is NaN or +inf, and nothing else means anything then. The
-    row's statistics are those of the legal ids at temperature 1; nothing is filtered, so that
-    kept_logprob is logprob. Raises ModelError for a projection that does not fit together or that
-    Triton cannot run, StrategyError for other needs. Nothing here waits for the device, and no
-    gradient comes back.
+    token is int64. float32 are logprob, that of the token at temperature 1; sampling_logprob, at
+    the row's temperature (if greedy, minus that of the likeliest); and max_logit, the largest legal
+    logit, -inf if no id is legal, NaN if a logit is NaN or +inf; then the other values are
+    undefined. Statistics are those of the legal ids at temperature 1; there is no filter, so
+    kept_logprob equals logprob. Raises ModelError for a projection of wrong shapes or that Triton
+    cannot run, StrategyError for other needs. Does not wait for the device; has no gradient.
     """
     _check(projection, needs)
     rows, vocab = len(u), len(projection.weight)
@@ -116,7 +115,7 @@ def _part(
     held: Tensor,
     needs: Set[str],
 ) -> dict[str, Tensor]:
-    """`fused_draw` for as many rows as there is room for. offset (V,) float32: see `_offset`."""
+    """Return `fused_draw` of some rows. offset (V,) float32: see `_offset`."""
     number = None if isinstance(temperature, Tensor) else temperature
     if not isinstance(temperature, Tensor):
         temperature = torch.full(held.shape, temperature, device=u.device)
@@ -130,7 +129,7 @@ def _part(
         known = blocks.likeliest().where(greedy & (held < 0), held)
     block = (known // blocks.width).where(known >= 0, block)
     token, logit = _pick(features, weight, offset, rate, u[:, 1], block, known)
-    # Made a second time, a logit may come out a rounding above the largest.
+    # Computed a second time, a logit may exceed the largest by rounding.
     value = (logit - blocks.max_logit).clamp(max=0.0)
     logprob = value - blocks.normaliser
     compute: dict[str, Callable[[], Tensor]] = {
@@ -187,7 +186,7 @@ def _blocks(
 
 
 def _tile(width: int) -> int:
-    """How many ids of a block are looked at at once: what exceeds the block least, or more."""
+    """Return the number of ids in a tile: the one whose tiles exceed a block least."""
     if width < 64:
         return max(FEW, _power_of_two(width))
     return min((128, 64), key=lambda tile: -(-width // tile) * tile)
@@ -202,7 +201,7 @@ def _pick(
     block: Tensor,
     known: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """block (M,), known (M,) int64 -> ids (M,) int64 and their logits (M,) float32."""
+    """Return ids (M,) int64 and logits (M,) float32, given block and known (M,) int64."""
     from unmask.kernels.programs import pick_inside
 
     width = width_of(len(weight))
@@ -218,12 +217,12 @@ def _pick(
 
 
 def _power_of_two(number: int) -> int:
-    """The smallest one that is no less."""
+    """Return the smallest power of two that is at least `number`."""
     return 1 << (number - 1).bit_length()
 
 
 def _offset(projection: Projection, illegal: Tensor) -> Tensor:
-    """(V,) float32: the bias, and -inf at illegal ids."""
+    """Return (V,) float32: the bias, and -inf at illegal ids."""
     weight, bias = projection.weight, projection.bias
     start = weight.new_zeros(len(weight), dtype=torch.float32) if bias is None else bias.float()
     return start.index_fill(0, illegal, float("-inf"))
@@ -240,7 +239,7 @@ def _check(projection: Projection, needs: Set[str]) -> None:
 
 
 def _why_not(projection: Projection) -> str | None:
-    """What about the projection keeps the kernels from running; None where nothing does."""
+    """Return why the kernels cannot run this projection; None if they can."""
     features, weight, bias = projection
     given = [features, weight] if bias is None else [features, weight, bias]
     shapes, dtypes = [tuple(x.shape) for x in given], {features.dtype, weight.dtype}

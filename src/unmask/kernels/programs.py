@@ -1,12 +1,12 @@
-"""The two programs of `fused_draw`, in Triton. Imported when they are first launched, never before.
+"""The two programs of `fused_draw`, in Triton. Imported when they are first launched.
 
-`block_statistics` runs once for each (tile of rows, block of the vocabulary): it makes the block's
-logits tile by tile, in registers, and leaves what is summed up of them. `pick_inside` runs once for
-each row: it makes the logits of one block again, or of one id alone where the token is known.
-So of the projection V + W ids are computed for each row, W = ⌊√V⌋, and (M,K) numbers are written.
+`block_statistics` runs once for each (tile of rows, block of the vocabulary): it computes the
+block's logits tile by tile, in registers, and writes their sums. `pick_inside` runs once for each
+row: it computes the logits of one block again, or of one id alone if the token is known. So V + W
+logits are computed for each row, W = ⌊√V⌋, and (M,K) numbers are written.
 
-Tiles are powers of two and blocks are not: ids beyond a block's end are read as its last and then
-stand at -inf; rows beyond the last are the last again, and nothing of them is written.
+Tiles are powers of two and blocks are not: for ids beyond a block's end the last id is read and the
+logit set to -inf; rows beyond the last repeat it, and their results are not written.
 Shapes: M rows, D width, V vocabulary, W width of a block, K = ⌈V/W⌉ blocks.
 """
 
@@ -35,20 +35,20 @@ def _tile(
 
 @triton.jit
 def _finite(top):
-    """What to measure from: the largest so far, or 0 where nothing is legal yet."""
+    """The largest logit so far, or 0 if no id is legal yet; exponents are relative to it."""
     return tl.where(top == float("-inf"), 0.0, top)
 
 
 @triton.jit
 def _summed(top, base, before, logits, rate):
-    """The mass Σ exp(rate·(x − base)), from that before, measured from top, and further logits."""
+    """Σ exp(rate·(x − base)), given the sum before, relative to top, and further logits."""
     mass = tl.exp((logits - base[:, None]) * rate[:, None])
     return before * tl.exp((top - base) * rate) + tl.sum(mass, axis=1)
 
 
 @triton.jit
 def _mean(top, base, before, mass, logits):
-    """Σ (x − base)·exp(x − base), likewise. mass: the sum before, measured from top."""
+    """Σ (x − base)·exp(x − base), likewise. mass: Σ exp(x − top) before."""
     # At -1e4 there is no mass either, and no NaN from 0 times infinity.
     fall, far = tl.maximum(top - base, -1e4), tl.maximum(logits - base[:, None], -1e4)
     return tl.exp(fall) * (before + fall * mass) + tl.sum(far * tl.exp(far), axis=1)
@@ -67,8 +67,7 @@ def block_statistics(
 
     Of the block's legal logits: maxima, their largest; sums, the mass exp(x − maxima); tempered,
     the same at the row's temperature; mean, Σ (x − maxima)·exp(x − maxima); best, the first id at
-    the maximum, and second, the largest but for that id. WIDEN multiplies in float32 whatever is
-    given.
+    the maximum, and second, the largest except that id. WIDEN: multiply in float32 for any dtype.
     """
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     block = tl.program_id(1)
@@ -124,8 +123,8 @@ def pick_inside(
 ):  # fmt: skip
     """One row: an id of block (M,) by uniforms (M,), or the known one (M,), and its logit.
 
-    order (M,): which row is whose turn. Rows of one block are neighbours, to find its weights in
-    the cache.
+    order (M,): the row of each program, with rows of one block next to each other, so that its
+    weights are in the cache.
     """
     row = tl.load(order + tl.program_id(0))
     given = tl.load(known + row)
@@ -146,7 +145,7 @@ def pick_inside(
     mass = tl.exp((logits - _finite(tl.max(logits, axis=0))) * tl.load(rates + row))
     running = tl.cumsum(mass.to(tl.float64), axis=0)
     bound = tl.load(uniforms + row) * tl.max(running, axis=0)
-    # Of a row without mass, or with NaN, the id means nothing, but it must be one of the block's.
+    # For a row without mass, or with NaN, the id is arbitrary, but must be one of the block's.
     inside = tl.sum((running <= bound).to(tl.int32), axis=0)
     chosen = tl.where(given < 0, tl.minimum(begin + inside, end - 1), given)
     tl.store(token + row, chosen)

@@ -1,4 +1,4 @@
-"""What every adapter has: a spec, a device, and a network underneath."""
+"""The base of adapters, which make a network a denoiser, and helpers of theirs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from unmask.errors import CanvasError, ModelError
 
 
 class Adapter(nn.Module, ABC):
-    """A network as a denoiser; see `unmask.Denoiser` for the contract.
+    """Base of networks as denoisers; see `unmask.Denoiser` for the contract.
 
-    logit_shift: the network's output at a position predicts the next one, so that each position
-    reads the state before it (Dream 2508.15487, DiffuLLaMA 2410.17891); the first reads its own.
+    logit_shift: the network's output at a position predicts the next one, so the logits of a
+    position are computed from the hidden state before it (Dream 2508.15487, DiffuLLaMA 2410.17891);
+    those of the first position from its own.
     """
 
     spec: DenoiserSpec
@@ -29,23 +30,23 @@ class Adapter(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device | None:
-        """Device of the network; None where it has no parameters."""
+        """Device of the network; None if it has no parameters."""
         return device_of(self)
 
     @abstractmethod
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        """Return the hidden states (R,N,D) of one pass, and what is kept for the next step."""
+        """Return the hidden states (R,N,D) of one pass, and the cache for the next step."""
 
     @abstractmethod
     def logits(self, hidden: Tensor) -> Tensor:
-        """(M,D) -> (M,V)."""
+        """Return the logits (M,V) of hidden states (M,D)."""
 
     def projection(self, hidden: Tensor) -> Projection | None:
-        """(M,D) -> what `logits` multiplies in the end, where that is known."""
+        """Return the projection whose product is the logits of hidden (M,D); None if unknown."""
         return None
 
     def shift_logits(self, hidden: Tensor) -> Tensor:
-        """(R,N,D) -> (R,N,D): with a logit shift, each position reads the state before it."""
+        """Return hidden (R,N,D), with a logit shift moved by one position to the right."""
         if not self.logit_shift:
             return hidden
         return torch.cat([hidden[:, :1], hidden[:, :-1]], 1)
@@ -58,36 +59,39 @@ def make_spec(
     length: int | None = None,
     **known: Any,
 ) -> DenoiserSpec:
-    """A spec whose ids are inside the vocabulary. Raises ModelError for others.
+    """Return a spec. Raises ModelError for ids outside the vocabulary.
 
     known: further fields of `DenoiserSpec`.
     """
     if mask_id is not None and not 0 <= mask_id < vocab_size:
         raise ModelError(
-            f"mask_id={mask_id} is outside the vocabulary of {vocab_size}: it must be one of the "
-            f"ids the network knows, 0 to {vocab_size - 1}"
+            f"mask_id={mask_id} is outside the vocabulary of {vocab_size}: pass an id from 0 "
+            f"to {vocab_size - 1}"
         )
     outside = [i for i in forbidden if not 0 <= i < vocab_size]
     if outside:
-        raise ModelError(f"forbidden ids {outside} are outside the vocabulary of {vocab_size}")
+        raise ModelError(
+            f"forbidden ids {outside} are outside the vocabulary of {vocab_size}: pass ids from "
+            f"0 to {vocab_size - 1}"
+        )
     ids: dict[str, Any] = {"mask_id": mask_id, "forbidden": tuple(forbidden)}
     return DenoiserSpec(vocab_size, **ids, default_length=length, **known)
 
 
 def keywords(condition: Any) -> dict[str, Any]:
-    """A condition as keyword arguments of the network. Raises CanvasError unless None or a dict."""
+    """Return a condition as keyword arguments of the network. CanvasError unless None or a dict."""
     if condition is None:
         return {}
     if not isinstance(condition, dict):
         raise CanvasError(
-            f"this network's condition must be a dict of its keyword arguments; got a "
-            f"{type(condition).__name__}"
+            f"the condition is a {type(condition).__name__}: pass a dict of keyword arguments of "
+            "the network, such as {'context': tensor}"
         )
     return dict(condition)
 
 
 def device_of(module: nn.Module) -> torch.device | None:
-    """Where a module's parameters or buffers live; None when it has none."""
+    """Return the device of a module's parameters or buffers; None if it has none."""
     for tensors in (module.parameters(), module.buffers()):
         for tensor in tensors:
             return tensor.device

@@ -1,6 +1,6 @@
-"""Decoding block by block without passing finished blocks through the network again.
+"""Decoding block by block without computing finished blocks again.
 
-Shapes: B rows, N positions in blocks of W, D width, M positions the head is asked for.
+Shapes: B rows, N positions in blocks of W, D width, M positions queried.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from unmask.models.decoder import Decoder
 from unmask.models.forwarding import Forwarding
 
 Reuse = Literal["prefix", "dual"]
-"""What is reused within a block: all before it, or all before and behind it."""
+"""The positions whose keys and values are reused: all before the block, or also all after it."""
 
 
 class _Cached(Forwarding):
-    """A `Decoder` through which only some positions pass at each step, the others being kept.
+    """A `Decoder` that computes only some positions at each step, with a cache of the others.
 
-    block: W, the block that is open at a time. tally: what went through the network.
+    block: W, positions of a block. tally: the passes made and positions computed.
     """
 
     inner: Decoder
@@ -40,7 +40,7 @@ class _Cached(Forwarding):
 
     @property
     def spec(self) -> DenoiserSpec:
-        """That of the decoder; hidden states mean nothing outside the open block."""
+        """The decoder's spec; hidden states are valid in the open block only."""
         return replace(
             self.inner.spec,
             block_size=self.block,
@@ -50,9 +50,9 @@ class _Cached(Forwarding):
         )
 
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        """(R,N) -> (R,N,D), zeros where nothing was computed, and keys and values.
+        """Return the hidden states (R,N,D), zeros where not computed, and the keys and values.
 
-        A query without an open block is one pass of `inner` with nothing kept.
+        A query without an open block is one pass of `inner` without a cache.
         """
         if query.open_block is None:
             return _uncached(self.inner, query, cache)
@@ -78,32 +78,32 @@ class _Cached(Forwarding):
         opened: Tensor,
         before: KeyValueCache | None,
     ) -> tuple[Turn, Tensor, Tensor]:
-        """What this step does, given the block of each position (N,) and the open one (B,).
+        """Return the positions to compute, given the block of each (N,) and the open one (B,).
 
-        With it, (B,) bool, the rows in which what stands before the open block passes, too; and
-        (B,) int64, the `blocks` of what will be remembered.
+        Also (B,) bool, the rows in which positions before the open block are computed, too; and
+        (B,) int64, the `blocks` of the cache after this step.
         """
 
 
 class BlockCache(_Cached):
     """A block-causal `Decoder` that keeps keys and values of finished blocks. Exact.
 
-    What stands before a block never sees it (2503.09573), so states are those of `inner` up to
-    rounding. The first step of a block passes its W positions and those that were finished since,
-    any later step the W alone; a row's prompt passes once. A row in which a finished block has
-    changed starts anew. Strategies go by `Groups.blocks(W)`.
+    Positions never attend to later blocks (2503.09573), so hidden states are those of `inner` up to
+    rounding. The first step of a block computes its W positions and those finished since the block
+    before began, later steps the W alone; a row's prompt is computed once. If a finished block has
+    changed, its row is computed anew. Strategies must have the groups `Groups.blocks(W)`.
 
-    inner: `Decoder(net, mask_id, block=W)`. tally: what went through the network, only counted.
-    Raises ModelError for a decoder without blocks, or one that remembers more than keys and values.
+    inner: `Decoder(net, mask_id, block=W)`. tally: the passes made and positions computed.
+    Raises ModelError for a decoder without blocks, or with memory beside keys and values.
     """
 
     def __init__(self, inner: Decoder):
         _check_decoder(inner)
         if inner.block is None:
             raise ModelError(
-                "in this decoder all see all, so that nothing is finished while anything changes: "
-                "pass Decoder(net, mask_id, block=32) if it was trained so, or use ReusedCache, "
-                "which is approximate"
+                "this decoder has bidirectional attention, so every new token changes all keys and "
+                "values: pass Decoder(net, mask_id, block=32) if it was trained with blocks, or "
+                "use ReusedCache, which is approximate"
             )
         super().__init__(inner, inner.block)
 
@@ -126,22 +126,23 @@ class BlockCache(_Cached):
     def _still(
         self, before: KeyValueCache, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor
     ) -> Tensor:
-        """(B,) int64: blocks remembered, none where one of them is not as it was."""
+        """Return (B,) int64: the blocks in the cache, 0 in rows where one of them has changed."""
         remembered = valid & (block < before.blocks.unsqueeze(1))
         changed = (remembered & (tokens != before.tokens)).any(1)
         return before.blocks.masked_fill(changed | (opened < before.blocks), 0)
 
 
 class ReusedCache(_Cached):
-    """A `Decoder` in which all see all, with stale keys and values reused. APPROXIMATE.
+    """A bidirectional `Decoder` that reuses old keys and values. APPROXIMATE.
 
-    Fast-dLLM's caches (2505.22618): the first step of a block computes everything, its later steps
+    Fast-dLLM's caches (2505.22618): the first step of a block computes all positions; later steps
     reuse the keys and values of all before the block ("prefix"), or of all but the block ("dual").
-    What they depend on changes meanwhile, so draws do not follow the model exactly: with one step a
-    block, or one block, they do. Strategies go by `Groups.blocks(block)`.
+    These depend on tokens that change meanwhile, so draws do not follow the model exactly, except
+    with one step a block, or one block. Strategies must have the groups `Groups.blocks(block)`.
 
-    inner: `Decoder(net, mask_id)`, without blocks of its own. tally: what went through the network,
-    only counted. Raises ModelError for another network, StrategyError for another kind of reuse.
+    inner: `Decoder(net, mask_id)`, without blocks. block: positions of a block. tally: the passes
+    made and positions computed. Raises ModelError for another network, StrategyError for another
+    kind of reuse.
     """
 
     def __init__(self, inner: Decoder, block: int = 32, reuse: Reuse = "prefix"):
@@ -158,7 +159,7 @@ class ReusedCache(_Cached):
         self.reuse = reuse
 
     def extra_repr(self) -> str:
-        """What is reused."""
+        """Return the block and the kind of reuse."""
         return f"approximate, block={self.block}, reuse={self.reuse!r}"
 
     def _turn(
@@ -182,7 +183,7 @@ class ReusedCache(_Cached):
 def _check_decoder(inner: object) -> None:
     if not isinstance(inner, Decoder):
         raise ModelError(
-            f"{type(inner).__name__} has no keys and values to keep: pass "
+            f"{type(inner).__name__} has no keys and values to cache: pass "
             "unmask.models.Decoder(net, mask_id, ...) around a transformers *ForCausalLM"
         )
 
@@ -190,8 +191,8 @@ def _check_decoder(inner: object) -> None:
 def _uncached(inner: Decoder, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
     if cache is not None:
         raise StrategyError(
-            "a cache that is not told which block is open cannot tell what is finished: pass "
-            "open_block in the query"
+            "the query has a cache and no open_block, so finished blocks are unknown: pass "
+            "Query(..., open_block=...), (R,) int64"
         )
     return inner.forward(query, None)
 
@@ -199,10 +200,10 @@ def _uncached(inner: Decoder, query: Query, cache: Cache | None) -> tuple[Tensor
 def _shift(
     inner: Decoder, hidden: Tensor, before: KeyValueCache | None, begins: Tensor, computed: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """What `inner` makes of the trunk's states (B,N,D), and the one before the open block (B,D).
+    """Return the hidden states (B,N,D) after a logit shift, and the one before the block (B,D).
 
-    begins (B,) int64: where the open block begins. computed (B,) bool: rows in which the position
-    before it passed through the network just now; in others a logit shift reads what is remembered.
+    begins (B,) int64: the first position of the open block. computed (B,) bool: rows in which the
+    position before it was computed in this step; in others a logit shift reads the cached state.
     """
     row = torch.arange(len(begins), device=begins.device)
     place = (begins - 1).clamp(min=0)

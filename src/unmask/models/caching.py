@@ -1,7 +1,7 @@
-"""Keys and values of positions that need not pass through a decoder again.
+"""Keys and values of positions that a decoder need not compute again.
 
 Shapes: B rows, N positions, D width, H heads of Dh channels; R rows of Q queries in one pass, S
-positions whose remembered keys and values they may see.
+positions whose cached keys and values they may attend to.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from unmask.core.trees import widen
 from unmask.errors import ModelError
 from unmask.models.decoder import Decoder, same
 
-NAMES = ("cache", "past_key_values")  # what transformers calls the argument, newest first
+NAMES = ("cache", "past_key_values")  # names of the argument in transformers, newest first
 States = dict[str, Tensor]
 """Keys and values of each layer, "keys 0" and so on: (B,H,N,Dh)."""
 
 
 @dataclass(frozen=True)
 class KeyValueCache:
-    """Keys and values of each row. Zeros mean that nothing is kept."""
+    """Keys and values of each row, zeros at positions that are not cached."""
 
     states: States
     tokens: Tensor  # (B,N) int64: the canvas they were computed from
-    blocks: Tensor  # (B,) int64: a count of blocks; which ones is the adapter's affair
+    blocks: Tensor  # (B,) int64: number of blocks; the adapter decides which
     edge: Tensor  # (B,D): the trunk's state at the last position before the open block
     begun: np.ndarray  # (B,) bool, on the host
 
@@ -88,23 +88,23 @@ class KeyValueCache:
 
 
 class Turn(NamedTuple):
-    """What one step does with each position. All (B,N) bool."""
+    """The treatment of each position in a step. All (B,N) bool."""
 
-    asked: Tensor  # it passes through the network
-    reused: Tensor  # it is seen by what is remembered of it
-    kept: Tensor  # of those asked: it is remembered from now on
+    asked: Tensor  # it is computed
+    reused: Tensor  # its cached keys and values are attended to
+    kept: Tensor  # it is computed, and its keys and values are cached from now on
 
 
 @dataclass
 class Tally:
-    """What has gone through the network. It is only counted: nothing reads it."""
+    """Counts of network passes and positions, for measurement only."""
 
     passes: int = 0  # calls of the network
-    queries: int = 0  # positions in them, over all rows
+    queries: int = 0  # positions computed, over all rows
 
 
 class _Part(NamedTuple):
-    """One pass: the rows that ask for as many positions as each other."""
+    """One pass: rows with equally many positions to compute."""
 
     rows: Tensor  # (R,) int64
     position: Tensor  # (R,Q) int64
@@ -114,11 +114,11 @@ class _Part(NamedTuple):
 def pass_through(
     decoder: Decoder, tokens: Tensor, order: Tensor, turn: Turn, old: States, tally: Tally
 ) -> tuple[Tensor, States]:
-    """The trunk's states (B,N,D), zeros where not asked, and `old` with what is kept of this turn.
+    """Return the hidden states (B,N,D), zeros where not computed, and `old` with new states.
 
-    order (N,) int64: position i sees j where order j ≤ order i, and j is asked or reused. Rows are
-    sorted into passes by how many positions they ask for: no query is padding, and no row waits for
-    another. old is left as it was.
+    order (N,) int64: position i attends to j if order j ≤ order i, and j is computed or reused.
+    Rows with equally many positions to compute share a pass, so that no pass has padding. old is
+    not changed.
     """
     hidden: Tensor | None = None
     fresh: list[tuple[_Part, States]] = []
@@ -158,7 +158,7 @@ def _parts(turn: Turn) -> list[_Part]:
 
 
 def _with_new_states(old: States, fresh: list[tuple[_Part, States]], kept: Tensor) -> States:
-    """Keys and values by position, new tensors where anything is added to them."""
+    """Return keys and values by position; new tensors if anything is added."""
     if old and not bool(kept.any()):
         return old
     batch, length = kept.shape
@@ -175,15 +175,11 @@ def _with_new_states(old: States, fresh: list[tuple[_Part, States]], kept: Tenso
 
 @cache
 def _reader() -> Any:
-    """transformers' Cache, as far as a forward pass uses it.
-
-    What its subclasses keep is in their layers; this one has none, so that all it needs of the base
-    is `update` and to be known as a Cache.
-    """
+    """Return a subclass of transformers' Cache with the methods that a forward pass uses."""
     from transformers import Cache
 
     class Reading(Cache):  # type: ignore[misc, unused-ignore]
-        """Gives attention what is remembered of rows and what is new, and notes the latter."""
+        """A Cache that returns cached and new keys and values, and stores the new ones."""
 
         def __init__(self, old: States, new: States, rows: Tensor, slots: int):
             self.old, self.new, self.rows, self.slots = old, new, rows, slots
@@ -192,7 +188,7 @@ def _reader() -> Any:
         def update(
             self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
         ) -> tuple[Tensor, Tensor]:
-            """(R,H,Q,Dh) twice -> (R,H,S+Q,Dh) twice."""
+            """Return keys and values (R,H,S+Q,Dh), given new ones (R,H,Q,Dh)."""
             return (
                 self._one(f"keys {layer_idx}", key_states),
                 self._one(f"values {layer_idx}", value_states),
@@ -206,25 +202,25 @@ def _reader() -> Any:
             return torch.cat([old, new], 2)
 
         def get_seq_length(self, layer_idx: int = 0) -> int:
-            """None are counted: positions are told."""
+            """Return 0, because position ids are passed explicitly."""
             return 0
 
     return Reading
 
 
 def _argument(decoder: Decoder) -> str:
-    """What the network calls its cache."""
+    """Return the name of the network's cache argument. Raises ModelError if it has none."""
     known = inspect.signature(decoder.backbone.base_model.forward).parameters
     name = next((name for name in NAMES if name in known), None)
     if name is None:
-        raise ModelError("this network takes no cache: use the decoder as it is")
+        raise ModelError("this network takes no cache: use the Decoder without one")
     return name
 
 
 def try_cache(decoder: Decoder) -> None:
-    """Raise ModelError unless positions, passed one half after the other, come out as together.
+    """Raise ModelError unless positions computed in two passes equal those of a single pass.
 
-    Two rows share both passes, and differ in which positions the halves are.
+    Two rows share both passes, and differ in the positions of each pass.
     """
     device = decoder.device or torch.device("cpu")
     tokens = (torch.arange(8, device=device).view(2, 4) + 1) % decoder.spec.vocab_size
@@ -240,11 +236,12 @@ def try_cache(decoder: Decoder) -> None:
             late, _ = pass_through(decoder, tokens, order, turn, states, Tally())
     except Exception as error:
         raise ModelError(
-            f"this network takes no keys and values from elsewhere: {error!r}. Use the decoder as "
-            "it is"
+            f"this network cannot use cached keys and values: {error!r}. Use the Decoder without a "
+            "cache"
         ) from error
     if not same(early + late, whole):
         raise ModelError(
-            "positions of this network differ when they are computed apart (it counts positions by "
-            "itself, or remembers more than keys and values): use the decoder as it is"
+            "positions of this network differ if computed in separate passes (it counts positions "
+            "by itself, or its memory is not keys and values alone): use the Decoder without a "
+            "cache"
         )

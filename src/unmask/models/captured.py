@@ -1,4 +1,4 @@
-"""CUDA graphs of the trunk: what a step launches, recorded once for a shape and played again.
+"""CUDA graphs of the trunk: its kernel launches, recorded once for a shape and replayed.
 
 Shapes: B rows, N positions, D width.
 """
@@ -20,20 +20,20 @@ from unmask.errors import CompileWarning, UnmaskError
 from unmask.models.compiled import said
 from unmask.models.forwarding import Forwarding
 
-WARM_UP = 3  # passes before a capture, in which libraries set themselves up
+WARM_UP = 3  # passes before a capture, in which libraries initialise
 
 
 class Captured(Forwarding):
-    """The same denoiser with its trunk as CUDA graphs: one launch where there were hundreds.
+    """A denoiser whose trunk runs as CUDA graphs: one launch in place of hundreds.
 
-    after: a shape (B,N) is captured when it comes up for the time after this many. most: shapes
-    that are held; each keeps its activations. Everything else runs as it is: other shapes, calls
-    with a memory, a condition or progress, rows of different lengths, training, gradients. New
-    weights in new places (`to`, say) drop what was captured; a change in place is seen.
+    inner: the denoiser. after: a shape (B,N) is captured at its call number after + 1. most: shapes
+    that are kept; each keeps its activations. Other calls run without a graph: other shapes, calls
+    with a cache, a condition or progress, rows of different lengths, training, gradients. Moving
+    the weights (`to`, for instance) drops all graphs; changing them in place does not.
 
-    Off CUDA, and where capturing fails (a trunk that waits for the device cannot be captured), one
-    CompileWarning says what failed (as `failure` does from then on), and the trunk runs as it is.
-    Raises StrategyError for counts below 1, and ModelError for what is no denoiser.
+    Off CUDA, and if capturing fails (a trunk that waits for the device cannot be captured), one
+    CompileWarning gives the reason, `failure` keeps it, and the trunk runs without graphs.
+    Raises StrategyError for counts below 1, and ModelError unless inner is a denoiser.
     """
 
     def __init__(self, inner: Denoiser, after: int = 2, most: int = 4):
@@ -45,10 +45,10 @@ class Captured(Forwarding):
         self.failure: str | None = None
 
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        """(R,N) -> (R,N,D), and what is kept for the next step."""
+        """Return the hidden states (R,N,D), and the cache for the next step."""
         tokens = query.tokens
         if self.failure is None and not tokens.is_cuda:
-            self._give_up(f"tokens are on {tokens.device}, and CUDA graphs are for CUDA")
+            self._give_up(f"tokens are on {tokens.device}, and CUDA graphs need CUDA")
         if self.failure is None and cache is None and self._may_replay(query):
             graph = self._graph(tokens)
             if graph is not None:
@@ -57,13 +57,13 @@ class Captured(Forwarding):
         return out
 
     def _may_replay(self, query: Query) -> bool:
-        """Whether this call is one like those that are captured: tokens alone, without padding."""
+        """Return whether a graph may run this call: tokens alone, without padding or gradients."""
         if self.training or torch.is_grad_enabled() or self.spec.cached:
             return False
         return query.condition is None and not query.padded and not self.spec.inputs
 
     def _graph(self, tokens: Tensor) -> _Graph | None:
-        """That of the shape, captured now where it is due."""
+        """Return the graph of this shape, captured now if due; None to run without one."""
         places = tuple(part.data_ptr() for part in (*self.parameters(), *self.buffers()))
         if places != self._places:
             self._graphs.clear()
@@ -84,21 +84,21 @@ class Captured(Forwarding):
         self.failure = failure
         self._graphs.clear()
         warnings.warn(
-            f"no CUDA graph of the trunk ({failure}), so it runs as it is: leave Captured out, or "
+            f"no CUDA graph of the trunk ({failure}), so it runs without: leave Captured out, or "
             "pass a denoiser on CUDA whose trunk never waits for the device",
             CompileWarning,
             stacklevel=3,
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies capture for themselves: a graph belongs to one process and its weights."""
+        """Return the state without graphs, which belong to one process and its weights."""
         return {**self.__dict__, "_graphs": {}, "_places": ()}
 
 
 class Recurring:
-    """Which shapes are worth a graph: those seen more than `after` times, at most `most` of them.
+    """A counter that selects shapes to capture: those seen more than `after` times, at most `most`.
 
-    Rows that leave a batch one by one make many shapes that hardly come up again.
+    Rows that leave a batch one by one make many shapes that rarely occur again.
     """
 
     def __init__(self, after: int, most: int):
@@ -106,7 +106,7 @@ class Recurring:
         self._seen: Counter[Hashable] = Counter()
 
     def due(self, key: Hashable, held: int) -> bool:
-        """Count a call of this shape; whether it is to be captured now. held: graphs there are."""
+        """Count a call of this shape; return whether to capture it now. held: number of graphs."""
         self._seen[key] += 1
         return self._seen[key] > self.after and held < self.most
 
@@ -131,5 +131,5 @@ class _Graph:
     def __call__(self, tokens: Tensor) -> tuple[Tensor, Cache | None]:
         self.tokens.copy_(tokens)
         self.graph.replay()
-        # The next replay writes over the buffers, and the engine keeps what it was given.
+        # The next replay overwrites the buffers, and the engine keeps the tensor it gets.
         return self.out.clone(), None

@@ -1,8 +1,8 @@
 """Models as folders: safetensors and JSON, nothing that is unpickled.
 
-`unmask.json` says which ids mean what; a transformers backbone is stored by its own
-`save_pretrained`, so that transformers opens the same folder. Other networks store their weights
-and need the network itself to load into.
+`unmask.json` gives the mask id, the vocabulary and a description; a transformers backbone is stored
+by its own `save_pretrained`, so that transformers opens the same folder. Of other networks the
+weights are stored, and loading needs the network.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ TOKENIZER = "tokenizer"  # a folder in the model's
 
 @dataclass(frozen=True)
 class Card:
-    """What `unmask.json` holds."""
+    """The content of `unmask.json`."""
 
     mask_id: int
     vocab_size: int
-    backbone: str  # "transformers", or the class whose weights these are
+    backbone: str  # "transformers", or the class of the network
     forbidden: list[int] = field(default_factory=list)
     length: int | None = None
-    classes: int | None = None  # how many, for ClassConditioned
+    classes: int | None = None  # number of classes, for ClassConditioned
     self_conditioning: int | None = None  # width of SelfConditioning
     logit_shift: bool = False
-    vocabulary: dict[str, Any] | None = None  # what ids mean: bytes, or the tokens of a tokenizer
+    vocabulary: dict[str, Any] | None = None  # meaning of ids: bytes, or a tokenizer
     training: dict[str, Any] | None = None  # objective, schedule and padding policy
-    about: dict[str, Any] = field(default_factory=dict)  # free: task, recipe, figures, layout
+    about: dict[str, Any] = field(default_factory=dict)  # anything: task, recipe, figures, layout
     format: str = FORMAT
 
 
@@ -62,24 +62,25 @@ def save(
     vocabulary: dict[str, Any] | None = None,
     training: dict[str, Any] | None = None,
 ) -> Path:
-    """Write a denoiser to a folder, all of it or nothing; an earlier model stays until then.
+    """Write a denoiser to a folder and return its path.
 
-    about: anything JSON can hold, returned by `read_card`; vocabulary: what `data.Vocabulary`'s
-    to_dict says; training: objective, schedule and padding policy. LoRA adapters are merged into
-    the weights that are written. Raises ModelError for a plain function,
-    CheckpointError for a folder that holds anything but a model, and for what is no JSON.
+    An earlier model in the folder is replaced only when the new one is complete. about: any JSON
+    values, returned by `read_card`. vocabulary: `data.Vocabulary.to_dict()`. training: objective,
+    schedule and padding policy. LoRA adapters are merged into the weights that are written.
+    Raises ModelError for a network without weights, CheckpointError for a folder with other files,
+    or values that are not JSON.
     """
     denoiser = unwrapped(denoiser)
     inner: Any = denoiser.inner if isinstance(denoiser, ClassConditioned) else denoiser
     if isinstance(inner, Decoder):
         raise ModelError(
-            f"a folder has no place for the mask of a {type(inner).__name__}: write the network by "
-            "net.save_pretrained(folder), and build the Decoder around it again"
+            f"the attention mask of a {type(inner).__name__} cannot be saved: write the network by "
+            "net.save_pretrained(folder), and make the Decoder again after loading it"
         )
     net = getattr(inner, "net", None)
     if not isinstance(net, nn.Module):
         raise ModelError(
-            f"{type(net or denoiser).__name__} has no weights to save: wrap a nn.Module"
+            f"{type(net or denoiser).__name__} has no weights to save: wrap an nn.Module"
         )
     with_transformers = isinstance(inner, MaskedLMDenoiser)
     card = Card(
@@ -111,16 +112,16 @@ def save(
 
 
 def _with_tokenizer(vocabulary: dict[str, Any] | None, path: str) -> dict[str, Any] | None:
-    """The vocabulary with its tokenizer, where it has one, at another path."""
+    """Return the vocabulary with the path of its tokenizer replaced, if it has one."""
     if vocabulary is None or not vocabulary.get("tokenizer"):
         return vocabulary
     return {**vocabulary, "tokenizer": path}
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A tokenizer's file or folder into the model's, so that the model can move."""
+    """Copy a tokenizer's files into the model's folder, so that the folder can be moved."""
     if not source.exists():
-        raise CheckpointError(f"the tokenizer {source} is not there any more: put it back")
+        raise CheckpointError(f"the tokenizer {source} does not exist any more: restore it")
     target.mkdir()
     files = [source] if source.is_file() else [f for f in source.iterdir() if f.is_file()]
     for file in files:
@@ -128,7 +129,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _merged(net: Any) -> Any:
-    """The network with the adapters of peft in its weights; training goes on with the original."""
+    """Return a copy of the network with peft's adapters merged into its weights."""
     return copy.deepcopy(net).merge_and_unload() if is_adapted(net) else net
 
 
@@ -142,15 +143,14 @@ def _as_json(card: Card) -> str:
 
 
 def check_replaceable(target: Path) -> None:
-    """Raise CheckpointError where a model would take the place of something else."""
+    """Raise CheckpointError if target is a file, or a folder that is not a model's."""
     if not target.exists():
         return
     if not target.is_dir():
         raise CheckpointError(f"{target} is a file: pass the name of a folder")
     if any(target.iterdir()) and not (target / CARD).is_file():
         raise CheckpointError(
-            f"{target} holds other files and no {CARD}: pass a new folder, such as "
-            f"{target / 'model'}"
+            f"{target} has other files and no {CARD}: pass a new folder, such as {target / 'model'}"
         )
 
 
@@ -160,19 +160,19 @@ def _self_conditioning_width(inner: Any) -> int | None:
 
 
 def bundled() -> dict[str, Path]:
-    """Name and folder of each model that ships with the package."""
+    """Return the name and folder of each model in the package."""
     root = Path(str(resources.files("unmask"))) / "bundled"
     return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CARD}"))}
 
 
 def locate(model: str | Path) -> Path:
-    """The folder of a bundled name or of a path. Raises CheckpointError when there is neither."""
+    """Return the folder of a bundled name or of a path. Raises CheckpointError for neither."""
     known = bundled()
     if isinstance(model, str) and model in known:
         return known[model]
     folder = Path(model).resolve()
     if not folder.exists() and previous(folder).is_dir():
-        return previous(folder)  # a writer was stopped between its two renames
+        return previous(folder)  # writing stopped between its two renames
     if not folder.is_dir():
         raise CheckpointError(
             f"{str(model)!r} is neither a bundled model nor a folder: {nearest(str(model), known)}"
@@ -181,7 +181,7 @@ def locate(model: str | Path) -> Path:
 
 
 def read_card(model: str | Path) -> Card:
-    """What `unmask.json` of a bundled model or a folder says."""
+    """Return `unmask.json` of a bundled model or a folder. CheckpointError if it is damaged."""
     folder = locate(model)
     path = folder / CARD
     try:
@@ -192,7 +192,7 @@ def read_card(model: str | Path) -> Card:
             "unmask.wrap(AutoModelForMaskedLM.from_pretrained(...), mask_id=...)"
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} is no JSON, perhaps cut short: {error}") from None
+        raise CheckpointError(f"{path} is not JSON, perhaps cut short: {error}") from None
     card = _parse(path, data)
     inside = str(folder / TOKENIZER)
     return replace(card, vocabulary=_with_tokenizer(card.vocabulary, inside))
@@ -224,7 +224,7 @@ def _parse(path: Path, data: Any) -> Card:
         ("about", isinstance(card.about, dict)),
     ):
         if not right:
-            raise CheckpointError(f"{path}: {name} is {getattr(card, name)!r}, of a wrong type")
+            raise CheckpointError(f"{path}: {name}={getattr(card, name)!r} is of a wrong type")
     return card
 
 
@@ -233,10 +233,10 @@ def _is_int(value: object) -> bool:
 
 
 def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
-    """A denoiser from a bundled name ("digits", "shidoku", "sudoku") or a folder that `save` wrote.
+    """Return the denoiser of a bundled name ("digits", "shidoku", "sudoku") or of a saved folder.
 
-    net: the network to load the weights into, for a backbone that is not transformers'.
-    Raises CheckpointError for a missing, truncated or foreign folder; nothing is ever unpickled.
+    net: the network that the weights are loaded into, if it is not transformers'.
+    Raises CheckpointError for a missing, truncated or foreign folder. Nothing is unpickled.
     """
     folder, card = locate(model), read_card(model)
     options = {
@@ -247,7 +247,7 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
     }
     if card.backbone == "transformers":
         if net is not None:
-            raise CheckpointError(f"{folder} holds its own network: leave net out")
+            raise CheckpointError(f"{folder} stores the network itself: leave net out")
         denoiser = wrap(_pretrained(folder), **options)  # type: ignore[arg-type]
     else:
         denoiser = _into(net, folder, card, options)
@@ -269,12 +269,13 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
 def _into(net: nn.Module | None, folder: Path, card: Card, options: dict[str, Any]) -> Denoiser:
     if net is None:
         raise CheckpointError(
-            f"{folder} holds the weights of a {card.backbone}: build it and pass "
+            f"{folder} has the weights of a {card.backbone}: make one and pass it, as in "
             "unmask.load(folder, net=...)"
         )
     if type(net).__qualname__ != card.backbone:
         raise CheckpointError(
-            f"{folder} is for a {card.backbone}; net is a {type(net).__qualname__}"
+            f"{folder} has the weights of a {card.backbone}, and net is a "
+            f"{type(net).__qualname__}: pass a {card.backbone}"
         )
     width = card.self_conditioning
     parts = None if width is None else SelfConditioning(width)
@@ -302,13 +303,13 @@ def _pretrained(folder: Path) -> Any:
         )
     wrong = {name: sorted(map(str, keys)) for name, keys in found.items() if keys}
     if wrong:
-        raise CheckpointError(f"{folder / WEIGHTS} holds the weights of another network: {wrong}")
+        raise CheckpointError(f"{folder / WEIGHTS} has the weights of another network: {wrong}")
     return net
 
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """Keep transformers from drawing progress bars for what takes a moment."""
+    """Turn transformers' progress bars off while the block runs."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

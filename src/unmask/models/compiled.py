@@ -19,23 +19,23 @@ from unmask.errors import CompileWarning, ModelError, UnmaskError, nearest
 from unmask.models.forwarding import Forwarding
 
 Mode = Literal["default", "max-autotune-no-cudagraphs"]
-SHOWN = 300  # characters of what a compiler said
+SHOWN = 300  # characters of a compiler's message
 
 
 class Compiled(Forwarding):
-    """The same denoiser with its trunk compiled; results differ by rounding only.
+    """A denoiser with its trunk compiled by torch.compile; results differ by rounding only.
 
-    mode: of torch.compile, for the backend "inductor"; the modes that keep results in buffers of
-    their own are refused, for `Captured(Compiled(denoiser))` does that safely.
+    inner: the denoiser, which `save` writes. mode: of torch.compile, for the backend "inductor";
+    modes with CUDA graphs are refused: use `Captured(Compiled(denoiser))`.
     backend: of torch.compile, by name or as a function.
 
-    The number of rows is marked as one that changes, so that rows which leave the batch compile
-    nothing anew; a single row does, once, and so does another N. After eight compilations
-    (`torch._dynamo.config.recompile_limit`) torch runs further shapes as they are. Where compiling
-    fails, for want of a compiler, say, one CompileWarning says what failed (as `failure` does from
-    then on), and the trunk runs as it is. To save it, `save` writes the denoiser within.
+    The number of rows is compiled as a dynamic size, so that a shrinking batch is not compiled
+    again; a single row is, once, and so is each new N. After eight compilations
+    (`torch._dynamo.config.recompile_limit`) torch runs further shapes uncompiled. If compiling
+    fails, for instance without a C++ compiler, one CompileWarning gives the reason, `failure` keeps
+    it, and the trunk runs uncompiled.
 
-    Raises ModelError for another mode, and for what is no denoiser.
+    Raises ModelError for another mode, and unless inner is a denoiser.
     """
 
     def __init__(
@@ -51,13 +51,16 @@ class Compiled(Forwarding):
                 "Captured(Compiled(denoiser))"
             )
         if mode != "default" and backend != "inductor":
-            raise ModelError(f"mode={mode!r} is inductor's: leave mode or backend={backend!r} out")
+            raise ModelError(
+                f"mode={mode!r} is for the backend 'inductor', not {backend!r}: leave one "
+                "of them out"
+            )
         self.mode, self.backend = mode, backend
         self.failure: str | None = None
         self._call: Callable[..., Any] | None = None
 
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        """(R,N) -> (R,N,D), and what is kept for the next step."""
+        """Return the hidden states (R,N,D), and the cache for the next step."""
         if self.failure is not None:
             return self._plain(query, cache)
         try:
@@ -68,7 +71,7 @@ class Compiled(Forwarding):
             if is_out_of_memory(error):
                 raise
             failure = said(error)
-        # What is wrong with the network itself comes up again here, and is no fault of a compiler.
+        # An error of the network itself is raised again here, and not blamed on the compiler.
         out = self._plain(query, cache)
         self.failure = failure
         warnings.warn(
@@ -93,12 +96,12 @@ class Compiled(Forwarding):
         return out
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies compile for themselves: compiled code cannot be pickled."""
+        """Return the state without compiled code, which cannot be pickled."""
         return {**self.__dict__, "_call": None}
 
 
 def said(error: Exception) -> str:
-    """What an error says, in one line: of a compiler's page the first paragraph."""
+    """Return the first paragraph of an error's message in one line."""
     text = f"{type(error).__name__}: {str(error).split(chr(10) * 2, maxsplit=1)[0]}"
     line = " ".join(text.split())
     return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"
@@ -109,7 +112,7 @@ def _trunk(denoiser: Denoiser, query: Query, cache: Cache | None) -> tuple[Tenso
 
 
 def _tensors(query: Query, cache: Cache | None) -> list[Any]:
-    """Every tensor of a query and a cache, by the attributes they have."""
+    """Return the leaves of all attributes of a query and a cache."""
     owners = [query] if cache is None else [query, cache]
     return [leaf for owner in owners for leaf in tree_leaves(list(vars(owner).values()))]
 

@@ -1,4 +1,4 @@
-"""Class conditioning by token types, which transformers adds to the embedding of every position."""
+"""Class conditioning by token types, which transformers adds to each position's embedding."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from unmask.models.hf import MaskedLMDenoiser
 class ClassConditioned(Forwarding):
     """A transformers `*ForMaskedLM` whose token type 0 means no class, and 1 + c the class c.
 
-    The condition is (B,) int64 with classes 0..classes−1, or −1 for none; no condition is none for
-    every row, and what transformers itself assumes when it opens the folder.
+    The condition is (B,) int64 with classes 0..classes−1, or −1 for no class. None means no class
+    for every row. Raises ModelError unless the network has classes + 1 token types.
     """
 
     changes_network = True
@@ -30,13 +30,13 @@ class ClassConditioned(Forwarding):
         types = getattr(known, "type_vocab_size", 0)
         if types <= classes:
             raise ModelError(
-                f"{classes} classes need {classes + 1} token types; the network has {types}: give "
-                f"its config type_vocab_size={classes + 1}"
+                f"{classes} classes need {classes + 1} token types; the network has {types}: set "
+                f"type_vocab_size={classes + 1} in its config"
             )
         self.classes = classes
 
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        """(R,N) -> (R,N,D), every position told the class of its row."""
+        """Return the hidden states (R,N,D), computed with each row's class, and the cache."""
         given = self.arguments(query.condition, query.tokens)
         out: tuple[Tensor, Cache | None] = self.inner.forward(
             replace(query, condition=given), cache
@@ -44,7 +44,7 @@ class ClassConditioned(Forwarding):
         return out
 
     def arguments(self, condition: Any, tokens: Tensor) -> dict[str, Tensor]:
-        """What the network is told: a token type for each of tokens (R,N)."""
+        """Return the network's keyword arguments: a token type for each of tokens (R,N)."""
         return token_types(self._class_numbers(condition, tokens) + 1, tokens)
 
     def _class_numbers(self, condition: Any, tokens: Tensor) -> Tensor:
@@ -54,13 +54,13 @@ class ClassConditioned(Forwarding):
             return torch.full((batch,), -1, device=tokens.device)
         if not isinstance(condition, Tensor):
             kind = type(condition).__name__
-            raise CanvasError(f"condition must be a tensor of {batch} class numbers; got a {kind}")
+            raise CanvasError(f"condition is a {kind}: pass a tensor of {batch} class numbers")
         if condition.shape != (batch,) or condition.is_floating_point():
             raise CanvasError(
-                f"condition must be a tensor of {batch} class numbers; got {condition.dtype} "
-                f"{tuple(condition.shape)}"
+                f"condition is {condition.dtype} of shape {tuple(condition.shape)}: pass a "
+                f"tensor of {batch} class numbers, int64"
             )
-        # Far from the host to look would halt it; a class out of range has no token type there.
+        # On a GPU this check would halt the host; a wrong class fails in the embedding there.
         near = not waits(condition.device)
         if near and bool(((condition < -1) | (condition >= self.classes)).any()):
             raise CanvasError(
@@ -71,5 +71,5 @@ class ClassConditioned(Forwarding):
 
 
 def token_types(kind: Tensor, tokens: Tensor) -> dict[str, Tensor]:
-    """kind (B,) token types -> the network's keyword argument, the same at all N positions."""
+    """Return the keyword argument for token types kind (B,), the same at all N positions."""
     return {"token_type_ids": kind.unsqueeze(1).expand_as(tokens)}

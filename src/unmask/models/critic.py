@@ -20,18 +20,18 @@ from unmask.models.hf import POSITIONS_FROM_IDS, position_ids
 
 
 class SelfCritic(nn.Module):
-    """One linear layer on the generator's own hidden states, and the only thing stored.
+    """A critic of one linear layer on the generator's hidden states (2209.04439).
 
-    The generator is not registered: state_dict and parameters are the layer's alone, and moving or
-    copying the generator is the caller's business. frozen: in training, no gradient and no dropout
-    in the generator; with frozen=False the critic's loss trains it too. width: D of its hidden
-    states, V where its head is not apart. A `Critic`, for `presets.token_critic` and
-    `objectives.critic`.
+    For `presets.token_critic`, `presets.self_critic` and `objectives.critic`. The generator is not
+    registered as a submodule: state_dict and parameters are those of the layer alone, and the
+    caller moves or copies the generator. width: D of its hidden states, or V if the generator has
+    no separate head. frozen: no gradient and no dropout in the generator during training; with
+    frozen=False the critic's loss trains it too.
     """
 
     def __init__(self, denoiser: Denoiser, width: int, *, frozen: bool = True):
         super().__init__()
-        self._generator = (denoiser,)  # in a tuple, where nn.Module does not look for modules
+        self._generator = (denoiser,)  # in a tuple, so that nn.Module does not register it
         self.frozen = frozen
         self.to_logits = nn.Linear(width, 1)
 
@@ -41,7 +41,7 @@ class SelfCritic(nn.Module):
         return self._generator[0]
 
     def forward(self, tokens: Tensor, *, valid: Tensor, condition: Any = None) -> Tensor:
-        """(B,N) ids -> (B,N) logits that a token is wrong; the generator gets the condition."""
+        """Return (B,N) logits that a token is wrong, given ids (B,N) int64, valid (B,N) bool."""
         apart = self.frozen or not self.training
         with evaluating(self.denoiser) if apart else nullcontext():
             hidden, _ = self.denoiser.forward(Query.of(tokens, valid, condition), None)
@@ -55,13 +55,13 @@ class SelfCritic(nn.Module):
 
 
 class TokenCritic(nn.Module):
-    """A network of its own as a critic: transformers' `*ForTokenClassification`, or any module.
+    """A separate network as a critic: transformers' `*ForTokenClassification`, or any module.
 
-    A transformers network needs num_labels=1; it is told padding by its attention mask, and class
-    numbers (B,) as `ClassConditioned` tells them, by token types. Another module is called with
-    tokens (B,N) and returns (B,N) or (B,N,1); it gets `valid` or `attention_mask`, and `condition`
-    or what a dict of conditions names, where it has such arguments. Raises ModelError where there
-    is padding or a condition and the network cannot be told.
+    A transformers network needs num_labels=1. It gets padding as its attention mask, and class
+    numbers (B,) as token types, as in `ClassConditioned`. Another module is called with tokens
+    (B,N) and returns (B,N) or (B,N,1). It gets the arguments `valid` or `attention_mask`, and
+    `condition` or the entries of a condition dict, if its forward has them. Raises ModelError if
+    there is padding or a condition and the network has no argument for it.
     """
 
     def __init__(self, net: nn.Module):
@@ -76,11 +76,11 @@ class TokenCritic(nn.Module):
         if self.transformers and labels != 1:
             raise ModelError(
                 f"a critic has one logit a token; the network has {labels} labels: "
-                "give its config num_labels=1"
+                "set num_labels=1 in its config"
             )
 
     def forward(self, tokens: Tensor, *, valid: Tensor, condition: Any = None) -> Tensor:
-        """(B,N) ids -> (B,N) logits that a token is wrong."""
+        """Return (B,N) logits that a token is wrong, given ids (B,N) int64."""
         call = self._transformers if self.transformers else self._module
         return logit_per_token(call(tokens, valid, condition), tokens)
 
@@ -100,8 +100,8 @@ class TokenCritic(nn.Module):
         types = int(getattr(self.net.config, "type_vocab_size", 0))
         if needed > types:
             raise ModelError(
-                f"class {needed - 2} needs {needed} token types; the critic has {types}: give its "
-                "config type_vocab_size of one more than there are classes"
+                f"class {needed - 2} needs {needed} token types; the critic has {types}: set "
+                "type_vocab_size in its config to the number of classes plus one"
             )
         return token_types(classes.to(tokens.device) + 1, tokens)
 
@@ -110,7 +110,10 @@ class TokenCritic(nn.Module):
         anything = any(p.kind is p.VAR_KEYWORD for p in takes.values())
         padding = next((name for name in ("valid", "attention_mask") if name in takes), None)
         if padding is None and not bool(valid.all()):
-            raise ModelError("the critic takes no `valid`: it cannot be told what is padding")
+            raise ModelError(
+                "there is padding, and the critic's forward takes no `valid`: add that argument, "
+                "(B,N) bool, False at padding"
+            )
         given: dict[str, Any] = {} if padding is None else {padding: valid}
         if condition is not None:
             whole = "condition" in takes or not isinstance(condition, dict)
@@ -118,8 +121,8 @@ class TokenCritic(nn.Module):
         unknown = sorted(given.keys() - takes.keys())
         if unknown and not anything:
             raise ModelError(
-                f"the generator has a condition, and the critic takes no {unknown}: a critic gets "
-                "the same conditioning as its generator, so give its forward these arguments"
+                f"the generator has a condition, and the critic's forward takes no {unknown}: add "
+                "these arguments, because a critic gets the condition of its generator"
             )
         wrong: Tensor = self.net(tokens, **given)
         return wrong

@@ -1,7 +1,7 @@
-"""transformers' decoders (`*ForCausalLM`) as denoisers, by the attention mask they are given.
+"""transformers' decoders (`*ForCausalLM`) as denoisers, run with another attention mask.
 
-Shapes: B rows, N positions, D width, M positions the head is asked for, V vocabulary; R rows of Q
-queries that see K keys.
+Shapes: B rows, N positions, D width, M positions queried, V vocabulary; R rows of Q queries that
+attend to K keys.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ GROWING = {"dynamic", "longrope"}  # rotary positions whose frequencies depend o
 
 
 class Decoder(Adapter):
-    """A transformers `*ForCausalLM` whose positions see their block and all before it, or all.
+    """A transformers `*ForCausalLM` run with block-causal or bidirectional attention.
 
-    block: with W positions a block, position i sees j where j // W ≤ i // W: block diffusion
-    (BD3-LM 2503.09573, Fast-dLLM v2 2509.26328, SDAR 2510.06303). None: all see all (LLaDA
-    2502.09992, Dream 2508.15487). Either way, padding is seen from nowhere.
+    block: with W positions a block, position i attends to j if j // W ≤ i // W: block diffusion
+    (BD3-LM 2503.09573, Fast-dLLM v2 2509.26328, SDAR 2510.06303). None: every position attends to
+    every other (LLaDA 2502.09992, Dream 2508.15487). No position attends to padding.
     mask_id, forbidden, length, logit_shift: as in `unmask.wrap`.
 
-    The network is given a 4-D attention mask and position ids, and is tried once. Raises ModelError
-    for one that does not keep to them, or whose logits are not its `lm_head` of the last hidden
-    states. A sliding window is replaced by the mask, so that rows longer than it are refused.
+    The network gets a 4-D attention mask and position ids; a trial pass tests it. Raises ModelError
+    for a network that ignores them, or whose logits are not its `lm_head` of the last hidden
+    states. The mask replaces a sliding window, so rows longer than the window are refused.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Decoder(Adapter):
         return backbone_of(self.net)
 
     def extra_repr(self) -> str:
-        """Who sees whom."""
-        return "all see all" if self.block is None else f"block={self.block}"
+        """Return the kind of attention."""
+        return "bidirectional" if self.block is None else f"block={self.block}"
 
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        """(R,N) -> (R,N,D), and no cache. Raises CanvasError where a condition is given."""
+        """Return (R,N,D), and None. Raises CanvasError for a condition or rows too long."""
         tokens = query.tokens
         self.check(tokens, query.condition)
         order = self.order(tokens.shape[1], tokens.device)
@@ -77,18 +77,19 @@ class Decoder(Adapter):
         return self.shift_logits(self.trunk(tokens, position, seen)), None
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(M,D) -> (M,V)."""
+        """Return the logits (M,V) of hidden states (M,D)."""
         logits: Tensor = self.backbone.get_output_embeddings()(hidden)
         return logits
 
     def projection(self, hidden: Tensor) -> Projection | None:
-        """(M,D) -> what `logits` multiplies; None where its `lm_head` is no plain matrix."""
+        """Return the projection of hidden (M,D); None if `lm_head` is not a plain matrix."""
         return untied(hidden, self.backbone.get_output_embeddings())
 
     def trunk(self, tokens: Tensor, position: Tensor, seen: Tensor, **cache: Any) -> Tensor:
-        """tokens, position (R,Q) int64, seen (R,Q,K) bool -> (R,Q,D): one pass of the network.
+        """Return the hidden states (R,Q,D) of one pass.
 
-        cache: transformers' own object for keys and values, by the name the network has for it.
+        tokens, position: (R,Q) int64. seen: (R,Q,K) bool, the keys that each query attends to.
+        cache: transformers' cache of keys and values, under the network's name for it.
         """
         hidden: Tensor = self.backbone.base_model(
             input_ids=tokens,
@@ -100,36 +101,36 @@ class Decoder(Adapter):
         return hidden
 
     def order(self, length: int, device: torch.device | None) -> Tensor:
-        """(N,) int64: position i sees j where order j ≤ order i."""
+        """Return (N,) int64: position i attends to j if order j ≤ order i."""
         return torch.arange(length, device=device) // (self.block or length)
 
     def check(self, tokens: Tensor, condition: Any) -> None:
-        """Raise CanvasError for what a decoder cannot be told."""
+        """Raise CanvasError for a condition, or rows longer than the sliding window."""
         if condition is not None:
             raise CanvasError(
-                "a decoder takes no condition: put what it is to know before the unknown positions "
-                "as tokens, with Canvas.infill"
+                "a decoder takes no condition: pass it as a prompt, tokens before the unknown "
+                "positions, with Canvas.infill"
             )
         if self.window is not None and tokens.shape[1] > self.window:
             raise CanvasError(
-                f"rows of {tokens.shape[1]} positions, and the network's layers look back only "
-                f"{self.window}, which the mask would undo: pass at most {self.window} positions"
+                f"rows have {tokens.shape[1]} positions, and the network has a sliding "
+                f"window of {self.window}: pass at most {self.window} positions"
             )
 
 
 def _check_kind(net: Any) -> None:
-    """Raise ModelError for what is no causal language model, or is known not to keep to a mask."""
+    """Raise ModelError unless this is a causal language model that can take a 4-D mask."""
     wanted = ("config", "base_model", "get_output_embeddings")
     if not all(hasattr(net, name) for name in wanted) or net.get_output_embeddings() is None:
         raise ModelError(
-            f"{type(net).__name__} is no transformers *ForCausalLM: pass one, such as "
+            f"{type(net).__name__} is not a transformers *ForCausalLM: pass one, such as "
             "AutoModelForCausalLM.from_pretrained(...), or wrap another network by unmask.wrap"
         )
     attention = getattr(net.config, "_attn_implementation", None)
     if attention not in ("sdpa", "eager"):
         raise ModelError(
-            f"attn_implementation={attention!r} takes no mask of its own for each pair: load the "
-            "network with attn_implementation='sdpa'"
+            f"attn_implementation={attention!r} takes no 4-D attention mask: load the network "
+            "with attn_implementation='sdpa'"
         )
     rotary = getattr(net.config, "rope_parameters", None) or getattr(
         net.config, "rope_scaling", None
@@ -137,13 +138,13 @@ def _check_kind(net: Any) -> None:
     kind = rotary.get("rope_type", rotary.get("type")) if isinstance(rotary, dict) else None
     if kind in GROWING:
         raise ModelError(
-            f"rope_type={kind!r} turns positions by the longest row of a batch, so that a row "
-            "would depend on its batch: use 'default', 'linear' or 'yarn'"
+            f"rope_type={kind!r} makes rotary positions depend on the longest row of a batch, so "
+            "that a row would depend on its batch: use 'default', 'linear' or 'yarn'"
         )
 
 
 def _window(config: Any) -> int | None:
-    """How far back the network's layers look by themselves; None where they see everything."""
+    """Return the sliding window of the network's layers, in positions; None without one."""
     kinds = getattr(config, "layer_types", None)
     windowed = (
         getattr(config, "use_sliding_window", True)
@@ -155,7 +156,7 @@ def _window(config: Any) -> int | None:
 
 
 def _try(decoder: Decoder) -> None:
-    """Raise ModelError unless a pass keeps to the mask, and the head is all there is behind it."""
+    """Raise ModelError unless the network obeys the mask and its logits are those of its head."""
     device = decoder.device or torch.device("cpu")
     tokens = torch.arange(4, device=device).expand(2, 4) % decoder.spec.vocab_size
     other = tokens.clone()
@@ -175,14 +176,18 @@ def _try(decoder: Decoder) -> None:
             logits = decoder.logits(hidden)
     except Exception as error:
         raise ModelError(
-            f"this network takes no mask for each pair of positions: {error!r}. Load it with "
+            f"this network takes no 4-D attention mask: {error!r}. Load it with "
             "attn_implementation='eager', or use another network"
         ) from error
     if not same(hidden[0, :2], hidden[1, :2]):
-        raise ModelError("this network looks ahead: a later block changed the states of an earlier")
+        raise ModelError(
+            "this network ignores its mask, for a later block changed the states of an earlier "
+            "one: use another network"
+        )
     if torch.equal(hidden[0, 2], hidden[1, 2]):
         raise ModelError(
-            "this network ignores its mask: within a block, a later token changed nothing before it"
+            "this network ignores its mask, for within a block a later token changed no earlier "
+            "state: use another network"
         )
     if logits.shape != whole.shape or not same(logits, whole):
         raise ModelError(
@@ -192,7 +197,7 @@ def _try(decoder: Decoder) -> None:
 
 
 def same(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors are equal up to rounding, for their dtype."""
+    """Return whether two tensors are equal up to rounding of their dtype."""
     scale = max(float(one.abs().max()), float(other.abs().max()))
     tolerance: float = torch.finfo(one.dtype).eps ** 0.5
     return float((one - other).abs().max()) <= tolerance * scale

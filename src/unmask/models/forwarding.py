@@ -1,4 +1,4 @@
-"""What a denoiser around another denoiser has in common with it.
+"""The base of denoisers that wrap another denoiser.
 
 Shapes: M rows of the head, D width, V vocabulary.
 """
@@ -17,10 +17,10 @@ from unmask.errors import ModelError
 
 
 class Forwarding(nn.Module, ABC):
-    """All of `inner` but its trunk, which those who derive from this run in their own way.
+    """Base of denoisers with the spec and head of `inner` and a `forward` of their own.
 
-    changes_network: it is another network than `inner`, and not only another way to run it.
-    Raises ModelError unless `inner` is a denoiser.
+    changes_network: whether the wrapper's function differs from that of `inner`; False if it only
+    runs `inner` in another way. Raises ModelError unless `inner` is a denoiser.
     """
 
     changes_network: ClassVar[bool] = False
@@ -32,7 +32,7 @@ class Forwarding(nn.Module, ABC):
 
     @property
     def spec(self) -> DenoiserSpec:
-        """What is known of the inner denoiser."""
+        """The spec of the inner denoiser."""
         spec: DenoiserSpec = self.inner.spec
         return spec
 
@@ -44,30 +44,30 @@ class Forwarding(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        """Return the hidden states (R,N,D) of one pass, and what is kept for the next step."""
+        """Return the hidden states (R,N,D) of one pass, and the cache for the next step."""
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(M,D) -> (M,V), by the inner denoiser."""
+        """Return the logits (M,V) of hidden states (M,D), by the inner denoiser."""
         logits: Tensor = self.inner.logits(hidden)
         return logits
 
     def projection(self, hidden: Tensor) -> Projection | None:
-        """(M,D) -> what `logits` multiplies in the end, where that is known."""
+        """Return the projection whose product is the logits of hidden (M,D); None if unknown."""
         projection: Projection | None = self.inner.projection(hidden)
         return projection
 
 
 def check_denoiser(denoiser: object, error: type[Exception]) -> None:
-    """Raise the error unless this is a denoiser."""
+    """Raise `error` unless this is a denoiser."""
     if not isinstance(denoiser, Denoiser):
         raise error(
-            f"{type(denoiser).__name__} is no denoiser: wrap it first, as in "
+            f"{type(denoiser).__name__} is not a denoiser: wrap it first, as in "
             "unmask.wrap(net, mask_id=17)"
         )
 
 
 def unwrapped(denoiser: Denoiser) -> Denoiser:
-    """The denoiser within all wrappers that only run it in another way."""
+    """Return the denoiser inside all wrappers that do not change its function."""
     while isinstance(denoiser, Forwarding) and not denoiser.changes_network:
         denoiser = denoiser.inner
     return denoiser

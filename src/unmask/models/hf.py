@@ -19,29 +19,29 @@ POSITIONS_FROM_IDS = {
 
 
 def is_masked_lm(net: object) -> bool:
-    """Whether this is a `*ForMaskedLM` of transformers, or one within a peft model."""
+    """Return whether this is a transformers `*ForMaskedLM`, or a peft model around one."""
     kinds = [k for k in type(backbone_of(net)).__mro__ if k.__module__.startswith("transformers.")]
     return any(kind.__name__.endswith("ForMaskedLM") for kind in kinds)
 
 
 def backbone_of(net: Any) -> Any:
-    """The network itself: inside a peft model, whose adapters act within it (LoRA 2106.09685)."""
+    """Return the network, or that inside a peft model (LoRA 2106.09685)."""
     return net.get_base_model() if is_adapted(net) else net
 
 
 def is_adapted(net: object) -> bool:
-    """Whether this is a model of peft, found without importing it."""
+    """Return whether this is a peft model, without importing peft."""
     kinds = [k for k in type(net).__mro__ if k.__module__.startswith("peft.")]
     return any(kind.__name__ == "PeftModel" for kind in kinds)
 
 
 def position_ids(config: Any, valid: Tensor) -> Tensor:
-    """(B,N) bool -> (B,N) int64: pad id + 1, + 2, ... at valid positions, the pad id elsewhere."""
+    """Return (B,N) int64: pad id + 1, + 2, ... at valid positions, the pad id elsewhere."""
     return valid.long().cumsum(1) * valid + int(config.pad_token_id)
 
 
 def split_head(net: Any) -> Callable[[Tensor], Tensor] | None:
-    """The head that turns the trunk's last hidden states into logits; None when not recognised."""
+    """Return the function from the last hidden states to logits; None for an unknown head."""
     if hasattr(net, "cls") and hasattr(net.cls, "predictions"):
         head: Callable[[Tensor], Tensor] = net.cls
         return head
@@ -54,10 +54,10 @@ def split_head(net: Any) -> Callable[[Tensor], Tensor] | None:
 
 
 def split_projection(net: Any, hidden: Tensor) -> Projection | None:
-    """The head's last step for hidden states (M,D); None when it is not known to be linear.
+    """Return the head's last, linear step for hidden states (M,D); None if it may not be linear.
 
-    The parts of a head are looked at and not its name alone: MobileBERT's, for one, has a second
-    matrix.
+    The submodules of a head are checked and not its name alone: MobileBERT's head, for instance,
+    has a second matrix.
     """
     if hasattr(net, "cls") and _consists_of(net.cls, "predictions"):
         head = net.cls.predictions
@@ -74,14 +74,15 @@ def split_projection(net: Any, hidden: Tensor) -> Projection | None:
 
 
 def _consists_of(module: nn.Module, *names: str) -> bool:
-    """Whether these are its parts, and nothing else happens in it."""
+    """Return whether these are the module's only submodules, and it has no hooks."""
     return {name for name, _ in module.named_children()} == set(names) and not watched(module)
 
 
 class MaskedLMDenoiser(Adapter):
-    """Trunk is the base model, head is applied to gathered positions; padding by attention mask.
+    """A transformers `*ForMaskedLM`: the base model is the trunk; padding by attention mask.
 
-    An architecture whose head is not recognised runs whole, with full logits as hidden states.
+    If the head is not recognised, the whole network is the trunk, and its logits (R,N,V) stand for
+    hidden states. Arguments as in `unmask.wrap`.
     """
 
     def __init__(
@@ -105,12 +106,12 @@ class MaskedLMDenoiser(Adapter):
         return backbone_of(self.net)
 
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        """(R,N) -> (R,N,D). A condition is a dict of further keyword arguments of the network."""
+        """Return (R,N,D), and None. A condition is a dict of keyword arguments of the network."""
         given, tokens = keywords(query.condition), query.tokens
         net, config = self.backbone, self.backbone.config
         if query.padded:
             given["attention_mask"] = query.valid.long()
-            # Some networks count ids at padding too, such as ESM its masks.
+            # Some networks count ids at padding too, as ESM counts mask ids.
             tokens = tokens.masked_fill(~query.valid, config.pad_token_id or 0)
         if config.model_type in POSITIONS_FROM_IDS:
             given["position_ids"] = position_ids(config, query.valid)
@@ -120,11 +121,11 @@ class MaskedLMDenoiser(Adapter):
         return self.shift_logits(hidden), None
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(M,D) -> (M,V)."""
-        # Found anew each time, so that a copy of this module asks the head of its own network.
+        """Return the logits (M,V) of hidden states (M,D)."""
+        # Found at each call, so that a copy of this module uses the head of its own network.
         head = split_head(self.backbone)
         return hidden if head is None else head(hidden)
 
     def projection(self, hidden: Tensor) -> Projection | None:
-        """(M,D) -> what `logits` multiplies in the end; None for a head that is not recognised."""
+        """Return the projection whose product is the logits of hidden (M,D); None if unknown."""
         return split_projection(self.backbone, hidden) if self.split else None

@@ -1,4 +1,4 @@
-"""The hidden states of the step before, kept for self-conditioning.
+"""The cache of self-conditioning: the hidden states of the step before.
 
 Shapes: R rows, N positions, D width.
 """
@@ -18,14 +18,14 @@ from unmask.core.trees import widen
 
 @dataclass(frozen=True)
 class HiddenCache:
-    """hidden (R,N,D), and which rows have begun, (R,) bool on the host; others mean nothing."""
+    """hidden (R,N,D), valid for rows where begun (R,) bool, on the host, is True."""
 
     hidden: Tensor
     begun: np.ndarray
 
     @classmethod
     def of(cls, hidden: Tensor) -> HiddenCache:
-        """The states of rows that have all begun, without gradients."""
+        """Return the cache of hidden states (R,N,D) of rows that have begun, without gradients."""
         return cls(hidden.detach(), np.ones(len(hidden), bool))
 
     def take(self, rows: np.ndarray) -> HiddenCache:

@@ -1,4 +1,4 @@
-"""Which document lies where, when several share a row.
+"""The places of documents in packed rows.
 
 Shapes: B documents, N positions of a document, D width, R packed rows of W positions, M valid
 tokens over all documents.
@@ -16,7 +16,7 @@ from unmask.errors import DataError
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each valid token of the documents lies in the packed rows."""
+    """The place of each valid token in the packed rows."""
 
     document: Tensor  # (M,) int64
     place: Tensor  # (M,) int64: its position in the document's row
@@ -25,30 +25,34 @@ class Layout:
     width: int
 
     def pack(self, x: Tensor, fill: int = 0) -> Tensor:
-        """(B,N,...) -> (R,W,...), `fill` where no token lies."""
+        """Return x (B,N,...) packed, (R,W,...), with `fill` at places without a token."""
         values = x[self.document, self.place]
         packed = values.new_full((self.rows * self.width, *values.shape[1:]), fill)
         return packed.index_copy(0, self.slot, values).view(self.rows, self.width, *x.shape[2:])
 
     def unpack(self, packed: Tensor, like: Tensor) -> Tensor:
-        """(R,W,D) -> (B,N,D), zeros at padding. like: (B,N)."""
+        """Return packed (R,W,D) as (B,N,D), with zeros at padding. like: a tensor (B,N)."""
         values = packed.flatten(0, 1)[self.slot]
         empty = values.new_zeros((*like.shape, values.shape[-1]))
         return empty.index_put((self.document, self.place), values)
 
     def together(self) -> Tensor:
-        """(R,1,W,W) bool: both tokens are of one document. What is no token sees its like."""
+        """Return (R,1,W,W) bool: whether two places belong to one document, or both to none."""
         owner = self.document.new_full((self.rows * self.width,), -1)
         owner = owner.index_copy(0, self.slot, self.document).view(self.rows, self.width)
         return (owner[:, :, None] == owner[:, None, :]).unsqueeze(1)
 
 
 def lay_out(valid: Tensor, length: int) -> Layout:
-    """valid (B,N) bool -> the layout of its documents in rows of at most `length` positions."""
+    """Return a layout of the documents valid (B,N) bool in rows of at most `length` positions.
+
+    Raises DataError for a longer document.
+    """
     sizes = valid.sum(1).tolist()
     if max(sizes, default=0) > length:
         raise DataError(
-            f"document {sizes.index(max(sizes))} has {max(sizes)} tokens: packed rows have {length}"
+            f"document {sizes.index(max(sizes))} has {max(sizes)} tokens, and packed rows have "
+            f"{length}: pass Packed(denoiser, length={max(sizes)}), or shorter documents"
         )
     spots, filled = first_fit_decreasing(sizes, length)
     width = max(filled, default=0)
@@ -61,9 +65,10 @@ def lay_out(valid: Tensor, length: int) -> Layout:
 def first_fit_decreasing(
     sizes: list[int], capacity: int
 ) -> tuple[list[tuple[int, int]], list[int]]:
-    """(row, start) for each size, longest first into the first row with room; and what rows hold.
+    """Return (row, start) of each size, and the sum of sizes in each row.
 
-    Needs at most 11/9 of the fewest possible rows, plus one (Johnson, 1973).
+    Sizes are placed from the longest on, each in the first row with room. Needs at most 11/9 of the
+    fewest possible rows, plus one (Johnson, 1973).
     """
     filled: list[int] = []
     spots = [(0, 0)] * len(sizes)

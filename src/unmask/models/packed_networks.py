@@ -1,4 +1,4 @@
-"""How each kind of network is told which tokens of a packed row belong together.
+"""Masks and positions by which networks keep the documents of a packed row apart.
 
 Shapes: B documents, N positions, R packed rows of W positions, D width.
 """
@@ -20,7 +20,7 @@ from unmask.models.x_transformers import XTransformersDenoiser
 
 OWNED = {"attention_mask", "position_ids", "attn_mask", "mask", "pos", "sum_embeds"}
 
-# Families that take a 4-D attention mask and explicit positions, each held to be so by a test.
+# Families that take a 4-D attention mask and explicit positions; a test checks each.
 FAMILIES = {
     "bert", "camembert", "data2vec-text", "electra", "ernie", "esm", "megatron-bert", "modernbert",
     "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl",
@@ -28,7 +28,7 @@ FAMILIES = {
 
 
 def check(network: MaskedLMDenoiser | XTransformersDenoiser, length: int) -> None:
-    """Raise ModelError for what is known to mix the documents of a row, or to have no room."""
+    """Raise ModelError for a network that mixes the documents of a row, or too long rows."""
     if isinstance(network, MaskedLMDenoiser):
         _check_family(network.backbone.config)
         return
@@ -36,18 +36,26 @@ def check(network: MaskedLMDenoiser | XTransformersDenoiser, length: int) -> Non
     learnt = type(net.pos_emb).__name__ == "AbsolutePositionalEmbedding"
     if learnt and length > net.max_seq_len:
         raise ModelError(
-            f"length={length}: this network's learnt positions allow rows of {net.max_seq_len}"
+            f"length={length}: the network has {net.max_seq_len} learnt positions; pass a length "
+            "of at most that"
         )
     if net.attn_layers.cross_attend:
-        raise ModelError("the network has cross-attention, and a context belongs to a whole row")
+        raise ModelError(
+            "the network has cross-attention, whose context belongs to a whole row, so documents "
+            "cannot share rows: leave Packed out"
+        )
     if net.num_memory_tokens > 0:
-        raise ModelError("the network has memory tokens, which all documents of a row would share")
+        raise ModelError(
+            "the network has memory tokens, which all documents of a row would share: leave Packed "
+            "out"
+        )
 
 
 def _check_family(config: Any) -> None:
     if config.model_type not in FAMILIES:
         raise ModelError(
-            f"packing is not known to work for {config.model_type}; it is for {sorted(FAMILIES)}"
+            f"packing is not tested for {config.model_type}: leave Packed out, or use one of "
+            f"{sorted(FAMILIES)}"
         )
     if config._attn_implementation not in ("sdpa", "eager"):
         raise ModelError(
@@ -64,7 +72,7 @@ def in_packed_rows(
     cache: Cache | None,
     given: dict[str, Any],
 ) -> tuple[Tensor, Cache | None]:
-    """One pass over packed rows: tokens (B,N) -> hidden states (B,N,D) and what is kept."""
+    """Run one pass over packed rows; return the hidden states (B,N,D) and the cache."""
     packed = tree_map(layout.pack, given)
     if isinstance(network, XTransformersDenoiser):
         return _x_transformers(network, layout, tokens, cache, packed)
@@ -102,7 +110,7 @@ def _transformers(
     together, place = layout.together(), layout.pack(position, padding if from_ids else 0)
     given |= {"position_ids": place, "attention_mask": shaped(net, together)}
     if config.model_type == "esm":
-        # Its embedding counts the masks of a row, which has to be the document.
+        # Its embedding counts the mask ids of a row, so it runs on the documents.
         embedded = net.base_model.embeddings(
             tokens, attention_mask=valid.long(), position_ids=position
         )
@@ -120,12 +128,12 @@ def _transformers(
 
 
 def _columns(tokens: Tensor) -> Tensor:
-    """(B,N) int64: the position of each token in its document's row."""
+    """Return (B,N) int64: the position of each token in its document."""
     return torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
 
 
 def shaped(net: Any, together: Tensor) -> Tensor:
-    """The mask as the attention takes it: bool, or for eager attention something to add."""
+    """Return the mask that the attention takes: bool, or for eager attention a float to add."""
     if net.config._attn_implementation == "sdpa":
         return together
     lowest = torch.finfo(net.dtype).min

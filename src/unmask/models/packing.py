@@ -1,6 +1,6 @@
-"""Several documents in one row of the network, none of which sees another.
+"""Several documents in one row of the network, without attention between them.
 
-Shapes: B documents, N positions of a document, D width, M positions the head is asked for.
+Shapes: B documents, N positions of a document, D width, M positions queried.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from unmask.models.x_transformers import XTransformersDenoiser
 
 
 class Packed(Forwarding):
-    """A denoiser whose documents share rows: padding is passed through the network no more.
+    """A denoiser whose trunk runs on packed rows, each with several documents of a batch.
 
-    The documents of a batch are laid into as few rows of at most `length` positions as
-    first-fit-decreasing finds. Attention is block-diagonal and positions start anew at each
-    document, so that hidden states, and with them losses, gradients and generations, are those of
-    the documents alone. Masks, counts and seeds belong to documents; only the trunk sees rows.
+    The documents are packed into rows of at most `length` positions by first-fit-decreasing.
+    Attention is block-diagonal and positions are counted from 0 in each document, so that hidden
+    states, losses, gradients and generations are those of the documents alone. Masks, counts and
+    seeds are those of the documents; only the trunk gets packed rows.
 
     inner: `unmask.wrap` of an x-transformers network, or of a transformers `*ForMaskedLM` of a
-    known family; or `ClassConditioned` around the latter. A condition is a dict of per-token
+    tested family; or `ClassConditioned` around the latter. A condition is a dict of per-token
     tensors (B,N,...), or class numbers. Raises ModelError for a network whose documents cannot be
-    kept apart (found by trying one), DataError for a document longer than `length`. To save it,
+    kept apart (found by a trial pass), DataError for a document longer than `length`. To save it,
     save `inner`.
     """
 
@@ -45,13 +45,13 @@ class Packed(Forwarding):
         super().__init__(inner)
         self.packed_length = length
         if length < 2:
-            raise ModelError(f"length={length}: rows to pack into have 2 positions or more")
+            raise ModelError(f"length={length}: pass 2 or more positions for packed rows")
         check(self._network, length)
         _try(self)
 
     @property
     def spec(self) -> DenoiserSpec:
-        """That of the inner denoiser, whose rows are packed, and not cut."""
+        """The inner denoiser's spec; rows are packed instead of cut."""
         spec: DenoiserSpec = replace(self.inner.spec, supports_trimming=False)
         return spec
 
@@ -67,14 +67,14 @@ class Packed(Forwarding):
         return inner
 
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        """(B,N) -> (B,N,D), zeros at padding; what is kept is that of self-conditioning."""
+        """Return (B,N,D), zeros at padding, and the cache of self-conditioning, if any."""
         return self._forward_packed(lay_out(query.valid, self.packed_length), query, cache)
 
     def _forward_packed(
         self, layout: Layout, query: Query, cache: Cache | None
     ) -> tuple[Tensor, Cache | None]:
         if layout.rows == 0:
-            raise DataError("no document has a token: leave empty rows out of the batch")
+            raise DataError("no row of the batch has a token: leave empty rows out")
         condition, tokens = query.condition, query.tokens
         if isinstance(self.inner, ClassConditioned):
             condition = self.inner.arguments(condition, tokens)
@@ -86,18 +86,18 @@ class Packed(Forwarding):
 
 
 def _per_token(condition: Any, tokens: Tensor) -> dict[str, Any]:
-    """A condition of per-token tensors. Raises CanvasError for any other."""
+    """Return a condition of per-token tensors. Raises CanvasError for any other."""
     given = keywords(condition)
     taken = sorted(given.keys() & OWNED)
     if taken:
-        raise CanvasError(f"{taken} cannot be passed to packed rows: packing decides them")
+        raise CanvasError(f"{taken} are computed by packing and cannot be passed: leave them out")
 
     def per_token(x: Any) -> Any:
         if not isinstance(x, Tensor) or x.shape[:2] != tokens.shape:
             got = tuple(x.shape) if isinstance(x, Tensor) else repr(x)
             raise CanvasError(
-                f"packed rows hold several documents, so that a condition needs a value for each "
-                f"token: pass tensors that begin with {tuple(tokens.shape)}; got {got}"
+                f"the condition has {got}, and packed rows need a value for each token: pass "
+                f"tensors whose shape begins with {tuple(tokens.shape)}"
             )
         return x
 
@@ -105,7 +105,7 @@ def _per_token(condition: Any, tokens: Tensor) -> dict[str, Any]:
 
 
 def _try(packed: Packed) -> None:
-    """Raise ModelError unless short documents come out of two shared rows as they do alone."""
+    """Raise ModelError unless short documents give the same states in shared rows as alone."""
     longest = min(4, packed.packed_length - 1)
     device = packed.device or torch.device("cpu")
     # Two rows that are divided differently: 4 + 1 and 3 + 2.

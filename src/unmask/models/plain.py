@@ -17,15 +17,15 @@ from unmask.core.trees import tree_take
 from unmask.errors import CanvasError, LogitsError, ModelError
 from unmask.models.adapter import Adapter, device_of, keywords, make_spec
 
-PROBED = 8  # positions of the one row on which a network is tried
+PROBED = 8  # positions of the row of a trial pass
 
 
 class PlainDenoiser(Adapter):
-    """Full logits play the part of hidden states, and the head is the identity.
+    """A callable whose logits (R,N,V) stand for hidden states; the head is the identity.
 
-    If the callable takes an argument `valid` or `attention_mask` it gets the (B,N) padding flags;
-    otherwise rows of different lengths are run apart, each without its padding. Without vocab_size
-    the network is tried once, on a row of mask ids.
+    If the callable has an argument `valid` or `attention_mask`, it gets (R,N) bool, False at
+    padding; otherwise rows of different lengths run separately, without padding. Without
+    vocab_size, a trial pass on a row of mask ids finds it. Other arguments as in `unmask.wrap`.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class PlainDenoiser(Adapter):
         self._valid_name = _padding_argument(net)
 
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        """(R,N) -> (R,N,V). A condition is a dict of keyword arguments for the callable."""
+        """Return (R,N,V), and None. A condition is a dict of keyword arguments of the callable."""
         given, tokens = keywords(query.condition), query.tokens
-        # What is generated `init` has looked at, once; to look again would halt the host.
+        # `init` has checked the tokens of a generation; on a GPU another check halts the host.
         if torch.is_grad_enabled() or not waits(tokens.device):
             self._check_tokens(tokens)
         if self._valid_name is not None:
@@ -60,17 +60,18 @@ class PlainDenoiser(Adapter):
         return self.shift_logits(logits), None
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(M,V), as they are."""
+        """Return hidden (M,V), which are logits already."""
         return hidden
 
     def _by_length(self, query: Query, given: dict[str, Any]) -> Tensor:
-        """Rows grouped by length, each group without padding; logits at padding are 0."""
+        """Run rows grouped by length, each group without padding; logits at padding are 0."""
         tokens, lengths = query.tokens, query.lengths
         ends = torch.arange(tokens.shape[1], device=tokens.device)
         ends = ends < to_device(lengths, tokens.device).unsqueeze(1)
         if not waits(tokens.device) and not torch.equal(ends, query.valid):
             raise CanvasError(
-                "padding must be at the end of a row for a network that takes no padding flags"
+                "padding is not at the end of a row, and the network has no argument for it: move "
+                "padding to the end, or give the network an argument `valid`"
             )
         out: Tensor | None = None
         for length in np.unique(lengths).tolist():
@@ -88,7 +89,9 @@ class PlainDenoiser(Adapter):
         vocab = self.spec.vocab_size
         if bool(((tokens < 0) | (tokens >= vocab)).any()):
             worst = int(tokens.max()) if int(tokens.max()) >= vocab else int(tokens.min())
-            raise CanvasError(f"id {worst} is outside the vocabulary of {vocab}")
+            raise CanvasError(
+                f"id {worst} is outside the vocabulary of {vocab}: pass ids from 0 to {vocab - 1}"
+            )
 
     def _check_logits(self, logits: object, tokens: Tensor) -> None:
         if not isinstance(logits, Tensor) or logits.dim() != 3 or logits.shape[:2] != tokens.shape:
@@ -100,12 +103,12 @@ class PlainDenoiser(Adapter):
         if logits.shape[-1] != self.spec.vocab_size:
             raise LogitsError(
                 f"the network returned logits over {logits.shape[-1]} ids; its vocabulary size is "
-                f"{self.spec.vocab_size}: pass unmask.wrap(net, vocab_size=...) as it returns them"
+                f"{self.spec.vocab_size}: pass unmask.wrap(net, vocab_size={logits.shape[-1]})"
             )
 
 
 def _probe_vocabulary(net: Callable[..., Tensor], mask_id: int, length: int | None) -> int:
-    """The vocabulary size, from one pass over a row of mask ids."""
+    """Return the vocabulary size, found by one pass over a row of mask ids."""
     device = device_of(net) if isinstance(net, nn.Module) else None
     tokens = torch.full((1, length or PROBED), mask_id, device=device)
     name = _padding_argument(net)
@@ -115,7 +118,7 @@ def _probe_vocabulary(net: Callable[..., Tensor], mask_id: int, length: int | No
             logits = net(tokens, **given)
     except Exception as error:
         raise ModelError(
-            f"the vocabulary size is not known, and the network raised {type(error).__name__} on a "
+            f"the vocabulary size is unknown, and the network raised {type(error).__name__} on a "
             f"row of {tokens.shape[1]} mask ids: {error}. Pass unmask.wrap(net, vocab_size=...)"
         ) from error
     if not isinstance(logits, Tensor) or logits.dim() != 3 or logits.shape[:2] != tokens.shape:

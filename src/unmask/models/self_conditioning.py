@@ -11,10 +11,11 @@ from unmask.models.hidden_cache import HiddenCache
 
 
 class SelfConditioning(nn.Module):
-    """The reference's form: a learned null embedding at the first step, then a linear map.
+    """A linear map of the previous step's hidden states; at the first step, of a null embedding.
 
-    `null_embed` (D,) and `to_self_cond` (D,D) are used by an adapter that can add embeddings to the
-    input of its network; the previous hidden states travel in the denoiser's cache.
+    The form of x-transformers' wrapper: parameters `null_embed` (D,) and `to_self_cond` (D,D), with
+    D = width. The result is added to the input embeddings of the network; the previous hidden
+    states are in the denoiser's cache.
     """
 
     def __init__(self, width: int):
@@ -23,7 +24,7 @@ class SelfConditioning(nn.Module):
         self.to_self_cond = nn.Linear(width, width, bias=False)
 
     def forward(self, cache: Cache | None, rows: int, length: int) -> Tensor:
-        """Return (R,N,D) to add to the input embeddings; the null's for rows that begin."""
+        """Return (R,N,D) to add to the input embeddings; of the null embedding for new rows."""
         previous: Tensor = self.null_embed.expand(rows, length, -1)
         if cache is not None:
             assert isinstance(cache, HiddenCache)

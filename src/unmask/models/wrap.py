@@ -1,4 +1,4 @@
-"""`wrap`: an existing network as a denoiser."""
+"""`wrap`: make a denoiser of a network."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
 
 _WAYS = (
-    "The three ways to go on: (1) an x-transformers TransformerWrapper with an Encoder; "
-    "(2) a transformers *ForMaskedLM, such as AutoModelForMaskedLM.from_pretrained(...); "
-    "(3) any callable tokens (B,N) -> logits (B,N,V). A transformers *ForCausalLM that has learnt "
-    "masks goes by unmask.models.Decoder(net, mask_id)."
+    "Pass (1) an x-transformers TransformerWrapper with an Encoder; (2) a transformers "
+    "*ForMaskedLM, such as AutoModelForMaskedLM.from_pretrained(...); or (3) any callable tokens "
+    "(B,N) -> logits (B,N,V). For a transformers *ForCausalLM trained as a masked model use "
+    "unmask.models.Decoder(net, mask_id)."
 )
 
 
@@ -30,19 +30,19 @@ def wrap(
     self_conditioning: SelfConditioning | None = None,
     logit_shift: bool = False,
 ) -> Denoiser:
-    """A denoiser from an x-transformers network, a transformers `*ForMaskedLM`, or any callable.
+    """Return a denoiser of an x-transformers network, a transformers `*ForMaskedLM`, or a callable.
 
-    mask_id: the id that stands for "unknown"; it is never generated.
-    vocab_size: V; found on the network, or by trying it once, when not given.
-    forbidden: further ids that are never data (padding, separators, class tokens).
+    mask_id: the id of unknown positions; it is never generated.
+    vocab_size: V; if None, an attribute of the network, or found by one trial pass.
+    forbidden: further ids that are never generated (padding, separators, class tokens).
     length: the N of `generate(denoiser, batch_size=...)`; default x-transformers' max_seq_len.
-    logit_shift: the network's output at a position predicts the next one, as in networks that began
-        as left-to-right models (Dream, DiffuLLaMA).
+    logit_shift: the network's output at a position predicts the next one, as in networks trained
+        first as left-to-right models (Dream 2508.15487, DiffuLLaMA 2410.17891).
     self_conditioning: `SelfConditioning(width)`, for an x-transformers network trained with it.
-    Raises ModelError for a network of another kind, naming what was found.
+    Raises ModelError for a network of another kind, or options that do not fit it.
     """
     if isinstance(net, Denoiser):
-        raise ModelError(f"{type(net).__name__} is a denoiser already: use it as it is")
+        raise ModelError(f"{type(net).__name__} is a denoiser already: use it without wrap")
     if mask_id is None:
         raise ModelError(
             "mask_id is missing: pass the id that stands for an unknown token, as in "
@@ -62,7 +62,10 @@ def wrap(
         _check_vocabulary(net.num_tokens, vocab_size)
         return XTransformersDenoiser(net, mask_id, self_conditioning=self_conditioning, **options)
     if self_conditioning is not None:
-        raise ModelError("self_conditioning needs an x-transformers TransformerWrapper")
+        raise ModelError(
+            f"self_conditioning needs an x-transformers TransformerWrapper, and this is a "
+            f"{type(net).__name__}: leave it out"
+        )
     if is_masked_lm(net):
         _check_vocabulary(backbone_of(net).config.vocab_size, vocab_size)
         return MaskedLMDenoiser(net, mask_id, **options)
@@ -76,12 +79,12 @@ def wrap(
 def _check_vocabulary(found: int | None, vocab_size: int | None) -> None:
     if found is not None and vocab_size is not None and vocab_size != found:
         raise ModelError(
-            f"vocab_size={vocab_size} but the network says {found}: leave vocab_size out"
+            f"vocab_size={vocab_size}, and the network has {found} ids: leave vocab_size out"
         )
 
 
 def _reject_foreign(net: Any) -> None:
-    """Raise ModelError for what is no callable, or a kind of network that cannot be a denoiser."""
+    """Raise ModelError for an object or network that cannot be a denoiser."""
     kind = type(net)
     found = f"{kind.__module__}.{kind.__qualname__}"
     if isinstance(net, type) or not callable(net):

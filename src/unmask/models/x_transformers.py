@@ -1,4 +1,4 @@
-"""x-transformers' TransformerWrapper around an Encoder as a denoiser, head apart from trunk."""
+"""x-transformers' TransformerWrapper around an Encoder as a denoiser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unmask.models.adapter import Adapter, keywords, make_spec
 from unmask.models.hidden_cache import HiddenCache
 from unmask.models.self_conditioning import SelfConditioning
 
-# Options whose logits are more than `to_logits(embedding)`: they cannot be asked row by row.
+# With these options, logits are not `to_logits(embedding)` of each position alone.
 _WHOLE = (
     "to_mixture",
     "sigsoftmax_logits",
@@ -29,7 +29,7 @@ _WHOLE = (
 
 
 def is_x_transformer(net: object) -> bool:
-    """Whether this is a TransformerWrapper of x-transformers, found without importing it."""
+    """Return whether this is x-transformers' TransformerWrapper, without importing it."""
     return any(
         kind.__name__ == "TransformerWrapper" and kind.__module__.startswith("x_transformers")
         for kind in type(net).__mro__
@@ -37,13 +37,17 @@ def is_x_transformer(net: object) -> bool:
 
 
 def can_split(net: Any) -> bool:
-    """Whether the logits are the head applied to each position's embedding, and nothing more."""
+    """Return whether logits are `to_logits` of each position's embedding alone."""
     options = (getattr(net, name, None) for name in _WHOLE)
     return net.to_logits is not None and not any(o is not None and o is not False for o in options)
 
 
 class XTransformersDenoiser(Adapter):
-    """Trunk by `return_embeddings`, head by `to_logits`, self-conditioning by `sum_embeds`."""
+    """An x-transformers `TransformerWrapper` with an `Encoder`. Arguments as in `unmask.wrap`.
+
+    The trunk runs with `return_embeddings`, the head is `to_logits`, self-conditioning is passed as
+    `sum_embeds`. Raises ModelError for a Decoder, or self-conditioning without a plain head.
+    """
 
     def __init__(
         self,
@@ -57,8 +61,8 @@ class XTransformersDenoiser(Adapter):
     ):
         if net.attn_layers.causal:
             raise ModelError(
-                "the network has a Decoder, which sees only what comes before: "
-                "give TransformerWrapper attn_layers=Encoder(...)"
+                "the network has a Decoder, whose positions attend to earlier ones only: "
+                "make the TransformerWrapper with attn_layers=Encoder(...)"
             )
         cached = self_conditioning is not None
         known: dict[str, Any] = {"cached": cached, "supports_trimming": not cached}
@@ -68,10 +72,13 @@ class XTransformersDenoiser(Adapter):
         self.net, self.self_conditioning = net, self_conditioning
         self.split = can_split(net)
         if cached and not self.split:
-            raise ModelError("self-conditioning needs a network whose head is a plain `to_logits`")
+            raise ModelError(
+                "self-conditioning needs a network whose logits are to_logits of the embeddings: "
+                "leave self_conditioning out, or the option that changes the head"
+            )
 
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        """(R,N) -> (R,N,D), and with self-conditioning the same as cache for the next step.
+        """Return (R,N,D), and with self-conditioning a cache of the same, else None.
 
         A condition is a dict of further keyword arguments of the network, such as `context`.
         """
@@ -85,11 +92,11 @@ class XTransformersDenoiser(Adapter):
         return self.shift_logits(hidden), after
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(M,D) -> (M,V)."""
+        """Return the logits (M,V) of hidden states (M,D)."""
         return self.net.to_logits(hidden) if self.split else hidden
 
     def projection(self, hidden: Tensor) -> Projection | None:
-        """(M,D) -> what `logits` multiplies, where `to_logits` is linear or tied to the ids."""
+        """Return the projection of hidden (M,D), if `to_logits` is linear or tied to the ids."""
         if not self.split:
             return None
         scale = getattr(self.net, "tie_embedding_scale", None)

@@ -1,7 +1,7 @@
 """Training objectives: pure functions (denoiser, tokens, maskable, seed) -> Loss.
 
 `count`, `complementary`, `bernoulli` and `bernoulli_by_count` are unbiased estimates of the
-masked-diffusion bound on −log p(x). `masked_mean` (MaskGIT) and `bert` are no likelihoods, and
+masked-diffusion bound on −log p(x). `masked_mean` (MaskGIT) and `bert` estimate no likelihood, and
 their `nll` is None. `critic` trains a critic; `drop_condition` prepares guidance.
 """
 

@@ -1,4 +1,4 @@
-"""Training without the condition now and then, which guidance needs (2207.12598)."""
+"""Training some rows without their condition, as guidance requires (2207.12598)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from unmask.objectives.evaluate import row_seeds
 
 
 def drop_condition(condition: Any, seed: int | Tensor, share: float, null: Any = -1) -> Any:
-    """The condition with a share of its rows replaced by "none".
+    """Return the condition with each row replaced by `null` with probability `share`.
 
     condition: a tensor whose first dimension is B, such as (B,) class numbers; or a dict of them.
-    seed: one integer, or (B,) row seeds; each row has its own coin. share: probability in [0, 1].
-    null: what stands for none: a number, or a tensor of the shape of one row. For a dict, a dict
-    with the null of each entry that is to be dropped; the other entries stay, such as a mask.
-    All entries of a row are dropped together.
+    seed: one integer, or (B,) int64 row seeds. share: probability in [0, 1].
+    null: a number, or a tensor of the shape of one row. If condition is a dict, a dict with the
+    null of each entry to drop; other entries stay, such as a mask. All entries of a row are dropped
+    together. Raises StrategyError for a share out of range, DataError for shapes that do not fit.
     """
     if not 0 <= share <= 1:
         raise StrategyError(f"share={share!r}: pass a probability in [0, 1]")

@@ -1,4 +1,4 @@
-"""Corruption: what is hidden from the network in training, and how it is shown.
+"""Corruption of training data: times, masked positions, and the ids shown at them.
 
 Shapes: B rows, N positions. All randomness is a function of the row seeds (B,) int64.
 """
@@ -16,11 +16,11 @@ from unmask.errors import DataError, StrategyError
 
 
 def stratified_times(seed: Tensor, strata: int | None = None) -> Tensor:
-    """(B,) float64 in (0, 1): row b falls into stratum b of `strata` (B when None), modulo strata.
+    """Return times (B,) float64 in (0, 1), with row b in stratum b modulo `strata` (None: B).
 
-    Where in its stratum is the row's own uniform. The batch then covers [0, 1) evenly, which cuts
-    the variance of its loss to a fraction of that of independent times. With strata=None all are
-    shifted round by one uniform of the first row, so that no row is tied to a stratum.
+    The place within a stratum is drawn for each row. The batch then covers [0, 1) evenly, which
+    lowers the variance of its loss to a fraction of that of independent times. With strata=None all
+    times are shifted by one uniform, modulo 1, so that no row is tied to a stratum.
     """
     u = uniform(seed, 0, 0, Purpose.MASK_COUNT)
     stratum = torch.arange(len(seed), device=seed.device)
@@ -30,42 +30,42 @@ def stratified_times(seed: Tensor, strata: int | None = None) -> Tensor:
 
 
 def slot_times(seed: Tensor, slot: Tensor, slots: int) -> Tensor:
-    """(B,) float64 in (0, 1): (slot + u)/slots, u each row's own: stratified over all slots.
+    """Return times (B,) float64 in (0, 1): (slot + u)/slots, with a uniform u for each row.
 
-    seed (B,) int64; slot (B,) int64 in [0, slots): a row's place in the batch of one optimiser
-    step, counted over ranks and accumulation, so that the time is the same wherever the row runs.
+    seed: (B,) int64. slot: (B,) int64 in [0, slots), a row's number in the batch of one optimiser
+    step, counted over ranks and accumulation steps, so that its time is the same on any rank.
     """
     return (_in_range(slot, slots) + independent_times(seed)) / slots
 
 
 def offset_times(step_seed: int, slot: Tensor, slots: int) -> Tensor:
-    """(B,) float64 in [0, 1): (slot/slots + u) mod 1, one u for the step (2107.00630).
+    """Return times (B,) float64 in [0, 1): (slot/slots + u) mod 1, one u a step (2107.00630).
 
-    step_seed: equal on all ranks; slot, slots: as in `slot_times`.
+    step_seed: equal on all ranks. slot, slots: as in `slot_times`.
     """
     root = torch.tensor([check_seed(step_seed)], device=slot.device)
     return (_in_range(slot, slots).double() / slots + independent_times(root)) % 1
 
 
 def independent_times(seed: Tensor) -> Tensor:
-    """(B,) float64 in (0, 1): each row's own uniform."""
+    """Return times (B,) float64 in (0, 1): one uniform for each row, given seed (B,) int64."""
     return uniform(seed, 0, 0, Purpose.MASK_COUNT)[:, 0]
 
 
 def _in_range(slot: Tensor, slots: int) -> Tensor:
     if bool(((slot < 0) | (slot >= slots)).any()):
-        raise DataError(f"slots {slot.tolist()} are not all from 0 to {slots - 1}")
+        raise DataError(f"slot={slot.tolist()}: pass integers from 0 to {slots - 1}")
     return slot
 
 
 def hide(maskable: Tensor, count: Tensor, seed: Tensor) -> Tensor:
-    """(B,N) bool: exactly `count` (B,) uniformly chosen maskable positions of each row."""
+    """Return (B,N) bool: `count` (B,) uniformly chosen positions of maskable (B,N) in each row."""
     position = torch.arange(maskable.shape[1], device=maskable.device)
     return best(uniform(seed[:, None], 0, position, Purpose.MASK_PLACE)[..., 0], maskable, count)
 
 
 def hide_each(maskable: Tensor, probability: Tensor, seed: Tensor) -> Tensor:
-    """(B,N) bool: each maskable position on its own, with its row's probability (B,)."""
+    """Return (B,N) bool: each maskable position with its row's probability (B,)."""
     position = torch.arange(maskable.shape[1], device=maskable.device)
     u = uniform(seed[:, None], 0, position, Purpose.MASK_PLACE)[..., 0]
     return maskable & (u < probability[:, None])
@@ -73,11 +73,12 @@ def hide_each(maskable: Tensor, probability: Tensor, seed: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class BertNoise:
-    """Of the masked positions, show some as they are and some as random ids (BERT, 1810.04805).
+    """At masked positions, show some of the data's ids and some random ids (BERT, 1810.04805).
 
-    For each row two fair coins decide whether either kind happens at all, as in the reference; then
-    each masked position is shown as it is with probability `keep`, else as a random legal id with
-    probability `replace`. The loss is then no bound on the likelihood.
+    For each row, each kind applies with probability 1/2, as in x-transformers' wrapper. Then each
+    masked position shows its own id with probability `keep`, else a random legal id with
+    probability `replace`. The loss is then no bound on the likelihood. Raises StrategyError for
+    probabilities out of range.
     """
 
     keep: float = 0.15
@@ -91,7 +92,7 @@ class BertNoise:
     def __call__(
         self, tokens: Tensor, shown: Tensor, masked: Tensor, seed: Tensor, legal: Tensor
     ) -> Tensor:
-        """(B,N): `shown` with the noise applied where masked. legal: vector of ids to draw from."""
+        """Return shown (B,N) int64 with noise where masked. legal: int64 vector of ids to draw."""
         position = torch.arange(tokens.shape[1], device=tokens.device)
         coins = uniform(seed, 0, 0, Purpose.CORRUPT) < 0.5
         u = uniform(seed[:, None], 1, position, Purpose.CORRUPT)

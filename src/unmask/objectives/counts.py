@@ -1,4 +1,4 @@
-"""How likely a number of hidden positions is under a schedule: the q in the weight 1/(k·q(k)).
+"""The probability q(k) of k hidden positions under a schedule, for the weight 1/(k·q(k)).
 
 Shapes: B rows, Q quadrature nodes. k and n are (B,) int64, results (B,) float64.
 """
@@ -18,12 +18,12 @@ _COARSEST, _PER_WIDTH = 1 / 16, 0.4
 
 
 def inverse(x: Tensor) -> Tensor:
-    """1/x, and 0 where x is 0: nothing is hidden there, and nothing is weighted."""
+    """Return 1/x, and 0 where x is 0, for rows without hidden positions."""
     return (1 / x).masked_fill(x <= 0, 0.0)
 
 
 def rounded_up(ratio: Schedule, k: Tensor, n: Tensor) -> Tensor:
-    """Probability that max(1, ⌈n·γ(u)⌉) is k, u uniform: γ⁻¹((k−1)/n) − γ⁻¹(k/n); 0 at k = 0."""
+    """Return P(max(1, ⌈n·γ(u)⌉) = k), u uniform: γ⁻¹((k−1)/n) − γ⁻¹(k/n); 0 at k = 0."""
     whole = n.clamp(min=1).double()
     # A schedule may be flat at its ends, where its inverse is no single time: k = 1 lasts until 1,
     # k = n begins at 0.
@@ -33,7 +33,7 @@ def rounded_up(ratio: Schedule, k: Tensor, n: Tensor) -> Tensor:
 
 
 def binomial(ratio: Schedule, k: Tensor, n: Tensor) -> Tensor:
-    """Probability that k ≤ n of n positions are hidden, each with probability γ(u), u uniform.
+    """Return the probability that k of n positions are hidden, each with γ(u), u uniform.
 
     At least k are hidden if u ≤ γ⁻¹(m), m the k-th smallest of the positions' uniforms, so that
     P(K ≥ k) = E[γ⁻¹(m)], m ~ Beta(k, n−k+1). Exact to 1e-10 for n of a few thousand and an inverse

@@ -1,4 +1,4 @@
-"""Training a critic to tell the generator's tokens from the data (Token-Critic 2209.04439)."""
+"""Training of critics, which tell the generator's tokens from data (Token-Critic 2209.04439)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Labels = Literal["differs", "masked"]
 
 
 def fill(batch: Corrupted, reading: Reading, temperature: float | Tensor) -> Tensor:
-    """(B,N) int64: the data with a draw from the generator at every masked position; no gradient.
+    """Return (B,N) int64: the data with a draw from the generator at every masked position.
 
-    temperature: ≥ 0, one number or one per row (B,); use the one that generation will use.
+    temperature: ≥ 0, one number or one a row (B,); pass that of generation. No gradient flows back.
     """
     row, position = batch.masked.nonzero(as_tuple=True)
     u = uniform(batch.seed[row], 0, position, Purpose.CRITIC)
@@ -41,10 +41,11 @@ def critic_loss(
     valid: Tensor | None = None,
     condition: Any = None,
 ) -> Loss:
-    """Binary cross-entropy of the critic's logits over the maskable positions, mean per position.
+    """Return the mean binary cross-entropy of the critic's logits over the maskable positions.
 
-    labels: "differs" - the token is not the data's (self-critic; a token of the data is never
-    called fake), or "masked" - the token was generated (Token-Critic). `nll` is None.
+    filled: (B,N) int64, as returned by `fill`. labels: a token counts as wrong if it "differs" from
+    the data's token, or if it was "masked", that is, generated (Token-Critic 2209.04439). valid:
+    (B,N) bool, False at padding. `nll` is None. Raises StrategyError for other labels.
     """
     if labels not in ("differs", "masked"):
         raise StrategyError(f"labels={labels!r}: {nearest(str(labels), ('differs', 'masked'))}")
@@ -74,11 +75,12 @@ def critic(
     valid: Tensor | None = None,
     condition: Any = None,
 ) -> Loss:
-    """Train the critic alone: the generator fills in without gradients (2209.04439, Algorithm 1).
+    """Return the loss of the critic `judge` on a batch filled in by the generator.
 
-    The hidden positions (`corrupt_by_count`) are filled with draws at `temperature`, which should
-    be that of generation, and the judge gets the generator's condition. Other arguments as in
-    `count` and `critic_loss`; `nll` is None.
+    Token-Critic (2209.04439, Algorithm 1). The hidden positions (`corrupt_by_count`) are filled
+    with draws at `temperature`, which should be that of generation; no gradient reaches the
+    generator. The judge gets the generator's condition. Other arguments as in `count` and
+    `critic_loss`; `nll` is None.
     """
     batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""From a corrupted batch to a loss: one pass of the trunk, the head at hidden positions alone.
+"""From a corrupted batch to a loss: one pass of the trunk, and the head at hidden positions.
 
 Shapes: B rows, N positions, D width, M hidden positions over the batch, V vocabulary.
 """
@@ -22,19 +22,19 @@ from unmask.objectives.self_conditioning import hidden_states
 
 @dataclass(frozen=True)
 class Corrupted:
-    """A batch, what of it is hidden, and what hiding it counts for."""
+    """A batch of data, its hidden positions, and the weight of each row."""
 
     tokens: Tensor  # (B,N) int64: the data
-    shown: Tensor  # (B,N) int64: what the network sees
-    masked: Tensor  # (B,N) bool: in the loss
-    weight: Tensor  # (B,) float64: of each row's summed cross-entropy
-    maskable: Tensor  # (B,N) bool: could have been hidden; these tokens are what the loss covers
+    shown: Tensor  # (B,N) int64: the network's input
+    masked: Tensor  # (B,N) bool: hidden positions, whose tokens are in the loss
+    weight: Tensor  # (B,) float64: factor of each row's summed cross-entropy
+    maskable: Tensor  # (B,N) bool: could have been hidden; the loss is per token of these
     seed: Tensor  # (B,) int64
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the network makes of a corrupted batch."""
+    """The network's output on a corrupted batch."""
 
     logits: Tensor  # (M,V) float32 at the masked positions, row by row; illegal ids at -inf
     nll: Tensor  # (M,) −log p(data), or the cross-entropy with smoothed targets
@@ -51,9 +51,9 @@ def read(
 ) -> Reading:
     """Run the network on a corrupted batch; the head runs at masked positions only.
 
-    self_condition: probability, per row, that a first pass with null input feeds the second.
-    label_smoothing: share of the target that is spread evenly over the legal ids, the mask id and
-    forbidden ones apart; `nll` is then none.
+    self_condition: probability that a row gets the hidden states of a first pass as input.
+    label_smoothing: share of the target that is spread evenly over the legal ids, that is, all but
+    the mask id and forbidden ids; `Reading.nll` is then the smoothed cross-entropy.
     """
     valid = torch.ones_like(batch.masked) if valid is None else valid
     hidden = hidden_states(denoiser, batch.shown, valid, condition, self_condition, batch.seed)
@@ -70,7 +70,7 @@ def read(
 
 
 def evaluate(batch: Corrupted, reading: Reading, *, bound: bool) -> Loss:
-    """Weighted cross-entropy per token. bound: whether it estimates −log p(x), an `nll`."""
+    """Return the weighted cross-entropy per token. bound: whether it estimates −log p(x), `nll`."""
     per_position = batch.weight.new_zeros(batch.masked.shape).masked_scatter(
         batch.masked, reading.nll.double()
     )
@@ -83,7 +83,7 @@ def evaluate(batch: Corrupted, reading: Reading, *, bound: bool) -> Loss:
 
 
 def row_seeds(seed: int | Tensor, rows: int) -> Tensor:
-    """(B,) int64 from one seed, or the seeds of the rows as they are."""
+    """Return (B,) int64 row seeds, derived from one seed, or given as (B,)."""
     if isinstance(seed, Tensor):
         if seed.shape != (rows,):
             raise DataError(f"seed has shape {tuple(seed.shape)}: pass one integer, or ({rows},)")
@@ -95,8 +95,8 @@ def check_data(denoiser: Denoiser, tokens: Tensor, maskable: Tensor) -> None:
     """Raise DataError unless shapes agree and every maskable token is an id that data may hold."""
     if tokens.shape != maskable.shape or maskable.dtype != torch.bool:
         raise DataError(
-            f"maskable must be a bool tensor of shape {tuple(tokens.shape)}; got {maskable.dtype} "
-            f"{tuple(maskable.shape)}"
+            f"maskable is {maskable.dtype} of shape {tuple(maskable.shape)}: pass a bool tensor of "
+            f"shape {tuple(tokens.shape)}"
         )
     vocab = denoiser.spec.vocab_size
     inside = (tokens >= 0) & (tokens < vocab)

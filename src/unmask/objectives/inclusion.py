@@ -1,4 +1,4 @@
-"""The masked-diffusion bound, estimated by hiding each position on its own.
+"""The masked-diffusion bound, estimated by hiding each position independently.
 
 L(x) = ∫ −γ'(u)/γ(u) · E_{M~Bernoulli(γ(u))} Σ_{i∈M} −log p(x_i | visible) du, over u in (0, 1).
 Shapes: B rows, N positions; n maskable positions of a row, K of them hidden.
@@ -26,12 +26,12 @@ Weight = Callable[[Schedule, Tensor, Tensor, Tensor], Tensor]
 
 
 def by_time(ratio: Schedule, time: Tensor, hidden: Tensor, size: Tensor) -> Tensor:
-    """−γ'/γ at each row's time, 1/t for `linear` with t = γ(u) (2406.07524, equation 10)."""
+    """Return −γ'/γ at each row's time; 1/t for `linear`, t = γ(u) (2406.07524, equation 10)."""
     return (-ratio.derivative(time) * inverse(ratio(time))).masked_fill(hidden == 0, 0.0)
 
 
 def by_count(ratio: Schedule, time: Tensor, hidden: Tensor, size: Tensor) -> Tensor:
-    """1/(K·P(K)) with P the law of the number hidden, (n+1)/K for `linear`; 0 at K = 0."""
+    """Return 1/(K·P(K)), K positions hidden with probability P(K); (n+1)/K for `linear`."""
     return inverse(hidden * binomial(ratio, hidden, size))
 
 
@@ -45,7 +45,7 @@ def corrupt_bernoulli(
     schedule: AnySchedule = schedules.linear,
     time: Tensor | None = None,
 ) -> Corrupted:
-    """Hide each of a row's maskable positions with probability γ(u), u its time.
+    """Hide each of a row's maskable positions with probability γ(u), where u is the row's time.
 
     weight: `by_time` or `by_count`. time (B,) in (0, 1); None stratifies it over the rows.
     """
@@ -72,9 +72,10 @@ def bernoulli(
     condition: Any = None,
     self_condition: float = 0.0,
 ) -> Loss:
-    """MDLM's and LLaDA's loss (2406.07524, 2502.09992): each position on its own, weight −γ'/γ.
+    """Return MDLM's and LLaDA's loss (2406.07524, 2502.09992), with the weight −γ'/γ.
 
-    Unbiased with epsilon 0, but of infinite variance, through rare rows of very large weight.
+    Each position is hidden independently. With epsilon=0 unbiased, but of infinite variance, from
+    rare rows of very large weight.
     epsilon in [0, 1) keeps times below 1 − epsilon, which leaves mask ratios below γ(1−ε) out of
     the integral: the value is then too small by at most γ(1−ε)·n times the largest −log p of a
     token, is no bound, and `nll` is None. Other arguments as in `count`.
@@ -88,7 +89,7 @@ def bernoulli(
         tokens,
         maskable,
         seeds,
-        # Fewer times are drawn from, so that each stands for less of the integral.
+        # Times cover the share 1 − epsilon of the interval, so each has that weight.
         weight=lambda *row: by_time(*row) * (1 - epsilon),
         schedule=schedule,
         time=u * (1 - epsilon),
@@ -109,10 +110,11 @@ def bernoulli_by_count(
     condition: Any = None,
     self_condition: float = 0.0,
 ) -> Loss:
-    """Each position on its own, weighted by the number K that came out: 1/(K·P(K)).
+    """Return an unbiased estimate of the bound, with the weight 1/(K·P(K)).
 
-    For `linear` the weight is (n+1)/K. Unbiased and, unlike `bernoulli`, bounded: no epsilon is
-    needed. A row with nothing hidden costs 0. Arguments as in `count`.
+    Each position is hidden independently with probability γ(u); K of them are hidden. For `linear`
+    the weight is (n+1)/K. Unlike that of `bernoulli`, the weight is bounded, so no epsilon is
+    needed. A row without hidden positions has loss 0. Arguments as in `count`.
     """
     batch = corrupt_bernoulli(
         denoiser, tokens, maskable, seed, weight=by_count, schedule=schedule, time=time

@@ -1,8 +1,8 @@
 """The masked-diffusion bound on −log p(x), estimated with counted masks (2406.07524, 2406.03736).
 
 L(x) = N·E_{k~U{1..N}} [(1/k) Σ_{i∈M, |M|=k} −log p(x_i | visible)]: the same value for every
-monotone schedule, so a schedule only decides which k are looked at more often, and the weight
-1/(k·q(k)) takes it back out. Counts need no ε and have finite variance.
+monotone schedule, so a schedule only decides how often each k is sampled, and the weight
+1/(k·q(k)) corrects for that. Counts need no ε and have finite variance.
 Shapes: B rows, N positions; n maskable positions of a row, k of them hidden.
 """
 
@@ -36,8 +36,9 @@ def corrupt_by_count(
 ) -> Corrupted:
     """Hide k = ⌈n·γ(u)⌉ of each row's n maskable positions, weighted 1/(k·q(k)).
 
-    q(k) = γ⁻¹((k−1)/n) − γ⁻¹(k/n) is the probability of k under the schedule (for linear
-     the weight is n/k). time (B,) in (0, 1) is u; None stratifies it over the rows.
+    q(k) = γ⁻¹((k−1)/n) − γ⁻¹(k/n) is the probability of k under the schedule; for `linear` the
+    weight is n/k. time: u, (B,) in (0, 1); None stratifies it over the rows. noise: ids shown at
+    hidden positions in place of the mask id. Raises DataError for unusable data.
     """
     check_data(denoiser, tokens, maskable)
     seeds = row_seeds(seed, len(tokens)).to(tokens.device)
@@ -54,7 +55,7 @@ def corrupt_by_count(
 
 
 def _legal(denoiser: Denoiser, device: torch.device) -> Tensor:
-    """Every id that is data, as a vector."""
+    """Return the ids that data may hold, an int64 vector."""
     data = torch.ones(denoiser.spec.vocab_size, dtype=torch.bool, device=device)
     return data.index_fill(0, illegal_tensor(denoiser.spec, device), False).nonzero().squeeze(1)
 
@@ -71,13 +72,13 @@ def count(
     condition: Any = None,
     self_condition: float = 0.0,
 ) -> Loss:
-    """Unbiased estimate of the bound from one corruption a row (`corrupt_by_count`).
+    """Return an unbiased estimate of the bound from one corruption a row (`corrupt_by_count`).
 
-    tokens (B,N) int64; maskable (B,N) bool: False at prompts and padding, which are never hidden
-    and never in the loss; seed: one integer, or (B,) row seeds; time (B,) in (0, 1): where on the
-    schedule each row is, None stratifies over the batch; valid (B,N) bool: False at padding;
-    condition: handed to the denoiser; self_condition: probability that a row reads its own first
-    pass. Raises DataError for unusable data.
+    tokens: (B,N) int64. maskable: (B,N) bool, False at prompts and padding, which are never hidden
+    and never in the loss. seed: one integer, or (B,) int64 row seeds. schedule: the mask ratio γ.
+    time: (B,) in (0, 1), each row's time u; None stratifies times over the batch. valid: (B,N)
+    bool, False at padding. condition: passed to the denoiser. self_condition: probability that a
+    row gets the hidden states of a first pass as input. Raises DataError for unusable data.
     """
     batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
     reading = read(denoiser, batch, valid=valid, condition=condition, self_condition=self_condition)
@@ -96,13 +97,14 @@ def complementary(
     condition: Any = None,
     self_condition: float = 0.0,
 ) -> Loss:
-    """Unbiased estimate from a set of positions and its complement: every token once in the loss.
+    """Return an unbiased estimate of the bound from a set of positions and its complement.
 
-    Of the two sets one has s positions with probability q(s) + q(n−s), q as in `corrupt_by_count`,
-    so each set of s is weighted 1/(s·(q(s) + q(n−s))). For `linear` this averages (n/k)·Σ over k
-    hidden positions and n/(n−k)·Σ over the other n−k, k uniform on 1..n; at k = n there is no
-    complement and the first stands alone. Two forwards a row, run as one batch; the spread is less
-    than half that of two independent corruptions (docs/objectives.md). Arguments as in `count`.
+    Every token is in the loss once. With probability q(s) + q(n−s) one of the sets has s positions,
+    q as in `corrupt_by_count`, so a set of s is weighted 1/(s·(q(s) + q(n−s))). For `linear` this
+    averages (n/k)·Σ over k hidden positions and n/(n−k)·Σ over the other n−k, with k uniform on
+    1..n; at k = n the complement is empty and the first set counts alone. Two forwards a row, run
+    as one batch; the deviation is less than half that of two independent corruptions
+    (docs/objectives.md). Arguments as in `count`.
     """
     first = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
     size, hidden = maskable.sum(1), first.masked.sum(1)

@@ -1,4 +1,4 @@
-"""Self-conditioning in training: the path that generation takes, with a coin for each row."""
+"""Self-conditioning in training: a random share of rows takes two passes, as generation does."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ def hidden_states(
     self_condition: float,
     seed: Tensor,
 ) -> Tensor:
-    """(B,N,D). A row whose coin falls under `self_condition` reads its own first pass.
+    """Return the hidden states (B,N,D).
 
-    The first pass has the null input, as the first step of a generation does, and no gradient flows
-    through it (2208.04202).
+    With probability `self_condition`, a row gets the hidden states of a first pass as input. The
+    first pass has the null embedding as input, as the first step of a generation has, and no
+    gradient flows through it (2208.04202).
     """
     query = Query.of(shown, valid, condition)
     coin = uniform(seed, 0, 0, Purpose.SELF_CONDITION)[..., 0] < self_condition

@@ -1,4 +1,4 @@
-"""Losses that papers train with and that are no bound on the likelihood: `nll` is None.
+"""Training losses of papers that are no bound on the likelihood; their `nll` is None.
 
 Shapes: B rows, N positions.
 """
@@ -34,11 +34,11 @@ def masked_mean(
     condition: Any = None,
     self_condition: float = 0.0,
 ) -> Loss:
-    """MaskGIT's training loss (2202.04200): mean cross-entropy over all hidden positions.
+    """Return MaskGIT's loss (2202.04200): mean cross-entropy over all hidden positions.
 
-    Counts ⌈n·γ(u)⌉ follow the schedule, the paper's cosine by default, and are not weighted back.
+    Counts ⌈n·γ(u)⌉ follow the schedule, the paper's cosine by default; no weight corrects for it.
     label_smoothing in [0, 1) spreads that share of each target over the legal ids; the paper has
-    0.1. `tokens` and `counts` of the result are hidden positions. Other arguments as in `count`.
+    0.1. `tokens` and `counts` of the result count hidden positions. Other arguments as in `count`.
     """
     if not 0 <= label_smoothing < 1:
         raise StrategyError(f"label_smoothing={label_smoothing!r}: pass a share in [0, 1)")
@@ -67,11 +67,11 @@ def bert(
     condition: Any = None,
     self_condition: float = 0.0,
 ) -> Loss:
-    """Mean cross-entropy over chosen positions, some of which are shown (BERT, 1810.04805).
+    """Return the mean cross-entropy over chosen positions, some of them shown (BERT, 1810.04805).
 
-    Counts follow the schedule; of the chosen positions the noise (default `BertNoise()`) shows some
-    as they are and some as random ids. The first leaks targets and the second makes visible ids
-    unreliable, so the value says nothing about the likelihood. Other arguments as in `count`.
+    Counts follow the schedule. Of the chosen positions, noise (default `BertNoise()`) shows some
+    with their own ids and some with random ids. The network then sees some targets and some wrong
+    ids, so the value does not estimate the likelihood. Other arguments as in `count`.
     """
     noise = BertNoise() if noise is None else noise
     batch = corrupt_by_count(
@@ -82,5 +82,5 @@ def bert(
 
 
 def _evenly(batch: Corrupted) -> Corrupted:
-    """The same corruption, every hidden position weighted alike and none else counted."""
+    """Return the corruption with equal weights, and only hidden positions counted."""
     return replace(batch, weight=torch.ones_like(batch.weight), maskable=batch.masked)

@@ -1,7 +1,7 @@
-"""How likely sequences are: `score`, and the ways to measure it as values.
+"""Likelihoods of sequences: `score`, and its methods.
 
-`Bound` is the masked-diffusion bound on −log p(x); `Ordered` the exact likelihood of an unmasking
-order; `PseudoLikelihood` gives each token all the others, and is no likelihood.
+`Bound` is the masked-diffusion bound on −log p(x); `Ordered` the exact likelihood under an
+unmasking order; `PseudoLikelihood` scores each token given all others, which is no likelihood.
 """
 
 from unmask.scoring.bound import Bound

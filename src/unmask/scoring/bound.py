@@ -22,11 +22,11 @@ from unmask.scoring.look import Report, initial_state, nats
 
 @dataclass(frozen=True)
 class Bound:
-    """Unbiased estimate of the bound: −log p(x) averaged over all orders, one token at a time.
+    """An unbiased estimate of the bound: −log p(x) averaged over all orders, one token at a time.
 
-    A pair hides k of the n tokens asked, then the other n − k, so each token is in it once; k runs
-    evenly over 1..n through the `samples` pairs of an example. Where a single token is asked there
-    is nothing to average, and one forward gives −log p exactly.
+    Of n tokens to score, a pair of masks hides k, then the other n − k, so that each token is
+    scored once; over the `samples` pairs of an example, k covers 1..n evenly. For a single token,
+    one forward gives −log p exactly. Raises StrategyError unless samples is 1 or more.
     """
 
     samples: int = 16
@@ -39,7 +39,7 @@ class Bound:
     def __call__(
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
     ) -> Tensor:
-        """(B,) float64 nats; the masks of example i depend on (seed, i) alone."""
+        """Return (B,) float64 nats; the masks of example i depend on (seed, i) alone."""
         state = initial_state(denoiser, canvas, seed)
         size = canvas.editable.sum(1)
         each = torch.where(size > 1, self.samples, size)

@@ -1,4 +1,4 @@
-"""Log-probabilities of known tokens, by the engine's own phases.
+"""Log-probabilities of given tokens, computed by the phases of a step.
 
 Shapes: B rows, N positions; b rows of one forward.
 """
@@ -25,43 +25,44 @@ from unmask.errors import StrategyError
 from unmask.orders import Random
 
 Report = Callable[[int, int], None]
-"""report(done, total): how much of the work is done, in units of the method's own."""
+"""A function report(done, total) of the work done, in units of the method."""
 
-# The model's own distribution: nothing shaped, nothing forbidden but what is never data.
+# The model's own distribution: temperature 1, no filters, no forbidden ids beyond the model's.
 _OWN = Strategy(commit=TopK(schedules.linear, 1), order=Random())
 
 
 class Method(Protocol):
-    """How log-probabilities are measured: a value such as `Bound()`."""
+    """A method of scoring, such as `Bound()`."""
 
     @property
     def kind(self) -> str:
-        """What the sum of the nats is: "bound", "exact" or "pseudo"."""
+        """The meaning of the result: "bound", "exact" or "pseudo"."""
         ...
 
     def __call__(
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
     ) -> Tensor:
-        """(B,) float64 nats; asked is where the canvas is editable. batch_size: rows a forward."""
+        """Return (B,) float64 nats of the editable positions. batch_size: rows of a forward."""
         ...
 
 
 def initial_state(
     denoiser: Denoiser, canvas: Canvas, seed: int, strategy: Strategy = _OWN
 ) -> State:
-    """Return the state before anything is known of what is asked; row i has example i's seed."""
+    """Return a state in which all editable positions are unknown; row i has example i's seed."""
     if strategy is _OWN and canvas.steps is not None:
         raise StrategyError(
-            "steps are those of a strategy: score by scoring.Ordered(strategy), or leave steps= out"
+            "steps= applies to a strategy only: score by scoring.Ordered(strategy), or leave it out"
         )
     index = torch.arange(len(canvas.tokens), device=canvas.tokens.device)
     return init(denoiser, canvas, strategy, fold(seed, index))
 
 
 def nats(denoiser: Denoiser, state: State, rows: Tensor, masked: Tensor) -> Tensor:
-    """One forward of the rows (b,) with masked (b,N) hidden: (b,) float64, −log p summed over it.
+    """Return (b,) float64: −log p summed over the positions masked (b,N) bool, by one forward.
 
-    Every hidden position is given what is visible, and the head runs there alone.
+    rows: (b,) int64. Each masked position is predicted from the other ones; the head runs there
+    alone.
     """
     shown = replace(state.take(rows.cpu().numpy()), masked=masked)
     known = replace(shown, masked=torch.zeros_like(masked))

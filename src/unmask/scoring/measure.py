@@ -1,4 +1,4 @@
-"""`score`: how likely sequences are, whole or a part of them given the rest.
+"""`score`: the likelihood of sequences, or of a part of them given the rest.
 
 Shapes: B examples, N positions.
 """
@@ -25,15 +25,15 @@ _BOUND = Bound()
 
 @dataclass(frozen=True)
 class Score:
-    """Nats of the tokens asked. Tensors are on the CPU."""
+    """The negative log-likelihood of the scored tokens, in nats. Tensors are on the CPU."""
 
     nats_per_token: float  # Σ nats / Σ tokens over the examples
-    standard_error: float  # of nats_per_token, over the examples; NaN for a single one
-    tokens: int  # asked, over all examples
-    examples: int  # of which at least one token was asked
-    per_example: Tensor  # (B,) float64 nats, summed over the tokens of each
+    standard_error: float  # of nats_per_token, over the examples; NaN for one example
+    tokens: int  # scored, over all examples
+    examples: int  # with at least one scored token
+    per_example: Tensor  # (B,) float64: nats summed over the scored tokens of each
     tokens_per_example: Tensor  # (B,) int64
-    kind: str  # "exact": −log p. "bound": above it, in expectation. "pseudo": neither
+    kind: str  # "exact": −log p; "bound": an upper bound in expectation; "pseudo": neither
 
     @property
     def bits_per_token(self) -> float:
@@ -47,7 +47,7 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """exp(nats per token); infinite where that overflows."""
+        """exp(nats per token); infinite if that overflows."""
         try:
             return math.exp(self.nats_per_token)
         except OverflowError:
@@ -68,22 +68,22 @@ def score(
     batch_size: int = 256,
     report: Report | None = None,
 ) -> Score:
-    """How likely the tokens are where maskable is True, given those elsewhere.
+    """Return how likely the tokens are where maskable is True, given the other tokens.
 
-    tokens: (B,N) int64. maskable: (B,N) bool, by default every valid position; valid: (B,N) bool,
-    False at padding, which stands at the end of a row and is never read.
+    tokens: (B,N) int64. maskable: (B,N) bool, by default every valid position. valid: (B,N) bool,
+    False at padding, which is at the end of a row and never read.
     by: `scoring.Bound(samples=16)`, `scoring.Ordered(strategy)` or `scoring.PseudoLikelihood()`.
     condition: for the denoiser, a tensor or a tree of tensors with first dimension B.
-    steps, legal: as in `Canvas`: the steps of each row, which only `Ordered` has; and the ids that
-    share the probability at each position, of which all others have none, and infinite nats.
-    seed: example i is measured by (seed, i) alone; batch_size, the rows of one forward (at least
-    the 2 of a pair), changes nothing but memory and time. report(done, total) is called as it goes.
-    Raises DataError or CanvasError for ids, shapes and flags that cannot be scored, StrategyError
-    for a method that cannot score.
+    steps: the steps of each row, as in `Canvas`; for `Ordered` only. legal: the ids that may be at
+    each position, as in `Canvas`; any other id has probability 0 and infinite nats.
+    seed: the result of example i depends on (seed, i) alone. batch_size: rows of one forward, at
+    least 2 for `Bound`; it affects memory and time only. report(done, total) is called during the
+    work. Raises DataError or CanvasError for ids, shapes and flags that cannot be scored,
+    StrategyError for a method that cannot score.
     """
     if not isinstance(denoiser, Denoiser):
         raise StrategyError(
-            f"{type(denoiser).__name__} is no denoiser: wrap it first, as in "
+            f"{type(denoiser).__name__} is not a denoiser: wrap it first, as in "
             "unmask.wrap(net, mask_id=17)"
         )
     if isinstance(by, type) or not callable(by) or not hasattr(by, "kind"):
@@ -100,10 +100,10 @@ def score(
 
 
 def summary(nats: Tensor, tokens: Tensor, kind: str) -> Score:
-    """nats (B,) float64 and tokens (B,) int64 as one figure with its error.
+    """Return the Score of nats (B,) float64 of tokens (B,) int64 each.
 
-    Examples may differ in length, so the figure is a ratio of sums; its error is that of a ratio
-    estimate, which for equal lengths is the standard error of the mean.
+    Examples may differ in length, so nats per token is a ratio of sums, and its error that of a
+    ratio estimate, which for equal lengths is the standard error of the mean.
     """
     asked, examples = int(tokens.sum()), int((tokens > 0).sum())
     ratio = float(nats.sum()) / asked
@@ -119,7 +119,7 @@ def _canvas_of(
     valid: Tensor | None,
     condition: Any,
 ) -> Canvas:
-    """What is asked, as the editable part of a canvas on the denoiser's device."""
+    """Return a canvas on the denoiser's device whose editable positions are the ones to score."""
     if not isinstance(tokens, Tensor):
         raise DataError(f"tokens is a {type(tokens).__name__}: pass an int64 tensor of shape (B,N)")
     device = denoiser.device or tokens.device
@@ -136,7 +136,7 @@ def _canvas_of(
 
 
 def _check_places(denoiser: Denoiser, data: Tensor, maskable: Tensor, valid: Tensor) -> None:
-    """Raise DataError for padding that is asked, given ids that do not exist, or nothing asked."""
+    """Raise DataError for maskable padding, ids out of range, or no maskable position."""
     padding = (maskable & ~valid).nonzero()
     if len(padding):
         row, position = padding[0].tolist()
@@ -155,4 +155,7 @@ def _check_places(denoiser: Denoiser, data: Tensor, maskable: Tensor, valid: Ten
             "padding"
         )
     if not bool(maskable.any()):
-        raise DataError("no token is asked: maskable must be True somewhere")
+        raise DataError(
+            "maskable is False everywhere, so no token is scored: make it True at the tokens "
+            "to score"
+        )

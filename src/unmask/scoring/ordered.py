@@ -1,4 +1,4 @@
-"""The exact likelihood of an unmasking order, the strategy teacher-forced (DUEL, 2603.01367).
+"""The exact likelihood under an unmasking order, by teacher forcing (DUEL, 2603.01367).
 
 Shapes: B rows, N positions.
 """
@@ -27,14 +27,14 @@ _DRAWN = ("logprob", "sampling_logprob", "kept_logprob", "noised_logprob")
 
 @dataclass(frozen=True)
 class Ordered:
-    """−log p(x) under the order and plan of a strategy, as many forwards as it has steps.
+    """−log p(x) under the order and plan of a strategy, with one forward for each of its steps.
 
-    At each step the strategy chooses positions, and the true tokens are committed there. What they
-    are drawn from is scored: the model's own distribution without illegal ids, or, where the draw
-    is shaped, the shaped one, under which a token that it drops has infinite nats. The sum of
-    exp(−nats) over all sequences is 1. A random order is the one that the row's seed gives.
-    Raises StrategyError for a strategy that is no choice followed by a draw: one that re-masks,
-    ranks the token drawn, or draws greedily (all tokens but one would have probability 0).
+    At each step the strategy chooses positions, and the true tokens are committed there. A token is
+    scored by the distribution that generation draws from: the model's own without illegal ids, or,
+    with a temperature or filters, the shaped one, in which a filtered token has infinite nats. The
+    sum of exp(−nats) over all sequences is 1. A random order is that of the row's seed.
+    Raises StrategyError for a strategy that does not choose positions before it draws tokens, that
+    revises or ends rows early, or that draws greedily (all tokens but one have probability 0).
     """
 
     strategy: Strategy
@@ -49,21 +49,22 @@ class Ordered:
             )
         if strategy.revise.remasks or strategy.revise.amends:
             raise StrategyError(
-                f"{strategy.name} may re-mask what it committed, so many paths lead to one "
+                f"{strategy.name} may revise committed tokens, so many paths lead to one "
                 "sequence: score with a strategy that revises nothing, or with scoring.Bound()"
             )
         if strategy.order.ranks_draws:
             raise _draws_first(strategy.name)
         if strategy.noise.keeps_sample:
             raise StrategyError(
-                f"{strategy.name} shows the network what it drew before, and no draw is made "
-                "here: score with noise=MaskToken()"
+                f"{strategy.name} shows the network the tokens drawn before, and scoring draws "
+                "none: score with noise=MaskToken()"
             )
         early = strategy.end_id is not None or strategy.reads_model_to_stop
         if strategy.constraint.feasible is not None or early:
             raise StrategyError(
-                f"{strategy.name} vetoes draws or ends rows early, which no product of "
-                "probabilities describes: score without feasible=, and with no stopping= but Budget"
+                f"{strategy.name} forbids draws by a hook or ends rows early, so its likelihood is "
+                "no product of probabilities: score without feasible=, and with no stopping= but "
+                "Budget"
             )
         if not callable(strategy.sampling.temperature):
             _check_warm(np.asarray(strategy.sampling.temperature), strategy.name)
@@ -71,7 +72,7 @@ class Ordered:
     def __call__(
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
     ) -> Tensor:
-        """(B,) float64 nats; where a random order goes depends on (seed, row) alone."""
+        """Return (B,) float64 nats; a random order depends on (seed, row) alone."""
         order = _Undrawn(self.strategy.order, self.strategy.name)
         strategy = self.strategy.but(order=order)
         state = initial_state(denoiser, canvas, seed, strategy)
@@ -92,7 +93,7 @@ class Ordered:
 
 @dataclass(frozen=True)
 class _Undrawn(Around):
-    """An order that is asked before any token is drawn, and must do without one."""
+    """An order called with a proposal that has no drawn token."""
 
     order: Order
     name: str
@@ -106,7 +107,7 @@ class _Undrawn(Around):
         return self.order.scores
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        # The truth stands under the masks; an order that peeked would choose by it.
+        # The state holds the true tokens, which the order must not read.
         blank = replace(state, tokens=state.tokens.masked_fill(state.masked, 0), target=None)
         score = self.order(blank, _Withheld(proposal, self.name))  # type: ignore[arg-type]
         if bool((score.isnan() & state.masked).any()):
@@ -116,7 +117,7 @@ class _Undrawn(Around):
 
 @dataclass(frozen=True)
 class _Withheld:
-    """A proposal without what was drawn: no token, and NaN for its log-probabilities."""
+    """A proposal without a drawn token, and with NaN for its log-probabilities."""
 
     proposal: Proposal
     name: str
@@ -131,13 +132,13 @@ class _Withheld:
 def _draws_first(name: str) -> StrategyError:
     return StrategyError(
         f"{name} draws tokens and then ranks them, so its likelihood is a sum over all draws: "
-        "score with an order that looks at the state alone, such as presets.confidence() or "
+        "score with an order that reads the state alone, such as presets.confidence() or "
         "presets.random_order(), or with scoring.Bound()"
     )
 
 
 def _check_temperatures(state: State, strategy: Strategy) -> None:
-    """Raise StrategyError where a planned step draws greedily."""
+    """Raise StrategyError if a planned step draws greedily."""
     plan = state.rows.plan
     progress = (plan.step / np.maximum(plan.steps, 1)).ravel()
     temperature = strategy.sampling.temperatures(progress, plan.steps.ravel())

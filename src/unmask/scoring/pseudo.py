@@ -1,4 +1,4 @@
-"""Each token given all the others: a score to rank by, and no likelihood."""
+"""The pseudo-likelihood: each token given all the others."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from unmask.scoring.look import Report, initial_state, nats
 
 @dataclass(frozen=True)
 class PseudoLikelihood:
-    """Σ −log p(x_i | all other tokens), one forward row for each token asked (1910.14659).
+    """Σ −log p(x_i | all other tokens), one row of a forward for each scored token (1910.14659).
 
-    Cheaper to compare than to believe: the terms belong to no joint law, so that the sum is neither
-    −log p(x) nor a bound on it.
+    For comparing rows only: the terms do not come from one joint distribution, so the sum is
+    neither −log p(x) nor a bound on it.
     """
 
     kind: ClassVar[str] = "pseudo"
@@ -26,7 +26,7 @@ class PseudoLikelihood:
     def __call__(
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
     ) -> Tensor:
-        """(B,) float64 nats; nothing here is random."""
+        """Return (B,) float64 nats; the seed has no effect."""
         state = initial_state(denoiser, canvas, seed)
         row, position = canvas.editable.nonzero(as_tuple=True)
         length = canvas.tokens.shape[1]

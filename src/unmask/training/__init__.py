@@ -1,4 +1,4 @@
-"""Training on transformers' Trainer: `train`, recipes, and `trainer.MaskedTrainer` beneath."""
+"""Training by transformers' Trainer: `train`, recipes, and `trainer.MaskedTrainer`."""
 
 from unmask.training.described import described
 from unmask.training.recipe import Recipe

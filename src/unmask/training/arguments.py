@@ -1,4 +1,4 @@
-"""A recipe in the words of transformers' Trainer."""
+"""A recipe as arguments of transformers' Trainer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ CHECKPOINTS = 10  # of a run; also how often the held-out bound and samples are 
 
 
 def every(steps: int) -> int:
-    """How many steps apart checkpoints and held-out measurements are."""
+    """Return the number of steps between checkpoints and between held-out measurements."""
     return max(1, steps // CHECKPOINTS)
 
 
 def arguments(recipe: Recipe, work: Path, seed: int) -> Any:
-    """TrainingArguments; the batch is divided over the processes that are running."""
+    """Return TrainingArguments of a recipe; the batch is divided over the running processes.
+
+    Raises StrategyError for a batch size that cannot be divided.
+    """
     import torch
     from transformers import TrainingArguments
 

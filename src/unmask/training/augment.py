@@ -1,4 +1,4 @@
-"""Warping a task's images while it trains. B examples, N positions."""
+"""Warping of a task's images during training. B examples, N positions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from unmask.core.random import Purpose, uniform
 
 @dataclass(frozen=True)
 class Warped:
-    """Some examples are warped, fewer towards the end of training.
+    """Warping of a share of the examples, which changes linearly during training.
 
-    Warped ones are of classes of their own, 1 + classes further on, so that the model can tell
-    them from the data: −1 and 0..classes−1 become classes..2·classes.
+    Warped examples get classes of their own, so that the model can distinguish them from data:
+    −1 and 0..classes−1 become classes..2·classes.
     """
 
     warp: Any  # (b,N), seeds (b,) -> (b,N)
@@ -26,7 +26,7 @@ class Warped:
     def __call__(
         self, tokens: Tensor, category: Tensor, seed: Tensor, progress: float
     ) -> tuple[Tensor, Tensor]:
-        """tokens (B,N), category (B,), by each example's own seed (B,)."""
+        """Return tokens (B,N) and classes (B,) after warping. seed: (B,). progress: 0 to 1."""
         share = self.first + (self.last - self.first) * progress
         warped = uniform(seed, 0, 0, Purpose.AUGMENT)[..., 0] < share
         changed = self.warp(tokens[warped], seed[warped])

@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights, which is what is evaluated and kept."""
+"""Exponential moving average of the weights. The averaged network is evaluated and saved."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ EMA = "ema.safetensors"
 
 
 def _average(decay: float, averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
-    """One step of the average; the first ones forget faster, so that the start is forgotten."""
+    """Take one step of the average, with a smaller decay in the first steps."""
     taken = int(steps)
     get_ema_multi_avg_fn(min(decay, (1 + taken) / (10 + taken)))(averaged, current, steps)
 
 
 class Averaging(TrainerCallback):
-    """Keeps average ← d·average + (1 − d)·weights after every optimiser step.
+    """A callback: average ← d·average + (1 − d)·weights after every optimiser step.
 
-    d = min(decay, (1 + n)/(10 + n)) after n steps, so that a short run is averaged too.
+    d = min(decay, (1 + n)/(10 + n)) after n steps, so that short runs are averaged, too. Raises
+    StrategyError for a decay outside (0, 1).
     """
 
     def __init__(self, denoiser: nn.Module, decay: float):
@@ -44,7 +45,7 @@ class Averaging(TrainerCallback):
         return self.model.module
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Follow the weights to their device."""
+        """Move the average to the device of the weights."""
         device = next(self.source.parameters()).device
         self.model.to(device)
 
@@ -53,14 +54,14 @@ class Averaging(TrainerCallback):
         self.model.update_parameters(self.source)
 
     def write(self, folder: Path) -> None:
-        """Keep the average in a checkpoint."""
+        """Write the average to a checkpoint folder."""
         from safetensors.torch import save_model
 
         with replacing_file(folder / EMA) as temporary:
             save_model(self.model, str(temporary))
 
     def read(self, folder: Path) -> None:
-        """Take up the average of a checkpoint."""
+        """Read the average from a checkpoint folder."""
         from safetensors.torch import load_model
 
         load_model(self.model, str(folder / EMA))

@@ -1,4 +1,4 @@
-"""From draws to a batch: padded, with the seeds and times that its masks are made from.
+"""Batches from drawn examples: padded, with the seeds and times that determine their masks.
 
 B examples, N positions, G examples of one optimiser step over all processes and pieces.
 """
@@ -17,16 +17,16 @@ from unmask.objectives import drop_condition
 from unmask.objectives.corruption import slot_times
 from unmask.training.stream import Draw
 
-IGNORED = -100  # transformers' label of what is in no loss
+IGNORED = -100  # transformers' label of positions in no loss
 NO_CLASS = -1
 
 Augment = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
-"""(tokens (B,N), classes (B,) or -1, seeds (B,), progress 0..1) -> tokens and classes."""
+"""A function (tokens (B,N), classes (B,) or −1, seeds (B,), progress 0..1) -> tokens, classes."""
 
 
 @dataclass(frozen=True)
 class Collator:
-    """Makes the batch that `MaskedModel` takes; picklable, so that workers can have it."""
+    """A collate function that makes batches for `MaskedModel`; it can be pickled for workers."""
 
     seed: int
     step_size: int  # G
@@ -39,9 +39,10 @@ class Collator:
     augment: Augment | None = None
 
     def __call__(self, draws: Sequence[Draw]) -> dict[str, Tensor]:
-        """tokens, labels (-100 where in no loss), valid: (B,N); seed, time: (B,); maybe condition.
+        """Return tokens, labels (−100 in no loss), valid: (B,N); seed, time: (B,); and condition.
 
-        Row n's masks depend on (run seed, n); times are stratified over the G rows of its step.
+        The masks of draw n depend on (run seed, n); times are stratified over the G rows of a step.
+        condition, (B,) class numbers, is there only if the data has classes or is augmented.
         """
         number = torch.tensor([n for n, _ in draws])
         examples = [example for _, example in draws]

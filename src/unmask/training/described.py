@@ -1,4 +1,4 @@
-"""What a run will do, in a few lines: said before it begins."""
+"""A description of a run in a few lines, printed before it begins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unmask.training.recipe import Recipe
 
 
 def described(corpus: Corpus, recipe: Recipe) -> list[str]:
-    """What was found in the data, the network, and the training."""
+    """Return lines that describe the data, the network and the training."""
     material = of_corpus(corpus, recipe.data)
     passes = recipe.steps * recipe.batch_size / len(material.train)
     return [
@@ -27,7 +27,7 @@ def described(corpus: Corpus, recipe: Recipe) -> list[str]:
 
 def _network(recipe: Recipe, material: Material) -> str:
     options: dict[str, Any] = backbone(recipe, material)
-    with torch.device("meta"):  # counted, not made
+    with torch.device("meta"):  # parameters are counted without being allocated
         size = sum(p.numel() for p in network(options).parameters())
     layers, width = options.get("num_hidden_layers", "?"), options.get("hidden_size", "?")
     chosen = "" if recipe.backbone else " (chosen: backbone.* in a recipe makes another)"

@@ -1,14 +1,14 @@
-"""Starting weights that know where positions lie: a head start for models trained for minutes.
+"""Initial weights that encode the layout of positions, for models trained for minutes only.
 
-Everything stays trainable. D width, d width of a head.
+All weights stay trainable. D width, d width of a head.
 
-Images: positions start as Fourier features of (row, column), so a shift on the grid is a rotation
-of features; heads of the first two layers start by looking at one of the eight neighbours each;
-grey levels start as Fourier features of their value.
+Images: position embeddings start as Fourier features of (row, column), so that a shift on the grid
+is a rotation of features; heads of the first two layers start with attention to one of the eight
+neighbours each; grey levels start as Fourier features of their value.
 
-Boards: positions start with one-hot row, column and box, and in every layer a head each starts by
-looking at the same row, column and box; on large boards at nothing else, for they have more cells
-that are none of these.
+Boards: position embeddings start with one-hot row, column and box. In every layer, one head each
+starts with attention to the same row, column and box; on large boards to these alone, because most
+cells share none of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LEVEL_FREQUENCY = 0.25  # standard deviation, radians per level
 
 
 def know_the_layout(net: Any, layout: Layout, seed: int) -> None:
-    """Set a MegatronBert's starting weights for a square layout."""
+    """Set a MegatronBert's initial weights for a square layout."""
     if layout.kind == "image":
         _know_pixels(net, layout.height, layout.levels, seed)
     else:
@@ -94,7 +94,7 @@ def _positions(weight: Tensor, frequencies: Tensor, side: int, generator: torch.
 
 
 def _levels(weight: Tensor, head: int, levels: int, generator: torch.Generator) -> None:
-    """Ids 0..levels−1 get smooth features of their value, beside the channels of the position."""
+    """Set the embeddings of ids 0..levels−1 to Fourier features, beside the position's channels."""
     half = (weight.shape[1] - head) // 2
     weight.normal_(0, 0.3, generator=generator)
     weight[:, :head] = 0
@@ -104,7 +104,7 @@ def _levels(weight: Tensor, head: int, levels: int, generator: torch.Generator) 
 
 
 def _shift(frequencies: Tensor, offset: tuple[int, int]) -> Tensor:
-    """(d,d): turns the features of a cell into those of the cell at this offset."""
+    """Return (d,d): the map from a cell's features to those of the cell at this offset."""
     theta = frequencies @ torch.tensor(offset, dtype=torch.float32)
     cos, sin = torch.diag(theta.cos()), torch.diag(theta.sin())
     return torch.cat([torch.cat([cos, -sin], 1), torch.cat([sin, cos], 1)], 0)

@@ -1,4 +1,4 @@
-"""The held-out bound while training: the same examples and the same masks every time.
+"""The held-out bound during training, on the same examples with the same masks each time.
 
 B examples, N positions.
 """
@@ -13,7 +13,7 @@ from unmask import scoring
 from unmask.data import Example
 from unmask.data.padding import Padding
 
-LIMIT = 256  # examples looked at while training
+LIMIT = 256  # examples scored during training
 
 
 def held_out_score(
@@ -27,7 +27,7 @@ def held_out_score(
     limit: int | None = LIMIT,
     batch_size: int = 256,
 ) -> scoring.Score:
-    """The bound on the examples, at most `limit` of them, spread evenly; classes are not told."""
+    """Return the bound on at most `limit` examples, spread evenly, without their classes."""
     count = len(examples) if limit is None else min(limit, len(examples))
     chosen = [examples[i * len(examples) // count] for i in range(count)]
     rows = padding([e.tokens for e in chosen], [e.maskable for e in chosen], length, pad_id)

@@ -1,4 +1,4 @@
-"""What a run trains on: a built-in task or a corpus of the user's, in one form.
+"""The data of a run: a built-in task or a corpus, in one form.
 
 B examples, N positions.
 """
@@ -19,7 +19,7 @@ from unmask.viz.layout import Layout
 
 
 class TensorExamples(Lazy):
-    """Rows of tokens (B,N), with classes (B,) or without, as examples."""
+    """Rows of tokens (B,N), with classes (B,) or without, as a sequence of examples."""
 
     def __init__(self, tokens: Tensor, classes: Tensor | None):
         self.tokens, self.classes = tokens, classes
@@ -28,7 +28,7 @@ class TensorExamples(Lazy):
         return len(self.tokens)
 
     def at(self, index: int) -> Example:
-        """One row, every position of which may be hidden."""
+        """Return one row, of which every position may be hidden."""
         row = self.tokens[index]
         category = None if self.classes is None else int(self.classes[index])
         return Example(row, row >= 0, category)
@@ -36,7 +36,7 @@ class TensorExamples(Lazy):
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """Examples to train on and held out, and what a network for them needs to know."""
+    """Examples for training and held out, and the properties that their network needs."""
 
     name: str
     train: Sequence[Example]
@@ -49,12 +49,12 @@ class Material:
 
     @property
     def pad_id(self) -> int:
-        """What stands at padding, which no network looks at."""
+        """The id at padding, which no network attends to."""
         return self.vocabulary.pad_id or 0
 
 
 def of_task(task: Task) -> Material:
-    """A built-in task."""
+    """Return the material of a built-in task."""
     return Material(
         name=task.name,
         train=TensorExamples(task.train, task.train_labels),
@@ -68,7 +68,10 @@ def of_task(task: Task) -> Material:
 
 
 def of_corpus(corpus: Corpus, options: DataOptions) -> Material:
-    """The user's data, a share of it held out; positions for documents up to the length asked."""
+    """Return the material of a corpus, with a share held out.
+
+    The network has positions for the longest example, and for options.length if that is more.
+    """
     train, rest = corpus.split(options.held_out)
     return Material(
         name="data",
@@ -82,7 +85,7 @@ def of_corpus(corpus: Corpus, options: DataOptions) -> Material:
 
 
 def text_layout(vocabulary: Vocabulary) -> Layout:
-    """Bytes as characters, a line each; other ids as numbers."""
+    """Return a layout that shows bytes as characters and other ids as numbers."""
     if vocabulary.kind != "bytes":
         return Layout.text()
     shown = [chr(i) if 32 <= i < 127 else "·" for i in range(vocabulary.size)]

@@ -1,4 +1,4 @@
-"""A denoiser whose forward is its training loss, which is what Trainer trains.
+"""A module whose forward is the training loss of a denoiser, as Trainer expects.
 
 B examples, N positions.
 """
@@ -14,7 +14,7 @@ from unmask.training.collate import IGNORED
 
 
 class Objective(Protocol):
-    """What `unmask.objectives` holds: a pure function of network, data and seeds."""
+    """A function of `unmask.objectives`: a pure function of network, data and seeds."""
 
     def __call__(
         self,
@@ -31,7 +31,7 @@ class Objective(Protocol):
 
 
 class MaskedModel(nn.Module):
-    """Network and objective together."""
+    """A denoiser with its objective."""
 
     def __init__(self, denoiser: nn.Module, objective: Objective, self_condition: float = 0.0):
         super().__init__()
@@ -46,7 +46,7 @@ class MaskedModel(nn.Module):
         time: Tensor,
         condition: Any = None,
     ) -> Tensor:
-        """(1,): nats summed over the batch, for the trainer to divide by all tokens of its step."""
+        """Return (1,): nats summed over the batch, which the trainer divides by its tokens."""
         loss = self.objective(
             self.denoiser,
             tokens,

@@ -1,4 +1,4 @@
-"""A new network for the data, and the model that training makes of it."""
+"""A new network for the data, and the model to save after training."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ WITH_CLASSES = {
     "hidden_dropout_prob": 0.0,
     "attention_probs_dropout_prob": 0.0,
 }
-# Configs come with ids of a vocabulary that is not ours.
+# Configs have default ids of another vocabulary.
 _SPECIAL = [f"{name}_token_id" for name in ("pad", "bos", "eos", "cls", "sep")]
 
 
 def kinds(material: Material) -> int:
-    """How many kinds of examples the network tells apart: none, classes, and the same warped."""
+    """Return the number of kinds of examples: no class, each class, and these warped."""
     return (1 + material.classes) * (1 if material.warp is None else 2)
 
 
 def build(recipe: Recipe, material: Material, seed: int) -> nn.Module:
-    """A denoiser to train, its weights drawn from the seed.
+    """Return a denoiser to train, with weights drawn from the seed.
 
-    Where there are several kinds of examples the network has a token type for each.
+    If there are several kinds of examples, the network has a token type for each.
     """
     options = backbone(recipe, material)
     with torch.random.fork_rng(devices=[]):
@@ -59,7 +59,10 @@ def build(recipe: Recipe, material: Material, seed: int) -> nn.Module:
 
 
 def network(options: dict[str, Any]) -> Any:
-    """A transformers `*ForMaskedLM` from a model_type and options of its config."""
+    """Return a transformers `*ForMaskedLM` of a model_type and options of its config.
+
+    Raises StrategyError for options that make no network.
+    """
     from transformers import AutoConfig, AutoModelForMaskedLM
 
     try:
@@ -69,9 +72,12 @@ def network(options: dict[str, Any]) -> Any:
 
 
 def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
-    """Every option of the network's config: the recipe's, and what follows from the data."""
+    """Return all options of the network's config: those of the recipe, and those set by the data.
+
+    Raises StrategyError for unknown options, and those that the data sets.
+    """
     several = kinds(material)
-    # Rotary positions learn text faster; token types can be told a class.
+    # Rotary positions learn text faster; classes need token types.
     chosen: dict[str, Any] = dict(recipe.backbone) or SMALL | (
         {"model_type": "modernbert"} if several == 1 else WITH_CLASSES
     )
@@ -94,7 +100,7 @@ def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
     }
     for name in chosen:
         if name in fixed:
-            raise StrategyError(f"backbone.{name} follows from the data: leave it out")
+            raise StrategyError(f"backbone.{name} is set by the data: leave it out")
         if name not in known:
             told = nearest(name, known)
             raise StrategyError(f"{chosen['model_type']} has no option {name!r}: {told}")
@@ -107,7 +113,7 @@ def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
 
 
 def _options(model_type: str) -> list[str]:
-    """What a config of transformers can be told; it accepts other names too, and ignores them."""
+    """Return the options of a transformers config, which accepts and ignores other names."""
     try:
         from transformers import AutoConfig
     except ImportError:
@@ -122,13 +128,13 @@ def _options(model_type: str) -> list[str]:
 
 def _no_network(options: dict[str, Any], error: Exception) -> StrategyError:
     return StrategyError(
-        f"no network comes of backbone={options}: {str(error)[:300]}; pass a model_type of "
+        f"backbone={options} makes no network: {str(error)[:300]}; pass a model_type of "
         "transformers that has a *ForMaskedLM, such as modernbert, and options of its config"
     )
 
 
 def finished(denoiser: nn.Module, material: Material) -> Denoiser:
-    """The model to use: told its class, where the data has classes."""
+    """Return the model to save: without the classes of warped examples."""
     if not isinstance(denoiser, ClassConditioned):
         return denoiser  # type: ignore[return-value]
     if not material.classes:

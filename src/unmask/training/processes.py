@@ -8,11 +8,11 @@ from torch import distributed
 
 
 def leave() -> None:
-    """Leave the group, where there is one: the last thing that a process does with it.
+    """Leave the process group, if there is one, at the end of a run.
 
-    Threads of a group that is still there when the interpreter ends may abort the process, after
-    everything was done and saved.
+    Threads of a group that exists when the interpreter ends may abort the process, after all files
+    were saved.
     """
     if distributed.is_available() and distributed.is_initialized():
-        gc.collect()  # trainers are cycles that hold the group
+        gc.collect()  # trainers are reference cycles that keep the group alive
         distributed.destroy_process_group()

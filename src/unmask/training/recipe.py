@@ -1,4 +1,4 @@
-"""A recipe: everything that decides a training run, apart from the data and the seed."""
+"""Recipes: all settings of a training run except data and seed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RANGES = (  # key, least, below
 
 
 def _said(default: Any, text: str) -> Any:
-    """A field with its default and the line that `unmask init` writes beside it."""
+    """Return a field with a default and the comment that `unmask init` writes beside it."""
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata={"help": text})
     return field(default=default, metadata={"help": text})
@@ -38,43 +38,52 @@ def _said(default: Any, text: str) -> Any:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """How a user's own data is read."""
+    """Options for reading data."""
 
-    tokenizer: str | None = _said(None, "folder or file of a tokenizer; none: bytes, or ids")
-    vocab_size: int | None = _said(None, "ids of the data; none: as many as are found")
-    column: str | None = _said(None, "column or array to read, where there are several")
-    length: int | None = _said(None, "positions of an example; none: 128 for a stream of text")
-    documents: bool = _said(False, "each row is an example of its own, not cut into windows")
-    held_out: float = _said(0.1, "share of the data that is measured on and never trained on")
+    tokenizer: str | None = _said(
+        None, "folder or file of a tokenizer; null: text is read as bytes"
+    )
+    vocab_size: int | None = _said(None, "number of ids; null: the highest id in the data + 1")
+    column: str | None = _said(None, "column or array to read, if there are several")
+    length: int | None = _said(None, "positions of an example; null: 128 for a stream of text")
+    documents: bool = _said(False, "true: each row or line is one example, not cut into windows")
+    held_out: float = _said(0.1, "share of the data that is used for measurement only")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is made and trained. Every field is a key of a recipe file."""
+    """The settings of a network and its training. Every field is a key of a recipe file.
+
+    Raises StrategyError for values out of range, or that contradict each other.
+    """
 
     backbone: dict[str, Any] = _said(
-        {}, "a transformers model_type and options of its config; empty: chosen for the data"
+        {}, "a transformers model_type and options of its config; empty: a small network"
     )
     steps: int = _said(1000, "optimiser steps")
-    batch_size: int = _said(16, "examples in a step, over all processes and pieces")
-    pieces: int = _said(1, "parts that a batch is cut into where memory is short")
-    learning_rate: float = _said(2e-3, "highest learning rate; it falls like a cosine")
-    warmup_steps: int = _said(100, "steps until the learning rate is reached; at most a tenth")
-    weight_decay: float = _said(0.05, "of AdamW")
-    adam_beta2: float = _said(0.98, "of AdamW")
+    batch_size: int = _said(16, "examples in an optimiser step, over all processes and pieces")
+    pieces: int = _said(1, "parts that a batch is computed in, to save memory")
+    learning_rate: float = _said(2e-3, "highest learning rate; it falls to 0 by a cosine")
+    warmup_steps: int = _said(100, "steps until the highest learning rate; at most a tenth of all")
+    weight_decay: float = _said(0.05, "weight decay of AdamW")
+    adam_beta2: float = _said(0.98, "beta2 of AdamW")
     max_grad_norm: float = _said(1.0, "longer gradients are clipped to this norm")
-    ema_decay: float = _said(0.998, "of the averaged weights that are kept; 0: none")
+    ema_decay: float = _said(
+        0.998, "decay of the averaged weights, which are saved; 0: no averaging"
+    )
     precision: str = _said("float32", "float32 or bfloat16")
     objective: str = _said("complementary", "one of " + ", ".join(OBJECTIVES))
-    schedule: str = _said("linear", "mask-ratio schedule; the bound is the same under all")
+    schedule: str = _said("linear", "mask-ratio schedule; the bound is the same for each")
     padding: str = _said(
-        "excluded", "excluded, end_of_sequence or block_fill(32), whose blocks have 32 positions"
+        "excluded", "excluded, end_of_sequence, or block_fill(32) with blocks of 32 positions"
     )
-    label_smoothing: float = _said(0.0, "of masked_mean alone")
-    condition_dropout: float = _said(0.1, "share trained without their class, where there are some")
-    warped: tuple[float, float] = _said((0.0, 0.0), "share of warped digits, first and last")
+    label_smoothing: float = _said(0.0, "for the objective masked_mean only")
+    condition_dropout: float = _said(0.1, "share of examples trained without their class")
+    warped: tuple[float, float] = _said(
+        (0.0, 0.0), "share of warped digits at the first and the last step"
+    )
     preset: dict[str, Any] = _said(
-        {"name": "random_order", "steps": 32}, "what the finished model recommends"
+        {"name": "random_order", "steps": 32}, "preset that the model's card recommends"
     )
     data: DataOptions = _said(DataOptions(), "how --data is read")
 
@@ -98,13 +107,13 @@ class Recipe:
             )
         if self.batch_size % self.pieces:
             raise StrategyError(
-                f"batch_size={self.batch_size} is no multiple of pieces={self.pieces}"
+                f"batch_size={self.batch_size} is not a multiple of pieces={self.pieces}: pass one"
             )
         schedules.resolve(self.schedule)
         padding_named(self.padding, 0)
 
     def loss(self) -> Objective:
-        """The objective with its options bound."""
+        """Return the objective with its options bound."""
         function = getattr(objectives, self.objective)
         options: dict[str, Any] = {"schedule": self.schedule}
         if self.objective == "masked_mean":
@@ -126,7 +135,7 @@ def _check_preset(preset: dict[str, Any]) -> None:
 
 
 def padding_named(name: str, eos_id: int | None) -> Excluded | EndOfSequence | BlockFill:
-    """A padding policy from its name in a recipe. Raises StrategyError for an unknown one."""
+    """Return a padding policy by its name in a recipe. Raises StrategyError for an unknown one."""
     block = re.fullmatch(r"block_fill\((\d+)\)", name)
     known = ("excluded", "end_of_sequence", "block_fill(32)")
     if name not in known[:2] and not block:

@@ -1,4 +1,4 @@
-"""What the bundled models were trained with; `unmask train TASK` reproduces them."""
+"""The recipes of the bundled models; `unmask train TASK` reproduces them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECIPES = {
         condition_dropout=0.0,
         preset={"name": "confidence", "steps": 16},
     ),
-    # Made in minutes on one core. For a GPU, not tried yet: --set backbone.num_hidden_layers=10
+    # For minutes on one core. For a GPU, not tried yet: --set backbone.num_hidden_layers=10
     # --set batch_size=256 --steps 20000, 1.35 M parameters.
     "sudoku": Recipe(
         backbone={

@@ -1,4 +1,4 @@
-"""Whether a run may begin, or go on, in a folder."""
+"""Checks before a run begins or resumes in a folder."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ NOTE = "run.json"
 
 
 def check_resume(work: Path, checkpoint: Path | None, resume: bool) -> None:
-    """Raise CheckpointError where there is nothing to resume, or a run that is not to be."""
+    """Raise CheckpointError for resume without a checkpoint, or a checkpoint without resume."""
     if checkpoint is not None and not resume:
         raise CheckpointError(
-            f"{work} holds {checkpoint.name} of an unfinished run: pass --resume (resume=True) to "
-            "go on from it, or delete the folder to start anew"
+            f"{work} has {checkpoint.name} of an unfinished run: pass --resume (resume=True) to "
+            "continue it, or delete the folder to start again"
         )
     if checkpoint is None and resume:
-        raise CheckpointError(f"nothing to resume: {work} holds no complete checkpoint")
+        raise CheckpointError(
+            f"{work} has no complete checkpoint, so there is nothing to resume: leave --resume out"
+        )
 
 
 def same_run(work: Path, checkpoint: Path | None, run: dict[str, Any]) -> None:
-    """Note what a new run is; raise CheckpointError where a resumed one is another."""
+    """Write the settings of a new run, or raise CheckpointError if a resumed run differs."""
     note = work / NOTE
     if checkpoint is None:
         with replacing_file(note) as temporary:
@@ -35,4 +37,6 @@ def same_run(work: Path, checkpoint: Path | None, run: dict[str, Any]) -> None:
     other = {key: (begun.get(key), now[key]) for key in now if begun.get(key) != now[key]}
     if other:
         told = ", ".join(f"{key} was {was}, is {new}" for key, (was, new) in other.items())
-        raise CheckpointError(f"{work} holds another run: {told}; pass what it began with")
+        raise CheckpointError(
+            f"{work} has another run: {told}; pass the settings that it began with"
+        )

@@ -1,4 +1,4 @@
-"""`train`: from a built-in task or a corpus to a folder that `unmask.load` opens."""
+"""`train`: train a model of a built-in task or a corpus, and save it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from unmask.training.recipes import RECIPES
 from unmask.training.resuming import check_resume, same_run
 from unmask.training.watching import Progress, Watching
 
-FINAL_PASSES = 4096  # over held-out examples, for the figure that is kept
-FINGERPRINTED = 256  # examples that tell data apart
+FINAL_PASSES = 4096  # network rows over held-out examples, for the final figure
+FINGERPRINTED = 256  # examples in the fingerprint of the data
 FINAL_PAIRS = 8  # of masks per held-out example, at most
 Report = Callable[[Progress], None]
 
@@ -46,13 +46,15 @@ def train(
     steps: int | None = None,
     report: Report | None = None,
 ) -> dict[str, Any]:
-    """Train on a built-in task ("digits", ...) or a corpus; write a model; its figures.
+    """Train a model, write it to the folder `out`, and return its figures.
 
-    Checkpoints live in `out` + ".training" until the run ends; resume=True goes on from the newest
-    complete one, bit for bit as if there had been no interruption. Each holds a folder `model` that
-    `unmask.load` opens; samples are kept in `out` + ".samples". Raises CheckpointError when a
-    checkpoint is there and resume is not asked for, or the reverse, DataError for data that cannot
-    be used, and TrainingError when the loss is no longer finite.
+    data: a built-in task ("digits", "shidoku", "sudoku") or a corpus. recipe: default that of the
+    task, or `Recipe()`. steps: in place of the recipe's. report: called after every step.
+    Checkpoints are in `out` + ".training" until the run ends; resume=True continues from the newest
+    complete one, with the same result bit for bit as a run without interruption. Each checkpoint
+    has a folder `model` that `unmask.load` opens. Samples are in `out` + ".samples".
+    Raises CheckpointError if there is a checkpoint and resume is False, or the reverse; DataError
+    for data that cannot be used; TrainingError if the loss is not finite.
     """
     check_seed(seed)
     if isinstance(data, Corpus):
@@ -74,7 +76,7 @@ def train(
 
 
 class _Run:
-    """One run of the trainer, and what is reported of it."""
+    """One run of the trainer."""
 
     def __init__(
         self,
@@ -118,11 +120,11 @@ class _Run:
 
     @property
     def model(self) -> Any:
-        """The model to keep."""
+        """The model to save."""
         return finished(self.trainer.finished, self.material)
 
     def card(self, figures: dict[str, Any] | None = None) -> dict[str, Any]:
-        """What a saved model says of itself, as arguments of `save`."""
+        """Return the description of the model, as keyword arguments of `save`."""
         recipe = self.about["recipe"]
         return {
             "about": self.about | ({} if figures is None else {"figures": figures}),
@@ -135,7 +137,7 @@ class _Run:
         }
 
     def train(self) -> dict[str, Any]:
-        """Run to the end; the figures of the finished model."""
+        """Run to the end, and return the figures of the finished model."""
         started = time.perf_counter()
         self.trainer.train(
             resume_from_checkpoint=None if self.checkpoint is None else str(self.checkpoint)
@@ -170,7 +172,7 @@ class _Run:
 
 
 def fingerprint(material: Material) -> str:
-    """What tells this data from other data: how many examples, and a digest of some of them."""
+    """Return a fingerprint of the data: the number of examples, and a digest of some."""
     digest, count = hashlib.sha256(), len(material.train)
     for i in range(min(FINGERPRINTED, count)):
         example = material.train[i * count // min(FINGERPRINTED, count)]
@@ -179,7 +181,7 @@ def fingerprint(material: Material) -> str:
 
 
 def about(material: Material, recipe: Recipe, seed: int) -> dict[str, Any]:
-    """What a model's card says of its making."""
+    """Return the entries of a model's card that describe its training."""
     trained = asdict(recipe) | {"backbone": backbone(recipe, material)}
     said: dict[str, Any] = {
         "layout": material.layout.to_dict(),
@@ -191,14 +193,14 @@ def about(material: Material, recipe: Recipe, seed: int) -> dict[str, Any]:
 
 
 def _printer() -> Any:
-    """Trainer's printing callback: what it would print is told to whoever calls `train`."""
+    """Return Trainer's printing callback, which `report` replaces."""
     from transformers import PrinterCallback
 
     return PrinterCallback
 
 
 def _parts() -> Any:
-    """The trainer module, which needs transformers and accelerate."""
+    """Return the trainer module. Raises MissingExtraError without transformers or accelerate."""
     try:
         import accelerate  # noqa: F401
         import transformers  # noqa: F401

@@ -1,4 +1,4 @@
-"""Recipe files as plain values: YAML and TOML, and one YAML value from the command line."""
+"""Reading of recipe files, in YAML and TOML, and of YAML values from the command line."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from unmask.errors import InputError, MissingExtraError
 
 SUFFIXES = (".yaml", ".yml", ".toml")
-# YAML 1.1 asks for a point in 1e-3, and would read a text; nobody who writes it means one.
+# YAML 1.1 reads 1e-3, without a decimal point, as text; here it is a number.
 _FLOAT = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$")
 
 
 def parse_file(path: Path) -> dict[str, Any]:
-    """The entries of a recipe file. Raises InputError where there is none, or it is broken."""
+    """Return the entries of a recipe file. Raises InputError if it is missing or broken."""
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path}: a recipe is a file ending in {', '.join(SUFFIXES)}")
     try:
@@ -34,7 +34,7 @@ def parse_file(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """A YAML document as plain values. Raises InputError, also for a key that stands twice."""
+    """Return a YAML document as plain values. Raises InputError, also for duplicate keys."""
     loader = _loader()
     import yaml
 
@@ -46,7 +46,7 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def yaml_text(value: Any) -> str:
-    """A value as YAML on one line."""
+    """Return a value as YAML on one line."""
     _loader()
     import yaml
 
@@ -72,7 +72,7 @@ def _parse_toml(text: str, path: Path) -> Any:
 
 @lru_cache(maxsize=1)
 def _loader() -> Any:
-    """PyYAML's safe loader, which reads 1e-3 as a number and refuses a key that stands twice."""
+    """Return PyYAML's safe loader, changed to read 1e-3 as a number and refuse duplicate keys."""
     try:
         import yaml
     except ImportError:

@@ -1,4 +1,4 @@
-"""Values of a recipe, checked against the type of their field."""
+"""Values of a recipe, checked against the types of their fields."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAMES = {
 
 
 def convert(hint: Any, value: Any, where: str) -> Any:
-    """A plain value as its field holds it. Raises InputError, beginning with where."""
+    """Return a value converted to a type. Raises InputError, beginning with `where`."""
     kind = get_origin(hint) or hint
     if kind in (Union, UnionType):
         return _one_of(hint, value, where)
@@ -37,7 +37,7 @@ def convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def convert_text(hint: Any, text: str, where: str) -> Any:
-    """The same of a word of the command line: YAML, or the text itself where a text is wanted."""
+    """Return text from the command line converted to a type: as YAML, or unchanged for a str."""
     try:
         return convert(hint, parse_yaml(text, where), where)
     except InputError:
@@ -47,7 +47,7 @@ def convert_text(hint: Any, text: str, where: str) -> Any:
 
 
 def expected(hint: Any) -> str:
-    """A type in words."""
+    """Return a description of a type."""
     kind, inner = get_origin(hint) or hint, get_args(hint)
     if kind in (Union, UnionType):
         return " or ".join(expected(part) for part in inner)
@@ -61,7 +61,7 @@ def expected(hint: Any) -> str:
 
 
 def _fits(hint: Any, value: Any) -> bool:
-    """Whether a value that is no list and no section is of a type."""
+    """Return whether a value, not a list or section, is of a type."""
     if hint is Any:
         return True
     if get_origin(hint) is Literal:
@@ -75,12 +75,12 @@ def _fits(hint: Any, value: Any) -> bool:
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:
-    """The types of a union, or the one type."""
+    """Return the types of a union, or the one type."""
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
 def _one_of(hint: Any, value: Any, where: str) -> Any:
-    # 5 is an int before it is a float, whatever the order in which they are written.
+    # 5 is read as an int before a float, in any order of the union.
     for part in sorted(get_args(hint), key=lambda one: one is float):
         try:
             return convert(part, value, where)
@@ -108,7 +108,7 @@ def _entries(hint: Any, value: Mapping[Any, Any], where: str) -> dict[Any, Any]:
 
 
 def _advice(hint: Any, value: Any) -> str:
-    """How to write what was probably meant."""
+    """Return advice on writing the value that was probably meant."""
     wanted = _choices(hint)
     if isinstance(value, bool | int | float) and str in wanted:
         return "; write a text in quotes"

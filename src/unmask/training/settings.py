@@ -1,4 +1,4 @@
-"""A recipe file and words of the command line as a frozen dataclass, and a recipe to begin with."""
+"""Recipe files and key=value settings as a frozen dataclass, and a commented recipe file."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ WIDTH = 100
 
 @dataclass(frozen=True)
 class _Word:
-    """One key=value of the command line."""
+    """One key=value setting of the command line."""
 
-    keys: tuple[str, ...]  # what is left of a.b.c
+    keys: tuple[str, ...]  # the remaining parts of a.b.c
     text: str
     whole: str
 
@@ -35,14 +35,14 @@ def read_settings(
     *,
     start: Kind | None = None,
 ) -> Kind:
-    """A dataclass from a recipe (`.yaml`, `.yml`, `.toml`) and words such as `steps=500`.
+    """Return a dataclass from a recipe (`.yaml`, `.yml`, `.toml`) and settings such as `steps=500`.
 
-    What neither names keeps its value in `start`, or its default. Parts of a section, which is a
-    field that is a dataclass or a dict, are named with a dot: `backbone.hidden_size=64`. A dict in
-    the file replaces the earlier one, and a word changes the one entry. Words come last.
+    Fields in neither keep their value in `start`, or their default. A part of a section, which is a
+    field that is a dataclass or a dict, is named with a dot: `backbone.hidden_size=64`. A dict in
+    the file replaces the whole default; a setting changes one entry. Settings are applied last.
 
     Raises InputError for a file that cannot be read, unknown keys, values of another type, fields
-    without a value, and whatever the dataclass itself refuses.
+    without a value, and errors of the dataclass itself.
     """
     tree = {} if path is None else parse_file(Path(path))
     words = [_word(text) for text in overrides]
@@ -52,11 +52,11 @@ def read_settings(
 def commented(
     kind: type[Any], comments: Mapping[str, str] | None = None, *, values: Any = None
 ) -> str:
-    """A recipe in YAML with every field, its value and a comment: text that read_settings reads.
+    """Return a recipe in YAML with every field, its value and a comment, for `read_settings`.
 
-    The values are those of `values`, a `kind`, or the defaults. A comment is that of `comments`
-    (by field, `section.field` in a section), of the field's metadata["help"], or the text that
-    stands below the field in its class. Raises InputError for comments on unknown fields.
+    The values are those of `values`, a `kind`, or the defaults. A comment comes from `comments`
+    (by field, `section.field` in a section), the field's metadata["help"], or the docstring below
+    the field in its class. Raises InputError for comments on unknown fields.
     """
     comments = dict(comments or {})
     lines = _lines(kind, comments, values, "")
@@ -70,14 +70,14 @@ def _word(text: str) -> _Word:
     name, sign, value = text.partition("=")
     keys = tuple(part.strip() for part in name.split("."))
     if not sign or not all(keys):
-        raise InputError(f"{text!r} is no setting: type key=value, such as steps=500")
+        raise InputError(f"{text!r} is not a setting: type key=value, such as steps=500")
     return _Word(keys, value, text)
 
 
 def _build(
     kind: type[Kind], tree: Mapping[Any, Any], words: list[_Word], start: Kind | None, where: str
 ) -> Kind:
-    """An instance of entries, words and what was there before; where: file and section."""
+    """Return an instance of entries, settings and start; where: file and section in errors."""
     for key, told in [(k, where + str(k)) for k in tree] + [(w.keys[0], w.whole) for w in words]:
         if key not in _names(kind):
             raise InputError(f"{told}: unknown key {key!r}: {nearest(str(key), _names(kind))}")
@@ -117,7 +117,7 @@ def _value(
 
 
 def _changed(hint: Any, value: Any, word: _Word) -> Any:
-    """A value after one word: replaced, or with one entry of a dict replaced."""
+    """Return a value after one setting: replaced, or with one entry of a dict replaced."""
     head, *rest = word.keys
     if not rest:
         return convert_text(hint, word.text, word.whole)
@@ -141,7 +141,7 @@ def _section(value: Any, where: str) -> Mapping[Any, Any]:
 
 
 def _lines(kind: type[Any], comments: dict[str, str], values: Any, prefix: str) -> list[str]:
-    """The lines of a section; takes out of comments what it uses."""
+    """Return the lines of a section, and remove the comments used from `comments`."""
     said, hints, lines = _docstrings(kind), get_type_hints(kind), []
     for field in _fields(kind):
         full = prefix + field.name
@@ -160,7 +160,7 @@ def _lines(kind: type[Any], comments: dict[str, str], values: Any, prefix: str) 
 
 
 def _line(text: str, comment: str) -> list[str]:
-    """The comment beside the entry, or above where both are too long."""
+    """Return an entry with its comment beside it, or above if that is too long."""
     if not comment:
         return [text]
     if len(beside := f"{text}  # {comment}") <= WIDTH:
@@ -179,12 +179,12 @@ def _names(kind: type[Any]) -> list[str]:
 
 
 def _default(field: Field[Any]) -> Any:
-    """A field's default, or MISSING."""
+    """Return a field's default, or MISSING."""
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _docstrings(kind: type[Any]) -> dict[str, str]:
-    """The texts that stand below the fields of a class, where its source is at hand."""
+    """Return the docstrings below the fields of a class, if its source is available."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
     except (OSError, TypeError):

@@ -1,7 +1,7 @@
-"""The order of examples: item n is the n-th example of the whole run, whoever reads it.
+"""The order of examples: item n is the n-th example of the whole run, on any process.
 
-Everything random in training is a function of (run seed, n), so neither the number of processes nor
-that of workers or accumulated pieces, nor an interruption, changes what is learnt from.
+All random numbers of training are functions of (run seed, n), so the data do not depend on the
+number of processes, workers or accumulated pieces, nor on interruptions.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ Draw = tuple[int, Example]
 
 
 class Draws(Dataset[Draw]):
-    """`total` draws from the examples: every epoch goes through all, in an order of its own."""
+    """A dataset of `total` draws: every epoch has all examples, in a random order of its own.
+
+    Item n is (n, example). Raises DataError without examples.
+    """
 
     def __init__(self, examples: Sequence[Example], total: int, seed: int):
         if not len(examples):
-            raise DataError("there are no examples to train on")
+            raise DataError("there are no examples to train on: pass one or more")
         self.examples, self.total, self.seed = examples, total, seed
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
@@ -39,6 +42,6 @@ class Draws(Dataset[Draw]):
 
 
 def shuffled(size: int, seed: int, epoch: int) -> Tensor:
-    """(size,) int64: the order of one epoch, a function of its arguments alone."""
+    """Return (size,) int64: the order of one epoch, a function of its arguments alone."""
     root = fold(seed, torch.tensor([epoch]), int(Purpose.SHUFFLE))
     return uniform(root, 0, torch.arange(size), Purpose.SHUFFLE)[:, 0].argsort(stable=True)

@@ -1,5 +1,4 @@
-"""transformers' Trainer, told what it does not know: what is hidden, what a step's loss is, and
-how a checkpoint becomes a model.
+"""transformers' Trainer with masking, the loss of a step per token, and models in checkpoints.
 
 B examples a batch, N positions.
 """
@@ -37,17 +36,23 @@ try:
 except ImportError:  # this module stays importable on a bare install; `train` names the extra
     Trainer = object  # type: ignore[assignment,misc]
 
-WEIGHTS = "weights.safetensors"  # what training goes on with
+WEIGHTS = "weights.safetensors"  # weights of the network in training
 EXCLUDED = Excluded()
 MODEL = "model"  # in a checkpoint: a folder for `unmask.load`, written last
 
 
 class MaskedTrainer(Trainer):
-    """Trains a denoiser on examples; everything else is Trainer's, through its arguments.
+    """transformers' Trainer for denoisers; arguments not listed here are Trainer's.
 
     examples: any sequence of `data.Example`. held_out: the same, for the bound that `evaluate` and
-    `eval_strategy` report. The masks of draw n depend on (args.seed, n) alone and a step's loss is
-    nats per token over all its processes and pieces, so neither changes what is learnt.
+    `eval_strategy` report. objective: a function of `unmask.objectives`. padding, length, pad_id:
+    policy, positions and id of padding. self_condition: share of rows that get the hidden states of
+    a first pass. classes: number of classes; condition_dropout: share of rows trained without
+    theirs. ema_decay: of averaged weights, 0 for none. card: arguments of `save` for the models in
+    checkpoints.
+    The masks of draw n depend on (args.seed, n) alone, and a step's loss is nats per token over all
+    its processes and pieces, so their numbers do not change the gradient.
+    Raises StrategyError for arguments that contradict each other or do not work.
     """
 
     loss_is_scaled_for_ga = True
@@ -73,8 +78,8 @@ class MaskedTrainer(Trainer):
     ):
         if condition_dropout and not classes:
             raise StrategyError(
-                f"condition_dropout={condition_dropout} without classes: pass classes=, how many "
-                "the examples have, or leave it out"
+                f"condition_dropout={condition_dropout} without classes: pass classes=, the "
+                "number of classes of the examples, or leave it out"
             )
         if self_condition and not cast(Denoiser, denoiser).spec.cached:
             raise StrategyError(
@@ -85,7 +90,7 @@ class MaskedTrainer(Trainer):
         size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         args.max_steps = steps_of(args, len(examples), size)
         check_arguments(args)
-        # The columns are ours; and `labels` are counted by Trainer, not handed to a metric.
+        # Keep all columns; Trainer counts `labels` and passes them to no metric.
         args.remove_unused_columns, args.label_names = False, []
         args.dataloader_pin_memory &= torch.cuda.is_available()  # else torch warns of it
         self.average = Averaging(denoiser, ema_decay) if ema_decay else None
@@ -113,14 +118,14 @@ class MaskedTrainer(Trainer):
 
     @property
     def denoiser(self) -> nn.Module:
-        """The network as it is trained."""
+        """The network in training, without averaging."""
         model: Any = self.accelerator.unwrap_model(self.model)
         denoiser: nn.Module = model.denoiser
         return denoiser
 
     @property
     def finished(self) -> nn.Module:
-        """The network to use: with averaged weights where there are such."""
+        """The network to use: with averaged weights, if they are computed."""
         return self.denoiser if self.average is None else self.average.denoiser
 
     def compute_loss(
@@ -130,7 +135,7 @@ class MaskedTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """This piece's share of the step's nats per token; TrainingError where it is not finite."""
+        """Return a piece's share of a step's nats per token. TrainingError if not finite."""
         assert num_items_in_batch is not None
         total: Tensor = model(**inputs).sum()
         share = total / torch.as_tensor(num_items_in_batch).sum().clamp(min=1)
@@ -141,7 +146,7 @@ class MaskedTrainer(Trainer):
             raise TrainingError(
                 f"the loss is {self.last_loss} at step {self.state.global_step} (run seed "
                 f"{self.args.seed}, first row's seed {int(inputs['seed'][0])}): lower the learning "
-                "rate, or look for broken weights; the last checkpoint is kept"
+                "rate, or check the initial weights; the last checkpoint is kept"
             )
         return loss
 
@@ -151,14 +156,14 @@ class MaskedTrainer(Trainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """The bound of the finished network, through Trainer's log and callbacks.
+        """Return, log and report the bound of the finished network on held-out examples.
 
-        eval_dataset: examples to measure on instead of held_out. At most `heldout.LIMIT` examples,
-        spread evenly, by one pair of masks each; `unmask.score` measures as much as you like.
+        eval_dataset: examples in place of held_out. At most `heldout.LIMIT` examples, spread
+        evenly, by one pair of masks each; for more use `unmask.score`.
         """
         examples = self.held_out if eval_dataset is None else eval_dataset
         if examples is None:
-            raise StrategyError("there is nothing to evaluate on: pass held_out=")
+            raise StrategyError("there are no examples to evaluate on: pass held_out=")
         how: Any = self.data_collator
         bound = held_out_score(
             self.finished,
@@ -183,12 +188,12 @@ class MaskedTrainer(Trainer):
         return metrics
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
-        """The draws are in order already."""
+        """Return a sequential sampler, because the draws are shuffled already."""
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
         return SequentialSampler(dataset)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Trainer's own files, then the averaged weights, and last the model folder."""
+        """Write Trainer's own files, then the averaged weights, and last the model folder."""
         super()._save_checkpoint(model, trial)
         if not self.args.should_save:
             return
@@ -198,7 +203,7 @@ class MaskedTrainer(Trainer):
         save(self.finished, folder / MODEL, **self.card)  # type: ignore[arg-type]
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Weights alone, tied ones included."""
+        """Write the weights, tied ones included."""
         from safetensors.torch import save_model
 
         folder = Path(output_dir or str(self.args.output_dir))
@@ -215,14 +220,14 @@ class MaskedTrainer(Trainer):
 
 
 def steps_of(args: TrainingArguments, examples: int, step_size: int) -> int:
-    """How many optimiser steps the arguments ask for: max_steps, or whole epochs."""
+    """Return the number of optimiser steps: max_steps, or that of num_train_epochs."""
     if args.max_steps > 0:
         return args.max_steps
     return max(1, math.ceil(args.num_train_epochs * examples / step_size))
 
 
 def check_arguments(args: TrainingArguments) -> None:
-    """Raise StrategyError for arguments under which a step's loss would be another one."""
+    """Raise StrategyError for arguments that would change the loss of a step."""
     if not args.average_tokens_across_devices:
         raise StrategyError(
             "average_tokens_across_devices=False would weigh processes instead of tokens: "
@@ -231,7 +236,9 @@ def check_arguments(args: TrainingArguments) -> None:
     refused = ("load_best_model_at_end", "activation_checkpointing", "gradient_checkpointing")
     for name in (*refused, "data_seed"):
         if getattr(args, name, None):
-            raise StrategyError(f"{name}={getattr(args, name)} does not work here: leave it out")
+            raise StrategyError(
+                f"{name}={getattr(args, name)} does not work with MaskedTrainer: leave it out"
+            )
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if launched != args.world_size:
         raise StrategyError(
@@ -246,6 +253,6 @@ def check_arguments(args: TrainingArguments) -> None:
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest complete checkpoint in a folder."""
+    """Return the newest complete checkpoint in a folder; None if there is none."""
     complete = [path.parent.parent for path in folder.glob(f"checkpoint-*/{MODEL}/unmask.json")]
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)

@@ -1,4 +1,4 @@
-"""What is told of a run while it goes: every step, and now and then a bound and samples."""
+"""Progress reports of a run: the loss of every step, and at intervals a bound and samples."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ SAMPLES = 16
 
 @dataclass(frozen=True)
 class Progress:
-    """What is worth showing of a training run."""
+    """A progress report of a training run."""
 
     step: int
     total: int
     loss: float  # nats per token, of the batch
-    bound: float | None = None  # held out, nats per token, when it was just measured
-    samples: Tensor | None = None  # (n,N) int64, when they were just drawn
+    bound: float | None = None  # held out, nats per token; None if not measured at this step
+    samples: Tensor | None = None  # (n,N) int64; None if not drawn at this step
     layout: Layout | None = None
 
 
 class Watching(TrainerCallback):
-    """Reports after every step; where the bound was measured, draws samples and keeps a sheet."""
+    """A callback that reports every step, and with each bound draws and saves samples."""
 
     def __init__(
         self,
@@ -50,12 +50,12 @@ class Watching(TrainerCallback):
         self.model, self.loss = model, loss
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """After every optimiser step; one that is measured next is told of then."""
+        """Report an optimiser step, unless a measurement follows, which reports it."""
         if not control.should_evaluate and state.is_world_process_zero:
             self.report(Progress(state.global_step, state.max_steps, self.loss()))
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        """After the held-out bound was measured."""
+        """Draw samples and report them with the held-out bound."""
         if not state.is_world_process_zero:
             return
         samples = generate(
@@ -79,7 +79,7 @@ class Watching(TrainerCallback):
 
 
 def keep_sheet(samples: Tensor, material: Material, path: Path) -> None:
-    """Samples (n,N) as a picture; text as text."""
+    """Write samples (n,N) as a picture, or text as a text file."""
     if material.layout.kind == "text":
         lines = [material.vocabulary.decode(row.tolist()) for row in samples]
         with replacing_file(path.with_suffix(".txt")) as temporary:
