@@ -65,13 +65,8 @@ class State:
     def numbers(self) -> dict[str, Tensor]:
         """What the step being taken needs on the device of `rows`, sent in one copy."""
         rows = self.rows
-        named = {
-            "seed": rows.seed, "step": rows.step, "progress": rows.progress,
-            "group_step": rows.group_step, "group_steps": rows.group_steps,
-            "remaining": rows.remaining, "left": rows.left, "open_group": rows.open_group,
-            "is_final_step": rows.is_final_step, "ends_group": rows.ends_group,
-        }  # fmt: skip
-        return send(named, self.device)
+        named = {"seed": rows.seed, "step": rows.step, "open_group": rows.open_group}
+        return send(named | rows.now._asdict(), self.device)
 
     @property
     def seed(self) -> Tensor:

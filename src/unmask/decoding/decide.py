@@ -17,7 +17,7 @@ from unmask.core.head import mask_id_of
 from unmask.core.network import Cache, Denoiser, Query
 from unmask.core.ranking import on_grid
 from unmask.core.state import Change, Proposal, State, StepInfo
-from unmask.decoding.apply import apply_change, planned_unknown
+from unmask.decoding.apply import apply_change
 from unmask.decoding.context import error_context
 from unmask.decoding.faults import first_fault, in_scores, raise_faults
 from unmask.decoding.feasibility import enforce_feasibility
@@ -63,7 +63,7 @@ def decide(
 def eligible_positions(state: State, strategy: Strategy) -> Tensor:
     """(B,N) bool: the positions that compete. At a row's last step, all that is unknown too."""
     eligible = state.within_open(strategy.revise.eligible(state))
-    if state.sequential and state.rows.is_final_step.any():
+    if state.sequential and state.rows.now.is_final_step.any():
         final = state.is_final_step.unsqueeze(1)
         eligible = torch.where(final, eligible | state.masked, eligible)
     return eligible
@@ -80,20 +80,20 @@ def queried_positions(
     if early is not None:
         if not exact and waits(state.device):  # more than is needed, and as many as the host knows
             return eligible & state.masked, int(rows.open_unknown.sum())
-        committed = rows.unknown - planned_unknown(rows) if exact else None
+        committed = rows.unknown - rows.now.unknown_after if exact else None
         chosen = early.keep & state.masked if strategy.revise.remasks else early.keep
         return chosen, None if committed is None else int(committed.sum())
     queried, counts = eligible, rows.open_unknown
     if strategy.revise.remasks and not strategy.revise.amends:
-        counts = rows.open_members
+        counts = rows.now.open_members
         if strategy.order.stored:
             queried, counts = eligible & state.masked, rows.open_unknown
     watched = strategy.revise.watches(state)
     if watched is not None:
-        queried, counts = queried | watched, rows.open_members
-    if rows.is_final_step.any() and state.sequential:
+        queried, counts = queried | watched, rows.now.open_members
+    if rows.now.is_final_step.any() and state.sequential:
         more = rows.unknown - rows.open_unknown
-        counts = counts + np.where(rows.is_final_step, more, 0)
+        counts = counts + np.where(rows.now.is_final_step, more, 0)
     return queried, int(counts.sum())
 
 
@@ -102,7 +102,7 @@ def choose(state: State, strategy: Strategy, proposal: Proposal, eligible: Tenso
     score = _scores(state, strategy, proposal, eligible)
     fault = in_scores(score, eligible, state)
     keep = strategy.commit(score, eligible, state, proposal)
-    if state.rows.ends_group.any():
+    if state.rows.now.ends_group.any():
         keep = keep | state.numbers["ends_group"].unsqueeze(1)
     for rule in strategy.stopping:
         over = rule(state, proposal)

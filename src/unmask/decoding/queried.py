@@ -65,7 +65,7 @@ def find_queried(
         seed, step = map(torch.from_numpy, (rows.seed[of_row], rows.step[of_row]))
         u = uniform(seed, step, position, Purpose.DRAW)
     with error_context(rows, "the temperature function"):
-        value = strategy.sampling.temperatures(rows.progress, rows.group_steps)
+        value = strategy.sampling.temperatures(rows.now.progress, rows.now.group_steps)
     if isinstance(value, np.ndarray):
         sent = to_device(value.astype(np.float32), state.device)
         temperature = Temperatures(sent[row], bool((value < COLD).any()))
