@@ -636,7 +636,7 @@ def statistics(row):
     """Margin and entropy of one row of logits."""
     u, held = torch.full((1, 2), 0.5, dtype=torch.float64), torch.tensor([-1])
     needs = {"margin", "entropy"}
-    one = Temperatures.constant(1.0)
+    one = Temperatures(1.0, some_greedy=False)
     found = draw_with_statistics(row[None].clone(), Sampling(), one, u, held, needs)
     return float(found["margin"]), float(found["entropy"])
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import InitVar, dataclass
 
-import torch
 from torch import Tensor
 
 from unmask.commit.base import Commit
 from unmask.commit.plans import CountPlan, as_plan
+from unmask.core.arrays import arange
 from unmask.core.ranking import best, best_of_groups
 from unmask.core.state import Proposal, State
 from unmask.schedules import AnySchedule
@@ -42,7 +42,7 @@ class TopK(Commit):
         if not state.rows.plan.side_by_side:
             return best(score, eligible, eligible.sum(1) - state.numbers["left"])
         assert state.group is not None
-        groups = torch.arange(state.remaining.shape[1], device=state.group.device)
+        groups = arange(state.remaining.shape[1], state.device)
         member = state.group.unsqueeze(2) == groups  # (B,N,P)
         competing = (eligible.unsqueeze(2) & member).sum(1)
         return best_of_groups(score, eligible, competing - state.remaining, state.group)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from unmask.core.arrays import arange
+
 GRID = 2.0**-12
 """The grid of scores that a network's arithmetic enters, in nats: far above rounding, far below
 meaning. Two positions alike may differ by the kernel that computed them, and must not be ranked by
@@ -36,7 +38,7 @@ def best(score: Tensor, eligible: Tensor, count: Tensor) -> Tensor:
     always exact (a cut-off `score < cutoff` is not, once scores saturate).
     """
     order = ranked_positions(score, eligible)
-    wanted = torch.arange(score.shape[1], device=score.device) < count.unsqueeze(1)
+    wanted = arange(score.shape[1], score.device) < count.unsqueeze(1)
     return torch.zeros_like(eligible).scatter(1, order, wanted) & eligible
 
 
@@ -44,7 +46,7 @@ def best_of_groups(score: Tensor, eligible: Tensor, count: Tensor, group: Tensor
     """`best` within each group: group (B,N) int64 from 0, count (B,P) int64 -> (B,N) bool."""
     order = ranked_positions(score, eligible)
     ranked_group = group.gather(1, order)
-    groups = torch.arange(count.shape[1], device=group.device)
+    groups = arange(count.shape[1], group.device)
     member = ranked_group.unsqueeze(2) == groups  # (B,N,P)
     wanted = ((member.cumsum(1) <= count.unsqueeze(1)) & member).any(2)
     return torch.zeros_like(eligible).scatter(1, order, wanted) & eligible

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.arrays import true_positions, waits
+from unmask.core.arrays import arange, true_positions, waits
 from unmask.core.head import mask_id_of
 from unmask.core.network import Cache, Denoiser, Query
 from unmask.core.ranking import on_grid
@@ -158,7 +158,7 @@ def leave_one_out(state: State, strategy: Strategy, denoiser: Denoiser, asked: T
         row, position = part // length, part % length
         held = state.take(row.cpu().numpy())
         alone = torch.zeros_like(held.masked)
-        alone[torch.arange(len(part), device=part.device), position] = True
+        alone[arange(len(part), part.device), position] = True
         shown = held.tokens  # noise that shows tokens must not show the one that is asked for
         if strategy.noise.keeps_sample:
             shown = shown.masked_fill(alone, mask_id_of(state.spec))

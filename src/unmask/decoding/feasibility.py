@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.constraints import Feasible
+from unmask.core.arrays import arange
 from unmask.core.network import Denoiser
 from unmask.core.ranking import ranked_positions
 from unmask.core.state import Change, Proposal, State
@@ -59,7 +60,7 @@ def enforce_feasibility(
 def _turns(score: Tensor, commit: Tensor) -> Tensor:
     """(B,N) int64: when each commit has its turn, the best-scored first."""
     order = ranked_positions(score, commit)
-    turn = torch.arange(score.shape[1], device=score.device).expand_as(order)
+    turn = arange(score.shape[1], score.device).expand_as(order)
     return torch.empty_like(order).scatter(1, order, turn)
 
 

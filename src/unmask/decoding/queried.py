@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unmask.core.arrays import to_device, true_positions, waits
 from unmask.core.inversion import COLD
-from unmask.core.random import Purpose, uniform
+from unmask.core.random import Purpose
 from unmask.core.state import State
 from unmask.decoding.context import error_context
 from unmask.decoding.strategy import Strategy
@@ -56,21 +56,20 @@ def find_queried(
     if waits(state.device):
         index = true_positions(queried.flatten(), count)
         row, position = index // length, index % length
-        u = uniform(state.seed[row], state.step[row], position, Purpose.DRAW)
+        u = state.uniforms_at(row, position, Purpose.DRAW)
     else:
         places = np.flatnonzero(queried.numpy())
         assert count is None or len(places) == count, (len(places), count)
         of_row, of_position = np.divmod(places, length)
+        u = state.uniforms_at(of_row, of_position, Purpose.DRAW)
         index, row, position = map(torch.from_numpy, (places, of_row, of_position))
-        seed, step = map(torch.from_numpy, (rows.seed[of_row], rows.step[of_row]))
-        u = uniform(seed, step, position, Purpose.DRAW)
     with error_context(rows, "the temperature function"):
         value = strategy.sampling.temperatures(rows.now.progress, rows.now.group_steps)
     if isinstance(value, np.ndarray):
         sent = to_device(value.astype(np.float32), state.device)
         temperature = Temperatures(sent[row], bool((value < COLD).any()))
     else:
-        temperature = Temperatures.constant(value)
+        temperature = Temperatures(value, value < COLD)
     return Queried(index, row, position, u, temperature, _held(state, index, holds), allowed)
 
 

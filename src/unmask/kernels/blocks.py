@@ -68,7 +68,7 @@ class Blocks:
 
     def drawn(self, u: Tensor) -> Tensor:
         """(M,) float64 uniforms -> (M,) int64: the block that the mass picks."""
-        return pick(self.tempered_mass, u)[0]
+        return pick(self.tempered_mass, u.unsqueeze(1))[0]
 
     def margin(self) -> Tensor:
         """(M,): largest probability minus the second largest; one id left: its own."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unmask.core.arrays import to_device, waits
+from unmask.core.arrays import arange, to_device, waits
 from unmask.core.inference import evaluating
 from unmask.core.network import Cache, Query
 from unmask.core.trees import tree_take
@@ -66,7 +66,7 @@ class PlainDenoiser(Adapter):
     def _by_length(self, query: Query, given: dict[str, Any]) -> Tensor:
         """Rows grouped by length, each group without padding; logits at padding are 0."""
         tokens, lengths = query.tokens, query.lengths
-        ends = torch.arange(tokens.shape[1], device=tokens.device)
+        ends = arange(tokens.shape[1], tokens.device)
         ends = ends < to_device(lengths, tokens.device).unsqueeze(1)
         if not waits(tokens.device) and not torch.equal(ends, query.valid):
             raise CanvasError(

@@ -13,7 +13,6 @@ from unmask.core.random import Purpose, gumbel
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 from unmask.orders.base import Around, Order, as_order
-from unmask.orders.fixed import order_uniform
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class ChoiceNoise(Around):
         if self.scale == 0:
             return score
         score = score.double()
-        u = order_uniform(state, Purpose.CHOICE)
+        u = state.uniform(Purpose.CHOICE)
         noise = gumbel(u) if self.kind == "gumbel" else u
         return score + self.scale * self._fade(state).reshape(-1, 1) * noise
 
