@@ -23,7 +23,7 @@ def waits(device: torch.device) -> bool:
 
 def on_host(tensor: Tensor) -> np.ndarray:
     """A copy of a tensor's numbers. Waits for the device."""
-    return np.array(tensor.detach().cpu().numpy())
+    return np.array(tensor.cpu().numpy())
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
@@ -31,15 +31,9 @@ def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
 
 
-def arange(count: int, device: torch.device) -> Tensor:
-    """(count,) int64: 0, 1, 2, ... there, made once. Not to be written to."""
-    made = _arange(count, device)
-    # What was made while something was traced is of no use afterwards.
-    return made if type(made) is Tensor else torch.arange(count, device=device)
-
-
 @lru_cache(maxsize=64)
-def _arange(count: int, device: torch.device) -> Tensor:
+def arange(count: int, device: torch.device) -> Tensor:
+    """(count,) int64: 0, 1, 2, ... there, made once. Not to be written to, nor traced."""
     with torch.inference_mode(False):
         return torch.arange(count, device=device)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from unmask.core.arrays import arange, true_positions, waits
 from unmask.core.head import mask_id_of
 from unmask.core.network import Cache, Denoiser, Query
-from unmask.core.ranking import on_grid
+from unmask.core.ranking import eligible_score, on_grid
 from unmask.core.state import Change, Proposal, State, StepInfo
 from unmask.decoding.apply import apply_change
 from unmask.decoding.context import error_context
@@ -52,9 +52,10 @@ def decide(
     proposal = propose(state, strategy, denoiser, hidden, queried, count=count, holds=holds)
     choice = early or choose(state, strategy, proposal, eligible)
     change = _change(state, strategy, denoiser, eligible, choice.keep, proposal)
-    proposal = enforce_feasibility(
-        state, strategy, denoiser, hidden, proposal, choice.score, change
-    )
+    if strategy.constraint.feasible is not None:
+        proposal = enforce_feasibility(
+            state, strategy, denoiser, hidden, proposal, choice.score, change
+        )
     fault = first_fault(state.fault, proposal.fault, choice.fault)
     after = apply_change(replace(state, fault=fault), strategy, proposal, change, cache)
     return StepInfo(after, np.arange(len(state)), proposal, choice.score, change)
@@ -114,14 +115,13 @@ def _scores(state: State, strategy: Strategy, proposal: Proposal, eligible: Tens
     """The order's score, -inf where not eligible; StrategyError for a wrong shape."""
     with error_context(state.rows, "the order, or its critic,"):
         score = strategy.order(state, proposal)
-        score = score if score.is_floating_point() else score.double()
         score = score if strategy.order.blind else on_grid(score)
     if score.shape != eligible.shape:
         raise StrategyError(
             f"the order returned shape {tuple(score.shape)}: return one score per position, "
             f"{tuple(eligible.shape)}"
         )
-    return torch.where(eligible, score, float("-inf"))
+    return eligible_score(score, eligible)
 
 
 def _change(

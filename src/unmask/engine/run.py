@@ -49,8 +49,8 @@ def generate(
     Raises a subclass of InputError that says what to pass instead.
     """
     canvas = _canvas(denoiser, canvas, batch_size, length, condition)
-    limits = {"max_rows": max_rows, "max_tokens": max_tokens}
-    return run(denoiser, canvas, strategy, seed=seed, seeds=seeds, **limits).tokens
+    begun = begin(denoiser, canvas, strategy, seed, seeds)
+    return complete(Engine(denoiser, max_rows=max_rows, max_tokens=max_tokens), *begun).tokens
 
 
 def run(
@@ -64,9 +64,8 @@ def run(
     max_tokens: int | None = None,
 ) -> Generation:
     """Generate; return the whole record. Arguments as in `generate`."""
-    given = check_inputs(denoiser, canvas, strategy, seed, seeds)
-    engine = Engine(denoiser, max_rows=max_rows, max_tokens=max_tokens)
-    return complete(engine, init(*given), given[2])
+    begun = begin(denoiser, canvas, strategy, seed, seeds)
+    return complete(Engine(denoiser, max_rows=max_rows, max_tokens=max_tokens), *begun)
 
 
 def complete(
@@ -109,8 +108,8 @@ def stream(
 
     Each has all rows of the batch, so this is never split: where memory runs out, that is raised.
     """
-    given = check_inputs(denoiser, canvas, strategy, seed, seeds)
-    return _steps(Engine(denoiser, halves=False), init(*given), given[2])
+    begun = begin(denoiser, canvas, strategy, seed, seeds)
+    return _steps(Engine(denoiser, halves=False), *begun)
 
 
 def _steps(engine: Engine, whole: State, strategy: Strategy) -> Iterator[StepInfo]:
@@ -120,6 +119,17 @@ def _steps(engine: Engine, whole: State, strategy: Strategy) -> Iterator[StepInf
             if len(event.ids):
                 whole = whole.put(event.ids, event.info.state)
                 yield replace(event.info, state=whole, rows=event.ids)
+
+
+def begin(
+    denoiser: Denoiser, canvas: Canvas, strategy: Strategy | None, seed: int | None, seeds: Seeds
+) -> tuple[State, Strategy]:
+    """Return the state before the first step, and the strategy of its steps, the default if None.
+
+    Raises as `generate` does.
+    """
+    denoiser, canvas, strategy, row_seed = check_inputs(denoiser, canvas, strategy, seed, seeds)
+    return init(denoiser, canvas, strategy, row_seed), strategy
 
 
 def check_inputs(

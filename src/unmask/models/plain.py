@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unmask.core.arrays import arange, to_device, waits
+from unmask.core.arrays import to_device, waits
 from unmask.core.inference import evaluating
 from unmask.core.network import Cache, Query
 from unmask.core.trees import tree_take
@@ -66,7 +66,7 @@ class PlainDenoiser(Adapter):
     def _by_length(self, query: Query, given: dict[str, Any]) -> Tensor:
         """Rows grouped by length, each group without padding; logits at padding are 0."""
         tokens, lengths = query.tokens, query.lengths
-        ends = arange(tokens.shape[1], tokens.device)
+        ends = torch.arange(tokens.shape[1], device=tokens.device)
         ends = ends < to_device(lengths, tokens.device).unsqueeze(1)
         if not waits(tokens.device) and not torch.equal(ends, query.valid):
             raise CanvasError(
@@ -86,8 +86,9 @@ class PlainDenoiser(Adapter):
 
     def _check_tokens(self, tokens: Tensor) -> None:
         vocab = self.spec.vocab_size
-        if bool(((tokens < 0) | (tokens >= vocab)).any()):
-            worst = int(tokens.max()) if int(tokens.max()) >= vocab else int(tokens.min())
+        low, high = map(int, tokens.aminmax()) if tokens.numel() else (0, 0)
+        if low < 0 or high >= vocab:
+            worst = high if high >= vocab else low
             raise CanvasError(f"id {worst} is outside the vocabulary of {vocab}")
 
     def _check_logits(self, logits: object, tokens: Tensor) -> None:
