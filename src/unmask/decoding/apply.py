@@ -49,7 +49,7 @@ def _write(state: State, strategy: Strategy, proposal: Proposal, change: Change)
     if strategy.noise.keeps_sample:  # unknown positions hold what was last drawn there
         fresh = fresh | (proposal.queried & state.masked)
     tokens = proposal.token.where(fresh, state.tokens)
-    masked, known = state.masked & ~commit, commit
+    masked, known = state.masked ^ commit, commit
     logprob, drawn, step = state.logprob, state.sampling_logprob, state.commit_step
     if remask is not None:
         masked = masked | remask

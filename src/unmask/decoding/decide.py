@@ -135,7 +135,7 @@ def _change(
     """What becomes known, unknown or another token."""
     revise = strategy.revise
     if revise.remasks and not revise.amends:
-        return Change(keep & state.masked, eligible & ~keep & ~state.masked)
+        return Change(keep & state.masked, eligible & ~(keep | state.masked))
     change = Change(keep)
     if not revise.amends:
         return change

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from unmask.core.random import Purpose, gumbel
@@ -49,7 +48,6 @@ class ChoiceNoise(Around):
         score = self.order(state, proposal)
         if self.scale == 0:
             return score
-        score = score.double()
         u = state.uniform(Purpose.CHOICE)
         noise = gumbel(u) if self.kind == "gumbel" else u
         return score + self.scale * self._fade(state).reshape(-1, 1) * noise
@@ -60,5 +58,5 @@ class ChoiceNoise(Around):
             return state.progress.new_ones(1)
         if not self.inclusive:
             return 1 - state.progress
-        after = (state.group_steps - state.group_step).double()
-        return torch.where(state.group_steps > 1, after / (state.group_steps - 1).clamp(min=1), 1.0)
+        steps = state.group_steps.double()
+        return ((steps - state.group_step) / (steps - 1)).nan_to_num(1.0)  # of one step, 0/0
