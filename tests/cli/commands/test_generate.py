@@ -118,9 +118,9 @@ def test_a_model_without_length_needs_one(call, folders):
     ("options", "words"),
     [
         (["--preset", "maskgt"], "no preset 'maskgt': did you mean 'maskgit'?"),
-        (["--preset", "first_hitting", "--steps", 4], "takes no --steps; its options and their "
+        (["--preset", "first_hitting", "--steps", 4], "takes no --steps 4; its options and their "
          "defaults: --temperature 1.0"),
-        (["--preset", "maskgit", "--set", "keep=1"], "takes no --set keep=; its options and their "
+        (["--preset", "maskgit", "--set", "keep=1"], "takes no --set keep=1; its options and their "
          "defaults: --steps 12, --schedule cosine, --temperature 1.0, --set choice_temp"),
         (["--preset", "token_critic"], "unmask.presets.token_critic(critic, ...)"),
         (["--set", "keep"], "--set keep: type NAME=VALUE"),
