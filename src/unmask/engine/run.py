@@ -10,17 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask import presets
 from unmask.core.generation import Generation
 from unmask.core.network import Denoiser
 from unmask.core.state import State, StepInfo
 from unmask.decoding import Canvas, Strategy, finish, init, row_seeds
 from unmask.engine.engine import Engine, Event
-from unmask.errors import CanvasError, StrategyError, nearest
+from unmask.errors import CanvasError, StrategyError
+from unmask.presets.by_name import build_recommended
 
 Seeds = Sequence[int] | Tensor | None
-DEFAULT = {"name": "random_order", "steps": 18}
-"""The preset where the model's card recommends none: its law nears the model's with every step."""
 
 
 def generate(
@@ -157,16 +155,9 @@ def check_inputs(
 
 
 def default_strategy(denoiser: Denoiser) -> Strategy:
-    """Return the preset that the model's card recommends, else `DEFAULT`."""
-    recommended = dict(denoiser.spec.recommended or DEFAULT)
-    name = recommended.pop("name", None)
-    if name not in presets.__all__:
-        raise StrategyError(
-            f"the model's card recommends the preset {name!r}, and there is none: "
-            f"{nearest(str(name), presets.__all__)}; pass strategy="
-        )
-    strategy: Strategy = getattr(presets, name)(**recommended)
-    return strategy
+    """Return the preset that the model's card recommends, else `presets.by_name.DEFAULT`."""
+    spec = denoiser.spec
+    return build_recommended(spec.recommended, grid=spec.grid, instead="strategy=")
 
 
 def _canvas(

@@ -1,7 +1,8 @@
 """Published methods: each binds one member of every axis, and does nothing else.
 
 Every preset is a function whose keyword arguments have the published defaults and which returns a
-`Strategy`; change a part with `Strategy.but`. `docs/methods.md` has them all in one table.
+`Strategy`; change a part with `Strategy.but`. `docs/methods.md` has them all in one table, and
+`unmask.presets.by_name.build` takes one by its name.
 """
 
 from unmask.presets.adaptive import entropy_bound, factor, klass, llada21, threshold, wino
