@@ -8,10 +8,11 @@ published defaults. What the network does, its head included, does not count: no
 Operations are those that torch dispatches on the CPU, views included; beside them what is left
 without views and other changes of what a tensor only says of itself. What numpy does is not seen.
 GPU launches are what is left on a device whose numbers are far away, where some parts go other ways
-than on the CPU (uniforms above all, which numpy makes there): a kernel for each, though some
-operations have several. The second table is of the same step: how often the host waits for numbers
-from the device and how often numbers go there; the third, which functions ask for it. V counts the
-ids of data; the mask id is one more. The tokens are the same on both devices, or the script fails.
+than on the CPU: a kernel for each, though some operations have several; uniforms, which torch makes
+here, count as the one kernel of Triton that makes them on a GPU. The second table is of the same
+step: how often the host waits for numbers from the device and how often numbers go there; the
+third, which functions ask for it. V counts the ids of data; the mask id is one more. The tokens are
+the same on both devices, or the script fails.
 
 Functions and files are those of the package that one step of a toy enters: named functions, which
 every version of Python enters alike. The last table is the way from `generate` down to where a
@@ -41,6 +42,7 @@ from torch import Tensor
 # --- what is asked of the library, all of it ----------------------------------------------------
 import unmask
 from unmask import presets
+from unmask.core.philox import by_torch
 
 PACKAGE = Path(unmask.__file__).parent
 
@@ -75,6 +77,23 @@ def generated(denoiser: unmask.Denoiser, size: Size) -> Tensor:
     """(B,N) ids, all of them drawn in one step."""
     canvas = unmask.Canvas.blank(size.batch, size.length)
     return unmask.generate(denoiser, canvas, presets.random_order(1), seed=3)
+
+
+@contextmanager
+def one_launch_of_uniforms(tally: Count) -> Iterator[None]:
+    """Count what torch does to make uniforms far away as one launch."""
+    make = by_torch.made
+
+    def made(*given: Any) -> Tensor:
+        tally.launches += not tally.paused
+        with tally.pause():
+            return make(*given)
+
+    by_torch.made = made
+    try:
+        yield
+    finally:
+        by_torch.made = make
 
 
 # ------------------------------------------------------------------------------------------------
@@ -125,7 +144,7 @@ def step_of(
     strategy: unmask.Strategy, size: Size, device: torch.device, after: int
 ) -> tuple[Count, Tensor]:
     """What one step dispatches after so many, and the tokens it leaves, on the host."""
-    with counted(PACKAGE) as tally:
+    with counted(PACKAGE) as tally, one_launch_of_uniforms(tally):
         denoiser = wrapped(Net(size, tally, device), size.ids)
         state = begun(denoiser, strategy, size, device)
         for _ in range(after):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unmask.core.head import illegal_ids, mask_id_of
-from unmask.core.random import Purpose, uniform
+from unmask.core.random import Purpose
 from unmask.core.state import State
 
 
@@ -44,9 +44,7 @@ class UniformIds(Noise):
     def show(self, state: State) -> Tensor:
         """Return (B,N) int64, a function of each row's seed and step."""
         ids = _all_but(state.spec.vocab_size, illegal_ids(state.spec), state.device)
-        place = torch.arange(state.tokens.shape[1], device=state.device)
-        u = uniform(state.seed[:, None], state.step[:, None], place, Purpose.NOISE_IDS)[..., 0]
-        return ids[(u * len(ids)).long()]
+        return ids[(state.uniform(Purpose.NOISE_IDS) * len(ids)).long()]
 
 
 @lru_cache(maxsize=16)

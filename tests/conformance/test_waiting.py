@@ -27,7 +27,7 @@ from torch.utils._pytree import tree_map
 
 import unmask
 from unmask import Canvas, guidance, noise, orders, presets, revise
-from unmask.core import arrays, head
+from unmask.core import arrays, head, random
 from unmask.core.state import State
 from unmask.decoding import done, finish, init, step
 from unmask.errors import LogitsError, StrategyError
@@ -40,7 +40,8 @@ def far(monkeypatch):
     monkeypatch.setattr(arrays, "_AT_HAND", FAR)
     yield
     # What was made without numbers must not be found by others.
-    for cached in (orders.fixed._halton_score, head._on, noise._all_but):
+    tables = (orders.fixed._halton_score, noise._all_but, random._numbers)
+    for cached in (*tables, head.illegal_tensor, arrays.arange):
         cached.cache_clear()
 
 

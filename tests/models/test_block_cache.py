@@ -413,7 +413,7 @@ def test_refusals_say_what_to_do():
         BlockCache(unmask.wrap(lambda t: t, mask_id=1, vocab_size=3))
     with pytest.raises(ModelError, match="use ReusedCache, which is approximate"):
         BlockCache(decoder())
-    with pytest.raises(ModelError, match="takes no keys and values from elsewhere"):
+    with pytest.raises(ModelError, match="cannot use cached keys and values"):
         BlockCache(decoder("falcon_h1", W, mamba_n_heads=2, mamba_d_ssm=16, mamba_d_state=4))
     with pytest.raises(ModelError, match="differ when they are computed apart"):
         BlockCache(Decoder(network("mpt", n_heads=2, d_model=16), MASK, block=W))

@@ -92,7 +92,7 @@ def test_x_transformers_folders_round_trip_into_a_network_given(options, tmp_pat
     assert again.spec.default_length == 40
     with pytest.raises(CheckpointError, match=r"weights of a TransformerWrapper: make one.*net="):
         unmask.load(folder)
-    with pytest.raises(CheckpointError, match=r"is for a TransformerWrapper; net is a Net"):
+    with pytest.raises(CheckpointError, match=r"weights of a TransformerWrapper, and net is a Net"):
         unmask.load(folder, net=Net())
 
 

@@ -216,7 +216,7 @@ def test_other_refusals_say_what_to_do():
     packed = unmask.Packed(unmask.wrap(family("bert"), mask_id=MASK), 8)
     with pytest.raises(DataError, match="document 0 has 9 tokens, and packed rows have 8"):
         packed.forward(Query.of(TOKENS, VALID), None)
-    with pytest.raises(DataError, match="no document has a token"):
+    with pytest.raises(DataError, match="no row of the batch has a token"):
         packed.forward(Query.of(TOKENS, VALID & False), None)
     tokens, short = TOKENS[:, :8], VALID[:, :8]
     with pytest.raises(CanvasError, match="packing decides them"):

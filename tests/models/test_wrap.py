@@ -47,13 +47,13 @@ def test_every_kind_becomes_a_denoiser_that_generates(net):
 def test_the_vocabulary_size_is_found_on_a_module(name):
     net = Module(**{name: VOCAB})
     assert unmask.wrap(net, mask_id=MASK).spec.vocab_size == VOCAB
-    with pytest.raises(ModelError, match=rf"vocab_size=7 but the network says {VOCAB}: leave"):
+    with pytest.raises(ModelError, match=rf"vocab_size=7, and the network has {VOCAB} ids: leave"):
         unmask.wrap(net, mask_id=MASK, vocab_size=7)
 
 
 @pytest.mark.parametrize("build", [x_transformer, bert])
 def test_a_vocabulary_size_against_the_network_is_refused(build):
-    with pytest.raises(ModelError, match=rf"vocab_size=7 but the network says {VOCAB}: leave"):
+    with pytest.raises(ModelError, match=rf"vocab_size=7, and the network has {VOCAB} ids: leave"):
         unmask.wrap(build(), mask_id=MASK, vocab_size=7)
     assert unmask.wrap(build(), mask_id=MASK, vocab_size=VOCAB).spec.vocab_size == VOCAB
 

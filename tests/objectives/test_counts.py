@@ -206,7 +206,7 @@ def test_strata_hold_one_row_each_and_an_offset_moves_all_alike():
 
 def test_unusable_times_and_shares_are_named():
     seeds = derive(0, 3)
-    with pytest.raises(DataError, match="not all from 0 to 2"):
+    with pytest.raises(DataError, match="pass integers from 0 to 2"):
         slot_times(seeds, torch.tensor([0, 1, 3]), 3)
     with pytest.raises(SeedError, match="seed=-1"):
         offset_times(-1, torch.arange(3), 3)

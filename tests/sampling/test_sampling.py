@@ -415,7 +415,7 @@ def test_annealed_falls_in_equal_steps_to_zero(total, start):
 
 def test_temperature_may_be_a_number_or_a_function_of_progress():
     progress, steps = np.array([0.25, 0.5, 1.0]), np.full(3, 4)
-    assert Sampling(0.5).temperatures(progress, steps) == 0.5, "one number for all rows"
+    assert Sampling(0.5).temperatures(progress, steps).tolist() == [0.5] * len(progress)
     found = Sampling(lambda r: 2 * r).temperatures(progress, steps)
     assert found.tolist() == [0.5, 1.0, 2.0]
 
@@ -636,7 +636,7 @@ def statistics(row):
     """Margin and entropy of one row of logits."""
     u, held = torch.full((1, 2), 0.5, dtype=torch.float64), torch.tensor([-1])
     needs = {"margin", "entropy"}
-    one = Temperatures.constant(1.0)
+    one = Temperatures(1.0, some_greedy=False)
     found = draw_with_statistics(row[None].clone(), Sampling(), one, u, held, needs)
     return float(found["margin"]), float(found["entropy"])
 

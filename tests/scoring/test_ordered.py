@@ -186,7 +186,7 @@ REFUSED = {
     "annealed": (presets.annealed(), "draws tokens and then ranks them"),
     "maskgit": (presets.maskgit(), "draws tokens and then ranks them"),
     "critic": (presets.token_critic(critic, remask=False), "draws tokens and then ranks them"),
-    "revising": (presets.annealed(remask=True), "may re-mask"),
+    "revising": (presets.annealed(remask=True), "may revise"),
     "greedy": (presets.confidence(temperature=0), "draws greedily"),
     "not called": (presets.confidence, r"presets\.confidence\(steps=16\)"),
 }

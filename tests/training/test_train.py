@@ -157,7 +157,10 @@ def test_bad_input():
         ({"ema_decay": 1.5}, "ema_decay=1.5: pass 0 or more and below 1"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0: pass 0 or more"),
         ({"preset": {"name": "randm_order"}}, "did you mean 'random_order'"),
-        ({"preset": {"name": "maskgit", "stps": 3}}, "stps"),
+        ({"preset": {"name": "maskgit", "stps": 3}}, "takes no stps=3; its options and their def"),
+        ({"preset": {"name": "maskgit", "steps": "3"}}, "steps='3' is of the wrong kind"),
+        ({"preset": {"name": "halton"}}, "needs a height and a width, which neither"),
+        ({"preset": {"steps": 3}}, "a preset is written as"),
         ({"backbone": {"model_type": "roberta"}}, "keeps an id for padding"),
     ],
 )

@@ -49,5 +49,5 @@ class Commit(Part, ABC):
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
         """Return (B,N) bool: the positions of `eligible` (B,N) bool that are known afterwards.
 
-        score (B,N) float: higher = sooner.
+        score (B,N) float: higher = sooner, −inf where not eligible and nowhere else.
         """

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unmask.commit.base import Commit
 from unmask.commit.plans import AllSteps, CountPlan, check_steps
-from unmask.core.random import Purpose, uniform
+from unmask.core.random import Purpose
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 from unmask.schedules import AnySchedule, resolve
@@ -70,8 +70,7 @@ class ReMDM(Commit):
         before, after = before.unsqueeze(1), after.unsqueeze(1)
         # A row that is all known has nothing to gain; 1 − a is 0 there.
         gain = (after - (1 - stay) * before) / (1 - before).clamp(min=1e-12)
-        place = torch.arange(eligible.shape[1], device=eligible.device)
-        u = uniform(state.seed[:, None], state.step[:, None], place, Purpose.REVEAL)[..., 0]
+        u = state.uniform(Purpose.REVEAL)
         return torch.where(state.masked, u < gain, u >= lose) & eligible
 
     def _known(self, r: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 
 from unmask.commit.base import Commit
 from unmask.commit.plans import CountPlan, as_plan
+from unmask.core.arrays import arange
 from unmask.core.checks import check_count
 from unmask.core.ranking import best
 from unmask.core.state import Proposal, State
@@ -73,7 +74,7 @@ class TopSpans(Commit):
     def _span(self, where: Tensor) -> tuple[Tensor, int]:
         """(N,): the span of each position of (B,N), and how many spans there are at most."""
         length, size = where.shape[1], self.levels * self.width
-        place = torch.arange(length, device=where.device)
+        place = arange(length, where.device)
         span = place // self.levels // self.width * self.levels + place % self.levels
         return span, -(-length // size) * self.levels
 
@@ -121,7 +122,7 @@ class TopSpans(Commit):
         def total(part: Tensor) -> Tensor:
             return pad(part, (0, self.width - 1)).unfold(1, self.width, 1).sum(2)
 
-        start = torch.arange(times, device=logp.device)
+        start = arange(times, logp.device)
         fits = (start + self.width <= real.sum(1, keepdim=True)) | (start == 0)
         order = total(logp).argsort(dim=1, stable=True)
         burden = total(known.long()).masked_fill(~fits, self.width + 1)

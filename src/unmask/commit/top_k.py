@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import InitVar, dataclass
 
-import torch
 from torch import Tensor
 
 from unmask.commit.base import Commit
 from unmask.commit.plans import CountPlan, as_plan
-from unmask.core.ranking import best, best_of_groups
+from unmask.core.arrays import arange
+from unmask.core.ranking import best_of_groups, highest
 from unmask.core.state import Proposal, State
 from unmask.schedules import AnySchedule
 
@@ -40,9 +40,9 @@ class TopK(Commit):
     ) -> Tensor:
         """score (B,N), eligible (B,N) bool -> (B,N) bool: positions known afterwards."""
         if not state.rows.plan.side_by_side:
-            return best(score, eligible, eligible.sum(1) - state.numbers["left"])
+            return highest(score, eligible.sum(1) - state.numbers["left"])
         assert state.group is not None
-        groups = torch.arange(state.remaining.shape[1], device=state.group.device)
+        groups = arange(state.remaining.shape[1], state.device)
         member = state.group.unsqueeze(2) == groups  # (B,N,P)
         competing = (eligible.unsqueeze(2) & member).sum(1)
         return best_of_groups(score, eligible, competing - state.remaining, state.group)

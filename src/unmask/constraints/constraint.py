@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from unmask.constraints.feasible import Feasible
+from unmask.core.arrays import arange
 from unmask.errors import CanvasError, StrategyError
 
 
@@ -108,7 +109,7 @@ def illegal_at(
     illegal = None if legal is None else ~legal[row, position]
     if required is not None:
         wanted = required[row, position]
-        other = torch.arange(vocab, device=position.device) != wanted.unsqueeze(1)
+        other = arange(vocab, position.device) != wanted.unsqueeze(1)
         other = other & (wanted >= 0).unsqueeze(1)
         illegal = other if illegal is None else illegal | other
     return illegal

@@ -7,6 +7,7 @@ sent in one copy. Shapes: B rows, n flags.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -22,12 +23,19 @@ def waits(device: torch.device) -> bool:
 
 def on_host(tensor: Tensor) -> np.ndarray:
     """A copy of a tensor's numbers. Waits for the device."""
-    return np.array(tensor.detach().cpu().numpy())
+    return np.array(tensor.cpu().numpy())
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     """The array as a tensor there. Does not wait for the device."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
+
+
+@lru_cache(maxsize=64)
+def arange(count: int, device: torch.device) -> Tensor:
+    """(count,) int64: 0, 1, 2, ... there, made once. Not to be written to, nor traced."""
+    with torch.inference_mode(False):
+        return torch.arange(count, device=device)
 
 
 class Sent(dict[str, Tensor]):
@@ -77,4 +85,4 @@ def true_positions(flags: Tensor, count: int | None = None) -> Tensor:
         return found
     nth = (flags.cumsum(0) - 1).where(flags, count)
     out = torch.empty(count + 1, dtype=torch.int64, device=flags.device)
-    return out.scatter_(0, nth, torch.arange(len(flags), device=flags.device))[:count]
+    return out.scatter_(0, nth, arange(len(flags), flags.device))[:count]

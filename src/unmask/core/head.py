@@ -46,9 +46,13 @@ def illegal_ids(spec: DenoiserSpec, further: Iterable[int] = ()) -> tuple[int, .
     return ids
 
 
-def illegal_tensor(spec: DenoiserSpec, device: torch.device, further: Iterable[int] = ()) -> Tensor:
+@lru_cache(maxsize=64)
+def illegal_tensor(
+    spec: DenoiserSpec, device: torch.device, further: tuple[int, ...] = ()
+) -> Tensor:
     """Return `illegal_ids` as an int64 vector on a device."""
-    return _on(device, illegal_ids(spec, further))
+    with torch.inference_mode(False):  # training may use it, too
+        return torch.tensor(illegal_ids(spec, further), dtype=torch.int64, device=device)
 
 
 def head_logits(denoiser: Denoiser, hidden: Tensor) -> Tensor:
@@ -95,9 +99,3 @@ def projection_of(denoiser: Denoiser, hidden: Tensor) -> Projection | None:
                 "one of each, or None to have `logits` asked"
             )
     return projection
-
-
-@lru_cache(maxsize=64)
-def _on(device: torch.device, ids: tuple[int, ...]) -> Tensor:
-    with torch.inference_mode(False):  # training may use it, too
-        return torch.tensor(ids, dtype=torch.int64, device=device)

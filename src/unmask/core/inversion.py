@@ -19,11 +19,11 @@ def width_of(vocab: int) -> int:
 
 
 def pick(mass: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """First index whose running total exceeds u·total: (M,K) float64, (M,) -> (M,) and total (M,).
+    """First index whose running total exceeds u·total: (M,K) float64, u (M,1) -> (M,), total (M,1).
 
     Strictly exceeds, so an entry without mass is never picked.
     """
     running = mass.cumsum(1)
-    total = running[:, -1]
-    picked = (running <= (u * total).unsqueeze(1)).sum(1)
+    total = running[:, -1:]
+    picked = (running <= u * total).sum(1)
     return picked.clamp(max=mass.shape[1] - 1), total

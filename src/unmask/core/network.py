@@ -32,7 +32,8 @@ class DenoiserSpec:
     supports_trimming: padding is invisible, so rows may be cut to their length.
     cached: `forward` returns a cache, which the next step hands back.
     recommended: the preset that the model's card recommends, by name with its options, as in
-    {"name": "maskgit", "steps": 12}.
+    {"name": "maskgit", "steps": 12}. grid: height and width, where the card says that positions
+    form a grid.
     """
 
     vocab_size: int
@@ -47,6 +48,7 @@ class DenoiserSpec:
     supports_trimming: bool = False
     cached: bool = False
     recommended: Mapping[str, Any] | None = field(default=None, compare=False)
+    grid: tuple[int, int] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class Denoiser(Protocol):
         """
 
 
+@runtime_checkable
 class Critic(Protocol):
     """Judges a filled canvas: (B,N) ids -> (B,N) logits that a token is *wrong* (2209.04439)."""
 

@@ -10,6 +10,7 @@ from enum import IntEnum
 from functools import lru_cache
 from numbers import Integral
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,21 +42,22 @@ class Purpose(IntEnum):
 
 
 def uniform(
-    seed: Tensor,
-    step: Tensor | int,
-    position: Tensor | int,
-    purpose: Purpose | Tensor | int,
-    lane: Tensor | int = 0,
+    seed: Tensor | np.ndarray,
+    step: philox.Word,
+    position: philox.Word,
+    purpose: philox.Word,
+    lane: philox.Word = 0,
     count: int = 2,
 ) -> Tensor:
     """Independent uniforms in the open interval (0, 1), two for each broadcast element.
 
-    seed, step, position, lane, and the purpose if it is a tensor, are int64 and broadcast against
-    each other; seed is in [0, 2**63). lane tells apart what one position needs many of, such as
-    noise for every id. Returns float64 of shape (..., count): two are meant for two-level draws,
-    and a count of 1 leaves the second out.
+    seed, step, position, purpose and lane are int64 and broadcast against each other: tensors on
+    one device, or arrays on the host; all but the seed may be one number. seed is in [0, 2**63).
+    lane tells apart what one position needs many of, such as noise for every id. Returns float64 of
+    shape (..., count): two are meant for two-level draws, and a count of 1 leaves the second out.
     """
-    seed = seed if seed.dtype == torch.int64 else seed.to(torch.int64)
+    if isinstance(seed, Tensor) and seed.dtype != torch.int64:
+        seed = seed.to(torch.int64)
     return philox.reals((position, step, purpose, lane), seed, count)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from unmask.core.arrays import arange
+
 GRID = 2.0**-12
 """The grid of scores that a network's arithmetic enters, in nats: far above rounding, far below
 meaning. Two positions alike may differ by the kernel that computed them, and must not be ranked by
@@ -12,20 +14,35 @@ that, or tokens would depend on the batch."""
 
 
 def on_grid(score: Tensor) -> Tensor:
-    """Scores of any shape, rounded to multiples of `GRID`; −inf and NaN stay."""
+    """Scores of any shape, rounded to multiples of `GRID`; −inf, NaN and integers stay."""
+    if not score.is_floating_point():
+        return score
     # Of a number this large the grid is the last digit, so that adding it rounds.
     large = 1.5 * GRID * 2.0 ** (52 if score.dtype == torch.float64 else 23)
     return (score + large) - large
 
 
-def ranked_positions(score: Tensor, eligible: Tensor) -> Tensor:
-    """(B,N) int64: the positions of each row, best-scored first; those not eligible come last.
-
-    Equal scores go by position, and −inf among the eligible comes before what is not.
-    """
+def eligible_score(score: Tensor, eligible: Tensor) -> Tensor:
+    """(B,N) float: −inf where not eligible and nowhere else; NaN stays."""
     score = score if score.is_floating_point() else score.double()
-    ranked = torch.where(eligible, score.clamp(min=torch.finfo(score.dtype).min), float("-inf"))
-    return ranked.argsort(dim=1, descending=True, stable=True)
+    return torch.where(eligible, score.clamp(min=torch.finfo(score.dtype).min), float("-inf"))
+
+
+def ranked_positions(score: Tensor) -> Tensor:
+    """`eligible_score` -> (B,N) int64: the positions of each row, best-scored first.
+
+    Equal scores go by position, and those that are not eligible come last.
+    """
+    return score.argsort(dim=1, descending=True, stable=True)
+
+
+def highest(score: Tensor, count: Tensor) -> Tensor:
+    """`eligible_score` -> (B,N) bool: the `count` (B,) int64 best-scored positions of each row.
+
+    Where fewer are eligible, others are among them.
+    """
+    wanted = arange(score.shape[1], score.device) < count.unsqueeze(1)
+    return torch.zeros_like(score, dtype=torch.bool).scatter_(1, ranked_positions(score), wanted)
 
 
 def best(score: Tensor, eligible: Tensor, count: Tensor) -> Tensor:
@@ -35,16 +52,14 @@ def best(score: Tensor, eligible: Tensor, count: Tensor) -> Tensor:
     min(count, eligible) positions a row. Ties go to the lower position, so that the number is
     always exact (a cut-off `score < cutoff` is not, once scores saturate).
     """
-    order = ranked_positions(score, eligible)
-    wanted = torch.arange(score.shape[1], device=score.device) < count.unsqueeze(1)
-    return torch.zeros_like(eligible).scatter(1, order, wanted) & eligible
+    return highest(eligible_score(score, eligible), count) & eligible
 
 
 def best_of_groups(score: Tensor, eligible: Tensor, count: Tensor, group: Tensor) -> Tensor:
     """`best` within each group: group (B,N) int64 from 0, count (B,P) int64 -> (B,N) bool."""
-    order = ranked_positions(score, eligible)
+    order = ranked_positions(eligible_score(score, eligible))
     ranked_group = group.gather(1, order)
-    groups = torch.arange(count.shape[1], device=group.device)
+    groups = arange(count.shape[1], group.device)
     member = ranked_group.unsqueeze(2) == groups  # (B,N,P)
     wanted = ((member.cumsum(1) <= count.unsqueeze(1)) & member).any(2)
     return torch.zeros_like(eligible).scatter(1, order, wanted) & eligible

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,23 @@ class Plan:
 
 _TABLES = ("remaining", "step", "steps", "starts", "total")
 _REPEATED = ("step", "steps", "starts")
+
+
+class Now(NamedTuple):
+    """The step being taken, one number a row, all (B,) int64 but where a comment says otherwise."""
+
+    group_step: Array  # s, the step being taken, counted from 1 within the open group
+    group_steps: Array  # T, the steps of the open group
+    progress: Array  # (B,) float64: r = s/T
+    remaining: Array  # (B,P): positions that the plan leaves unknown after the step
+    left: Array  # the same in the open group alone; always fewer than are unknown now
+    unknown_after: Array  # positions that are unknown after a step that keeps to the plan
+    unknown_share: Array  # (B,) float64: share of the open group still unknown, at first 1
+    open_members: Array  # positions to generate in the open group, in all where side by side
+    open_start: Array  # the first of them
+    groups_to_come: Array  # groups behind the open one with positions to generate
+    is_final_step: Array  # (B,) bool: the step is the last of its row, and leaves nothing unknown
+    ends_group: Array  # (B,) bool: the open group must be filled, to keep a step for each to come
 
 
 @dataclass(frozen=True)
@@ -108,87 +125,39 @@ class Rows:
         return np.flatnonzero(~self.finished)
 
     @cached_property
-    def group_step(self) -> Array:
-        """(B,) int64: s, the step being taken, counted from 1 within the open group."""
-        return self._now(self.plan.step)
-
-    @cached_property
-    def group_steps(self) -> Array:
-        """(B,) int64: T, the steps of the open group."""
-        return self._now(self.plan.steps)
-
-    @cached_property
-    def progress(self) -> Array:
-        """(B,) float64: r = s/T of the step being taken."""
-        progress: Array = self.group_step / np.maximum(self.group_steps, 1)
-        return progress
-
-    @cached_property
-    def remaining(self) -> Array:
-        """(B,P) int64: how many positions the plan leaves unknown after the step being taken."""
-        at = self._plan_at(self.plan.remaining.shape[2])[:, None, None]
-        return np.take_along_axis(self.plan.remaining, at, 2)[:, :, 0]
-
-    @cached_property
-    def left(self) -> Array:
-        """(B,) int64: positions that the plan leaves unknown in the open group, after the step.
-
-        Always fewer than are unknown now. The plan counts those of later groups, too.
-        """
+    def now(self) -> Now:
+        """The step being taken."""
+        plan, row = self.plan, np.arange(len(self.index))
+        at = np.minimum(self.plan_index, plan.step.shape[1] - 1)
+        step, steps = plan.step[row, at], plan.steps[row, at]
+        at = np.minimum(self.plan_index, plan.remaining.shape[2] - 1)
+        remaining = plan.remaining[row, :, at]
         outside = self.unknown - self.open_unknown
-        planned = np.minimum(self.remaining[:, 0], self.unknown - 1)
-        left: Array = np.maximum(planned - outside, 0)
-        return left
-
-    @cached_property
-    def unknown_share(self) -> Array:
-        """(B,) float64: the share of the open group that is still unknown, 1 at its first step."""
-        share: Array = self.open_unknown / np.maximum(self.open_members, 1)
-        return share
-
-    @cached_property
-    def open_members(self) -> Array:
-        """(B,) int64: positions to generate in the open group, in all where side by side."""
-        if self.plan.side_by_side:
-            members: Array = self.members.sum(1)
-            return members
-        return np.take_along_axis(self.members, self.open_group[:, None], 1)[:, 0]
-
-    @cached_property
-    def open_start(self) -> Array:
-        """(B,) int64: the first position to generate of the open group."""
-        return np.take_along_axis(self.group_start, self.open_group[:, None], 1)[:, 0]
-
-    @cached_property
-    def groups_to_come(self) -> Array:
-        """(B,) int64: groups behind the open one with positions to generate."""
-        if self.plan.side_by_side:
-            return np.zeros_like(self.index)
-        later = np.arange(self.members.shape[1]) > self.open_group[:, None]
-        count: Array = ((self.members > 0) & later).sum(1)
-        return count
-
-    @cached_property
-    def is_final_step(self) -> Array:
-        """(B,) bool: rows whose step is the last they may take, which leaves nothing unknown."""
-        spent = self.forwards + 2 * self.forwards_per_step > self.budget
-        planned = self.step - self.rest + ~self.at_rest  # with this one, unless it commits nothing
-        final: Array = (planned >= self.plan.total) | spent
-        return final
-
-    @cached_property
-    def ends_group(self) -> Array:
-        """(B,) bool: rows that must fill the open group now, to keep a step for each to come."""
-        needed = (self.groups_to_come + 2) * self.forwards_per_step
-        ends: Array = self.is_final_step | (self.forwards + needed > self.budget)
-        return ends
-
-    def _now(self, table: Array) -> Array:
-        at = self._plan_at(table.shape[1])[:, None]
-        return np.take_along_axis(table, at, 1)[:, 0]
-
-    def _plan_at(self, width: int) -> Array:
-        return np.minimum(self.plan_index, width - 1)
+        if plan.side_by_side:
+            members, to_come = self.members.sum(1), np.zeros_like(self.index)
+        else:
+            later = np.arange(self.members.shape[1]) > self.open_group[:, None]
+            members = self.members[row, self.open_group]
+            to_come = ((self.members > 0) & later).sum(1)
+        # At its last step a row fills up, and before it keeps a step for each group to come.
+        taken = self.step - self.rest + ~self.at_rest  # with this one, unless it commits nothing
+        needed = self.forwards + self.forwards_per_step * (2 + np.stack([0 * to_come, to_come]))
+        is_final = (taken >= plan.total) | (needed[0] > self.budget)
+        ends_group = is_final | (needed[1] > self.budget)
+        return Now(
+            group_step=step,
+            group_steps=steps,
+            progress=step / np.maximum(steps, 1),
+            remaining=remaining,
+            left=np.maximum(np.minimum(remaining[:, 0], self.unknown - 1) - outside, 0),
+            unknown_after=np.where(ends_group, np.where(is_final, 0, outside), remaining.sum(1)),
+            unknown_share=self.open_unknown / np.maximum(members, 1),
+            open_members=members,
+            open_start=self.group_start[row, self.open_group],
+            groups_to_come=to_come,
+            is_final_step=is_final,
+            ends_group=ends_group,
+        )
 
 
 _FIELDS = fields(Rows)

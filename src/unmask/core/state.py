@@ -15,10 +15,16 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from unmask.core.arrays import send, to_device
+from unmask.core.arrays import arange, send, to_device, waits
 from unmask.core.network import Cache, DenoiserSpec
+from unmask.core.random import Purpose, uniform, uniforms
 from unmask.core.rows import Rows
 from unmask.core.trees import concat_rows, take_rows, tree_concat, tree_put, tree_take, widen
+
+STEP_PURPOSES = (
+    Purpose.DRAW, Purpose.ORDER, Purpose.CHOICE, Purpose.REVEAL, Purpose.NOISE_IDS,
+)  # fmt: skip
+"""What each position has uniforms for at a step."""
 
 NEVER = -1
 """`commit_step` of a position that generation has not committed."""
@@ -65,13 +71,8 @@ class State:
     def numbers(self) -> dict[str, Tensor]:
         """What the step being taken needs on the device of `rows`, sent in one copy."""
         rows = self.rows
-        named = {
-            "seed": rows.seed, "step": rows.step, "progress": rows.progress,
-            "group_step": rows.group_step, "group_steps": rows.group_steps,
-            "remaining": rows.remaining, "left": rows.left, "open_group": rows.open_group,
-            "is_final_step": rows.is_final_step, "ends_group": rows.ends_group,
-        }  # fmt: skip
-        return send(named, self.device)
+        named = {"seed": rows.seed, "step": rows.step, "open_group": rows.open_group}
+        return send(named | rows.now._asdict(), self.device)
 
     @property
     def seed(self) -> Tensor:
@@ -107,6 +108,31 @@ class State:
     def is_final_step(self) -> Tensor:
         """(B,) bool: rows whose step is the last they may take, which leaves nothing unknown."""
         return self.numbers["is_final_step"]
+
+    def uniform(self, purpose: Purpose) -> Tensor:
+        """(B,N) float64 in (0, 1), a function of (row seed, step, position, purpose)."""
+        if waits(self.device):
+            return self._uniforms[STEP_PURPOSES.index(purpose), ..., 0]
+        seed, step = self.rows.seed[:, None], self.rows.step[:, None]
+        position = np.arange(self.tokens.shape[1])
+        return uniform(seed, step, position, purpose, count=1)[..., 0]
+
+    def uniforms_at(
+        self, row: Tensor | np.ndarray, position: Tensor | np.ndarray, purpose: Purpose
+    ) -> Tensor:
+        """(M,2) float64 in (0, 1) at rows and positions (M,); those of `uniform`, and as many more.
+
+        row, position: int64, on the device, or on the host as arrays where that is the device.
+        """
+        if isinstance(row, np.ndarray):
+            return uniform(self.rows.seed[row], self.rows.step[row], position, purpose)
+        return self._uniforms[STEP_PURPOSES.index(purpose), row, position]
+
+    @cached_property
+    def _uniforms(self) -> Tensor:
+        """(P,B,N,2) float64: all uniforms of the step being taken, in one launch."""
+        position = arange(self.tokens.shape[1], self.device)
+        return uniforms(self.seed[:, None], self.step[:, None], position, STEP_PURPOSES)
 
     @property
     def sequential(self) -> bool:

@@ -31,7 +31,7 @@ def apply_change(
     forwards = state.rows.forwards + state.rows.forwards_per_step + change.forwards
     finished = rows.unknown == 0
     if strategy.commit.takes_all_steps:
-        finished = finished & state.rows.is_final_step
+        finished = finished & state.rows.now.is_final_step
     if strategy.revise.rest_passes:
         finished = finished & ~rows.at_rest
     carries = {
@@ -49,7 +49,7 @@ def _write(state: State, strategy: Strategy, proposal: Proposal, change: Change)
     if strategy.noise.keeps_sample:  # unknown positions hold what was last drawn there
         fresh = fresh | (proposal.queried & state.masked)
     tokens = proposal.token.where(fresh, state.tokens)
-    masked, known = state.masked & ~commit, commit
+    masked, known = state.masked ^ commit, commit
     logprob, drawn, step = state.logprob, state.sampling_logprob, state.commit_step
     if remask is not None:
         masked = masked | remask
@@ -86,15 +86,9 @@ def _fill_after_end(state: State, end_id: int) -> State:
     )
 
 
-def planned_unknown(rows: Rows) -> np.ndarray:
-    """(B,) int64: positions unknown after a step that keeps to the plan."""
-    forced = np.where(rows.is_final_step, 0, rows.unknown - rows.open_unknown)
-    return np.where(rows.ends_group, forced, rows.remaining.sum(1))
-
-
 def _rows_by_plan(rows: Rows) -> Rows:
     """What the host knows after a step that keeps to the plan, without asking the device."""
-    unknown = planned_unknown(rows)
+    unknown = rows.now.unknown_after
     if rows.plan.side_by_side or rows.members.shape[1] == 1:
         return _move(rows, unknown, rows.open_group, unknown)
     group = np.arange(rows.members.shape[1])
@@ -133,7 +127,7 @@ def _rows_by_report(state: State, report: dict[str, np.ndarray], rest_passes: in
     full = (unknown == 0) | (opened != rows.open_group)
     rested = rows.open_unknown == 0
     passes = np.where(rested, rows.group_rest + 1, 0)
-    cost = (rows.groups_to_come + 3) * rows.forwards_per_step
+    cost = (rows.now.groups_to_come + 3) * rows.forwards_per_step
     moving = ~rested | (report["edited"] > 0)
     held = full & moving & (passes < rest_passes) & (rows.forwards + cost <= rows.budget)
     opened, here = np.where(held, rows.open_group, opened), np.where(held, 0, here)

@@ -30,13 +30,14 @@ def check_blocks(state: State, strategy: Strategy) -> None:
             "denoiser"
         )
     rows = state.rows
-    needed = (rows.groups_to_come + 1) * rows.forwards_per_step
+    blocks = rows.now.groups_to_come + 1
+    needed = blocks * rows.forwards_per_step
     short = np.flatnonzero((rows.budget < needed) & ~rows.finished)
     if len(short):
         row = int(short[0])
         raise StrategyError(
             f"Budget({int(rows.budget[row])}): row {int(rows.index[row])} has "
-            f"{int(rows.groups_to_come[row]) + 1} blocks, which take {int(needed[row])} network "
+            f"{int(blocks[row])} blocks, which take {int(needed[row])} network "
             f"passes at least: pass Budget({int(needed.max())}) or more"
         )
     if _watches_finished_blocks(state, strategy):

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.arrays import true_positions, waits
+from unmask.core.arrays import arange, true_positions, waits
 from unmask.core.head import mask_id_of
 from unmask.core.network import Cache, Denoiser, Query
-from unmask.core.ranking import on_grid
+from unmask.core.ranking import eligible_score, on_grid
 from unmask.core.state import Change, Proposal, State, StepInfo
-from unmask.decoding.apply import apply_change, planned_unknown
+from unmask.decoding.apply import apply_change
 from unmask.decoding.context import error_context
 from unmask.decoding.faults import first_fault, in_scores, raise_faults
 from unmask.decoding.feasibility import enforce_feasibility
@@ -52,9 +52,10 @@ def decide(
     proposal = propose(state, strategy, denoiser, hidden, queried, count=count, holds=holds)
     choice = early or choose(state, strategy, proposal, eligible)
     change = _change(state, strategy, denoiser, eligible, choice.keep, proposal)
-    proposal = enforce_feasibility(
-        state, strategy, denoiser, hidden, proposal, choice.score, change
-    )
+    if strategy.constraint.feasible is not None:
+        proposal = enforce_feasibility(
+            state, strategy, denoiser, hidden, proposal, choice.score, change
+        )
     fault = first_fault(state.fault, proposal.fault, choice.fault)
     after = apply_change(replace(state, fault=fault), strategy, proposal, change, cache)
     return StepInfo(after, np.arange(len(state)), proposal, choice.score, change)
@@ -63,7 +64,7 @@ def decide(
 def eligible_positions(state: State, strategy: Strategy) -> Tensor:
     """(B,N) bool: the positions that compete. At a row's last step, all that is unknown too."""
     eligible = state.within_open(strategy.revise.eligible(state))
-    if state.sequential and state.rows.is_final_step.any():
+    if state.sequential and state.rows.now.is_final_step.any():
         final = state.is_final_step.unsqueeze(1)
         eligible = torch.where(final, eligible | state.masked, eligible)
     return eligible
@@ -80,20 +81,20 @@ def queried_positions(
     if early is not None:
         if not exact and waits(state.device):  # more than is needed, and as many as the host knows
             return eligible & state.masked, int(rows.open_unknown.sum())
-        committed = rows.unknown - planned_unknown(rows) if exact else None
+        committed = rows.unknown - rows.now.unknown_after if exact else None
         chosen = early.keep & state.masked if strategy.revise.remasks else early.keep
         return chosen, None if committed is None else int(committed.sum())
     queried, counts = eligible, rows.open_unknown
     if strategy.revise.remasks and not strategy.revise.amends:
-        counts = rows.open_members
+        counts = rows.now.open_members
         if strategy.order.stored:
             queried, counts = eligible & state.masked, rows.open_unknown
     watched = strategy.revise.watches(state)
     if watched is not None:
-        queried, counts = queried | watched, rows.open_members
-    if rows.is_final_step.any() and state.sequential:
+        queried, counts = queried | watched, rows.now.open_members
+    if rows.now.is_final_step.any() and state.sequential:
         more = rows.unknown - rows.open_unknown
-        counts = counts + np.where(rows.is_final_step, more, 0)
+        counts = counts + np.where(rows.now.is_final_step, more, 0)
     return queried, int(counts.sum())
 
 
@@ -102,7 +103,7 @@ def choose(state: State, strategy: Strategy, proposal: Proposal, eligible: Tenso
     score = _scores(state, strategy, proposal, eligible)
     fault = in_scores(score, eligible, state)
     keep = strategy.commit(score, eligible, state, proposal)
-    if state.rows.ends_group.any():
+    if state.rows.now.ends_group.any():
         keep = keep | state.numbers["ends_group"].unsqueeze(1)
     for rule in strategy.stopping:
         over = rule(state, proposal)
@@ -114,14 +115,13 @@ def _scores(state: State, strategy: Strategy, proposal: Proposal, eligible: Tens
     """The order's score, -inf where not eligible; StrategyError for a wrong shape."""
     with error_context(state.rows, "the order, or its critic,"):
         score = strategy.order(state, proposal)
-        score = score if score.is_floating_point() else score.double()
         score = score if strategy.order.blind else on_grid(score)
     if score.shape != eligible.shape:
         raise StrategyError(
             f"the order returned shape {tuple(score.shape)}: return one score per position, "
             f"{tuple(eligible.shape)}"
         )
-    return torch.where(eligible, score, float("-inf"))
+    return eligible_score(score, eligible)
 
 
 def _change(
@@ -135,7 +135,7 @@ def _change(
     """What becomes known, unknown or another token."""
     revise = strategy.revise
     if revise.remasks and not revise.amends:
-        return Change(keep & state.masked, eligible & ~keep & ~state.masked)
+        return Change(keep & state.masked, eligible & ~(keep | state.masked))
     change = Change(keep)
     if not revise.amends:
         return change
@@ -158,7 +158,7 @@ def leave_one_out(state: State, strategy: Strategy, denoiser: Denoiser, asked: T
         row, position = part // length, part % length
         held = state.take(row.cpu().numpy())
         alone = torch.zeros_like(held.masked)
-        alone[torch.arange(len(part), device=part.device), position] = True
+        alone[arange(len(part), part.device), position] = True
         shown = held.tokens  # noise that shows tokens must not show the one that is asked for
         if strategy.noise.keeps_sample:
             shown = shown.masked_fill(alone, mask_id_of(state.spec))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.arrays import on_host, waits
+from unmask.core.arrays import arange, on_host, waits
 from unmask.core.state import State
 from unmask.errors import LogitsError, StrategyError, UnmaskError
 
@@ -42,7 +42,7 @@ def in_scores(score: Tensor, eligible: Tensor, state: State) -> Tensor | None:
     if not waits(score.device) and not np.isnan(score.numpy()).any():
         return None
     broken = score.isnan()
-    place = torch.arange(score.shape[1], device=score.device)
+    place = arange(score.shape[1], score.device)
     code = torch.full_like(state.step, _NAN_SCORE).unsqueeze(1)
     fault = _encoded(code, state.step.unsqueeze(1), place).masked_fill(~broken, _NONE)
     return _noticed(fault.amin(1), state)

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from unmask.constraints import Feasible
+from unmask.core.arrays import arange
 from unmask.core.network import Denoiser
-from unmask.core.ranking import ranked_positions
+from unmask.core.ranking import eligible_score, ranked_positions
 from unmask.core.state import Change, Proposal, State
 from unmask.decoding.context import error_context
 from unmask.decoding.faults import first_fault
@@ -38,8 +39,7 @@ def enforce_feasibility(
     one of the proposal (same uniforms), so a token that is allowed where all others are stays.
     """
     hook = strategy.constraint.feasible
-    if hook is None:
-        return proposal
+    assert hook is not None
     tokens, known = state.tokens, state.valid & ~state.masked
     if change.remask is not None:
         known = known & ~change.remask
@@ -58,8 +58,8 @@ def enforce_feasibility(
 
 def _turns(score: Tensor, commit: Tensor) -> Tensor:
     """(B,N) int64: when each commit has its turn, the best-scored first."""
-    order = ranked_positions(score, commit)
-    turn = torch.arange(score.shape[1], device=score.device).expand_as(order)
+    order = ranked_positions(eligible_score(score, commit))
+    turn = arange(score.shape[1], score.device).expand_as(order)
     return torch.empty_like(order).scatter(1, order, turn)
 
 

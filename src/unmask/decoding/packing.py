@@ -26,7 +26,9 @@ Result = tuple[Tensor, Cache | None]
 
 def forward(denoiser: Denoiser, query: Query, cache: Cache | None = None) -> Result:
     """Pass one query through the trunk, without much padding where the network allows it."""
-    return forward_all(denoiser, [query], [cache])[0]
+    if denoiser.spec.cached:
+        return _checked(denoiser, query, cache)
+    return _shared(denoiser, [query])[0], None
 
 
 def forward_all(
@@ -41,19 +43,13 @@ def forward_all(
     at most max_tokens positions, or one row. Zeros stand at padding where rows were cut to length.
     """
     if denoiser.spec.cached:
-        return [_whole(denoiser, *each) for each in zip(queries, caches, strict=True)]
+        return [_checked(denoiser, *each) for each in zip(queries, caches, strict=True)]
     results: list[Result | None] = [None] * len(queries)
     for members in _alike(denoiser, queries):
         some = [queries[i] for i in members]
         for i, hidden in zip(members, _shared(denoiser, some, max_tokens), strict=True):
             results[i] = (hidden, None)
     return [result for result in results if result is not None]
-
-
-def _whole(denoiser: Denoiser, query: Query, cache: Cache | None) -> Result:
-    hidden, cache = denoiser.forward(query, cache)
-    _check_shape(hidden, query)
-    return hidden, cache
 
 
 def _alike(denoiser: Denoiser, queries: Sequence[Query]) -> list[list[int]]:
@@ -88,12 +84,14 @@ class _Pass(NamedTuple):
     width: int
 
 
-def _shared(denoiser: Denoiser, queries: Sequence[Query], max_tokens: int | None) -> list[Tensor]:
+def _shared(
+    denoiser: Denoiser, queries: Sequence[Query], max_tokens: int | None = None
+) -> list[Tensor]:
     """Hidden states of queries that may share passes."""
     query = queries[0] if len(queries) == 1 else _concat(queries)
     passes = _passes(denoiser, query, max_tokens)
     if len(passes) == 1 and passes[0].width == query.tokens.shape[1]:
-        hidden, _ = _uncached(denoiser, query)
+        hidden, _ = _checked(denoiser, query)
     else:
         hidden = _in_parts(denoiser, query, passes)
     if len(queries) == 1:
@@ -175,7 +173,7 @@ def widths(lengths: np.ndarray, padding: float = PADDING) -> list[int]:
 def _in_parts(denoiser: Denoiser, query: Query, passes: Sequence[_Pass]) -> Tensor:
     out: Tensor | None = None
     for rows, width in passes:
-        hidden, _ = _uncached(denoiser, query.take(rows, width))
+        hidden, _ = _checked(denoiser, query.take(rows, width))
         if out is None:
             out = hidden.new_zeros((*query.tokens.shape, *hidden.shape[2:]))
         out[:, :width].index_copy_(0, to_device(rows, hidden.device), hidden)
@@ -183,21 +181,22 @@ def _in_parts(denoiser: Denoiser, query: Query, passes: Sequence[_Pass]) -> Tens
     return out
 
 
-def _uncached(denoiser: Denoiser, query: Query) -> Result:
-    hidden, cache = denoiser.forward(query, None)
-    _check_shape(hidden, query)
-    if cache is not None:
-        raise ModelError(
-            f"{type(denoiser).__name__} returned a cache, and its spec says that it keeps none: "
-            "give its DenoiserSpec cached=True, or return None"
-        )
-    return hidden, None
-
-
-def _check_shape(hidden: object, query: Query) -> None:
-    shape = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
-    if not isinstance(hidden, Tensor) or hidden.dim() != 3 or shape[:2] != query.tokens.shape:
+def _checked(denoiser: Denoiser, query: Query, cache: Cache | None = None) -> Result:
+    """One pass. LogitsError for another shape; ModelError for a cache where none is declared."""
+    hidden: object
+    hidden, cache = denoiser.forward(query, cache)
+    if not isinstance(hidden, Tensor) or (hidden.dim(), hidden.shape[:2]) != (
+        3,
+        query.tokens.shape,
+    ):
+        shape = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
         raise LogitsError(
             f"the network returned shape {shape} for tokens of shape "
             f"{tuple(query.tokens.shape)}: return (B, N, vocabulary) logits"
         )
+    if cache is not None and not denoiser.spec.cached:
+        raise ModelError(
+            f"{type(denoiser).__name__} returned a cache, and its spec says that it keeps none: "
+            "give its DenoiserSpec cached=True, or return None"
+        )
+    return hidden, cache

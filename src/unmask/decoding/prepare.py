@@ -25,8 +25,8 @@ def prepare(state: State, strategy: Strategy) -> Query:
         state.rows.length,
         state.condition,
         masked=state.masked if "masked" in inputs else None,
-        progress=to_device(state.rows.progress, state.device) if timed else None,
-        unknown_share=to_device(state.rows.unknown_share, state.device) if timed else None,
+        progress=to_device(state.rows.now.progress, state.device) if timed else None,
+        unknown_share=to_device(state.rows.now.unknown_share, state.device) if timed else None,
         open_block=_open_block(state) if "open_block" in inputs else None,
     )
     return query if strategy.guidance is None else strategy.guidance.expand(query, state)
@@ -35,4 +35,4 @@ def prepare(state: State, strategy: Strategy) -> Query:
 def _open_block(state: State) -> np.ndarray:
     """(B,) int64: the block of the network in which the open group lies."""
     assert state.spec.block_size is not None
-    return state.rows.open_start // state.spec.block_size
+    return state.rows.now.open_start // state.spec.block_size

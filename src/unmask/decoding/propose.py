@@ -6,6 +6,7 @@ K readings of a row, D width, M positions queried over the whole batch, m in a c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,9 +50,14 @@ def propose(
     """
     places = find_queried(state, strategy, queried, count, holds, allowed)
     head = _Head(state, strategy, denoiser, hidden)
-    flat = head.fused(places) or head.in_chunks(places)
-    fault = in_logits(flat.pop("max_logit"), places.row, places.position, state) if flat else None
-    return _scatter(flat, state, queried, places.index, fault, strategy)
+    flat = head.fused(places)
+    if not flat:
+        parts = [head.draw(part) for part in places.split(head.chunk)]
+        flat = parts[0] if len(parts) == 1 else _concat(parts)
+    if not flat:
+        return replace(nothing_proposed(state), history=state.carries.get("divergence"))
+    fault = in_logits(flat.pop("max_logit"), places.row, places.position, state)
+    return replace(_over_canvas(flat, queried, places), fault=fault)
 
 
 def nothing_proposed(state: State) -> Proposal:
@@ -74,8 +80,11 @@ class _Head:
         self.illegal = illegal_tensor(self.state.spec, self.state.device, forbidden)
         self.needs = self.strategy.needs
         self.noised = self.strategy.sampling.gumbel or "noised_logprob" in self.needs
-        self.weight = self._weight()
+        guidance, device = self.strategy.guidance, self.hidden.device
+        self.weight = 1.0 if guidance is None else _sent(guidance.weights(self.state), device)
         self.scratch = Scratch()
+        rows = chunk_rows(self.state.spec.vocab_size, self.hidden.shape[2], device)
+        self.chunk = -(-rows // NOISE_SHARE) if self.noised else rows
 
     def fused(self, places: Queried) -> dict[str, Tensor]:
         """Everything in one pass, where logits need not exist; nothing where they must."""
@@ -98,17 +107,8 @@ class _Head:
             give_up(error)
             return {}
 
-    def in_chunks(self, places: Queried) -> dict[str, Tensor]:
-        """The fields of a Proposal at the queried positions, chunk by chunk of logits."""
-        rows = chunk_rows(self.state.spec.vocab_size, self.hidden.shape[2], self.hidden.device)
-        rows = max(1, rows // NOISE_SHARE) if self.noised else rows
-        if 0 < len(places) <= rows:
-            return self._chunk(places)
-        parts = [self._chunk(places.part(slice(i, i + rows))) for i in range(0, len(places), rows)]
-        names = parts[0] if parts else ()
-        return {name: torch.cat([part[name] for part in parts]) for name in names}
-
-    def _chunk(self, places: Queried) -> dict[str, Tensor]:
+    def draw(self, places: Queried) -> dict[str, Tensor]:
+        """The fields of a Proposal at one chunk of the queried positions, `max_logit` beside."""
         logits = self._legal_logits(places)
         noise = self._noise(places) if self.noised else None
         out = draw_with_statistics(
@@ -142,10 +142,11 @@ class _Head:
                 weight = weight[places.row] if isinstance(weight, Tensor) else weight
                 combined = self.strategy.guidance.combine(c, u, weight)
                 logits = without_ids(combined, self.illegal)
-        illegal = illegal_at(
-            state.legal, state.required, places.row, places.position, logits.shape[1]
-        )
-        if illegal is not None:
+        if state.legal is not None or state.required is not None:
+            illegal = illegal_at(
+                state.legal, state.required, places.row, places.position, logits.shape[1]
+            )
+            assert illegal is not None
             logits = logits.masked_fill(illegal, NEG_INF)
         if places.allowed is not None:
             logits = logits.masked_fill(~places.allowed, NEG_INF)
@@ -168,43 +169,37 @@ class _Head:
         value = places.temperature.value
         return gumbel(u).float() * (value.unsqueeze(1) if isinstance(value, Tensor) else value)
 
-    def _weight(self) -> float | Tensor:
-        """The weight of guidance: one number, or (B,1) float32."""
-        if self.strategy.guidance is None:
-            return 1.0
-        weight = self.strategy.guidance.weights(self.state)
-        if not isinstance(weight, np.ndarray):
-            return weight
-        return to_device(weight.astype(np.float32)[:, None], self.state.device)
+
+def _sent(weight: float | np.ndarray, device: torch.device) -> float | Tensor:
+    """One number, or (B,1) float32."""
+    if not isinstance(weight, np.ndarray):
+        return weight
+    return to_device(weight.astype(np.float32)[:, None], device)
 
 
-def _scatter(
-    flat: dict[str, Tensor],
-    state: State,
-    queried: Tensor,
-    index: Tensor,
-    fault: Tensor | None,
-    strategy: Strategy,
-) -> Proposal:
+def _concat(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Chunks one after the other; nothing of none."""
+    return {name: torch.cat([part[name] for part in parts]) for name in (parts or [{}])[0]}
+
+
+def _over_canvas(flat: dict[str, Tensor], queried: Tensor, places: Queried) -> Proposal:
     """The values (M,...) at the queried positions over the whole canvas."""
 
-    def scatter(values: Tensor, fill: float = 0) -> Tensor:
-        full = values.new_full((queried.numel(), *values.shape[1:]), fill)
-        return full.index_copy_(0, index, values).view(*queried.shape, *values.shape[1:])
+    def put(values: Tensor, fill: float = 0) -> Tensor:
+        full = values.new_full((*queried.shape, *values.shape[1:]), fill)
+        return full.index_put_((places.row, places.position), values)
 
-    if not flat:
-        return replace(nothing_proposed(state), history=state.carries.get("divergence"))
     history = None
-    if "divergence" in strategy.needs:
+    if "divergence" in flat:
         history = History(
-            scatter(flat.pop("likeliest"), NEVER),
-            scatter(flat.pop("likeliest_logprob")),
-            scatter(flat.pop("divergence"), torch.inf),
+            put(flat.pop("likeliest"), NEVER),
+            put(flat.pop("likeliest_logprob")),
+            put(flat.pop("divergence"), torch.inf),
         )
     same = flat["sampling_logprob"] is flat["logprob"]
     if same:
         flat.pop("sampling_logprob")
-    dense = {name: scatter(values) for name, values in flat.items()}
+    dense = {name: put(values) for name, values in flat.items()}
     if same:
         dense["sampling_logprob"] = dense["logprob"]
-    return Proposal(queried, history=history, fault=fault, **dense)
+    return Proposal(queried, history=history, **dense)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unmask.core.arrays import to_device, true_positions, waits
 from unmask.core.inversion import COLD
-from unmask.core.random import Purpose, uniform
+from unmask.core.random import Purpose
 from unmask.core.state import State
 from unmask.decoding.context import error_context
 from unmask.decoding.strategy import Strategy
@@ -35,8 +35,13 @@ class Queried:
     def __len__(self) -> int:
         return len(self.index)
 
-    def part(self, at: slice) -> Queried:
-        """Some of the positions."""
+    def split(self, size: int) -> list[Queried]:
+        """Parts of so many positions or fewer; none of none."""
+        if 0 < len(self.index) <= size:
+            return [self]
+        return [self._part(slice(i, i + size)) for i in range(0, len(self.index), size)]
+
+    def _part(self, at: slice) -> Queried:
         grids = {name: getattr(self, name) for name in ("index", "row", "position", "u")}
         more = {"held": self.held, "allowed": self.allowed}
         cut = {name: None if grid is None else grid[at] for name, grid in (grids | more).items()}
@@ -52,32 +57,36 @@ def find_queried(
     allowed: Tensor | None,
 ) -> Queried:
     """Return the positions where queried (B,N) bool; arguments as in `propose`."""
-    length, rows = queried.shape[1], state.rows
+    length = queried.shape[1]
     if waits(state.device):
         index = true_positions(queried.flatten(), count)
         row, position = index // length, index % length
-        u = uniform(state.seed[row], state.step[row], position, Purpose.DRAW)
+        u = state.uniforms_at(row, position, Purpose.DRAW)
     else:
         places = np.flatnonzero(queried.numpy())
         assert count is None or len(places) == count, (len(places), count)
         of_row, of_position = np.divmod(places, length)
+        u = state.uniforms_at(of_row, of_position, Purpose.DRAW)
         index, row, position = map(torch.from_numpy, (places, of_row, of_position))
-        seed, step = map(torch.from_numpy, (rows.seed[of_row], rows.step[of_row]))
-        u = uniform(seed, step, position, Purpose.DRAW)
-    with error_context(rows, "the temperature function"):
-        value = strategy.sampling.temperatures(rows.progress, rows.group_steps)
-    if isinstance(value, np.ndarray):
-        sent = to_device(value.astype(np.float32), state.device)
-        temperature = Temperatures(sent[row], bool((value < COLD).any()))
-    else:
-        temperature = Temperatures.constant(value)
-    return Queried(index, row, position, u, temperature, _held(state, index, holds), allowed)
+    temperature = _temperatures(state, strategy, row)
+    held = _held(state, index) if holds or state.target is not None else None
+    return Queried(index, row, position, u, temperature, held, allowed)
 
 
-def _held(state: State, index: Tensor, holds: bool) -> Tensor | None:
+def _temperatures(state: State, strategy: Strategy, row: Tensor) -> Temperatures:
+    """Those of queried positions, from their rows (M,)."""
+    value = strategy.sampling.temperature
+    if not callable(value):
+        return Temperatures(value, value < COLD)
+    now = state.rows.now
+    with error_context(state.rows, "the temperature function"):
+        values = strategy.sampling.temperatures(now.progress, now.group_steps)
+    sent = to_device(values.astype(np.float32), state.device)
+    return Temperatures(sent[row], bool((values < COLD).any()))
+
+
+def _held(state: State, index: Tensor) -> Tensor:
     """(M,) int64: the token that stands at each position, −1 where one is to be drawn."""
     if state.target is not None:
         return state.target.where(state.masked, state.tokens).flatten()[index]
-    if not holds:
-        return None
     return state.tokens.masked_fill(state.masked, -1).flatten()[index]

@@ -16,7 +16,7 @@ from torch import Tensor
 from unmask.core.checks import check_count
 from unmask.core.generation import Generation
 from unmask.core.inference import evaluating, is_out_of_memory, release_memory
-from unmask.core.network import Denoiser
+from unmask.core.network import Cache, Denoiser, Query
 from unmask.core.state import Change, State, StepInfo
 from unmask.decoding import Canvas, Strategy, decide, finish, forward_all, init, prepare
 from unmask.decoding.context import error_context, location
@@ -114,7 +114,12 @@ class Engine:
         events = self._admit()
         while self._cohorts:
             try:
-                return events + self._step_all()
+                with evaluating(self.denoiser):
+                    infos = [
+                        decide(cohort.state, cohort.strategy, self.denoiser, *answer)
+                        for cohort, answer in zip(self._cohorts, self._ask(), strict=True)
+                    ]
+                return events + self._advance(infos)
             except Exception as error:
                 alone = sum(map(len, self._cohorts)) < 2
                 if alone or not (self.halves and is_out_of_memory(error)):
@@ -122,29 +127,21 @@ class Engine:
             self._halve()
         return events
 
-    def _step_all(self) -> list[Event]:
+    def _ask(self) -> list[tuple[Query, Tensor, Cache | None]]:
+        """The trunk's answers to all cohorts, by as few passes as there can be."""
         states = [cohort.state for cohort in self._cohorts]
-        infos = self._infos(states)
+        queries = [prepare(cohort.state, cohort.strategy) for cohort in self._cohorts]
+        caches = [state.cache for state in states]
+        with error_context(states[0].rows, "the network"):
+            results = forward_all(self.denoiser, queries, caches, self.max_tokens)
+        return [(query, *result) for query, result in zip(queries, results, strict=True)]
+
+    def _advance(self, infos: Sequence[StepInfo]) -> list[Event]:
+        """The events of a step; the rows that are finished leave."""
         events = [event_of(cohort, info) for cohort, info in zip(self._cohorts, infos, strict=True)]
         after = [c.after(info) for c, info in zip(self._cohorts, infos, strict=True)]
         self._cohorts = [cohort for cohort in after if len(cohort)]
         return events
-
-    def _infos(self, states: Sequence[State]) -> list[StepInfo]:
-        """The steps of all cohorts, by as few passes of the trunk as there can be."""
-        strategies = [cohort.strategy for cohort in self._cohorts]
-        queries = [prepare(*each) for each in zip(states, strategies, strict=True)]
-        with evaluating(self.denoiser):
-            with error_context(states[0].rows, "the network"):
-                results = forward_all(
-                    self.denoiser, queries, [state.cache for state in states], self.max_tokens
-                )
-            return [
-                decide(state, strategy, self.denoiser, query, hidden, cache)
-                for state, strategy, query, (hidden, cache) in zip(
-                    states, strategies, queries, results, strict=True
-                )
-            ]
 
     def _admit(self) -> list[Event]:
         """Let waiting rows begin where there is room. Those with nothing to do are finished."""

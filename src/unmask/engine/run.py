@@ -10,17 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask import presets
 from unmask.core.generation import Generation
 from unmask.core.network import Denoiser
 from unmask.core.state import State, StepInfo
 from unmask.decoding import Canvas, Strategy, finish, init, row_seeds
 from unmask.engine.engine import Engine, Event
-from unmask.errors import CanvasError, StrategyError, nearest
+from unmask.errors import CanvasError, StrategyError
+from unmask.presets.by_name import build_recommended
 
 Seeds = Sequence[int] | Tensor | None
-DEFAULT = {"name": "random_order", "steps": 18}
-"""The preset where the model's card recommends none: its law nears the model's with every step."""
 
 
 def generate(
@@ -49,8 +47,8 @@ def generate(
     Raises a subclass of InputError that says what to pass instead.
     """
     canvas = _canvas(denoiser, canvas, batch_size, length, condition)
-    limits = {"max_rows": max_rows, "max_tokens": max_tokens}
-    return run(denoiser, canvas, strategy, seed=seed, seeds=seeds, **limits).tokens
+    begun = begin(denoiser, canvas, strategy, seed, seeds)
+    return complete(Engine(denoiser, max_rows=max_rows, max_tokens=max_tokens), *begun).tokens
 
 
 def run(
@@ -64,9 +62,8 @@ def run(
     max_tokens: int | None = None,
 ) -> Generation:
     """Generate; return the whole record. Arguments as in `generate`."""
-    given = check_inputs(denoiser, canvas, strategy, seed, seeds)
-    engine = Engine(denoiser, max_rows=max_rows, max_tokens=max_tokens)
-    return complete(engine, init(*given), given[2])
+    begun = begin(denoiser, canvas, strategy, seed, seeds)
+    return complete(Engine(denoiser, max_rows=max_rows, max_tokens=max_tokens), *begun)
 
 
 def complete(
@@ -109,8 +106,8 @@ def stream(
 
     Each has all rows of the batch, so this is never split: where memory runs out, that is raised.
     """
-    given = check_inputs(denoiser, canvas, strategy, seed, seeds)
-    return _steps(Engine(denoiser, halves=False), init(*given), given[2])
+    begun = begin(denoiser, canvas, strategy, seed, seeds)
+    return _steps(Engine(denoiser, halves=False), *begun)
 
 
 def _steps(engine: Engine, whole: State, strategy: Strategy) -> Iterator[StepInfo]:
@@ -120,6 +117,17 @@ def _steps(engine: Engine, whole: State, strategy: Strategy) -> Iterator[StepInf
             if len(event.ids):
                 whole = whole.put(event.ids, event.info.state)
                 yield replace(event.info, state=whole, rows=event.ids)
+
+
+def begin(
+    denoiser: Denoiser, canvas: Canvas, strategy: Strategy | None, seed: int | None, seeds: Seeds
+) -> tuple[State, Strategy]:
+    """Return the state before the first step, and the strategy of its steps, the default if None.
+
+    Raises as `generate` does.
+    """
+    denoiser, canvas, strategy, row_seed = check_inputs(denoiser, canvas, strategy, seed, seeds)
+    return init(denoiser, canvas, strategy, row_seed), strategy
 
 
 def check_inputs(
@@ -147,16 +155,9 @@ def check_inputs(
 
 
 def default_strategy(denoiser: Denoiser) -> Strategy:
-    """Return the preset that the model's card recommends, else `DEFAULT`."""
-    recommended = dict(denoiser.spec.recommended or DEFAULT)
-    name = recommended.pop("name", None)
-    if name not in presets.__all__:
-        raise StrategyError(
-            f"the model's card recommends the preset {name!r}, and there is none: "
-            f"{nearest(str(name), presets.__all__)}; pass strategy="
-        )
-    strategy: Strategy = getattr(presets, name)(**recommended)
-    return strategy
+    """Return the preset that the model's card recommends, else `presets.by_name.DEFAULT`."""
+    spec = denoiser.spec
+    return build_recommended(spec.recommended, grid=spec.grid, instead="strategy=")
 
 
 def _canvas(

@@ -126,7 +126,7 @@ class Guidance:
         if isinstance(self.weight, ConstantWeight):
             return self.weight.weight
         assert callable(self.weight)
-        return weigh(self.weight, state.rows.progress, state.rows.unknown_share)
+        return weigh(self.weight, state.rows.now.progress, state.rows.now.unknown_share)
 
     def combine(self, conditional: Tensor, unconditional: Tensor, weight: float | Tensor) -> Tensor:
         """(M,V) twice, weight a number or (M,1) -> (M,V) float32.

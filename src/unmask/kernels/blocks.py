@@ -68,7 +68,7 @@ class Blocks:
 
     def drawn(self, u: Tensor) -> Tensor:
         """Return (M,) int64: the block drawn by its mass, given uniforms u (M,) float64."""
-        return pick(self.tempered_mass, u)[0]
+        return pick(self.tempered_mass, u.unsqueeze(1))[0]
 
     def margin(self) -> Tensor:
         """Return (M,): largest probability minus the second largest; 1 if one id is legal."""

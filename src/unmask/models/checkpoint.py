@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import nn
 
@@ -53,6 +53,14 @@ class Card:
     about: dict[str, Any] = field(default_factory=dict)  # anything: task, recipe, figures, layout
     format: str = FORMAT
 
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """Height and width of the layout of `about`, None where it is no grid."""
+        layout = self.about.get("layout")
+        sides = [layout.get("height"), layout.get("width")] if isinstance(layout, dict) else []
+        known = [side for side in sides if _is_int(side) and side > 0]
+        return (known[0], known[1]) if len(known) == 2 else None
+
 
 def save(
     denoiser: Denoiser,
@@ -65,10 +73,10 @@ def save(
     """Write a denoiser to a folder and return its path.
 
     An earlier model in the folder is replaced only when the new one is complete. about: any JSON
-    values, returned by `read_card`. vocabulary: `data.Vocabulary.to_dict()`. training: objective,
-    schedule and padding policy. LoRA adapters are merged into the weights that are written.
-    Raises ModelError for a network without weights, CheckpointError for a folder with other files,
-    or values that are not JSON.
+    values, returned by `read_card`; its `preset` is the default of `generate`, checked at use.
+    vocabulary: `data.Vocabulary.to_dict()`. training: objective, schedule and padding policy. LoRA
+    adapters are merged into the weights that are written. Raises ModelError for a network without
+    weights, CheckpointError for a folder with other files, or values that are not JSON.
     """
     denoiser = unwrapped(denoiser)
     inner: Any = denoiser.inner if isinstance(denoiser, ClassConditioned) else denoiser
@@ -228,7 +236,7 @@ def _parse(path: Path, data: Any) -> Card:
     return card
 
 
-def _is_int(value: object) -> bool:
+def _is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -259,7 +267,8 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
     if isinstance(denoiser, nn.Module):
         denoiser.eval()
     if isinstance(denoiser, Adapter):
-        denoiser.spec = replace(denoiser.spec, recommended=card.about.get("preset"))
+        recommended = card.about.get("preset")
+        denoiser.spec = replace(denoiser.spec, recommended=recommended, grid=card.grid)
     if card.classes is None:
         return denoiser
     assert isinstance(denoiser, MaskedLMDenoiser)

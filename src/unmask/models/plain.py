@@ -87,8 +87,9 @@ class PlainDenoiser(Adapter):
 
     def _check_tokens(self, tokens: Tensor) -> None:
         vocab = self.spec.vocab_size
-        if bool(((tokens < 0) | (tokens >= vocab)).any()):
-            worst = int(tokens.max()) if int(tokens.max()) >= vocab else int(tokens.min())
+        low, high = map(int, tokens.aminmax()) if tokens.numel() else (0, 0)
+        if low < 0 or high >= vocab:
+            worst = high if high >= vocab else low
             raise CanvasError(
                 f"id {worst} is outside the vocabulary of {vocab}: pass ids from 0 to {vocab - 1}"
             )

@@ -8,7 +8,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from unmask.core.random import Purpose, reveal_uniform, uniform
+from unmask.core.arrays import arange
+from unmask.core.random import Purpose, reveal_uniform
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 from unmask.orders.base import Order
@@ -22,13 +23,7 @@ class Random(Order):
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N) uniforms of each row's own seed."""
-        return order_uniform(state, Purpose.ORDER)
-
-
-def order_uniform(state: State, purpose: Purpose) -> Tensor:
-    """(B,N) float64 uniforms in (0, 1), a function of (row seed, step, position, purpose)."""
-    position = torch.arange(state.tokens.shape[1], device=state.tokens.device)
-    return uniform(state.seed[:, None], state.step[:, None], position, purpose)[..., 0]
+        return state.uniform(Purpose.ORDER)
 
 
 @dataclass(frozen=True)
@@ -51,8 +46,7 @@ class LeftToRight(Order):
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N): minus the position."""
         length = state.tokens.shape[1]
-        places = torch.arange(length, device=state.tokens.device, dtype=torch.float32)
-        return -places.expand(len(state), length)
+        return -arange(length, state.device).float().expand(len(state), length)
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from unmask.core.random import Purpose, gumbel
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 from unmask.orders.base import Around, Order, as_order
-from unmask.orders.fixed import order_uniform
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,7 @@ class ChoiceNoise(Around):
         score = self.order(state, proposal)
         if self.scale == 0:
             return score
-        score = score.double()
-        u = order_uniform(state, Purpose.CHOICE)
+        u = state.uniform(Purpose.CHOICE)
         noise = gumbel(u) if self.kind == "gumbel" else u
         return score + self.scale * self._fade(state).reshape(-1, 1) * noise
 
@@ -64,5 +61,5 @@ class ChoiceNoise(Around):
             return state.progress.new_ones(1)
         if not self.inclusive:
             return 1 - state.progress
-        after = (state.group_steps - state.group_step).double()
-        return torch.where(state.group_steps > 1, after / (state.group_steps - 1).clamp(min=1), 1.0)
+        steps = state.group_steps.double()
+        return ((steps - state.group_step) / (steps - 1)).nan_to_num(1.0)  # of one step, 0/0

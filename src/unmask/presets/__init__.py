@@ -1,7 +1,8 @@
 """Published decoding methods, as functions that return a `Strategy`.
 
 A preset binds one member of every axis and does nothing else. Its keyword arguments have the
-published defaults; change a part with `Strategy.but`. `docs/methods.md` has a table of all presets.
+published defaults; change a part with `Strategy.but`. `docs/methods.md` has a table of all presets;
+`unmask.presets.by_name.build` returns one by its name.
 """
 
 from unmask.presets.adaptive import entropy_bound, factor, klass, llada21, threshold, wino

@@ -150,10 +150,10 @@ class Verify(Revise):
         rows = state.rows
         counts = on_host(torch.stack([committed.sum(1), change.commit.sum(1)]))
         fewer = (counts[1] - 1).clip(min=0)
-        needed = (counts[0] + 2 + rows.groups_to_come) * rows.forwards_per_step
+        needed = (counts[0] + 2 + rows.now.groups_to_come) * rows.forwards_per_step
         left = rows.budget - rows.forwards - needed
         # Rows in which nothing could be taken back make no passes.
-        asked = (left >= 0) & ~rows.ends_group & (fewer > 0)
+        asked = (left >= 0) & ~rows.now.ends_group & (fewer > 0)
         verified = committed & to_device(asked, state.device).unsqueeze(1)
         logprob = leave_one_out(verified)
         doubtful = verified & (logprob < math.log(max(self.threshold, 1e-300)))

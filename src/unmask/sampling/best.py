@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from unmask.core.arrays import waits
+from unmask.core.arrays import arange, waits
 from unmask.sampling.two_level import NEG_INF
 
 
@@ -26,7 +26,7 @@ class Best(NamedTuple):
 
     def mask(self, logits: Tensor, out: Tensor) -> Tensor:
         """out (M,V): 1 where an id is kept, 0 where not."""
-        ids = torch.arange(logits.shape[1], device=logits.device)
+        ids = arange(logits.shape[1], logits.device)
         some = (self.last < logits.shape[1]).squeeze(1)  # of equal logits
         if waits(logits.device) or bool(some.all()):
             return out.copy_(self.holds(logits, ids))

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from unmask.core.inversion import LOWEST
-from unmask.sampling.best import Best
 from unmask.sampling.scratch import Scratch
 from unmask.sampling.settings import Sampling
 from unmask.sampling.temperatures import Temperatures
 from unmask.sampling.two_level import block_maxima, block_sums
 
-SLICE_ELEMENTS = 2**19  # on the CPU
+SLICE_ELEMENTS = 2**19  # on the CPU, about: all slices are as large
 
 
 def passes(
@@ -38,9 +37,10 @@ def passes(
     (M,), the sum of mass times logit.
     """
     rows, vocab = logits.shape
-    size = max(1, SLICE_ELEMENTS // vocab) if logits.device.type == "cpu" else max(1, rows)
-    if rows <= size:
+    count = max(1, round(rows * vocab / SLICE_ELEMENTS)) if logits.device.type == "cpu" else 1
+    if count == 1:
         return _pass(logits, how, temperature, wanted, scratch)
+    size = -(-rows // count)
     parts = [
         _pass(logits[i : i + size], how, temperature.take(slice(i, i + size)), wanted, scratch)
         for i in range(0, rows, size)
@@ -52,15 +52,6 @@ def _pass(
     logits: Tensor, how: Sampling, temperature: Temperatures, wanted: Set[str], scratch: Scratch
 ) -> dict[str, Tensor]:
     """One slice of positions."""
-    out, best = _shift(logits, wanted, scratch), None
-    if how.filtered:
-        best = how.kept(logits, temperature.value, scratch.like("keep", logits))
-        out |= best._asdict()
-    return out | _shape(logits, best, temperature.rate, wanted, scratch)
-
-
-def _shift(logits: Tensor, wanted: Set[str], scratch: Scratch) -> dict[str, Tensor]:
-    """The model's own masses, left in `scratch` too."""
     # Measured from the likeliest id, log-probabilities near 0 keep their digits.
     max_logit = logits.amax(1)
     logits.sub_(max_logit.unsqueeze(1))
@@ -71,17 +62,28 @@ def _shift(logits: Tensor, wanted: Set[str], scratch: Scratch) -> dict[str, Tens
     if "mean" in wanted:
         finite = torch.clamp(logits, min=LOWEST, out=scratch.like("shaped", logits))
         out["mean"] = finite.mul_(mass).sum(1)
-    return out
+    keep = None
+    if how.filtered:
+        best = how.kept(logits, temperature.value, scratch.like("keep", logits))
+        out |= best._asdict()
+        if wanted & {"kept", "kept_mean", "shaped"}:
+            keep = best.mask(logits, scratch.like("keep", logits))
+    return out | _shape(logits, mass, keep, temperature.rate, wanted, scratch)
 
 
 def _shape(
-    logits: Tensor, best: Best | None, rate: Tensor | float, wanted: Set[str], scratch: Scratch
+    logits: Tensor,
+    mass: Tensor,
+    keep: Tensor | None,
+    rate: Tensor | float,
+    wanted: Set[str],
+    scratch: Scratch,
 ) -> dict[str, Tensor]:
-    """The masses drawn from: tempered, filtered."""
-    out, mass, room = {}, scratch.like("mass", logits), scratch.like("shaped", logits)
-    keep = None
-    if best is not None and wanted & {"kept", "kept_mean", "shaped"}:
-        keep = best.mask(logits, scratch.like("keep", logits))
+    """The masses drawn from: tempered, filtered by keep (M,V), 1 where an id is kept."""
+    out = dict[str, Tensor]()
+    if not wanted & {"kept", "kept_mean", "shaped"}:
+        return out
+    room = scratch.like("shaped", logits)
     if "kept" in wanted and keep is not None:
         out["kept"] = torch.mul(mass, keep, out=room).sum(1)
     if "kept_mean" in wanted and keep is not None:

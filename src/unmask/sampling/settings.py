@@ -93,10 +93,10 @@ class Sampling:
         """Whether tokens are drawn from the model's own distribution, unshaped."""
         return not self.filtered and self.temperature == 1 and not self.gumbel
 
-    def temperatures(self, progress: np.ndarray, steps: np.ndarray) -> float | np.ndarray:
-        """The temperature of a step: one number, or (B,) float64 from r = s/T and T of each row."""
+    def temperatures(self, progress: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        """(B,) float64: the temperature of a step, from r = s/T and T of each row."""
         if not callable(self.temperature):
-            return self.temperature
+            return np.full_like(progress, self.temperature)
         r = torch.from_numpy(progress)
         if isinstance(self.temperature, TemperatureRule):
             values = self.temperature(r, torch.from_numpy(steps))

@@ -10,13 +10,13 @@ from collections.abc import Callable, Set
 import torch
 from torch import Tensor
 
-from unmask.core.inversion import pick, width_of
+from unmask.core.inversion import pick
 from unmask.sampling.best import Best
 from unmask.sampling.passes import passes
 from unmask.sampling.scratch import Scratch
 from unmask.sampling.settings import Sampling
 from unmask.sampling.temperatures import Temperatures
-from unmask.sampling.two_level import NEG_INF, ids_of, likeliest, margin, two_largest, within
+from unmask.sampling.two_level import NEG_INF, at_ids, ids_of, likeliest, margin, two_largest
 
 # The sums over the vocabulary that each statistic is made of.
 _SUMS = {
@@ -50,11 +50,12 @@ def draw_with_statistics(
     noised = None
     if noise is not None:
         noised = noise + (stats.best.dropping(logits) if how.filtered else logits)
-    token = noised.argmax(1) if noised is not None and how.gumbel else stats.token(u)
+    token = noised.argmax(1) if noised is not None and how.gumbel else stats.draw(u)
     if held is not None:
         token = token.where(held < 0, held)
+    stats.look_at(token)
     compute: dict[str, Callable[[], Tensor]] = {
-        "kept_logprob": lambda: stats.kept_logprob(token),
+        "kept_logprob": stats.kept_logprob,
         "noised_logprob": lambda: _noised_logprob(noised, token),
         "top_logprob": lambda: -stats.normaliser,  # of the likeliest id, whose logit is 0 here
         "top_token": lambda: stats.likeliest,
@@ -63,13 +64,13 @@ def draw_with_statistics(
         "kept_entropy": stats.kept_entropy,
         "kept_margin": stats.kept_margin,
     }
-    logprob = _at(logits, token) - stats.normaliser
+    logprob = stats.logit - stats.normaliser
     return {
         "token": token,
         "max_logit": stats.sum["max_logit"],
         "normaliser": stats.normaliser,
         "logprob": logprob,
-        "sampling_logprob": logprob if how.plain else stats.sampling_logprob(token),
+        "sampling_logprob": logprob if how.plain else stats.sampling_logprob(),
     } | {name: compute[name]() for name in compute if name in needs}
 
 
@@ -91,8 +92,9 @@ class TokenStatistics:
             changed = isinstance(temperature.value, Tensor) or temperature.value != 1
             wanted |= {"shaped"} | ({"tempered"} if changed else set())
         self.sum = passes(logits, how, temperature, wanted, scratch)
-        self._mass = self.sum["sums"].double()
-        self.normaliser = self._mass.sum(1).log().float()
+        mass = self.sum["sums"].double()
+        self.shaped = self.sum["shaped"].double() if "shaped" in wanted else mass  # drawn from
+        self.normaliser = mass.sum(1).log().float()
         self._likeliest: Tensor | None = None
 
     @property
@@ -112,35 +114,41 @@ class TokenStatistics:
         mean = self.sum["mean"] * (-self.normaliser).exp()
         return (self.normaliser - mean).clamp(min=0.0)
 
-    def token(self, u: Tensor) -> Tensor:
+    def draw(self, u: Tensor) -> Tensor:
         """(M,) int64: one id for each row, the likeliest where it is greedy."""
         if self.temperature.always_greedy:
             return self.likeliest
-        block, _ = pick(self._shaped, u[:, 0])
-        vocab = self.logits.shape[1]
-        inside = within(self.logits, block, NEG_INF)
+        block, _ = pick(self.shaped, u[:, :1])
+        ids = ids_of(block, self.logits.shape[1])
+        inside = at_ids(self.logits, ids, NEG_INF)
         mass = (inside * self.temperature.rate).exp_()
         if self.filtered:
-            mass *= self.best.holds(inside, ids_of(block, vocab))
-        drawn = block * width_of(vocab) + pick(mass.double(), u[:, 1])[0]
+            mass *= self.best.holds(inside, ids)
+        drawn = ids[:, 0] + pick(mass.double(), u[:, 1:])[0]
         greedy = self.temperature.greedy
         return drawn if greedy is None else self.likeliest.where(greedy, drawn)
 
-    def sampling_logprob(self, token: Tensor) -> Tensor:
-        """(M,): of a token as it is drawn; where that is greedy, measured from the likeliest."""
-        value = _at(self.logits, token)
+    def look_at(self, token: Tensor) -> None:
+        """Find the logits (M,) of these tokens (M,), of which log-probabilities are asked next."""
+        at = token.unsqueeze(1)
+        logit = self.logits.gather(1, at)
+        self.logit = logit.squeeze(1)
+        self.left_out = ~self.best.holds(logit, at).squeeze(1) if self.filtered else None
+
+    def sampling_logprob(self) -> Tensor:
+        """(M,): of the token as it is drawn; where that is greedy, measured from the likeliest."""
         if self.temperature.always_greedy:
-            return self._if_kept(token, value)
-        normaliser, rate = self._shaped.sum(1).log().float(), self.temperature.rate
+            return self._if_kept(self.logit)
+        normaliser, rate = self.shaped.sum(1).log().float(), self.temperature.rate
         if self.temperature.greedy is not None:
             normaliser = normaliser.masked_fill(self.temperature.greedy, 0.0)
-        value = value * (rate.squeeze(1) if isinstance(rate, Tensor) else rate)
-        return self._if_kept(token, value - normaliser)
+        value = self.logit * (rate.squeeze(1) if isinstance(rate, Tensor) else rate)
+        return self._if_kept(value - normaliser)
 
-    def kept_logprob(self, token: Tensor) -> Tensor:
-        """(M,): of a token among what the filters keep, at temperature 1."""
+    def kept_logprob(self) -> Tensor:
+        """(M,): of the token among what the filters keep, at temperature 1."""
         normaliser = self.sum["kept"].log() if self.filtered else self.normaliser
-        return self._if_kept(token, _at(self.logits, token) - normaliser)
+        return self._if_kept(self.logit - normaliser)
 
     def kept_entropy(self) -> Tensor:
         """(M,) nats: of the distribution over what the filters keep, at temperature 1."""
@@ -157,23 +165,10 @@ class TokenStatistics:
         # The largest has mass 1 here; where the second is not kept, nothing else is.
         return (1 - torch.minimum(second.exp(), (kept - 1).clamp(min=0.0))) / kept
 
-    @property
-    def _shaped(self) -> Tensor:
-        """(M,K) float64: the masses drawn from."""
-        return self.sum["shaped"].double() if "shaped" in self.sum else self._mass
-
-    def _if_kept(self, token: Tensor, value: Tensor) -> Tensor:
-        if not self.filtered:
-            return value
-        kept = self.best.holds(_at(self.logits, token).unsqueeze(1), token.unsqueeze(1))
-        return value.masked_fill(~kept.squeeze(1), NEG_INF)
+    def _if_kept(self, value: Tensor) -> Tensor:
+        return value if self.left_out is None else value.masked_fill(self.left_out, NEG_INF)
 
 
 def _noised_logprob(noised: Tensor | None, token: Tensor) -> Tensor:
     assert noised is not None
-    return _at(noised, token) - noised.logsumexp(1)
-
-
-def _at(values: Tensor, token: Tensor) -> Tensor:
-    """(M,V), (M,) -> (M,)."""
-    return values.gather(1, token.unsqueeze(1)).squeeze(1)
+    return noised.gather(1, token.unsqueeze(1)).squeeze(1) - noised.logsumexp(1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from unmask.core.arrays import arange
 from unmask.core.inversion import COLD, pick, width_of
 
 NEG_INF = float("-inf")
@@ -38,20 +39,21 @@ def _blocks(values: Tensor) -> tuple[Tensor, Tensor | None]:
 def ids_of(block: Tensor, vocab: int) -> Tensor:
     """(M,) -> (M,W) int64: the ids of a block, V and more where a last block is short."""
     width = width_of(vocab)
-    return block.unsqueeze(1) * width + torch.arange(width, device=block.device)
+    return block.unsqueeze(1) * width + arange(width, block.device)
 
 
-def within(values: Tensor, block: Tensor, fill: float) -> Tensor:
-    """(M,V), (M,) -> (M,W): one block of each row, `fill` where a last block is short."""
-    vocab, ids = values.shape[1], ids_of(block, values.shape[1])
-    inside = values.gather(1, ids.clamp(max=vocab - 1))
-    return inside if vocab % ids.shape[1] == 0 else inside.masked_fill(ids >= vocab, fill)
+def at_ids(values: Tensor, ids: Tensor, fill: float) -> Tensor:
+    """(M,V), `ids_of` a block of each row -> (M,W), `fill` where a last block is short."""
+    vocab = values.shape[1]
+    if vocab % ids.shape[1] == 0:
+        return values.gather(1, ids)
+    return values.gather(1, ids.clamp(max=vocab - 1)).masked_fill_(ids >= vocab, fill)
 
 
 def likeliest(values: Tensor, maxima: Tensor) -> Tensor:
     """(M,V) and its block maxima -> (M,) int64: the first id that has the largest value."""
-    block = maxima.argmax(1)
-    return block * width_of(values.shape[1]) + within(values, block, NEG_INF).argmax(1)
+    ids = ids_of(maxima.argmax(1), values.shape[1])
+    return ids[:, 0] + at_ids(values, ids, NEG_INF).argmax(1)
 
 
 def invert(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,9 +64,10 @@ def invert(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """
     peak = logits.amax(1, keepdim=True)
     mass = (logits - peak).exp_()
-    block, total = pick(block_sums(mass).double(), u[:, 0])
-    inside, _ = pick(within(mass, block, 0.0).double(), u[:, 1])
-    return block * width_of(logits.shape[1]) + inside, (peak.squeeze(1) + total.log().float())
+    block, total = pick(block_sums(mass).double(), u[:, :1])
+    ids = ids_of(block, logits.shape[1])
+    inside, _ = pick(at_ids(mass, ids, 0.0).double(), u[:, 1:])
+    return ids[:, 0] + inside, (peak + total.log().float()).squeeze(1)
 
 
 def draw(logits: Tensor, temperature: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,7 +99,7 @@ def margin(logits: Tensor, log_normaliser: Tensor, maxima: Tensor) -> Tensor:
 def two_largest(logits: Tensor, maxima: Tensor) -> tuple[Tensor, Tensor]:
     """(M,V) and its block maxima -> the largest and the second largest of each row, (M,) twice."""
     block = maxima.argmax(1, keepdim=True)
-    inside = within(logits, block.squeeze(1), NEG_INF)
+    inside = at_ids(logits, ids_of(block.squeeze(1), logits.shape[1]), NEG_INF)
     inside = inside.topk(min(2, inside.shape[1]), dim=1).values
     elsewhere = maxima.scatter(1, block, NEG_INF).amax(1)
     second = elsewhere if inside.shape[1] == 1 else torch.maximum(elsewhere, inside[:, 1])

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from unmask import objectives, presets, schedules
+from unmask import objectives, schedules
 from unmask.data.padding import BlockFill, EndOfSequence, Excluded
-from unmask.errors import StrategyError, nearest
+from unmask.errors import InputError, StrategyError, nearest
+from unmask.presets import by_name
 from unmask.training.model import Objective
 
 OBJECTIVES = (
@@ -123,14 +124,10 @@ class Recipe:
 
 
 def _check_preset(preset: dict[str, Any]) -> None:
-    """Raise StrategyError for a preset that `unmask generate` could not use."""
-    options = dict(preset)
-    name = str(options.pop("name", None))
-    if name not in presets.__all__:
-        raise StrategyError(f"preset.name={name}: {nearest(name, presets.__all__)}")
+    """Raise StrategyError for a preset that the finished model could not recommend."""
     try:
-        getattr(presets, name)(**options)
-    except TypeError as error:
+        by_name.build(*by_name.split(preset))
+    except InputError as error:
         raise StrategyError(f"preset={preset}: {error}") from None
 
 

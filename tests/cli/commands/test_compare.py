@@ -5,13 +5,12 @@ import json
 import pytest
 
 from unmask import presets
-from unmask.cli.io import sweep
-from unmask.cli.io.presets import known
 from unmask.cli.ui import comparison
 from unmask.errors import StrategyError
 from unmask.evaluation.benches import BENCHES, Figure
 from unmask.evaluation.compare import Measurement
 from unmask.evaluation.settings import Setting
+from unmask.presets import by_name
 
 from ..conftest import files
 
@@ -40,10 +39,7 @@ def measured(monkeypatch):
     ("options", "words"),
     [
         (["--preset", "confidnce"], "--preset confidnce: no such preset; did you mean 'conf"),
-        (
-            ["--preset", "token_critic"],
-            "needs a critic, which no option can pass; call it from Python",
-        ),
+        (["--preset", "token_critic"], "needs a critic, which neither the options nor the"),
         (["--set", "keep=0.3"], "--set keep=0.3: type PRESET.OPTION=VALUE"),
         (["--set", "annealed.keep"], "--set annealed.keep: type PRESET.OPTION=VALUE"),
         (["--set", "aneal.keep=1"], "no preset 'aneal'; did you mean 'annealed'"),
@@ -98,8 +94,8 @@ def test_json_and_files(call, measured, tmp_path):
 
 
 def test_the_table_marks_the_front(call, monkeypatch, measured, tmp_path):
-    some = {name: known()[name] for name in ("confidence", "maskgit", "token_critic")}
-    monkeypatch.setattr(sweep, "known", lambda: some)
+    some = {name: by_name.known()[name] for name in ("confidence", "maskgit", "token_critic")}
+    monkeypatch.setattr(by_name, "known", lambda: some)
     done = call(*FAST, "--steps", 1, "--steps", 4, "--steps", 9, "--steps", 16)
     assert done.code == 0
     rows = {tuple(line.split()[:2]): line for line in done.out.splitlines() if "steps=" in line}
@@ -151,8 +147,8 @@ def test_what_refuses_the_task_is_an_error_only_where_it_was_asked_for(call, mon
             raise StrategyError("not on boards")
         return bench.measure(model, strategy, *arguments)
 
-    some = {name: known()[name] for name in ("confidence", "maskgit")}
-    monkeypatch.setattr(sweep, "known", lambda: some)
+    some = {name: by_name.known()[name] for name in ("confidence", "maskgit")}
+    monkeypatch.setattr(by_name, "known", lambda: some)
     monkeypatch.setitem(BENCHES, "shidoku", type(bench)(bench.qualities, picky, steps=(1,)))
     said = call(*FAST, "--json").json
     assert said["left_out"]["maskgit"] == "not on boards"

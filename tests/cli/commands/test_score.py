@@ -161,6 +161,11 @@ def test_prompts_are_given_and_not_scored(call, tmp_path):
     assert said["nats_per_token"] == pytest.approx(found.nats_per_token, rel=1e-5)
 
 
+def test_height_and_width_of_a_board_are_known(call, boards):
+    said = call("score", "shidoku", "boards.npy", "--order", "halton", "--json").json
+    assert said["tokens"] > 0
+
+
 REFUSED = {
     "two ways": (("--pseudo", "--samples", 3), "--samples and --pseudo name different methods"),
     "steps": (("--steps", 3), "--order confidence"),

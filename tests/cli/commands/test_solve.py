@@ -148,6 +148,11 @@ def test_a_puzzle_is_answered_as_in_any_batch(call, puzzles, monkeypatch):
     assert call(*line, "--json", given=lines).json["rows"] == whole
 
 
+def test_height_and_width_of_a_board_are_known(call):
+    said = call("solve", "-", "shidoku", "--preset", "halton", "--json", given=SMALL).json
+    assert said["preset"] == "halton"
+
+
 @pytest.mark.parametrize(
     ("arguments", "given", "words"),
     [

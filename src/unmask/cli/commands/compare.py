@@ -97,7 +97,7 @@ def command(
     opened = open_model(model)
     bench = _bench(opened)
     settings, left_out = swept(
-        preset or [], steps or bench.steps, set_ or [], opened.layout, _length(opened)
+        preset or [], steps or bench.steps, set_ or [], opened.card.grid, _length(opened)
     )
     if steps and not takes_steps([setting.preset for setting in settings]):
         raise InputError(

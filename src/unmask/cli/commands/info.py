@@ -17,6 +17,7 @@ from unmask.cli.io import presets
 from unmask.cli.io.models import class_count, weights
 from unmask.cli.ui.screen import out, print_json, say
 from unmask.cli.ui.table import facts, shown
+from unmask.errors import StrategyError
 
 EXAMPLES = [
     ("The bundled models", "unmask info"),
@@ -75,24 +76,28 @@ def _short(name: str) -> dict[str, Any]:
 
 def _described(name: str) -> dict[str, Any]:
     from unmask.models.checkpoint import read_card
+    from unmask.presets import by_name
 
     card = read_card(name)
+    recommended = card.about.get("preset")
     return {
         **_short(name),
         "card": asdict(card),
-        "recommended": presets.recommended(card),
-        "presets": [_preset(name) for name in presets.known()],
+        "recommended": by_name.DEFAULT if recommended is None else recommended,
+        "presets": [_preset(each, card.grid) for each in by_name.known()],
     }
 
 
-def _preset(name: str) -> dict[str, Any]:
-    make = presets.known()[name]
+def _preset(name: str, grid: tuple[int, int] | None) -> dict[str, Any]:
+    from unmask.presets import by_name
+
+    make = by_name.known()[name]
     first = inspect.cleandoc(make.__doc__ or "").split("\n\n")[0].replace("\n", " ")
     return {
         "preset": name,
         "about": first,
-        "options": presets.takes(make),
-        "needs": presets.needs(make),
+        "options": by_name.defaults(make),
+        "needs": by_name.needs(make, grid),
     }
 
 
@@ -115,7 +120,6 @@ def _print_list(found: list[dict[str, Any]]) -> None:
 def _print_model(told: dict[str, Any]) -> None:
     card: dict[str, Any] = told["card"]
     about = {key: value for key, value in card["about"].items() if key not in APART}
-    advised = {key: value for key, value in told["recommended"].items() if key != "name"}
     known = {
         "folder": told["folder"],
         "task": told["task"],
@@ -123,15 +127,27 @@ def _print_model(told: dict[str, Any]) -> None:
         "vocabulary": _vocabulary(card),
         "positions": told["length"],
         "classes": told["classes"] or None,
-        "default": " ".join(
-            ["--preset", told["recommended"]["name"], *starmap(presets.typed, advised.items())]
-        ),
+        "default": _default(told["folder"]),
         "figures": about.pop("figures", None),
         **about,
     }
     say((told["model"], "bold cyan"))
     out().print(facts(known))
     _print_presets(told["presets"])
+
+
+def _default(folder: str) -> str:
+    """What the card of a model recommends as it is typed, or why that cannot be used."""
+    from unmask.models.checkpoint import read_card
+    from unmask.presets import by_name
+
+    card = read_card(folder)
+    try:
+        presets.choose(card, None, {})
+    except StrategyError as error:
+        return str(error)
+    name, advised = by_name.split(card.about.get("preset"))
+    return " ".join(["--preset", name, *starmap(presets.typed, advised.items())])
 
 
 def _vocabulary(card: dict[str, Any]) -> str:
@@ -144,6 +160,6 @@ def _print_presets(found: list[dict[str, Any]]) -> None:
     table = Table("preset", "what it does", "options", box=SIMPLE_HEAD)
     for each in found:
         option = "\n".join(starmap(presets.typed, each["options"].items()))
-        where = "From Python only. " if each["needs"] else ""
-        table.add_row(Text(each["preset"], "cyan"), Text(where + each["about"]), Text(option))
+        needs = f"Needs {', '.join(each['needs'])}. " if each["needs"] else ""
+        table.add_row(Text(each["preset"], "cyan"), Text(needs + each["about"]), Text(option))
     out().print(table)

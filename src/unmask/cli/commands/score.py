@@ -116,7 +116,7 @@ def command(
     with --order the exact likelihood under a preset, with --pseudo a cheap score for comparing
     rows.
     """
-    by = _method(samples, order, steps, pseudo)
+    by = _method(model, samples, order, steps, pseudo)
     opened = open_model(model)
     reading = {"column": column, "documents": documents, "tokenizer": tokenizer}
     corpus = read(opened, file, length, reading)
@@ -131,7 +131,9 @@ def command(
     _tell(result, f"{model} on {file}", f"seed {seed}, {seconds:.1f} s", notes)
 
 
-def _method(samples: int | None, order: str | None, steps: int | None, pseudo: bool) -> Method:
+def _method(
+    model: str, samples: int | None, order: str | None, steps: int | None, pseudo: bool
+) -> Method:
     """Return the scoring method that the options name. Raises InputError if they conflict."""
     ways = {"--samples": samples is not None, "--order": order is not None, "--pseudo": pseudo}
     asked = [name for name, given in ways.items() if given]
@@ -144,7 +146,10 @@ def _method(samples: int | None, order: str | None, steps: int | None, pseudo: b
     from unmask import scoring
 
     if order is not None:
-        return scoring.Ordered(presets.build(order, {} if steps is None else {"steps": steps}))
+        from unmask.models.checkpoint import read_card
+
+        options = {} if steps is None else {"steps": steps}
+        return scoring.Ordered(presets.build(order, options, read_card(model).grid))
     if pseudo:
         return scoring.PseudoLikelihood()
     return scoring.Bound() if samples is None else scoring.Bound(samples)

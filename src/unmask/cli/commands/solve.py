@@ -81,7 +81,7 @@ def command(
         raise InputError(f"--out {out} is a folder: pass the name of a file")
     text = _text(file)
     card = read_card(model)
-    strategy = choose(preset, steps, set_ or [])
+    strategy = choose(preset, steps, set_ or [], card.grid)
     rules = rules_of(model, card)
     tokens, known = rules.parse(text)
     made = _solve(open_model(model), rules, strategy, tokens, known, seed)
@@ -95,8 +95,18 @@ def command(
     _tell(made, strategy, seed, out)
 
 
-def choose(preset: str | None, steps: int | None, pairs: Sequence[str]) -> Strategy:
-    """Return the strategy that the options name, at temperature 0 unless they set another."""
+def choose(
+    preset: str | None,
+    steps: int | None,
+    pairs: Sequence[str],
+    grid: tuple[int, int] | None = None,
+) -> Strategy:
+    """Return the strategy that the options name, at temperature 0 unless they set another.
+
+    grid: height and width of the model's grid.
+    """
+    from unmask.presets import by_name
+
     further: dict[str, Any] = presets.settings(pairs)
     if steps is not None:
         if "steps" in further:
@@ -104,10 +114,10 @@ def choose(preset: str | None, steps: int | None, pairs: Sequence[str]) -> Strat
         further["steps"] = steps
     name = preset or (ADAPTIVE if steps is None else "confidence")
     start: dict[str, Any] = dict(SURE) if preset is None and steps is None else {}
-    make = presets.known().get(name)
-    if make is not None and "temperature" in presets.takes(make):
+    found = by_name.known().get(name)
+    if found is not None and "temperature" in by_name.defaults(found):
         start["temperature"] = 0.0
-    return presets.build(name, start | further)
+    return presets.build(name, start | further, grid)
 
 
 def rules_of(name: str, card: Card) -> Rules:

@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from unmask.cli.io.presets import build, known, needs
+from unmask.cli.io.presets import build
 from unmask.errors import StrategyError, nearest
 
 if TYPE_CHECKING:
     from unmask.evaluation.settings import Setting
-    from unmask.viz import Layout
 
 # A preset without steps is measured at these values of its first option that is listed here.
 KNOBS: dict[str, tuple[float, ...]] = {
@@ -27,10 +26,11 @@ PATIENCE = 4  # the budget of a preset that takes one, in forwards per position
 
 Values = tuple[Any, ...]
 Chosen = dict[str, dict[str, Values]]  # preset -> option -> values
+Grid = tuple[int, int] | None  # height and width of the model's grid
 
 
 def swept(
-    names: Sequence[str], steps: Sequence[int], pairs: Sequence[str], layout: Layout, length: int
+    names: Sequence[str], steps: Sequence[int], pairs: Sequence[str], grid: Grid, length: int
 ) -> tuple[list[Setting], dict[str, str]]:
     """Return the settings to measure, and for each preset that does not apply the reason.
 
@@ -38,26 +38,34 @@ def swept(
     pairs: the values of --set. length: N, which budgets are multiples of.
     Raises StrategyError for a preset or option that does not exist or cannot be built.
     """
-    presets = known()
+    from unmask.presets import by_name
+
+    presets = by_name.known()
     for name in names:
         if name not in presets:
             raise StrategyError(f"--preset {name}: no such preset; {nearest(name, presets)}")
-    left_out = {} if names else {name: why for name in presets if (why := _unfit(name, layout))}
+    left_out = {} if names else {name: why for name in presets if (why := _unfit(name, grid))}
     wanted = list(dict.fromkeys(names)) or [name for name in presets if name not in left_out]
     chosen = parsed(pairs, wanted)
     found = []
     for name in wanted:
-        found += _settings(name, steps, chosen.get(name, {}), layout, length)
+        found += _settings(name, steps, chosen.get(name, {}), grid, length)
     return found, left_out
 
 
 def takes_steps(names: Sequence[str]) -> bool:
-    """Return whether one of these presets has the option `steps`."""
-    return any("steps" in inspect.signature(known()[name]).parameters for name in names)
+    """Whether one of these presets is swept over --steps."""
+    from unmask.presets import by_name
+
+    presets = by_name.known()
+    return any("steps" in inspect.signature(presets[name]).parameters for name in names)
 
 
 def parsed(pairs: Sequence[str], wanted: Sequence[str]) -> Chosen:
-    """Return ["threshold.threshold=0.5,0.9"] as preset -> option -> values, of wanted presets."""
+    """`["threshold.threshold=0.5,0.9"]` as preset -> option -> values; of wanted presets only."""
+    from unmask.presets import by_name
+
+    presets = by_name.known()
     chosen: Chosen = {}
     for pair in pairs:
         target, equals, text = pair.partition("=")
@@ -67,8 +75,8 @@ def parsed(pairs: Sequence[str], wanted: Sequence[str]) -> Chosen:
                 f"--set {pair}: type PRESET.OPTION=VALUE,VALUE,..., "
                 "such as --set threshold.threshold=0.5,0.9"
             )
-        if name not in known():
-            raise StrategyError(f"--set {pair}: no preset {name!r}; {nearest(name, known())}")
+        if name not in presets:
+            raise StrategyError(f"--set {pair}: no preset {name!r}; {nearest(name, presets)}")
         if name not in wanted:
             raise StrategyError(f"--set {pair}: {name} is not compared; type --preset {name} too")
         options = chosen.setdefault(name, {})
@@ -77,16 +85,16 @@ def parsed(pairs: Sequence[str], wanted: Sequence[str]) -> Chosen:
 
 
 def _settings(
-    name: str, steps: Sequence[int], chosen: Mapping[str, Values], layout: Layout, length: int
+    name: str, steps: Sequence[int], chosen: Mapping[str, Values], grid: Grid, length: int
 ) -> list[Setting]:
     """Return one preset with every combination of the values of its options."""
     from unmask.evaluation.settings import Setting
+    from unmask.presets import by_name
 
-    make = known()[name]
-    grid = {**_default_sweep(inspect.signature(make).parameters, steps, length), **chosen}
-    given = {key: value for key, value in _places(layout).items() if key in needs(make)}
-    options = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-    return [Setting(name, each, build(name, each, given)) for each in options]
+    parameters = inspect.signature(by_name.known()[name]).parameters
+    sweep = {**_default_sweep(parameters, steps, length), **chosen}
+    options = [dict(zip(sweep, values, strict=True)) for values in product(*sweep.values())]
+    return [Setting(name, each, build(name, each, grid)) for each in options]
 
 
 def _default_sweep(
@@ -109,20 +117,16 @@ def _default_sweep(
     return sweep
 
 
-def _unfit(name: str, layout: Layout) -> str | None:
-    """Return why a preset does not apply, None if it does."""
-    make = known()[name]
-    missing = [each for each in needs(make) if each not in _places(layout)]
-    if missing:
-        return f"needs a {missing[0]}, which no option can pass"
-    if "levels" in inspect.signature(make).parameters:
-        return "is for codebook levels; pass --preset to run it all the same"
+def _unfit(name: str, grid: Grid) -> str | None:
+    """Why a preset does not apply, None if it does."""
+    from unmask.presets import by_name
+
+    preset = by_name.known()[name]
+    if missing := by_name.needs(preset, grid):
+        return f"needs a {missing[0]}"
+    if "levels" in inspect.signature(preset).parameters:
+        return "is for codebook levels; --preset runs it all the same"
     return None
-
-
-def _places(layout: Layout) -> dict[str, int]:
-    """Return the height and width of a grid, which some presets need."""
-    return {} if layout.kind == "text" else {"height": layout.height, "width": layout.width}
 
 
 def _once(values: Sequence[Any]) -> Values:

@@ -76,7 +76,7 @@ class Stage:
                 canvas,
                 strategy,
                 self.seed,
-                lambda frame, *steps: watch(scene.arrange(frame), *steps),
+                lambda frame, counts: watch(scene.arrange(frame), counts),
                 keep=True,
             )
         if not live and not self.quiet:

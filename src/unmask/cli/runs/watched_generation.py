@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from unmask.cli.ui.live import Watch
@@ -25,7 +26,8 @@ class Emerged:
 
     generation: Generation
     frames: Tensor
-    """(S+1,B,N) int32, -1 where unknown; (1,B,N), the last frame, if steps were not kept."""
+    """(S+1,B,N) int32, -1 where unknown: each row after as many steps of its own; the last one
+    alone when the steps were not kept."""
 
     @property
     def tokens(self) -> Tensor:
@@ -67,30 +69,52 @@ def emerge(
 ) -> Emerged:
     """Generate step by step; call `watch` with the frame after each step.
 
-    keep: whether all frames are returned, or the last one only. max_rows, max_tokens: rows and
-    positions generated at once; frames show waiting rows unchanged.
+    max_rows, max_tokens: how much is generated at a time; what waits is shown as it is, and kept as
+    if all had been generated at once.
     """
     import torch
 
+    from unmask.cli.ui.live import Counts
     from unmask.decoding import init, row_seeds
     from unmask.engine import Engine, Event, complete
 
     state = init(denoiser, canvas, strategy, row_seeds(canvas, seed, None))
-    planned = int(state.rows.plan.total.max())
-    frames = [frame(state)]
-    watch(frames[0], 0, planned)
+    planned, rows = state.rows.plan.total, len(state)
+    taken, done = state.rows.step.copy(), state.rows.finished.copy()
+    shown = frame(state)
+    frames = [shown]
+
+    def counts(step: int) -> Counts:
+        behind = (planned - taken).clip(0)[~done].sum()
+        share = 1 - float(behind / max(planned.sum(), 1))
+        return Counts(step, int(planned.max()), int(done.sum()), rows, share)
 
     def see(event: Event) -> None:
+        nonlocal shown
+        done[event.finished] = True
         if not len(event.ids):
             return  # rows with nothing to do
         part = event.info.state
-        shown = frames[-1].index_copy(0, torch.from_numpy(event.ids), frame(part))
-        frames[:] = [*frames, shown] if keep else [shown]
-        watch(shown, int(part.rows.step.max()), planned)
+        taken[event.ids] = part.rows.step
+        shown = shown.index_copy(0, torch.from_numpy(event.ids), frame(part))
+        if keep:
+            _keep(frames, event.ids, part)
+        watch(shown, counts(int(part.rows.step.max())))
 
+    watch(shown, counts(0))
     engine = Engine(denoiser, max_rows=max_rows, max_tokens=max_tokens)
     made = complete(engine, state, strategy, see)
-    return Emerged(made, torch.stack(frames))
+    return Emerged(made, torch.stack(frames if keep else [shown]))
+
+
+def _keep(frames: list[Tensor], ids: np.ndarray, part: State) -> None:
+    """Put rows into the frame of the step that each has taken, and into all later ones."""
+    now, steps = frame(part), part.rows.step
+    while len(frames) <= steps.max():
+        frames.append(frames[-1].clone())
+    for step in range(int(steps.min()), len(frames)):
+        here = steps <= step
+        frames[step][ids[here]] = now[here]
 
 
 def frame(state: State) -> Tensor:

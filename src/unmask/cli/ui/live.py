@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.live import Live
@@ -18,8 +19,20 @@ if TYPE_CHECKING:
 
     from unmask.viz import Layout
 
-Watch = Callable[["Tensor", int, int], None]
-"""A function of (frame (B,N) with -1 where unknown, steps taken, steps planned)."""
+
+@dataclass(frozen=True)
+class Counts:
+    """How far a generation is."""
+
+    step: int  # of the rows that are generated now
+    steps: int  # planned for each row
+    done: int  # rows that are finished
+    rows: int
+    share: float  # of the steps of all rows
+
+
+Watch = Callable[["Tensor", Counts], None]
+"""Shows a frame (B,N) with -1 where unknown."""
 PAUSE = 0.05
 """The least seconds that a step is shown, so that the order can be followed."""
 MOST_LINES = 120
@@ -45,10 +58,10 @@ def watching(
     with Live(console=out(), auto_refresh=False) as screen:
         clock = time.monotonic()
 
-        def watch_panel(frame: Tensor, step: int, steps: int) -> None:
+        def watch_panel(frame: Tensor, counts: Counts) -> None:
             nonlocal clock
             time.sleep(max(0.0, clock - time.monotonic()))
-            screen.update(shown.panel(frame, step, steps, screen.console.height), refresh=True)
+            screen.update(shown.panel(frame, counts, screen.console.height), refresh=True)
             clock = time.monotonic() + pause
 
         yield watch_panel
@@ -57,10 +70,10 @@ def watching(
 @contextmanager
 def _bar(title: str) -> Iterator[Watch]:
     with Progress(console=err(), transient=True, disable=not watched()) as progress:
-        task = progress.add_task(title, total=None)
+        task = progress.add_task(title, total=1.0)
 
-        def watch_bar(frame: Tensor, step: int, steps: int) -> None:
-            progress.update(task, completed=step, total=steps)
+        def watch_bar(frame: Tensor, counts: Counts) -> None:
+            progress.update(task, completed=counts.share)
 
         yield watch_bar
 
@@ -86,8 +99,8 @@ class _Panels:
         self.layout, self.title, self.given, self.columns = layout, title, given, columns
         self.before: Tensor | None = None
 
-    def panel(self, frame: Tensor, step: int, steps: int, height: int) -> Panel:
-        """Return the panel of this frame; a finished frame has no highlights."""
+    def panel(self, frame: Tensor, counts: Counts, height: int) -> Panel:
+        """The panel of this frame. The last one, which stays, has no highlights."""
         from unmask.viz import frame_panel
         from unmask.viz.terminal import progress
 
@@ -95,6 +108,8 @@ class _Panels:
         if self.before is not None and bool((frame < 0).any()):
             changed = (frame != self.before) & (frame >= 0)
         self.before = frame
+        some = 0 < counts.done < counts.rows
+        rows_done = f"{counts.done} of {counts.rows} rows done · " if some else ""
         return frame_panel(
             frame,
             self.layout,
@@ -102,6 +117,6 @@ class _Panels:
             changed,
             given=self.given,
             title=self.title,
-            subtitle=progress(frame, self.layout, step, steps),
+            subtitle=rows_done + progress(frame, self.layout, counts.step, counts.steps),
             max_lines=height,
         )

@@ -1,0 +1,145 @@
+"""Presets by name, for a model's card, a recipe or the command line.
+
+```python
+from unmask.presets import by_name
+
+by_name.build("annealed", {"steps": 12, "keep": 0.5})
+```
+
+Presets are collected from `unmask.presets`, never listed here.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from itertools import starmap
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from unmask import presets
+from unmask.decoding.strategy import Strategy
+from unmask.errors import InputError, StrategyError, nearest
+
+Preset = Callable[..., Strategy]
+Grid = tuple[int, int]
+Spelling = Callable[[str, Any], str]
+DEFAULT = {"name": "random_order", "steps": 18}
+"""The preset where a model's card recommends none: its law nears the model's with every step."""
+
+
+def known() -> dict[str, Preset]:
+    """Every preset of the package, by name."""
+    return {name: getattr(presets, name) for name in presets.__all__}
+
+
+def defaults(preset: Preset) -> dict[str, Any]:
+    """The options of a preset with their defaults, as JSON knows them: a schedule by its name."""
+    parameters = inspect.signature(preset).parameters.values()
+    return {p.name: _plain(p.default) for p in parameters if p.default is not p.empty}
+
+
+def needs(preset: Preset, grid: Grid | None = None) -> list[str]:
+    """Arguments that a preset cannot do without and a grid, where there is one, does not give."""
+    parameters = inspect.signature(preset).parameters.values()
+    given = _sides(grid)
+    return [p.name for p in parameters if p.default is p.empty and p.name not in given]
+
+
+def keyword(name: str, value: Any) -> str:
+    """An option as Python spells it: `keep=0.3`."""
+    return f"{name}={value!r}"
+
+
+def build(
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    grid: Grid | None = None,
+    spelling: Spelling = keyword,
+) -> Strategy:
+    """Return the preset of this name with these options. StrategyError names what exists instead.
+
+    grid: height and width of the model's grid, for presets that need them and options without them.
+    spelling: how errors write an option and its value.
+    """
+    found = known()
+    if name not in found:
+        raise StrategyError(f"no preset {name!r}: {nearest(str(name), found)}")
+    preset, chosen = found[name], dict(options or {})
+    missing = [each for each in needs(preset, grid) if each not in chosen]
+    if missing:
+        raise StrategyError(
+            f"preset {name!r} needs {_listed(missing)}, which neither the options nor the model "
+            f"give; from Python: unmask.presets.{name}({', '.join(missing)}, ...)"
+        )
+    _check_options(name, preset, chosen, spelling)
+    given = {key: side for key, side in _sides(grid).items() if key in needs(preset)}
+    return preset(**{**given, **chosen})
+
+
+def build_recommended(
+    recommended: Any, *, grid: Grid | None = None, spelling: Spelling = keyword, instead: str
+) -> Strategy:
+    """Return the preset that a model's card recommends, as `split` reads it.
+
+    instead: what to pass where the card is wrong, for the StrategyError that says so.
+    """
+    try:
+        name, options = split(recommended)
+        return build(name, options, grid=grid, spelling=spelling)
+    except InputError as error:
+        raise StrategyError(
+            f"the model's card recommends {recommended!r}, which cannot be used: {error}; "
+            f"pass {instead}"
+        ) from None
+
+
+def split(recommended: Any) -> tuple[str, dict[str, Any]]:
+    """Return name and options of {"name": "maskgit", "steps": 12}, or of `DEFAULT` for None."""
+    if recommended is None:
+        recommended = DEFAULT
+    if not isinstance(recommended, Mapping) or not isinstance(recommended.get("name"), str):
+        raise StrategyError('a preset is written as {"name": "maskgit", "steps": 12}')
+    options = dict(recommended)
+    return options.pop("name"), options
+
+
+def _check_options(
+    name: str, preset: Preset, options: Mapping[str, Any], spelling: Spelling
+) -> None:
+    hints, usual = get_type_hints(preset), defaults(preset)
+    for key, value in options.items():
+        if key not in inspect.signature(preset).parameters:
+            listed = ", ".join(starmap(spelling, usual.items()))
+            raise StrategyError(
+                f"preset {name!r} takes no {spelling(key, value)}; its options and their "
+                f"defaults: {listed}"
+            )
+        if not _fits(value, hints[key]):
+            hint = f"; the default is {spelling(key, usual[key])}" if key in usual else ""
+            raise StrategyError(f"{spelling(key, value)} is of the wrong kind{hint}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a type that an annotation allows; an integer is a float too."""
+    if get_origin(hint) is Literal:
+        return isinstance(value, str)  # the preset itself knows the names
+    kinds = {get_origin(kind) or kind for kind in get_args(hint) or (hint,)}
+    if value is None or isinstance(value, bool | str):
+        return type(value) in kinds
+    return isinstance(value, tuple(kinds)) or (isinstance(value, int) and float in kinds)
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return list(value) if isinstance(value, tuple) else value.name
+
+
+def _sides(grid: Grid | None) -> dict[str, int]:
+    return {} if grid is None else {"height": grid[0], "width": grid[1]}
+
+
+def _listed(names: list[str]) -> str:
+    """`a height and a width`."""
+    return " and ".join(f"a {name}" for name in names)
