@@ -114,6 +114,12 @@ def test_a_batch_of_no_rows(name):
         (lambda: presets.remdm(4).but(groups=Groups.blocks(4)), r"over the whole row: leave out"),
         (lambda: presets.remdm(4).but(stopping=[EndOfSequence(3)]), r"over the whole row: leave"),
         (lambda: presets.remdm(4).but(stopping=[StableAndConfident()]), r"over the whole row"),
+        (lambda: presets.remdm(8).but(revise=revise.Edit(0.2, passes=2)), r"Edit.*use.*Remask\(\)"),
+        (lambda: presets.remdm(8).but(revise=revise.Verify(0.9)), r"Verify.*use.*Remask\(\)"),
+        (
+            lambda: presets.remdm(8).but(revise=revise.Never(), order=orders.Margin()),
+            r"ReMDM takes all its steps because known.*Never.*use.*revise=Remask\(\)",
+        ),
         (lambda: presets.threshold().but(revise=revise.Remask()), r"may take back all"),
         (
             lambda: presets.threshold().but(groups=Groups.blocks(4, side_by_side=True)),

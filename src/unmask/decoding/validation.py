@@ -114,6 +114,12 @@ def _groups(strategy: Parts) -> None:
 
 def _revision(strategy: Parts) -> None:
     amends = strategy.revise.amends
+    if strategy.commit.takes_all_steps and (not strategy.revise.remasks or amends):
+        raise StrategyError(
+            f"{_name(strategy.commit)} takes all its steps because known positions become unknown "
+            f"again, which revise={_name(strategy.revise)}() rules out or decides by itself: use "
+            "revise=Remask()"
+        )
     if strategy.commit.adaptive and strategy.revise.remasks and not amends:
         raise StrategyError(
             f"without a plan, revise={_name(strategy.revise)}() may take back all that a step "
