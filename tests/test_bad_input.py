@@ -19,6 +19,7 @@ from unmask import (
     Canvas,
     Constraint,
     Sampling,
+    SquaredDecay,
     Strategy,
     commit,
     orders,
@@ -36,6 +37,7 @@ from unmask.errors import (
     StrategyError,
     UnmaskError,
 )
+from unmask.stopping import Budget, StableAndConfident
 
 VOCAB, MASK = 6, 5
 BLANK = Canvas.blank(3, 4)
@@ -79,6 +81,16 @@ OPTIONS = {
     ),
     "annealed from below": (lambda: Annealed(-1), r"temperature=-1: pass a number ≥ 0"),
     "annealed from NaN": (lambda: presets.annealed(temperature=NAN), r"temperature=nan"),
+    "temperature beyond float32": (
+        lambda: Sampling(1e39),
+        r"temperature=1e\+39: pass a number ≥ 0 .*at most 1e\+30",
+    ),
+    "temperature beyond any float": (lambda: Sampling(10**400), r"temperature=1000.*at most"),
+    "annealed from beyond float32": (lambda: Annealed(1e39), r"temperature=1e\+39.*at most"),
+    "a square beyond float32": (
+        lambda: SquaredDecay(1e20),
+        r"temperature=1e\+20.*at most 1e\+15",
+    ),
     "top_p of 0": (lambda: Sampling(top_p=0), r"top_p=0: pass a mass in \(0, 1\]"),
     "top_p above 1": (lambda: Sampling(top_p=1.01), r"top_p=1\.01: pass a mass in \(0, 1\]"),
     "top_p NaN": (lambda: Sampling(top_p=NAN), r"top_p=nan: pass a mass in \(0, 1\]"),
@@ -90,6 +102,17 @@ OPTIONS = {
     "top_k True": (lambda: Sampling(top_k=True), r"top_k=True: pass how many ids to keep"),
     "a preset's fraction": (lambda: presets.annealed(keep=0.0), r"0\.0.*fraction"),
     "noise NaN": (lambda: presets.maskgit(choice_temperature=NAN), r"nan: pass a number ≥ 0"),
+    "noise in words": (
+        lambda: orders.ChoiceNoise(orders.Random(), "loud"),
+        r"noise scale='loud': pass a number",
+    ),
+    "a weight in words": (
+        lambda: orders.Weighted(orders.Random(), "heavy"),
+        r"eta='heavy': pass a number",
+    ),
+    "a share in words": (lambda: presets.remdm(eta="few"), r"eta='few': pass a probability"),
+    "nats in words": (lambda: StableAndConfident("few"), r"nats='few': pass an entropy"),
+    "a budget beyond the host": (lambda: Budget(2**63), r"Budget\(9223372036854775808\).*at most"),
     "noise kind": (
         lambda: orders.ChoiceNoise(orders.Random(), 1.0, "gauss"),
         r"kind='gauss': pass 'gumbel' or 'uniform'",
@@ -181,7 +204,13 @@ def test_options_out_of_range(what):
 
 
 def test_a_temperature_function_is_checked_when_it_answers():
-    for answer in (lambda r: r - 2, lambda r: r * NAN, lambda r: r[:1]):
+    for answer in (
+        lambda r: r - 2,
+        lambda r: r * NAN,
+        lambda r: r[:1],
+        lambda r: r * INF,
+        lambda r: r * 1e39,
+    ):
         with pytest.raises(StrategyError, match=r"temperature function returned.*one number ≥ 0"):
             generate(strategy=presets.random_order(2).but(sampling=Sampling(answer)))
 

@@ -67,6 +67,18 @@ def test_made_anew_it_is_equal_and_changed_it_is_not(name):
     assert one != one.but(sampling=Sampling(0.123))
 
 
+def test_the_whole_vocabulary_is_not_one_id():
+    """1.0 == 1 in Python: the fraction that keeps all must not equal the count that keeps one."""
+    one, every = (presets.random_order(4).but(sampling=Sampling(top_k=k)) for k in (1, 1.0))
+    assert one != every
+    assert every == presets.random_order(4)
+    canvas = Canvas.blank(4, 8)
+    assert torch.equal(
+        unmask.generate(Toy(), canvas, every, seed=1),
+        unmask.generate(Toy(), canvas, presets.random_order(4), seed=1),
+    )
+
+
 def test_used_strategies_are_written_as_new_ones():
     """What a generation works out of a strategy is no part of it."""
     strategy = presets.maskgit(3)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.commit.base import Commit
-from unmask.core.checks import check_count, check_share, is_number
+from unmask.core.checks import check_count, check_share, is_integer, is_number
 from unmask.core.history import LOOK_BACK, ComparesSteps
 from unmask.core.ranking import GRID, at_least_one, best
 from unmask.core.state import Proposal, State
@@ -156,7 +156,7 @@ class Stable(ComparesSteps, _Adaptive):
         check_share("threshold", self.threshold)
         if not (is_number(self.divergence) and self.divergence > 0):
             raise StrategyError(f"divergence={self.divergence!r}: pass nats above 0, such as 0.001")
-        if not (isinstance(self.history, int) and 1 <= self.history <= LOOK_BACK):
+        if not (is_integer(self.history, 1) and self.history <= LOOK_BACK):
             raise StrategyError(f"history={self.history!r}: pass 1 to {LOOK_BACK} steps")
         _check_cap(self.cap)
 
@@ -199,7 +199,7 @@ def _capped(keep: Tensor, score: Tensor, eligible: Tensor, cap: int | None) -> T
 
 
 def _check_cap(cap: int | None) -> None:
-    if cap is not None and (isinstance(cap, bool) or not isinstance(cap, int) or cap < 1):
+    if cap is not None and not is_integer(cap, 1):
         raise StrategyError(
             f"cap={cap!r}: every step must be able to commit a position: pass 1 or more, or None"
         )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from unmask.core.checks import check_count, check_share
+from unmask.core.checks import check_count, check_share, is_integer
 from unmask.core.random import reveal_uniform
 from unmask.errors import StrategyError
 from unmask.schedules import AnySchedule, resolve
@@ -101,7 +101,7 @@ class Explicit(CountPlan):
             raise StrategyError(
                 f"counts={self.counts!r}: pass a list in which every step must commit 1 or more"
             )
-        bad = [c for c in self.counts if isinstance(c, bool) or not isinstance(c, int) or c < 1]
+        bad = [c for c in self.counts if not is_integer(c, 1)]
         if bad or not self.counts:
             raise StrategyError(f"counts={list(self.counts)!r}: every step must commit 1 or more")
         object.__setattr__(self, "counts", tuple(self.counts))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from unmask.commit.base import Commit
 from unmask.commit.plans import AllSteps, CountPlan, check_steps
+from unmask.core.checks import check_share
 from unmask.core.random import Purpose
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
@@ -50,8 +51,7 @@ class ReMDM(Commit):
         known = ("cap", "rescale", "confidence", "loop")
         if self.variant not in known:
             raise StrategyError(f"variant={self.variant!r}: pass one of {', '.join(known)}")
-        if not 0 <= self.eta <= 1:
-            raise StrategyError(f"eta={self.eta!r}: pass a probability in [0, 1], such as 0.02")
+        check_share("eta", self.eta)
 
     @property
     def counts(self) -> CountPlan:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from unmask.core.checks import is_integer
 from unmask.errors import StrategyError
 
 _CHUNK_ELEMENTS = 2**23  # flags in one tensor: 8 MiB
@@ -201,7 +202,7 @@ def _integers(name: str, shape: str, given: Any) -> Tensor:
 
 
 def _is_index(value: object, size: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < size
+    return is_integer(value, 0) and value < size
 
 
 def _check_known(tokens: Tensor, known: Tensor, vocab: int) -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import math
+import sys
+from typing import TypeGuard
 
 from unmask.errors import StrategyError
 
 
 def is_number(value: object) -> bool:
     """Whether this is a finite int or float, and no bool."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -sys.float_info.max <= value <= sys.float_info.max  # False for NaN and huge integers
+
+
+def is_integer(value: object, least: int | None = None) -> TypeGuard[int]:
+    """Whether this is an int of `least` or more, and no bool."""
+    integer = isinstance(value, int) and not isinstance(value, bool)
+    return integer and (least is None or value >= least)  # type: ignore[operator]
 
 
 def check_share(name: str, value: float) -> None:
@@ -21,5 +29,5 @@ def check_share(name: str, value: float) -> None:
 
 def check_count(name: str, value: int) -> None:
     """Raise StrategyError unless the value is an integer of 1 or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if not is_integer(value, 1):
         raise StrategyError(f"{name}={value!r}: pass an integer of 1 or more")

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unmask.constraints import check_legal, check_required
+from unmask.core.checks import is_integer
 from unmask.errors import CanvasError
 
 
@@ -76,7 +77,7 @@ class Canvas:
     def blank(cls, batch_size: int, length: int, **of_rows: Any) -> Canvas:
         """Every position unknown. of_rows: condition, steps, legal and required."""
         for name, size in (("batch_size", batch_size), ("length", length)):
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            if not is_integer(size, 1):
                 raise CanvasError(f"{name}={size!r}: pass an integer of 1 or more")
         tokens = torch.zeros(batch_size, length, dtype=torch.int64)
         everywhere = torch.ones(batch_size, length, dtype=torch.bool)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unmask.core.checks import is_number
 from unmask.errors import StrategyError
 
 
@@ -121,6 +122,5 @@ def weigh(weight: Weight, progress: np.ndarray, share: np.ndarray) -> np.ndarray
 
 
 def _check(name: str, value: object) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value):  # type: ignore[arg-type]  # a number by now
+    if not is_number(value):
         raise StrategyError(f"{name}={value!r}: pass a number, such as 2.0")

@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from torch import nn
 
+from unmask.core.checks import is_integer
 from unmask.core.files import previous, replacing_folder
 from unmask.core.network import Denoiser
 from unmask.errors import CheckpointError, MissingExtraError, ModelError, nearest
@@ -58,7 +59,7 @@ class Card:
         """Height and width of the layout of `about`, None where it is no grid."""
         layout = self.about.get("layout")
         sides = [layout.get("height"), layout.get("width")] if isinstance(layout, dict) else []
-        known = [side for side in sides if _is_int(side) and side > 0]
+        known = [side for side in sides if is_integer(side) and side > 0]
         return (known[0], known[1]) if len(known) == 2 else None
 
 
@@ -219,13 +220,13 @@ def _parse(path: Path, data: Any) -> Card:
     except TypeError as error:
         raise CheckpointError(f"{path} is incomplete: {error}") from None
     for name, right in (
-        ("mask_id", _is_int(card.mask_id)),
-        ("vocab_size", _is_int(card.vocab_size)),
+        ("mask_id", is_integer(card.mask_id)),
+        ("vocab_size", is_integer(card.vocab_size)),
         ("backbone", isinstance(card.backbone, str)),
-        ("forbidden", isinstance(card.forbidden, list) and all(map(_is_int, card.forbidden))),
-        ("length", card.length is None or _is_int(card.length)),
-        ("classes", card.classes is None or _is_int(card.classes)),
-        ("self_conditioning", card.self_conditioning is None or _is_int(card.self_conditioning)),
+        ("forbidden", isinstance(card.forbidden, list) and all(map(is_integer, card.forbidden))),
+        ("length", card.length is None or is_integer(card.length)),
+        ("classes", card.classes is None or is_integer(card.classes)),
+        ("self_conditioning", card.self_conditioning is None or is_integer(card.self_conditioning)),
         ("logit_shift", isinstance(card.logit_shift, bool)),
         ("vocabulary", card.vocabulary is None or isinstance(card.vocabulary, dict)),
         ("training", card.training is None or isinstance(card.training, dict)),
@@ -234,10 +235,6 @@ def _parse(path: Path, data: Any) -> Card:
         if not right:
             raise CheckpointError(f"{path}: {name}={getattr(card, name)!r} is of a wrong type")
     return card
-
-
-def _is_int(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from unmask.core.checks import is_integer
 from unmask.core.network import Denoiser
 from unmask.errors import ModelError
 from unmask.models.hf import MaskedLMDenoiser, backbone_of, is_masked_lm
@@ -48,7 +49,7 @@ def wrap(
             "mask_id is missing: pass the id that stands for an unknown token, as in "
             "unmask.wrap(net, mask_id=17) or mask_id=tokenizer.mask_token_id"
         )
-    if isinstance(mask_id, bool) or not isinstance(mask_id, int):
+    if not is_integer(mask_id):
         raise ModelError(f"mask_id={mask_id!r}: pass an integer id")
     if not isinstance(logit_shift, bool):
         raise ModelError(f"logit_shift={logit_shift!r}: pass True or False")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from unmask.core.checks import is_number
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 from unmask.orders.base import Around, Order, as_order
@@ -40,7 +40,7 @@ class Weighted(Around):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", as_order(self.order))
-        if not (math.isfinite(self.eta) and self.eta >= 0):
+        if not (is_number(self.eta) and self.eta >= 0):
             raise StrategyError(f"eta={self.eta!r}: pass a number ≥ 0, such as 1.0")
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor
 
+from unmask.core.checks import is_number
 from unmask.core.random import Purpose, gumbel
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
@@ -31,7 +31,7 @@ class ChoiceNoise(Around):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", as_order(self.order))
-        if not (math.isfinite(self.scale) and self.scale >= 0):
+        if not (is_number(self.scale) and self.scale >= 0):
             raise StrategyError(f"noise scale={self.scale!r}: pass a number ≥ 0, such as 4.5")
         if self.kind not in ("gumbel", "uniform"):
             raise StrategyError(f"noise kind={self.kind!r}: pass 'gumbel' or 'uniform'")

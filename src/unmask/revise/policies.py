@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from unmask.core.arrays import on_host, to_device
-from unmask.core.checks import check_share
+from unmask.core.checks import check_share, is_integer
 from unmask.core.part import Part
 from unmask.core.ranking import best
 from unmask.core.state import Change, Proposal, State
@@ -95,7 +95,7 @@ class Edit(Revise):
 
     def __post_init__(self) -> None:
         check_share("threshold", self.threshold)
-        if isinstance(self.passes, bool) or not isinstance(self.passes, int) or self.passes < 0:
+        if not is_integer(self.passes, 0):
             raise StrategyError(f"passes={self.passes!r}: pass an integer ≥ 0, such as 16")
 
     @property

@@ -5,6 +5,7 @@ Shapes: B rows, M positions queried, V vocabulary.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.checks import is_number
+from unmask.core.checks import is_integer, is_number
 from unmask.errors import StrategyError
 from unmask.sampling.best import Best
 from unmask.sampling.filters import kept
+
+HOTTEST = 1e30
+"""The highest temperature: logits may be multiplied by its reciprocal in float32."""
 
 Temperature = float | Callable[..., Tensor]
 
@@ -51,7 +55,7 @@ class SquaredDecay(TemperatureRule):
     start: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_temperature(self.start)
+        _check_temperature(self.start, math.sqrt(HOTTEST))
 
     def __call__(self, progress: Tensor, steps: Tensor) -> Tensor:
         """progress (B,) in (0, 1], steps (B,) -> temperature (B,)."""
@@ -63,8 +67,10 @@ class SquaredDecay(TemperatureRule):
 class Sampling:
     """How a token is drawn from its logits; the filters apply in the order of the fields.
 
-    temperature: a number ≥ 0 (0 is greedy), or a callable progress (B,) -> (B,) such as `Annealed`.
-    top_k: keep this many ids (int ≥ 1), or this fraction of the vocabulary (float in (0, 1]).
+    temperature: a number from 0 (greedy) to 1e30, or a callable progress (B,) -> (B,) such as
+    `Annealed`.
+    top_k: keep this many ids (int ≥ 1), or this fraction of the vocabulary (float in (0, 1]); 1.0
+    keeps all and becomes None, because it equals the int 1, which keeps one id.
     top_p: keep the smallest set of ids holding at least this mass, in (0, 1] (1904.09751).
     min_p: keep ids at least this likely relative to the likeliest, in [0, 1) (2407.01082).
     gumbel: draw by a Gumbel race, the largest of logits + temperature·Gumbel, one noise for each
@@ -83,6 +89,8 @@ class Sampling:
             _check_temperature(self.temperature)
         if self.top_k is not None:
             _check_top_k(self.top_k)
+            if isinstance(self.top_k, float) and self.top_k == 1:
+                object.__setattr__(self, "top_k", None)
         if self.top_p is not None and not (is_number(self.top_p) and 0 < self.top_p <= 1):
             raise StrategyError(f"top_p={self.top_p!r}: pass a mass in (0, 1], or None to keep all")
         if self.min_p is not None and not (is_number(self.min_p) and 0 <= self.min_p < 1):
@@ -103,10 +111,10 @@ class Sampling:
         else:
             values = self.temperature(r)
         found = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-        if found.shape != progress.shape or not (found >= 0).all():
+        if found.shape != progress.shape or not ((found >= 0) & (found <= HOTTEST)).all():
             raise StrategyError(
                 f"the temperature function returned {found.tolist()} for progress "
-                f"{progress.tolist()}: return one number ≥ 0 for each row"
+                f"{progress.tolist()}: return one number ≥ 0 for each row, at most {HOTTEST:g}"
             )
         return found.astype(np.float64)
 
@@ -128,14 +136,16 @@ class Sampling:
         return kept(logits, temperature, *self.filters, room=room)
 
 
-def _check_temperature(value: float) -> None:
-    if not (is_number(value) and value >= 0):
-        raise StrategyError(f"temperature={value!r}: pass a number ≥ 0 (0 is greedy)")
+def _check_temperature(value: float, most: float = HOTTEST) -> None:
+    if not (is_number(value) and 0 <= value <= most):
+        raise StrategyError(
+            f"temperature={value!r}: pass a number ≥ 0 (0 is greedy), at most {most:g}"
+        )
 
 
 def _check_top_k(k: int | float) -> None:
     fraction = isinstance(k, float) and 0 < k <= 1
-    count = isinstance(k, int) and not isinstance(k, bool) and k >= 1
+    count = is_integer(k, 1)
     if not (fraction or count):
         raise StrategyError(
             f"top_k={k!r}: pass how many ids to keep (an int ≥ 1) or which fraction of the "

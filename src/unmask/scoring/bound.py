@@ -11,11 +11,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from unmask.core.checks import check_count
 from unmask.core.network import Denoiser
 from unmask.core.random import Purpose, fold, uniform
 from unmask.core.state import State
 from unmask.decoding import Canvas
-from unmask.errors import StrategyError
 from unmask.objectives.corruption import hide
 from unmask.scoring.look import Report, initial_state, nats
 
@@ -33,8 +33,7 @@ class Bound:
     kind: ClassVar[str] = "bound"
 
     def __post_init__(self) -> None:
-        if isinstance(self.samples, bool) or not isinstance(self.samples, int) or self.samples < 1:
-            raise StrategyError(f"samples={self.samples!r}: pass an integer of 1 or more")
+        check_count("samples", self.samples)
 
     def __call__(
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report

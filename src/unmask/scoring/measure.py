@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unmask.core.checks import is_integer
 from unmask.core.network import Denoiser
 from unmask.decoding import Canvas
 from unmask.errors import DataError, StrategyError
@@ -91,7 +92,7 @@ def score(
             f"by={by!r}: pass scoring.Bound(), scoring.Ordered(strategy) or "
             "scoring.PseudoLikelihood()"
         )
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+    if not is_integer(batch_size, 1):
         raise DataError(f"batch_size={batch_size!r}: pass an integer of 1 or more")
     canvas = _canvas_of(denoiser, tokens, maskable, valid, condition)
     canvas = replace(canvas, steps=steps, legal=legal).to(canvas.tokens.device)

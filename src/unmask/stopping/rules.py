@@ -5,14 +5,15 @@ Shapes: B rows, N positions.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
+from unmask.core.checks import is_integer, is_number
 from unmask.core.history import ComparesSteps
 from unmask.core.part import Part
+from unmask.core.rows import UNLIMITED
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 
@@ -44,9 +45,13 @@ class Budget(Stop):
     forwards: int
 
     def __post_init__(self) -> None:
-        wrong = isinstance(self.forwards, bool) or not isinstance(self.forwards, int)
-        if wrong or self.forwards < 1:
+        if not is_integer(self.forwards, 1):
             raise StrategyError(f"Budget({self.forwards!r}): pass 1 or more network passes")
+        if self.forwards > UNLIMITED:
+            raise StrategyError(
+                f"Budget({self.forwards}): pass at most {UNLIMITED} network passes, or leave the "
+                "rule out"
+            )
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,7 @@ class EndOfSequence(Stop):
     end_id: int
 
     def __post_init__(self) -> None:
-        wrong = isinstance(self.end_id, bool) or not isinstance(self.end_id, int)
-        if wrong or self.end_id < 0:
+        if not is_integer(self.end_id, 0):
             raise StrategyError(
                 f"EndOfSequence({self.end_id!r}): pass the id that ends a sequence, such as 2"
             )
@@ -76,7 +80,7 @@ class StableAndConfident(ComparesSteps, Stop):
     reads_model = True
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.nats) and self.nats > 0):
+        if not (is_number(self.nats) and self.nats > 0):
             raise StrategyError(f"nats={self.nats!r}: pass an entropy above 0, such as 0.05")
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from unmask.core.checks import is_integer
 from unmask.errors import InputError
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _json_row(line: str, number: int) -> Row:
 
 
 def _is_id(value: Any) -> bool:
-    return value is None or (isinstance(value, int) and not isinstance(value, bool))
+    return value is None or is_integer(value)
 
 
 def read_image(path: Path, layout: Layout) -> Given:
