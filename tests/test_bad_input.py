@@ -6,6 +6,8 @@ Canvases are in models/test_canvas.py, folders in models/test_checkpoint.py.
 import inspect
 import math
 import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -18,13 +20,17 @@ from unmask import (
     Annealed,
     Canvas,
     Constraint,
+    Guidance,
     Sampling,
     SquaredDecay,
     Strategy,
     commit,
+    noise,
     orders,
     presets,
+    revise,
     schedules,
+    stopping,
 )
 from unmask.errors import (
     CanvasError,
@@ -37,6 +43,7 @@ from unmask.errors import (
     StrategyError,
     UnmaskError,
 )
+from unmask.guidance import HidePrompt
 from unmask.stopping import Budget, StableAndConfident
 
 VOCAB, MASK = 6, 5
@@ -551,6 +558,91 @@ def test_blind_orders_are_checked_before_they_choose(answer):
     network.logits = lambda hidden: pytest.fail("the head was asked by a score that is none")
     with pytest.raises(StrategyError, match="the order"):
         unmask.generate(network, BLANK, presets.random_order(2).but(order=Blind()), seed=0)
+
+
+@dataclass(frozen=True)
+class OwnCommit(commit.Commit):
+    answer: Callable
+
+    def __call__(self, score, eligible, state, proposal):
+        return self.answer(eligible)
+
+
+@dataclass(frozen=True)
+class OwnStop(stopping.Stop):
+    answer: Callable
+    reads_model = True
+
+    def __call__(self, state, proposal):
+        return self.answer(state.masked)
+
+
+@dataclass(frozen=True)
+class OwnReviser(revise.Revise):
+    answer: Callable
+
+    def eligible(self, state):
+        return self.answer(state.masked)
+
+
+@dataclass(frozen=True)
+class OwnAmending(revise.Revise):
+    answer: Callable
+    amends = True
+
+    def amend(self, change, state, proposal, leave_one_out):
+        return self.answer(change.commit)
+
+
+@dataclass(frozen=True)
+class OwnNoise(noise.Noise):
+    answer: Callable
+
+    def show(self, state):
+        return self.answer(state.tokens)
+
+
+def guided_by(answer):
+    return Guidance(lambda progress, ratio: answer(progress), null=HidePrompt())
+
+
+OWN_PARTS = {
+    "a commit rule": (lambda f: {"commit": OwnCommit(f)}, r"commit rule OwnCommit"),
+    "a stopping rule": (lambda f: {"stopping": [OwnStop(f)]}, r"stopping rule OwnStop"),
+    "a reviser": (lambda f: {"revise": OwnReviser(f)}, r"reviser OwnReviser"),
+    "a reviser's change": (lambda f: {"revise": OwnAmending(f)}, r"reviser OwnAmending"),
+    "noise": (lambda f: {"noise": OwnNoise(f)}, r"noise OwnNoise"),
+    "a feasibility hook": (
+        lambda f: {"constraint": Constraint(feasible=lambda tokens, known, position: f(known))},
+        r"feasibility hook",
+    ),
+    "a guidance weight": (lambda f: {"guidance": guided_by(f)}, r"weight of the guidance|function"),
+    "a temperature": (lambda f: {"sampling": Sampling(f)}, r"temperature function"),
+    "an order": (lambda f: {"order": lambda s, p: f(p.logprob)}, r"the order"),
+}
+ANSWERS = {
+    "None": lambda given: None if given.dim() else given,
+    "another shape": lambda given: torch.zeros(2, 5, dtype=given.dtype),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("part", OWN_PARTS)
+def test_a_part_of_ones_own_that_answers_wrongly_is_named(part, answer):
+    make, name = OWN_PARTS[part]
+    if (part, answer) == ("a stopping rule", "None"):
+        pytest.skip("None means that no row stops")
+    with pytest.raises(StrategyError, match=rf"({name}).* returned .*return.*step 0, rows"):
+        generate(strategy=presets.confidence(2).but(**make(ANSWERS[answer])))
+
+
+@pytest.mark.parametrize("part", set(OWN_PARTS) - {"an order"})
+def test_a_part_of_ones_own_that_raises_is_named(part):
+    make, name = OWN_PARTS[part]
+    message = rf"({name}).* raised ZeroDivisionError.*\(step 0, rows \[0, 1, 2\]\)"
+    with pytest.raises(StrategyError, match=message) as caught:
+        generate(strategy=presets.confidence(2).but(**make(lambda given: 1 / 0)))
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 def test_an_order_that_needs_what_no_proposal_has():

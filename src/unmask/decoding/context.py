@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+from torch import Tensor
+
 from unmask.core.inference import is_out_of_memory
 from unmask.core.rows import Rows
-from unmask.errors import DenoiserError, UnmaskError
+from unmask.errors import DenoiserError, StrategyError, UnmaskError
 
 SHOWN = 8  # rows
 
 
 @contextmanager
-def error_context(rows: Rows, what: str) -> Iterator[None]:
-    """Add the step and the rows to an error; what is not ours becomes a DenoiserError.
+def error_context(rows: Rows, what: str, kind: type[UnmaskError] = DenoiserError) -> Iterator[None]:
+    """Add the step and the rows to an error; any other error becomes one of `kind`.
 
     That memory ran out is passed on as it is: fewer rows may do, and callers look for its class.
     """
@@ -25,9 +28,25 @@ def error_context(rows: Rows, what: str) -> Iterator[None]:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise DenoiserError(
-            f"{what} raised {type(error).__name__}: {error} ({location(rows)})"
-        ) from error
+        raise kind(f"{what} raised {type(error).__name__}: {error} ({location(rows)})") from error
+
+
+def check_answer(
+    answer: object, what: str, shape: tuple[int, ...], dtype: torch.dtype = torch.bool
+) -> Tensor:
+    """Return a part's answer. Raises StrategyError unless it has this shape and dtype."""
+    if isinstance(answer, Tensor) and answer.shape == shape and answer.dtype == dtype:
+        return answer
+    raise StrategyError(
+        f"{what} returned {described(answer)}: return a tensor of {dtype} of shape {shape}"
+    )
+
+
+def described(answer: object) -> str:
+    """`torch.bool of shape (2, 3)`, or the type of what is no tensor."""
+    if isinstance(answer, Tensor):
+        return f"{answer.dtype} of shape {tuple(answer.shape)}"
+    return "None" if answer is None else f"a {type(answer).__name__}"
 
 
 def location(rows: Rows) -> str:

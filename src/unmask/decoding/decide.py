@@ -18,7 +18,7 @@ from unmask.core.network import Cache, Denoiser, Query
 from unmask.core.ranking import eligible_score, on_grid
 from unmask.core.state import Change, Proposal, State, StepInfo
 from unmask.decoding.apply import apply_change
-from unmask.decoding.context import error_context
+from unmask.decoding.context import check_answer, described, error_context
 from unmask.decoding.faults import first_fault, in_scores, raise_faults
 from unmask.decoding.feasibility import enforce_feasibility
 from unmask.decoding.packing import forward
@@ -63,8 +63,14 @@ def decide(
 
 def eligible_positions(state: State, strategy: Strategy) -> Tensor:
     """(B,N) bool: the positions that compete. At a row's last step, all that is unknown too."""
-    eligible = state.within_open(strategy.revise.eligible(state))
-    if state.sequential and state.rows.now.is_final_step.any():
+    revise = strategy.revise
+    name = f"the reviser {type(revise).__name__}"
+    with error_context(state.rows, name, StrategyError):
+        eligible = check_answer(revise.eligible(state), name, tuple(state.masked.shape))
+    if not revise.counted:
+        eligible = eligible & (state.editable if revise.remasks else state.masked)
+    eligible = state.within_open(eligible)
+    if (state.sequential or not revise.counted) and state.rows.now.is_final_step.any():
         final = state.is_final_step.unsqueeze(1)
         eligible = torch.where(final, eligible | state.masked, eligible)
     return eligible
@@ -77,36 +83,55 @@ def queried_positions(
 
     All that is eligible, unless a blind order has chosen early: then what it chose.
     """
-    rows, exact = state.rows, state.exact_counts
     if early is not None:
-        if not exact and waits(state.device):  # more than is needed, and as many as the host knows
-            return eligible & state.masked, int(rows.open_unknown.sum())
-        committed = rows.unknown - rows.now.unknown_after if exact else None
-        chosen = early.keep & state.masked if strategy.revise.remasks else early.keep
-        return chosen, None if committed is None else int(committed.sum())
+        return _chosen_early(state, strategy, eligible, early)
+    rows = state.rows
     queried, counts = eligible, rows.open_unknown
     if strategy.revise.remasks and not strategy.revise.amends:
         counts = rows.now.open_members
         if strategy.order.stored:
             queried, counts = eligible & state.masked, rows.open_unknown
-    watched = strategy.revise.watches(state)
+    name = f"the reviser {type(strategy.revise).__name__}"
+    with error_context(rows, name, StrategyError):
+        watched = strategy.revise.watches(state)
+        if watched is not None:
+            check_answer(watched, name, tuple(state.masked.shape))
     if watched is not None:
         queried, counts = queried | watched, rows.now.open_members
     if rows.now.is_final_step.any() and state.sequential:
         more = rows.unknown - rows.open_unknown
         counts = counts + np.where(rows.now.is_final_step, more, 0)
-    return queried, int(counts.sum())
+    return queried, int(counts.sum()) if strategy.revise.counted else None
+
+
+def _chosen_early(
+    state: State, strategy: Strategy, eligible: Tensor, early: Choice
+) -> tuple[Tensor, int | None]:
+    """(B,N) bool: the unknown positions that a blind order has chosen; and how many."""
+    rows, exact, counted = state.rows, state.exact_counts, strategy.revise.counted
+    if counted and not exact and waits(state.device):
+        # More than is needed, and as many as the host knows.
+        return eligible & state.masked, int(rows.open_unknown.sum())
+    chosen = early.keep & state.masked if strategy.revise.remasks else early.keep
+    return chosen, int((rows.unknown - rows.now.unknown_after).sum()) if exact else None
 
 
 def choose(state: State, strategy: Strategy, proposal: Proposal, eligible: Tensor) -> Choice:
     """Score the positions, and choose which of the eligible are known afterwards."""
     score = _scores(state, strategy, proposal, eligible)
-    fault = in_scores(score, eligible, state)
-    keep = strategy.commit(score, eligible, state, proposal)
+    fault = in_scores(score, state)
+    name = f"the commit rule {type(strategy.commit).__name__}"
+    with error_context(state.rows, name, StrategyError):
+        keep = strategy.commit(score, eligible, state, proposal)
+        check_answer(keep, name, tuple(eligible.shape))
     if state.rows.now.ends_group.any():
         keep = keep | state.numbers["ends_group"].unsqueeze(1)
     for rule in strategy.stopping:
-        over = rule(state, proposal)
+        name = f"the stopping rule {type(rule).__name__}"
+        with error_context(state.rows, name, StrategyError):
+            over = rule(state, proposal)
+            if over is not None:
+                check_answer(over, name, (len(state),))
         keep = keep if over is None else keep | over.unsqueeze(1)
     return Choice(score, keep & eligible, fault)
 
@@ -115,12 +140,12 @@ def _scores(state: State, strategy: Strategy, proposal: Proposal, eligible: Tens
     """The order's score, -inf where not eligible; StrategyError for a wrong shape."""
     with error_context(state.rows, "the order, or its critic,"):
         score = strategy.order(state, proposal)
+        if not isinstance(score, Tensor) or score.shape != eligible.shape:
+            raise StrategyError(
+                f"the order returned {described(score)}: return one score per position, "
+                f"{tuple(eligible.shape)}"
+            )
         score = score if strategy.order.blind else on_grid(score)
-    if score.shape != eligible.shape:
-        raise StrategyError(
-            f"the order returned shape {tuple(score.shape)}: return one score per position, "
-            f"{tuple(eligible.shape)}"
-        )
     return eligible_score(score, eligible)
 
 
@@ -143,7 +168,15 @@ def _change(
     def rest(asked: Tensor) -> Tensor:
         return leave_one_out(state, strategy, denoiser, asked)
 
-    return revise.amend(change, state, proposal, rest)
+    name = f"the reviser {type(revise).__name__}"
+    with error_context(state.rows, name, StrategyError):
+        amended = revise.amend(change, state, proposal, rest)
+        if not isinstance(amended, Change):
+            raise StrategyError(
+                f"{name} returned {described(amended)}: return the change that it is given, or one "
+                "made of it by dataclasses.replace"
+            )
+    return amended
 
 
 def leave_one_out(state: State, strategy: Strategy, denoiser: Denoiser, asked: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ def in_logits(max_logit: Tensor, row: Tensor, position: Tensor, state: State) ->
     return _noticed(first, state)
 
 
-def in_scores(score: Tensor, eligible: Tensor, state: State) -> Tensor | None:
+def in_scores(score: Tensor, state: State) -> Tensor | None:
     """(B,), of the scores (B,N) of eligible positions, which must not be NaN.
 
     score is already −inf elsewhere. Raises StrategyError as above.

@@ -16,7 +16,7 @@ from unmask.core.arrays import arange
 from unmask.core.network import Denoiser
 from unmask.core.ranking import eligible_score, ranked_positions
 from unmask.core.state import Change, Proposal, State
-from unmask.decoding.context import error_context
+from unmask.decoding.context import check_answer, error_context
 from unmask.decoding.faults import first_fault
 from unmask.decoding.propose import propose
 from unmask.decoding.strategy import Strategy
@@ -73,14 +73,9 @@ def _ask(
 ) -> Tensor:
     """(b,V) bool: what may stand at these positions. StrategyError where that is nothing."""
     padding = {"valid": state.valid[row]} if _takes_valid(hook) else {}
-    with error_context(state.rows, "the feasibility hook"):
+    with error_context(state.rows, "the feasibility hook", StrategyError):
         allowed = hook(tokens.masked_fill(~known, 0), known, position, **padding)
-    wanted = (len(row), state.spec.vocab_size)
-    if tuple(allowed.shape) != wanted or allowed.dtype != torch.bool:
-        raise StrategyError(
-            f"the feasibility hook returned {allowed.dtype} of shape {tuple(allowed.shape)}: "
-            f"return bool of shape {wanted}, True where an id may stand"
-        )
+        check_answer(allowed, "the feasibility hook", (len(row), state.spec.vocab_size))
     stuck = (~allowed.any(1)).nonzero().squeeze(1)
     if len(stuck):
         at = int(row[stuck[0]])

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from unmask.core.arrays import to_device
+from unmask.core.checks import is_integer
 from unmask.core.network import Query
 from unmask.core.state import State
+from unmask.decoding.context import check_answer, error_context
 from unmask.decoding.strategy import Strategy
+from unmask.errors import StrategyError
 
 
 def prepare(state: State, strategy: Strategy) -> Query:
     """Return the query of a step: B rows, or 2B where guidance reads each row twice."""
-    shown, inputs = strategy.noise.show(state), state.spec.inputs
+    inputs = state.spec.inputs
+    name = f"the noise {type(strategy.noise).__name__}"
+    with error_context(state.rows, name, StrategyError):
+        shown = strategy.noise.show(state)
+        if not is_integer(shown):
+            check_answer(shown, name, tuple(state.tokens.shape), torch.int64)
     if isinstance(shown, Tensor):
         tokens = shown.where(state.masked, state.tokens)
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from unmask.decoding.context import error_context
 from unmask.decoding.faults import in_logits
 from unmask.decoding.queried import Queried, find_queried
 from unmask.decoding.strategy import Strategy
+from unmask.errors import StrategyError
 from unmask.kernels import can_fuse, can_run, fused_draw, give_up
 from unmask.sampling import NEG_INF, Scratch, draw_with_statistics
 
@@ -55,7 +57,7 @@ def propose(
         parts = [head.draw(part) for part in places.split(head.chunk)]
         flat = parts[0] if len(parts) == 1 else _concat(parts)
     if not flat:
-        return replace(nothing_proposed(state), history=state.carries.get("divergence"))
+        return _nothing_queried(state, strategy)
     fault = in_logits(flat.pop("max_logit"), places.row, places.position, state)
     return replace(_over_canvas(flat, queried, places), fault=fault)
 
@@ -64,6 +66,16 @@ def nothing_proposed(state: State) -> Proposal:
     """What a blind order is given."""
     nowhere = torch.zeros_like(state.masked)
     return Proposal(nowhere, state.tokens, state.logprob, state.sampling_logprob)
+
+
+def _nothing_queried(state: State, strategy: Strategy) -> Proposal:
+    """The proposal of a step at which the head runs nowhere: statistics that mean nothing."""
+    wanted = strategy.needs - {"divergence"}
+    empty: dict[str, Any] = {
+        name: state.tokens if name == "top_token" else state.logprob for name in wanted
+    }
+    history = state.carries.get("divergence")
+    return replace(nothing_proposed(state), history=history, **empty)
 
 
 @dataclass
@@ -81,7 +93,10 @@ class _Head:
         self.needs = self.strategy.needs
         self.noised = self.strategy.sampling.gumbel or "noised_logprob" in self.needs
         guidance, device = self.strategy.guidance, self.hidden.device
-        self.weight = 1.0 if guidance is None else _sent(guidance.weights(self.state), device)
+        self.weight: float | Tensor = 1.0
+        if guidance is not None:
+            with error_context(self.state.rows, "the weight of the guidance", StrategyError):
+                self.weight = _sent(guidance.weights(self.state), device)
         self.scratch = Scratch()
         rows = chunk_rows(self.state.spec.vocab_size, self.hidden.shape[2], device)
         self.chunk = -(-rows // NOISE_SHARE) if self.noised else rows

@@ -17,6 +17,7 @@ from unmask.core.random import Purpose
 from unmask.core.state import State
 from unmask.decoding.context import error_context
 from unmask.decoding.strategy import Strategy
+from unmask.errors import StrategyError
 from unmask.sampling import Temperatures
 
 
@@ -79,7 +80,7 @@ def _temperatures(state: State, strategy: Strategy, row: Tensor) -> Temperatures
     if not callable(value):
         return Temperatures(value, value < COLD)
     now = state.rows.now
-    with error_context(state.rows, "the temperature function"):
+    with error_context(state.rows, "the temperature function", StrategyError):
         values = strategy.sampling.temperatures(now.progress, now.group_steps)
     sent = to_device(values.astype(np.float32), state.device)
     return Temperatures(sent[row], bool((values < COLD).any()))

@@ -80,7 +80,8 @@ class Strategy:
         """Whether the plan alone decides how many positions each step commits and queries."""
         early = self.reads_model_to_stop or self.end_id is not None
         coins = self.blind and self.revise.remasks
-        return self.commit.exact_counts and self.revise.exact_counts and not (early or coins)
+        planned = self.commit.exact_counts and self.revise.exact_counts and self.revise.counted
+        return planned and not (early or coins)
 
     @cached_property
     def budget(self) -> int:

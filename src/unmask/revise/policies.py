@@ -31,7 +31,7 @@ class Revise(Part):
 
     amends: the reviser changes the step's result after the commit rule, by `amend`.
     extra_forwards: the reviser makes further network passes within a step.
-    remasks: committed positions may become unknown.
+    remasks: committed positions may become unknown, and so be eligible.
     """
 
     amends: ClassVar[bool] = False
@@ -42,6 +42,15 @@ class Revise(Part):
     def exact_counts(self) -> bool:
         """Whether the plan alone decides how many positions are unknown after a step."""
         return True
+
+    @property
+    def counted(self) -> bool:
+        """Whether the host knows how many positions are eligible and watched.
+
+        It knows that of the four revisers of this module alone. A class derived from one may name
+        other positions, so they are counted on the device, which costs a report to the host.
+        """
+        return type(self) in (Never, Remask, Edit, Verify)
 
     @property
     def rest_passes(self) -> int:
