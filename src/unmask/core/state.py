@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from unmask.core.arrays import arange, send, to_device, waits
+from unmask.core.joining import NEUTRAL, check_joinable, concat_caches, fill_absent
 from unmask.core.network import Cache, DenoiserSpec
 from unmask.core.random import Purpose, uniform, uniforms
 from unmask.core.rows import Rows
@@ -50,6 +51,7 @@ class State:
     spec: DenoiserSpec
     exact_counts: bool = False  # the plan alone says how many are unknown after each step
     readings: int = 1  # rows of the network for each row: 2 where guidance reads it twice
+    basis: Any = None  # what of its strategy the state was made by (`Strategy.basis`)
     # carried
     cache: Cache | None = None  # of B·readings rows
     carries: dict[str, Any] = field(default_factory=dict)  # histories of parts: (B,) or (B,N,...)
@@ -214,12 +216,14 @@ class State:
     def concat(states: Sequence[State]) -> State:
         """The rows of all states, which are of one equal strategy and network, as one.
 
-        Shorter rows are padded on the right. Each row goes on as it would have alone.
+        Shorter rows are padded on the right. Each row goes on as it would have alone. Raises
+        CanvasError for conditions of several forms, StrategyError for what else cannot be joined.
         """
+        check_joinable(states)
         if len(states) == 1:
             return states[0]
         length = max(state.tokens.shape[1] for state in states)
-        wide = [state.resize(length) for state in states]
+        wide = [state.resize(length) for state in fill_absent(states)]
         first = wide[0]
         named: dict[str, Any] = {
             name: concat_rows([getattr(state, name) for state in wide])
@@ -230,7 +234,8 @@ class State:
             first,
             **named,
             rows=Rows.concat([state.rows for state in wide]),
-            cache=_concat_caches(wide),
+            exact_counts=all(state.exact_counts for state in wide),
+            cache=concat_caches(wide),
             carries=tree_concat([state.carries for state in wide]),
             condition=tree_concat([state.condition for state in wide]),
         )
@@ -249,18 +254,7 @@ _GRIDS = (
 _TENSORS = (*_GRIDS, "fault")
 # What a step may change.
 _WRITTEN = ("tokens", "masked", "logprob", "sampling_logprob", "commit_step", "fault")
-_FILL = {"commit_step": NEVER, "required": -1, "target": -1, "legal": True}
-
-
-def _concat_caches(states: Sequence[State]) -> Cache | None:
-    some = next((state.cache for state in states if state.cache is not None), None)
-    if some is None:
-        return None
-    caches = [
-        some.blank(len(state) * state.readings) if state.cache is None else state.cache
-        for state in states
-    ]
-    return caches[0].concat(caches[1:])
+_FILL = {"commit_step": NEVER, **NEUTRAL}
 
 
 @dataclass(frozen=True)

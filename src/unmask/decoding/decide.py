@@ -18,6 +18,7 @@ from unmask.core.network import Cache, Denoiser, Query
 from unmask.core.ranking import eligible_score, on_grid
 from unmask.core.state import Change, Proposal, State, StepInfo
 from unmask.decoding.apply import apply_change
+from unmask.decoding.basis import check_basis
 from unmask.decoding.context import error_context
 from unmask.decoding.faults import first_fault, in_scores, raise_faults
 from unmask.decoding.feasibility import enforce_feasibility
@@ -45,6 +46,7 @@ def decide(
     cache: Cache | None,
 ) -> StepInfo:
     """Return the step that hidden (B·K,N,D), the trunk's answer to the query, leads to."""
+    check_basis(state, strategy)
     eligible = eligible_positions(state, strategy)
     early = choose(state, strategy, nothing_proposed(state), eligible) if strategy.blind else None
     queried, count = queried_positions(state, strategy, eligible, early)

@@ -8,11 +8,16 @@ from torch import Tensor
 from unmask.core.arrays import to_device
 from unmask.core.network import Query
 from unmask.core.state import State
+from unmask.decoding.basis import check_basis
 from unmask.decoding.strategy import Strategy
 
 
 def prepare(state: State, strategy: Strategy) -> Query:
-    """Return the query of a step: B rows, or 2B where guidance reads each row twice."""
+    """Return the query of a step: B rows, or 2B where guidance reads each row twice.
+
+    Raises StrategyError for a strategy under which the state cannot go on.
+    """
+    check_basis(state, strategy)
     shown, inputs = strategy.noise.show(state), state.spec.inputs
     if isinstance(shown, Tensor):
         tokens = shown.where(state.masked, state.tokens)

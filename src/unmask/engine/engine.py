@@ -19,6 +19,7 @@ from unmask.core.inference import evaluating, is_out_of_memory, release_memory
 from unmask.core.network import Cache, Denoiser, Query
 from unmask.core.state import Change, State, StepInfo
 from unmask.decoding import Canvas, Strategy, decide, finish, forward_all, init, prepare
+from unmask.decoding.basis import check_basis
 from unmask.decoding.context import error_context, location
 from unmask.decoding.propose import nothing_proposed
 from unmask.engine.cohort import Cohort, can_join
@@ -97,8 +98,10 @@ class Engine:
     def adopt(self, state: State, strategy: Strategy) -> np.ndarray:
         """Take on the rows of a state, begun or not; return their ids (B,) int64.
 
-        Rows with nothing to generate are finished with the next step.
+        Rows with nothing to generate are finished with the next step. Raises StrategyError for a
+        strategy under which the state cannot go on.
         """
+        check_basis(state, strategy)
         ids = np.arange(self._next, self._next + len(state))
         self._next += len(state)
         self._waiting.append(Cohort(strategy, state, ids))
