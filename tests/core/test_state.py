@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from tests.conformance.toys import MASK, VOCAB, flat
@@ -55,7 +56,7 @@ def test_what_only_some_states_have_is_kept(of_rows, lengths, given_first):
 def test_a_target_of_some_rows_binds_these_alone():
     free, given = begin(1), begin(2)
     given = replace(given, target=torch.full((1, 4), 3))
-    assert tokens(State.concat([free, given])) == tokens(free) + [[3, 3, 3, 3]]
+    assert tokens(State.concat([free, given])) == [*tokens(free), [3, 3, 3, 3]]
 
 
 def test_counts_are_exact_only_where_they_are_in_every_state():
@@ -116,3 +117,46 @@ def test_states_that_cannot_be_joined_are_refused(case):
     for order in (states, states[::-1]):
         with pytest.raises(error, match=words if order is states else None):
             State.concat(order)
+
+
+ROWS = {
+    "list of flags": [False, False, True],
+    "array of flags": np.array([False, False, True]),
+    "tensor of flags": torch.tensor([False, False, True]),
+    "list": [2],
+    "small integers": np.array([2], np.uint8),
+    "tensor": torch.tensor([2]),
+    "range": range(2, 3),
+}
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_rows_are_taken_by_index_or_by_flag(rows):
+    state = init(NET, Canvas.blank(3, 4), PLAN, [1, 2, 3])
+    part = state.take(ROWS[rows])
+    assert part.rows.index.tolist() == [2]
+    whole = state.put(ROWS[rows], step(part, NET, PLAN).state)
+    assert whole.rows.step.tolist() == [0, 0, 1]
+    assert not len(state.take([]))
+    assert not len(state.take([False] * 3))
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([0.0, 1.9], "rows of float64"),
+        (torch.tensor([1.0]), "rows of float32"),
+        ([-1], r"rows \[-1\] of a state of 3 rows: pass indices from 0 to 2"),
+        ([0, 3], "pass indices from 0 to 2"),
+        ([True, False], "2 flags for 3 rows"),
+        ([[0, 1]], r"\(1, 2\)"),
+        (1, r"\(\): pass indices"),
+        ("01", "pass indices"),
+        (None, "pass indices"),
+    ],
+)
+def test_rows_that_are_none_are_refused(rows, words):
+    state = init(NET, Canvas.blank(3, 4), PLAN, [1, 2, 3])
+    for use in (state.take, lambda rows: state.put(rows, state)):
+        with pytest.raises(CanvasError, match=words):
+            use(rows)

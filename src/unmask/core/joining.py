@@ -1,4 +1,7 @@
-"""Whether states can be joined, and what one has that another lacks. Shapes: B rows, N positions."""
+"""Whether states can be joined, and what one lacks that another has.
+
+Shapes: B rows, N positions.
+"""
 
 from __future__ import annotations
 

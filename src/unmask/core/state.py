@@ -19,7 +19,7 @@ from unmask.core.arrays import arange, send, to_device, waits
 from unmask.core.joining import NEUTRAL, check_joinable, concat_caches, fill_absent
 from unmask.core.network import Cache, DenoiserSpec
 from unmask.core.random import Purpose, uniform, uniforms
-from unmask.core.rows import Rows
+from unmask.core.rows import Rows, row_indices
 from unmask.core.trees import concat_rows, take_rows, tree_concat, tree_put, tree_take, widen
 
 STEP_PURPOSES = (
@@ -154,8 +154,8 @@ class State:
         return where & self.open if self.sequential else where
 
     def take(self, rows: np.ndarray | Sequence[int] | Tensor) -> State:
-        """The state of these rows alone, in this order. rows (b,) int64."""
-        chosen = np.ascontiguousarray(rows, dtype=np.int64)
+        """The state of these rows alone, in this order. rows (b,) int64, or (B,) bool."""
+        chosen = row_indices(rows, len(self))
         if len(chosen) == len(self) and np.array_equal(chosen, np.arange(len(self))):
             return self
         index = to_device(chosen, self.device)
@@ -176,7 +176,7 @@ class State:
 
     def put(self, rows: np.ndarray | Sequence[int] | Tensor, part: State) -> State:
         """This state with `rows` replaced by `part`, the result of stepping `take(rows)`."""
-        chosen = np.ascontiguousarray(rows, dtype=np.int64)
+        chosen = row_indices(rows, len(self))
         if len(chosen) == len(self) and np.array_equal(chosen, np.arange(len(self))):
             return part
         index = to_device(chosen, self.device)

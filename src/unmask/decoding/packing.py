@@ -115,6 +115,7 @@ def _concat(queries: Sequence[Query]) -> Query:
             return None
         return torch.cat([getattr(query, name) for query in queries])
 
+    blocks = [query.open_block for query in queries if query.open_block is not None]
     tokens, valid = grids("tokens"), grids("valid")
     assert tokens is not None
     assert valid is not None
@@ -127,6 +128,7 @@ def _concat(queries: Sequence[Query]) -> Query:
         masked=grids("masked"),
         progress=columns("progress"),
         unknown_share=columns("unknown_share"),
+        open_block=np.concatenate(blocks) if blocks else None,
     )
 
 
