@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,8 +16,8 @@ from torch.utils._pytree import tree_flatten
 from unmask.core.network import Cache
 from unmask.errors import CanvasError, StrategyError, UnmaskError
 
-if TYPE_CHECKING:
-    from unmask.core.state import State
+State = Any
+"""A `core.state.State`, whose module imports this one."""
 
 NEUTRAL = {"legal": True, "required": -1, "target": -1}
 """What changes nothing, for fields of a state that may be None."""
