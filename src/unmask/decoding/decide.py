@@ -15,7 +15,7 @@ from torch import Tensor
 from unmask.core.arrays import arange, true_positions, waits
 from unmask.core.head import mask_id_of
 from unmask.core.network import Cache, Denoiser, Query
-from unmask.core.ranking import eligible_score, on_grid
+from unmask.core.ranking import as_score, eligible_score, on_grid
 from unmask.core.state import Change, Proposal, State, StepInfo
 from unmask.decoding.apply import apply_change
 from unmask.decoding.context import error_context
@@ -114,7 +114,7 @@ def choose(state: State, strategy: Strategy, proposal: Proposal, eligible: Tenso
 def _scores(state: State, strategy: Strategy, proposal: Proposal, eligible: Tensor) -> Tensor:
     """The order's score, -inf where not eligible; StrategyError for a wrong shape."""
     with error_context(state.rows, "the order, or its critic,"):
-        score = strategy.order(state, proposal)
+        score = as_score(strategy.order(state, proposal))
         score = score if strategy.order.blind else on_grid(score)
     if score.shape != eligible.shape:
         raise StrategyError(
