@@ -51,7 +51,7 @@ def can_join(one: Cohort, other: Cohort) -> bool:
 
 
 def _form(state: State) -> object:
-    """What states must have in common to be join."""
+    """A value that states must have in common to be joined."""
     leaves, form = tree_flatten(state.condition)
     each = [
         (tuple(leaf.shape[1:]), leaf.dtype) if isinstance(leaf, Tensor) else repr(leaf)
