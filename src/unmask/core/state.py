@@ -338,14 +338,3 @@ class StepInfo:
     def step(self) -> int:
         """How many steps the longest-running row has taken."""
         return int(self.state.rows.step.max())
-
-
-@dataclass(frozen=True)
-class Loss:
-    """A training loss with what it was made of."""
-
-    loss: Tensor  # (): what to call backward() on, nats per token
-    nll: Tensor | None  # (): summed bound in nats, detached; None where the value is no likelihood
-    tokens: Tensor  # (): how many tokens the loss covers
-    per_example: Tensor  # (B,) nats per example, detached
-    counts: Tensor  # (B,) int64: how many tokens of each example the loss covers
