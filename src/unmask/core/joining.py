@@ -20,11 +20,11 @@ State = Any
 """A `core.state.State`, whose module imports this one."""
 
 NEUTRAL = {"legal": True, "required": -1, "target": -1}
-"""What changes nothing, for fields of a state that may be None."""
+"""Values without effect, for fields of a state that may be None."""
 
 
 def common_form(state: State) -> dict[str, object]:
-    """What states must have in common to be joined, by name."""
+    """Return values that joined states have in common, by name."""
     leaves, form = tree_flatten(state.condition)
     each = [
         (tuple(leaf.shape[1:]), leaf.dtype) if isinstance(leaf, Tensor) else repr(leaf)
@@ -43,7 +43,7 @@ def common_form(state: State) -> dict[str, object]:
 
 
 def check_joinable(states: Sequence[State]) -> None:
-    """Raise CanvasError for conditions of several forms, StrategyError for what else differs."""
+    """Raise CanvasError for conditions of several forms, StrategyError for other differences."""
     if not states:
         raise StrategyError("there is no state to join: pass one or more")
     first = common_form(states[0])

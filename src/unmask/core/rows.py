@@ -1,4 +1,4 @@
-"""What the host knows of each row: one number a row, in numpy, so that no step asks the device.
+"""Control on the host: one number a row, in numpy, so that a step need not read from a device.
 
 Shapes: B rows, G groups, P groups that run side by side (1 otherwise), S planned steps.
 """
@@ -24,7 +24,7 @@ UNLIMITED = 2**62
 
 @dataclass(frozen=True)
 class Plan:
-    """What each step of each row may leave unknown, made before the first."""
+    """The number of positions that each step of each row leaves unknown, made before the first."""
 
     remaining: Array  # (B,P,S) int64: how many may still be unknown after the step
     step: Array  # (B,S) int64: s, the number of the step within its group, from 1

@@ -25,7 +25,7 @@ from unmask.core.trees import concat_rows, take_rows, tree_concat, tree_put, tre
 STEP_PURPOSES = (
     Purpose.DRAW, Purpose.ORDER, Purpose.CHOICE, Purpose.REVEAL, Purpose.NOISE_IDS,
 )  # fmt: skip
-"""What each position has uniforms for at a step."""
+"""The purposes of the uniforms of a step."""
 
 NEVER = -1
 """`commit_step` of a position that generation has not committed."""
@@ -40,7 +40,7 @@ class State:
     masked: Tensor  # (B,N) bool: still unknown
     editable: Tensor  # (B,N) bool: generation may change it (not prompt, not padding)
     valid: Tensor  # (B,N) bool: not padding
-    group: Tensor | None  # (B,N) int64: what is ranked together; None where all is one group
+    group: Tensor | None  # (B,N) int64: positions ranked together have one number; None for all
     # record
     logprob: Tensor  # (B,N) float32: log p(token) under the model when it was committed
     sampling_logprob: Tensor  # (B,N) float32: the same under the shaped distribution drawn from
@@ -71,7 +71,7 @@ class State:
 
     @cached_property
     def numbers(self) -> dict[str, Tensor]:
-        """What the step being taken needs on the device of `rows`, sent in one copy."""
+        """The numbers of `rows` that a step may need on the device, sent in one copy."""
         rows = self.rows
         named = {"seed": rows.seed, "step": rows.step, "open_group": rows.open_group}
         return send(named | rows.now._asdict(), self.device)
@@ -259,7 +259,7 @@ _FILL = {"commit_step": NEVER, **NEUTRAL}
 
 @dataclass(frozen=True)
 class Proposal:
-    """What the head says where it was asked, dense over the canvas. Float32.
+    """The head's result at the queried positions, dense over the canvas. Float32.
 
     A committed position that is queried proposes the token it holds. The optional statistics are
     there when a part of the strategy declares that it `needs` them, by these names.
@@ -283,7 +283,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Change:
-    """What a step does to the canvas. All (B,N) bool, no two at one position; None is nowhere."""
+    """The change of a step. All (B,N) bool, no two at one position; None is nowhere."""
 
     commit: Tensor  # unknown before, known after
     remask: Tensor | None = None  # known before, unknown after
@@ -293,7 +293,7 @@ class Change:
 
 @dataclass(frozen=True)
 class StepInfo:
-    """What is worth seeing of one step. Fields cover the rows that were open, `rows` (b,)."""
+    """The record of one step. Fields cover the rows that were open, `rows` (b,)."""
 
     state: State  # all rows, after the step
     rows: np.ndarray  # (b,) int64: indices in the state of the rows that this step advanced
@@ -332,14 +332,3 @@ class StepInfo:
     def step(self) -> int:
         """How many steps the longest-running row has taken."""
         return int(self.state.rows.step.max())
-
-
-@dataclass(frozen=True)
-class Loss:
-    """A training loss with what it was made of."""
-
-    loss: Tensor  # (): what to call backward() on, nats per token
-    nll: Tensor | None  # (): summed bound in nats, detached; None where the value is no likelihood
-    tokens: Tensor  # (): how many tokens the loss covers
-    per_example: Tensor  # (B,) nats per example, detached
-    counts: Tensor  # (B,) int64: how many tokens of each example the loss covers

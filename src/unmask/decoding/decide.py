@@ -15,7 +15,7 @@ from torch import Tensor
 from unmask.core.arrays import arange, true_positions, waits
 from unmask.core.head import mask_id_of
 from unmask.core.network import Cache, Denoiser, Query
-from unmask.core.ranking import eligible_score, on_grid
+from unmask.core.ranking import as_score, eligible_score, on_grid
 from unmask.core.state import Change, Proposal, State, StepInfo
 from unmask.decoding.apply import apply_change
 from unmask.decoding.basis import check_basis
@@ -30,7 +30,7 @@ from unmask.errors import StrategyError
 
 
 class Choice(NamedTuple):
-    """What an order and a commit rule say."""
+    """The result of an order and a commit rule."""
 
     score: Tensor  # (B,N) float: higher = known sooner; -inf where not eligible
     keep: Tensor  # (B,N) bool: known after the step
@@ -77,7 +77,7 @@ def queried_positions(
 ) -> tuple[Tensor, int | None]:
     """(B,N) bool: where the head is asked; and how many positions that is, where the host knows.
 
-    All that is eligible, unless a blind order has chosen early: then what it chose.
+    All eligible positions, or those that a blind order has chosen already.
     """
     rows, exact = state.rows, state.exact_counts
     if early is not None:
@@ -116,7 +116,7 @@ def choose(state: State, strategy: Strategy, proposal: Proposal, eligible: Tenso
 def _scores(state: State, strategy: Strategy, proposal: Proposal, eligible: Tensor) -> Tensor:
     """The order's score, -inf where not eligible; StrategyError for a wrong shape."""
     with error_context(state.rows, "the order, or its critic,"):
-        score = strategy.order(state, proposal)
+        score = as_score(strategy.order(state, proposal))
         score = score if strategy.order.blind else on_grid(score)
     if score.shape != eligible.shape:
         raise StrategyError(
@@ -134,7 +134,7 @@ def _change(
     keep: Tensor,
     proposal: Proposal,
 ) -> Change:
-    """What becomes known, unknown or another token."""
+    """The positions that become known, unknown or another token."""
     revise = strategy.revise
     if revise.remasks and not revise.amends:
         return Change(keep & state.masked, eligible & ~(keep | state.masked))
@@ -161,7 +161,7 @@ def leave_one_out(state: State, strategy: Strategy, denoiser: Denoiser, asked: T
         held = state.take(row.cpu().numpy())
         alone = torch.zeros_like(held.masked)
         alone[arange(len(part), part.device), position] = True
-        shown = held.tokens  # noise that shows tokens must not show the one that is asked for
+        shown = held.tokens  # noise that shows tokens must not show the token that is scored
         if strategy.noise.keeps_sample:
             shown = shown.masked_fill(alone, mask_id_of(state.spec))
         query = prepare(replace(held, tokens=shown, masked=held.masked | alone), strategy)

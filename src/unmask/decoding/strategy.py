@@ -114,7 +114,7 @@ class Strategy:
         }
 
     def __repr__(self) -> str:
-        """What makes it up, without the parts that are the usual ones."""
+        """The parts that differ from the defaults."""
         made = [f for f in fields(self) if getattr(self, f.name) != f.default]
         return f"Strategy({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in made)})"
 

@@ -49,5 +49,5 @@ def can_join(one: Cohort, other: Cohort) -> bool:
 
 
 def _form(state: State) -> dict[str, object]:
-    """What states have in common that are joined. Tables of ids are not made for rows without."""
+    """A value that joined states have in common. Tables of ids are not made for rows without."""
     return common_form(state) | {name: getattr(state, name) is None for name in NEUTRAL}

@@ -123,24 +123,22 @@ class Engine:
         while True:
             try:
                 self._admit()
-                return self._advance(self._decide())
+                with evaluating(self.denoiser):
+                    infos = [
+                        decide(cohort.state, cohort.strategy, self.denoiser, *answer)
+                        for cohort, answer in zip(self._cohorts, self._ask(), strict=True)
+                    ]
+                return self._advance(infos)
             except Exception as error:
                 alone = sum(map(len, self._cohorts)) < 2
                 if alone or not (self.halves and is_out_of_memory(error)):
                     raise
             self._halve()
 
-    def _decide(self) -> list[StepInfo]:
-        """The step of each cohort."""
-        with evaluating(self.denoiser):
-            answers = self._ask() if self._cohorts else []
-            return [
-                decide(cohort.state, cohort.strategy, self.denoiser, *answer)
-                for cohort, answer in zip(self._cohorts, answers, strict=True)
-            ]
-
     def _ask(self) -> list[tuple[Query, Tensor, Cache | None]]:
         """The trunk's answers to all cohorts, by as few passes as there can be."""
+        if not self._cohorts:
+            return []
         states = [cohort.state for cohort in self._cohorts]
         queries = [prepare(cohort.state, cohort.strategy) for cohort in self._cohorts]
         caches = [state.cache for state in states]
