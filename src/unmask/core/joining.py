@@ -94,4 +94,5 @@ def concat_caches(states: Sequence[State]) -> Cache | None:
         some.blank(len(state) * state.readings) if state.cache is None else state.cache
         for state in states
     ]
-    return caches[0].concat(caches[1:])
+    whole: Cache = caches[0].concat(caches[1:])
+    return whole

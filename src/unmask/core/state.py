@@ -224,7 +224,7 @@ class State:
             return states[0]
         length = max(state.tokens.shape[1] for state in states)
         wide = [state.resize(length) for state in fill_absent(states)]
-        first = wide[0]
+        first: State = wide[0]
         named: dict[str, Any] = {
             name: concat_rows([getattr(state, name) for state in wide])
             for name in _TENSORS
