@@ -19,9 +19,9 @@ from transformers import MegatronBertConfig, MegatronBertForMaskedLM
 
 import unmask
 from unmask.core.files import replacing_file
+from unmask.core.loss import Loss
 from unmask.core.network import Cache, Denoiser, DenoiserSpec, Query
 from unmask.core.random import Purpose, derive, fold, uniform
-from unmask.core.state import Loss
 from unmask.models.forwarding import Forwarding
 from unmask.models.hf import MaskedLMDenoiser
 from unmask.models.hidden_cache import HiddenCache

@@ -23,7 +23,7 @@ while not unmask.done(state):
     if state.masked.float().mean() < 0.5:
         break
 
-# The state is a value: keep it, copy it, continue it under another strategy or on another worker.
+# The state is a value: keep it, copy it, continue it with other sampling or on another worker.
 greedy = strategy.but(sampling=unmask.Sampling(temperature=0.0))
 finished = {}
 for name, rest in {"as it was": strategy, "greedy from here": greedy}.items():

@@ -537,7 +537,7 @@ def test_interrupts_pass_through(kind):
 @pytest.mark.parametrize(
     ("order", "message"),
     [
-        (lambda s, p: torch.zeros(3), r"order returned shape \(3,\).*\(3, 4\)"),
+        (lambda s, p: torch.zeros(3), r"order returned torch.float32 of shape \(3,\).*\(3, 4\)"),
         (lambda s, p: p.logprob * NAN, r"order scored row 0, position 0 as NaN at step 0"),
     ],
 )

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from unmask.candidates import Candidates, best_of, length_beam
     from unmask.constraints import Constraint
     from unmask.core.generation import Generation
+    from unmask.core.loss import Loss
     from unmask.core.network import Cache, Denoiser, DenoiserSpec, Query
-    from unmask.core.state import Loss, Proposal, State, StepInfo
+    from unmask.core.state import Proposal, State, StepInfo
     from unmask.data import padding
     from unmask.decoding.canvas import Canvas
     from unmask.decoding.decide import decide
@@ -70,7 +71,8 @@ _NAMES = {
     "unmask.constraints": ("Constraint",),
     "unmask.core.network": ("Cache", "Denoiser", "DenoiserSpec", "Query"),
     "unmask.core.generation": ("Generation",),
-    "unmask.core.state": ("Loss", "Proposal", "State", "StepInfo"),
+    "unmask.core.loss": ("Loss",),
+    "unmask.core.state": ("Proposal", "State", "StepInfo"),
     "unmask.decoding": (
         "Canvas", "Strategy", "decide", "done", "finish", "init", "prepare", "step",
     ),

@@ -169,7 +169,8 @@ def test_a_hook_that_answers_in_another_shape_is_told():
     strategy = presets.random_order(2)
     strategy = strategy.but(constraint=Constraint(feasible=lambda *_: torch.ones(2, 2)))
     with pytest.raises(
-        StrategyError, match=r"returned torch.float32 of shape \(2, 2\): return bool"
+        StrategyError,
+        match=r"returned torch.float32 of shape \(2, 2\): return a tensor of torch.bool",
     ):
         words(strategy)
 

@@ -1,12 +1,14 @@
 """Rows of different lengths share passes of the trunk, with little padding and no effect."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.reference.network import Network
 
 import unmask
 from unmask import Canvas, presets
@@ -110,3 +112,31 @@ def test_a_network_with_a_cache_is_given_whole_rows():
     canvas = Canvas.ragged([[MASK] * 20, [MASK] * 3], [[True] * 20, [True] * 3])
     unmask.run(denoiser, canvas, presets.random_order(2), seed=0)
     assert set(denoiser.shapes) == {(2, 20)}
+
+
+class ByBlock(Network):
+    """Its answer at each row is that row's open block."""
+
+    vocab_size, mask_id, inputs = VOCAB, MASK, frozenset({"open_block"})
+
+    @property
+    def spec(self):
+        return replace(super().spec, block_size=2)
+
+    def forward(self, query, cache):
+        seen = torch.from_numpy(query.open_block)
+        assert len(seen) == len(query.tokens)
+        hidden = torch.zeros(*query.tokens.shape, VOCAB)
+        hidden[..., :8] = torch.nn.functional.one_hot(seen, 8)[:, None] * 50.0
+        return hidden, None
+
+
+def test_rows_that_share_a_pass_keep_their_open_blocks():
+    engine, found = unmask.Engine(ByBlock()), {}
+    strategies = [presets.llada(steps, block=2) for steps in (1, 2)]
+    for seed, strategy in enumerate(strategies):
+        engine.submit(Canvas.blank(2, 8), strategy, [seed * 2, seed * 2 + 1])
+    while len(engine.open):
+        for event in engine.step():
+            found |= {row: record.tokens[0].tolist() for row, record in event.results()}
+    assert list(found.values()) == [[0, 0, 1, 1, 2, 2, 3, 3]] * 4

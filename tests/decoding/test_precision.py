@@ -6,8 +6,8 @@ import torch
 import unmask
 from unmask import Canvas, presets
 
-SURE = torch.tensor([[5.0, -8.0, 0.0], [5.0, -8.5, 0.0]])  # the second position is surer
-SURER = torch.tensor([[5.0, -2.0, 0.0], [5.0, -2.5, 0.0]])  # by more than the grid of scores
+SURE = torch.tensor([[5.0, -2.0, 0.0], [5.0, -2.5, 0.0]])  # the second position is surer
+SURER = torch.tensor([[5.0, -8.0, 0.0], [5.0, -8.5, 0.0]])  # both are nearly certain
 
 
 def network(logits):
@@ -23,24 +23,13 @@ def first_step(name, logits):
 
 
 @pytest.mark.parametrize("level", [0.0, 20.0, 300.0])
+@pytest.mark.parametrize("logits", [SURE, SURER])
 @pytest.mark.parametrize("name", ["llada", "confidence", "threshold"])
-def test_the_surer_position_comes_first_wherever_the_logits_lie(name, level):
-    info = first_step(name, SURER + level)
+def test_the_surer_position_comes_first_wherever_the_logits_lie(name, logits, level):
+    info = first_step(name, logits + level)
     assert info.committed.tolist() == [[False, True]]
-    exact = SURER[1, :2].double().log_softmax(0)[0]
+    exact = logits[1, :2].double().log_softmax(0)[0]
     assert float(info.state.logprob[0, 1]) == pytest.approx(float(exact), rel=0.1)
-
-
-@pytest.mark.parametrize("level", [0.0, 20.0, 300.0])
-@pytest.mark.parametrize("name", ["llada", "confidence", "threshold"])
-def test_nearer_to_0_than_the_grid_digits_are_kept_and_the_lower_position_comes_first(name, level):
-    info = first_step(name, SURE + level)
-    both = name == "threshold"  # on the grid of scores their probability is 1
-    assert info.committed.tolist() == [[True, both]]
-    exact = SURE[:, :2].double().log_softmax(1)[:, 0]
-    assert info.proposal.logprob[0].tolist() == pytest.approx(exact.tolist(), rel=0.1)
-    assert float(info.proposal.logprob[0, 1]) > float(info.proposal.logprob[0, 0])
-    assert float(info.state.logprob[0, 0]) == pytest.approx(float(exact[0]), rel=0.1)
 
 
 def test_what_was_drawn_at_a_low_temperature_is_measured_exactly():

@@ -85,7 +85,9 @@ def test_a_position_that_is_verified_does_not_see_itself():
 
 
 def test_the_likelihood_of_an_order_does_not_show_the_truth():
-    with pytest.raises(StrategyError, match=r"shows the network what it drew.*MaskToken"):
+    with pytest.raises(
+        StrategyError, match=r"shows the network the tokens drawn before.*MaskToken"
+    ):
         Ordered(presets.confidence(3).but(noise=PreviousSample()))
 
 
@@ -108,8 +110,8 @@ def test_a_batch_of_no_rows(name):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: TopK(NoPlan()), r"plan=NoPlan\(\) counts nothing"),
-        (lambda: TopK(AllSteps(4)), r"plan=AllSteps\(steps=4\) counts nothing"),
+        (lambda: TopK(NoPlan()), r"plan=NoPlan\(\) gives no counts"),
+        (lambda: TopK(AllSteps(4)), r"plan=AllSteps\(steps=4\) gives no counts"),
         (lambda: commit.ReMDM(Scheduled(schedules.linear, 4), 4), r"schedule=Scheduled"),
         (lambda: presets.remdm(4).but(groups=Groups.blocks(4)), r"over the whole row: leave out"),
         (lambda: presets.remdm(4).but(stopping=[EndOfSequence(3)]), r"over the whole row: leave"),
@@ -132,7 +134,10 @@ def test_a_batch_of_no_rows(name):
             r"overlapping spans of several levels need groups",
         ),
         (lambda: presets.soundstorm().but(groups=None), r"ByGroup.*there are none"),
-        (lambda: presets.dream(algorithm="origin", choice_temperature=0.5), r"ranks nothing"),
+        (
+            lambda: presets.dream(algorithm="origin", choice_temperature=0.5),
+            r"does not rank positions",
+        ),
         (lambda: presets.dplm(tracks=0), r"count=0"),
         (lambda: presets.esm3(tracks=-1), r"count=-1"),
         (

@@ -30,7 +30,7 @@ def adaptive(rule, order=None):
             lambda: adaptive(commit.Factor(), orders.Probability("after", log=False)),
             r"Factor compares log-probabilities",
         ),
-        (lambda: commit.Threshold(0.9, cap=0), r"cap=0: a step must be able to commit"),
+        (lambda: commit.Threshold(0.9, cap=0), r"cap=0: every step must be able to commit"),
         (lambda: commit.Threshold(1.5), r"threshold=1.5: pass a probability"),
         (lambda: commit.Factor(0), r"factor=0: pass a number above 0"),
         (lambda: commit.EntropyBound(-1), r"bound=-1: pass nats"),

@@ -160,7 +160,7 @@ def test_two_at_once_keep_each_others_figures(measured, tmp_path):
     [
         ("", "its columns are missing"),
         ("name,value\na,1\n", "name, value instead of task, fingerprint"),
-        ("\xff", "is no CSV file"),
+        ("\xff", "is not a CSV file"),
         ("{header}\ntoy,f,0,10,confidence,steps=1,1,2,x,4,5,6\n", "line 2: could not convert"),
         ("{header}\ntoy,f,0\n", "line 2: 3 entries for 12 columns; remove the line"),
     ],

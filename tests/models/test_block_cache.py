@@ -415,11 +415,11 @@ def test_refusals_say_what_to_do():
         BlockCache(decoder())
     with pytest.raises(ModelError, match="cannot use cached keys and values"):
         BlockCache(decoder("falcon_h1", W, mamba_n_heads=2, mamba_d_ssm=16, mamba_d_state=4))
-    with pytest.raises(ModelError, match="differ when they are computed apart"):
+    with pytest.raises(ModelError, match="differ if computed in separate passes"):
         BlockCache(Decoder(network("mpt", n_heads=2, d_model=16), MASK, block=W))
     _, cached, state = some_way_in()
     query = unmask.prepare(state, PLAIN)
-    with pytest.raises(StrategyError, match="pass open_block"):
+    with pytest.raises(StrategyError, match="has a cache and no open_block"):
         cached.forward(replace(query, open_block=None), state.cache)
     with pytest.raises(CanvasError, match="takes no condition"):
         cached.forward(replace(query, condition=1), None)

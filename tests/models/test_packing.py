@@ -219,7 +219,7 @@ def test_other_refusals_say_what_to_do():
     with pytest.raises(DataError, match="no row of the batch has a token"):
         packed.forward(Query.of(TOKENS, VALID & False), None)
     tokens, short = TOKENS[:, :8], VALID[:, :8]
-    with pytest.raises(CanvasError, match="packing decides them"):
+    with pytest.raises(CanvasError, match="are computed by packing"):
         packed.forward(Query.of(tokens, short, {"position_ids": tokens}), None)
     with pytest.raises(CanvasError, match="a value for each token"):
         packed.forward(Query.of(tokens, short, {"encoder": torch.zeros(6, 4)}), None)

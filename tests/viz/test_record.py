@@ -134,7 +134,7 @@ def rewrite(path, *, drop=(), metadata=None, **header):
     ("change", "message"),
     [
         ({"metadata": {"format": "pt"}}, "no record of a generation"),
-        ({"metadata": {"record": "{"}}, "no JSON"),
+        ({"metadata": {"record": "{"}}, "not JSON"),
         ({"metadata": {"record": "[1]"}}, "no record of a generation"),
         ({"format": "other"}, "no record of a generation"),
         ({"version": 2}, "version 2, this unmask reads 1"),

@@ -14,7 +14,7 @@ from torch import Tensor
 from unmask.commit.base import Commit
 from unmask.core.checks import check_count, check_share, is_integer, is_number
 from unmask.core.history import LOOK_BACK, ComparesSteps
-from unmask.core.ranking import GRID, at_least_one, best
+from unmask.core.ranking import at_least_one, best, number_on_grid
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 
@@ -171,7 +171,7 @@ class Stable(ComparesSteps, _Adaptive):
 
 def _log(probability: float) -> float:
     """Its logarithm, on the grid that scores are on."""
-    return round(math.log(probability) / GRID) * GRID if probability > 0 else _LOWEST
+    return number_on_grid(math.log(probability)) if probability > 0 else _LOWEST
 
 
 def _descending(score: Tensor, eligible: Tensor) -> Tensor:

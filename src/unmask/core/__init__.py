@@ -1,1 +1,1 @@
-"""What every floor shares: types, errors, randomness, and helpers for numpy and torch."""
+"""Shared by every floor: types, errors, randomness, and helpers for numpy and torch."""

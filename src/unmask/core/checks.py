@@ -1,4 +1,4 @@
-"""What options must be, checked in one place, with one message each."""
+"""Checks of options, with one message each."""
 
 from __future__ import annotations
 

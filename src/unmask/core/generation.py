@@ -1,4 +1,4 @@
-"""What generation returns.
+"""The record that generation returns.
 
 Shapes: B rows, N positions.
 """

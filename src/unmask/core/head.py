@@ -85,7 +85,7 @@ def legal_logits(denoiser: Denoiser, hidden: Tensor, illegal: Tensor) -> Tensor:
 
 
 def projection_of(denoiser: Denoiser, hidden: Tensor) -> Projection | None:
-    """What the logits of hidden (M,D) are the product of, where the denoiser offers that.
+    """Return features and weights whose product is the logits of hidden (M,D), None without them.
 
     Raises LogitsError unless it is of M rows and the vocabulary.
     """

@@ -62,7 +62,7 @@ def release_memory(device: torch.device | None) -> None:
 
 
 def logit_per_token(wrong: Tensor, tokens: Tensor) -> Tensor:
-    """What a critic returned for tokens (B,N), as (B,N). LogitsError for another shape."""
+    """Return a critic's logits for tokens (B,N) as (B,N). LogitsError for another shape."""
     if wrong.shape == (*tokens.shape, 1):
         wrong = wrong.squeeze(-1)
     if wrong.shape != tokens.shape:

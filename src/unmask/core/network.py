@@ -53,7 +53,7 @@ class DenoiserSpec:
 
 @dataclass(frozen=True)
 class Query:
-    """What the network is shown: R rows, each padded on the right."""
+    """The input of the network: R rows, each padded on the right."""
 
     tokens: Tensor  # (R,N) int64, with the mask id (or noise) where unknown
     valid: Tensor  # (R,N) bool: not padding
@@ -105,7 +105,7 @@ CacheType = TypeVar("CacheType", bound="Cache")
 
 
 class Cache(Protocol):
-    """What a network keeps of each row from step to step. Rows that have not begun keep nothing."""
+    """Values that a network keeps of each row from step to step, once the row has begun."""
 
     @property
     def begun(self) -> np.ndarray:
@@ -139,7 +139,7 @@ class Denoiser(Protocol):
 
     @property
     def spec(self) -> DenoiserSpec:
-        """What the engine may know of the network."""
+        """Everything that the engine may know of the network."""
 
     @property
     def device(self) -> torch.device | None:

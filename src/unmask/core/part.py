@@ -1,4 +1,4 @@
-"""What every part of a strategy declares, so that nothing is found out by looking for attributes.
+"""`Part`: the declarations of every part of a strategy, in place of optional attributes.
 
 A part is plain data (a frozen dataclass). What it keeps from step to step is its history: a tree of
 tensors (B,) or (B,N,...) that the state carries under the history's name; parts that name the same

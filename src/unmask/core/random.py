@@ -21,7 +21,7 @@ SEED_LIMIT = 2**63
 
 
 class Purpose(IntEnum):
-    """What a uniform is for; two purposes never share one."""
+    """The uses of uniforms; two purposes never share one."""
 
     DRAW = 0
     ORDER = 1

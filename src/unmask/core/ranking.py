@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from unmask.core.arrays import arange
 
-GRID = 2.0**-12
-"""The grid of scores that a network's arithmetic enters, in nats: far above rounding, far below
-meaning. Two positions alike may differ by the kernel that computed them, and must not be ranked by
-that, or tokens would depend on the batch."""
+DIGITS = 14
+"""Binary digits of a score that count where a network's arithmetic enters it: a grid far above
+rounding and far below meaning, 2⁻¹² between 2 and 4. Two positions alike may differ by the kernel
+that computed them, and must not be ranked by that, or tokens would depend on the batch."""
+
+_UP = 1 + 2.0 ** -(DIGITS + 1)  # half a step of the grid, so that cutting digits off rounds
+
+
+def as_score(score: Tensor) -> Tensor:
+    """A score of any dtype as float32, or float64 where it is that or no float."""
+    if score.dtype in (torch.float32, torch.float64):
+        return score
+    return score.float() if score.is_floating_point() else score.double()
 
 
 def on_grid(score: Tensor) -> Tensor:
-    """Scores of any shape, rounded to multiples of `GRID`; −inf, NaN and integers stay."""
-    if not score.is_floating_point():
-        return score
-    # Of a number this large the grid is the last digit, so that adding it rounds.
-    large = 1.5 * GRID * 2.0 ** (52 if score.dtype == torch.float64 else 23)
-    return (score + large) - large
+    """Scores of any shape, float32 or float64, rounded to `DIGITS`; infinities and NaN stay."""
+    word, bits = (torch.int64, 53) if score.dtype == torch.float64 else (torch.int32, 24)
+    cut = -(1 << (bits - DIGITS))
+    return ((score * _UP).view(word) & cut).view(score.dtype)
+
+
+def number_on_grid(number: float) -> float:
+    """`on_grid` of one number."""
+    share, exponent = math.frexp(number * _UP)
+    return math.ldexp(math.trunc(math.ldexp(share, DIGITS)), exponent - DIGITS)
 
 
 def eligible_score(score: Tensor, eligible: Tensor) -> Tensor:
     """(B,N) float: −inf where not eligible and nowhere else; NaN stays."""
-    score = score if score.is_floating_point() else score.double()
+    score = as_score(score)
     return torch.where(eligible, score.clamp(min=torch.finfo(score.dtype).min), float("-inf"))
 
 

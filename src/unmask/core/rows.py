@@ -1,4 +1,4 @@
-"""What the host knows of each row: one number a row, in numpy, so that no step asks the device.
+"""Control on the host: one number a row, in numpy, so that a step need not read from a device.
 
 Shapes: B rows, G groups, P groups that run side by side (1 otherwise), S planned steps.
 """
@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
+
+from unmask.errors import CanvasError
 
 Array = NDArray[Any]
 
@@ -21,7 +24,7 @@ UNLIMITED = 2**62
 
 @dataclass(frozen=True)
 class Plan:
-    """What each step of each row may leave unknown, made before the first."""
+    """The number of positions that each step of each row leaves unknown, made before the first."""
 
     remaining: Array  # (B,P,S) int64: how many may still be unknown after the step
     step: Array  # (B,S) int64: s, the number of the step within its group, from 1
@@ -158,6 +161,24 @@ class Rows:
             is_final_step=is_final,
             ends_group=ends_group,
         )
+
+
+def row_indices(rows: object, count: int) -> Array:
+    """Indices of rows, or one flag for each of `count` rows -> (b,) int64. Else a CanvasError."""
+    chosen = np.asarray(rows.cpu() if isinstance(rows, Tensor) else rows)
+    if chosen.ndim != 1 or (chosen.dtype.kind not in "biu" and len(chosen)):
+        raise CanvasError(
+            f"rows of {chosen.dtype} {chosen.shape}: pass indices of rows, or one bool for each"
+        )
+    if chosen.dtype == np.bool_:
+        if len(chosen) != count:
+            raise CanvasError(f"{len(chosen)} flags for {count} rows: pass one bool for each row")
+        return np.flatnonzero(chosen)
+    if len(chosen) and not (chosen.min() >= 0 and chosen.max() < count):
+        raise CanvasError(
+            f"rows {chosen.tolist()} of a state of {count} rows: pass indices from 0 to {count - 1}"
+        )
+    return np.ascontiguousarray(chosen, np.int64)
 
 
 _FIELDS = fields(Rows)

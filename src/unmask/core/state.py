@@ -16,15 +16,16 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from unmask.core.arrays import arange, send, to_device, waits
+from unmask.core.joining import NEUTRAL, check_joinable, concat_caches, fill_absent
 from unmask.core.network import Cache, DenoiserSpec
 from unmask.core.random import Purpose, uniform, uniforms
-from unmask.core.rows import Rows
+from unmask.core.rows import Rows, row_indices
 from unmask.core.trees import concat_rows, take_rows, tree_concat, tree_put, tree_take, widen
 
 STEP_PURPOSES = (
     Purpose.DRAW, Purpose.ORDER, Purpose.CHOICE, Purpose.REVEAL, Purpose.NOISE_IDS,
 )  # fmt: skip
-"""What each position has uniforms for at a step."""
+"""The purposes of the uniforms of a step."""
 
 NEVER = -1
 """`commit_step` of a position that generation has not committed."""
@@ -39,7 +40,7 @@ class State:
     masked: Tensor  # (B,N) bool: still unknown
     editable: Tensor  # (B,N) bool: generation may change it (not prompt, not padding)
     valid: Tensor  # (B,N) bool: not padding
-    group: Tensor | None  # (B,N) int64: what is ranked together; None where all is one group
+    group: Tensor | None  # (B,N) int64: positions ranked together have one number; None for all
     # record
     logprob: Tensor  # (B,N) float32: log p(token) under the model when it was committed
     sampling_logprob: Tensor  # (B,N) float32: the same under the shaped distribution drawn from
@@ -50,6 +51,7 @@ class State:
     spec: DenoiserSpec
     exact_counts: bool = False  # the plan alone says how many are unknown after each step
     readings: int = 1  # rows of the network for each row: 2 where guidance reads it twice
+    basis: Any = None  # what of its strategy the state was made by (`Strategy.basis`)
     # carried
     cache: Cache | None = None  # of B·readings rows
     carries: dict[str, Any] = field(default_factory=dict)  # histories of parts: (B,) or (B,N,...)
@@ -69,7 +71,7 @@ class State:
 
     @cached_property
     def numbers(self) -> dict[str, Tensor]:
-        """What the step being taken needs on the device of `rows`, sent in one copy."""
+        """The numbers of `rows` that a step may need on the device, sent in one copy."""
         rows = self.rows
         named = {"seed": rows.seed, "step": rows.step, "open_group": rows.open_group}
         return send(named | rows.now._asdict(), self.device)
@@ -152,8 +154,8 @@ class State:
         return where & self.open if self.sequential else where
 
     def take(self, rows: np.ndarray | Sequence[int] | Tensor) -> State:
-        """The state of these rows alone, in this order. rows (b,) int64."""
-        chosen = np.ascontiguousarray(rows, dtype=np.int64)
+        """The state of these rows alone, in this order. rows (b,) int64, or (B,) bool."""
+        chosen = row_indices(rows, len(self))
         if len(chosen) == len(self) and np.array_equal(chosen, np.arange(len(self))):
             return self
         index = to_device(chosen, self.device)
@@ -174,7 +176,7 @@ class State:
 
     def put(self, rows: np.ndarray | Sequence[int] | Tensor, part: State) -> State:
         """This state with `rows` replaced by `part`, the result of stepping `take(rows)`."""
-        chosen = np.ascontiguousarray(rows, dtype=np.int64)
+        chosen = row_indices(rows, len(self))
         if len(chosen) == len(self) and np.array_equal(chosen, np.arange(len(self))):
             return part
         index = to_device(chosen, self.device)
@@ -214,13 +216,15 @@ class State:
     def concat(states: Sequence[State]) -> State:
         """The rows of all states, which are of one equal strategy and network, as one.
 
-        Shorter rows are padded on the right. Each row goes on as it would have alone.
+        Shorter rows are padded on the right. Each row goes on as it would have alone. Raises
+        CanvasError for conditions of several forms, StrategyError for what else cannot be joined.
         """
+        check_joinable(states)
         if len(states) == 1:
             return states[0]
         length = max(state.tokens.shape[1] for state in states)
-        wide = [state.resize(length) for state in states]
-        first = wide[0]
+        wide = [state.resize(length) for state in fill_absent(states)]
+        first: State = wide[0]
         named: dict[str, Any] = {
             name: concat_rows([getattr(state, name) for state in wide])
             for name in _TENSORS
@@ -230,7 +234,8 @@ class State:
             first,
             **named,
             rows=Rows.concat([state.rows for state in wide]),
-            cache=_concat_caches(wide),
+            exact_counts=all(state.exact_counts for state in wide),
+            cache=concat_caches(wide),
             carries=tree_concat([state.carries for state in wide]),
             condition=tree_concat([state.condition for state in wide]),
         )
@@ -249,23 +254,12 @@ _GRIDS = (
 _TENSORS = (*_GRIDS, "fault")
 # What a step may change.
 _WRITTEN = ("tokens", "masked", "logprob", "sampling_logprob", "commit_step", "fault")
-_FILL = {"commit_step": NEVER, "required": -1, "target": -1, "legal": True}
-
-
-def _concat_caches(states: Sequence[State]) -> Cache | None:
-    some = next((state.cache for state in states if state.cache is not None), None)
-    if some is None:
-        return None
-    caches = [
-        some.blank(len(state) * state.readings) if state.cache is None else state.cache
-        for state in states
-    ]
-    return caches[0].concat(caches[1:])
+_FILL = {"commit_step": NEVER, **NEUTRAL}
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """What the head says where it was asked, dense over the canvas. Float32.
+    """The head's result at the queried positions, dense over the canvas. Float32.
 
     A committed position that is queried proposes the token it holds. The optional statistics are
     there when a part of the strategy declares that it `needs` them, by these names.
@@ -289,7 +283,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Change:
-    """What a step does to the canvas. All (B,N) bool, no two at one position; None is nowhere."""
+    """The change of a step. All (B,N) bool, no two at one position; None is nowhere."""
 
     commit: Tensor  # unknown before, known after
     remask: Tensor | None = None  # known before, unknown after
@@ -299,7 +293,7 @@ class Change:
 
 @dataclass(frozen=True)
 class StepInfo:
-    """What is worth seeing of one step. Fields cover the rows that were open, `rows` (b,)."""
+    """The record of one step. Fields cover the rows that were open, `rows` (b,)."""
 
     state: State  # all rows, after the step
     rows: np.ndarray  # (b,) int64: indices in the state of the rows that this step advanced
@@ -338,14 +332,3 @@ class StepInfo:
     def step(self) -> int:
         """How many steps the longest-running row has taken."""
         return int(self.state.rows.step.max())
-
-
-@dataclass(frozen=True)
-class Loss:
-    """A training loss with what it was made of."""
-
-    loss: Tensor  # (): what to call backward() on, nats per token
-    nll: Tensor | None  # (): summed bound in nats, detached; None where the value is no likelihood
-    tokens: Tensor  # (): how many tokens the loss covers
-    per_example: Tensor  # (B,) nats per example, detached
-    counts: Tensor  # (B,) int64: how many tokens of each example the loss covers

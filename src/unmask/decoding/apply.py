@@ -87,7 +87,7 @@ def _fill_after_end(state: State, end_id: int) -> State:
 
 
 def _rows_by_plan(rows: Rows) -> Rows:
-    """What the host knows after a step that keeps to the plan, without asking the device."""
+    """Rows after a step that keeps to the plan; nothing is read from the device."""
     unknown = rows.now.unknown_after
     if rows.plan.side_by_side or rows.members.shape[1] == 1:
         return _move(rows, unknown, rows.open_group, unknown)
@@ -101,7 +101,7 @@ def _rows_by_plan(rows: Rows) -> Rows:
 
 
 def _report(state: State, change: Change) -> dict[str, np.ndarray]:
-    """What the host is told after a step, in one transfer: counts of each row, (B,) int64."""
+    """Counts of each row after a step, (B,) int64, read from the device in one transfer."""
     unknown = state.masked.sum(1)
     told = {"unknown": unknown, "fault": state.fault}
     if change.edit is not None:
@@ -117,7 +117,7 @@ def _report(state: State, change: Change) -> dict[str, np.ndarray]:
 
 
 def _rows_by_report(state: State, report: dict[str, np.ndarray], rest_passes: int) -> Rows:
-    """What the host knows after a step, by a report. Raises what went wrong."""
+    """Rows after a step, from its report. Raises the first fault."""
     rows, unknown = state.rows, report["unknown"]
     raise_first(report["fault"], rows.index)
     opened, here = report.get("opened", rows.open_group), report.get("here", unknown)

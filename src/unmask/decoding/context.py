@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from unmask.core.checks import is_integer
 from unmask.core.inference import is_out_of_memory
 from unmask.core.rows import Rows
 from unmask.errors import DenoiserError, StrategyError, UnmaskError
@@ -31,15 +33,30 @@ def error_context(rows: Rows, what: str, kind: type[UnmaskError] = DenoiserError
         raise kind(f"{what} raised {type(error).__name__}: {error} ({location(rows)})") from error
 
 
-def check_answer(
-    answer: object, what: str, shape: tuple[int, ...], dtype: torch.dtype = torch.bool
-) -> Tensor:
-    """Return a part's answer. Raises StrategyError unless it has this shape and dtype."""
-    if isinstance(answer, Tensor) and answer.shape == shape and answer.dtype == dtype:
-        return answer
-    raise StrategyError(
-        f"{what} returned {described(answer)}: return a tensor of {dtype} of shape {shape}"
-    )
+def ask(
+    function: Callable[..., Any],
+    *given: Any,
+    what: str,
+    rows: Rows,
+    shape: tuple[int, ...],
+    dtype: torch.dtype = torch.bool,
+    optional: bool = False,
+) -> Any:
+    """Call a method of a part of the strategy, and return the tensor that it answers.
+
+    what: the part, as errors name it. Raises StrategyError for an error in it, and for anything
+    but a tensor of this shape and dtype, None where that is optional, or an id in place of ids.
+    """
+    with error_context(rows, what, StrategyError):
+        answer = function(*given)
+        if isinstance(answer, Tensor) and answer.shape == shape and answer.dtype == dtype:
+            return answer
+        if (answer is None and optional) or (dtype == torch.int64 and is_integer(answer)):
+            return answer
+        raise StrategyError(
+            f"{what} returned {described(answer)}: return a tensor of {dtype} of shape "
+            f"{tuple(shape)}"
+        )
 
 
 def described(answer: object) -> str:

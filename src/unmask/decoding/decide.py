@@ -15,10 +15,11 @@ from torch import Tensor
 from unmask.core.arrays import arange, true_positions, waits
 from unmask.core.head import mask_id_of
 from unmask.core.network import Cache, Denoiser, Query
-from unmask.core.ranking import eligible_score, on_grid
+from unmask.core.ranking import as_score, eligible_score, on_grid
 from unmask.core.state import Change, Proposal, State, StepInfo
 from unmask.decoding.apply import apply_change
-from unmask.decoding.context import check_answer, described, error_context
+from unmask.decoding.basis import check_basis
+from unmask.decoding.context import ask, described, error_context
 from unmask.decoding.faults import first_fault, in_scores, raise_faults
 from unmask.decoding.feasibility import enforce_feasibility
 from unmask.decoding.packing import forward
@@ -29,7 +30,7 @@ from unmask.errors import StrategyError
 
 
 class Choice(NamedTuple):
-    """What an order and a commit rule say."""
+    """The result of an order and a commit rule."""
 
     score: Tensor  # (B,N) float: higher = known sooner; -inf where not eligible
     keep: Tensor  # (B,N) bool: known after the step
@@ -45,6 +46,7 @@ def decide(
     cache: Cache | None,
 ) -> StepInfo:
     """Return the step that hidden (B·K,N,D), the trunk's answer to the query, leads to."""
+    check_basis(state, strategy)
     eligible = eligible_positions(state, strategy)
     early = choose(state, strategy, nothing_proposed(state), eligible) if strategy.blind else None
     queried, count = queried_positions(state, strategy, eligible, early)
@@ -64,9 +66,8 @@ def decide(
 def eligible_positions(state: State, strategy: Strategy) -> Tensor:
     """(B,N) bool: the positions that compete. At a row's last step, all that is unknown too."""
     revise = strategy.revise
-    name = f"the reviser {type(revise).__name__}"
-    with error_context(state.rows, name, StrategyError):
-        eligible = check_answer(revise.eligible(state), name, tuple(state.masked.shape))
+    what, rows, shape = _named("reviser", revise), state.rows, state.masked.shape
+    eligible = ask(revise.eligible, state, what=what, rows=rows, shape=shape)
     if not revise.counted:
         eligible = eligible & (state.editable if revise.remasks else state.masked)
     eligible = state.within_open(eligible)
@@ -81,7 +82,7 @@ def queried_positions(
 ) -> tuple[Tensor, int | None]:
     """(B,N) bool: where the head is asked; and how many positions that is, where the host knows.
 
-    All that is eligible, unless a blind order has chosen early: then what it chose.
+    All eligible positions, or those that a blind order has chosen already.
     """
     if early is not None:
         return _chosen_early(state, strategy, eligible, early)
@@ -91,11 +92,9 @@ def queried_positions(
         counts = rows.now.open_members
         if strategy.order.stored:
             queried, counts = eligible & state.masked, rows.open_unknown
-    name = f"the reviser {type(strategy.revise).__name__}"
-    with error_context(rows, name, StrategyError):
-        watched = strategy.revise.watches(state)
-        if watched is not None:
-            check_answer(watched, name, tuple(state.masked.shape))
+    revise, shape = strategy.revise, state.masked.shape
+    what = _named("reviser", revise)
+    watched = ask(revise.watches, state, what=what, rows=rows, shape=shape, optional=True)
     if watched is not None:
         queried, counts = queried | watched, rows.now.open_members
     if rows.now.is_final_step.any() and state.sequential:
@@ -120,18 +119,14 @@ def choose(state: State, strategy: Strategy, proposal: Proposal, eligible: Tenso
     """Score the positions, and choose which of the eligible are known afterwards."""
     score = _scores(state, strategy, proposal, eligible)
     fault = in_scores(score, state)
-    name = f"the commit rule {type(strategy.commit).__name__}"
-    with error_context(state.rows, name, StrategyError):
-        keep = strategy.commit(score, eligible, state, proposal)
-        check_answer(keep, name, tuple(eligible.shape))
+    commit = strategy.commit
+    what, rows, shape = _named("commit rule", commit), state.rows, score.shape
+    keep = ask(commit, score, eligible, state, proposal, what=what, rows=rows, shape=shape)
     if state.rows.now.ends_group.any():
         keep = keep | state.numbers["ends_group"].unsqueeze(1)
     for rule in strategy.stopping:
-        name = f"the stopping rule {type(rule).__name__}"
-        with error_context(state.rows, name, StrategyError):
-            over = rule(state, proposal)
-            if over is not None:
-                check_answer(over, name, (len(state),))
+        what, shape = _named("stopping rule", rule), state.fault.shape
+        over = ask(rule, state, proposal, what=what, rows=rows, shape=shape, optional=True)
         keep = keep if over is None else keep | over.unsqueeze(1)
     return Choice(score, keep & eligible, fault)
 
@@ -145,6 +140,7 @@ def _scores(state: State, strategy: Strategy, proposal: Proposal, eligible: Tens
                 f"the order returned {described(score)}: return one score per position, "
                 f"{tuple(eligible.shape)}"
             )
+        score = as_score(score)
         score = score if strategy.order.blind else on_grid(score)
     return eligible_score(score, eligible)
 
@@ -157,7 +153,7 @@ def _change(
     keep: Tensor,
     proposal: Proposal,
 ) -> Change:
-    """What becomes known, unknown or another token."""
+    """The positions that become known, unknown or another token."""
     revise = strategy.revise
     if revise.remasks and not revise.amends:
         return Change(keep & state.masked, eligible & ~(keep | state.masked))
@@ -168,7 +164,7 @@ def _change(
     def rest(asked: Tensor) -> Tensor:
         return leave_one_out(state, strategy, denoiser, asked)
 
-    name = f"the reviser {type(revise).__name__}"
+    name = _named("reviser", revise)
     with error_context(state.rows, name, StrategyError):
         amended = revise.amend(change, state, proposal, rest)
         if not isinstance(amended, Change):
@@ -177,6 +173,11 @@ def _change(
                 "made of it by dataclasses.replace"
             )
     return amended
+
+
+def _named(kind: str, part: object) -> str:
+    """`the commit rule Threshold`."""
+    return f"the {kind} {type(part).__name__}"
 
 
 def leave_one_out(state: State, strategy: Strategy, denoiser: Denoiser, asked: Tensor) -> Tensor:
@@ -192,7 +193,7 @@ def leave_one_out(state: State, strategy: Strategy, denoiser: Denoiser, asked: T
         held = state.take(row.cpu().numpy())
         alone = torch.zeros_like(held.masked)
         alone[arange(len(part), part.device), position] = True
-        shown = held.tokens  # noise that shows tokens must not show the one that is asked for
+        shown = held.tokens  # noise that shows tokens must not show the token that is scored
         if strategy.noise.keeps_sample:
             shown = shown.masked_fill(alone, mask_id_of(state.spec))
         query = prepare(replace(held, tokens=shown, masked=held.masked | alone), strategy)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from unmask.core.arrays import arange
 from unmask.core.network import Denoiser
 from unmask.core.ranking import eligible_score, ranked_positions
 from unmask.core.state import Change, Proposal, State
-from unmask.decoding.context import check_answer, error_context
+from unmask.decoding.context import ask
 from unmask.decoding.faults import first_fault
 from unmask.decoding.propose import propose
 from unmask.decoding.strategy import Strategy
@@ -73,9 +74,15 @@ def _ask(
 ) -> Tensor:
     """(b,V) bool: what may stand at these positions. StrategyError where that is nothing."""
     padding = {"valid": state.valid[row]} if _takes_valid(hook) else {}
-    with error_context(state.rows, "the feasibility hook", StrategyError):
-        allowed = hook(tokens.masked_fill(~known, 0), known, position, **padding)
-        check_answer(allowed, "the feasibility hook", (len(row), state.spec.vocab_size))
+    allowed: Tensor = ask(
+        partial(hook, **padding),
+        tokens.masked_fill(~known, 0),
+        known,
+        position,
+        what="the feasibility hook",
+        rows=state.rows,
+        shape=(len(row), state.spec.vocab_size),
+    )
     stuck = (~allowed.any(1)).nonzero().squeeze(1)
     if len(stuck):
         at = int(row[stuck[0]])

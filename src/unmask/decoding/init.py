@@ -67,6 +67,7 @@ def _blank(
         rows=rows,
         spec=spec,
         readings=strategy.readings,
+        basis=strategy.basis,
         condition=canvas.condition,
         legal=legal,
         required=None if required is None else required.expand(batch, length),

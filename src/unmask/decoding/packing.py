@@ -39,7 +39,7 @@ def forward_all(
 ) -> list[Result]:
     """Pass queries through the trunk in as few passes as keep padding below a tenth.
 
-    Rows of several queries share passes where what is known of the network allows it; a pass has
+    Rows of several queries share passes where the spec of the network allows it; a pass has
     at most max_tokens positions, or one row. Zeros stand at padding where rows were cut to length.
     """
     if denoiser.spec.cached:
@@ -63,7 +63,7 @@ def _alike(denoiser: Denoiser, queries: Sequence[Query]) -> list[list[int]]:
 
 
 def _kind(denoiser: Denoiser, query: Query) -> object:
-    """What queries must have in common: the form of conditions, and the width if it counts."""
+    """A value that queries of one pass have in common: the form of conditions, and the width."""
     leaves, form = tree_flatten(query.condition)
     each = [
         (tuple(leaf.shape[1:]), leaf.dtype) if isinstance(leaf, Tensor) else repr(leaf)
@@ -115,6 +115,7 @@ def _concat(queries: Sequence[Query]) -> Query:
             return None
         return torch.cat([getattr(query, name) for query in queries])
 
+    blocks = [query.open_block for query in queries if query.open_block is not None]
     tokens, valid = grids("tokens"), grids("valid")
     assert tokens is not None
     assert valid is not None
@@ -127,6 +128,7 @@ def _concat(queries: Sequence[Query]) -> Query:
         masked=grids("masked"),
         progress=columns("progress"),
         unknown_share=columns("unknown_share"),
+        open_block=np.concatenate(blocks) if blocks else None,
     )
 
 

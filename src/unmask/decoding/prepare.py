@@ -7,22 +7,22 @@ import torch
 from torch import Tensor
 
 from unmask.core.arrays import to_device
-from unmask.core.checks import is_integer
 from unmask.core.network import Query
 from unmask.core.state import State
-from unmask.decoding.context import check_answer, error_context
+from unmask.decoding.basis import check_basis
+from unmask.decoding.context import ask
 from unmask.decoding.strategy import Strategy
-from unmask.errors import StrategyError
 
 
 def prepare(state: State, strategy: Strategy) -> Query:
-    """Return the query of a step: B rows, or 2B where guidance reads each row twice."""
-    inputs = state.spec.inputs
-    name = f"the noise {type(strategy.noise).__name__}"
-    with error_context(state.rows, name, StrategyError):
-        shown = strategy.noise.show(state)
-        if not is_integer(shown):
-            check_answer(shown, name, tuple(state.tokens.shape), torch.int64)
+    """Return the query of a step: B rows, or 2B where guidance reads each row twice.
+
+    Raises StrategyError for a strategy under which the state cannot go on.
+    """
+    check_basis(state, strategy)
+    noise, inputs, shape = strategy.noise, state.spec.inputs, state.tokens.shape
+    what = f"the noise {type(noise).__name__}"
+    shown = ask(noise.show, state, what=what, rows=state.rows, shape=shape, dtype=torch.int64)
     if isinstance(shown, Tensor):
         tokens = shown.where(state.masked, state.tokens)
     else:

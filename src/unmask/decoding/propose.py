@@ -63,7 +63,7 @@ def propose(
 
 
 def nothing_proposed(state: State) -> Proposal:
-    """What a blind order is given."""
+    """Return the proposal that a blind order receives."""
     nowhere = torch.zeros_like(state.masked)
     return Proposal(nowhere, state.tokens, state.logprob, state.sampling_logprob)
 

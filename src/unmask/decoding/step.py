@@ -52,7 +52,7 @@ def finish(state: State) -> Generation:
         raise StrategyError(
             f"rows {unfinished} still have unknown positions: step until done(state)"
         )
-    if state.exact_counts and waits(state.device):  # otherwise a report has told of them
+    if state.exact_counts and waits(state.device):  # otherwise a report has raised them
         raise_faults(state.fault, state)
     numbers = {
         "steps": state.rows.step,

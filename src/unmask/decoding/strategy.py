@@ -98,8 +98,24 @@ class Strategy:
         """Rows of the network for each row of the canvas."""
         return 1 if self.guidance is None else 2
 
+    @cached_property
+    def basis(self) -> dict[str, object]:
+        """What `init` works into a state, by name: it is equal where a state may change hands."""
+        commit = self.commit
+        units = None if type(commit).count is Commit.count else commit
+        return {
+            "plan": commit.counts if units is None else units,
+            "groups": self.groups,
+            "budget": self.budget,
+            "end_id": self.end_id,
+            "exact_counts": self.exact_counts,
+            "readings": self.readings,
+            "histories": sorted(self.carriers),
+            "keeps_sample": self.noise.keeps_sample,
+        }
+
     def __repr__(self) -> str:
-        """What makes it up, without the parts that are the usual ones."""
+        """The parts that differ from the defaults."""
         made = [f for f in fields(self) if getattr(self, f.name) != f.default]
         return f"Strategy({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in made)})"
 

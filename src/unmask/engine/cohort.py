@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from torch import Tensor
-from torch.utils._pytree import tree_flatten
 
+from unmask.core.joining import NEUTRAL, common_form
 from unmask.core.state import State, StepInfo
 from unmask.decoding import Strategy
 
@@ -35,9 +34,8 @@ class Cohort:
 
     def join(self, other: Cohort) -> Cohort:
         """The rows of both."""
-        exact = self.state.exact_counts and other.state.exact_counts
-        states = [replace(each.state, exact_counts=exact) for each in (self, other)]
-        return Cohort(self.strategy, State.concat(states), np.concatenate([self.ids, other.ids]))
+        joined = State.concat([self.state, other.state])
+        return Cohort(self.strategy, joined, np.concatenate([self.ids, other.ids]))
 
     def after(self, info: StepInfo) -> Cohort:
         """The rows that go on after a step."""
@@ -50,12 +48,6 @@ def can_join(one: Cohort, other: Cohort) -> bool:
     return one.strategy == other.strategy and _form(one.state) == _form(other.state)
 
 
-def _form(state: State) -> object:
-    """What states must have in common to be join."""
-    leaves, form = tree_flatten(state.condition)
-    each = [
-        (tuple(leaf.shape[1:]), leaf.dtype) if isinstance(leaf, Tensor) else repr(leaf)
-        for leaf in leaves
-    ]
-    given = [part is None for part in (state.legal, state.required, state.target, state.group)]
-    return (state.spec, state.device, str(form), tuple(each), tuple(given))
+def _form(state: State) -> dict[str, object]:
+    """A value that joined states have in common. Tables of ids are not made for rows without."""
+    return common_form(state) | {name: getattr(state, name) is None for name in NEUTRAL}

@@ -19,6 +19,7 @@ from unmask.core.inference import evaluating, is_out_of_memory, release_memory
 from unmask.core.network import Cache, Denoiser, Query
 from unmask.core.state import Change, State, StepInfo
 from unmask.decoding import Canvas, Strategy, decide, finish, forward_all, init, prepare
+from unmask.decoding.basis import check_basis
 from unmask.decoding.context import error_context, location
 from unmask.decoding.propose import nothing_proposed
 from unmask.engine.cohort import Cohort, can_join
@@ -76,12 +77,13 @@ class Engine:
         self._next = 0
         self._waiting: deque[Cohort] = deque()
         self._cohorts: list[Cohort] = []
+        self._idle: list[Cohort] = []  # rows with nothing to generate, not reported yet
         self._warned = False
 
     @property
     def open(self) -> np.ndarray:
         """(b,) int64: ids of the rows that are not finished, waiting ones included."""
-        every = [cohort.ids for cohort in (*self._cohorts, *self._waiting)]
+        every = [cohort.ids for cohort in (*self._cohorts, *self._waiting, *self._idle)]
         return np.concatenate(every) if every else np.zeros(0, np.int64)
 
     def submit(
@@ -96,8 +98,10 @@ class Engine:
     def adopt(self, state: State, strategy: Strategy) -> np.ndarray:
         """Take on the rows of a state, begun or not; return their ids (B,) int64.
 
-        Rows with nothing to generate are finished with the next step.
+        Rows with nothing to generate are finished with the next step. Raises StrategyError for a
+        strategy under which the state cannot go on.
         """
+        check_basis(state, strategy)
         ids = np.arange(self._next, self._next + len(state))
         self._next += len(state)
         self._waiting.append(Cohort(strategy, state, ids))
@@ -108,27 +112,33 @@ class Engine:
         gone = np.fromiter(ids, np.int64)
         self._cohorts = _without(self._cohorts, gone)
         self._waiting = deque(_without(self._waiting, gone))
+        self._idle = _without(self._idle, gone)
 
     def step(self) -> list[Event]:
-        """Take one step of every open row; return one event for each cohort, none when idle."""
-        events = self._admit()
-        while self._cohorts:
+        """Take one step of every open row; return one event for each cohort, none when idle.
+
+        Where a step raises, it is as if it had not been taken: no row is lost, and the next call
+        tries it again.
+        """
+        while True:
             try:
+                self._admit()
                 with evaluating(self.denoiser):
                     infos = [
                         decide(cohort.state, cohort.strategy, self.denoiser, *answer)
                         for cohort, answer in zip(self._cohorts, self._ask(), strict=True)
                     ]
-                return events + self._advance(infos)
+                return self._advance(infos)
             except Exception as error:
                 alone = sum(map(len, self._cohorts)) < 2
                 if alone or not (self.halves and is_out_of_memory(error)):
                     raise
             self._halve()
-        return events
 
     def _ask(self) -> list[tuple[Query, Tensor, Cache | None]]:
         """The trunk's answers to all cohorts, by as few passes as there can be."""
+        if not self._cohorts:
+            return []
         states = [cohort.state for cohort in self._cohorts]
         queries = [prepare(cohort.state, cohort.strategy) for cohort in self._cohorts]
         caches = [state.cache for state in states]
@@ -137,32 +147,31 @@ class Engine:
         return [(query, *result) for query, result in zip(queries, results, strict=True)]
 
     def _advance(self, infos: Sequence[StepInfo]) -> list[Event]:
-        """The events of a step; the rows that are finished leave."""
-        events = [event_of(cohort, info) for cohort, info in zip(self._cohorts, infos, strict=True)]
+        """The events of a step, and of rows with nothing to do; the rows that are finished leave.
+
+        All is made before anything is changed.
+        """
+        events = [_nothing_to_do(cohort) for cohort in self._idle]
+        events += [event_of(c, info) for c, info in zip(self._cohorts, infos, strict=True)]
         after = [c.after(info) for c, info in zip(self._cohorts, infos, strict=True)]
-        self._cohorts = [cohort for cohort in after if len(cohort)]
+        self._cohorts, self._idle = [cohort for cohort in after if len(cohort)], []
         return events
 
-    def _admit(self) -> list[Event]:
-        """Let waiting rows begin where there is room. Those with nothing to do are finished."""
-        events = []
+    def _admit(self) -> None:
+        """Let waiting rows begin where there is room.
+
+        A row leaves one list when it is in another, so that none is lost where memory runs out.
+        """
         while self._waiting:
-            cohort = self._waiting[0]
-            idle, cohort = cohort.split(cohort.state.rows.finished)
-            if len(idle):
-                events.append(_nothing_to_do(idle))
-            room = self._room(cohort)
-            if len(cohort) and not room:
-                self._waiting[0] = cohort
+            idle, cohort = self._waiting[0].split(self._waiting[0].state.rows.finished)
+            begin, rest = cohort.split(np.arange(len(cohort)) < self._room(cohort))
+            cohorts = self._joined(begin) if len(begin) else self._cohorts
+            self._cohorts = cohorts
+            self._idle += [idle] if len(idle) else []
+            if len(rest):
+                self._waiting[0] = rest
                 break
             self._waiting.popleft()
-            if room < len(cohort):
-                first = np.arange(len(cohort)) < room
-                cohort, rest = cohort.split(first)
-                self._waiting.appendleft(rest)
-            if len(cohort):
-                self._join(cohort)
-        return events
 
     def _room(self, cohort: Cohort) -> int:
         """How many rows of a cohort may begin, the first ones."""
@@ -188,12 +197,12 @@ class Engine:
         opened = sum(map(len, self._cohorts))
         return width * (opened + np.arange(1, len(cohort) + 1))
 
-    def _join(self, cohort: Cohort) -> None:
+    def _joined(self, cohort: Cohort) -> list[Cohort]:
+        """The open cohorts, with these rows among them."""
         for i, other in enumerate(self._cohorts):
             if can_join(other, cohort):
-                self._cohorts[i] = other.join(cohort)
-                return
-        self._cohorts.append(cohort)
+                return [*self._cohorts[:i], other.join(cohort), *self._cohorts[i + 1 :]]
+        return [*self._cohorts, cohort]
 
     def _halve(self) -> None:
         """Keep half of the open rows; the others wait in the state they are in."""

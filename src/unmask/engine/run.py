@@ -37,7 +37,7 @@ def generate(
     """Generate; return ids, LongTensor (B,N).
 
     denoiser: a network from `unmask.wrap` or `unmask.load`.
-    canvas: what is given; or pass batch_size and length (and condition) to start from nothing.
+    canvas: the given tokens; or pass batch_size and length (and condition) to start from none.
     strategy: a preset, such as `unmask.presets.maskgit(steps=12)`; default `default_strategy`.
     seed, seeds: one integer for the batch, or one per row; with neither, torch's generator decides.
     max_rows, max_tokens: rows, and positions, that are generated at once; the result is the same.

@@ -1,4 +1,4 @@
-"""How good a model and its samples are."""
+"""Measures of the quality of models and samples."""
 
 from unmask.evaluation.accuracy import ClassAccuracy, class_accuracy
 from unmask.evaluation.report import evaluate

@@ -1,4 +1,4 @@
-"""What `compare` measures of a strategy on each task: figures of merit, each with its forwards.
+"""Measurements of `compare` for each task: figures of merit, each with its forwards.
 
 B rows, N positions. A new task is a function that measures one strategy, and a row in BENCHES.
 """
@@ -38,7 +38,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a strategy got, and what it spent."""
+    """The result of a strategy, and its cost."""
 
     value: float
     error: float  # standard error
@@ -52,7 +52,7 @@ Measure = Callable[[Denoiser, Strategy, int, int, bool], dict[str, Figure]]
 
 @dataclass(frozen=True)
 class Bench:
-    """How the strategies of a task are measured."""
+    """The measurement of the strategies of a task."""
 
     qualities: tuple[Quality, ...]
     measure: Measure
@@ -108,7 +108,7 @@ def share(hits: Tensor, forwards: Tensor) -> Figure:
 
 @dataclass(frozen=True)
 class Puzzles:
-    """What a task with puzzles of one solution is made of."""
+    """The parts of a task of puzzles with one solution."""
 
     cells: int
     is_valid: Callable[[Tensor], Tensor]  # boards (B,N) -> bool (B,)

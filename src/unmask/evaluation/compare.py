@@ -39,7 +39,7 @@ class LeftOut:
 
 
 def bench_of(task: str) -> Bench:
-    """How a task is measured. Raises DataError that lists the known ones."""
+    """Return the bench of a task. Raises DataError that lists the known ones."""
     if task not in BENCHES:
         raise DataError(f"nothing is known to measure of task {task!r}: {nearest(task, BENCHES)}")
     return BENCHES[task]
@@ -101,7 +101,7 @@ def front(measurements: Sequence[Measurement], quality: Quality) -> list[int]:
 
 
 def fingerprint(model: str | Path) -> str:
-    """What tells a saved model from every other: twelve digits of a hash of its files."""
+    """Return an identifier of a saved model: twelve digits of a hash of its files."""
     folder, digest = locate(model), hashlib.sha256()
     for name in _IDENTITY:
         path = folder / name

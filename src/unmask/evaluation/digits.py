@@ -71,7 +71,7 @@ def _bound(model: Denoiser, data: Task, pairs: int) -> dict[str, Any]:
 
 
 def _real(data: Task, seed: int) -> dict[str, Any]:
-    """What the two judges say of real images."""
+    """The scores of real images by the two judges."""
     result = real_against_real(torch.cat([data.train, data.held_out]), seed=seed)
     assert data.held_out_labels is not None
     judged = _class_accuracy(data, data.held_out, data.held_out_labels)

@@ -63,7 +63,7 @@ class Ledger:
                 csv.reader(io.StringIO(self.path.read_text(encoding="utf-8")), strict=True)
             )
         except (csv.Error, UnicodeDecodeError) as error:
-            raise DataError(f"{self.path} is no CSV file: {error}; {_ELSEWHERE}") from None
+            raise DataError(f"{self.path} is not a CSV file: {error}; {_ELSEWHERE}") from None
         if not lines or lines[0] != self._columns:
             raise DataError(
                 f"{self.path} was not written for this task: its columns are "

@@ -26,7 +26,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Terms:
-    """What figures must share to stand in one picture."""
+    """Values that figures of one picture have in common."""
 
     task: str
     fingerprint: str  # of the model

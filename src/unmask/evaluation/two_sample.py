@@ -21,7 +21,7 @@ TREES = 200
 
 @dataclass(frozen=True)
 class TwoSample:
-    """What the forest achieved on rows it was not fitted on."""
+    """The accuracy of the forest on rows it was not fitted on."""
 
     accuracy: float
     """Share of all 2·rows rows told apart correctly; 0.5 is perfect for a generator."""

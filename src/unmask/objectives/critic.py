@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unmask import sampling, schedules
+from unmask.core.loss import Loss
 from unmask.core.network import Critic, Denoiser
 from unmask.core.random import Purpose, uniform
-from unmask.core.state import Loss
 from unmask.errors import StrategyError, nearest
 from unmask.objectives.evaluate import Corrupted, Reading, read
 from unmask.objectives.nelbo import corrupt_by_count

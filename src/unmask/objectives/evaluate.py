@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unmask.core.head import illegal_tensor, legal_logits
+from unmask.core.loss import Loss
 from unmask.core.network import Denoiser
 from unmask.core.random import derive
-from unmask.core.state import Loss
 from unmask.errors import DataError
 from unmask.objectives.self_conditioning import hidden_states
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from unmask import schedules
 from unmask.core.head import mask_id_of
+from unmask.core.loss import Loss
 from unmask.core.network import Denoiser
-from unmask.core.state import Loss
 from unmask.errors import StrategyError
 from unmask.objectives.corruption import hide_each, stratified_times
 from unmask.objectives.counts import binomial, inverse

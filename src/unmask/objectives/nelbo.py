@@ -16,8 +16,8 @@ from torch.utils._pytree import tree_map
 
 from unmask import schedules
 from unmask.core.head import illegal_tensor, mask_id_of
+from unmask.core.loss import Loss
 from unmask.core.network import Denoiser
-from unmask.core.state import Loss
 from unmask.objectives.corruption import BertNoise, hide, stratified_times
 from unmask.objectives.counts import inverse, rounded_up
 from unmask.objectives.evaluate import Corrupted, check_data, evaluate, read, row_seeds

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from unmask import schedules
+from unmask.core.loss import Loss
 from unmask.core.network import Denoiser
-from unmask.core.state import Loss
 from unmask.errors import StrategyError
 from unmask.objectives.corruption import BertNoise
 from unmask.objectives.evaluate import Corrupted, evaluate, read

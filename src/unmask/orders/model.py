@@ -11,6 +11,7 @@ from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError, nearest
 from unmask.orders.base import Order
 
+STEPS = 2**12  # of a margin, as a share of the largest probability
 _STATISTIC = {"model": "logprob", "kept": "kept_logprob", "sampling": "sampling_logprob"}
 
 
@@ -82,13 +83,19 @@ class Margin(Order):
     @property
     def needs(self) -> frozenset[str]:
         """The statistic this order reads."""
-        return frozenset({"margin" if self.of == "model" else "kept_margin"})
+        return frozenset({"margin" if self.of == "model" else "kept_margin", "top_logprob"})
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N) in [0, 1]."""
+        """(B,N) in [0, 1], a multiple of 2⁻¹² of the largest probability.
+
+        Rounding in the network makes errors of that probability's size, so that positions at which
+        two ids are nearly as likely would be ranked by them.
+        """
         margin = proposal.margin if self.of == "model" else proposal.kept_margin
         assert margin is not None
-        return margin
+        assert proposal.top_logprob is not None
+        largest = proposal.top_logprob.exp()
+        return (margin / largest * STEPS).round() * largest / STEPS
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Best(NamedTuple):
         return logits.masked_fill(self.mask(logits, torch.empty_like(logits)) == 0, NEG_INF)
 
     def shorter(self, other: Best) -> Best:
-        """What both keep."""
+        """The ids that both keep."""
         less = other.least > self.least
         less = less | ((other.least == self.least) & (other.last < self.last))
         return Best(*(b.where(less, a) for a, b in zip(self, other, strict=True)))

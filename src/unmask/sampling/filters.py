@@ -24,7 +24,7 @@ def kept(
     min_p: float | None,
     room: Tensor,
 ) -> Best:
-    """What the filters keep of logits (M,V), at a temperature, or (M,) of them.
+    """Return the ids kept of logits (M,V), at one temperature or at (M,).
 
     They apply in this order. Nucleus and min-p are statements about the tempered distribution;
     temperature 0 keeps the best. room (M,V) is written to.

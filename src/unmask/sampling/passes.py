@@ -28,7 +28,7 @@ def passes(
     wanted: Set[str],
     scratch: Scratch,
 ) -> dict[str, Tensor]:
-    """What is summed up of logits (M,V) float32, which are shifted so that the largest is 0.
+    """Return sums over logits (M,V) float32, which are shifted so that the largest is 0.
 
     Always `max_logit` (M,) and `sums` (M,K), the masses of the blocks. Where there are filters
     `least` and `last`, the fields of what they keep. As wanted: `kept` (M,), the mass of that, and

@@ -75,7 +75,7 @@ def draw_with_statistics(
 
 
 class TokenStatistics:
-    """What a distribution sums up to: the model's own, and the tempered and filtered one."""
+    """Sums and statistics of the model's distribution, and of the tempered and filtered one."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What all puzzles have in common: their text, their rules, and a solver that shares no network."""
+"""The base of all puzzles: their text, their rules, and a solver without a network."""
 
 from __future__ import annotations
 

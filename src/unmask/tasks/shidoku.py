@@ -63,7 +63,7 @@ def is_valid(boards: Tensor) -> Tensor:
 
 
 def count_solutions(tokens: Tensor) -> Tensor:
-    """How many of the 288 grids agree with each puzzle: (B, 16) -> long (B,).
+    """Return how many of the 288 grids agree with each puzzle: (B, 16) -> long (B,).
 
     Every id outside 0..3 counts as unknown. Raises DataError for another shape or dtype.
     """

@@ -34,7 +34,7 @@ BOARD = Board(SIDE, UNITS, "1 to 9", "'.' for an unknown cell")
 
 @dataclass(frozen=True, eq=False)
 class Rating:
-    """How hard B puzzles are."""
+    """The difficulty of B puzzles."""
 
     solutions: Tensor
     """(B,) long: 0, 1, or 2 for several; 2 too where the search gave up after 200,000 boards."""

@@ -34,7 +34,7 @@ COUNT = np.array([bin(bits).count("1") for bits in range(2**SIDE)], dtype=np.uin
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """What is known of B puzzles."""
+    """The result of the search for solutions of B puzzles."""
 
     count: Integers
     """(B,) solutions, counted no further than the limit; that too where the search gave up."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from unmask.core.state import Loss
+from unmask.core.loss import Loss
 from unmask.training.collate import IGNORED
 
 

@@ -73,7 +73,7 @@ def _between(points: Sequence[Point], pieces: int = 24) -> Iterator[Point]:
 
 
 def _front_names(points: Sequence[Point]) -> dict[tuple[float, float], str]:
-    """What to write at each place of the front, from left to right; equals share one text."""
+    """Labels of the points of the front, from left to right; equal points share one."""
     places: dict[tuple[float, float], dict[str, list[str]]] = {}
     for point in sorted((p for p in points if p.on_front), key=lambda p: p.cost):
         here = places.setdefault((point.cost, point.quality), {})

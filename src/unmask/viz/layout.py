@@ -1,4 +1,4 @@
-"""How a row of ids is laid out to be looked at: an image, a board, or text. Plain data.
+"""Layouts of a row of ids for display: an image, a board, or text. Plain data.
 
 B rows, N positions, S frames, H lines and W cells per line. Unknown positions are -1 in frames.
 """
@@ -28,7 +28,7 @@ Cells = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each position of a row goes and what its ids look like.
+    """The place of each position of a row, and the look of its ids.
 
     Build one with `Layout.image`, `Layout.board` or `Layout.text`; `to_dict` and `from_dict`
     carry it through JSON.
@@ -43,7 +43,7 @@ class Layout:
     levels: int = 0
     """Grey levels of an image: ids 0..levels-1, dark ink last."""
     symbols: tuple[str, ...] = ()
-    """What to write for each id, on boards and in text; empty in text: the id itself."""
+    """Text of each id, on boards and in text; empty in text: the id itself."""
     box: tuple[int, int] = (0, 0)
     """Height and width of the boxes that thick lines enclose on a board; (0, 0): none."""
     offset: int = 0
@@ -110,7 +110,7 @@ class Layout:
         return padded.reshape(len(flat), lines, self.width).astype(bool)
 
     def symbol(self, token: int) -> str:
-        """What is written for an id: its symbol, or the number itself where there are none."""
+        """Return the text of an id: its symbol, or the number itself without symbols."""
         return self.symbols[token] if self.symbols else str(token)
 
     def to_dict(self) -> dict[str, Any]:

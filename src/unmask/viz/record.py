@@ -108,7 +108,7 @@ class Record:
         header = _header(path, metadata)
         missing = sorted(_DTYPES.keys() - tensors.keys())
         if missing:
-            raise CheckpointError(f"{path} is no complete record: it lacks {', '.join(missing)}")
+            raise CheckpointError(f"{path} is not a complete record: it lacks {', '.join(missing)}")
         try:
             return cls(
                 layout=Layout.from_dict(header["layout"]),
@@ -138,7 +138,7 @@ def _header(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
         header = json.loads(metadata.get("record", "null"))
     except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path} is a damaged record: its header is no JSON") from error
+        raise CheckpointError(f"{path} is a damaged record: its header is not JSON") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} holds tensors, but no record of a generation; if it is a model, pass its "

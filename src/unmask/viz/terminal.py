@@ -105,7 +105,7 @@ def replay(
 
 
 def progress(frame: Tensor, layout: Layout, step: int, steps: int) -> str:
-    """What stands under a frame (B, N): `step 3/16 · 42% known`."""
+    """Return the line under a frame (B,N): `step 3/16 · 42% known`."""
     return f"step {step}/{steps} · {share_known(frame, layout):.0%} known"
 
 
@@ -172,7 +172,7 @@ class _Tiles:
         return max(1, -(-rows // max(1, -(-rows // fit))))
 
     def _shown(self, rows: int, columns: int, tall: int) -> int:
-        """How many rows can be drawn within `max_lines`, at least one line of tiles."""
+        """Return the number of rows that fit into `max_lines`, at least one line of tiles."""
         if self.max_lines is None:
             return rows
         spaced = tall + 1 if tall > 1 else 1
