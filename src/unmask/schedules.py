@@ -129,7 +129,9 @@ def power(exponent: float = 2.0) -> Schedule:
     if not (math.isfinite(exponent) and exponent > 0):
         raise ScheduleError(f"power(exponent={exponent!r}): pass a number above 0, such as 2")
     parts = (_Power(part, exponent) for part in ("ratio", "derivative", "inverse"))
-    return Schedule(f"power({exponent:g})", *parts)
+    short = f"{exponent:g}"
+    name = short if float(short) == exponent else repr(float(exponent))
+    return Schedule(f"power({name})", *parts)
 
 
 def custom(ratio: Curve, name: str = "custom") -> Schedule:

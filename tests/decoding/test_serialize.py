@@ -133,3 +133,22 @@ def test_a_strategy_says_what_it_is_made_of_and_not_what_all_are():
         "commit=TopK(plan=Scheduled(schedule=Schedule(name='cosine'), steps=3, lift=0.0)), "
         "order=Random(), name='random_order')"
     )
+
+
+@pytest.mark.parametrize("exponent", [1 / 3, 2.0, 0.5, 1e-3, 123456.789])
+def test_a_power_of_any_exponent_comes_back(exponent):
+    strategy = presets.random_order(4, schedule=unmask.schedules.power(exponent))
+    again = unmask.Strategy.from_dict(json.loads(json.dumps(strategy.to_dict())))
+    assert again == strategy
+
+
+def test_a_null_condition_is_compared_by_value():
+    def made(null):
+        return presets.random_order(4).but(guidance=unmask.Guidance(2.0, null=null))
+
+    for null, other in (({"cls": 9}, {"cls": 8}), (torch.arange(3), torch.arange(3.0))):
+        again = null.clone() if isinstance(null, torch.Tensor) else dict(null)
+        assert made(null) == made(again)
+        assert hash(made(null)) == hash(made(again))
+        assert made(null) != made(other)
+    assert made({"a": 1}) != made({"b": 1})

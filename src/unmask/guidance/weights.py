@@ -21,7 +21,7 @@ class Weight(Protocol):
     """A function (progress (B,), ratio (B,)) -> (B,): the weight of each row's step, all float64.
 
     progress is r = s/T in (0, 1], s the step being taken, counted from 1. ratio is the share of the
-    row's editable positions that are still unknown before it, 1 at the first step.
+    open group's positions that are still unknown before it, 1 at its first step.
     """
 
     def __call__(self, progress: Tensor, ratio: Tensor) -> Tensor: ...
