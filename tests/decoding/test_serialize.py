@@ -152,3 +152,29 @@ def test_a_null_condition_is_compared_by_value():
         assert hash(made(null)) == hash(made(again))
         assert made(null) != made(other)
     assert made({"a": 1}) != made({"b": 1})
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (None, "None is not a dict"),
+        ([1], r"\[1\] is not a dict"),
+        ({"commit": {"part": ["x"]}, "order": {"part": "Random"}}, r"commit is the part \['x'\]"),
+    ],
+)
+def test_what_no_strategy_wrote_is_refused(data, words):
+    with pytest.raises(StrategyError, match=words):
+        Strategy.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"stopping": None}, r"stopping holds None.*or \[\] for none"),
+        ({"stopping": 5}, "stopping holds 5"),
+        ({"name": 5}, "name=5: pass a string"),
+    ],
+)
+def test_parts_of_another_kind_are_refused(part, words):
+    with pytest.raises(StrategyError, match=words):
+        presets.random_order(4).but(**part)

@@ -2,6 +2,7 @@
 
 import inspect
 
+import numpy as np
 import pytest
 import torch
 
@@ -217,3 +218,8 @@ def test_a_canvas_moves_with_its_condition():
     assert canvas.shape == (2, 3)
     assert canvas.condition["name"] == "kept"
     assert torch.equal(canvas.condition["label"], label)
+
+
+def test_a_condition_that_would_not_be_cut_into_rows_is_refused():
+    with pytest.raises(CanvasError, match=r"pass torch\.from_numpy"):
+        Canvas.blank(2, 4, condition={"classes": np.zeros(2)})

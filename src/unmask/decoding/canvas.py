@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
@@ -62,6 +63,11 @@ class Canvas:
                 "the end of a row, because positions are counted from its start"
             )
         for leaf in tree_leaves(self.condition):
+            if isinstance(leaf, np.ndarray):
+                raise CanvasError(
+                    f"condition holds a numpy array of shape {leaf.shape}, which would not be cut "
+                    "into rows: pass torch.from_numpy(array)"
+                )
             if isinstance(leaf, Tensor) and (leaf.dim() == 0 or len(leaf) != len(self.tokens)):
                 raise CanvasError(
                     f"condition of shape {tuple(leaf.shape)} for {len(self.tokens)} rows: its "

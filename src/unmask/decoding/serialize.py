@@ -83,7 +83,7 @@ def decode(value: Any, where: str) -> Any:
         return resolve(value["schedule"])
     options, known = dict(value), known_parts()
     kind = options.pop("part", None)
-    if kind not in known:
+    if not isinstance(kind, str) or kind not in known:
         raise StrategyError(f"{where} is the part {kind!r}: {nearest(str(kind), known)}")
     inside = {name: decode(item, f"{where}.{name}") for name, item in options.items()}
     try:

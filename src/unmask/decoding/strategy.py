@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -44,9 +44,10 @@ class Strategy:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", as_order(self.order))
-        rules = (self.stopping,) if isinstance(self.stopping, Stop) else self.stopping
-        object.__setattr__(self, "stopping", tuple(rules))
+        if isinstance(self.stopping, Stop):
+            object.__setattr__(self, "stopping", (self.stopping,))
         check_kinds(self)
+        object.__setattr__(self, "stopping", tuple(self.stopping))
         check_together(self)
 
     @cached_property
@@ -134,7 +135,9 @@ class Strategy:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Strategy:
-        """The strategy that `to_dict` wrote. StrategyError for what is none."""
+        """Return the strategy that `to_dict` wrote. StrategyError for anything else."""
+        if not isinstance(data, Mapping):
+            raise StrategyError(f"{data!r} is not a dict: pass what Strategy.to_dict() returns")
         _check_names(data)
         missing = [name for name in ("commit", "order") if name not in data]
         if missing:

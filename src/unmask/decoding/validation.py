@@ -5,7 +5,7 @@ A strategy is read here by its fields alone, so this module stands below it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from unmask.commit import ByGroup, Commit
@@ -61,12 +61,15 @@ def check_kinds(strategy: Any) -> None:
         if not isinstance(part, kind):
             wanted = kind.__name__ if isinstance(kind, type) else kind[0].__name__
             raise StrategyError(f"{axis}={part!r}: pass a {wanted}, such as {example}")
-    for rule in strategy.stopping:
+    rules = strategy.stopping if isinstance(strategy.stopping, Iterable) else [strategy.stopping]
+    for rule in rules:
         if not isinstance(rule, Stop):
             raise StrategyError(
                 f"stopping holds {rule!r}: pass a list of rules, such as "
-                "[stopping.EndOfSequence(2), stopping.Budget(64)]"
+                "[stopping.EndOfSequence(2), stopping.Budget(64)], or [] for none"
             )
+    if not isinstance(strategy.name, str):
+        raise StrategyError(f"name={strategy.name!r}: pass a string")
 
 
 def check_together(strategy: Parts) -> None:
