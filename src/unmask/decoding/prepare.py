@@ -9,17 +9,12 @@ from torch import Tensor
 from unmask.core.arrays import to_device
 from unmask.core.network import Query
 from unmask.core.state import State
-from unmask.decoding.basis import check_basis
 from unmask.decoding.context import ask
 from unmask.decoding.strategy import Strategy
 
 
 def prepare(state: State, strategy: Strategy) -> Query:
-    """Return the query of a step: B rows, or 2B where guidance reads each row twice.
-
-    Raises StrategyError for a strategy under which the state cannot go on.
-    """
-    check_basis(state, strategy)
+    """Return the query of a step: B rows, or 2B where guidance reads each row twice."""
     noise, inputs, shape = strategy.noise, state.spec.inputs, state.tokens.shape
     what = f"the noise {type(noise).__name__}"
     shown = ask(noise.show, state, what=what, rows=state.rows, shape=shape, dtype=torch.int64)

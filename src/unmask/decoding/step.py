@@ -11,6 +11,7 @@ from unmask.core.generation import Generation
 from unmask.core.inference import evaluating
 from unmask.core.network import Denoiser
 from unmask.core.state import State, StepInfo
+from unmask.decoding.basis import check_basis
 from unmask.decoding.context import error_context
 from unmask.decoding.decide import decide
 from unmask.decoding.faults import raise_faults
@@ -23,10 +24,12 @@ from unmask.errors import StrategyError
 def step(state: State, denoiser: Denoiser, strategy: Strategy) -> StepInfo:
     """Take one more step of every row that is not finished; `info.state` is the state after it.
 
-    Finished rows neither change nor cost. Raises StrategyError where all are finished.
+    Finished rows neither change nor cost. Raises StrategyError where all are finished, and for a
+    strategy under which the state cannot go on.
     """
     if done(state):
         raise StrategyError("every row is finished: step while not done(state), then finish(state)")
+    check_basis(state, strategy)
     rows = state.rows.open
     part = state.take(rows)
     with evaluating(denoiser):
