@@ -3,7 +3,9 @@
 Canvases are in models/test_canvas.py, folders in models/test_checkpoint.py.
 """
 
+import dataclasses
 import inspect
+import json
 import math
 import traceback
 from collections.abc import Callable
@@ -32,6 +34,7 @@ from unmask import (
     schedules,
     stopping,
 )
+from unmask.core.network import DenoiserSpec
 from unmask.errors import (
     CanvasError,
     DenoiserError,
@@ -159,6 +162,10 @@ OPTIONS = {
         lambda: generate(strategy=presets.random_order().but(constraint=Constraint([1, 9]))),
         r"forbidden ids \[9\] are outside the vocabulary of 6",
     ),
+    "half a forbidden id": (lambda: Constraint([1.5]), r"forbidden holds 1\.5: pass integer ids"),
+    "True as a forbidden id": (lambda: Constraint([True]), r"forbidden holds True: pass integer"),
+    "a forbidden word": (lambda: Constraint(["3"]), r"forbidden holds '3': pass integer ids"),
+    "forbidden floats": (lambda: Constraint(torch.ones(2)), r"forbidden holds 1\.0: pass integer"),
     "forbidden as one number": (lambda: Constraint(forbidden=3), r"forbidden=3.*\[3\]"),
 }
 
@@ -326,6 +333,28 @@ WRAPPED = {
         lambda: wrapped(forbidden=[2, 8]),
         r"forbidden ids \[8\] are outside the vocabulary of 6",
     ),
+    "half a forbidden id": (
+        lambda: wrapped(forbidden=[1.5]),
+        r"forbidden holds 1\.5: pass integer",
+    ),
+    "forbidden as one number": (lambda: wrapped(forbidden=3), r"forbidden=3: pass a list.*\[3\]"),
+    "a negative length": (lambda: wrapped(length=-3), r"length=-3: pass an integer of 1 or more"),
+    "a float vocabulary": (
+        lambda: wrapped(vocab_size=8.0),
+        r"vocab_size=8\.0: pass an integer of 1",
+    ),
+    "an unknown input": (
+        lambda: DenoiserSpec(VOCAB, MASK, inputs=frozenset({"progres"})),
+        r"inputs has 'progres': did you mean 'progress'",
+    ),
+    "an open block of no size": (
+        lambda: DenoiserSpec(VOCAB, MASK, inputs=frozenset({"open_block"})),
+        r"inputs has 'open_block'.*block_size is None: pass block_size",
+    ),
+    "no length at all": (
+        lambda: DenoiserSpec(VOCAB, MASK, max_length=0),
+        r"max_length=0: pass an integer of 1 or more",
+    ),
     "no network": (lambda: wrapped("bert-base"), r"found builtins\.str.*Pass \(1\)"),
     "a class": (
         lambda: wrapped(torch.nn.Linear),
@@ -340,6 +369,35 @@ def test_wrapping(what):
     call, message = WRAPPED[what]
     with pytest.raises(ModelError, match=message):
         call()
+
+
+def test_a_canvas_longer_than_the_network_takes():
+    class Short(Split):
+        spec = DenoiserSpec(VOCAB, MASK, max_length=3)
+
+    with pytest.raises(CanvasError, match=r"rows of 4 positions.*takes 3 at most: pass a canvas"):
+        unmask.generate(Short(), BLANK, seed=0)
+    assert unmask.generate(Short(), Canvas.blank(2, 3), seed=0).shape == (2, 3)
+    padded = Canvas.ragged([[0, 0], [0]])
+    wide = Canvas(
+        *(
+            torch.cat([t, torch.zeros_like(t)], 1)
+            for t in (padded.tokens, padded.editable, padded.valid)
+        )
+    )
+    with pytest.raises(CanvasError, match=r"rows of 4 positions"):
+        unmask.generate(Short(), wide, seed=0)
+    Short.spec = dataclasses.replace(Short.spec, supports_trimming=True)
+    assert unmask.generate(Short(), wide, seed=0).shape == (2, 4)
+
+
+@pytest.mark.parametrize("ids", [np.array([1, 2]), torch.tensor([1, 2]), [np.int64(1), 2], (1, 2)])
+def test_forbidden_ids_in_other_forms_are_the_same_ids(ids):
+    constraint = Constraint(ids)
+    assert constraint == Constraint([1, 2])
+    assert hash(constraint) == hash(Constraint([1, 2]))
+    json.dumps(presets.random_order(2).but(constraint=constraint).to_dict())
+    assert wrapped(forbidden=ids).spec == wrapped(forbidden=[1, 2]).spec
 
 
 def test_a_network_that_was_not_wrapped():

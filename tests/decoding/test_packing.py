@@ -1,7 +1,6 @@
 """Rows of different lengths share passes of the trunk, with little padding and no effect."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -117,11 +116,7 @@ def test_a_network_with_a_cache_is_given_whole_rows():
 class ByBlock(Network):
     """Its answer at each row is that row's open block."""
 
-    vocab_size, mask_id, inputs = VOCAB, MASK, frozenset({"open_block"})
-
-    @property
-    def spec(self):
-        return replace(super().spec, block_size=2)
+    vocab_size, mask_id, inputs, block_size = VOCAB, MASK, frozenset({"open_block"}), 2
 
     def forward(self, query, cache):
         seen = torch.from_numpy(query.open_block)

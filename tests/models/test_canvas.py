@@ -101,6 +101,18 @@ REFUSED = {
         lambda: Canvas.blank(2, 3, condition=torch.zeros(3)),
         r"condition of shape \(3,\) for 2 rows",
     ),
+    "a list for a condition": (
+        lambda: Canvas.blank(2, 3, condition=[1, 2]),
+        r"condition holds a list, which would not be cut into rows: pass a tensor",
+    ),
+    "a list within a condition": (
+        lambda: Canvas.blank(2, 3, condition={"name": ["a", "b"]}),
+        r"condition holds a list",
+    ),
+    "rows of nothing": (
+        lambda: Canvas.infill(IDS[:, :0], FLAGS[:, :0]),
+        r"tokens has shape \(2, 0\): a row needs one position or more",
+    ),
     "a condition without rows": (
         lambda: Canvas.blank(2, 3, condition={"class": torch.tensor(1)}),
         r"condition of shape \(\) for 2 rows.*batch",

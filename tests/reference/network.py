@@ -14,7 +14,7 @@ class Network:
 
     vocab_size, mask_id = None, None
     forbidden, length, forwards, inputs = (), None, 1, frozenset()
-    trims = cached = False
+    block_size, trims, cached = None, False, False
     device = None
 
     @property
@@ -26,6 +26,7 @@ class Network:
             default_length=self.length,
             forwards_per_call=self.forwards,
             inputs=frozenset(self.inputs),
+            block_size=self.block_size,
             supports_trimming=self.trims,
             cached=self.cached,
         )

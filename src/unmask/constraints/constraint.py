@@ -7,7 +7,6 @@ rows that commit at a turn.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from unmask.constraints.feasible import Feasible
 from unmask.core.arrays import arange
+from unmask.core.checks import as_ids
 from unmask.errors import CanvasError, StrategyError
 
 
@@ -35,11 +35,7 @@ class Constraint:
     feasible: Feasible | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.forbidden, Iterable) or isinstance(self.forbidden, str):
-            raise StrategyError(
-                f"forbidden={self.forbidden!r}: pass a list of ids, such as [{self.forbidden!r}]"
-            )
-        object.__setattr__(self, "forbidden", tuple(self.forbidden))
+        object.__setattr__(self, "forbidden", as_ids("forbidden", self.forbidden))
         if self.feasible is not None and not callable(self.feasible):
             raise StrategyError(
                 f"feasible={self.feasible!r}: pass a function (tokens, known, position) -> bool "

@@ -13,8 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unmask.core.checks import as_ids, is_integer
 from unmask.core.projection import Projection
 from unmask.core.trees import tree_take
+from unmask.errors import ModelError, nearest
+
+INPUTS = frozenset({"masked", "progress", "open_block"})
+"""What a query may carry beside tokens."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,8 @@ class DenoiserSpec:
     forbidden: further ids that are never data. default_length: the N of `generate` when none is
     asked for; max_length: the most positions the network takes, None where unlimited.
     forwards_per_call: network passes that one `forward` costs.
-    inputs: what a query must carry beside tokens: "masked", "progress",
-    "open_block".
+    inputs: what a query must carry beside tokens: "masked", "progress", "open_block". The last
+    needs block_size.
     block_size: W where attention is block-causal with blocks of W. open_block_only: hidden states
     mean nothing outside the open block, so strategies go by blocks of `block_size`.
     supports_trimming: padding is invisible, so rows may be cut to their length.
@@ -34,6 +39,7 @@ class DenoiserSpec:
     recommended: the preset that the model's card recommends, by name with its options, as in
     {"name": "maskgit", "steps": 12}. grid: height and width, where the card says that positions
     form a grid.
+    Raises ModelError for numbers that are none, and inputs that do not exist.
     """
 
     vocab_size: int
@@ -49,6 +55,28 @@ class DenoiserSpec:
     cached: bool = False
     recommended: Mapping[str, Any] | None = field(default=None, compare=False)
     grid: tuple[int, int] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "forwards_per_call"):
+            _check_whole(name, getattr(self, name))
+        for name in ("default_length", "max_length", "block_size"):
+            if getattr(self, name) is not None:
+                _check_whole(name, getattr(self, name))
+        if self.mask_id is not None and not is_integer(self.mask_id):
+            raise ModelError(f"mask_id={self.mask_id!r}: pass an integer id")
+        object.__setattr__(self, "forbidden", as_ids("forbidden", self.forbidden, ModelError))
+        for name in sorted(set(self.inputs) - INPUTS):
+            raise ModelError(f"inputs has {name!r}: {nearest(name, INPUTS)}")
+        if "open_block" in self.inputs and self.block_size is None:
+            raise ModelError(
+                "inputs has 'open_block', the number of a block, and block_size is None: pass "
+                "block_size, the positions of a block"
+            )
+
+
+def _check_whole(name: str, value: object) -> None:
+    if not is_integer(value, 1):
+        raise ModelError(f"{name}={value!r}: pass an integer of 1 or more")
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,10 @@ class Canvas:
     is False at padding. What belongs to a row and not to a rule is here, too:
 
     condition: handed to the denoiser: a tensor, or a tree of tensors, whose first dimension is B
-    (the class of each image, say). steps: (B,) int64, the steps of each row, in place of the
-    strategy's. legal: bool (N,V), or (B,N,V), True where an id may be drawn. required: int64 (N,)
-    or (B,N), the id that a position must get, −1 where it is free.
+    (the class of each image, say); other leaves of a dict, such as a name, are of all rows. steps:
+    (B,) int64, the steps of each row, in place of the strategy's. legal: bool (N,V), or (B,N,V),
+    True where an id may be drawn. required: int64 (N,) or (B,N), the id that a position must get,
+    −1 where it is free.
     Make one with `blank`, `infill` or `ragged`; all raise CanvasError for ids, shapes or dtypes
     that cannot work.
     """
@@ -41,6 +42,8 @@ class Canvas:
 
     def __post_init__(self) -> None:
         _check_ids(self.tokens)
+        if self.tokens.shape[1] == 0:
+            raise CanvasError(f"tokens has shape {self.shape}: a row needs one position or more")
         if self.steps is not None:
             object.__setattr__(self, "steps", steps_of_rows(self.steps, len(self.tokens)))
         if self.legal is not None:
@@ -62,17 +65,7 @@ class Canvas:
                 f"padding of row {row} stands before position {position + 1}: padding must be at "
                 "the end of a row, because positions are counted from its start"
             )
-        for leaf in tree_leaves(self.condition):
-            if isinstance(leaf, np.ndarray):
-                raise CanvasError(
-                    f"condition holds a numpy array of shape {leaf.shape}, which would not be cut "
-                    "into rows: pass torch.from_numpy(array)"
-                )
-            if isinstance(leaf, Tensor) and (leaf.dim() == 0 or len(leaf) != len(self.tokens)):
-                raise CanvasError(
-                    f"condition of shape {tuple(leaf.shape)} for {len(self.tokens)} rows: its "
-                    "first dimension must be the batch"
-                )
+        _check_condition(self.condition, len(self.tokens))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -151,6 +144,28 @@ class Canvas:
         return Canvas(
             **tree_map(lambda leaf: change(leaf) if isinstance(leaf, Tensor) else leaf, named)
         )
+
+
+def _check_condition(condition: Any, rows: int) -> None:
+    """Raise CanvasError for leaves that cannot be cut into rows as tensors are."""
+    for leaf in tree_leaves(condition, is_leaf=_is_listed):
+        if isinstance(leaf, np.ndarray) or _is_listed(leaf):
+            array = isinstance(leaf, np.ndarray)
+            what = f"numpy array of shape {leaf.shape}" if array else type(leaf).__name__
+            way_out = "torch.from_numpy(array)" if array else "a tensor of B rows"
+            raise CanvasError(
+                f"condition holds a {what}, which would not be cut into rows: pass {way_out}"
+            )
+        if isinstance(leaf, Tensor) and (leaf.dim() == 0 or len(leaf) != rows):
+            raise CanvasError(
+                f"condition of shape {tuple(leaf.shape)} for {rows} rows: its first dimension must "
+                "be the batch"
+            )
+
+
+def _is_listed(node: object) -> bool:
+    """Whether this is a list of numbers or names, as of one for each row."""
+    return isinstance(node, list | tuple) and any(isinstance(i, int | float | str) for i in node)
 
 
 def _is_float(ids: Tensor) -> bool:

@@ -146,11 +146,24 @@ def _plan(
 def _check(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
     """Raise for ids, ends and conditions that do not fit the network."""
     check_given(canvas, spec.vocab_size)
+    _check_length(canvas, spec)
     strategy.constraint.check(spec.vocab_size)
     check_vocabulary(canvas.legal, canvas.required, spec.vocab_size)
     if strategy.guidance is not None:
         strategy.guidance.check(canvas.condition)
     _check_end(canvas, strategy, spec)
+
+
+def _check_length(canvas: Canvas, spec: DenoiserSpec) -> None:
+    """Raise CanvasError for rows longer than the network takes."""
+    # A network that cuts rows to their length is not shown padding at the end of all of them.
+    of_rows = canvas.valid.sum(1).cpu().numpy()
+    longest = of_rows.max(initial=0) if spec.supports_trimming else canvas.shape[1]
+    if spec.max_length is not None and longest > spec.max_length:
+        raise CanvasError(
+            f"the canvas has rows of {int(longest)} positions, and the network takes "
+            f"{spec.max_length} at most: pass a canvas of {spec.max_length} or fewer"
+        )
 
 
 def _check_end(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
