@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unmask.constraints.feasible import Feasible
 from unmask.core.arrays import arange
-from unmask.core.checks import as_ids
+from unmask.core.ids import as_ids
 from unmask.errors import CanvasError, StrategyError
 
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
-import numpy as np
-from torch import Tensor
-
-from unmask.errors import InputError, StrategyError
+from unmask.errors import StrategyError
 
 
 def is_number(value: object) -> bool:
@@ -35,19 +31,3 @@ def check_count(name: str, value: int) -> None:
     """Raise StrategyError unless the value is an integer of 1 or more."""
     if not is_integer(value, 1):
         raise StrategyError(f"{name}={value!r}: pass an integer of 1 or more")
-
-
-def as_ids(name: str, ids: object, kind: type[InputError] = StrategyError) -> tuple[int, ...]:
-    """Return a list, array or tensor of ids as ints. Raises an error of `kind` otherwise."""
-    given = ids.tolist() if isinstance(ids, Tensor | np.ndarray) else ids
-    if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping):
-        raise kind(f"{name}={ids!r}: pass a list of ids, such as [{given!r}]")
-    found: list[Any] = [i.item() if isinstance(i, np.generic) or _is_one(i) else i for i in given]
-    wrong = [i for i in found if not is_integer(i)]
-    if wrong:
-        raise kind(f"{name} holds {wrong[0]!r}: pass integer ids, such as [0, 3]")
-    return tuple(found)
-
-
-def _is_one(value: object) -> TypeGuard[Tensor]:
-    return isinstance(value, Tensor) and value.dim() == 0

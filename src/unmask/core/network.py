@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.checks import as_ids, is_integer
+from unmask.core.checks import is_integer
+from unmask.core.ids import as_ids
 from unmask.core.projection import Projection
 from unmask.core.trees import tree_take
 from unmask.errors import ModelError, nearest

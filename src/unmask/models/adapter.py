@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unmask.core.checks import as_ids, is_integer
+from unmask.core.checks import is_integer
+from unmask.core.ids import as_ids
 from unmask.core.network import Cache, DenoiserSpec, Query
 from unmask.core.projection import Projection
 from unmask.errors import CanvasError, ModelError
