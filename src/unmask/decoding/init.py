@@ -16,6 +16,7 @@ from unmask.core.rows import Plan, Rows
 from unmask.core.state import NEVER, State
 from unmask.decoding.blocks import check_blocks
 from unmask.decoding.canvas import Canvas
+from unmask.decoding.inputs import check_canvas, check_denoiser, check_strategy
 from unmask.decoding.plan import is_kept, make_plan
 from unmask.decoding.seeds import row_seeds
 from unmask.decoding.strategy import Strategy
@@ -27,9 +28,13 @@ def init(
 ) -> State:
     """Return the state before the first step. seeds: one integer in [0, 2**63) per row.
 
-    Raises SeedError for other seeds, CanvasError for given ids outside the vocabulary, and
-    StrategyError where the plan or a constraint does not fit the canvas, or groups the network.
+    Raises SeedError for other seeds; CanvasError for what is no canvas, or has ids outside the
+    vocabulary; StrategyError for what is no denoiser or no strategy, or where the plan or a
+    constraint does not fit the canvas, or groups the network.
     """
+    check_denoiser(denoiser)
+    check_canvas(canvas)
+    check_strategy(strategy)
     spec = denoiser.spec
     device = denoiser.device or canvas.tokens.device
     seed = row_seeds(canvas, None, seeds).cpu().numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -23,9 +23,9 @@ def row_seeds(canvas: Canvas, seed: int | None, seeds: Sequence[int] | Tensor | 
         return derive(fresh_seed() if seed is None else seed, len(canvas.tokens))
     if seed is not None:
         raise SeedError(f"seed={seed!r} and seeds={seeds!r} are both given: pass one of them")
-    if isinstance(seeds, int):
-        raise SeedError(f"seeds={seeds}: pass one integer per row, or seed={seeds} for them all")
-    listed = seeds.tolist() if hasattr(seeds, "tolist") else list(seeds)
+    listed = seeds.tolist() if hasattr(seeds, "tolist") else seeds
+    if not isinstance(listed, Iterable):
+        raise SeedError(f"seeds={seeds!r}: pass one integer per row, or seed={listed!r} for all")
     each = [check_seed(s) for s in listed]
     if len(each) != len(canvas.tokens):
         raise SeedError(

@@ -21,6 +21,7 @@ from unmask.core.state import Change, State, StepInfo
 from unmask.decoding import Canvas, Strategy, decide, finish, forward_all, init, prepare
 from unmask.decoding.basis import check_basis
 from unmask.decoding.context import error_context, location
+from unmask.decoding.inputs import check_denoiser, check_strategy
 from unmask.decoding.propose import nothing_proposed
 from unmask.engine.cohort import Cohort, can_join
 from unmask.errors import SplitWarning, StrategyError
@@ -64,11 +65,9 @@ class Engine:
         max_tokens: int | None = None,
         halves: bool = True,
     ):
-        if not isinstance(denoiser, Denoiser):
-            raise StrategyError(
-                f"{type(denoiser).__name__} is no denoiser: wrap it first, as in "
-                "unmask.wrap(net, mask_id=17)"
-            )
+        check_denoiser(denoiser)
+        if not isinstance(halves, bool):
+            raise StrategyError(f"halves={halves!r}: pass True or False")
         for name, most in (("max_rows", max_rows), ("max_tokens", max_tokens)):
             if most is not None:
                 check_count(name, most)
@@ -101,15 +100,18 @@ class Engine:
         Rows with nothing to generate are finished with the next step. Raises StrategyError for a
         strategy under which the state cannot go on.
         """
+        check_strategy(strategy)
         check_basis(state, strategy)
         ids = np.arange(self._next, self._next + len(state))
         self._next += len(state)
         self._waiting.append(Cohort(strategy, state, ids))
         return ids
 
-    def cancel(self, ids: Iterable[int]) -> None:
-        """Drop these rows; unknown and finished ids are passed over."""
-        gone = np.fromiter(ids, np.int64)
+    def cancel(self, ids: Iterable[int] | int) -> None:
+        """Drop these rows, or this one; unknown and finished ids are passed over."""
+        gone = np.array(list(ids) if isinstance(ids, Iterable) else [ids])
+        if gone.ndim != 1 or (len(gone) and gone.dtype.kind not in "iu"):
+            raise StrategyError(f"cancel({ids!r}): pass ids that submit has returned")
         self._cohorts = _without(self._cohorts, gone)
         self._waiting = deque(_without(self._waiting, gone))
         self._idle = _without(self._idle, gone)

@@ -14,8 +14,9 @@ from unmask.core.generation import Generation
 from unmask.core.network import Denoiser
 from unmask.core.state import State, StepInfo
 from unmask.decoding import Canvas, Strategy, finish, init, row_seeds
+from unmask.decoding.inputs import check_canvas, check_denoiser, check_strategy
 from unmask.engine.engine import Engine, Event
-from unmask.errors import CanvasError, StrategyError
+from unmask.errors import CanvasError
 from unmask.presets.by_name import build_recommended
 
 Seeds = Sequence[int] | Tensor | None
@@ -134,23 +135,11 @@ def check_inputs(
     denoiser: Denoiser, canvas: Canvas, strategy: Strategy | None, seed: int | None, seeds: Seeds
 ) -> tuple[Denoiser, Canvas, Strategy, Tensor]:
     """Return what was passed, checked, with the default strategy and one seed per row."""
-    if not isinstance(denoiser, Denoiser):
-        raise StrategyError(
-            f"{type(denoiser).__name__} is no denoiser: wrap it first, as in "
-            "unmask.wrap(net, mask_id=17)"
-        )
-    if not isinstance(canvas, Canvas):
-        raise CanvasError(
-            f"canvas is a {type(canvas).__name__}: pass Canvas.blank(batch_size, length) or "
-            "Canvas.infill(tokens, editable)"
-        )
+    check_denoiser(denoiser)
+    check_canvas(canvas)
     if strategy is None:
         strategy = default_strategy(denoiser)
-    if not isinstance(strategy, Strategy):
-        raise StrategyError(
-            f"strategy={strategy!r}: pass a preset that has been called, such as "
-            "presets.maskgit(steps=12)"
-        )
+    check_strategy(strategy)
     return denoiser, canvas, strategy, row_seeds(canvas, seed, seeds)
 
 
