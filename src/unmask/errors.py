@@ -27,7 +27,13 @@ from collections.abc import Iterable
 
 
 class UnmaskError(Exception):
-    """Base of every error this library raises on purpose."""
+    """Base of every error this library raises on purpose.
+
+    rows: the rows that an error within a step is about, by their ids in an engine, otherwise by
+    their place in the canvas; none where it is about no rows.
+    """
+
+    rows: tuple[int, ...] = ()
 
 
 class InputError(UnmaskError, ValueError):

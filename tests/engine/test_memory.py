@@ -13,6 +13,7 @@ import unmask
 from unmask import Canvas, Engine, Groups, orders, presets
 from unmask.core.generation import Generation
 from unmask.errors import DenoiserError, SplitWarning, StrategyError
+from unmask.guidance import Guidance, HidePrompt
 from unmask.noise import PreviousSample
 
 WIDE = 5000  # numbers that a network holds for each position
@@ -138,7 +139,7 @@ def test_parts_give_the_rows_of_the_whole(case):
     for most in (1, 2, 3):
         network = make()
         same(unmask.run(network, canvas, strategy, seed=3, max_rows=most), whole)
-        if isinstance(network, Toy) and not case.startswith("with verification"):
+        if isinstance(network, Toy):
             assert max(network.rows) == most
         tokens = unmask.generate(make(), canvas, strategy, seed=3, max_tokens=most * longest)
         assert torch.equal(tokens, whole.tokens)
@@ -187,6 +188,44 @@ def test_a_pass_has_no_more_positions_than_the_limit(kind, most):
     made = unmask.run(network, canvas, strategy, seed=3, max_tokens=most)
     same(made, unmask.run(Plain(**kind), canvas, strategy, seed=3))
     assert max(rows * width for rows, width in network.shapes) <= most
+
+
+VERIFYING = presets.wino(0.15, 0.9, block=None, temperature=1.0)
+GUIDED = presets.random_order(3).but(guidance=Guidance(1.5, null=HidePrompt()))
+
+
+@pytest.mark.parametrize("kind", [{}, {"trims": True}, {"cached": True}], ids=str)
+@pytest.mark.parametrize("strategy", [GUIDED, VERIFYING], ids=["guided", "verifying"])
+@pytest.mark.parametrize("most", [18, 19, 35])
+def test_readings_and_verification_keep_to_the_limit_too(kind, strategy, most):
+    canvas = Canvas.ragged([[0] * n for n in (9, 3, 3, 3, 9, 2)])
+    network, free = Plain(**kind), Plain(**kind)
+    whole = unmask.run(free, canvas, strategy, seed=3)
+    same(unmask.run(network, canvas, strategy, seed=3, max_tokens=most), whole)
+    assert max(rows * width for rows, width in network.shapes) <= most
+    assert max(rows * width for rows, width in free.shapes) > most  # the control: no limit
+
+
+def verified(network, seeds=(1, 2)):
+    return unmask.run(network, Canvas.blank(len(seeds), 16), VERIFYING, seeds=seeds)
+
+
+@pytest.mark.parametrize("most", [1, 2])
+@pytest.mark.parametrize("seeds", [(1, 2), (2,)])
+def test_verification_goes_on_in_halves_where_memory_runs_out(seeds, most):
+    whole = verified(Plain(), seeds)
+
+    class Tight(Plain):
+        def forward(self, query, cache):
+            if len(query.tokens) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().forward(query, cache)
+
+    network = Tight()
+    with pytest.warns(SplitWarning):
+        made = verified(network, seeds)
+    same(made, whole)
+    assert max(rows for rows, _ in network.shapes) == most or len(seeds) == 1
 
 
 def test_a_row_longer_than_the_limit_goes_alone():

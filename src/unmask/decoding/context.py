@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,19 +19,39 @@ SHOWN = 8  # rows
 
 
 @contextmanager
-def error_context(rows: Rows, what: str, kind: type[UnmaskError] = DenoiserError) -> Iterator[None]:
-    """Add the step and the rows to an error; any other error becomes one of `kind`.
+def error_context(
+    rows: Rows | Sequence[Rows], what: str, kind: type[UnmaskError] = DenoiserError
+) -> Iterator[None]:
+    """Add the step and the rows to an error that names none; any other error becomes one of `kind`.
 
     That memory ran out is passed on as it is: fewer rows may do, and callers look for its class.
     """
     try:
         yield
     except UnmaskError as error:
-        raise type(error)(f"{error} ({location(rows)})") from error
+        if error.rows:
+            raise
+        raise _placed(type(error)(f"{error} ({location(rows)})"), rows) from error
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise kind(f"{what} raised {type(error).__name__}: {error} ({location(rows)})") from error
+        told = f"{what} raised {type(error).__name__}: {error} ({location(rows)})"
+        raise _placed(kind(told), rows) from error
+
+
+def _placed(error: UnmaskError, rows: Rows | Sequence[Rows]) -> UnmaskError:
+    """The error, which knows its rows."""
+    error.rows = tuple(_index(rows).tolist())
+    return error
+
+
+def _parts(rows: Rows | Sequence[Rows]) -> Sequence[Rows]:
+    return [rows] if isinstance(rows, Rows) else rows
+
+
+def _index(rows: Rows | Sequence[Rows]) -> np.ndarray:
+    """(b,) int64: the rows by name."""
+    return np.concatenate([part.index for part in _parts(rows)])
 
 
 def ask(
@@ -66,8 +87,9 @@ def described(answer: object) -> str:
     return "None" if answer is None else f"a {type(answer).__name__}"
 
 
-def location(rows: Rows) -> str:
-    """`step 3, rows [0, 2]`; of many rows the first ones."""
-    shown = rows.index[:SHOWN].tolist()
-    more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-    return f"step {int(rows.step.max())}, rows {shown}{more}"
+def location(rows: Rows | Sequence[Rows]) -> str:
+    """`step 3, rows [0, 2]`; of many rows the first ones, and the step of the furthest."""
+    index = _index(rows)
+    more = f" and {len(index) - SHOWN} more" if len(index) > SHOWN else ""
+    step = max(int(part.step.max()) for part in _parts(rows))
+    return f"step {step}, rows {index[:SHOWN].tolist()}{more}"

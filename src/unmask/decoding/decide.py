@@ -44,8 +44,12 @@ def decide(
     query: Query,
     hidden: Tensor,
     cache: Cache | None,
+    max_rows: int | None = None,
 ) -> StepInfo:
-    """Return the step that hidden (B·K,N,D), the trunk's answer to the query, leads to."""
+    """Return the step that hidden (B·K,N,D), the trunk's answer to the query, leads to.
+
+    max_rows: rows of the state in each further pass that a reviser makes; None for no limit.
+    """
     check_basis(state, strategy)
     eligible = eligible_positions(state, strategy)
     early = choose(state, strategy, nothing_proposed(state), eligible) if strategy.blind else None
@@ -53,7 +57,7 @@ def decide(
     holds = strategy.revise.remasks or strategy.revise.amends
     proposal = propose(state, strategy, denoiser, hidden, queried, count=count, holds=holds)
     choice = early or choose(state, strategy, proposal, eligible)
-    change = _change(state, strategy, denoiser, eligible, choice.keep, proposal)
+    change = _change(state, strategy, denoiser, eligible, choice.keep, proposal, max_rows)
     if strategy.constraint.feasible is not None:
         proposal = enforce_feasibility(
             state, strategy, denoiser, hidden, proposal, choice.score, change
@@ -152,6 +156,7 @@ def _change(
     eligible: Tensor,
     keep: Tensor,
     proposal: Proposal,
+    max_rows: int | None,
 ) -> Change:
     """The positions that become known, unknown or another token."""
     revise = strategy.revise
@@ -162,7 +167,7 @@ def _change(
         return change
 
     def rest(asked: Tensor) -> Tensor:
-        return leave_one_out(state, strategy, denoiser, asked)
+        return leave_one_out(state, strategy, denoiser, asked, max_rows)
 
     name = _named("reviser", revise)
     with error_context(state.rows, name, StrategyError):
@@ -180,15 +185,24 @@ def _named(kind: str, part: object) -> str:
     return f"the {kind} {type(part).__name__}"
 
 
-def leave_one_out(state: State, strategy: Strategy, denoiser: Denoiser, asked: Tensor) -> Tensor:
+def leave_one_out(
+    state: State,
+    strategy: Strategy,
+    denoiser: Denoiser,
+    asked: Tensor,
+    max_rows: int | None = None,
+) -> Tensor:
     """(B,N) float32: log p(token held | the canvas with that one position unknown), 0 elsewhere.
 
-    asked (B,N) bool. One pass of the trunk for each position, in batches of B.
+    asked (B,N) bool. One row of a pass for each position: B rows at once, or 8 if that is more, and
+    no more than max_rows.
     """
+    batch = max(8, len(asked))
+    batch = batch if max_rows is None else min(batch, max_rows)
     out = torch.zeros(asked.shape, device=asked.device)
     places = true_positions(asked.flatten())
     length = asked.shape[1]
-    for part in places.split(max(8, len(asked))) if len(places) else ():
+    for part in places.split(batch) if len(places) else ():
         row, position = part // length, part % length
         held = state.take(row.cpu().numpy())
         alone = torch.zeros_like(held.masked)

@@ -65,7 +65,9 @@ def raise_first(fault: np.ndarray, row: np.ndarray) -> None:
     """Raise what the first row with a fault had. fault, row (B,)."""
     if fault.any():
         worst = int(fault.nonzero()[0][0])
-        raise _error(int(fault[worst]), int(row[worst]))
+        error = _error(int(fault[worst]), int(row[worst]))
+        error.rows = (int(row[worst]),)
+        raise error
 
 
 def _encoded(code: Tensor, step: Tensor, position: Tensor | int) -> Tensor:

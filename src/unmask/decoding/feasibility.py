@@ -86,11 +86,14 @@ def _ask(
     stuck = (~allowed.any(1)).nonzero().squeeze(1)
     if len(stuck):
         at = int(row[stuck[0]])
-        raise StrategyError(
-            f"the feasibility hook allows nothing at row {int(state.rows.index[at])}, position "
+        stuck_row = int(state.rows.index[at])
+        error = StrategyError(
+            f"the feasibility hook allows nothing at row {stuck_row}, position "
             f"{int(position[stuck[0]])}, step {int(state.rows.step[at])}: what is given cannot be "
             "completed, or the hook allowed an id earlier that it should not have"
         )
+        error.rows = (stuck_row,)
+        raise error
     return allowed
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
@@ -48,10 +48,11 @@ class Engine:
     """Generates rows of any strategies by one network.
 
     max_rows: rows that are open at once; others wait their turn, first come, first served.
-    max_tokens: positions that are open at once, and in one pass of the trunk; a longer row goes
-    alone. Where memory runs out, the rows go on in halves from the step that failed, with the same
-    result and one SplitWarning; with a single row, or where halves is False, what was raised is
-    raised.
+    max_tokens: positions that are open at once, and in one pass of the trunk, counted twice where
+    guidance reads a row twice; a longer row goes alone. Where memory runs out, the rows go on in
+    halves from the step that failed, with the same result and one SplitWarning; with a single row,
+    or where halves is False, what was raised is raised. The further passes of a verifying strategy
+    have max_rows rows and max_tokens positions at most, too.
 
     Rows of one equal strategy form a cohort, whose forwards are one; cohorts share forwards where
     the network allows it. A row's tokens do not depend on what it shares the engine with.
@@ -104,6 +105,7 @@ class Engine:
         check_basis(state, strategy)
         ids = np.arange(self._next, self._next + len(state))
         self._next += len(state)
+        state = replace(state, rows=replace(state.rows, index=ids))  # as errors name them
         self._waiting.append(Cohort(strategy, state, ids))
         return ids
 
@@ -126,14 +128,11 @@ class Engine:
             try:
                 self._admit()
                 with evaluating(self.denoiser):
-                    infos = [
-                        decide(cohort.state, cohort.strategy, self.denoiser, *answer)
-                        for cohort, answer in zip(self._cohorts, self._ask(), strict=True)
-                    ]
+                    answers = zip(self._cohorts, self._ask(), strict=True)
+                    infos = [self._decide(cohort, *answer) for cohort, answer in answers]
                 return self._advance(infos)
             except Exception as error:
-                alone = sum(map(len, self._cohorts)) < 2
-                if alone or not (self.halves and is_out_of_memory(error)):
+                if not (self.halves and is_out_of_memory(error) and self._divisible()):
                     raise
             self._halve()
 
@@ -142,11 +141,32 @@ class Engine:
         if not self._cohorts:
             return []
         states = [cohort.state for cohort in self._cohorts]
-        queries = [prepare(cohort.state, cohort.strategy) for cohort in self._cohorts]
         caches = [state.cache for state in states]
-        with error_context(states[0].rows, "the network"):
+        queries = []
+        for cohort in self._cohorts:
+            with error_context(cohort.state.rows, "the strategy", StrategyError):
+                queries.append(prepare(cohort.state, cohort.strategy))
+        with error_context([state.rows for state in states], "the network"):
             results = forward_all(self.denoiser, queries, caches, self.max_tokens)
         return [(query, *result) for query, result in zip(queries, results, strict=True)]
+
+    def _decide(
+        self, cohort: Cohort, query: Query, hidden: Tensor, cache: Cache | None
+    ) -> StepInfo:
+        """The step of one cohort; further passes in it keep to the limits, too."""
+        state, strategy = cohort.state, cohort.strategy
+        most = [] if self.max_rows is None else [self.max_rows]
+        if self.max_tokens is not None:
+            most.append(max(1, self.max_tokens // (state.tokens.shape[1] * state.readings)))
+        limit = min(most, default=None)
+        with error_context(state.rows, "the strategy", StrategyError):
+            return decide(state, strategy, self.denoiser, query, hidden, cache, max_rows=limit)
+
+    def _divisible(self) -> bool:
+        """Whether a step can be taken in smaller parts: of fewer rows, or by smaller passes."""
+        several = sum(map(len, self._cohorts)) > 1
+        passes = any(cohort.strategy.revise.extra_forwards for cohort in self._cohorts)
+        return several or (passes and self.max_rows != 1)
 
     def _advance(self, infos: Sequence[StepInfo]) -> list[Event]:
         """The events of a step, and of rows with nothing to do; the rows that are finished leave.
@@ -190,14 +210,16 @@ class Engine:
     def _positions(self, cohort: Cohort) -> np.ndarray:
         """(b,) int64: positions that are open with the first 1, 2, ... rows of a cohort.
 
-        A network with a cache passes every row as wide as the widest.
+        A row that guidance reads twice counts twice. A network with a cache passes every row as
+        wide as the widest.
         """
-        if not self.denoiser.spec.cached:
-            spent = sum(int(c.state.rows.length.sum()) for c in self._cohorts)
-            return spent + np.cumsum(cohort.state.rows.length)
-        width = max(c.state.tokens.shape[1] for c in (*self._cohorts, cohort))
-        opened = sum(map(len, self._cohorts))
-        return width * (opened + np.arange(1, len(cohort) + 1))
+        every = (*self._cohorts, cohort)
+        lengths = [c.state.rows.length for c in every]
+        if self.denoiser.spec.cached:
+            width = max(c.state.tokens.shape[1] for c in every)
+            lengths = [np.full(len(c), width) for c in every]
+        *opened, ours = [n * c.state.readings for n, c in zip(lengths, every, strict=True)]
+        return sum(int(n.sum()) for n in opened) + np.cumsum(ours)
 
     def _joined(self, cohort: Cohort) -> list[Cohort]:
         """The open cohorts, with these rows among them."""
@@ -213,10 +235,11 @@ class Engine:
         self.max_rows = most
         if not self._warned:
             self._warned = True
+            where = location([cohort.state.rows for cohort in self._cohorts])
             warnings.warn(
-                f"memory ran out with {opened} rows at once "
-                f"({location(self._cohorts[0].state.rows)}): they go on from there, at most {most} "
-                f"at a time. To split them from the start, pass max_rows={most}, or max_tokens=",
+                f"memory ran out with {opened} rows at once ({where}): they go on from there, at "
+                f"most {most} at a time. To split them from the start, pass max_rows={most}, or "
+                "max_tokens=",
                 SplitWarning,
                 stacklevel=4,
             )
