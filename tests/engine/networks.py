@@ -7,8 +7,10 @@ from tests.reference.network import Network
 
 import unmask
 from unmask import presets
+from unmask.constraints import Automaton, Constraint
 from unmask.guidance import Guidance, HidePrompt
 from unmask.models import BlockCache
+from unmask.noise import PreviousSample, UniformIds
 from unmask.stopping import Budget, EndOfSequence, StableAndConfident
 
 BLOCK = 4
@@ -54,6 +56,7 @@ def cached():
     return _CACHED[0]
 
 
+HOOKED = Constraint(feasible=Automaton.avoiding([[1, 1], [3, 4]], VOCAB))
 ANY = [
     lambda: presets.annealed(3),
     lambda: presets.maskgit(4),
@@ -73,12 +76,19 @@ ANY = [
     lambda: presets.confidence(6).but(stopping=[StableAndConfident(1.5)]),
     lambda: presets.threshold(0.4, block=3).but(stopping=[Budget(4)]),
     lambda: presets.random_order(5).but(stopping=[EndOfSequence(1)]),
+    lambda: presets.maskgit(4).but(noise=PreviousSample()),
+    lambda: presets.mask_predict(3).but(noise=UniformIds()),
+    lambda: presets.confidence(4).but(constraint=HOOKED),
+    lambda: presets.threshold(0.5, block=None).but(constraint=HOOKED),
+    lambda: presets.mask_predict(4).but(constraint=HOOKED),
 ]
 GUIDED = [
     lambda: presets.muse(4, guidance=2.0),
     lambda: presets.amused(3, guidance=3.0),
     lambda: presets.threshold(0.3, block=3).but(guidance=Guidance(1.5)),
     lambda: presets.random_order(3),
+    lambda: presets.mask_predict(3).but(guidance=Guidance(2.0)),
+    lambda: presets.wino(0.3, 0.5, block=None).but(guidance=Guidance(1.5)),
 ]
 BY_BLOCKS = unmask.Groups.blocks(BLOCK)
 CACHED = [
