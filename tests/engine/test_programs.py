@@ -37,14 +37,18 @@ class Job:
     of_rows: tuple[str, ...] = ()  # of legal, required and steps, where the strategy takes them
 
 
+def known_bits(length):
+    """Nothing is known, or all, or something between."""
+    return st.sampled_from([0, 2**length - 1]) | st.integers(0, 2**length - 1)
+
+
 @st.composite
 def programs(draw, strategies, longest, max_jobs=4):
     jobs = []
     for _ in range(draw(st.integers(1, max_jobs))):
         lengths = draw(st.lists(st.integers(1, longest), min_size=1, max_size=3))
         rows = tuple(
-            (length, draw(st.just(0) | st.integers(0, 2**length - 1)), draw(st.integers(0, 2**40)))
-            for length in lengths
+            (length, draw(known_bits(length)), draw(st.integers(0, 2**40))) for length in lengths
         )
         count = st.integers(0, len(rows) - 1)
         jobs.append(
@@ -58,7 +62,7 @@ def programs(draw, strategies, longest, max_jobs=4):
                 draw(st.sampled_from(OF_ROWS)),
             )
         )
-    failures = st.dictionaries(st.integers(1, 30), st.sampled_from(sorted(FAILURES)), max_size=2)
+    failures = st.dictionaries(st.integers(1, 20), st.sampled_from(sorted(FAILURES)), max_size=8)
     limits = draw(st.sampled_from([{}, {"max_rows": 2}, {"max_tokens": 12}, {"max_rows": 1}]))
     return jobs, limits, draw(failures)
 
