@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten
 
 from unmask.core.network import Cache
+from unmask.core.trees import tree_form
 from unmask.errors import CanvasError, StrategyError, UnmaskError
 
 State = Any
@@ -25,13 +25,8 @@ NEUTRAL = {"legal": True, "required": -1, "target": -1}
 
 def common_form(state: State) -> dict[str, object]:
     """Return values that joined states have in common, by name."""
-    leaves, form = tree_flatten(state.condition)
-    each = [
-        (tuple(leaf.shape[1:]), leaf.dtype) if isinstance(leaf, Tensor) else repr(leaf)
-        for leaf in leaves
-    ]
     return {
-        "condition": None if state.condition is None else (str(form), each),
+        "condition": None if state.condition is None else tree_form(state.condition),
         "network": state.spec,
         "device": state.device,
         "strategy": state.basis,

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_flatten, tree_map
 
 
 def take_rows(leaf: Tensor, rows: Tensor) -> Tensor:
@@ -52,6 +52,16 @@ def tree_concat(trees: Sequence[Any]) -> Any:
         return concat_rows(leaves) if isinstance(leaves[0], Tensor) else leaves[0]
 
     return tree_map(join, *trees)
+
+
+def tree_form(tree: Any) -> tuple[str, tuple[object, ...]]:
+    """Return what trees have in common that can be joined: structure, shapes of a row, dtypes."""
+    leaves, structure = tree_flatten(tree)
+    each = (
+        (tuple(leaf.shape[1:]), leaf.dtype) if isinstance(leaf, Tensor) else repr(leaf)
+        for leaf in leaves
+    )
+    return str(structure), tuple(each)
 
 
 def widen(leaf: Tensor, length: int, fill: float = 0, dim: int = 1) -> Tensor:

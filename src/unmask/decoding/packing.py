@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_flatten
 
 from unmask.core.arrays import to_device
 from unmask.core.network import Cache, Denoiser, Query
-from unmask.core.trees import tree_concat, widen
+from unmask.core.trees import tree_concat, tree_form, widen
 from unmask.errors import LogitsError, ModelError
 
 PADDING = 0.1  # the share of positions passed through the trunk that may be padding
@@ -64,13 +64,8 @@ def _alike(denoiser: Denoiser, queries: Sequence[Query]) -> list[list[int]]:
 
 def _kind(denoiser: Denoiser, query: Query) -> object:
     """A value that queries of one pass have in common: the form of conditions, and the width."""
-    leaves, form = tree_flatten(query.condition)
-    each = [
-        (tuple(leaf.shape[1:]), leaf.dtype) if isinstance(leaf, Tensor) else repr(leaf)
-        for leaf in leaves
-    ]
     width = None if denoiser.spec.supports_trimming and _by_row(query) else query.tokens.shape[1]
-    return (str(form), tuple(each), width)
+    return (tree_form(query.condition), width)
 
 
 def _by_row(query: Query) -> bool:
