@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unmask.candidates.draws import Candidates, candidate_seeds, ranked
 from unmask.candidates.scores import LIKELIHOOD, By
-from unmask.core.checks import is_integer
+from unmask.core.checks import check_count
 from unmask.core.network import Denoiser
 from unmask.core.trees import tree_take
 from unmask.decoding import Canvas, Strategy
@@ -102,8 +102,7 @@ def _batch(rows: dict[str, list[Tensor]], batch_size: int | None) -> int:
     sizes = {f"{name} has {len(part)} rows": len(part) for name, part in rows.items()}
     sizes = {words: size for words, size in sizes.items() if size != 1}
     if batch_size is not None:
-        if not is_integer(batch_size, 1):
-            raise CanvasError(f"batch_size={batch_size!r}: pass an integer of 1 or more")
+        check_count("batch_size", batch_size, CanvasError)
         sizes[f"batch_size={batch_size}"] = batch_size
     if len(set(sizes.values())) > 1:
         raise CanvasError(f"{' and '.join(sizes)}: pass as many of each, or one for all rows")

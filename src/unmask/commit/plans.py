@@ -315,7 +315,7 @@ def check_steps(steps: object) -> None:
             f"steps={steps!r}: pass one integer here; to give each row its own steps, pass them to "
             "the canvas, as in Canvas.blank(2, 8, steps=[4, 6])"
         )
-    check_count("steps", steps)  # type: ignore[arg-type]
+    check_count("steps", steps)
 
 
 def _steps(own: int, unknown: np.ndarray, steps: np.ndarray | None) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TypeGuard
 
-from unmask.errors import StrategyError
+from unmask.errors import InputError, StrategyError
 
 
 def is_number(value: object) -> bool:
@@ -27,7 +27,7 @@ def check_share(name: str, value: float) -> None:
         raise StrategyError(f"{name}={value!r}: pass a probability in [0, 1], such as 0.9")
 
 
-def check_count(name: str, value: int) -> None:
-    """Raise StrategyError unless the value is an integer of 1 or more."""
+def check_count(name: str, value: object, kind: type[InputError] = StrategyError) -> None:
+    """Raise an error of `kind` unless the value is an integer of 1 or more."""
     if not is_integer(value, 1):
-        raise StrategyError(f"{name}={value!r}: pass an integer of 1 or more")
+        raise kind(f"{name}={value!r}: pass an integer of 1 or more")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.checks import is_integer
+from unmask.core.checks import check_count, is_integer
 from unmask.core.ids import as_ids
 from unmask.core.projection import Projection
 from unmask.core.trees import tree_take
@@ -59,10 +59,10 @@ class DenoiserSpec:
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "forwards_per_call"):
-            _check_whole(name, getattr(self, name))
+            check_count(name, getattr(self, name), ModelError)
         for name in ("default_length", "max_length", "block_size"):
             if getattr(self, name) is not None:
-                _check_whole(name, getattr(self, name))
+                check_count(name, getattr(self, name), ModelError)
         if self.mask_id is not None and not is_integer(self.mask_id):
             raise ModelError(f"mask_id={self.mask_id!r}: pass an integer id")
         object.__setattr__(self, "forbidden", as_ids("forbidden", self.forbidden, ModelError))
@@ -73,11 +73,6 @@ class DenoiserSpec:
                 "inputs has 'open_block', the number of a block, and block_size is None: pass "
                 "block_size, the positions of a block"
             )
-
-
-def _check_whole(name: str, value: object) -> None:
-    if not is_integer(value, 1):
-        raise ModelError(f"{name}={value!r}: pass an integer of 1 or more")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unmask.core.checks import is_integer
 from unmask.data import check
 from unmask.data import tokenizer as tokenizers
 from unmask.data.arrange import Documents, Windows, cut
@@ -70,7 +71,7 @@ def read(
 
 def _check_options(**options: int | None) -> None:
     for name, value in options.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        if value is not None and not is_integer(value):
             raise DataError(f"{name}={value!r}: pass a whole number")
         if value is not None and value < 1:
             raise DataError(f"{name}={value}: pass 1 or more")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from unmask.core.checks import is_integer
 from unmask.data.blocks import Block, Table
 from unmask.data.rows import Part, Place, packed
 from unmask.data.text import encode
@@ -180,7 +181,7 @@ def _integers(values: Any, numbers: np.ndarray, place: Place, *, none: int) -> n
     """Return (R,) int64 of a column of whole numbers, with `none` for null."""
     found = listed(values)
     for value, number in zip(found, numbers, strict=True):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        if value is not None and not is_integer(value):
             raise DataError(f"{place.tell(int(number))}: {value!r:.60}; write a whole number")
     return np.array([none if value is None else value for value in found], dtype=np.int64)
 

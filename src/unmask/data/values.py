@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from unmask.core.checks import is_integer
 from unmask.data.rows import Part, Place, packed
 from unmask.errors import DataError
 
@@ -61,8 +62,7 @@ def _row(row: Any, number: int, place: Place) -> np.ndarray:
 def _refuse(row: list[Any], number: int, place: Place) -> None:
     """Raise DataError for the first entry of a row that is not an id."""
     for position, value in enumerate(row):
-        plain = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-        if not plain:
+        if not (is_integer(value) and abs(value) < 2**63):
             raise DataError(
                 f"{place.tell(number)}, position {position} (counted from 0): {value!r:.60} "
                 "instead of an id; ids are whole numbers"

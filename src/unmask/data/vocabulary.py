@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from unmask.core.checks import is_integer
 from unmask.data import tokenizer as tokenizers
 from unmask.errors import DataError, nearest
 
@@ -154,16 +154,16 @@ class Vocabulary:
         return tokenizers.load(self.tokenizer)
 
 
-def _is_int(value: object, *, none: bool = False) -> bool:
-    return (none and value is None) or (isinstance(value, int) and not isinstance(value, bool))
+def _is_id_or_none(value: object) -> bool:
+    return value is None or is_integer(value)
 
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "kind": lambda value: isinstance(value, str),
-    "size": _is_int,
-    "mask_id": _is_int,
-    "eos_id": partial(_is_int, none=True),
-    "pad_id": partial(_is_int, none=True),
-    "forbidden": lambda value: isinstance(value, list | tuple) and all(map(_is_int, value)),
+    "size": is_integer,
+    "mask_id": is_integer,
+    "eos_id": _is_id_or_none,
+    "pad_id": _is_id_or_none,
+    "forbidden": lambda value: isinstance(value, list | tuple) and all(map(is_integer, value)),
     "tokenizer": lambda value: value is None or isinstance(value, str),
 }

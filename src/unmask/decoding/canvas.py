@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unmask.constraints import check_legal, check_required
-from unmask.core.checks import is_integer
+from unmask.core.checks import check_count
 from unmask.errors import CanvasError
 
 
@@ -76,8 +76,7 @@ class Canvas:
     def blank(cls, batch_size: int, length: int, **of_rows: Any) -> Canvas:
         """Every position unknown. of_rows: condition, steps, legal and required."""
         for name, size in (("batch_size", batch_size), ("length", length)):
-            if not is_integer(size, 1):
-                raise CanvasError(f"{name}={size!r}: pass an integer of 1 or more")
+            check_count(name, size, CanvasError)
         tokens = torch.zeros(batch_size, length, dtype=torch.int64)
         everywhere = torch.ones(batch_size, length, dtype=torch.bool)
         return cls(tokens, everywhere, everywhere.clone(), **of_rows)

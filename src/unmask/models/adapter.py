@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from unmask.core.checks import is_integer
-from unmask.core.ids import as_ids
 from unmask.core.network import Cache, DenoiserSpec, Query
 from unmask.core.projection import Projection
 from unmask.errors import CanvasError, ModelError
@@ -65,16 +64,16 @@ def make_spec(
 
     known: further fields of `DenoiserSpec`.
     """
-    further = as_ids("forbidden", forbidden, ModelError)
     if length is not None and not is_integer(length, 1):
         raise ModelError(f"length={length!r}: pass an integer of 1 or more, or None")
-    spec = DenoiserSpec(vocab_size, mask_id, further, default_length=length, **known)
+    ids: dict[str, Any] = {"mask_id": mask_id, "forbidden": forbidden}
+    spec = DenoiserSpec(vocab_size, **ids, default_length=length, **known)
     if mask_id is not None and not 0 <= mask_id < vocab_size:
         raise ModelError(
             f"mask_id={mask_id} is outside the vocabulary of {vocab_size}: pass an id from 0 "
             f"to {vocab_size - 1}"
         )
-    outside = [i for i in further if not 0 <= i < vocab_size]
+    outside = [i for i in spec.forbidden if not 0 <= i < vocab_size]
     if outside:
         raise ModelError(
             f"forbidden ids {outside} are outside the vocabulary of {vocab_size}: pass ids from "

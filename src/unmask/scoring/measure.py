@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unmask.core.checks import is_integer
+from unmask.core.checks import check_count
 from unmask.core.network import Denoiser
 from unmask.decoding import Canvas
 from unmask.errors import DataError, StrategyError
@@ -92,8 +92,7 @@ def score(
             f"by={by!r}: pass scoring.Bound(), scoring.Ordered(strategy) or "
             "scoring.PseudoLikelihood()"
         )
-    if not is_integer(batch_size, 1):
-        raise DataError(f"batch_size={batch_size!r}: pass an integer of 1 or more")
+    check_count("batch_size", batch_size, DataError)
     canvas = _canvas_of(denoiser, tokens, maskable, valid, condition)
     canvas = replace(canvas, steps=steps, legal=legal).to(canvas.tokens.device)
     nats = by(denoiser, canvas, seed, batch_size, report or (lambda done, total: None))
