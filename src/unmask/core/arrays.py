@@ -85,4 +85,4 @@ def true_positions(flags: Tensor, count: int | None = None) -> Tensor:
         return found
     nth = (flags.cumsum(0) - 1).where(flags, count)
     out = torch.empty(count + 1, dtype=torch.int64, device=flags.device)
-    return out.scatter_(0, nth, arange(len(flags), flags.device))[:count]
+    return out.scatter_(0, nth, torch.arange(len(flags), device=flags.device))[:count]

@@ -13,6 +13,7 @@ from torch import Tensor
 from unmask.core.checks import is_integer
 from unmask.core.inference import is_out_of_memory
 from unmask.core.rows import Rows
+from unmask.core.state import State
 from unmask.errors import DenoiserError, StrategyError, UnmaskError
 
 SHOWN = 8  # rows
@@ -58,17 +59,19 @@ def ask(
     function: Callable[..., Any],
     *given: Any,
     what: str,
-    rows: Rows,
-    shape: tuple[int, ...],
+    of: State,
+    shape: tuple[int, ...] | None = None,
     dtype: torch.dtype = torch.bool,
     optional: bool = False,
 ) -> Any:
     """Call a method of a part of the strategy, and return the tensor that it answers.
 
-    what: the part, as errors name it. Raises StrategyError for an error in it, and for anything
-    but a tensor of this shape and dtype, None where that is optional, or an id in place of ids.
+    what: the part, as errors name it. of: the state that it is asked for; shape is (B,N) unless
+    given. Raises StrategyError for an error in it, and for anything but a tensor of this shape and
+    dtype, None where that is optional, or an id in place of ids.
     """
-    with error_context(rows, what, StrategyError):
+    shape = of.tokens.shape if shape is None else shape
+    with error_context(of.rows, what, StrategyError):
         answer = function(*given)
         if isinstance(answer, Tensor) and answer.shape == shape and answer.dtype == dtype:
             return answer
@@ -78,6 +81,11 @@ def ask(
             f"{what} returned {described(answer)}: return a tensor of {dtype} of shape "
             f"{tuple(shape)}"
         )
+
+
+def named(kind: str, part: object) -> str:
+    """`the commit rule Threshold`."""
+    return f"the {kind} {type(part).__name__}"
 
 
 def described(answer: object) -> str:

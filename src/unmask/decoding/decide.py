@@ -19,7 +19,7 @@ from unmask.core.ranking import as_score, eligible_score, on_grid
 from unmask.core.state import Change, Proposal, State, StepInfo
 from unmask.decoding.apply import apply_change
 from unmask.decoding.basis import check_basis
-from unmask.decoding.context import ask, described, error_context
+from unmask.decoding.context import ask, described, error_context, named
 from unmask.decoding.faults import first_fault, in_scores, raise_faults
 from unmask.decoding.feasibility import enforce_feasibility
 from unmask.decoding.packing import forward
@@ -70,8 +70,7 @@ def decide(
 def eligible_positions(state: State, strategy: Strategy) -> Tensor:
     """(B,N) bool: the positions that compete. At a row's last step, all that is unknown too."""
     revise = strategy.revise
-    what, rows, shape = _named("reviser", revise), state.rows, state.masked.shape
-    eligible = ask(revise.eligible, state, what=what, rows=rows, shape=shape)
+    eligible = ask(revise.eligible, state, what=named("reviser", revise), of=state)
     if not revise.counted:
         eligible = eligible & (state.editable if revise.remasks else state.masked)
     eligible = state.within_open(eligible)
@@ -90,21 +89,20 @@ def queried_positions(
     """
     if early is not None:
         return _chosen_early(state, strategy, eligible, early)
-    rows = state.rows
+    rows, revise = state.rows, strategy.revise
     queried, counts = eligible, rows.open_unknown
-    if strategy.revise.remasks and not strategy.revise.amends:
+    if revise.remasks and not revise.amends:
         counts = rows.now.open_members
         if strategy.order.stored:
             queried, counts = eligible & state.masked, rows.open_unknown
-    revise, shape = strategy.revise, state.masked.shape
-    what = _named("reviser", revise)
-    watched = ask(revise.watches, state, what=what, rows=rows, shape=shape, optional=True)
+    what = named("reviser", revise)
+    watched = ask(revise.watches, state, what=what, of=state, optional=True)
     if watched is not None:
         queried, counts = queried | watched, rows.now.open_members
     if rows.now.is_final_step.any() and state.sequential:
         more = rows.unknown - rows.open_unknown
         counts = counts + np.where(rows.now.is_final_step, more, 0)
-    return queried, int(counts.sum()) if strategy.revise.counted else None
+    return queried, int(counts.sum()) if revise.counted else None
 
 
 def _chosen_early(
@@ -124,13 +122,13 @@ def choose(state: State, strategy: Strategy, proposal: Proposal, eligible: Tenso
     score = _scores(state, strategy, proposal, eligible)
     fault = in_scores(score, state)
     commit = strategy.commit
-    what, rows, shape = _named("commit rule", commit), state.rows, score.shape
-    keep = ask(commit, score, eligible, state, proposal, what=what, rows=rows, shape=shape)
+    what = named("commit rule", commit)
+    keep = ask(commit, score, eligible, state, proposal, what=what, of=state)
     if state.rows.now.ends_group.any():
         keep = keep | state.numbers["ends_group"].unsqueeze(1)
     for rule in strategy.stopping:
-        what, shape = _named("stopping rule", rule), state.fault.shape
-        over = ask(rule, state, proposal, what=what, rows=rows, shape=shape, optional=True)
+        what = named("stopping rule", rule)
+        over = ask(rule, state, proposal, what=what, of=state, shape=(len(state),), optional=True)
         keep = keep if over is None else keep | over.unsqueeze(1)
     return Choice(score, keep & eligible, fault)
 
@@ -169,7 +167,7 @@ def _change(
     def rest(asked: Tensor) -> Tensor:
         return leave_one_out(state, strategy, denoiser, asked, max_rows)
 
-    name = _named("reviser", revise)
+    name = named("reviser", revise)
     with error_context(state.rows, name, StrategyError):
         amended = revise.amend(change, state, proposal, rest)
         if not isinstance(amended, Change):
@@ -178,11 +176,6 @@ def _change(
                 "made of it by dataclasses.replace"
             )
     return amended
-
-
-def _named(kind: str, part: object) -> str:
-    """`the commit rule Threshold`."""
-    return f"the {kind} {type(part).__name__}"
 
 
 def leave_one_out(

@@ -80,7 +80,7 @@ def _ask(
         known,
         position,
         what="the feasibility hook",
-        rows=state.rows,
+        of=state,
         shape=(len(row), state.spec.vocab_size),
     )
     stuck = (~allowed.any(1)).nonzero().squeeze(1)

@@ -6,18 +6,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.arrays import to_device
 from unmask.core.network import Query
 from unmask.core.state import State
-from unmask.decoding.context import ask
+from unmask.decoding.context import ask, named
 from unmask.decoding.strategy import Strategy
 
 
 def prepare(state: State, strategy: Strategy) -> Query:
     """Return the query of a step: B rows, or 2B where guidance reads each row twice."""
-    noise, inputs, shape = strategy.noise, state.spec.inputs, state.tokens.shape
-    what = f"the noise {type(noise).__name__}"
-    shown = ask(noise.show, state, what=what, rows=state.rows, shape=shape, dtype=torch.int64)
+    noise, inputs = strategy.noise, state.spec.inputs
+    shown = ask(noise.show, state, what=named("noise", noise), of=state, dtype=torch.int64)
     if isinstance(shown, Tensor):
         tokens = shown.where(state.masked, state.tokens)
     else:
@@ -29,8 +27,8 @@ def prepare(state: State, strategy: Strategy) -> Query:
         state.rows.length,
         state.condition,
         masked=state.masked if "masked" in inputs else None,
-        progress=to_device(state.rows.now.progress, state.device) if timed else None,
-        unknown_share=to_device(state.rows.now.unknown_share, state.device) if timed else None,
+        progress=state.progress if timed else None,
+        unknown_share=state.numbers["unknown_share"] if timed else None,
         open_block=_open_block(state) if "open_block" in inputs else None,
     )
     return query if strategy.guidance is None else strategy.guidance.expand(query, state)

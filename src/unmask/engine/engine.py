@@ -187,8 +187,8 @@ class Engine:
         while self._waiting:
             idle, cohort = self._waiting[0].split(self._waiting[0].state.rows.finished)
             begin, rest = cohort.split(np.arange(len(cohort)) < self._room(cohort))
-            cohorts = self._joined(begin) if len(begin) else self._cohorts
-            self._cohorts = cohorts
+            if len(begin):
+                self._cohorts = self._joined(begin)
             self._idle += [idle] if len(idle) else []
             if len(rest):
                 self._waiting[0] = rest
