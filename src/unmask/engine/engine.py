@@ -128,8 +128,12 @@ class Engine:
             try:
                 self._admit()
                 with evaluating(self.denoiser):
-                    answers = zip(self._cohorts, self._ask(), strict=True)
-                    infos = [self._decide(cohort, *answer) for cohort, answer in answers]
+                    infos = []
+                    for cohort, answer in zip(self._cohorts, self._ask(), strict=True):
+                        state, strategy, most = cohort.state, cohort.strategy, self._most(cohort)
+                        with error_context(state.rows, "the strategy", StrategyError):
+                            info = decide(state, strategy, self.denoiser, *answer, max_rows=most)
+                        infos.append(info)
                 return self._advance(infos)
             except Exception as error:
                 if not (self.halves and is_out_of_memory(error) and self._divisible()):
@@ -150,17 +154,13 @@ class Engine:
             results = forward_all(self.denoiser, queries, caches, self.max_tokens)
         return [(query, *result) for query, result in zip(queries, results, strict=True)]
 
-    def _decide(
-        self, cohort: Cohort, query: Query, hidden: Tensor, cache: Cache | None
-    ) -> StepInfo:
-        """The step of one cohort; further passes in it keep to the limits, too."""
-        state, strategy = cohort.state, cohort.strategy
+    def _most(self, cohort: Cohort) -> int | None:
+        """Rows that a further pass of a cohort's step may have; None for no limit."""
         most = [] if self.max_rows is None else [self.max_rows]
         if self.max_tokens is not None:
+            state = cohort.state
             most.append(max(1, self.max_tokens // (state.tokens.shape[1] * state.readings)))
-        limit = min(most, default=None)
-        with error_context(state.rows, "the strategy", StrategyError):
-            return decide(state, strategy, self.denoiser, query, hidden, cache, max_rows=limit)
+        return min(most, default=None)
 
     def _divisible(self) -> bool:
         """Whether a step can be taken in smaller parts: of fewer rows, or by smaller passes."""
