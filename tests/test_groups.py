@@ -150,9 +150,16 @@ def test_even_gives_the_remainder_to_the_first_steps():
         (lambda: Groups.levels(2.5), r"count=2.5"),
         (lambda: Groups.listed([0.5, 1]), r"pass one integer for each position"),
         (lambda: Groups.listed([0, -1]), r"counted from 0"),
+        (lambda: Groups("listed", ids=(0, 1.5)), r"ids holds 1\.5: pass integer ids"),
+        (
+            lambda: Groups("blocks", 4, ids=(1, 2)),
+            r"ids=\(1, 2\) means nothing.*'blocks'",
+        ),
+        (lambda: Groups("levels", 4, origin="prompt"), r"origin='prompt' means nothing.*'levels'"),
+        (lambda: Groups("listed", 4, ids=(0, 1)), r"size=4 means nothing.*'listed'"),
         (
             lambda: infos(presets.llada().but(groups=Groups.listed([0, 0, 1]))),
-            r"list 3 positions and the canvas has 12",
+            r"list 3 positions and row 0 has 12",
         ),
         (
             lambda: infos(presets.mdlm(4).but(groups=Groups.blocks(4))),

@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from unmask.core.checks import check_count
+from unmask.core.ids import as_ids
 from unmask.errors import StrategyError, nearest
 
 Kind = Literal["blocks", "levels", "listed"]
@@ -45,8 +48,19 @@ class Groups:
                 f"origin={self.origin!r}: {nearest(str(self.origin), get_args(Origin))}"
             )
         check_count("size", self.size)
+        object.__setattr__(self, "ids", as_ids("ids", self.ids))
         if self.kind == "listed" and (not self.ids or min(self.ids) < 0):
             raise StrategyError("groups are counted from 0: pass one integer ≥ 0 for each position")
+        unread = {
+            "ids": self.ids and self.kind != "listed",
+            "size": self.size != 1 and self.kind == "listed",
+            "origin": self.origin != "start" and self.kind != "blocks",
+        }
+        for name in (name for name, given in unread.items() if given):
+            raise StrategyError(
+                f"{name}={getattr(self, name)!r} means nothing for groups of the kind "
+                f"{self.kind!r}: leave it out; use Groups.blocks, levels or listed"
+            )
 
     @classmethod
     def blocks(cls, size: int, *, origin: Origin = "start", side_by_side: bool = False) -> Groups:
@@ -79,6 +93,16 @@ class Groups:
             return f"{self.size} levels"
         return f"blocks of {self.size}" + (" from the prompt" if self.origin == "prompt" else "")
 
+    def check_lengths(self, lengths: np.ndarray) -> None:
+        """Raise StrategyError unless rows of these lengths (0: nothing to generate) have groups."""
+        wrong = np.flatnonzero((lengths != len(self.ids)) & (lengths > 0))
+        if self.kind == "listed" and len(wrong):
+            raise StrategyError(
+                f"the groups list {len(self.ids)} positions and row {int(wrong[0])} has "
+                f"{int(lengths[wrong[0]])}: pass one group for each position of a row, or "
+                "Groups.blocks(size)"
+            )
+
     def of(self, editable: Tensor) -> Tensor:
         """Return (B,N) int64: the group of each position, given editable (B,N) bool."""
         length, device = editable.shape[1], editable.device
@@ -93,12 +117,8 @@ class Groups:
             return blocks(length, self.size)
         if self.kind == "levels":
             return interleaved(length, self.size)
-        if length != len(self.ids):
-            raise StrategyError(
-                f"the groups list {len(self.ids)} positions and the canvas has {length}: pass "
-                "one group for each position of the canvas, or Groups.blocks(size)"
-            )
-        return torch.tensor(self.ids)
+        self.check_lengths(np.array([length] if length < len(self.ids) else []))
+        return pad(torch.tensor(self.ids), (0, length - len(self.ids)))  # group 0 at padding
 
 
 def blocks(length: int, size: int) -> Tensor:

@@ -33,13 +33,15 @@ class Case:
         lines, flags = ([part[i] for i in chosen] for part in (self.rows, self.editable))
         canvas = Canvas.ragged(lines, flags, pad_id=1)
         wider = torch.nn.functional.pad
+        # Of a strategy for one length all rows are as long as the canvas is wide, by prompts of 1.
+        whole = entry is not None and entry.fixed_length
         steps = None
         if entry is not None and entry.takes_steps and not isinstance(self.steps, int):
             steps = [self.steps[i] for i in chosen]
         return Canvas(
-            wider(canvas.tokens, (0, padding), value=3),
+            wider(canvas.tokens, (0, padding), value=1 if whole else 3),
             wider(canvas.editable, (0, padding)),
-            wider(canvas.valid, (0, padding)),
+            wider(canvas.valid | whole, (0, padding), value=whole),
             steps=steps,
         )
 

@@ -68,7 +68,6 @@ ACCEPTED = {
     "blocks": presets.sdar(steps=2, block=4),
     "a budget": BY_BLOCKS.but(stopping=[stopping.Budget(3)]),
     "divergences": presets.klass(block=4).but(groups=Groups.blocks(4)),
-    "listed": presets.confidence(2).but(groups=Groups.listed([0] * 4 + [1] * 4 + [2] * 4)),
     "edits": presets.llada21(block=4),
     "verified": presets.wino(block=4).but(groups=Groups.blocks(4)),
 }
@@ -86,6 +85,11 @@ def test_what_looks_elsewhere_is_refused(what):
 @pytest.mark.parametrize("what", ACCEPTED)
 def test_what_goes_by_the_blocks_is_accepted(what):
     assert unmask.init(BlockCache(decoder(block=4)), canvas(), ACCEPTED[what], SEEDS)
+
+
+def test_listed_blocks_are_accepted():
+    strategy = presets.confidence(2).but(groups=Groups.listed([0] * 4 + [1] * 4 + [2] * 4))
+    assert unmask.init(BlockCache(decoder(block=4)), unmask.Canvas.blank(2, 12), strategy, [1, 2])
 
 
 def test_one_block_needs_no_groups():

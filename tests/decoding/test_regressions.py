@@ -19,8 +19,9 @@ from unmask import (
     schedules,
 )
 from unmask.commit import AllSteps, ByGroup, Even, NoPlan, Scheduled, TopK
+from unmask.constraints import Listed
 from unmask.core.network import Query
-from unmask.errors import StrategyError
+from unmask.errors import CanvasError, StrategyError
 from unmask.noise import PreviousSample
 from unmask.scoring import Ordered
 from unmask.stopping import Budget, EndOfSequence, StableAndConfident
@@ -156,6 +157,44 @@ def test_a_batch_of_no_rows(name):
 def test_parts_that_would_be_ignored_or_go_wrong_are_refused(make, words):
     with pytest.raises(StrategyError, match=words):
         make()
+
+
+MADE_FOR_NINE = {
+    "a grid": presets.halton(3, 3, 4),
+    "a grid with noise": presets.random_order(4).but(
+        order=orders.ChoiceNoise(orders.Halton(3, 3), 1.0)
+    ),
+    "listed groups": presets.random_order(2).but(groups=Groups.listed([0] * 4 + [1] * 5)),
+}
+
+
+@pytest.mark.parametrize("what", MADE_FOR_NINE)
+def test_what_is_made_for_a_length_takes_rows_of_that_length_beside_any_padding(what):
+    strategy = MADE_FOR_NINE[what]
+    with pytest.raises(StrategyError, match=r"9 positions (but|and) row 1 has 4: pass"):
+        unmask.init(Toy(), Canvas.ragged([[0] * 9, [0] * 4]), strategy, [1, 2])
+    alone = unmask.run(Toy(), Canvas.blank(1, 9), strategy, seeds=[1])
+    given = [[True] * 9, [False] * 12]
+    beside = unmask.run(Toy(), Canvas.ragged([[0] * 9, [0] * 12], given), strategy, seeds=[1, 2])
+    assert beside.tokens[0, :9].tolist() == alone.tokens[0].tolist()
+
+
+def test_listed_sequences_take_rows_of_their_length_beside_any_padding():
+    hook = Listed(torch.tensor([[0, 1, 3], [3, 0, 1]]), VOCAB)
+    strategy = presets.random_order(3).but(constraint=Constraint(feasible=hook))
+    given = [[True] * 3, [False] * 5]
+    made = unmask.generate(Toy(), Canvas.ragged([[0] * 3, [0] * 5], given), strategy, seeds=[1, 2])
+    assert made[0, :3].tolist() in ([0, 1, 3], [3, 0, 1])
+    with pytest.raises(StrategyError, match=r"rows have 2 positions and the listed sequences 3"):
+        unmask.generate(Toy(), Canvas.ragged([[0] * 3, [0] * 2]), strategy, seeds=[1, 2])
+
+
+def test_a_required_id_is_that_of_the_prompt():
+    required = torch.tensor([3, -1])
+    given = torch.tensor([[False, True], [False, True]])
+    with pytest.raises(CanvasError, match=r"id 3 at row 1, position 0, where id 0 is given: make"):
+        Canvas.infill(torch.tensor([[3, 0], [0, 0]]), given, required=required)
+    Canvas.infill(torch.tensor([[3, 0], [3, 0]]), given, required=required)
 
 
 def test_an_end_does_not_go_with_ids_that_must_be_written():

@@ -123,6 +123,9 @@ def canvas_of(denoiser, job, strategy, vocab, told, rows=None):
     more = of_rows(
         job, strategy, [len(line) for line in lines], list(chosen), denoiser.spec.vocab_size
     )
+    if "required" in more:  # of what is to be generated
+        for at, flag in enumerate(flags):
+            more["required"][at, : len(flag)].masked_fill_(~torch.tensor(flag), -1)
     return unmask.Canvas.ragged(lines, flags, condition=classes, **more)
 
 

@@ -20,7 +20,7 @@ from tests.golden.cases import (
 from tests.golden.comparing import compare, references_of
 from tests.golden.rules import RATIOS
 from tests.golden.tables import TABLES
-from tests.golden.world import MASK, VOCAB, logits, network
+from tests.golden.world import MASK, PLACES, VOCAB, logits, network
 
 import unmask
 from unmask import presets
@@ -37,12 +37,13 @@ def schedules_of(name):
     ids=str,
 )
 def test_every_step_is_that_of_the_published_rule(name, flags, schedule):
-    compare(name, options_of(name, flags), ROWS, schedule)
+    rows = [row for row in ROWS if name != "halton" or len(row[0]) == PLACES]
+    compare(name, options_of(name, flags), rows, schedule)
 
 
-def a_row(choice):
+def a_row(choice, shortest=1):
     """Any prompt, any length that the world has, any steps."""
-    tokens = [choice.randrange(VOCAB) for _ in range(choice.randint(1, 9))]
+    tokens = [choice.randrange(VOCAB) for _ in range(choice.randint(shortest, PLACES))]
     share = choice.choice([0.5, 0.8, 1.0])
     editable = [i for i in range(len(tokens)) if choice.random() < share]
     return tokens, editable, choice.randrange(2**63), choice.randint(1, 12)
@@ -52,7 +53,8 @@ def a_row(choice):
 def test_rows_at_random_go_by_the_rule_too(name, flags):
     choice = random.Random(key_of(name, flags))
     for _ in range(3):
-        rows = [a_row(choice), ROWS[1], a_row(choice)]  # one of nine positions, for grids
+        shortest = PLACES if name == "halton" else 1  # a grid has one length
+        rows = [a_row(choice, shortest), ROWS[1], a_row(choice, shortest)]
         compare(name, options_of(name, flags), rows, choice.choice(list(RATIOS)))
 
 

@@ -142,13 +142,19 @@ class Listed:
             )
         object.__setattr__(self, "sequences", listed)
 
-    def __call__(self, tokens: Tensor, known: Tensor, position: Tensor) -> Tensor:
-        """Return (b,V) bool, as in `Feasible`. Raises StrategyError for rows of another length."""
+    def __call__(
+        self, tokens: Tensor, known: Tensor, position: Tensor, valid: Tensor | None = None
+    ) -> Tensor:
+        """Return (b,V) bool, as in `Feasible`. Raises StrategyError for rows of another length.
+
+        valid: (b,N) bool, False at padding, which does not count.
+        """
         listed = self.sequences.to(tokens.device)
-        if tokens.shape[1] != listed.shape[1]:
+        lengths = [tokens.shape[1]] if valid is None else valid.sum(1).unique().tolist()
+        for length in (length for length in lengths if length != listed.shape[1]):
             raise StrategyError(
-                f"rows have {tokens.shape[1]} positions and the listed sequences "
-                f"{listed.shape[1]}: list sequences of {tokens.shape[1]} ids"
+                f"rows have {length} positions and the listed sequences {listed.shape[1]}: list "
+                f"sequences of {length} ids"
             )
         agrees = torch.ones(len(tokens), len(listed), dtype=torch.bool, device=tokens.device)
         for i in range(listed.shape[1]):

@@ -65,6 +65,8 @@ class Canvas:
                 f"padding of row {row} stands before position {position + 1}: padding must be at "
                 "the end of a row, because positions are counted from its start"
             )
+        if self.required is not None:
+            _check_kept(self)
         _check_condition(self.condition, len(self.tokens))
 
     @property
@@ -142,6 +144,22 @@ class Canvas:
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         return Canvas(
             **tree_map(lambda leaf: change(leaf) if isinstance(leaf, Tensor) else leaf, named)
+        )
+
+
+def _check_kept(canvas: Canvas) -> None:
+    """Raise CanvasError where a required id is not that of a prompt, which generation keeps."""
+    assert canvas.required is not None
+    required = canvas.required.to(canvas.tokens.device)
+    given = canvas.valid & ~canvas.editable & (required >= 0)
+    wrong = (given & (canvas.tokens != required)).nonzero()
+    if len(wrong):
+        row, position = wrong[0].tolist()
+        wanted = int(required.expand(canvas.shape)[row, position])
+        raise CanvasError(
+            f"required has id {wanted} at row {row}, position {position}, where id "
+            f"{int(canvas.tokens[row, position])} is given: make the position editable, or put −1 "
+            "there"
         )
 
 

@@ -151,7 +151,7 @@ def _plan(
 def _check(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
     """Raise for ids, ends and conditions that do not fit the network."""
     check_given(canvas, spec.vocab_size)
-    _check_length(canvas, spec)
+    _check_lengths(canvas, strategy, spec)
     strategy.constraint.check(spec.vocab_size)
     check_vocabulary(canvas.legal, canvas.required, spec.vocab_size)
     if strategy.guidance is not None:
@@ -159,8 +159,8 @@ def _check(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
     _check_end(canvas, strategy, spec)
 
 
-def _check_length(canvas: Canvas, spec: DenoiserSpec) -> None:
-    """Raise CanvasError for rows longer than the network takes."""
+def _check_lengths(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
+    """Raise for rows longer than the network takes, or for which order or groups are not made."""
     # A network that cuts rows to their length is not shown padding at the end of all of them.
     of_rows = canvas.valid.sum(1).cpu().numpy()
     longest = of_rows.max(initial=0) if spec.supports_trimming else canvas.shape[1]
@@ -169,6 +169,10 @@ def _check_length(canvas: Canvas, spec: DenoiserSpec) -> None:
             f"the canvas has rows of {int(longest)} positions, and the network takes "
             f"{spec.max_length} at most: pass a canvas of {spec.max_length} or fewer"
         )
+    generated = of_rows * canvas.editable.any(1).cpu().numpy()
+    strategy.order.check_lengths(generated)
+    if strategy.groups is not None:
+        strategy.groups.check_lengths(generated)
 
 
 def _check_end(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:

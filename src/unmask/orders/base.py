@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from unmask.core.part import Part
@@ -43,6 +44,12 @@ class Order(Part, ABC):
         """Whether the score reads the token drawn (draw, then choose)."""
         return False
 
+    def check_lengths(self, lengths: np.ndarray) -> None:
+        """Raise StrategyError unless the order fits rows of these lengths.
+
+        lengths (B,) int64: positions before the padding, 0 in rows with nothing to generate.
+        """
+
     @abstractmethod
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """Return the score of each position, (B,N)."""
@@ -72,6 +79,10 @@ class Around(Order):
     def carry(self) -> str | None:
         """The name of the inner order's history."""
         return self.order.carry
+
+    def check_lengths(self, lengths: np.ndarray) -> None:
+        """Raise StrategyError unless the inner order fits."""
+        self.order.check_lengths(lengths)
 
     def init(self, state: State) -> Any:
         """Return the inner order's history before the first step."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from unmask.core.arrays import arange
+from unmask.core.checks import is_integer
 from unmask.core.random import Purpose, reveal_uniform
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
@@ -57,15 +60,25 @@ class Halton(Order):
     width: int
     blind = True
 
-    def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N): minus the rank of each position in the Halton sequence."""
-        length = state.tokens.shape[1]
-        if length != self.height * self.width:
+    def __post_init__(self) -> None:
+        _check_sides(self.height, self.width)
+
+    def check_lengths(self, lengths: np.ndarray) -> None:
+        """Raise StrategyError unless each row has one position for each cell."""
+        cells = self.height * self.width
+        wrong = np.flatnonzero((lengths != cells) & (lengths > 0))
+        if len(wrong):
+            length = int(lengths[wrong[0]])
             raise StrategyError(
-                f"Halton({self.height}, {self.width}) orders {self.height * self.width} positions "
-                f"but the canvas has {length}: pass a height and width whose product is {length}"
+                f"Halton({self.height}, {self.width}) orders {cells} positions but row "
+                f"{int(wrong[0])} has {length}: pass a height and width whose product is {length}"
             )
-        return _halton_score(self.height, self.width, state.tokens.device).expand(len(state), -1)
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,N): minus the rank of each position in the Halton sequence; 0 at padding."""
+        self.check_lengths(state.rows.length)
+        score = _halton_score(self.height, self.width, state.tokens.device)
+        return pad(score, (0, state.tokens.shape[1] - len(score))).expand(len(state), -1)
 
 
 @lru_cache(maxsize=16)
@@ -81,8 +94,7 @@ def halton_rank(height: int, width: int) -> Tensor:
     Base 2 gives the row, base 3 the column. Points that fall into a
     visited cell are skipped. Raises StrategyError for sides below 1.
     """
-    if height < 1 or width < 1:
-        raise StrategyError(f"Halton({height}, {width}): pass a height and width of 1 or more")
+    _check_sides(height, width)
     cells = height * width
     rank: dict[int, int] = {}
     point = 1
@@ -91,6 +103,13 @@ def halton_rank(height: int, width: int) -> Tensor:
         rank.setdefault(row * width + column, len(rank))
         point += 1
     return torch.tensor([rank[cell] for cell in range(cells)])
+
+
+def _check_sides(height: int, width: int) -> None:
+    if not (is_integer(height, 1) and is_integer(width, 1)):
+        raise StrategyError(
+            f"Halton({height!r}, {width!r}): pass a height and width of 1 or more, in whole numbers"
+        )
 
 
 def _radical(index: int, base: int, cells: int) -> int:
