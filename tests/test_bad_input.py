@@ -142,8 +142,14 @@ OPTIONS = {
     ),
     "a grid of another size": (
         lambda: generate(strategy=presets.random_order(2).but(order=orders.Halton(2, 3))),
-        r"Halton\(2, 3\) orders 6 positions but the canvas has 4: .*product is 4",
+        r"Halton\(2, 3\) orders 6 positions but row 0 has 4: .*product is 4",
     ),
+    "a grid of half cells": (lambda: orders.Halton(2.0, 2), r"Halton\(2\.0, 2\).*whole numbers"),
+    "a plan by name": (
+        lambda: commit.ByGroup(["cosine"]),
+        r"plans\[0\]='cosine': pass a plan of counts",
+    ),
+    "one plan for all": (lambda: commit.ByGroup(5), r"plans=5: commit\.ByGroup needs"),
     "a class for an instance": (
         lambda: presets.random_order().but(order=orders.Random),
         r"order=.*Random.*pass an instance, such as orders\.Probability\(\)",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unmask import Canvas, schedules
-from unmask.commit import Even, Explicit, OneAtATime, Scheduled
+from unmask.commit import Even, Explicit, OneAtATime, Remaining, Scheduled
 from unmask.errors import CanvasError, StrategyError
 from unmask.schedules import custom, power
 
@@ -205,3 +205,32 @@ def test_one_at_a_time(unknown):
 @given(st.integers(0, 60))
 def test_one_at_a_time_is_linear_with_steps_to_spare(size):
     assert plan_of(OneAtATime(), size) == plan_of(Scheduled(schedules.linear, 1000), size)
+
+
+def dream(left, steps, epsilon=1e-3):
+    """The counts of Dream's own loop, with torch's numbers."""
+    times, plan = torch.linspace(1, epsilon, steps + 1), []
+    for i in range(steps):
+        share = 1 - times[i + 1] / times[i] if i < steps - 1 else 1
+        count = int(left * share)
+        left -= count
+        plan += [left] * (count > 0)
+    return plan
+
+
+@given(st.lists(st.tuples(st.integers(0, 600), st.integers(1, 70)), min_size=1, max_size=6))
+def test_the_remaining_share_is_that_of_dreams_own_loop(rows):
+    unknown, steps = np.array(rows).T
+    remaining, total = Remaining(5)(unknown, steps)
+    for row, (left, given_steps) in enumerate(rows):
+        plan = dream(left, given_steps)
+        assert total[row] == len(plan)
+        assert remaining[row, : len(plan)].tolist() == plan
+        assert not remaining[row, len(plan) :].any()
+
+
+def test_rows_that_are_alike_are_planned_once(monkeypatch):
+    asked, row = [], Remaining._row
+    monkeypatch.setattr(Remaining, "_row", lambda *a: asked.append(a[1:]) or row(*a))
+    Remaining(4)(np.array([8, 9, 8, 8, 9]))
+    assert sorted(asked) == [(8, 4), (9, 4)]

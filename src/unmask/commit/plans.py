@@ -165,21 +165,24 @@ class Remaining(CountPlan):
         check_share("epsilon", self.epsilon)
 
     def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
-        each = _steps(self.steps, unknown, steps)
-        rows = [self._row(int(n), int(t)) for n, t in zip(unknown, each, strict=True)]
-        total = np.array([len(row) for row in rows], np.int64)
-        remaining = np.zeros((len(rows), _width(total)), np.int64)
-        for i, row in enumerate(rows):
-            remaining[i, : len(row)] = row
-        return remaining, total
+        each = np.stack([unknown, _steps(self.steps, unknown, steps)], 1)
+        kinds, of_row = np.unique(each, axis=0, return_inverse=True)
+        plans = [self._row(n, t) for n, t in kinds.tolist()]
+        total = np.array([len(plan) for plan in plans], np.int64)
+        remaining = np.zeros((len(plans), _width(total)), np.int64)
+        for i, plan in enumerate(plans):
+            remaining[i, : len(plan)] = plan
+        of_row = of_row.reshape(-1)
+        return remaining[of_row], total[of_row]
 
     def _row(self, unknown: int, steps: int) -> list[int]:
         """Return the unknown positions after each step that commits one or more."""
         times = torch.linspace(1, self.epsilon, steps + 1)
+        shares = (1 - times[1:] / times[:-1]).numpy()
         left, plan = unknown, list[int]()
         for i in range(steps):
             last = i == steps - 1
-            count = left if last else int(left * (1 - times[i + 1] / times[i]))
+            count = left if last else int(np.float32(left) * shares[i])
             left -= count
             plan += [left] if count else []
         return plan
@@ -241,8 +244,17 @@ class ByGroup(CountPlan):
     plans: Sequence[CountPlan]
 
     def __post_init__(self) -> None:
-        if not self.plans:
-            raise StrategyError("commit.ByGroup needs at least one plan, such as Scheduled(...)")
+        if not isinstance(self.plans, Sequence) or not self.plans:
+            raise StrategyError(
+                f"plans={self.plans!r}: commit.ByGroup needs at least one plan, such as "
+                "[commit.Scheduled('cosine', 16), commit.Even(1)]"
+            )
+        for i, plan in enumerate(self.plans):
+            if not isinstance(plan, CountPlan) or isinstance(plan, NoPlan | AllSteps):
+                raise StrategyError(
+                    f"plans[{i}]={plan!r}: pass a plan of counts, such as "
+                    "commit.Scheduled('cosine', 16)"
+                )
         object.__setattr__(self, "plans", tuple(self.plans))
 
     def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
