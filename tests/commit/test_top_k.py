@@ -159,3 +159,27 @@ def test_best_counts_from_what_competes():
     eligible = torch.ones(3, 4, dtype=torch.bool)
     kept = made.commit(score, eligible, replace(state, rows=rows))
     assert kept.sum(1).tolist() == [4, 2, 1]
+
+
+def test_a_rule_derived_from_top_k_says_anew_whether_its_counts_are_exact():
+    """Else the host would count the planned number, where nothing is read from the device."""
+
+    class AtOnce(TopK):
+        def __call__(self, score, eligible, state, proposal=None):
+            return eligible
+
+    class Exactly(TopK):
+        exact_counts = True
+
+        def __call__(self, score, eligible, state, proposal=None):
+            return super().__call__(score, eligible, state, proposal)
+
+    class Named(TopK):
+        pass
+
+    assert [rule.exact_counts for rule in (AtOnce, Exactly, Named)] == [False, True, True]
+    made = presets.confidence().but(commit=AtOnce("linear", 3))
+    infos = list(
+        unmask.stream(unmask.wrap(flat, mask_id=4), unmask.Canvas.blank(2, 6), made, seed=0)
+    )
+    assert [info.masked.sum(1).tolist() for info in infos] == [[0, 0]]

@@ -96,7 +96,7 @@ def test_lines_of_text_as_documents(tmp_path, tokenizer, given_tokenizer, monkey
     if given_tokenizer:
         expected = [[WORDS.index(word) for word in line.split()] for line in lines]
     assert ids(corpus) == expected
-    assert [corpus.examples.rows.tell(i).split(", ")[-1] for i in range(3)] == [
+    assert [corpus.examples.rows.describe(i).split(", ")[-1] for i in range(3)] == [
         f"line {n} (counted from 1)" for n in (1, 3, 5)
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -25,6 +25,12 @@ class Commit(Part, ABC):
     takes_all_steps: ClassVar[bool] = False
     adaptive: ClassVar[bool] = False
     side_by_side: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A rule with a `__call__` of its own says anew whether its counts are exact."""
+        super().__init_subclass__(**options)
+        if "__call__" in vars(cls) and "exact_counts" not in vars(cls):
+            cls.exact_counts = False
 
     @property
     def compares(self) -> str | None:

@@ -169,16 +169,16 @@ def _forward(states: Tensor, table: Tensor, linked: Tensor, token: Tensor, known
     away = states.float() @ linked > 0
     after = table[:, token].T % (states.shape[1] + 1)
     count = torch.zeros(len(states), states.shape[1] + 1, dtype=torch.int64, device=states.device)
-    told = count.scatter_add_(1, after, states.long())[:, :-1] > 0
-    return told.where(known.unsqueeze(1), away)
+    by_token = count.scatter_add_(1, after, states.long())[:, :-1] > 0
+    return by_token.where(known.unsqueeze(1), away)
 
 
 def _backward(good: Tensor, table: Tensor, linked: Tensor, token: Tensor, known: Tensor) -> Tensor:
     """States (b,S) from which one token, the known one or any, leads to a good state."""
     away = good.float() @ linked.T > 0
     after = table[:, token].T
-    told = good.gather(1, after.clamp(min=0)) & (after >= 0)
-    return told.where(known.unsqueeze(1), away)
+    by_token = good.gather(1, after.clamp(min=0)) & (after >= 0)
+    return by_token.where(known.unsqueeze(1), away)
 
 
 def _between(before: Tensor, table: Tensor, after: Tensor) -> Tensor:

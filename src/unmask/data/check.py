@@ -23,7 +23,7 @@ def highest(rows: Rows) -> int:
             if chunk.min() < 0:
                 position = begin + int(np.flatnonzero(chunk < 0)[0])
                 raise DataError(
-                    f"{part.tell(position)}: id {part.values[position]} is negative; ids count "
+                    f"{part.describe(position)}: id {part.values[position]} is negative; ids count "
                     "from 0, and a prompt is marked in a column 'labels' or 'prompt'"
                 )
             top = max(top, int(chunk.max()))
@@ -37,7 +37,7 @@ def check_below(rows: Rows, size: int, advice: str) -> None:
             if int(chunk.max()) >= size:
                 position = begin + int(np.flatnonzero(chunk >= size)[0])
                 raise DataError(
-                    f"{part.tell(position)}: id {part.values[position]} is not below {size}; "
+                    f"{part.describe(position)}: id {part.values[position]} is not below {size}; "
                     f"{advice}"
                 )
 
@@ -51,7 +51,7 @@ def seen(rows: Rows, ids: Sequence[int]) -> dict[int, str]:
             values, first = np.unique(chunk[hits], return_index=True)
             for value, index in zip(values, first, strict=True):
                 if int(value) not in found:
-                    found[int(value)] = part.tell(begin + int(hits[index]))
+                    found[int(value)] = part.describe(begin + int(hits[index]))
     return found
 
 

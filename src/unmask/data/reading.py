@@ -144,16 +144,16 @@ def _as_documents(source: Source, vocabulary: Vocabulary, length: int | None, fi
     if length is not None and longest > length:
         row = int(np.flatnonzero(rows.lengths > length)[0])
         raise DataError(
-            f"{rows.tell(row)}: {rows.lengths[row]:,} tokens, over length={length}: pass "
+            f"{rows.describe(row)}: {rows.lengths[row]:,} tokens, over length={length}: pass "
             f"length={longest} (--length {longest}), which fits all, or cut windows instead of "
             "documents"
         )
     tops = [int(part.categories.max()) for part in rows.parts if part.categories is not None]
     classes = max(tops, default=-1) + 1
-    told = f"{len(rows):,} examples of {int(rows.lengths.min()):,} to {longest:,} tokens"
+    summary = f"{len(rows):,} examples of {int(rows.lengths.min()):,} to {longest:,} tokens"
     if int(rows.lengths.min()) == longest:
-        told = f"{len(rows):,} examples of {longest:,} tokens"
-    notes = [told + (f", in {classes} classes" if classes else "")]
+        summary = f"{len(rows):,} examples of {longest:,} tokens"
+    notes = [summary + (f", in {classes} classes" if classes else "")]
     return Corpus(Documents(rows), vocabulary, longest, classes, notes)
 
 

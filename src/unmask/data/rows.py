@@ -23,7 +23,7 @@ class Place:
     """`row`, counted from 0, `line`, counted from 1, or `file`, which is one row."""
     column: str | None = None
 
-    def tell(self, number: int) -> str:
+    def describe(self, number: int) -> str:
         """Return text such as `data.jsonl, line 3 (counted from 1), column 'ids'`."""
         if self.unit == "file":
             return str(self.file)
@@ -60,11 +60,11 @@ class Part:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def tell(self, position: int) -> str:
+    def describe(self, position: int) -> str:
         """Return the place of a position of the values, as text."""
         row = int(np.searchsorted(self.starts, position, side="right")) - 1
         offset = position - int(self.starts[row])
-        where = self.place.tell(int(self.numbers[row]))
+        where = self.place.describe(int(self.numbers[row]))
         return f"{where}, position {offset} (counted from 0)"
 
 
@@ -115,7 +115,7 @@ class Rows:
             return None
         return int(part.categories[row])
 
-    def tell(self, index: int) -> str:
+    def describe(self, index: int) -> str:
         """Return the place of a row, as text."""
         part, row = self.find(index)
-        return part.place.tell(int(part.numbers[row]))
+        return part.place.describe(int(part.numbers[row]))

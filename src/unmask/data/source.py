@@ -45,8 +45,8 @@ def open_source(
     else:
         source = _arrays(files, column)
     if not len(source.rows):
-        told = f"{files.paths[0]} holds" if len(files.paths) == 1 else "these files hold"
-        raise DataError(f"{told} nothing to read: no row with a token")
+        holder = f"{files.paths[0]} holds" if len(files.paths) == 1 else "these files hold"
+        raise DataError(f"{holder} nothing to read: no row with a token")
     return source
 
 

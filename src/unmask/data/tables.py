@@ -87,7 +87,9 @@ def _ids_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> Part:
     assert place.column is not None
     part = ragged(block.columns.get(place.column), block.numbers, place)
     for row in np.flatnonzero(part.lengths == 0)[:1]:
-        raise DataError(f"{place.tell(int(part.numbers[row]))}: a row without ids; leave it out")
+        raise DataError(
+            f"{place.describe(int(part.numbers[row]))}: a row without ids; leave it out"
+        )
     if (labels := block.columns.get(LABELS)) is not None:
         part = _with_labels(part, ragged(labels, block.numbers, replace(place, column=LABELS)))
     if (prompts := block.columns.get(PROMPT)) is not None:
@@ -126,13 +128,13 @@ def _text_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> Part:
 def _with_labels(part: Part, labels: Part) -> Part:
     for row in np.flatnonzero(part.lengths != labels.lengths)[:1]:
         raise DataError(
-            f"{labels.place.tell(int(labels.numbers[row]))}: {labels.lengths[row]} labels of "
+            f"{labels.place.describe(int(labels.numbers[row]))}: {labels.lengths[row]} labels of "
             f"{part.lengths[row]} tokens; give one label a token, {IGNORED} at the prompt"
         )
     given = labels.values == IGNORED  # both have no gaps
     for position in np.flatnonzero(~given & (labels.values != part.values))[:1]:
         raise DataError(
-            f"{labels.tell(int(position))}: label {labels.values[position]} of token "
+            f"{labels.describe(int(position))}: label {labels.values[position]} of token "
             f"{part.values[position]}; a label repeats the token, or is {IGNORED} at the prompt"
         )
     return _with_given(part, given, lambda row: f"all labels are {IGNORED}")
@@ -143,7 +145,7 @@ def _with_prompts(part: Part, counts: np.ndarray) -> Part:
     wrong = (counts < 0) | (counts > part.lengths)
     for row in np.flatnonzero(wrong)[:1]:
         raise DataError(
-            f"{part.place.tell(int(part.numbers[row]))}: prompt={counts[row]} of "
+            f"{part.place.describe(int(part.numbers[row]))}: prompt={counts[row]} of "
             f"{part.lengths[row]} tokens; it is the number of leading tokens that are given"
         )
     offset = np.arange(len(part.values)) - np.repeat(part.starts, part.lengths)
@@ -156,7 +158,7 @@ def _with_given(part: Part, given: np.ndarray, why: Callable[[int], str]) -> Par
     if len(part):
         free = np.add.reduceat(~given, part.starts, dtype=np.int64)
         for row in np.flatnonzero(free == 0)[:1]:
-            where = part.place.tell(int(part.numbers[row]))
+            where = part.place.describe(int(part.numbers[row]))
             raise DataError(f"{where}: nothing is left to generate: {why(int(row))}")
     return replace(part, given=given)
 
@@ -170,8 +172,8 @@ def _with_categories(part: Part, block: Block, keep: np.ndarray) -> Part:
             for row in np.flatnonzero(classes < 0):
                 if values[row] is not None:
                     raise DataError(
-                        f"{at.tell(int(block.numbers[row]))}: class {classes[row]}; classes count "
-                        "from 0, and null stands for none"
+                        f"{at.describe(int(block.numbers[row]))}: class {classes[row]}; classes "
+                        "count from 0, and null stands for none"
                     )
             return replace(part, categories=classes[keep])
     return part
@@ -182,7 +184,7 @@ def _integers(values: Any, numbers: np.ndarray, place: Place, *, none: int) -> n
     found = listed(values)
     for value, number in zip(found, numbers, strict=True):
         if value is not None and not is_integer(value):
-            raise DataError(f"{place.tell(int(number))}: {value!r:.60}; write a whole number")
+            raise DataError(f"{place.describe(int(number))}: {value!r:.60}; write a whole number")
     return np.array([none if value is None else value for value in found], dtype=np.int64)
 
 
@@ -194,6 +196,6 @@ def _strings(block: Block, place: Place) -> list[str]:
         found = ["" if value is None else value for value in found]
     for value, number in zip(found, block.numbers, strict=True):
         if not isinstance(value, str):
-            told = "nothing" if value is None else f"{value!r:.60}"
-            raise DataError(f"{place.tell(int(number))}: {told} instead of text")
+            shown = "nothing" if value is None else f"{value!r:.60}"
+            raise DataError(f"{place.describe(int(number))}: {shown} instead of text")
     return found

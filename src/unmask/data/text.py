@@ -35,7 +35,7 @@ def encode(texts: Sequence[str], numbers: Sequence[int], place: Place,
         for text, number in zip(texts, numbers, strict=True):
             if any("\ud800" <= character <= "\udfff" for character in text):
                 raise DataError(
-                    f"{place.tell(number)}: half a character (a surrogate) that no text holds"
+                    f"{place.describe(number)}: half a character (a surrogate) that no text holds"
                 ) from None
         raise
 

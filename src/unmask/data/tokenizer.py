@@ -98,9 +98,9 @@ def _check_files(where: Path) -> None:
 
 def _bare(folder: Path) -> Path | None:
     """Return the tokenizer.json of a folder without a config of it, or None."""
-    told = any((folder / name).is_file() for name in ("tokenizer_config.json", "config.json"))
+    configured = any((folder / name).is_file() for name in ("tokenizer_config.json", "config.json"))
     found = folder / "tokenizer.json"
-    return found if found.is_file() and not told else None
+    return found if found.is_file() and not configured else None
 
 
 def _give_roles(backend: Any) -> None:

@@ -41,14 +41,14 @@ def ragged(values: Any, numbers: np.ndarray, place: Place) -> Part:
         rows = [_row(row, int(number), place) for row, number in zip(values, numbers, strict=True)]
         return packed(rows, [int(number) for number in numbers], place)
     if values is None:
-        raise DataError(f"{place.tell(int(numbers[0]))}: the column is missing")
+        raise DataError(f"{place.describe(int(numbers[0]))}: the column is missing")
     return _arrow(values, numbers, place)
 
 
 def _row(row: Any, number: int, place: Place) -> np.ndarray:
     if not isinstance(row, list):
-        told = "nothing" if row is None else f"{row!r:.60}"
-        raise DataError(f"{place.tell(number)}: {told} instead of a list of ids")
+        shown = "nothing" if row is None else f"{row!r:.60}"
+        raise DataError(f"{place.describe(number)}: {shown} instead of a list of ids")
     try:
         array = np.array(row if row else np.zeros(0, np.int64))
     except (ValueError, OverflowError):
@@ -56,7 +56,9 @@ def _row(row: Any, number: int, place: Place) -> np.ndarray:
     if array.ndim == 1 and array.dtype.kind == "i":
         return array
     _refuse(row, number, place)
-    raise DataError(f"{place.tell(number)}: not a flat list of ids; write one, such as [3, 1, 4]")
+    raise DataError(
+        f"{place.describe(number)}: not a flat list of ids; write one, such as [3, 1, 4]"
+    )
 
 
 def _refuse(row: list[Any], number: int, place: Place) -> None:
@@ -64,7 +66,7 @@ def _refuse(row: list[Any], number: int, place: Place) -> None:
     for position, value in enumerate(row):
         if not (is_integer(value) and abs(value) < 2**63):
             raise DataError(
-                f"{place.tell(number)}, position {position} (counted from 0): {value!r:.60} "
+                f"{place.describe(number)}, position {position} (counted from 0): {value!r:.60} "
                 "instead of an id; ids are whole numbers"
             )
 
@@ -84,7 +86,7 @@ def _arrow(values: Any, numbers: np.ndarray, place: Place) -> Part:
             "store integers, such as int32"
         )
     for row in np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[:1]:
-        raise DataError(f"{place.tell(int(numbers[row]))}: nothing instead of a list of ids")
+        raise DataError(f"{place.describe(int(numbers[row]))}: nothing instead of a list of ids")
     if fixed:
         lengths = np.full(len(values), values.type.list_size, dtype=np.int64)
     else:
@@ -95,7 +97,7 @@ def _arrow(values: Any, numbers: np.ndarray, place: Place) -> Part:
         position = int(np.flatnonzero(flat.is_null().to_numpy(zero_copy_only=False))[0])
         row = int(np.searchsorted(starts, position, side="right")) - 1
         raise DataError(
-            f"{place.tell(int(numbers[row]))}, position {position - int(starts[row])} (counted "
+            f"{place.describe(int(numbers[row]))}, position {position - int(starts[row])} (counted "
             "from 0): nothing instead of an id"
         )
     return Part(flat.to_numpy(), starts, lengths, numbers, place)

@@ -103,17 +103,17 @@ def _rows_by_plan(rows: Rows) -> Rows:
 def _report(state: State, change: Change) -> dict[str, np.ndarray]:
     """Counts of each row after a step, (B,) int64, read from the device in one transfer."""
     unknown = state.masked.sum(1)
-    told = {"unknown": unknown, "fault": state.fault}
+    counts = {"unknown": unknown, "fault": state.fault}
     if change.edit is not None:
-        told["edited"] = change.edit.sum(1)
+        counts["edited"] = change.edit.sum(1)
     if state.sequential:
         assert state.group is not None
         last = state.group.amax(1, keepdim=True)
-        told["opened"] = state.group.where(state.masked, last).amin(1)
-        here = state.group == told["opened"].unsqueeze(1)
-        told["here"] = (state.masked & here).sum(1)
-    report = on_host(torch.stack(list(told.values())))
-    return dict(zip(told, report, strict=True))
+        counts["opened"] = state.group.where(state.masked, last).amin(1)
+        here = state.group == counts["opened"].unsqueeze(1)
+        counts["here"] = (state.masked & here).sum(1)
+    report = on_host(torch.stack(list(counts.values())))
+    return dict(zip(counts, report, strict=True))
 
 
 def _rows_by_report(state: State, report: dict[str, np.ndarray], rest_passes: int) -> Rows:

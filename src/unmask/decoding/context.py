@@ -32,15 +32,15 @@ def error_context(
     except UnmaskError as error:
         if error.rows:
             raise
-        raise _placed(type(error)(f"{error} ({location(rows)})"), rows) from error
+        raise _with_rows(type(error)(f"{error} ({location(rows)})"), rows) from error
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        told = f"{what} raised {type(error).__name__}: {error} ({location(rows)})"
-        raise _placed(kind(told), rows) from error
+        message = f"{what} raised {type(error).__name__}: {error} ({location(rows)})"
+        raise _with_rows(kind(message), rows) from error
 
 
-def _placed(error: UnmaskError, rows: Rows | Sequence[Rows]) -> UnmaskError:
+def _with_rows(error: UnmaskError, rows: Rows | Sequence[Rows]) -> UnmaskError:
     """The error, which knows its rows."""
     error.rows = tuple(_index(rows).tolist())
     return error

@@ -154,7 +154,7 @@ def _digits(
     images, forwards = drawn(model, canvas, sampler, seed)
     real = torch.cat([data.train_tokens, data.held_out_tokens])
     order = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
-    told = two_sample(images, real[order[:samples]], seed)
+    tested = two_sample(images, real[order[:samples]], seed)
     judged = class_accuracy(
         images,
         labels,
@@ -165,7 +165,7 @@ def _digits(
     )
     spent = float(forwards.double().mean())
     return {
-        "two_sample": Figure(told.accuracy, told.standard_error, spent),
+        "two_sample": Figure(tested.accuracy, tested.standard_error, spent),
         "class_accuracy": Figure(judged.accuracy, judged.standard_error, spent),
     }
 

@@ -85,8 +85,8 @@ def block_statistics(
         logits = _tile(
             state, column, offset, ids, end, dim, state_dim, id_dim, WIDEN, ROWS, TILE, DIM
         )
-        peak, at = tl.max(logits, axis=1, return_indices=True, return_indices_tie_break_left=True)
-        higher = tl.maximum(top, peak)
+        block_max, at = tl.max(logits, axis=1, return_indices=True, return_indices_tie_break_left=True)
+        higher = tl.maximum(top, block_max)
         base = _finite(higher)
         if MEAN:
             moment = _mean(top, base, moment, total, logits)
@@ -94,10 +94,10 @@ def block_statistics(
             tempered_sum = _summed(top, base, tempered_sum, logits, rate)
         total = _summed(top, base, total, logits, tl.full((ROWS,), 1.0, dtype=tl.float32))
         if BEST:
-            first = tl.where(peak > top, start + at, first)
+            first = tl.where(block_max > top, start + at, first)
         if SECOND:
             others = tl.where(tl.arange(0, TILE)[None, :] == at[:, None], float("-inf"), logits)
-            lesser = tl.maximum(tl.max(others, axis=1), tl.minimum(top, peak))
+            lesser = tl.maximum(tl.max(others, axis=1), tl.minimum(top, block_max))
             runner = tl.maximum(runner, lesser)
         top = higher
     to, there = row.to(tl.int64) * blocks + block, row < rows

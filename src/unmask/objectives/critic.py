@@ -27,8 +27,10 @@ def fill(batch: Corrupted, reading: Reading, temperature: float | Tensor) -> Ten
     """
     row, position = batch.masked.nonzero(as_tuple=True)
     u = uniform(batch.seed[row], 0, position, Purpose.CRITIC)
-    warmth = torch.as_tensor(temperature, dtype=torch.float32, device=row.device)
-    drawn, _ = sampling.draw(reading.logits.detach(), warmth.expand(len(batch.tokens))[row], u)
+    temperatures = torch.as_tensor(temperature, dtype=torch.float32, device=row.device)
+    drawn, _ = sampling.draw(
+        reading.logits.detach(), temperatures.expand(len(batch.tokens))[row], u
+    )
     return batch.tokens.masked_scatter(batch.masked, drawn)
 
 

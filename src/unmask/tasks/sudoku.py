@@ -116,8 +116,8 @@ def rate(tokens: Tensor) -> Rating:
     solved = solver.solve(digits, LIMIT)
     found = np.where(solved.digits < 0, MASK_ID, solved.digits)
     blanks = ((digits < 0) | (digits >= DIGITS)).sum(1)
-    told = (solved.count, blanks, solved.guessed, found)
-    return Rating(*(torch.from_numpy(each).to(tokens.device) for each in told))
+    arrays = (solved.count, blanks, solved.guessed, found)
+    return Rating(*(torch.from_numpy(array).to(tokens.device) for array in arrays))
 
 
 def puzzles(solved: Tensor, blanks: int = 50, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -52,8 +52,8 @@ class Collator:
         seed = fold(self.seed, number)
         tokens, condition = rows.tokens, None
         if self.classes:
-            told = [NO_CLASS if e.category is None else e.category for e in examples]
-            condition = drop_condition(torch.tensor(told), seed, self.condition_dropout)
+            classes = [NO_CLASS if e.category is None else e.category for e in examples]
+            condition = drop_condition(torch.tensor(classes), seed, self.condition_dropout)
         if self.augment is not None:
             progress = float(number[0] // self.step_size) / self.steps
             tokens, condition = self.augment(

@@ -102,8 +102,8 @@ def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
         if name in fixed:
             raise StrategyError(f"backbone.{name} is set by the data: leave it out")
         if name not in known:
-            told = nearest(name, known)
-            raise StrategyError(f"{chosen['model_type']} has no option {name!r}: {told}")
+            hint = nearest(name, known)
+            raise StrategyError(f"{chosen['model_type']} has no option {name!r}: {hint}")
     if several > 1 and "type_vocab_size" not in known:
         raise StrategyError(
             f"the data has {material.classes} classes and {chosen['model_type']} has no token "

@@ -30,7 +30,7 @@ RANGES = (  # key, least, below
 )
 
 
-def _said(default: Any, text: str) -> Any:
+def _option(default: Any, text: str) -> Any:
     """Return a field with a default and the comment that `unmask init` writes beside it."""
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata={"help": text})
@@ -41,14 +41,14 @@ def _said(default: Any, text: str) -> Any:
 class DataOptions:
     """Options for reading data."""
 
-    tokenizer: str | None = _said(
+    tokenizer: str | None = _option(
         None, "folder or file of a tokenizer; null: text is read as bytes"
     )
-    vocab_size: int | None = _said(None, "number of ids; null: the highest id in the data + 1")
-    column: str | None = _said(None, "column or array to read, if there are several")
-    length: int | None = _said(None, "positions of an example; null: 128 for a stream of text")
-    documents: bool = _said(False, "true: each row or line is one example, not cut into windows")
-    held_out: float = _said(0.1, "share of the data that is used for measurement only")
+    vocab_size: int | None = _option(None, "number of ids; null: the highest id in the data + 1")
+    column: str | None = _option(None, "column or array to read, if there are several")
+    length: int | None = _option(None, "positions of an example; null: 128 for a stream of text")
+    documents: bool = _option(False, "true: each row or line is one example, not cut into windows")
+    held_out: float = _option(0.1, "share of the data that is used for measurement only")
 
 
 @dataclass(frozen=True)
@@ -58,35 +58,37 @@ class Recipe:
     Raises StrategyError for values out of range, or that contradict each other.
     """
 
-    backbone: dict[str, Any] = _said(
+    backbone: dict[str, Any] = _option(
         {}, "a transformers model_type and options of its config; empty: a small network"
     )
-    steps: int = _said(1000, "optimiser steps")
-    batch_size: int = _said(16, "examples in an optimiser step, over all processes and pieces")
-    pieces: int = _said(1, "parts that a batch is computed in, to save memory")
-    learning_rate: float = _said(2e-3, "highest learning rate; it falls to 0 by a cosine")
-    warmup_steps: int = _said(100, "steps until the highest learning rate; at most a tenth of all")
-    weight_decay: float = _said(0.05, "weight decay of AdamW")
-    adam_beta2: float = _said(0.98, "beta2 of AdamW")
-    max_grad_norm: float = _said(1.0, "longer gradients are clipped to this norm")
-    ema_decay: float = _said(
+    steps: int = _option(1000, "optimiser steps")
+    batch_size: int = _option(16, "examples in an optimiser step, over all processes and pieces")
+    pieces: int = _option(1, "parts that a batch is computed in, to save memory")
+    learning_rate: float = _option(2e-3, "highest learning rate; it falls to 0 by a cosine")
+    warmup_steps: int = _option(
+        100, "steps until the highest learning rate; at most a tenth of all"
+    )
+    weight_decay: float = _option(0.05, "weight decay of AdamW")
+    adam_beta2: float = _option(0.98, "beta2 of AdamW")
+    max_grad_norm: float = _option(1.0, "longer gradients are clipped to this norm")
+    ema_decay: float = _option(
         0.998, "decay of the averaged weights, which are saved; 0: no averaging"
     )
-    precision: str = _said("float32", "float32 or bfloat16")
-    objective: str = _said("complementary", "one of " + ", ".join(OBJECTIVES))
-    schedule: str = _said("linear", "mask-ratio schedule; the bound is the same for each")
-    padding: str = _said(
+    precision: str = _option("float32", "float32 or bfloat16")
+    objective: str = _option("complementary", "one of " + ", ".join(OBJECTIVES))
+    schedule: str = _option("linear", "mask-ratio schedule; the bound is the same for each")
+    padding: str = _option(
         "excluded", "excluded, end_of_sequence, or block_fill(32) with blocks of 32 positions"
     )
-    label_smoothing: float = _said(0.0, "for the objective masked_mean only")
-    condition_dropout: float = _said(0.1, "share of examples trained without their class")
-    warped: tuple[float, float] = _said(
+    label_smoothing: float = _option(0.0, "for the objective masked_mean only")
+    condition_dropout: float = _option(0.1, "share of examples trained without their class")
+    warped: tuple[float, float] = _option(
         (0.0, 0.0), "share of warped digits at the first and the last step"
     )
-    preset: dict[str, Any] = _said(
+    preset: dict[str, Any] = _option(
         {"name": "random_order", "steps": 32}, "preset that the model's card recommends"
     )
-    data: DataOptions = _said(DataOptions(), "how --data is read")
+    data: DataOptions = _option(DataOptions(), "how --data is read")
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "pieces"):
@@ -94,13 +96,13 @@ class Recipe:
                 raise StrategyError(f"{name}={getattr(self, name)}: pass 1 or more")
         for name, low, high in RANGES:
             if not low <= getattr(self, name) < high:
-                told = f"{low:g} or more" + ("" if high == INFINITE else f" and below {high:g}")
-                raise StrategyError(f"{name}={getattr(self, name)}: pass {told}")
+                allowed = f"{low:g} or more" + ("" if high == INFINITE else f" and below {high:g}")
+                raise StrategyError(f"{name}={getattr(self, name)}: pass {allowed}")
         _check_preset(self.preset)
         for name, known in (("objective", OBJECTIVES), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
-                told = nearest(str(getattr(self, name)), known)
-                raise StrategyError(f"{name}={getattr(self, name)!r}: {told}")
+                hint = nearest(str(getattr(self, name)), known)
+                raise StrategyError(f"{name}={getattr(self, name)!r}: {hint}")
         if self.label_smoothing and self.objective != "masked_mean":
             raise StrategyError(
                 f"label_smoothing={self.label_smoothing} with objective={self.objective}: a "

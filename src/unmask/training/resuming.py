@@ -36,7 +36,7 @@ def same_run(work: Path, checkpoint: Path | None, run: dict[str, Any]) -> None:
     now = json.loads(json.dumps(run))
     other = {key: (begun.get(key), now[key]) for key in now if begun.get(key) != now[key]}
     if other:
-        told = ", ".join(f"{key} was {was}, is {new}" for key, (was, new) in other.items())
+        changes = ", ".join(f"{key} was {was}, is {new}" for key, (was, new) in other.items())
         raise CheckpointError(
-            f"{work} has another run: {told}; pass the settings that it began with"
+            f"{work} has another run: {changes}; pass the settings that it began with"
         )

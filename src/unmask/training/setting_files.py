@@ -41,8 +41,8 @@ def parse_yaml(text: str, where: str) -> Any:
     try:
         return yaml.load(text, loader)
     except yaml.YAMLError as error:
-        told = " ".join(str(error).split())
-        raise InputError(f"{where}: no valid YAML ({told})") from error
+        problem = " ".join(str(error).split())
+        raise InputError(f"{where}: no valid YAML ({problem})") from error
 
 
 def yaml_text(value: Any) -> str:

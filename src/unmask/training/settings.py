@@ -78,9 +78,9 @@ def _build(
     kind: type[Kind], tree: Mapping[Any, Any], words: list[_Word], start: Kind | None, where: str
 ) -> Kind:
     """Return an instance of entries, settings and start; where: file and section in errors."""
-    for key, told in [(k, where + str(k)) for k in tree] + [(w.keys[0], w.whole) for w in words]:
+    for key, place in [(k, where + str(k)) for k in tree] + [(w.keys[0], w.whole) for w in words]:
         if key not in _names(kind):
-            raise InputError(f"{told}: unknown key {key!r}: {nearest(str(key), _names(kind))}")
+            raise InputError(f"{place}: unknown key {key!r}: {nearest(str(key), _names(kind))}")
     values = {}
     for field in _fields(kind):
         own = [word for word in words if word.keys[0] == field.name]

@@ -109,8 +109,8 @@ def command(
     left_out |= refused
     save_frontier(picture(measured, bench, terms), folder / PNG)
     if left_out:
-        told = ", ".join(f"{name} ({why})" for name, why in sorted(left_out.items()))
-        note(("left out: ", "bold"), (told, "dim"))
+        names = ", ".join(f"{name} ({why})" for name, why in sorted(left_out.items()))
+        note(("left out: ", "bold"), (names, "dim"))
     if json:
         print_json(
             {

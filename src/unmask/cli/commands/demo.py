@@ -116,7 +116,7 @@ def solve_puzzles(stage: Stage, model: Model) -> tuple[dict[str, int], str]:
         "Shidoku solved",
         f"{len(tokens)} unseen puzzles of {CLUES} clues, the surest cell first",
     )
-    made = stage.play(
+    emerged = stage.play(
         model,
         Canvas.infill(tokens, ~known),
         presets.confidence(steps=shidoku.CELLS, temperature=0.0),
@@ -124,10 +124,10 @@ def solve_puzzles(stage: Stage, model: Model) -> tuple[dict[str, int], str]:
     )
     solved = {
         "puzzles": len(tokens),
-        "valid": int(shidoku.is_valid(made.tokens).sum()),
-        "exact": int((made.tokens == solutions).all(1).sum()),
+        "valid": int(shidoku.is_valid(emerged.tokens).sum()),
+        "exact": int((emerged.tokens == solutions).all(1).sum()),
     }
-    stage.tell("{valid} of {puzzles} boards are valid, {exact} are the solution".format(**solved))
+    stage.report("{valid} of {puzzles} boards are valid, {exact} are the solution".format(**solved))
     return solved, shidoku.format(tokens[:1])
 
 

@@ -73,16 +73,16 @@ def command(
     )
     positions = _positions(job.model, length)
     condition = job.model.condition(classes, number)
-    made = job.run(Canvas.blank(number, positions, condition=condition))
+    result = job.run(Canvas.blank(number, positions, condition=condition))
     if json:
-        print_json(made.as_json())
+        print_json(result.as_json())
         return
-    prose = job.model.prose(made.rows())
+    prose = job.model.prose(result.rows())
     if prose is not None:
         print_texts(prose)
     elif not job.live:
-        print_frame(made.emerged.tokens, job.model.layout, job.model.name)
-    made.tell()
+        print_frame(result.emerged.tokens, job.model.layout, job.model.name)
+    result.print_summary()
 
 
 def _positions(model: Model, asked: int | None) -> int:

@@ -12,7 +12,7 @@ import typer
 from unmask.cli import options
 from unmask.cli.io.canvas_input import MARK, Given, marked_rows, read_image, read_text
 from unmask.cli.io.models import Model
-from unmask.cli.runs.generation_job import Made, prepare
+from unmask.cli.runs.generation_job import JobResult, prepare
 from unmask.cli.ui.live import print_frame
 from unmask.cli.ui.screen import note, print_json
 from unmask.errors import InputError
@@ -95,13 +95,13 @@ def command(
         max_tokens=max_tokens,
     )
     given = _read(job.model, puzzle, tokens, image).repeated(number)
-    made = job.run(given.canvas(job.model.condition(classes, len(given.rows))))
+    result = job.run(given.canvas(job.model.condition(classes, len(given.rows))))
     if json:
-        print_json(made.as_json())
+        print_json(result.as_json())
     elif given.form == "image":
-        _show(made)
+        _show(result)
     else:
-        _print_lines(made, given.form)
+        _print_lines(result, given.form)
 
 
 def _check_sources(*sources: Any) -> None:
@@ -135,16 +135,18 @@ def _text(path: Path | None) -> str:
         raise InputError(f"--tokens {path} cannot be read: {error}") from None
 
 
-def _show(made: Made) -> None:
-    if not made.job.live:
-        given = made.emerged.given
-        print_frame(made.emerged.tokens, made.job.model.layout, made.job.model.name, given=given)
-    made.tell()
+def _show(result: JobResult) -> None:
+    if not result.job.live:
+        given = result.emerged.given
+        print_frame(
+            result.emerged.tokens, result.job.model.layout, result.job.model.name, given=given
+        )
+    result.print_summary()
 
 
-def _print_lines(made: Made, form: str) -> None:
+def _print_lines(result: JobResult, form: str) -> None:
     """Print results on stdout, one line a row, and the summary on stderr."""
-    lines = made.job.model.text(made.rows()) if form == "symbols" else None
-    for line in lines or map(dumps, made.rows()):
+    lines = result.job.model.text(result.rows()) if form == "symbols" else None
+    for line in lines or map(dumps, result.rows()):
         typer.echo(line)
-    made.tell(note)
+    result.print_summary(note)

@@ -50,8 +50,8 @@ def command(
         found = _bundled()
         print_json({"models": found}) if json else _print_list(found)
         return
-    told = _described(model)
-    print_json(told) if json else _print_model(told)
+    description = _described(model)
+    print_json(description) if json else _print_model(description)
 
 
 def _bundled() -> list[dict[str, Any]]:
@@ -117,23 +117,24 @@ def _print_list(found: list[dict[str, Any]]) -> None:
     say("More on one: ", (f"unmask info {found[0]['model']}", "cyan"))
 
 
-def _print_model(told: dict[str, Any]) -> None:
-    card: dict[str, Any] = told["card"]
+def _print_model(description: dict[str, Any]) -> None:
+    card: dict[str, Any] = description["card"]
+    megabytes = description["bytes"] / 1e6
     about = {key: value for key, value in card["about"].items() if key not in APART}
     known = {
-        "folder": told["folder"],
-        "task": told["task"],
-        "parameters": f"{told['parameters']:,} ({told['bytes'] / 1e6:.1f} MB, {card['backbone']})",
+        "folder": description["folder"],
+        "task": description["task"],
+        "parameters": f"{description['parameters']:,} ({megabytes:.1f} MB, {card['backbone']})",
         "vocabulary": _vocabulary(card),
-        "positions": told["length"],
-        "classes": told["classes"] or None,
-        "default": _default(told["folder"]),
+        "positions": description["length"],
+        "classes": description["classes"] or None,
+        "default": _default(description["folder"]),
         "figures": about.pop("figures", None),
         **about,
     }
-    say((told["model"], "bold cyan"))
+    say((description["model"], "bold cyan"))
     out().print(facts(known))
-    _print_presets(told["presets"])
+    _print_presets(description["presets"])
 
 
 def _default(folder: str) -> str:

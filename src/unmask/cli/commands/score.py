@@ -125,10 +125,10 @@ def command(
     result = _score(opened, canvas, by, seed, batch_size)
     seconds = time.perf_counter() - begun
     if json:
-        told = {"model": model, "file": str(file), "seed": seed, "seconds": round(seconds, 3)}
-        print_json({**told, **_figures(result), "notes": notes})
+        settings = {"model": model, "file": str(file), "seed": seed, "seconds": round(seconds, 3)}
+        print_json({**settings, **_figures(result), "notes": notes})
         return
-    _tell(result, f"{model} on {file}", f"seed {seed}, {seconds:.1f} s", notes)
+    _print_summary(result, f"{model} on {file}", f"seed {seed}, {seconds:.1f} s", notes)
 
 
 def _method(
@@ -196,7 +196,7 @@ def _figures(result: Score) -> dict[str, Any]:
     return {**finite, "nats_per_example": rows, "tokens_per_example": counts}
 
 
-def _tell(result: Score, title: str, how: str, notes: Sequence[str]) -> None:
+def _print_summary(result: Score, title: str, how: str, notes: Sequence[str]) -> None:
     error = "" if math.isnan(result.standard_error) else f" ± {result.standard_error:.4f}"
     say((title, "bold"), (f"  {how}", "dim"))
     say(

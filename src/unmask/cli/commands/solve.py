@@ -84,15 +84,17 @@ def command(
     strategy = choose(preset, steps, set_ or [], card.grid)
     rules = rules_of(model, card)
     tokens, known = rules.parse(text)
-    made = _solve(open_model(model), rules, strategy, tokens, known, seed)
+    answers = _solve(open_model(model), rules, strategy, tokens, known, seed)
     if out is not None:
-        _write(out, rules.format(made.tokens))
+        _write(out, rules.format(answers.tokens))
     if json:
-        print_json({"model": model, "preset": strategy.name, "seed": seed, **made.as_json(rules)})
+        print_json(
+            {"model": model, "preset": strategy.name, "seed": seed, **answers.as_json(rules)}
+        )
         return
     if out is None:
-        typer.echo(rules.format(made.tokens))
-    _tell(made, strategy, seed, out)
+        typer.echo(rules.format(answers.tokens))
+    _print_summary(answers, strategy, seed, out)
 
 
 def choose(
@@ -192,16 +194,16 @@ def _solve(
             answers.append(result.tokens.cpu())
             forwards.append(result.forwards.cpu())
             progress.update(bar, advance=len(canvas.tokens))
-    made, seconds = torch.cat(answers), time.perf_counter() - begun
+    filled, seconds = torch.cat(answers), time.perf_counter() - begun
     with waiting("Checking"):
         solutions, solution = rules.solve(tokens)
     return Answers(
         puzzles=tokens,
-        tokens=made,
+        tokens=filled,
         forwards=torch.cat(forwards),
         solutions=solutions,
-        valid=rules.is_valid(made),
-        exact=(solutions == 1) & (made == solution).all(1),
+        valid=rules.is_valid(filled),
+        exact=(solutions == 1) & (filled == solution).all(1),
         seconds=seconds,
     )
 
@@ -222,20 +224,20 @@ def _write(path: Path, lines: str) -> None:
         temporary.write_text(lines + "\n", encoding="utf-8")
 
 
-def _tell(made: Answers, strategy: Strategy, seed: int, out: Path | None) -> None:
+def _print_summary(answers: Answers, strategy: Strategy, seed: int, out: Path | None) -> None:
     """Print the summary: on stdout if the solutions went to a file, else on stderr."""
-    told = made.summary()
+    summary = answers.summary()
     speak = note if out is None else say
-    unsolvable = f", {told['unsolvable']} without a solution" if told["unsolvable"] else ""
+    unsolvable = f", {summary['unsolvable']} without a solution" if summary["unsolvable"] else ""
     speak(
         (
-            f"{counted(told['puzzles'], 'puzzle')}: {told['valid']} valid, {told['exact']} of "
-            f"{told['unique']} with one solution exact{unsolvable}",
+            f"{counted(summary['puzzles'], 'puzzle')}: {summary['valid']} valid, "
+            f"{summary['exact']} of {summary['unique']} with one solution exact{unsolvable}",
             "bold",
         ),
         (
-            f"  {told['forwards']:.1f} forwards a puzzle, {strategy.name}, seed {seed}, "
-            f"{made.seconds:.1f} s",
+            f"  {summary['forwards']:.1f} forwards a puzzle, {strategy.name}, seed {seed}, "
+            f"{answers.seconds:.1f} s",
             "dim",
         ),
     )

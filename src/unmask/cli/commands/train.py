@@ -112,7 +112,7 @@ def command(
     if json:
         print_json({**run.named(), "folder": str(folder), "seconds": seconds, "figures": figures})
     else:
-        _tell(run, folder, seconds, figures)
+        _print_summary(run, folder, seconds, figures)
 
 
 def _train(run: Chosen, folder: Path, seed: int, resume: bool) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def _again(
     return " ".join(map(quote, [*words, "--resume"]))
 
 
-def _tell(run: Chosen, folder: Path, seconds: float, figures: dict[str, Any]) -> None:
+def _print_summary(run: Chosen, folder: Path, seconds: float, figures: dict[str, Any]) -> None:
     say((f"Trained {run.name} in {seconds:,.0f} s", "bold"), ", saved in ", (str(folder), "cyan"))
     screen.out().print(facts(figures))
     say("Try: ", (f"unmask generate {quote(str(folder))}", "cyan"))

@@ -50,8 +50,8 @@ class Chosen:
         words += ["--documents"] if how.documents else []
         words += ["--column", quote(how.column)] if how.column else []
         words += ["--length", str(how.length)] if how.length and not how.documents else []
-        told = not isinstance(self.source, str) and self.source.classes
-        words += ["--class", "file"] if told else []
+        has_classes = not isinstance(self.source, str) and self.source.classes
+        words += ["--class", "file"] if has_classes else []
         return " ".join(words)
 
 

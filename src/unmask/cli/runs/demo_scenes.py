@@ -60,7 +60,7 @@ class Stage:
             say()
             say((f"{self.scenes}. {title}", "bold"), (f"  {below}", "dim"))
 
-    def tell(self, message: str) -> None:
+    def report(self, message: str) -> None:
         """Print a result."""
         if not self.quiet:
             say((message, "bold green"))
@@ -71,7 +71,7 @@ class Stage:
         layout, given, title = model.layout, scene.given, scene.name
         pause = 0.0 if self.fast else scene.pause
         with watching(live, layout, title, given=given, columns=COLUMNS, pause=pause) as watch:
-            made = emerge(
+            emerged = emerge(
                 model.denoiser,
                 canvas,
                 strategy,
@@ -80,14 +80,16 @@ class Stage:
                 keep=True,
             )
         if not live and not self.quiet:
-            print_frame(scene.arrange(made.frames[-1]), layout, title, given=given, columns=COLUMNS)
-        self._write(made, model, scene)
-        return made
+            print_frame(
+                scene.arrange(emerged.frames[-1]), layout, title, given=given, columns=COLUMNS
+            )
+        self._write(emerged, model, scene)
+        return emerged
 
-    def _write(self, made: Emerged, model: Model, scene: Scene) -> None:
+    def _write(self, emerged: Emerged, model: Model, scene: Scene) -> None:
         import torch
 
-        frames = torch.stack([scene.arrange(frame) for frame in made.frames])
+        frames = torch.stack([scene.arrange(frame) for frame in emerged.frames])
         with waiting("Drawing pictures"):
             for suffix in outputs.PICTURES:
                 path = self.folder / f"{scene.name}{suffix}"

@@ -33,7 +33,7 @@ class Job:
     max_tokens: int | None = None
     """Rows, and positions, generated at once; None for no limit."""
 
-    def run(self, canvas: Canvas) -> Made:
+    def run(self, canvas: Canvas) -> JobResult:
         """Generate the canvas, drawing steps if `live`, and write the files."""
         level = bool(canvas.valid.all())
         if self.files and not level:
@@ -56,17 +56,17 @@ class Job:
                 max_rows=self.max_rows,
                 max_tokens=self.max_tokens,
             )
-        made = Made(self, emerged, time.perf_counter() - begun)
+        result = JobResult(self, emerged, time.perf_counter() - begun)
         if self.files:
             with waiting("Writing " + ", ".join(map(str, self.files))):
-                record = emerged.record(self.model.layout, made.info())
+                record = emerged.record(self.model.layout, result.info())
                 for path in self.files:
                     outputs.write(record, path)
-        return made
+        return result
 
 
 @dataclass(frozen=True)
-class Made:
+class JobResult:
     """The result of a job."""
 
     job: Job
@@ -87,7 +87,7 @@ class Made:
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that --json prints, without keys that do not apply to the model."""
-        made, model, rows = self.emerged.generation, self.job.model, self.rows()
+        generation, model, rows = self.emerged.generation, self.job.model, self.rows()
         extra = {"text": model.text(rows), "valid": model.valid(self.emerged.tokens)}
         return {
             "model": model.name,
@@ -95,23 +95,26 @@ class Made:
             "seed": self.job.seed,
             "tokens": rows,
             **{key: value for key, value in extra.items() if value is not None},
-            "logprob": made.logprob.sum(1).tolist(),
-            "steps": made.steps.tolist(),
-            "forwards": made.forwards.tolist(),
-            "seeds": made.seeds.tolist(),
+            "logprob": generation.logprob.sum(1).tolist(),
+            "steps": generation.steps.tolist(),
+            "forwards": generation.forwards.tolist(),
+            "seeds": generation.seeds.tolist(),
             "seconds": round(self.seconds, 3),
             "files": [str(path) for path in self.job.files],
         }
 
     def rows(self) -> list[list[int]]:
         """Return the ids of each row, without padding."""
-        made = self.emerged.generation
-        return [ids[real].tolist() for ids, real in zip(made.tokens, made.valid, strict=True)]
+        generation = self.emerged.generation
+        return [
+            ids[real].tolist()
+            for ids, real in zip(generation.tokens, generation.valid, strict=True)
+        ]
 
-    def tell(self, say: Callable[..., None] = say) -> None:
+    def print_summary(self, say: Callable[..., None] = say) -> None:
         """Print one line of summary, and one for each file."""
-        made, job = self.emerged.generation, self.job
-        rows, steps = len(made.tokens), int(made.steps.max())
+        generation, job = self.emerged.generation, self.job
+        rows, steps = len(generation.tokens), int(generation.steps.max())
         valid = job.model.valid(self.emerged.tokens)
         judged = "" if valid is None else f", {sum(valid)} of {rows} valid"
         say(

@@ -45,13 +45,13 @@ class Emerged:
 
         from unmask.viz import Record
 
-        made = self.generation
+        generation = self.generation
         return Record(
             frames=self.frames,
-            editable=made.editable.cpu(),
-            logprob=made.logprob.cpu(),
-            commit_step=made.commit_step.cpu().to(torch.int32),
-            seeds=made.seeds.cpu(),
+            editable=generation.editable.cpu(),
+            logprob=generation.logprob.cpu(),
+            commit_step=generation.commit_step.cpu().to(torch.int32),
+            seeds=generation.seeds.cpu(),
             layout=layout,
             info=info,
         )
@@ -103,8 +103,8 @@ def emerge(
 
     watch(shown, counts(0))
     engine = Engine(denoiser, max_rows=max_rows, max_tokens=max_tokens)
-    made = complete(engine, state, strategy, see)
-    return Emerged(made, torch.stack(frames if keep else [shown]))
+    generation = complete(engine, state, strategy, see)
+    return Emerged(generation, torch.stack(frames if keep else [shown]))
 
 
 def _keep(frames: list[Tensor], ids: np.ndarray, part: State) -> None:
