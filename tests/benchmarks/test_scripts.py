@@ -44,15 +44,7 @@ def test_every_script_tells_the_machine(name):
     assert "about(" in text
 
 
-WITHOUT_RESULTS = {"engine"}  # whose figures are of a change that is under way
-
-
-def with_results(name):
-    waits = pytest.mark.xfail(name in WITHOUT_RESULTS, reason="its figures are still to be written")
-    return pytest.param(name, marks=waits)
-
-
-@pytest.mark.parametrize("name", [with_results(name) for name in SCRIPTS])
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_every_script_has_a_place_for_its_results(name):
     results = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
     section = results.split(f"\n### {name}\n")[1].split("\n#")[0]

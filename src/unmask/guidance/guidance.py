@@ -29,7 +29,10 @@ Form = Literal["from_unconditional", "from_conditional"]
 
 @dataclass(frozen=True)
 class HidePrompt:
-    """The null condition if the condition is the prompt: the mask id at given positions (LLaDA)."""
+    """The null condition if the condition is the prompt: the mask id at given positions (LLaDA).
+
+    In a row without a prompt nothing is hidden, and guidance changes nothing.
+    """
 
 
 @dataclass(frozen=True, eq=False)
