@@ -30,7 +30,7 @@ from unmask.errors import StrategyError
 from unmask.kernels import can_fuse, can_run, fused_draw, give_up
 from unmask.sampling import NEG_INF, Scratch, draw_with_statistics
 
-NOISE_SHARE = 16  # of a chunk, where every id has a noise of its own, made of several integers
+NOISE_SHARE = 8  # of a chunk, where every id has a noise of its own, made of several integers
 
 
 def propose(
@@ -180,7 +180,7 @@ class _Head:
         state, row = self.state, places.row.unsqueeze(1)
         ids = torch.arange(state.spec.vocab_size, device=state.device)
         position = places.position.unsqueeze(1)
-        u = uniform(state.seed[row], state.step[row], position, Purpose.NOISE, ids)[..., 0]
+        u = uniform(state.seed[row], state.step[row], position, Purpose.NOISE, ids, count=1)[..., 0]
         value = places.temperature.value
         return gumbel(u).float() * (value.unsqueeze(1) if isinstance(value, Tensor) else value)
 
