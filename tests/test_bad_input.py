@@ -67,6 +67,13 @@ def generate(network=zeros, canvas=BLANK, strategy=None, **options):
     return unmask.generate(wrapped(network), canvas, strategy, **options)
 
 
+class Declares:
+    ranks_draws = True
+
+    def __call__(self, state, proposal):
+        return proposal.logprob
+
+
 OPTIONS = {
     "no steps": (lambda: presets.maskgit(steps=0), r"steps=0: pass an integer of 1 or more"),
     "negative steps": (lambda: presets.annealed(-3), r"steps=-3: pass an integer of 1 or more"),
@@ -150,6 +157,14 @@ OPTIONS = {
         r"plans\[0\]='cosine': pass a plan of counts",
     ),
     "one plan for all": (lambda: commit.ByGroup(5), r"plans=5: commit\.ByGroup needs"),
+    "the probability of a greedy draw": (
+        lambda: presets.sdar().but(sampling=Sampling(0.0)),
+        r"greedy draw has probability 1: use order=.*of='kept'",
+    ),
+    "a function that declares": (
+        lambda: presets.confidence().but(order=Declares()),
+        r"declares ranks_draws and is not an orders\.Order",
+    ),
     "a class for an instance": (
         lambda: presets.random_order().but(order=orders.Random),
         r"order=.*Random.*pass an instance, such as orders\.Probability\(\)",
@@ -635,7 +650,6 @@ class OwnCommit(commit.Commit):
 @dataclass(frozen=True)
 class OwnStop(stopping.Stop):
     answer: Callable
-    reads_model = True
 
     def __call__(self, state, proposal):
         return self.answer(state.masked)
@@ -707,6 +721,14 @@ def test_a_part_of_ones_own_that_raises_is_named(part):
     with pytest.raises(StrategyError, match=message) as caught:
         generate(strategy=presets.confidence(2).but(**make(lambda given: 1 / 0)))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_a_divergence_is_needed_by_what_keeps_a_history():
+    class Wants(orders.Entropy):
+        needs = frozenset({"divergence"})
+
+    with pytest.raises(StrategyError, match=r"keeps no history of it: .*ComparesSteps"):
+        presets.random_order().but(order=Wants())
 
 
 def test_an_order_that_needs_what_no_proposal_has():

@@ -26,7 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 import unmask
-from unmask import Canvas, guidance, noise, orders, presets, revise
+from unmask import Canvas, Groups, guidance, noise, orders, presets, revise, stopping
 from unmask.core import arrays, head, random
 from unmask.core.state import State
 from unmask.decoding import done, finish, init, step
@@ -401,3 +401,22 @@ def test_verification_asks_thrice_at_most_beside_its_passes(fill):
     beside = np.diff(passes, prepend=0) - 1
     assert max(beside) > 0
     assert all(count <= 3 + more for count, more in zip(counts, beside, strict=True))
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        presets.random_order(8).but(
+            groups=Groups.blocks(3), stopping=[stopping.EndOfSequence(3), stopping.Budget(2)]
+        ),
+        presets.sdar(None, 3).but(order=orders.Random(), stopping=[stopping.Budget(2)]),
+    ],
+    ids=["an end", "shares"],
+)
+def test_a_blind_order_asks_everywhere_at_the_last_step_of_a_budget(strategy):
+    canvas, seeds = Canvas.ragged([[0] * 9, [0] * 5]), [1, 2]
+    expected = unmask.run(Toy(), canvas, strategy, seeds=seeds)
+    state = init(Toy(), canvas, strategy, seeds)
+    counts, after = asks(Toy(), state, strategy)
+    assert set(counts) == {1}
+    assert after.tokens.tolist() == expected.tokens.tolist()

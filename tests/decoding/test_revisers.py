@@ -1,13 +1,15 @@
 """Revisers of one's own, which may name other positions than those of the package."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 import torch
 from tests.conformance.toys import MASK, Toy
 
 import unmask
-from unmask import Canvas, Groups, orders, presets, revise
+from unmask import Canvas, Groups, orders, presets, revise, stopping
+from unmask.core.state import NEVER
 
 
 @dataclass(frozen=True)
@@ -73,3 +75,47 @@ def test_a_reviser_of_ones_own_is_counted_where_the_tokens_are(reviser, order, g
     found = unmask.finish(state)
     assert not (found.tokens == MASK).any()
     assert (found.tokens[:, 1] == 0).all()
+
+
+@dataclass(frozen=True)
+class Both(revise.Remask):
+    """Re-masks by rank, and has the last word on the change."""
+
+    amends = True
+
+
+@pytest.mark.parametrize("groups", [None, Groups.blocks(4)], ids=["whole", "blocks"])
+def test_a_reviser_that_remasks_and_amends_may_leave_the_change_as_it_is(groups):
+    canvas = Canvas.ragged([[0] * 9, [0] * 5, [0] * 7])
+    made = presets.annealed(4, keep=None).but(groups=groups, revise=revise.Remask())
+    plain = unmask.run(Toy(), canvas, made, seeds=[1, 2, 3])
+    both = unmask.run(Toy(), canvas, made.but(revise=Both()), seeds=[1, 2, 3])
+    assert both.tokens.tolist() == plain.tokens.tolist()
+    assert both.commit_step.tolist() == plain.commit_step.tolist()
+
+
+@dataclass(frozen=True)
+class Lingering(revise.Edit):
+    """A full group stays for further passes, and nothing is edited there."""
+
+    def amend(self, change, state, proposal, leave_one_out):
+        return change
+
+
+def test_a_group_at_rest_without_an_edit_goes_on():
+    made = presets.confidence(2).but(revise=Lingering(passes=3))
+    result = unmask.run(Toy(), Canvas.blank(2, 4), made, seeds=[1, 2])
+    assert result.steps.tolist() == [2, 2] or result.steps.tolist() == [3, 3]
+
+
+def test_what_is_filled_behind_an_end_is_not_edited():
+    strategy = presets.llada21().but(groups=None, revise=revise.Edit(0.01, passes=16))
+    strategy, found = strategy.but(stopping=[stopping.EndOfSequence(3)]), 0
+    for seed in range(20):
+        trace = list(unmask.stream(Toy(), Canvas.blank(1, 9), strategy, seeds=[seed]))
+        for before, info in pairwise(trace):
+            behind = before.state.editable & ~before.state.masked
+            behind &= before.state.commit_step == NEVER
+            found += int(behind.sum())
+            assert not bool((info.change.edit & behind).any())
+    assert found > 20

@@ -8,7 +8,7 @@ from tests.conformance.toys import FORBIDDEN, MASK, VOCAB, Toy
 from tests.reference.network import Network
 
 import unmask
-from unmask import presets, scoring
+from unmask import objectives, presets, scoring
 from unmask.errors import CanvasError, DataError, SeedError, StrategyError
 
 METHODS = {
@@ -242,3 +242,37 @@ def test_what_cannot_be_scored_is_told(name):
 def test_a_network_must_be_wrapped():
     with pytest.raises(StrategyError, match=r"unmask\.wrap"):
         unmask.score(torch.nn.Linear(2, 2), GOOD)
+
+
+class Timed(Network):
+    """A network that is told the time, and notes it."""
+
+    vocab_size, mask_id, inputs = 5, 4, {"progress", "masked"}
+
+    def __init__(self):
+        self.told = []
+
+    def forward(self, query, cache):
+        assert torch.equal(query.masked, query.tokens == 4)
+        self.told.append((query.progress.tolist(), query.unknown_share.tolist()))
+        return torch.zeros(*query.tokens.shape, 5), None
+
+
+def test_a_network_is_told_how_much_is_unknown_of_what_is_scored():
+    network, tokens = Timed(), torch.tensor([[0, 1, 2, 3]])
+    editable = torch.tensor([[False, True, True, True]])
+    scoring.score(network, tokens, maskable=editable, by=scoring.PseudoLikelihood())
+    shares = [share for _, told in network.told for share in told]
+    assert shares == [pytest.approx(1 / 3)] * 3
+    assert [r for told, _ in network.told for r in told] == [pytest.approx(2 / 3)] * 3
+
+
+def test_a_network_is_told_how_much_is_unknown_in_training():
+    network, tokens = Timed(), torch.tensor([[0, 1, 2, 3]] * 3)
+    objectives.complementary(
+        network, tokens, torch.ones_like(tokens, dtype=bool), seed=torch.arange(3)
+    )
+    progress, shares = map(torch.tensor, network.told[0])
+    assert torch.equal(progress, 1 - shares)
+    assert set((shares * 4).long().tolist()) <= set(range(5))
+    assert len(network.told[0][1]) >= 3

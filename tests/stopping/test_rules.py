@@ -1,6 +1,7 @@
 """Rows end early: forward budgets, rest with confidence, the end of a sequence."""
 
 import inspect
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import unmask
 from unmask import Canvas, Query, orders, presets
 from unmask.core.state import NEVER
 from unmask.errors import StrategyError
-from unmask.stopping import Budget, EndOfSequence, StableAndConfident
+from unmask.stopping import Budget, EndOfSequence, StableAndConfident, Stop
 
 
 @pytest.mark.parametrize("budget", [1, 3, 5])
@@ -142,3 +143,31 @@ def test_presets_are_adaptive_in_forwards_per_row():
         forwards = unmask.run(wrapped, canvas, preset(**block), seeds=[0, 1]).forwards.tolist()
         assert forwards[0] == 1, name
         assert forwards[1] > 3, name
+
+
+@dataclass(frozen=True)
+class AtStep(Stop):
+    """Every row ends at a step, whatever the model says."""
+
+    step: int
+
+    def __call__(self, state, proposal):
+        return state.step >= self.step
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [presets.random_order(8), presets.maskgit(8), presets.llada(4, block=4), presets.annealed(8)],
+    ids=lambda s: s.name,
+)
+def test_a_rule_of_ones_own_may_end_a_plan_that_is_exact(strategy):
+    result = unmask.run(Toy(), Canvas.blank(2, 8), strategy.but(stopping=[AtStep(2)]), seeds=[1, 2])
+    free = unmask.run(Toy(), Canvas.blank(2, 8), strategy, seeds=[1, 2])
+    assert (result.steps < free.steps).all()
+    assert (result.tokens != MASK).all()
+    assert (result.commit_step >= 0).all()
+
+
+def test_only_rules_with_a_call_of_their_own_fill_groups():
+    rules = [Budget(3), EndOfSequence(1), StableAndConfident(), AtStep(2)]
+    assert [rule.fills_groups for rule in rules] == [False, False, True, True]

@@ -66,7 +66,8 @@ class DenoiserSpec:
         if self.mask_id is not None and not is_integer(self.mask_id):
             raise ModelError(f"mask_id={self.mask_id!r}: pass an integer id")
         object.__setattr__(self, "forbidden", as_ids("forbidden", self.forbidden, ModelError))
-        for name in sorted(set(self.inputs) - INPUTS):
+        object.__setattr__(self, "inputs", frozenset(self.inputs))
+        for name in sorted(self.inputs - INPUTS):
             raise ModelError(f"inputs has {name!r}: {nearest(name, INPUTS)}")
         if "open_block" in self.inputs and self.block_size is None:
             raise ModelError(
@@ -100,6 +101,23 @@ class Query:
             lengths = np.full(len(tokens), tokens.shape[1])
             return cls(tokens, torch.ones_like(tokens, dtype=torch.bool), lengths, condition)
         return cls(tokens, valid, valid.sum(1).cpu().numpy(), condition)
+
+    def with_inputs(self, inputs: frozenset[str], masked: Tensor, editable: Tensor) -> Query:
+        """The query with the "masked" and "progress" that a network's inputs ask for.
+
+        masked, editable (R,N) bool: positions that are unknown, of those to generate. The progress
+        is that of a generation of many steps: the share of the editable positions that is known.
+        """
+        if not inputs:
+            return self
+        share = masked.sum(1).double() / editable.sum(1).clamp(min=1)
+        timed = "progress" in inputs
+        return replace(
+            self,
+            masked=masked if "masked" in inputs else None,
+            progress=1 - share if timed else None,
+            unknown_share=share if timed else None,
+        )
 
     def take(self, rows: np.ndarray, width: int | None = None) -> Query:
         """These rows (b,) alone, in this order, cut to `width` positions."""

@@ -25,7 +25,7 @@ STATISTICS = frozenset(
         "divergence",
     }
 )
-"""Optional fields of a `Proposal`."""
+"""Optional fields of a `Proposal`; the divergence is in its `history`."""
 
 
 class Part:
@@ -51,9 +51,14 @@ class Part:
 
 
 def check_needs(part: Part) -> None:
-    """Raise StrategyError for a part that needs statistics which do not exist."""
+    """Raise StrategyError for a part that needs statistics which will not exist."""
     unknown = frozenset(part.needs) - STATISTICS
     if unknown:
         raise StrategyError(
             f"{part!r} needs {sorted(unknown)}: a proposal can carry {sorted(STATISTICS)}"
+        )
+    if "divergence" in part.needs and part.carry != "divergence":
+        raise StrategyError(
+            f"{part!r} needs the divergence from the step before, and keeps no history of it: "
+            "derive its class from unmask.core.history.ComparesSteps too"
         )

@@ -128,7 +128,7 @@ def _rows_by_report(state: State, report: dict[str, np.ndarray], rest_passes: in
     rested = rows.open_unknown == 0
     passes = np.where(rested, rows.group_rest + 1, 0)
     cost = (rows.now.groups_to_come + 3) * rows.forwards_per_step
-    moving = ~rested | (report["edited"] > 0)
+    moving = ~rested | (report.get("edited", 0) > 0)
     held = full & moving & (passes < rest_passes) & (rows.forwards + cost <= rows.budget)
     opened, here = np.where(held, rows.open_group, opened), np.where(held, 0, here)
     after = _move(rows, unknown, opened, here)

@@ -16,6 +16,7 @@ from unmask.core.arrays import arange, true_positions, waits
 from unmask.core.head import mask_id_of
 from unmask.core.network import Cache, Denoiser, Query
 from unmask.core.ranking import as_score, eligible_score, on_grid
+from unmask.core.rows import Rows
 from unmask.core.state import Change, Proposal, State, StepInfo
 from unmask.decoding.apply import apply_change
 from unmask.decoding.basis import check_basis
@@ -91,7 +92,7 @@ def queried_positions(
         return _chosen_early(state, strategy, eligible, early)
     rows, revise = state.rows, strategy.revise
     queried, counts = eligible, rows.open_unknown
-    if revise.remasks and not revise.amends:
+    if revise.remasks:
         counts = rows.now.open_members
         if strategy.order.stored:
             queried, counts = eligible & state.masked, rows.open_unknown
@@ -99,10 +100,12 @@ def queried_positions(
     watched = ask(revise.watches, state, what=what, of=state, optional=True)
     if watched is not None:
         queried, counts = queried | watched, rows.now.open_members
-    if rows.now.is_final_step.any() and state.sequential:
-        more = rows.unknown - rows.open_unknown
-        counts = counts + np.where(rows.now.is_final_step, more, 0)
-    return queried, int(counts.sum()) if revise.counted else None
+    return queried, int((counts + _later(rows)).sum()) if revise.counted else None
+
+
+def _later(rows: Rows) -> np.ndarray:
+    """(B,) int64: unknown positions of later groups that are eligible, at a row's last step all."""
+    return np.where(rows.now.is_final_step, rows.unknown - rows.open_unknown, 0)
 
 
 def _chosen_early(
@@ -112,7 +115,7 @@ def _chosen_early(
     rows, exact, counted = state.rows, state.exact_counts, strategy.revise.counted
     if counted and not exact and waits(state.device):
         # More than is needed, and as many as the host knows.
-        return eligible & state.masked, int(rows.open_unknown.sum())
+        return eligible & state.masked, int((rows.open_unknown + _later(rows)).sum())
     chosen = early.keep & state.masked if strategy.revise.remasks else early.keep
     return chosen, int((rows.unknown - rows.now.unknown_after).sum()) if exact else None
 
@@ -126,7 +129,7 @@ def choose(state: State, strategy: Strategy, proposal: Proposal, eligible: Tenso
     keep = ask(commit, score, eligible, state, proposal, what=what, of=state)
     if state.rows.now.ends_group.any():
         keep = keep | state.numbers["ends_group"].unsqueeze(1)
-    for rule in strategy.stopping:
+    for rule in (rule for rule in strategy.stopping if rule.fills_groups):
         what = named("stopping rule", rule)
         over = ask(rule, state, proposal, what=what, of=state, shape=(len(state),), optional=True)
         keep = keep if over is None else keep | over.unsqueeze(1)
@@ -158,9 +161,9 @@ def _change(
 ) -> Change:
     """The positions that become known, unknown or another token."""
     revise = strategy.revise
-    if revise.remasks and not revise.amends:
-        return Change(keep & state.masked, eligible & ~(keep | state.masked))
     change = Change(keep)
+    if revise.remasks:
+        change = Change(keep & state.masked, eligible & ~(keep | state.masked))
     if not revise.amends:
         return change
 

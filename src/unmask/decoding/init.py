@@ -100,7 +100,8 @@ def _rows(
     cost = spec.forwards_per_call * strategy.readings
     if strategy.budget < cost:
         raise StrategyError(
-            f"Budget({strategy.budget}): a step of this strategy takes {cost} network passes"
+            f"Budget({strategy.budget}): a step of this strategy takes {cost} network passes: pass "
+            f"Budget({cost}) or more"
         )
     start = np.take_along_axis(plan.starts, opened[:, None], 1)[:, 0]
     return Rows(

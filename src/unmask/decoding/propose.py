@@ -99,7 +99,8 @@ class _Head:
                 self.weight = _sent(guidance.weights(self.state), device)
         self.scratch = Scratch()
         rows = chunk_rows(self.state.spec.vocab_size, self.hidden.shape[2], device)
-        self.chunk = -(-rows // NOISE_SHARE) if self.noised else rows
+        parts = self.state.readings * (NOISE_SHARE if self.noised else 1)
+        self.chunk = -(-rows // parts)
 
     def fused(self, places: Queried) -> dict[str, Tensor]:
         """Everything in one pass, where logits need not exist; nothing where they must."""

@@ -68,21 +68,22 @@ class Strategy:
     @cached_property
     def blind(self) -> bool:
         """Whether positions are chosen before the network is asked."""
-        reads = self.commit.needs or self.revise.amends or self.reads_model_to_stop
+        reads = (
+            self.commit.needs or self.revise.amends or any(r.fills_groups for r in self.stopping)
+        )
         return self.order.blind and not reads
 
     @cached_property
-    def reads_model_to_stop(self) -> bool:
-        """Whether some stopping rule looks at what the model says."""
-        return any(rule.reads_model for rule in self.stopping)
+    def ends_early(self) -> bool:
+        """Whether some stopping rule may end a row before its plan and its budget do."""
+        return self.end_id is not None or any(rule.fills_groups for rule in self.stopping)
 
     @cached_property
     def exact_counts(self) -> bool:
-        """Whether the plan alone decides how many positions each step commits and queries."""
-        early = self.reads_model_to_stop or self.end_id is not None
+        """Whether the plan alone fills_groups how many positions each step commits and queries."""
         coins = self.blind and self.revise.remasks
         planned = self.commit.exact_counts and self.revise.exact_counts and self.revise.counted
-        return planned and not (early or coins)
+        return planned and not (self.ends_early or coins)
 
     @cached_property
     def budget(self) -> int:

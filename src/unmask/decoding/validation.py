@@ -15,7 +15,7 @@ from unmask.errors import StrategyError
 from unmask.groups import Groups
 from unmask.guidance import Guidance
 from unmask.noise import Noise
-from unmask.orders import Order
+from unmask.orders import Order, Probability
 from unmask.revise import Revise
 from unmask.sampling import Sampling
 from unmask.stopping import Stop
@@ -29,6 +29,8 @@ class Parts(Protocol):
     @property
     def order(self) -> Order: ...
     @property
+    def sampling(self) -> Sampling: ...
+    @property
     def revise(self) -> Revise: ...
     @property
     def groups(self) -> Groups | None: ...
@@ -39,7 +41,7 @@ class Parts(Protocol):
     @property
     def end_id(self) -> int | None: ...
     @property
-    def reads_model_to_stop(self) -> bool: ...
+    def ends_early(self) -> bool: ...
 
 
 _KINDS: dict[str, tuple[Any, str]] = {
@@ -94,6 +96,13 @@ def _scores(strategy: Parts) -> None:
             f"{_name(strategy.commit)} compares {what} with its bound, and the order "
             f"{_name(strategy.order)} gives none: use order=orders.{wanted}"
         )
+    drawn = isinstance(strategy.order, Probability) and strategy.order.of == "sampling"
+    if compares is not None and drawn and strategy.sampling.temperature == 0:
+        raise StrategyError(
+            f"{_name(strategy.commit)} compares the probability of the draw with its bound, and a "
+            "greedy draw has probability 1: use order=orders.Probability(choose='after', "
+            "of='kept'), or a temperature above 0"
+        )
 
 
 def _groups(strategy: Parts) -> None:
@@ -123,7 +132,7 @@ def _revision(strategy: Parts) -> None:
             f"again, which revise={_name(strategy.revise)}() rules out or decides by itself: use "
             "revise=Remask()"
         )
-    if strategy.commit.adaptive and strategy.revise.remasks and not amends:
+    if strategy.commit.adaptive and strategy.revise.remasks:
         raise StrategyError(
             f"without a plan, revise={_name(strategy.revise)}() may take back all that a step "
             "commits: use a plan, or revise=Edit() or Verify()"
@@ -136,8 +145,8 @@ def _revision(strategy: Parts) -> None:
 
 
 def _stopping(strategy: Parts) -> None:
-    early = strategy.reads_model_to_stop or strategy.end_id is not None
-    if strategy.commit.takes_all_steps and (early or strategy.groups is not None):
+    early = strategy.ends_early or strategy.groups is not None
+    if strategy.commit.takes_all_steps and early:
         raise StrategyError(
             f"{_name(strategy.commit)} takes all its steps over the whole row: leave out groups=, "
             "and all but Budget of stopping="

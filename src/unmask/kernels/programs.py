@@ -85,7 +85,9 @@ def block_statistics(
         logits = _tile(
             state, column, offset, ids, end, dim, state_dim, id_dim, WIDEN, ROWS, TILE, DIM
         )
-        block_max, at = tl.max(logits, axis=1, return_indices=True, return_indices_tie_break_left=True)
+        block_max, at = tl.max(
+            logits, axis=1, return_indices=True, return_indices_tie_break_left=True
+        )
         higher = tl.maximum(top, block_max)
         base = _finite(higher)
         if MEAN:

@@ -44,7 +44,9 @@ class SelfCritic(nn.Module):
         """Return (B,N) logits that a token is wrong, given ids (B,N) int64, valid (B,N) bool."""
         apart = self.frozen or not self.training
         with evaluating(self.denoiser) if apart else nullcontext():
-            hidden, _ = self.denoiser.forward(Query.of(tokens, valid, condition), None)
+            query = Query.of(tokens, valid, condition)
+            query = query.with_inputs(self.denoiser.spec.inputs, valid & ~valid, valid)
+            hidden, _ = self.denoiser.forward(query, None)
         if hidden.shape[-1] != self.to_logits.in_features:
             raise ModelError(
                 f"the generator's hidden states have width {hidden.shape[-1]}: pass "

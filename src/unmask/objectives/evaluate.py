@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from unmask.core.head import illegal_tensor, legal_logits
 from unmask.core.loss import Loss
-from unmask.core.network import Denoiser
+from unmask.core.network import Denoiser, Query
 from unmask.core.random import derive
 from unmask.errors import DataError
 from unmask.objectives.self_conditioning import hidden_states
@@ -56,7 +56,9 @@ def read(
     the mask id and forbidden ids; `Reading.nll` is then the smoothed cross-entropy.
     """
     valid = torch.ones_like(batch.masked) if valid is None else valid
-    hidden = hidden_states(denoiser, batch.shown, valid, condition, self_condition, batch.seed)
+    query = Query.of(batch.shown, valid, condition)
+    query = query.with_inputs(denoiser.spec.inputs, batch.masked, batch.maskable)
+    hidden = hidden_states(denoiser, query, self_condition, batch.seed)
     index = batch.masked.flatten().nonzero().squeeze(1)
     illegal = illegal_tensor(denoiser.spec, hidden.device)
     logits = legal_logits(denoiser, hidden.flatten(0, 1).index_select(0, index), illegal)

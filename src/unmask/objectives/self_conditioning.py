@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -11,21 +9,13 @@ from unmask.core.network import Denoiser, Query
 from unmask.core.random import Purpose, uniform
 
 
-def hidden_states(
-    denoiser: Denoiser,
-    shown: Tensor,
-    valid: Tensor,
-    condition: Any,
-    self_condition: float,
-    seed: Tensor,
-) -> Tensor:
-    """Return the hidden states (B,N,D).
+def hidden_states(denoiser: Denoiser, query: Query, self_condition: float, seed: Tensor) -> Tensor:
+    """Return the hidden states (B,N,D) of a query of B rows.
 
     With probability `self_condition`, a row gets the hidden states of a first pass as input. The
     first pass has the null embedding as input, as the first step of a generation has, and no
     gradient flows through it (2208.04202).
     """
-    query = Query.of(shown, valid, condition)
     coin = uniform(seed, 0, 0, Purpose.SELF_CONDITION)[..., 0] < self_condition
     rows = coin.nonzero().squeeze(1).cpu().numpy()
     cache = None
@@ -33,5 +23,5 @@ def hidden_states(
         with torch.no_grad():
             _, first = denoiser.forward(query.take(rows), None)
         if first is not None:
-            cache = first.blank(len(shown)).put(rows, first)
+            cache = first.blank(len(query.tokens)).put(rows, first)
     return denoiser.forward(query, cache)[0]

@@ -61,6 +61,11 @@ class Around(Order):
     order: Order
 
     @property
+    def blind(self) -> bool:
+        """Whether the inner order reads nothing of the proposal."""
+        return self.order.blind
+
+    @property
     def needs(self) -> frozenset[str]:
         """The statistics that the inner order reads."""
         return self.order.needs
@@ -104,7 +109,7 @@ class FromFunction(Order):
         return self.function(state, proposal)
 
 
-_DECLARED = ("needs", "blind", "stored", "scores")
+_DECLARED = ("needs", "blind", "stored", "scores", "ranks_draws", "carry", "check_lengths")
 
 
 def as_order(order: object) -> Order:

@@ -41,11 +41,6 @@ class ChoiceNoise(Around):
                 "leave one of them out"
             )
 
-    @property
-    def blind(self) -> bool:
-        """Whether the inner order reads nothing of the proposal."""
-        return self.order.blind
-
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N) float64: the order's score with noise of each row's own seed."""
         score = self.order(state, proposal)

@@ -19,7 +19,7 @@ from unmask.core.arrays import on_host, to_device
 from unmask.core.checks import check_share, is_integer
 from unmask.core.part import Part
 from unmask.core.ranking import best
-from unmask.core.state import Change, Proposal, State
+from unmask.core.state import NEVER, Change, Proposal, State
 from unmask.errors import StrategyError
 
 LeaveOneOut = Callable[[Tensor], Tensor]
@@ -31,7 +31,7 @@ class Revise(Part):
 
     amends: the reviser changes the step's result after the commit rule, by `amend`.
     extra_forwards: the reviser makes further network passes within a step.
-    remasks: committed positions may become unknown, and so be eligible.
+    remasks: committed positions may be eligible, and become unknown if they are not kept.
     """
 
     amends: ClassVar[bool] = False
@@ -129,7 +129,8 @@ class Edit(Revise):
         assert proposal.top_logprob is not None
         other = proposal.top_token != state.tokens
         sure = proposal.top_logprob > math.log(max(self.threshold, 1e-300))
-        return replace(change, edit=self.watches(state) & other & sure)
+        committed = state.within_open(state.commit_step != NEVER)  # and not filled behind an end
+        return replace(change, edit=committed & other & sure)
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,6 @@ class Verify(Revise):
     amends = True
     exact_counts = False
     extra_forwards = True
-    remasks = True
 
     def __post_init__(self) -> None:
         check_share("threshold", self.threshold)
@@ -155,7 +155,7 @@ class Verify(Revise):
         self, change: Change, state: State, proposal: Proposal, leave_one_out: LeaveOneOut
     ) -> Change:
         """Return the change with re-masks; none in a row at its last step or near its budget."""
-        committed = state.within_open(state.editable & ~state.masked)
+        committed = state.within_open(state.commit_step != NEVER)
         rows = state.rows
         counts = on_host(torch.stack([committed.sum(1), change.commit.sum(1)]))
         fewer = (counts[1] - 1).clip(min=0)

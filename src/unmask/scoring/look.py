@@ -66,8 +66,9 @@ def nats(denoiser: Denoiser, state: State, rows: Tensor, masked: Tensor) -> Tens
     """
     shown = replace(state.take(rows.cpu().numpy()), masked=masked)
     known = replace(shown, masked=torch.zeros_like(masked))
+    query = prepare(shown, _OWN).with_inputs(denoiser.spec.inputs, masked, shown.editable)
     with evaluating(denoiser):
-        hidden, _ = forward(denoiser, prepare(shown, _OWN))
+        hidden, _ = forward(denoiser, query)
         proposal = propose(known, _OWN, denoiser, hidden, masked, holds=True)
     raise_faults(proposal.fault, shown)
     return -proposal.logprob.double().sum(1)

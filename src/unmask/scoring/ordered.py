@@ -59,8 +59,7 @@ class Ordered:
                 f"{strategy.name} shows the network the tokens drawn before, and scoring draws "
                 "none: score with noise=MaskToken()"
             )
-        early = strategy.end_id is not None or strategy.reads_model_to_stop
-        if strategy.constraint.feasible is not None or early:
+        if strategy.constraint.feasible is not None or strategy.ends_early:
             raise StrategyError(
                 f"{strategy.name} forbids draws by a hook or ends rows early, so its likelihood is "
                 "no product of probabilities: score without feasible=, and with no stopping= but "
@@ -97,10 +96,6 @@ class _Undrawn(Around):
 
     order: Order
     name: str
-
-    @property
-    def blind(self) -> bool:
-        return self.order.blind
 
     @property
     def scores(self) -> str | None:

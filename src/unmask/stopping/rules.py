@@ -6,7 +6,6 @@ Shapes: B rows, N positions.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
@@ -21,13 +20,17 @@ from unmask.errors import StrategyError
 class Stop(Part):
     """Base of stopping rules.
 
-    reads_model: `__call__` reads the proposal. forwards: the most network passes of a row, None for
-    no limit. end_id: the id that ends a sequence, None for none.
+    forwards: the most network passes of a row, None for no limit. end_id: the id that ends a
+    sequence, None for none.
     """
 
-    reads_model: ClassVar[bool] = False
     forwards: int | None = None
     end_id: int | None = None
+
+    @property
+    def fills_groups(self) -> bool:
+        """Whether a step may fill a group by this rule: whether it has a `__call__` of its own."""
+        return type(self).__call__ is not Stop.__call__
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor | None:
         """Return (B,) bool: rows that commit all unknown positions of the open group now."""
@@ -77,7 +80,6 @@ class StableAndConfident(ComparesSteps, Stop):
 
     nats: float = 0.05
     needs = frozenset({"entropy", "divergence", "top_token"})
-    reads_model = True
 
     def __post_init__(self) -> None:
         if not (is_number(self.nats) and self.nats > 0):
