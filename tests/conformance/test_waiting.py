@@ -409,7 +409,7 @@ def test_verification_asks_thrice_at_most_beside_its_passes(fill):
         presets.random_order(8).but(
             groups=Groups.blocks(3), stopping=[stopping.EndOfSequence(3), stopping.Budget(2)]
         ),
-        presets.sdar(None, 3).but(order=orders.Random(), stopping=[stopping.Budget(2)]),
+        presets.sdar(None, 3, 3).but(order=orders.Random(), stopping=[stopping.Budget(2)]),
     ],
     ids=["an end", "shares"],
 )
