@@ -1,6 +1,7 @@
 """Revisers of one's own, which may name other positions than those of the package."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,8 @@ from tests.conformance.toys import MASK, Toy
 
 import unmask
 from unmask import Canvas, Groups, orders, presets, revise, stopping
-from unmask.core.state import NEVER
+from unmask.core.state import NEVER, Change
+from unmask.decoding.propose import nothing_proposed
 
 
 @dataclass(frozen=True)
@@ -119,3 +121,23 @@ def test_what_is_filled_behind_an_end_is_not_edited():
             found += int(behind.sum())
             assert not bool((info.change.edit & behind).any())
     assert found > 20
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.9])
+def test_a_bound_is_not_decided_by_rounding(threshold):
+    """Log-probabilities that differ by rounding alone are edited, and verified, alike."""
+    state = unmask.step(
+        unmask.init(Toy(), Canvas.blank(1, 3), presets.random_order(3), [1]),
+        Toy(),
+        presets.random_order(3),
+    ).state
+    whole = replace(state, commit_step=torch.zeros_like(state.commit_step))
+    whole = replace(whole, masked=torch.zeros_like(state.masked))
+    near = torch.tensor([[math.log(threshold)]]) * (1 + torch.tensor([[-1e-6, 0.0, 1e-6]]))
+    nothing = nothing_proposed(whole)
+    proposal = replace(nothing, top_token=whole.tokens + 1, top_logprob=near.float())
+    edited = revise.Edit(threshold).amend(Change(whole.masked), whole, proposal, None).edit
+    assert not edited.any()
+    commits = Change(torch.ones_like(whole.masked))
+    change = revise.Verify(threshold).amend(commits, whole, proposal, lambda asked: near.float())
+    assert not change.remask.any()

@@ -5,7 +5,6 @@ Each reads the order's score and ranks the eligible positions. Shapes: B rows, N
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 from unmask.commit.base import Commit
 from unmask.core.checks import check_count, check_share, is_integer, is_number
 from unmask.core.history import LOOK_BACK, ComparesSteps
-from unmask.core.ranking import at_least_one, best, number_on_grid
+from unmask.core.ranking import at_least_one, best, log_on_grid
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 
@@ -46,7 +45,7 @@ class Threshold(_Adaptive):
 
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
         """(B,N) bool."""
-        floor = _log(self.threshold)
+        floor = log_on_grid(self.threshold)
         sure = score > floor if self.strict else score >= floor
         return _capped(sure & eligible, score, eligible, self.cap)
 
@@ -87,7 +86,7 @@ class ThresholdOrShare(_Adaptive):
         few = best(score, eligible, share)
         if self.threshold is None:
             return few
-        sure = (score > _log(self.threshold)) & eligible
+        sure = (score > log_on_grid(self.threshold)) & eligible
         return torch.where((sure.sum(1) >= share).unsqueeze(1), sure, few)
 
 
@@ -165,13 +164,8 @@ class Stable(ComparesSteps, _Adaptive):
         assert proposal.history is not None
         recent = proposal.history.divergence[..., : self.history]
         calm = (recent < self.divergence).all(2)
-        floor = _log(self.threshold)
+        floor = log_on_grid(self.threshold)
         return _capped(calm & (score > floor) & eligible, score, eligible, self.cap)
-
-
-def _log(probability: float) -> float:
-    """Its logarithm, on the grid that scores are on."""
-    return number_on_grid(math.log(probability)) if probability > 0 else _LOWEST
 
 
 def _descending(score: Tensor, eligible: Tensor) -> Tensor:

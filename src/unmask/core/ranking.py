@@ -37,6 +37,11 @@ def number_on_grid(number: float) -> float:
     return math.ldexp(math.trunc(math.ldexp(share, DIGITS)), exponent - DIGITS)
 
 
+def log_on_grid(probability: float) -> float:
+    """The logarithm of a bound, to compare with log-probabilities on the grid; -inf of 0."""
+    return number_on_grid(math.log(probability)) if probability > 0 else -math.inf
+
+
 def eligible_score(score: Tensor, eligible: Tensor) -> Tensor:
     """(B,N) float: −inf where not eligible and nowhere else; NaN stays."""
     score = as_score(score)

@@ -7,7 +7,6 @@ amend the step's change, after the commit rule. Shapes: B rows, N positions.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -18,7 +17,7 @@ from torch import Tensor
 from unmask.core.arrays import on_host, to_device
 from unmask.core.checks import check_share, is_integer
 from unmask.core.part import Part
-from unmask.core.ranking import best
+from unmask.core.ranking import best, log_on_grid, on_grid
 from unmask.core.state import NEVER, Change, Proposal, State
 from unmask.errors import StrategyError
 
@@ -128,7 +127,7 @@ class Edit(Revise):
         assert proposal.top_token is not None
         assert proposal.top_logprob is not None
         other = proposal.top_token != state.tokens
-        sure = proposal.top_logprob > math.log(max(self.threshold, 1e-300))
+        sure = on_grid(proposal.top_logprob) > log_on_grid(self.threshold)
         committed = state.within_open(state.commit_step != NEVER)  # and not filled behind an end
         return replace(change, edit=committed & other & sure)
 
@@ -164,8 +163,8 @@ class Verify(Revise):
         # Rows in which nothing could be taken back make no passes.
         asked = (left >= 0) & ~rows.now.ends_group & (fewer > 0)
         verified = committed & to_device(asked, state.device).unsqueeze(1)
-        logprob = leave_one_out(verified)
-        doubtful = verified & (logprob < math.log(max(self.threshold, 1e-300)))
+        logprob = on_grid(leave_one_out(verified))
+        doubtful = verified & (logprob < log_on_grid(self.threshold))
         remask = best(-logprob, doubtful, to_device(fewer, state.device))
         forwards = asked * counts[0] * rows.forwards_per_step
         return replace(change, remask=remask, forwards=forwards)
