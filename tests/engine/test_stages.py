@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from tests.conformance.toys import MASK, Toy
+from tests.conformance.toys import MASK, Toy, flat
 
 import unmask
 from unmask import Canvas, Groups, presets
 from unmask.core.random import fold
 from unmask.core.state import NEVER
-from unmask.errors import StrategyError
+from unmask.errors import CanvasError, StrategyError
 
 STRATEGIES = [presets.maskgit(2), presets.mask_predict(2)]
 
@@ -65,3 +65,48 @@ def test_prompts_stay():
 def test_more_strategies_than_groups(strategies):
     with pytest.raises(StrategyError, match=r"strategies for 2 groups: pass one for each group"):
         unmask.run_stages(Toy(), Canvas.blank(1, 4), Groups.levels(2), strategies, seed=1)
+
+
+WRONG = {
+    "network": ({"denoiser": flat}, StrategyError, r"function is no denoiser: wrap it first"),
+    "tokens": ({"canvas": torch.zeros(1, 6)}, CanvasError, r"canvas is a Tensor: pass Canvas"),
+    "a size": ({"groups": 3}, StrategyError, r"groups=3: pass a Groups, such as Groups\.levels"),
+    "one strategy": (
+        {"strategies": STRATEGIES[0]},
+        StrategyError,
+        r"strategies=Strategy.*: pass a list, one strategy for each group",
+    ),
+    "a preset": (
+        {"strategies": [presets.maskgit]},
+        StrategyError,
+        r"pass a preset that has been called",
+    ),
+    "a short list": (
+        {"groups": Groups.listed([0, 0, 1, 1])},
+        StrategyError,
+        r"groups list 4 positions and row 0 has 6: pass one group for each position",
+    ),
+    "a list for another row": (
+        {"groups": Groups.listed([0, 0, 1, 1, 1, 1]), "canvas": Canvas.ragged([[0] * 6, [0] * 4])},
+        StrategyError,
+        r"groups list 6 positions and row 1 has 4",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_comes_in_is_checked_as_for_one_generation(case):
+    wrong, error, words = WRONG[case]
+    good = {"denoiser": Toy(), "canvas": Canvas.blank(1, 6), "groups": Groups.levels(2)}
+    with pytest.raises(error, match=words):
+        unmask.run_stages(**{**good, "strategies": STRATEGIES, **wrong}, seed=1)
+
+
+def test_a_list_of_groups_says_nothing_of_rows_with_nothing_to_generate():
+    canvas = Canvas.ragged([[0] * 4, [3] * 6], [[True] * 4, [False] * 6])
+    listed = Groups.listed([0, 0, 1, 1, 1, 1])
+    with pytest.raises(StrategyError, match="row 0 has 4"):
+        unmask.run_stages(Toy(), canvas, listed, STRATEGIES, seed=1)
+    done = Canvas.ragged([[3] * 4, [0] * 6], [[False] * 4, [True] * 6])
+    result = unmask.run_stages(Toy(), done, listed, STRATEGIES, seed=1)
+    assert result.tokens[0, :4].tolist() == [3] * 4

@@ -19,6 +19,7 @@ from unmask.core.network import Denoiser
 from unmask.core.random import fold
 from unmask.core.state import NEVER
 from unmask.decoding import Canvas, Strategy, init, row_seeds
+from unmask.decoding.inputs import check_canvas, check_denoiser, check_strategy
 from unmask.engine.engine import Engine
 from unmask.engine.run import complete
 from unmask.errors import StrategyError
@@ -38,22 +39,13 @@ def run_stages(
 
     While a group is generated, later ones are shown as the mask id and not changed. The last
     strategy serves all further groups. The record is that of one generation: steps go on counting
-    from stage to stage. Raises StrategyError where there are more strategies than groups.
+    from stage to stage. Raises as `generate` does, and StrategyError where there are more
+    strategies than groups, or the groups do not fit the rows.
     """
+    _check_kinds(denoiser, canvas, groups, strategies)
     group = groups.of(canvas.editable)
     stages = int(group.max()) + 1
-    if not strategies or len(strategies) > stages:
-        raise StrategyError(
-            f"{len(strategies)} strategies for {stages} groups: pass one for each group, or fewer, "
-            "of which the last serves all further groups"
-        )
-    ended = next((s.name for s in strategies if s.end_id is not None), None)
-    if groups.side_by_side or ended is not None:
-        what = "groups side by side" if groups.side_by_side else f"EndOfSequence of {ended}"
-        raise StrategyError(
-            f"{what}: stages come one after the other and each fills its whole group; use "
-            "Strategy.groups in one generation"
-        )
+    _check_fit(canvas, groups, strategies, stages)
     root = row_seeds(canvas, seed, seeds)
     hidden = canvas.tokens.masked_fill(canvas.editable, mask_id_of(denoiser.spec))
     done = _empty_record(canvas, hidden, root)
@@ -66,6 +58,38 @@ def run_stages(
         part = complete(Engine(denoiser), state, strategy)
         done = _merge(done, part)
     return done
+
+
+def _check_kinds(
+    denoiser: object, canvas: object, groups: object, strategies: Sequence[Strategy]
+) -> None:
+    """Raise for what is no denoiser, canvas, groups, or list of strategies."""
+    check_denoiser(denoiser)
+    check_canvas(canvas)
+    if not isinstance(groups, Groups):
+        raise StrategyError(f"groups={groups!r}: pass a Groups, such as Groups.levels(4)")
+    if not isinstance(strategies, Sequence):
+        raise StrategyError(f"strategies={strategies!r}: pass a list, one strategy for each group")
+    for strategy in strategies:
+        check_strategy(strategy)
+
+
+def _check_fit(canvas: Canvas, groups: Groups, strategies: Sequence[Strategy], stages: int) -> None:
+    """Raise StrategyError unless there can be a stage for each group."""
+    lengths = canvas.valid.sum(1) * canvas.editable.any(1)
+    groups.check_lengths(lengths.cpu().numpy())
+    if not strategies or len(strategies) > stages:
+        raise StrategyError(
+            f"{len(strategies)} strategies for {stages} groups: pass one for each group, or fewer, "
+            "of which the last serves all further groups"
+        )
+    ended = next((s.name for s in strategies if s.end_id is not None), None)
+    if groups.side_by_side or ended is not None:
+        what = "groups side by side" if groups.side_by_side else f"EndOfSequence of {ended}"
+        raise StrategyError(
+            f"{what}: stages come one after the other and each fills its whole group; use "
+            "Strategy.groups in one generation"
+        )
 
 
 def _empty_record(canvas: Canvas, tokens: Tensor, seeds: Tensor) -> Generation:
