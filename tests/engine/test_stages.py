@@ -1,5 +1,10 @@
 """Groups by strategies of their own: a run of each on what the ones before have made."""
 
+import importlib
+import sys
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 import torch
 from tests.conformance.toys import MASK, Toy, flat
@@ -8,6 +13,7 @@ import unmask
 from unmask import Canvas, Groups, presets
 from unmask.core.random import fold
 from unmask.core.state import NEVER
+from unmask.engine import stages
 from unmask.errors import CanvasError, StrategyError
 
 STRATEGIES = [presets.maskgit(2), presets.mask_predict(2)]
@@ -110,3 +116,45 @@ def test_a_list_of_groups_says_nothing_of_rows_with_nothing_to_generate():
     done = Canvas.ragged([[3] * 4, [0] * 6], [[False] * 4, [True] * 6])
     result = unmask.run_stages(Toy(), done, listed, STRATEGIES, seed=1)
     assert result.tokens[0, :4].tolist() == [3] * 4
+
+
+@pytest.fixture
+def far(monkeypatch):
+    """The device of `benchmarks/_far.py`, which says that it is elsewhere."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    yield importlib.import_module("_far")
+    del sys.modules["_far"]
+
+
+class Plain(Toy):
+    """Without a cache, its tables on a device."""
+
+    cached = False
+
+    def __init__(self, device=None):
+        super().__init__()
+        self.device = device
+        for name in ("place", "left", "right"):
+            setattr(self, name, getattr(self, name).to(device or "cpu"))
+
+    def forward(self, query, cache):
+        return self.hidden(query.tokens, valid=query.valid), None
+
+
+def test_everything_is_on_the_device_of_the_network_from_the_start(far, monkeypatch):
+    places, begin = [], stages.init
+
+    def noted(denoiser, canvas, *more):
+        places.append({leaf.device for leaf in (canvas.tokens, canvas.editable, canvas.valid)})
+        return begin(denoiser, canvas, *more)
+
+    monkeypatch.setattr(stages, "init", noted)
+    given = (Canvas.blank(2, 6), Groups.levels(2), STRATEGIES)
+    here = unmask.run_stages(Plain(), *given, seeds=[1, 2])
+    places.clear()
+    with far.counted():
+        there = unmask.run_stages(Plain(far.FAR), *given, seeds=[1, 2])
+        assert places == [{far.FAR}] * 2
+        for field in fields(there):
+            assert getattr(there, field.name).device == far.FAR, field.name
+            assert torch.equal(getattr(there, field.name).cpu(), getattr(here, field.name))

@@ -43,6 +43,7 @@ def run_stages(
     strategies than groups, or the groups do not fit the rows.
     """
     _check_kinds(denoiser, canvas, groups, strategies)
+    canvas = canvas.to(denoiser.device or canvas.tokens.device)
     group = groups.of(canvas.editable)
     stages = int(group.max()) + 1
     _check_fit(canvas, groups, strategies, stages)
@@ -51,7 +52,7 @@ def run_stages(
     done = _empty_record(canvas, hidden, root)
     for stage in range(stages):
         here = canvas.editable & (group == stage)
-        given = replace(canvas, tokens=done.tokens, editable=here).to(done.tokens.device)
+        given = replace(canvas, tokens=done.tokens, editable=here)
         strategy = strategies[min(stage, len(strategies) - 1)]
         seed_of_stage = fold(root, torch.full_like(root, stage))
         state = init(denoiser, given, strategy, seed_of_stage)
@@ -93,25 +94,25 @@ def _check_fit(canvas: Canvas, groups: Groups, strategies: Sequence[Strategy], s
 
 
 def _empty_record(canvas: Canvas, tokens: Tensor, seeds: Tensor) -> Generation:
-    blank = torch.zeros(canvas.shape)
-    none = torch.zeros(canvas.shape[0], dtype=torch.int64)
-    never = torch.full(canvas.shape, NEVER)
+    """The record before the first stage, on the device of the canvas."""
+    device = canvas.tokens.device
+    blank = torch.zeros(canvas.shape, device=device)
+    none = torch.zeros(canvas.shape[0], dtype=torch.int64, device=device)
+    never = torch.full(canvas.shape, NEVER, device=device)
+    seeds = seeds.to(device)
     return Generation(tokens, blank, blank, never, none, none, seeds, canvas.editable, canvas.valid)
 
 
 def _merge(done: Generation, part: Generation) -> Generation:
     """The record with one stage more."""
-    here, device = part.editable, part.tokens.device
-    before = done.steps.to(device).unsqueeze(1)
+    here, before = part.editable, done.steps.unsqueeze(1)
     committed = part.commit_step.where(part.commit_step == NEVER, part.commit_step + before)
     return replace(
         done,
         tokens=part.tokens,
-        logprob=part.logprob.where(here, done.logprob.to(device)),
-        sampling_logprob=part.sampling_logprob.where(here, done.sampling_logprob.to(device)),
-        commit_step=committed.where(here, done.commit_step.to(device)),
-        steps=done.steps.to(device) + part.steps,
-        forwards=done.forwards.to(device) + part.forwards,
-        editable=done.editable.to(device),
-        valid=done.valid.to(device),
+        logprob=part.logprob.where(here, done.logprob),
+        sampling_logprob=part.sampling_logprob.where(here, done.sampling_logprob),
+        commit_step=committed.where(here, done.commit_step),
+        steps=done.steps + part.steps,
+        forwards=done.forwards + part.forwards,
     )
