@@ -1,9 +1,6 @@
 """Groups by strategies of their own: a run of each on what the ones before have made."""
 
-import importlib
-import sys
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 import torch
@@ -118,14 +115,6 @@ def test_a_list_of_groups_says_nothing_of_rows_with_nothing_to_generate():
     assert result.tokens[0, :4].tolist() == [3] * 4
 
 
-@pytest.fixture
-def far(monkeypatch):
-    """The device of `benchmarks/_far.py`, which says that it is elsewhere."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
-    yield importlib.import_module("_far")
-    del sys.modules["_far"]
-
-
 class Plain(Toy):
     """Without a cache, its tables on a device."""
 
@@ -141,7 +130,7 @@ class Plain(Toy):
         return self.hidden(query.tokens, valid=query.valid), None
 
 
-def test_everything_is_on_the_device_of_the_network_from_the_start(far, monkeypatch):
+def test_everything_is_on_the_device_of_the_network_from_the_start(elsewhere, monkeypatch):
     places, begin = [], stages.init
 
     def noted(denoiser, canvas, *more):
@@ -152,9 +141,9 @@ def test_everything_is_on_the_device_of_the_network_from_the_start(far, monkeypa
     given = (Canvas.blank(2, 6), Groups.levels(2), STRATEGIES)
     here = unmask.run_stages(Plain(), *given, seeds=[1, 2])
     places.clear()
-    with far.counted():
-        there = unmask.run_stages(Plain(far.FAR), *given, seeds=[1, 2])
-        assert places == [{far.FAR}] * 2
+    with elsewhere.counted():
+        there = unmask.run_stages(Plain(elsewhere.FAR), *given, seeds=[1, 2])
+        assert places == [{elsewhere.FAR}] * 2
         for field in fields(there):
-            assert getattr(there, field.name).device == far.FAR, field.name
+            assert getattr(there, field.name).device == elsewhere.FAR, field.name
             assert torch.equal(getattr(there, field.name).cpu(), getattr(here, field.name))

@@ -5,6 +5,8 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import unmask
 from unmask import Canvas, presets
@@ -235,3 +237,44 @@ def test_a_canvas_moves_with_its_condition():
 def test_a_condition_that_would_not_be_cut_into_rows_is_refused():
     with pytest.raises(CanvasError, match=r"pass torch\.from_numpy"):
         Canvas.blank(2, 4, condition={"classes": np.zeros(2)})
+
+
+class OneDevice(TorchDispatchMode):
+    """Refuses what a GPU refuses: rows chosen by numbers that are elsewhere."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        if name in ("index", "index_select"):
+            leaf, *numbers = [x for x in tree_leaves(args) if isinstance(x, torch.Tensor)]
+            allowed = {leaf.device, torch.device("cpu")} if name == "index" else {leaf.device}
+            assert {at.device for at in numbers} <= allowed, f"{name} on several devices"
+        return function(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("rows_far", [False, True])
+@pytest.mark.parametrize("canvas_far", [False, True])
+def test_rows_are_taken_wherever_their_numbers_are(elsewhere, rows_far, canvas_far):
+    legal = torch.rand(3, 2, 5, generator=torch.Generator().manual_seed(1)) < 0.5
+    legal[..., 0] = True
+    of_rows = {"condition": {"class": torch.arange(3)}, "steps": [4, 5, 6], "legal": legal}
+    tokens, required = torch.arange(6).view(3, 2), torch.tensor([[-1, 1], [0, -1], [-1, -1]])
+    canvas = Canvas.infill(tokens, torch.ones(3, 2).bool(), required=required, **of_rows)
+    places, rows = [torch.device("cpu"), elsewhere.FAR], [2, 0, 2]
+    with elsewhere.counted():
+        canvas, at = canvas.to(places[canvas_far]), torch.tensor(rows).to(places[rows_far])
+        with OneDevice():
+            part = canvas.take(at)
+        assert part.tokens.device == places[canvas_far]
+        assert part.tokens.tolist() == tokens[rows].tolist()
+        assert part.condition["class"].tolist() == rows
+        assert part.steps.tolist() == [6, 4, 6]
+        assert part.legal.tolist() == legal[rows].tolist()
+        assert part.required.tolist() == required[rows].tolist()
+
+
+def test_what_all_rows_share_is_shared_by_those_taken():
+    canvas = Canvas.blank(3, 2, condition=torch.ones(1, 4).expand(3, 4), legal=torch.ones(2, 5) > 0)
+    part = canvas.take(torch.tensor([1, 1]))
+    assert part.condition.stride(0) == 0
+    assert part.condition.shape == (2, 4)
+    assert part.legal is canvas.legal

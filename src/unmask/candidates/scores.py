@@ -12,13 +12,13 @@ from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from unmask.core.generation import Generation
 from unmask.core.inference import evaluating, logit_per_token
 from unmask.core.network import Critic, Denoiser
 from unmask.core.random import fold
 from unmask.core.state import NEVER
+from unmask.core.trees import tree_take
 from unmask.decoding import Canvas
 from unmask.errors import StrategyError
 from unmask.scoring import Method, score
@@ -30,11 +30,6 @@ By = str | Method | Critic | Scorer
 """The ranking of candidates: "likelihood", a method of scoring, a critic, or a function."""
 
 LIKELIHOOD = "likelihood"
-
-
-def _rows(tree: Any, rows: slice) -> Any:
-    """Return these rows of every tensor in a tree."""
-    return tree_map(lambda leaf: leaf[rows] if isinstance(leaf, Tensor) else leaf, tree)
 
 
 def check_by(by: By) -> None:
@@ -114,7 +109,7 @@ def _measured(
         here = slice(row * count, (row + 1) * count)
         if not bool(generated[here].any()):
             continue
-        part = canvas.take(torch.arange(here.start, here.stop, device=canvas.tokens.device))
+        part = canvas.take(torch.arange(here.start, here.stop))
         result = score(
             denoiser,
             every.tokens[here],
@@ -134,11 +129,11 @@ def _measured(
 def _wrong(critic: Critic, every: Generation, canvas: Canvas, max_rows: int) -> Tensor:
     """Return (R,N) logits that a token is wrong."""
     parts = []
-    for at in range(0, len(every.tokens), max_rows):
-        here = slice(at, at + max_rows)
-        tokens, condition = every.tokens[here], _rows(canvas.condition, here)
+    for rows in torch.arange(len(every.tokens)).split(max_rows):
+        tokens, valid = every.tokens[rows], every.valid[rows]
+        condition = tree_take(canvas.condition, rows)
         with evaluating(critic):
-            wrong = critic(tokens, valid=every.valid[here], condition=condition)
+            wrong = critic(tokens, valid=valid, condition=condition)
         wrong = logit_per_token(wrong, tokens)
         parts.append(wrong)
     return torch.cat(parts)

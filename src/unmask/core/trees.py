@@ -14,10 +14,10 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 
 def take_rows(leaf: Tensor, rows: Tensor) -> Tensor:
-    """leaf[rows]; a leaf that is one row expanded stays so."""
+    """leaf[rows], wherever the numbers of rows are; a leaf that is one row expanded stays so."""
     if leaf.dim() and len(leaf) and leaf.stride(0) == 0 and len(leaf) > 1:
         return leaf[:1].expand(len(rows), *leaf.shape[1:])
-    return leaf.index_select(0, rows)
+    return leaf.index_select(0, rows.to(leaf.device))
 
 
 def concat_rows(leaves: Sequence[Tensor]) -> Tensor:

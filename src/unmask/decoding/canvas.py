@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from unmask.constraints import check_legal, check_required
 from unmask.core.checks import check_count
+from unmask.core.trees import tree_take
 from unmask.errors import CanvasError
 
 
@@ -131,13 +132,13 @@ class Canvas:
 
     def take(self, rows: Tensor) -> Canvas:
         """These rows (b,) int64, in this order; one may stand more than once."""
-        legal, required = self.legal, self.required
-        if legal is not None and legal.dim() == 3:
-            legal = legal[rows]
-        if required is not None and required.dim() == 2:
-            required = required[rows]
-        shared = replace(self, legal=None, required=None)
-        return replace(shared._map(lambda leaf: leaf[rows]), legal=legal, required=required)
+        shared = {}
+        for name, rank in (("legal", 3), ("required", 2)):
+            of_all = getattr(self, name)
+            if of_all is not None and of_all.dim() < rank:
+                shared[name] = of_all
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Canvas(**(tree_take(named, rows) | shared))
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Canvas:
         """Every tensor changed."""
