@@ -27,6 +27,7 @@ from unmask import (
     SquaredDecay,
     Strategy,
     commit,
+    decoding,
     noise,
     orders,
     presets,
@@ -327,6 +328,40 @@ def test_a_repeated_seed_is_fine_for_rows_that_differ():
     tokens = torch.tensor([[1, 8], [1, 9]])  # differ only where generation writes
     with pytest.raises(SeedError, match="rows 0 and 1"):
         generate(canvas=Canvas.infill(tokens, flags), seeds=[3, 3])
+
+
+OF_TWO = torch.ones(2, 2, VOCAB).bool()
+OF_TWO[1, :, 0] = False
+DIFFERENT = {
+    "steps": {"steps": [1, 2]},
+    "legal": {"legal": OF_TWO},
+    "required": {"required": torch.tensor([[1, -1], [-1, -1]])},
+    "condition": {"condition": {"class": torch.tensor([1, 2]), "name": "kept"}},
+    "half": {"condition": torch.tensor([[0.5, 1.0], [0.5, 2.0]], dtype=torch.bfloat16)},
+}
+EQUAL = {
+    "steps": {"steps": [2, 2]},
+    "legal": {"legal": OF_TWO[:1].expand(2, 2, VOCAB)},
+    "legal of all": {"legal": OF_TWO[0]},
+    "required of all": {"required": torch.tensor([1, -1])},
+    "condition": {"condition": {"class": torch.tensor([1, 1]), "name": "kept"}},
+    "half": {"condition": torch.ones(2, 2, dtype=torch.bfloat16)},
+    "nothing for the network": {"condition": {"name": "kept"}},
+}
+
+
+@pytest.mark.parametrize("what", DIFFERENT)
+def test_rows_with_one_seed_that_differ_in_what_belongs_to_a_row_are_no_copies(what):
+    canvas = Canvas.blank(2, 2, **DIFFERENT[what])
+    assert decoding.row_seeds(canvas, None, [3, 3]).tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("what", EQUAL)
+def test_rows_with_one_seed_and_all_else_equal_are_copies(what):
+    canvas = Canvas.blank(2, 2, **EQUAL[what])
+    assert decoding.row_seeds(canvas, None, [3, 4]).tolist() == [3, 4]
+    with pytest.raises(SeedError, match="rows 0 and 1 have the same canvas and the same seed 3"):
+        decoding.row_seeds(canvas, None, [3, 3])
 
 
 def test_init_takes_seeds_as_run_does_or_says_what_to_pass():

@@ -50,7 +50,7 @@ def logits_of(model, tokens, condition):
 
 def steps(denoiser, canvas, strategy, seed=0):
     """Each step as (state before, what the network was shown, info); no row leaves early."""
-    state = unmask.init(denoiser, canvas, strategy, [seed] * len(canvas.tokens))
+    state = unmask.init(denoiser, canvas, strategy, range(seed, seed + len(canvas.tokens)))
     while not unmask.done(state):
         shown = state.tokens.masked_fill(state.masked, MASK)
         info = unmask.step(state, denoiser, strategy)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from unmask.core.random import check_seed, derive, fresh_seed
 from unmask.decoding.canvas import Canvas
@@ -17,7 +19,8 @@ def row_seeds(canvas: Canvas, seed: int | None, seeds: Sequence[int] | Tensor | 
 
     With neither, a seed comes from torch's global generator, so torch.manual_seed reproduces it.
     Raises SeedError if both are given, one is no integer in [0, 2**63), their number is not B, or
-    two rows with equal content share one: they would come out as copies of each other.
+    two rows with equal content (steps, legal and required ids, and the condition included) share
+    one: they would come out as copies of each other.
     """
     if seeds is None:
         return derive(fresh_seed() if seed is None else seed, len(canvas.tokens))
@@ -36,22 +39,32 @@ def row_seeds(canvas: Canvas, seed: int | None, seeds: Sequence[int] | Tensor | 
 
 
 def _reject_copies(canvas: Canvas, seeds: list[int]) -> None:
-    if canvas.condition is not None or len(set(seeds)) == len(seeds):
+    rows_of = Counter(seeds)
+    if len(rows_of) == len(seeds):
         return
-    given = canvas.tokens.masked_fill(canvas.editable, 0).tolist()
+    leaves = _leaves(canvas)
     seen: dict[tuple[object, ...], int] = {}
-    for row, key in enumerate(
-        zip(
-            seeds,
-            map(tuple, given),
-            map(tuple, canvas.editable.tolist()),
-            map(tuple, canvas.valid.tolist()),
-            strict=True,
-        )
-    ):
-        first = seen.setdefault(key, row)
+    for row, seed in enumerate(seeds):
+        if rows_of[seed] == 1:
+            continue
+        first = seen.setdefault((seed, *(_content(leaf[row]) for leaf in leaves)), row)
         if first != row:
             raise SeedError(
-                f"rows {first} and {row} have the same canvas and the same seed {seeds[row]}, so "
-                "they would be copies: give every row its own seed"
+                f"rows {first} and {row} have the same canvas and the same seed {seed}, so they "
+                "would be copies: give every row its own seed"
             )
+
+
+def _leaves(canvas: Canvas) -> list[Tensor]:
+    """All that tells one row from another, each of B rows."""
+    batch, length = canvas.shape
+    legal, required = canvas.legal, canvas.required
+    given = canvas.tokens.masked_fill(canvas.editable, 0)
+    every = [given, canvas.editable, canvas.valid, canvas.steps, canvas.condition]
+    every += [None if legal is None else legal.expand(batch, length, -1)]
+    every += [None if required is None else required.expand(batch, length)]
+    return [leaf for leaf in tree_leaves(every) if isinstance(leaf, Tensor)]
+
+
+def _content(leaf: Tensor) -> bytes:
+    return leaf.cpu().reshape(-1).view(torch.uint8).numpy().tobytes()
