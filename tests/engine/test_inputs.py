@@ -70,3 +70,11 @@ def test_ids_that_are_none_cancel_nothing(ids):
     with pytest.raises(StrategyError, match=r"cancel\(.*\): pass ids that submit has returned"):
         engine.cancel(ids)
     assert engine.open.tolist() == [0, 1, 2]
+
+
+def test_the_event_of_rows_with_nothing_to_do_is_of_step_0():
+    engine = Engine(NET)
+    engine.submit(Canvas.infill(torch.ones(2, 3).long(), torch.zeros(2, 3).bool()), GOOD, [1, 2])
+    (event,) = engine.step()
+    assert event.finished.tolist() == [0, 1]
+    assert event.info.step == 0

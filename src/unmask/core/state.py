@@ -330,5 +330,5 @@ class StepInfo:
 
     @property
     def step(self) -> int:
-        """How many steps the longest-running row has taken."""
-        return int(self.state.rows.step.max())
+        """How many steps the longest-running row has taken; 0 without rows."""
+        return int(self.state.rows.step.max(initial=0))
