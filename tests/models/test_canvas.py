@@ -42,6 +42,18 @@ def test_infill_takes_any_integers(dtype):
     assert canvas.valid.all()
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int16, torch.int32])
+def test_other_integers_become_int64_however_a_canvas_is_made(dtype):
+    canvas = Canvas(IDS.to(dtype), FLAGS, torch.ones_like(FLAGS))
+    assert canvas.tokens.dtype == torch.int64
+    assert torch.equal(canvas.tokens, IDS)
+    tokens = unmask.generate(flat_network([]), canvas, presets.random_order(2), seed=1)
+    assert torch.equal(tokens[~FLAGS], IDS[~FLAGS])
+    for wrong in (IDS.float(), FLAGS):
+        with pytest.raises(CanvasError, match="integer ids"):
+            Canvas(wrong, FLAGS, torch.ones_like(FLAGS))
+
+
 def test_ragged_pads_on_the_right():
     canvas = Canvas.ragged(
         [[1, 2, 3], torch.tensor([4])], [[True, False, True], torch.tensor([False])], pad_id=9

@@ -19,7 +19,7 @@ from unmask.errors import CanvasError
 
 @dataclass(frozen=True)
 class Canvas:
-    """B rows of N positions: tokens (B,N) int64, editable and valid (B,N) bool.
+    """B rows of N positions: tokens (B,N) int64 (other integers become it), editable and valid bool.
 
     `editable` is True where generation may write; what stands there in `tokens` is ignored. `valid`
     is False at padding. What belongs to a row and not to a rule is here, too:
@@ -43,6 +43,7 @@ class Canvas:
 
     def __post_init__(self) -> None:
         _check_ids(self.tokens)
+        object.__setattr__(self, "tokens", self.tokens.to(torch.int64))
         if self.tokens.shape[1] == 0:
             raise CanvasError(f"tokens has shape {self.shape}: a row needs one position or more")
         if self.steps is not None:
@@ -95,7 +96,7 @@ class Canvas:
         _check_ids(tokens)
         if valid is None:
             valid = torch.ones(tokens.shape, dtype=torch.bool, device=tokens.device)
-        return cls(tokens.to(torch.int64), editable, valid, **of_rows)
+        return cls(tokens, editable, valid, **of_rows)
 
     @classmethod
     def ragged(
