@@ -109,6 +109,11 @@ OPTIONS = {
         lambda: SquaredDecay(1e20),
         r"temperature=1e\+20.*at most 1e\+15",
     ),
+    "a rule that was not made": (
+        lambda: Sampling(Annealed),
+        r"temperature=<.*Annealed.*: pass .*such as Annealed\(\), or a function of progress",
+    ),
+    "a class of numbers": (lambda: Sampling(float), r"temperature=<class 'float'>: pass a number"),
     "top_p of 0": (lambda: Sampling(top_p=0), r"top_p=0: pass a mass in \(0, 1\]"),
     "top_p above 1": (lambda: Sampling(top_p=1.01), r"top_p=1\.01: pass a mass in \(0, 1\]"),
     "top_p NaN": (lambda: Sampling(top_p=NAN), r"top_p=nan: pass a mass in \(0, 1\]"),
@@ -116,7 +121,10 @@ OPTIONS = {
     "min_p of 1": (lambda: Sampling(min_p=1), r"min_p=1: pass a ratio in \[0, 1\)"),
     "min_p NaN": (lambda: Sampling(min_p=NAN), r"min_p=nan: pass a ratio in \[0, 1\)"),
     "top_k of 0": (lambda: Sampling(top_k=0), r"top_k=0: pass how many ids to keep"),
-    "top_k fraction above 1": (lambda: Sampling(top_k=1.5), r"top_k=1\.5.*fraction"),
+    "top_k fraction above 1": (
+        lambda: Sampling(top_k=1.5),
+        r"top_k=1\.5.*fraction of the ids legal at a position",
+    ),
     "top_k True": (lambda: Sampling(top_k=True), r"top_k=True: pass how many ids to keep"),
     "a preset's fraction": (lambda: presets.annealed(keep=0.0), r"0\.0.*fraction"),
     "noise NaN": (lambda: presets.maskgit(choice_temperature=NAN), r"nan: pass a number ≥ 0"),

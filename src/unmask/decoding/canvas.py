@@ -19,8 +19,9 @@ from unmask.errors import CanvasError
 
 @dataclass(frozen=True)
 class Canvas:
-    """B rows of N positions: tokens (B,N) int64 (other integers become it), editable and valid bool.
+    """B rows of N positions: tokens (B,N) int64, editable and valid (B,N) bool.
 
+    Tokens of other integers become int64.
     `editable` is True where generation may write; what stands there in `tokens` is ignored. `valid`
     is False at padding. What belongs to a row and not to a rule is here, too:
 

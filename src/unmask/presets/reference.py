@@ -20,11 +20,11 @@ def annealed(
 ) -> Strategy:
     """The rule of x-transformers' NonAutoregressiveWrapper, without its defects (docs/compat.md).
 
-    Draw every unknown position from the best `keep` of the vocabulary (a share), at a temperature
-    that falls linearly to 0, and keep the most probable draws (by the probability after the filter
-    and before the temperature). With remask, committed tokens compete too, scored by their own
-    probability. Approximate: draw, then choose. With few ids, `keep` leaves few choices and rows
-    become similar: pass keep=None.
+    Draw every unknown position from the best `keep` (a share) of the ids legal there, at a
+    temperature that falls linearly to 0, and keep the most probable draws (by the probability after
+    the filter and before the temperature). With remask, committed tokens compete too, scored by
+    their own probability. Approximate: draw, then choose. With few ids, `keep` leaves few choices
+    and rows become similar: pass keep=None.
     """
     return Strategy(
         commit=TopK(schedule, steps),

@@ -24,6 +24,7 @@ HOTTEST = 1e30
 """The highest temperature: logits may be multiplied by its reciprocal in float32."""
 
 Temperature = float | Callable[..., Tensor]
+"""A number, a `TemperatureRule`, or a function of progress (B,) alone."""
 
 
 class TemperatureRule(ABC):
@@ -67,10 +68,11 @@ class SquaredDecay(TemperatureRule):
 class Sampling:
     """How a token is drawn from its logits; the filters apply in the order of the fields.
 
-    temperature: a number from 0 (greedy) to 1e30, or a callable progress (B,) -> (B,) such as
-    `Annealed`.
-    top_k: keep this many ids (int ≥ 1), or this fraction of the vocabulary (float in (0, 1]); 1.0
-    keeps all and becomes None, because it equals the int 1, which keeps one id.
+    temperature: a number from 0 (greedy) to 1e30; a `TemperatureRule` such as `Annealed()`, called
+    with progress (B,) and steps (B,); or any other callable, called with progress alone -> (B,).
+    top_k: keep this many ids (int ≥ 1), or this fraction, rounded up, of the ids legal at the
+    position (float in (0, 1]); 1.0 keeps all and becomes None, because it equals the int 1, which
+    keeps one id.
     top_p: keep the smallest set of ids holding at least this mass, in (0, 1] (1904.09751).
     min_p: keep ids at least this likely relative to the likeliest, in [0, 1) (2407.01082).
     gumbel: draw by a Gumbel race, the largest of logits + temperature·Gumbel, one noise for each
@@ -85,6 +87,11 @@ class Sampling:
     gumbel: bool = False
 
     def __post_init__(self) -> None:
+        if isinstance(self.temperature, type):
+            raise StrategyError(
+                f"temperature={self.temperature!r}: pass a number ≥ 0, a rule such as Annealed(), "
+                "or a function of progress"
+            )
         if not callable(self.temperature):
             _check_temperature(self.temperature)
         if self.top_k is not None:
@@ -149,5 +156,5 @@ def _check_top_k(k: int | float) -> None:
     if not (fraction or count):
         raise StrategyError(
             f"top_k={k!r}: pass how many ids to keep (an int ≥ 1) or which fraction of the "
-            "vocabulary (a float in (0, 1])"
+            "ids legal at a position (a float in (0, 1])"
         )
