@@ -13,7 +13,6 @@ import unmask
 from unmask import Canvas, Groups, Strategy, orders, presets, schedules
 from unmask.commit import ByGroup, Even, Scheduled, TopK
 from unmask.errors import StrategyError
-from unmask.groups import codebooks, grid
 from unmask.revise import Remask
 
 
@@ -31,8 +30,6 @@ def test_index_maps():
     assert of(Groups.blocks(3), 7).tolist() == [0, 0, 0, 1, 1, 1, 2]
     assert of(Groups.levels(3), 7).tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert of(Groups.listed([0, 2, 1]), 3).tolist() == [0, 2, 1]
-    assert codebooks(2, 3).tolist() == [0, 0, 0, 1, 1, 1]
-    assert [part.tolist() for part in grid(2, 3)] == [[0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2]]
 
 
 def test_blocks_may_be_counted_from_the_prompt_of_each_row():

@@ -129,14 +129,3 @@ def blocks(length: int, size: int) -> Tensor:
 def interleaved(length: int, count: int) -> Tensor:
     """Return (N,) int64: position % count, for codebooks laid out by time: position = t·K + k."""
     return torch.arange(length) % count
-
-
-def codebooks(count: int, times: int) -> Tensor:
-    """Return (K·T,) int64: the level of each position for codebooks laid out by level: k·T + t."""
-    return torch.arange(count).repeat_interleave(times)
-
-
-def grid(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Return the row and the column, (H·W,) int64, of each position of a row-major grid."""
-    cell = torch.arange(height * width)
-    return cell // width, cell % width

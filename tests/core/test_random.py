@@ -111,14 +111,13 @@ def test_resolution_is_48_bits_and_each_of_them_is_used():
         assert abs(share - 0.5) < 4.6 * 0.5 / number.numel() ** 0.5, f"bit {bit}"
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_several_purposes_at_once_are_each_of_them(count):
+def test_several_purposes_at_once_are_each_of_them():
     seed, step, place = derive(3, 5)[:, None], torch.arange(5)[:, None], torch.arange(7)
     purposes = (Purpose.CHOICE, Purpose.DRAW, Purpose.NOISE_IDS)
-    got = uniforms(seed, step, place, purposes, lane=9, count=count)
-    assert got.shape == (3, 5, 7, count)
+    got = uniforms(seed, step, place, purposes)
+    assert got.shape == (3, 5, 7, 2)
     for i, purpose in enumerate(purposes):
-        assert torch.equal(got[i], uniform(seed, step, place, purpose, 9)[..., :count])
+        assert torch.equal(got[i], uniform(seed, step, place, purpose))
     assert uniforms(seed[0, 0], 0, 0, purposes[:1]).shape == (1, 2)
 
 

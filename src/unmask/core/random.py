@@ -66,14 +66,11 @@ def uniforms(
     step: Tensor | int,
     position: Tensor | int,
     purposes: tuple[Purpose, ...],
-    lane: Tensor | int = 0,
-    count: int = 2,
 ) -> Tensor:
-    """`uniform` for P purposes at once, (P, ..., count): one launch on a GPU."""
-    given = (seed, step, position, lane)
-    axes = max(word.dim() for word in given if isinstance(word, Tensor))
+    """`uniform` for P purposes at once, (P, ..., 2): one launch on a GPU."""
+    axes = max(word.dim() for word in (seed, step, position) if isinstance(word, Tensor))
     purpose = _numbers(purposes, seed.device).view(-1, *[1] * axes)
-    return uniform(seed, step, position, purpose, lane, count)
+    return uniform(seed, step, position, purpose)
 
 
 @lru_cache(maxsize=64)
