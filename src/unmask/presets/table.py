@@ -20,12 +20,12 @@ from unmask.schedules import Schedule
 
 HEAD = """# Methods
 
-Every published rule is a preset: it binds one member of each axis of the loop and nothing else.
+A preset is a published rule: it binds one member of each axis of the loop and nothing else.
 This table is generated from the presets (`python -m unmask.presets.table`). U is the number of
 unknown positions of a row at the start, T the number of steps of its plan; a dash is the default
 part (nothing revised, the whole canvas as one group, no row ended early). *Law* compares the
 distribution of samples with the model's; *exact*: equal with one position a step. A preset has
-guidance only if `guidance=` is passed, and a budget only if `budget=` is passed.
+guidance only if `guidance=` is passed. `halton` stands for a grid of 16 by 16.
 
 """
 COLUMNS = (

@@ -128,8 +128,8 @@ class Edit(Revise):
         assert proposal.top_logprob is not None
         other = proposal.top_token != state.tokens
         sure = on_grid(proposal.top_logprob) > log_on_grid(self.threshold)
-        committed = state.within_open(state.commit_step != NEVER)  # and not filled behind an end
-        return replace(change, edit=committed & other & sure)
+        committed = state.commit_step != NEVER  # what an end has filled was not
+        return replace(change, edit=self.watches(state) & committed & other & sure)
 
 
 @dataclass(frozen=True)
