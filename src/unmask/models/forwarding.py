@@ -27,7 +27,11 @@ class Forwarding(nn.Module, ABC):
 
     def __init__(self, inner: Denoiser):
         super().__init__()
-        check_denoiser(inner, ModelError)
+        if not isinstance(inner, Denoiser):
+            raise ModelError(
+                f"{type(inner).__name__} is not a denoiser: wrap it first, as in "
+                "unmask.wrap(net, mask_id=17)"
+            )
         self.inner: Any = inner
 
     @property
@@ -55,15 +59,6 @@ class Forwarding(nn.Module, ABC):
         """Return the projection whose product is the logits of hidden (M,D); None if unknown."""
         projection: Projection | None = self.inner.projection(hidden)
         return projection
-
-
-def check_denoiser(denoiser: object, error: type[Exception]) -> None:
-    """Raise `error` unless this is a denoiser."""
-    if not isinstance(denoiser, Denoiser):
-        raise error(
-            f"{type(denoiser).__name__} is not a denoiser: wrap it first, as in "
-            "unmask.wrap(net, mask_id=17)"
-        )
 
 
 def unwrapped(denoiser: Denoiser) -> Denoiser:
