@@ -146,6 +146,7 @@ def test_even_gives_the_remainder_to_the_first_steps():
         (lambda: Groups.blocks(0), r"size=0: pass an integer of 1 or more"),
         (lambda: Groups.levels(2.5), r"count=2.5"),
         (lambda: Groups.listed([0.5, 1]), r"pass one integer for each position"),
+        (lambda: Groups.listed([0, 1j]), r"dtype torch.complex64 .*pass one integer for each"),
         (lambda: Groups.listed([0, -1]), r"counted from 0"),
         (lambda: Groups("listed", ids=(0, 1.5)), r"ids holds 1\.5: pass integer ids"),
         (

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from unmask.core.checks import check_count
-from unmask.core.ids import as_ids
+from unmask.core.ids import are_integers, as_ids
 from unmask.errors import StrategyError, nearest
 
 Kind = Literal["blocks", "levels", "listed"]
@@ -77,7 +77,7 @@ class Groups:
     def listed(cls, groups: Sequence[int] | Tensor, *, side_by_side: bool = False) -> Groups:
         """Return groups listed position by position, (N,); other lengths raise StrategyError."""
         given = torch.as_tensor(groups)
-        if given.dim() != 1 or given.is_floating_point() or given.dtype == torch.bool:
+        if given.dim() != 1 or not are_integers(given):
             raise StrategyError(
                 f"groups of dtype {given.dtype} and shape {tuple(given.shape)}: pass one integer "
                 "for each position, such as [0, 0, 1, 1]"

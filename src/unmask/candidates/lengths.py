@@ -14,6 +14,7 @@ from torch import Tensor
 from unmask.candidates.draws import Candidates, candidate_seeds, ranked
 from unmask.candidates.scores import LIKELIHOOD, By
 from unmask.core.checks import check_count
+from unmask.core.ids import are_integers
 from unmask.core.network import Denoiser
 from unmask.core.trees import tree_take
 from unmask.decoding import Canvas, Strategy
@@ -78,7 +79,7 @@ def _given(name: str, given: Given) -> list[Tensor]:
         rows = []
     # An empty list becomes a tensor of floats.
     rows = [ids if ids.numel() else ids.long() for ids in rows]
-    if not rows or any(ids.dim() != 1 or not _is_whole(ids) for ids in rows):
+    if not rows or any(ids.dim() != 1 or not are_integers(ids) for ids in rows):
         raise CanvasError(
             f"{name}={given!r}: pass ids for all rows, such as [5, 2], or a list of them for each "
             "row, such as [[5, 2], [7]]"
@@ -91,10 +92,6 @@ def _is_flat(given: Any) -> bool:
         part.dim() == 0 if isinstance(part, Tensor) else not isinstance(part, Sequence)
         for part in given
     )
-
-
-def _is_whole(ids: Tensor) -> bool:
-    return not (ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool)
 
 
 def _batch(rows: dict[str, list[Tensor]], batch_size: int | None) -> int:
@@ -118,7 +115,7 @@ def _table(lengths: Lengths, prompts: list[Tensor], condition: Any) -> list[list
         table = torch.zeros(0)
     table = table.expand(len(prompts), -1) if table.dim() == 1 else table
     shaped = table.dim() == 2 and len(table) == len(prompts) and table.numel() > 0
-    if not shaped or not _is_whole(table) or bool((table < 1).any()):
+    if not shaped or not are_integers(table) or bool((table < 1).any()):
         raise CanvasError(
             f"lengths={given!r} for {len(prompts)} rows: pass integers of 1 or more, such as "
             f"[8, 10, 12], or as many of them for each row, ({len(prompts)},L)"

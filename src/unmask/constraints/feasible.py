@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from unmask.core.checks import is_integer
+from unmask.core.ids import are_integers
 from unmask.errors import StrategyError
 
 _CHUNK_ELEMENTS = 2**23  # flags in one tensor: 8 MiB
@@ -198,8 +199,7 @@ def _integers(name: str, shape: str, given: Any) -> Tensor:
         raise StrategyError(
             f"{name} is a {type(given).__name__}: pass a tensor of integers {shape}"
         )
-    whole = not (given.is_floating_point() or given.is_complex() or given.dtype == torch.bool)
-    if given.dim() != 2 or not whole or not given.numel():
+    if given.dim() != 2 or not are_integers(given) or not given.numel():
         raise StrategyError(
             f"{name} is {given.dtype} of shape {tuple(given.shape)}: pass a tensor of integers "
             f"{shape}"

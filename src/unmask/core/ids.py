@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from unmask.core.checks import is_integer
@@ -22,6 +23,11 @@ def as_ids(name: str, ids: object, kind: type[InputError] = StrategyError) -> tu
     if wrong:
         raise kind(f"{name} holds {wrong[0]!r}: pass integer ids, such as [0, 3]")
     return tuple(found)
+
+
+def are_integers(ids: Tensor) -> bool:
+    """Whether a tensor holds integers, and no bools."""
+    return not (ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool)
 
 
 def _is_one(value: object) -> TypeGuard[Tensor]:

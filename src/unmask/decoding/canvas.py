@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from unmask.constraints import check_legal, check_required
 from unmask.core.checks import check_count
+from unmask.core.ids import are_integers
 from unmask.core.trees import tree_take
 from unmask.errors import CanvasError
 
@@ -116,7 +117,7 @@ class Canvas:
         rows = [torch.as_tensor(ids) for ids in sequences]
         if not rows or any(ids.dim() != 1 or len(ids) == 0 for ids in rows):
             raise CanvasError("ragged needs at least one row, and a flat list of ids in every row")
-        if any(_is_float(ids) for ids in rows):
+        if not all(map(are_integers, rows)):
             raise CanvasError("ids must be integers; a row of ragged holds floats or booleans")
         flags = _ragged_flags(rows, editable)
         valid = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.bool)
@@ -188,12 +189,8 @@ def _is_listed(node: object) -> bool:
     return isinstance(node, list | tuple) and any(isinstance(i, int | float | str) for i in node)
 
 
-def _is_float(ids: Tensor) -> bool:
-    return ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool
-
-
 def _check_ids(tokens: object) -> None:
-    if not isinstance(tokens, Tensor) or tokens.dim() != 2 or _is_float(tokens):
+    if not isinstance(tokens, Tensor) or tokens.dim() != 2 or not are_integers(tokens):
         kind = type(tokens).__name__
         got = f"{tokens.dtype} {tuple(tokens.shape)}" if isinstance(tokens, Tensor) else kind
         raise CanvasError(f"tokens must be a tensor of integer ids of shape (B,N); got {got}")
@@ -236,7 +233,7 @@ def steps_of_rows(steps: Tensor | Sequence[int], rows: int) -> Tensor:
         given = torch.zeros(0)
     flags = isinstance(steps, Sequence) and any(isinstance(each, bool) for each in steps)
     shaped = given.dim() == 1 and len(given) == rows
-    if flags or not shaped or _is_float(given) or bool((given < 1).any()):
+    if flags or not shaped or not are_integers(given) or bool((given < 1).any()):
         raise CanvasError(
             f"steps={steps!r} for {rows} rows: pass one integer of 1 or more for each row"
         )

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from unmask.core.ids import are_integers
 from unmask.errors import DataError, MissingExtraError
 
 # Five-fold cross-validation on the 1,437 training digits: C from 1 to 30 and gamma from .001 to
@@ -67,7 +67,7 @@ def class_accuracy(
 
 
 def _check(name: str, tokens: Tensor, labels: Tensor, positions: int) -> None:
-    if tokens.dim() != 2 or tokens.is_floating_point() or tokens.dtype == torch.bool:
+    if tokens.dim() != 2 or not are_integers(tokens):
         raise DataError(
             f"{name} is {tokens.dtype} of shape {tuple(tokens.shape)}; pass integer ids (B, N)"
         )

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unmask.core.ids import are_integers
 from unmask.errors import DataError, MissingExtraError
 
 FOLDS = 5
@@ -80,7 +81,7 @@ def real_against_real(real: Tensor, rows: int | None = None, seed: int = 0) -> T
 
 def _check(generated: Tensor, real: Tensor) -> None:
     for name, ids in (("generated", generated), ("real", real)):
-        if ids.dim() != 2 or ids.is_floating_point() or ids.dtype == torch.bool:
+        if ids.dim() != 2 or not are_integers(ids):
             raise DataError(
                 f"{name} is {ids.dtype} of shape {tuple(ids.shape)}; pass integer ids (B, N)"
             )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unmask.core.ids import are_integers
 from unmask.errors import DataError
 
 
@@ -66,7 +67,7 @@ class Board:
                 f"boards of shape {tuple(boards.shape)}: pass (B, {self.cells}), one row per "
                 "board; a single board is board[None]"
             )
-        if boards.is_floating_point() or boards.dtype == torch.bool:
+        if not are_integers(boards):
             raise DataError(
                 f"boards of dtype {boards.dtype}: pass integer ids, such as boards.long()"
             )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unmask.core.ids import are_integers
 from unmask.errors import InputError
 from unmask.viz.layout import Cells, Layout
 
@@ -68,7 +69,7 @@ def check_mask(name: str, mask: Tensor, frame: Tensor) -> None:
 
 def check_frames(frames: Tensor) -> None:
     """Raise InputError unless frames are integers (S, B, N) with a frame and a row at least."""
-    if frames.dim() != 3 or frames.is_floating_point() or frames.dtype == torch.bool:
+    if frames.dim() != 3 or not are_integers(frames):
         raise InputError(
             f"frames are {frames.dtype} of shape {tuple(frames.shape)}; pass integer ids "
             "(S, B, N), -1 where unknown; a single frame is frame[None]"

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from unmask.core.ids import are_integers
 from unmask.errors import InputError, nearest
 
 UNKNOWN = -1
@@ -135,7 +136,7 @@ class Layout:
         return cls(**values)
 
     def _check(self, frame: Tensor) -> None:
-        if frame.dim() != 2 or frame.is_floating_point() or frame.dtype == torch.bool:
+        if frame.dim() != 2 or not are_integers(frame):
             raise InputError(
                 f"a frame is {frame.dtype} of shape {tuple(frame.shape)}; pass integer ids (B, N)"
             )
