@@ -95,16 +95,11 @@ class PlainDenoiser(Adapter):
             )
 
     def _check_logits(self, logits: object, tokens: Tensor) -> None:
-        if not isinstance(logits, Tensor) or logits.dim() != 3 or logits.shape[:2] != tokens.shape:
-            got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        width = _width(logits, tokens)
+        if width != self.spec.vocab_size:
             raise LogitsError(
-                f"the network returned {got} for tokens of shape {tuple(tokens.shape)}: return "
-                "logits as one tensor of shape (B, N, vocabulary)"
-            )
-        if logits.shape[-1] != self.spec.vocab_size:
-            raise LogitsError(
-                f"the network returned logits over {logits.shape[-1]} ids; its vocabulary size is "
-                f"{self.spec.vocab_size}: pass unmask.wrap(net, vocab_size={logits.shape[-1]})"
+                f"the network returned logits over {width} ids; its vocabulary size is "
+                f"{self.spec.vocab_size}: pass unmask.wrap(net, vocab_size={width})"
             )
 
 
@@ -122,6 +117,11 @@ def _probe_vocabulary(net: Callable[..., Tensor], mask_id: int, length: int | No
             f"the vocabulary size is unknown, and the network raised {type(error).__name__} on a "
             f"row of {tokens.shape[1]} mask ids: {error}. Pass unmask.wrap(net, vocab_size=...)"
         ) from error
+    return _width(logits, tokens)
+
+
+def _width(logits: object, tokens: Tensor) -> int:
+    """Return V of logits (B,N,V) for tokens (B,N). Raises LogitsError for another shape."""
     if not isinstance(logits, Tensor) or logits.dim() != 3 or logits.shape[:2] != tokens.shape:
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise LogitsError(
