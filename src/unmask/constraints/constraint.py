@@ -46,7 +46,10 @@ class Constraint:
         """Raise StrategyError unless every forbidden id is inside the vocabulary."""
         outside = [i for i in self.forbidden if not 0 <= i < vocab]
         if outside:
-            raise StrategyError(f"forbidden ids {outside} are outside the vocabulary of {vocab}")
+            raise StrategyError(
+                f"forbidden ids {outside} are outside the vocabulary of {vocab}: pass ids from 0 to "
+                f"{vocab - 1}"
+            )
 
 
 def check_legal(legal: object, shape: tuple[int, int]) -> None:
