@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from unmask.core.checks import check_count, check_share, is_integer
+from unmask.core.checks import check_count, check_share, is_integer, is_number
 from unmask.core.random import reveal_uniform
 from unmask.errors import StrategyError
 from unmask.schedules import AnySchedule, resolve
@@ -62,7 +62,8 @@ class Scheduled(CountPlan):
     """After step s of T, ⌊U·γ(s/T)⌋ positions unknown, at least T − s, fewer than before.
 
     That is MaskGIT's clamp (2202.04200) with T replaced by min(T, U), for any mask ratio γ.
-    schedule: a `Schedule`, a name or a function. lift: added before rounding down (ESM3: 0.1).
+    schedule: a `Schedule`, a name or a function. lift: added before rounding down, in [0, 1)
+    (ESM3: 0.1).
     """
 
     schedule: AnySchedule
@@ -72,6 +73,10 @@ class Scheduled(CountPlan):
 
     def __post_init__(self) -> None:
         check_steps(self.steps)
+        if not (is_number(self.lift) and 0 <= self.lift < 1):
+            raise StrategyError(
+                f"lift={self.lift!r}: pass a number in [0, 1), part of a position, such as 0.1"
+            )
         object.__setattr__(self, "schedule", resolve(self.schedule))
 
     def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
