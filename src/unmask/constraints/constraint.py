@@ -47,8 +47,8 @@ class Constraint:
         outside = [i for i in self.forbidden if not 0 <= i < vocab]
         if outside:
             raise StrategyError(
-                f"forbidden ids {outside} are outside the vocabulary of {vocab}: pass ids from 0 to "
-                f"{vocab - 1}"
+                f"forbidden ids {outside} are outside the vocabulary of {vocab}: pass ids from "
+                f"0 to {vocab - 1}"
             )
 
 
