@@ -37,6 +37,11 @@ def adaptive(rule, order=None):
         (lambda: commit.Stable(history=9), r"history=9: pass 1 to 4 steps"),
         (lambda: commit.Stable(divergence=0), r"divergence=0"),
         (lambda: commit.TopSpans(commit.Even(2), 0), r"width=0"),
+        (
+            lambda: commit.TopSpans(commit.Ancestral("linear", 4)),
+            r"plan=Ancestral\(.*\) counts positions.*pass another plan, such as "
+            r"commit\.Scheduled\('cosine', 16\), or overlapping=True",
+        ),
         (lambda: ReMDM(linear, 4, "cup"), r"variant='cup': pass one of cap, rescale"),
         (lambda: ReMDM(linear, 4, eta=2), r"eta=2"),
         (lambda: ReMDM(linear, 0), r"steps=0"),

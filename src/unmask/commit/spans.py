@@ -17,6 +17,7 @@ from unmask.core.arrays import arange
 from unmask.core.checks import check_count
 from unmask.core.ranking import best
 from unmask.core.state import Proposal, State
+from unmask.errors import StrategyError
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class TopSpans(Commit):
         object.__setattr__(self, "plan", as_plan(self.plan, None))
         for name, size in (("width", self.width), ("levels", self.levels)):
             check_count(name, size)
+        if not self.overlapping and type(self.plan).by_position is not CountPlan.by_position:
+            raise StrategyError(
+                f"plan={self.plan!r} counts positions, but without overlap TopSpans counts spans: "
+                "pass another plan, such as commit.Scheduled('cosine', 16), or overlapping=True"
+            )
 
     @property
     def needs_levels(self) -> bool:
