@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+from tests.reference.caches import forget_devices
 
 torch.set_num_threads(1)
 
@@ -22,5 +23,7 @@ settings.load_profile("unmask")
 def elsewhere(monkeypatch):
     """`benchmarks/_far.py`: a device that says that it is elsewhere, played by the CPU."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    forget_devices()
     yield importlib.import_module("_far")
     del sys.modules["_far"]
+    forget_devices()

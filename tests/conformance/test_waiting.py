@@ -17,6 +17,7 @@ from tests.conformance.test_networks import MASK as UNKNOWN
 from tests.conformance.test_networks import MASKED_LMS, NETWORKS, X_TRANSFORMERS, build
 from tests.conformance.toys import MASK, VOCAB, Toy, flat
 from tests.engine.networks import Padded, Told
+from tests.reference.caches import forget_devices
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     FakeTensorMode,
@@ -26,8 +27,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 import unmask
-from unmask import Canvas, Groups, guidance, noise, orders, presets, revise, stopping
-from unmask.core import arrays, head, random
+from unmask import Canvas, Groups, guidance, orders, presets, revise, stopping
+from unmask.core import arrays
 from unmask.core.state import State
 from unmask.decoding import done, finish, init, step
 from unmask.errors import LogitsError, StrategyError
@@ -40,9 +41,7 @@ def far(monkeypatch):
     monkeypatch.setattr(arrays, "_AT_HAND", FAR)
     yield
     # What was made without numbers must not be found by others.
-    tables = (orders.fixed._halton_score, noise._all_but, random._numbers)
-    for cached in (*tables, head.illegal_tensor, arrays.arange):
-        cached.cache_clear()
+    forget_devices()
 
 
 def begun(entry):
