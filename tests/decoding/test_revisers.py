@@ -134,10 +134,12 @@ def test_a_bound_is_not_decided_by_rounding(threshold):
     whole = replace(state, commit_step=torch.zeros_like(state.commit_step))
     whole = replace(whole, masked=torch.zeros_like(state.masked))
     near = torch.tensor([[math.log(threshold)]]) * (1 + torch.tensor([[-1e-6, 0.0, 1e-6]]))
-    nothing = nothing_proposed(whole)
+    nothing = replace(nothing_proposed(whole), queried=torch.ones_like(whole.masked))
     proposal = replace(nothing, top_token=whole.tokens + 1, top_logprob=near.float())
     edited = revise.Edit(threshold).amend(Change(whole.masked), whole, proposal, None).edit
     assert not edited.any()
+    surer = replace(proposal, top_logprob=near * 0.9)
+    assert revise.Edit(threshold).amend(Change(whole.masked), whole, surer, None).edit.all()
     commits = Change(torch.ones_like(whole.masked))
     change = revise.Verify(threshold).amend(commits, whole, proposal, lambda asked: near.float())
     assert not change.remask.any()

@@ -163,7 +163,7 @@ def _change(
     revise = strategy.revise
     change = Change(keep)
     if revise.remasks:
-        change = Change(keep & state.masked, eligible & ~(keep | state.masked))
+        change = Change(keep & state.masked, eligible > (keep | state.masked))
     if not revise.amends:
         return change
 

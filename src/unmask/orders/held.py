@@ -46,7 +46,7 @@ class Weighted(Around):
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N)."""
         score = self.order(state, proposal)
-        return score.where(state.masked, score * self.eta)
+        return score if self.eta == 1 else score.where(state.masked, score * self.eta)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from torch import Tensor
 
+from unmask.core.arrays import to_device
 from unmask.core.checks import is_number
 from unmask.core.random import Purpose, gumbel
+from unmask.core.rows import Now
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 from unmask.orders.base import Around, Order, as_order
@@ -48,13 +51,14 @@ class ChoiceNoise(Around):
             return score
         u = state.uniform(Purpose.CHOICE)
         noise = gumbel(u) if self.kind == "gumbel" else u
-        return score + self.scale * self._fade(state).reshape(-1, 1) * noise
-
-    def _fade(self, state: State) -> Tensor:
-        """(B,) or (1,) float64."""
         if not self.annealed:
-            return state.progress.new_ones(1)
+            return score + self.scale * noise
+        scale = to_device(self.scale * self._fade(state.rows.now), state.device)
+        return score + scale.unsqueeze(1) * noise
+
+    def _fade(self, now: Now) -> np.ndarray:
+        """(B,) float64."""
         if not self.inclusive:
-            return 1 - state.progress
-        steps = state.group_steps.double()
-        return ((steps - state.group_step) / (steps - 1)).nan_to_num(1.0)  # of one step, 0/0
+            return 1 - now.progress
+        left, steps = now.group_steps - now.group_step, now.group_steps - 1
+        return np.where(steps > 0, left / np.maximum(steps, 1), 1.0)

@@ -128,8 +128,8 @@ class Edit(Revise):
         assert proposal.top_logprob is not None
         other = proposal.top_token != state.tokens
         sure = on_grid(proposal.top_logprob) > log_on_grid(self.threshold)
-        committed = state.commit_step != NEVER  # what an end has filled was not
-        return replace(change, edit=self.watches(state) & committed & other & sure)
+        watched = proposal.queried & (state.commit_step != NEVER)  # not what an end has filled
+        return replace(change, edit=watched & other & sure)
 
 
 @dataclass(frozen=True)
