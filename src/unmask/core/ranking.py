@@ -42,6 +42,18 @@ def log_on_grid(probability: float) -> float:
     return number_on_grid(math.log(probability)) if probability > 0 else -math.inf
 
 
+def log_beside(probability: float, side: int) -> float:
+    """The logarithm of a bound, half a step of the grid higher (side 1) or lower (side -1).
+
+    To compare with log-probabilities that are not on the grid: one that differs from the bound by
+    rounding is not beyond it.
+    """
+    if probability <= 0:
+        return -math.inf
+    bound = math.log(probability)
+    return bound + side * math.ldexp(0.5, math.frexp(bound)[1] - DIGITS) if bound else 0.0
+
+
 def eligible_score(score: Tensor, eligible: Tensor) -> Tensor:
     """(B,N) float: −inf where not eligible and nowhere else; NaN stays."""
     score = as_score(score)

@@ -17,7 +17,7 @@ from torch import Tensor
 from unmask.core.arrays import on_host, to_device
 from unmask.core.checks import check_share, is_integer
 from unmask.core.part import Part
-from unmask.core.ranking import best, log_on_grid, on_grid
+from unmask.core.ranking import best, log_beside
 from unmask.core.state import NEVER, Change, Proposal, State
 from unmask.errors import StrategyError
 
@@ -127,7 +127,7 @@ class Edit(Revise):
         assert proposal.top_token is not None
         assert proposal.top_logprob is not None
         other = proposal.top_token != state.tokens
-        sure = on_grid(proposal.top_logprob) > log_on_grid(self.threshold)
+        sure = proposal.top_logprob > log_beside(self.threshold, 1)
         watched = proposal.queried & (state.commit_step != NEVER)  # not what an end has filled
         return replace(change, edit=watched & other & sure)
 
@@ -163,8 +163,8 @@ class Verify(Revise):
         # Rows in which nothing could be taken back make no passes.
         asked = (left >= 0) & ~rows.now.ends_group & (fewer > 0)
         verified = committed & to_device(asked, state.device).unsqueeze(1)
-        logprob = on_grid(leave_one_out(verified))
-        doubtful = verified & (logprob < log_on_grid(self.threshold))
+        logprob = leave_one_out(verified)
+        doubtful = verified & (logprob < log_beside(self.threshold, -1))
         remask = best(-logprob, doubtful, to_device(fewer, state.device))
         forwards = asked * counts[0] * rows.forwards_per_step
         return replace(change, remask=remask, forwards=forwards)
