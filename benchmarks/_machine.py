@@ -12,7 +12,9 @@ import torch
 
 def about(*packages: str) -> str:
     """One line: machine, threads, versions of torch and these packages, commit."""
-    versions = [f"{name} {_version(name)}" for name in ("unmask", "torch", *packages)]
+    torch_build = f"torch {torch.__version__}"  # names the build, which its metadata may leave out
+    versions = [f"unmask {_version('unmask')}", torch_build]
+    versions += [f"{name} {_version(name)}" for name in packages]
     machine = platform.processor() or platform.machine()
     threads = f"{torch.get_num_threads()} threads"
     return ", ".join([machine, threads, *versions, f"commit {_commit()}"])
