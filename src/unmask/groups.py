@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from unmask.core.checks import check_count
+from unmask.core.checks import check_count, first_of_other_length
 from unmask.core.ids import are_integers, as_ids
 from unmask.errors import StrategyError, nearest
 
@@ -95,12 +95,11 @@ class Groups:
 
     def check_lengths(self, lengths: np.ndarray) -> None:
         """Raise StrategyError unless rows of these lengths (0: nothing to generate) have groups."""
-        wrong = np.flatnonzero((lengths != len(self.ids)) & (lengths > 0))
-        if self.kind == "listed" and len(wrong):
+        row = first_of_other_length(lengths, len(self.ids)) if self.kind == "listed" else None
+        if row is not None:
             raise StrategyError(
-                f"the groups list {len(self.ids)} positions and row {int(wrong[0])} has "
-                f"{int(lengths[wrong[0]])}: pass one group for each position of a row, or "
-                "Groups.blocks(size)"
+                f"the groups list {len(self.ids)} positions and row {row} has {lengths[row]}: pass "
+                "one group for each position of a row, or Groups.blocks(size)"
             )
 
     def of(self, editable: Tensor) -> Tensor:
@@ -117,7 +116,8 @@ class Groups:
             return blocks(length, self.size)
         if self.kind == "levels":
             return interleaved(length, self.size)
-        self.check_lengths(np.array([length] if length < len(self.ids) else []))
+        if length < len(self.ids):
+            self.check_lengths(np.array([length]))
         return pad(torch.tensor(self.ids), (0, length - len(self.ids)))  # group 0 at padding
 
 

@@ -107,7 +107,7 @@ class Lingering(revise.Edit):
 def test_a_group_at_rest_without_an_edit_goes_on():
     made = presets.confidence(2).but(revise=Lingering(passes=3))
     result = unmask.run(Toy(), Canvas.blank(2, 4), made, seeds=[1, 2])
-    assert result.steps.tolist() == [2, 2] or result.steps.tolist() == [3, 3]
+    assert result.steps.tolist() == [3, 3]  # one pass over what is full, which changes nothing
 
 
 def test_what_is_filled_behind_an_end_is_not_edited():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TypeGuard
 
+import numpy as np
+
 from unmask.errors import InputError, StrategyError
 
 
@@ -31,3 +33,9 @@ def check_count(name: str, value: object, kind: type[InputError] = StrategyError
     """Raise an error of `kind` unless the value is an integer of 1 or more."""
     if not is_integer(value, 1):
         raise kind(f"{name}={value!r}: pass an integer of 1 or more")
+
+
+def first_of_other_length(lengths: np.ndarray, wanted: int) -> int | None:
+    """Return the first row of another length; 0 is that of rows with nothing to generate."""
+    other = np.flatnonzero((lengths != wanted) & (lengths > 0))
+    return int(other[0]) if len(other) else None

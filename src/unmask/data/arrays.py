@@ -101,12 +101,12 @@ def _part(array: np.ndarray, path: Path) -> tuple[Part, bool]:
 
 def _why(path: Path, error: Exception) -> str:
     """Return why numpy does not read a `.npy` file."""
-    told = str(error)
-    if "bject" in told or "pickle" in told:
+    message = str(error)
+    if "bject" in message or "pickle" in message:
         return (
             "holds Python objects, or no array at all; such files can run code and are not read: "
             "store one integer array with np.save"
         )
-    if "mmap" in told or "EOF" in told or "reshape" in told or path.stat().st_size == 0:
+    if any(w in message for w in ("mmap", "EOF", "reshape")) or path.stat().st_size == 0:
         return f"cut short at {path.stat().st_size:,} bytes; write it again"
-    return f"not a complete .npy file ({told}); store one integer array with np.save"
+    return f"not a complete .npy file ({message}); store one integer array with np.save"

@@ -152,5 +152,5 @@ def _whole(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's errors are of these
-        told = str(error).strip().splitlines() or [type(error).__name__]
-        raise DataError(f"{path}: not a complete {kind} ({told[0]}); write it again") from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(f"{path}: not a complete {kind} ({lines[0]}); write it again") from error

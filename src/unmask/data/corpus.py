@@ -101,10 +101,10 @@ class Corpus:
                 "train on; pass more data, shorter windows, or a smaller share of more examples"
             )
         order = np.arange(count) if self.stream else fold(0, torch.arange(count)).argsort().numpy()
-        told = f"held out: {'the last ' if self.stream else ''}{held:,} of {count:,} examples"
+        note = f"held out: {'the last ' if self.stream else ''}{held:,} of {count:,} examples"
         parts = (np.sort(order[: count - held]), np.sort(order[count - held :]))
         train, held_out = (
-            replace(self, examples=Subset(self.examples, part), notes=[*self.notes, told])
+            replace(self, examples=Subset(self.examples, part), notes=[*self.notes, note])
             for part in parts
         )
         return train, held_out

@@ -133,6 +133,11 @@ class Canvas:
         """The same canvas on another device."""
         return self._map(lambda leaf: leaf.to(device))
 
+    @property
+    def generated_lengths(self) -> np.ndarray:
+        """(B,) int64, on the host: positions before the padding, 0 where nothing is generated."""
+        return (self.valid.sum(1) * self.editable.any(1)).cpu().numpy()
+
     def take(self, rows: Tensor) -> Canvas:
         """These rows (b,) int64, in this order; one may stand more than once."""
         shared = {}

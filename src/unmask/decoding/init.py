@@ -170,7 +170,7 @@ def _check_lengths(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> No
             f"the canvas has rows of {int(longest)} positions, and the network takes "
             f"{spec.max_length} at most: pass a canvas of {spec.max_length} or fewer"
         )
-    generated = of_rows * canvas.editable.any(1).cpu().numpy()
+    generated = canvas.generated_lengths
     strategy.order.check_lengths(generated)
     if strategy.groups is not None:
         strategy.groups.check_lengths(generated)

@@ -56,15 +56,15 @@ def _reject_copies(canvas: Canvas, seeds: list[int]) -> None:
 
 
 def _leaves(canvas: Canvas) -> list[Tensor]:
-    """All that tells one row from another, each of B rows."""
+    """All that tells one row from another, each of B rows, on the host."""
     batch, length = canvas.shape
     legal, required = canvas.legal, canvas.required
     given = canvas.tokens.masked_fill(canvas.editable, 0)
     every = [given, canvas.editable, canvas.valid, canvas.steps, canvas.condition]
     every += [None if legal is None else legal.expand(batch, length, -1)]
     every += [None if required is None else required.expand(batch, length)]
-    return [leaf for leaf in tree_leaves(every) if isinstance(leaf, Tensor)]
+    return [leaf.cpu() for leaf in tree_leaves(every) if isinstance(leaf, Tensor)]
 
 
 def _content(leaf: Tensor) -> bytes:
-    return leaf.cpu().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return leaf.reshape(-1).view(torch.uint8).numpy().tobytes()

@@ -77,8 +77,7 @@ def _check_kinds(
 
 def _check_fit(canvas: Canvas, groups: Groups, strategies: Sequence[Strategy], stages: int) -> None:
     """Raise StrategyError unless there can be a stage for each group."""
-    lengths = canvas.valid.sum(1) * canvas.editable.any(1)
-    groups.check_lengths(lengths.cpu().numpy())
+    groups.check_lengths(canvas.generated_lengths)
     if not strategies or len(strategies) > stages:
         raise StrategyError(
             f"{len(strategies)} strategies for {stages} groups: pass one for each group, or fewer, "

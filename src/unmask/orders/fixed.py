@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from unmask.core.arrays import arange
-from unmask.core.checks import is_integer
+from unmask.core.checks import first_of_other_length, is_integer
 from unmask.core.random import Purpose, reveal_uniform
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
@@ -66,12 +66,11 @@ class Halton(Order):
     def check_lengths(self, lengths: np.ndarray) -> None:
         """Raise StrategyError unless each row has one position for each cell."""
         cells = self.height * self.width
-        wrong = np.flatnonzero((lengths != cells) & (lengths > 0))
-        if len(wrong):
-            length = int(lengths[wrong[0]])
+        row = first_of_other_length(lengths, cells)
+        if row is not None:
             raise StrategyError(
-                f"Halton({self.height}, {self.width}) orders {cells} positions but row "
-                f"{int(wrong[0])} has {length}: pass a height and width whose product is {length}"
+                f"Halton({self.height}, {self.width}) orders {cells} positions but row {row} has "
+                f"{lengths[row]}: pass a height and width whose product is {lengths[row]}"
             )
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:

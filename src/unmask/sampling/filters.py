@@ -100,7 +100,7 @@ def _nucleus(logits: Tensor, tempered: Tensor, mass: float) -> Best:
     """The smallest set of ids that holds at least `mass` of softmax(tempered)."""
     falling, ids = logits.sort(dim=1, descending=True, stable=True)
     probs = tempered.softmax(1).gather(1, ids)
-    # A row that is NaN or has nothing legal holds no mass; it is found out later, by its peak.
+    # A row that is NaN or has nothing legal holds no mass; its largest logit shows it later.
     end = ((probs.cumsum(1) - probs < mass).sum(1, keepdim=True) - 1).clamp(min=0)
     return Best(falling.gather(1, end), ids.gather(1, end))
 

@@ -62,12 +62,12 @@ def invert(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     logits (M,V) float32, at least one finite per row; u (M,2) float64 in (0, 1).
     Returns ids (M,) int64 and the log-normaliser (M,) float32 of the logits.
     """
-    peak = logits.amax(1, keepdim=True)
-    mass = (logits - peak).exp_()
+    max_logit = logits.amax(1, keepdim=True)
+    mass = (logits - max_logit).exp_()
     block, total = pick(block_sums(mass).double(), u[:, :1])
     ids = ids_of(block, logits.shape[1])
     inside, _ = pick(at_ids(mass, ids, 0.0).double(), u[:, 1:])
-    return ids[:, 0] + inside, (peak + total.log().float()).squeeze(1)
+    return ids[:, 0] + inside, (max_logit + total.log().float()).squeeze(1)
 
 
 def draw(logits: Tensor, temperature: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,7 +90,7 @@ def tempered(logits: Tensor, temperature: Tensor) -> Tensor:
 def margin(logits: Tensor, log_normaliser: Tensor, maxima: Tensor) -> Tensor:
     """(M,): largest probability minus the second largest (2502.06768). One id left: its own.
 
-    maxima (M,K): those of the blocks. Only two blocks are looked at.
+    maxima (M,K): those of the blocks. Only two blocks are read.
     """
     first, second = two_largest(logits, maxima)
     return (first - log_normaliser).exp() - (second - log_normaliser).exp()
