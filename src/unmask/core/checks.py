@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TypeGuard
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeGuard
 
 from unmask.errors import InputError, StrategyError
+
+if TYPE_CHECKING:
+    import numpy as np  # help and usage errors do without
 
 
 def is_number(value: object) -> bool:
@@ -37,5 +38,5 @@ def check_count(name: str, value: object, kind: type[InputError] = StrategyError
 
 def first_of_other_length(lengths: np.ndarray, wanted: int) -> int | None:
     """Return the first row of another length; 0 is that of rows with nothing to generate."""
-    other = np.flatnonzero((lengths != wanted) & (lengths > 0))
+    (other,) = ((lengths != wanted) & (lengths > 0)).nonzero()
     return int(other[0]) if len(other) else None
