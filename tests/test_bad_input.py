@@ -190,7 +190,7 @@ OPTIONS = {
     ),
     "a preset not called": (
         lambda: generate(strategy=presets.maskgit),
-        r"strategy=<function maskgit.*preset that has been called.*maskgit\(steps=12\)",
+        r"strategy=<function maskgit.*preset that has been called.*confidence\(steps=16\)",
     ),
     "a preset by name": (lambda: generate(strategy="maskgit"), r"strategy='maskgit'.*called"),
     "forbidden outside": (
@@ -471,7 +471,7 @@ def test_forbidden_ids_in_other_forms_are_the_same_ids(ids):
 
 def test_a_network_that_was_not_wrapped():
     with pytest.raises(
-        StrategyError, match=r"function is no denoiser: wrap it first.*unmask\.wrap"
+        StrategyError, match=r"function is not a denoiser: wrap it first.*unmask\.wrap"
     ):
         unmask.generate(zeros, BLANK)
 

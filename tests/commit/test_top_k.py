@@ -115,7 +115,7 @@ def flat(tokens):
 @given(st.integers(1, 12), st.integers(1, 15), st.booleans())
 def test_exactly_the_planned_number_is_known_after_each_step(length, steps, remask):
     made = presets.annealed(steps=steps, remask=remask)
-    plan, total = made.commit.counts(np.array([length]))
+    plan, total = made.commit.count_plan(np.array([length]))
     infos = list(
         unmask.stream(
             unmask.wrap(flat, mask_id=4), unmask.Canvas.blank(3, length), made, seed=length

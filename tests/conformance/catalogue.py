@@ -88,7 +88,7 @@ class Entry:
         """Whether a canvas may give rows steps of their own."""
         if self.revise is not None:
             return True
-        return self.function(**dict(self.chosen)).commit.counts.takes_steps
+        return self.function(**dict(self.chosen)).commit.count_plan.takes_steps
 
     def _takes(self, name):
         return name in inspect.signature(self.function).parameters

@@ -104,7 +104,7 @@ def of_rows(job, strategy, lengths, rows, vocab):
         given["required"] = torch.full((len(rows), width), -1)
         for at, row in enumerate(rows):
             given["required"][at, (job.content + row) % lengths[at]] = 3
-    if "steps" in job.of_rows and strategy.commit.counts.takes_steps:
+    if "steps" in job.of_rows and strategy.commit.count_plan.takes_steps:
         given["steps"] = [1 + (job.content + row) % 4 for row in rows]
     return given
 

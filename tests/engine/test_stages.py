@@ -71,7 +71,7 @@ def test_more_strategies_than_groups(strategies):
 
 
 WRONG = {
-    "network": ({"denoiser": flat}, StrategyError, r"function is no denoiser: wrap it first"),
+    "network": ({"denoiser": flat}, StrategyError, r"function is not a denoiser: wrap it first"),
     "tokens": ({"canvas": torch.zeros(1, 6)}, CanvasError, r"canvas is a Tensor: pass Canvas"),
     "a size": ({"groups": 3}, StrategyError, r"groups=3: pass a Groups, such as Groups\.levels"),
     "one strategy": (

@@ -24,7 +24,7 @@ from unmask.commit import Explicit, TopK
 from unmask.constraints import Constraint
 from unmask.core.random import Purpose, uniform
 from unmask.core.ranking import DIGITS, number_on_grid, on_grid
-from unmask.decoding import Strategy, init, row_seeds
+from unmask.decoding import Strategy, init, row_seeds, step
 from unmask.errors import LogitsError, StrategyError
 from unmask.orders import (
     ChoiceNoise,
@@ -321,6 +321,14 @@ def test_halton_of_another_size_than_the_canvas_is_refused():
         list(steps(strategy(Halton(2, 2))))
 
 
+def test_a_change_to_halton_of_another_size_is_refused_between_steps():
+    denoiser = unmask.wrap(net, mask_id=MASK, vocab_size=VOCAB)
+    canvas = unmask.Canvas.blank(ROWS, LENGTH)
+    state = init(denoiser, canvas, strategy(Random()), row_seeds(canvas, 0, None))
+    with pytest.raises(StrategyError, match=r"Halton\(2, 2\) orders 4 positions but .* has 6"):
+        step(state, denoiser, strategy(Halton(2, 2)))
+
+
 # --- choice noise ------------------------------------------------------------------------------
 
 
@@ -354,11 +362,11 @@ def test_choice_noise_fades_by_the_steps_of_the_row():
     denoiser = unmask.wrap(net, mask_id=MASK, vocab_size=VOCAB)
     canvas = unmask.Canvas.blank(2, LENGTH, steps=[2, 4])
     before, info = None, None
-    for number, step in enumerate(unmask.stream(denoiser, canvas, made, seed=0)):
+    for number, event in enumerate(unmask.stream(denoiser, canvas, made, seed=0)):
         if number == 1:
-            info = step
+            info = event
             break
-        before = step.state
+        before = event.state
     left = -torch.arange(LENGTH).double()
     fade = torch.tensor([[0.0], [0.5]])
     naive = left + fade * noise_of(before, "gumbel")

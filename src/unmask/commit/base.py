@@ -43,7 +43,7 @@ class Commit(Part, ABC):
         return False
 
     @property
-    def counts(self) -> CountPlan:
+    def count_plan(self) -> CountPlan:
         """The plan: how many may be unknown after each step."""
         return NoPlan()
 

@@ -54,7 +54,7 @@ class ReMDM(Commit):
         check_share("eta", self.eta)
 
     @property
-    def counts(self) -> CountPlan:
+    def count_plan(self) -> CountPlan:
         """All steps; random numbers decide the counts."""
         return AllSteps(self.steps)
 

@@ -51,7 +51,7 @@ class TopSpans(Commit):
         return self.overlapping and self.levels > 1
 
     @property
-    def counts(self) -> CountPlan:
+    def count_plan(self) -> CountPlan:
         """The plan, in spans, or in positions if spans overlap."""
         return self.plan
 

@@ -31,7 +31,7 @@ class TopK(Commit):
         object.__setattr__(self, "plan", as_plan(self.plan, steps))
 
     @property
-    def counts(self) -> CountPlan:
+    def count_plan(self) -> CountPlan:
         """The plan: how many may be unknown after each step."""
         return as_plan(self.plan, None)
 

@@ -17,7 +17,7 @@ from unmask.core.checks import check_count, is_integer
 from unmask.core.ids import as_ids
 from unmask.core.projection import Projection
 from unmask.core.trees import tree_take
-from unmask.errors import ModelError, nearest
+from unmask.errors import ModelError, StrategyError, UnmaskError, nearest
 
 INPUTS = frozenset({"masked", "progress", "open_block"})
 """What a query may carry beside tokens."""
@@ -198,6 +198,15 @@ class Denoiser(Protocol):
 
         With it a kernel can do without logits in memory.
         """
+
+
+def check_denoiser(value: object, error: type[UnmaskError] = StrategyError) -> None:
+    """Raise this error unless the value is a denoiser."""
+    if not isinstance(value, Denoiser):
+        raise error(
+            f"{type(value).__name__} is not a denoiser: wrap it first, as in "
+            "unmask.wrap(net, mask_id=17)"
+        )
 
 
 @runtime_checkable

@@ -122,6 +122,12 @@ class Rows:
             named[field.name] = Plan.concat(values) if field.name == "plan" else _concat(values)
         return Rows(**named)
 
+    @property
+    def generated_length(self) -> Array:
+        """(B,) int64: positions before the padding, 0 where nothing is generated."""
+        lengths: Array = self.length * self.members.any(1)
+        return lengths
+
     @cached_property
     def open(self) -> Array:
         """(b,) int64: rows that are not finished."""

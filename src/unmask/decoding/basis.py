@@ -24,3 +24,4 @@ def check_basis(state: State, strategy: Strategy) -> None:
                 "valid=state.valid), strategy, seeds)"
             )
     strategy.constraint.check(state.spec.vocab_size)
+    strategy.order.check_lengths(state.rows.generated_length)

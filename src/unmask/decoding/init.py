@@ -11,12 +11,12 @@ from torch import Tensor
 
 from unmask.constraints import check_vocabulary
 from unmask.core.head import illegal_ids, mask_id_of
-from unmask.core.network import Denoiser, DenoiserSpec
+from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
 from unmask.core.rows import Plan, Rows
 from unmask.core.state import NEVER, State
 from unmask.decoding.blocks import check_blocks
 from unmask.decoding.canvas import Canvas
-from unmask.decoding.inputs import check_canvas, check_denoiser, check_strategy
+from unmask.decoding.inputs import check_canvas, check_strategy
 from unmask.decoding.plan import is_kept, make_plan
 from unmask.decoding.seeds import row_seeds
 from unmask.decoding.strategy import Strategy
@@ -134,7 +134,7 @@ def _plan(
     side_by_side: bool,
     seed: np.ndarray,
 ) -> Plan:
-    commit, counts = strategy.commit, strategy.commit.counts
+    commit, counts = strategy.commit, strategy.commit.count_plan
     steps = None if canvas.steps is None else np.asarray(canvas.steps.cpu())  # type: ignore[union-attr]
     if steps is not None and not counts.takes_steps:
         raise StrategyError(

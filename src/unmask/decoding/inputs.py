@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from unmask.core.network import Denoiser
 from unmask.decoding.canvas import Canvas
 from unmask.decoding.strategy import Strategy
 from unmask.errors import CanvasError, StrategyError
-
-
-def check_denoiser(denoiser: object) -> None:
-    """Raise StrategyError unless this is a denoiser."""
-    if not isinstance(denoiser, Denoiser):
-        raise StrategyError(
-            f"{type(denoiser).__name__} is no denoiser: wrap it first, as in "
-            "unmask.wrap(net, mask_id=17)"
-        )
 
 
 def check_canvas(canvas: object) -> None:
@@ -31,5 +21,5 @@ def check_strategy(strategy: object) -> None:
     if not isinstance(strategy, Strategy):
         raise StrategyError(
             f"strategy={strategy!r}: pass a preset that has been called, such as "
-            "presets.maskgit(steps=12)"
+            "presets.confidence(steps=16)"
         )

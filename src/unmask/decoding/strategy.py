@@ -106,7 +106,7 @@ class Strategy:
         commit = self.commit
         units = None if type(commit).count is Commit.count else commit
         return {
-            "plan": commit.counts if units is None else units,
+            "plan": commit.count_plan if units is None else units,
             "groups": self.groups,
             "budget": self.budget,
             "end_id": self.end_id,

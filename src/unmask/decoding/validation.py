@@ -107,7 +107,7 @@ def _scores(strategy: Parts) -> None:
 
 def _groups(strategy: Parts) -> None:
     groups, commit = strategy.groups, strategy.commit
-    if groups is None and isinstance(commit.counts, ByGroup):
+    if groups is None and isinstance(commit.count_plan, ByGroup):
         raise StrategyError(
             "commit.ByGroup has a plan for each group, and there are none: pass groups=, such as "
             "Groups.levels(4), or one plan"

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from unmask.core.generation import Generation
-from unmask.core.network import Denoiser
+from unmask.core.network import Denoiser, check_denoiser
 from unmask.core.state import State, StepInfo
 from unmask.decoding import Canvas, Strategy, finish, init, row_seeds
-from unmask.decoding.inputs import check_canvas, check_denoiser, check_strategy
+from unmask.decoding.inputs import check_canvas, check_strategy
 from unmask.engine.engine import Engine, Event
 from unmask.errors import CanvasError
 from unmask.presets.by_name import build_recommended

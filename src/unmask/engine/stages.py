@@ -15,11 +15,11 @@ from torch import Tensor
 
 from unmask.core.generation import Generation
 from unmask.core.head import mask_id_of
-from unmask.core.network import Denoiser
+from unmask.core.network import Denoiser, check_denoiser
 from unmask.core.random import fold
 from unmask.core.state import NEVER
 from unmask.decoding import Canvas, Strategy, init, row_seeds
-from unmask.decoding.inputs import check_canvas, check_denoiser, check_strategy
+from unmask.decoding.inputs import check_canvas, check_strategy
 from unmask.engine.engine import Engine
 from unmask.engine.run import complete
 from unmask.errors import StrategyError

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from unmask.core.network import Cache, Denoiser, DenoiserSpec, Query
+from unmask.core.network import Cache, Denoiser, DenoiserSpec, Query, check_denoiser
 from unmask.core.projection import Projection
 from unmask.errors import ModelError
 
@@ -27,11 +27,7 @@ class Forwarding(nn.Module, ABC):
 
     def __init__(self, inner: Denoiser):
         super().__init__()
-        if not isinstance(inner, Denoiser):
-            raise ModelError(
-                f"{type(inner).__name__} is not a denoiser: wrap it first, as in "
-                "unmask.wrap(net, mask_id=17)"
-            )
+        check_denoiser(inner, ModelError)
         self.inner: Any = inner
 
     @property

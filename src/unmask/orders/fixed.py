@@ -75,7 +75,6 @@ class Halton(Order):
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N): minus the rank of each position in the Halton sequence; 0 at padding."""
-        self.check_lengths(state.rows.length)
         score = _halton_score(self.height, self.width, state.tokens.device)
         return pad(score, (0, state.tokens.shape[1] - len(score))).expand(len(state), -1)
 

@@ -98,7 +98,7 @@ def shown(part: Any) -> str:
 
 def forwards(strategy: Strategy) -> str:
     """Return the network passes of a row, in terms of U unknown positions and T steps."""
-    plan = strategy.commit.counts
+    plan = strategy.commit.count_plan
     if isinstance(strategy.revise, Verify):
         return "1 to U steps, and one pass for each token verified"
     if isinstance(plan, NoPlan):

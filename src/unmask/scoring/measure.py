@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unmask.core.checks import check_count
-from unmask.core.network import Denoiser
+from unmask.core.network import Denoiser, check_denoiser
 from unmask.decoding import Canvas
 from unmask.errors import DataError, StrategyError
 from unmask.objectives.evaluate import check_data
@@ -82,11 +82,7 @@ def score(
     work. Raises DataError or CanvasError for ids, shapes and flags that cannot be scored,
     StrategyError for a method that cannot score.
     """
-    if not isinstance(denoiser, Denoiser):
-        raise StrategyError(
-            f"{type(denoiser).__name__} is not a denoiser: wrap it first, as in "
-            "unmask.wrap(net, mask_id=17)"
-        )
+    check_denoiser(denoiser)
     if isinstance(by, type) or not callable(by) or not hasattr(by, "kind"):
         raise StrategyError(
             f"by={by!r}: pass scoring.Bound(), scoring.Ordered(strategy) or "

@@ -15,6 +15,7 @@ from torch import Tensor
 from unmask.core.network import Denoiser
 from unmask.core.state import Proposal, State
 from unmask.decoding import Canvas, Strategy
+from unmask.decoding.inputs import check_strategy
 from unmask.engine import Engine, Event, complete
 from unmask.errors import StrategyError
 from unmask.orders import Order
@@ -42,11 +43,7 @@ class Ordered:
 
     def __post_init__(self) -> None:
         strategy = self.strategy
-        if not isinstance(strategy, Strategy):
-            raise StrategyError(
-                f"strategy={strategy!r}: pass a preset that has been called, such as "
-                "presets.confidence(steps=16)"
-            )
+        check_strategy(strategy)
         if strategy.revise.remasks or strategy.revise.amends:
             raise StrategyError(
                 f"{strategy.name} may revise committed tokens, so many paths lead to one "
