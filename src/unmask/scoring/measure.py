@@ -141,14 +141,12 @@ def _check_places(denoiser: Denoiser, data: Tensor, maskable: Tensor, valid: Ten
             "valid is False"
         )
     vocab = denoiser.spec.vocab_size
-    outside = data < 0 if vocab is None else (data < 0) | (data >= vocab)
+    outside = (data < 0) | (data >= vocab)
     if bool(outside.any()):
         row, position = outside.nonzero()[0].tolist()
-        top = "" if vocab is None else f" to {vocab - 1}"
         raise DataError(
             f"id {int(data[row, position])} at row {row}, position {position} is outside the "
-            f"vocabulary of {vocab or 'the network'}: pass ids from 0{top}, and valid=False at "
-            "padding"
+            f"vocabulary of {vocab}: pass ids from 0 to {vocab - 1}, and valid=False at padding"
         )
     if not bool(maskable.any()):
         raise DataError(
