@@ -128,7 +128,7 @@ class Recipe:
 def _check_preset(preset: dict[str, Any]) -> None:
     """Raise StrategyError for a preset that the finished model could not recommend."""
     try:
-        by_name.build(*by_name.split(preset))
+        by_name.build(*by_name.name_and_options(preset))
     except InputError as error:
         raise StrategyError(f"preset={preset}: {error}") from None
 

@@ -162,11 +162,11 @@ def _length(model: Model) -> int:
 
 
 def _terms(model: Model, seed: int, samples: int) -> Terms:
-    from unmask.evaluation.compare import fingerprint
+    from unmask.evaluation.compare import model_fingerprint
     from unmask.evaluation.settings import Terms
 
     assert model.task is not None
-    return Terms(model.task, fingerprint(model.name), seed, samples)
+    return Terms(model.task, model_fingerprint(model.name), seed, samples)
 
 
 def _measured(

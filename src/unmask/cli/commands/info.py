@@ -147,7 +147,7 @@ def _default(folder: str) -> str:
         presets.choose(card, None, {})
     except StrategyError as error:
         return str(error)
-    name, advised = by_name.split(card.about.get("preset"))
+    name, advised = by_name.name_and_options(card.about.get("preset"))
     return " ".join(["--preset", name, *starmap(presets.typed, advised.items())])
 
 

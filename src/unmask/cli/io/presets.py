@@ -68,5 +68,5 @@ def choose(
     )
     if not asked:
         return strategy
-    chosen, options = by_name.split(recommended)
+    chosen, options = by_name.name_and_options(recommended)
     return build(chosen, {**options, **asked}, card.grid)
