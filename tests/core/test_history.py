@@ -9,13 +9,13 @@ from torch.utils._pytree import tree_leaves
 
 import unmask
 from unmask import Canvas, Query, presets
-from unmask.core.history import KEPT, History, compare, empty_history
+from unmask.core.history import KEPT, History, compare_with_history, empty_history
 
 
 def kept(logp):
-    """What `compare` keeps of a first step."""
+    """What `compare_with_history` keeps of a first step."""
     before = History(*(part[0] for part in empty_history(1, len(logp), logp.device)))
-    first = compare(logp, before)
+    first = compare_with_history(logp, before)
     assert (first["divergence"] == torch.inf).all()
     return History(first["likeliest"], first["likeliest_logprob"], first["divergence"])
 
@@ -28,7 +28,7 @@ def logps(seed, rows, vocab, spread=2.0):
 @given(seed=st.integers(0, 99), vocab=st.integers(2, 64))
 def test_exact_where_all_ids_are_kept(seed, vocab):
     then, now = logps(seed, 5, vocab), logps(seed + 100, 5, vocab)
-    found = compare(now, kept(then))["divergence"][:, 0]
+    found = compare_with_history(now, kept(then))["divergence"][:, 0]
     exact = (now.double().exp() * (now.double() - then.double())).sum(1)
     torch.testing.assert_close(found.double(), exact, rtol=1e-4, atol=1e-5)
 
@@ -41,7 +41,7 @@ def test_a_lower_bound_where_they_are_not(seed, near):
         if near
         else logps(seed + 1, 5, 1000)
     )
-    found = compare(now, kept(then))["divergence"][:, 0].double()
+    found = compare_with_history(now, kept(then))["divergence"][:, 0].double()
     exact = (now.double().exp() * (now.double() - then.double())).sum(1)
     assert (found >= -1e-6).all()
     assert (found <= exact + 1e-4).all()
@@ -51,7 +51,7 @@ def test_a_lower_bound_where_they_are_not(seed, near):
 def test_ids_that_are_ruled_out_do_no_harm():
     then = torch.tensor([[0.5, 0.5, 0.0]]).log()
     now = torch.tensor([[0.9, 0.1, 0.0]]).log()
-    found = compare(now, kept(then))["divergence"][0, 0]
+    found = compare_with_history(now, kept(then))["divergence"][0, 0]
     expected = 0.9 * torch.tensor(1.8).log() + 0.1 * torch.tensor(0.2).log()
     assert float(found) == pytest.approx(float(expected), abs=1e-5)
 

@@ -14,7 +14,7 @@ import torch
 
 from unmask.data import read
 from unmask.data.corpus import Corpus
-from unmask.data.rows import Place, Rows
+from unmask.data.rows import Place, StoredRows
 from unmask.data.values import ragged
 from unmask.errors import DataError
 
@@ -112,7 +112,7 @@ def test_arrow_has_lists_of_several_kinds(tmp_path, width):
     parquet.write_table(pa.table({"ids": column}), tmp_path / "a.parquet")
     assert ids(read(tmp_path / "a.parquet")) == GRID.tolist()
     part = ragged(column[3:7], np.arange(4), Place(tmp_path))  # a slice, as some blocks are
-    assert [Rows([part]).tokens(i).tolist() for i in range(4)] == GRID[3:7].tolist()
+    assert [StoredRows([part]).tokens(i).tolist() for i in range(4)] == GRID[3:7].tolist()
 
 
 def test_large_tables_come_in_blocks_and_count_through(tmp_path, monkeypatch):

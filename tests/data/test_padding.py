@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import unmask
 from unmask import objectives
 from unmask.data import padding
-from unmask.data.padding import BlockFill, EndOfSequence, Excluded
+from unmask.data.padding import BlockFill, EndFill, Excluded
 from unmask.errors import DataError, StrategyError
 
 EOS, PAD = 9, 8
@@ -36,7 +36,7 @@ def naive(kind: str, row, free, length: int, block: int):
 
 POLICIES = {
     "excluded": Excluded(),
-    "end_of_sequence": EndOfSequence(EOS),
+    "end_of_sequence": EndFill(EOS),
     "block_fill": BlockFill(EOS, 4),
 }
 
@@ -57,7 +57,7 @@ def test_every_policy_is_the_row_by_row_rule(name, sizes, extra):
 
 def test_without_a_length_rows_are_as_long_as_needed():
     assert Excluded()(ROWS, FREE).tokens.shape == (3, 5)
-    assert EndOfSequence(EOS)(ROWS, FREE).tokens[1].tolist() == [6, EOS, EOS, EOS, EOS]
+    assert EndFill(EOS)(ROWS, FREE).tokens[1].tolist() == [6, EOS, EOS, EOS, EOS]
     filled = BlockFill(EOS, 4)(ROWS, FREE, pad_id=PAD)
     assert filled.tokens[1].tolist() == [6, EOS, EOS, EOS, PAD, PAD, PAD, PAD]
     assert filled.valid.sum(1).tolist() == [8, 4, 4]

@@ -184,16 +184,16 @@ def test_what_no_id_stands_for(tokenizer):
 
 def test_tokenizers_that_are_none(tmp_path):
     with pytest.raises(DataError, match="gpt2: no such file or folder; nothing is downloaded"):
-        tokenizers.load("gpt2")
+        tokenizers.load_tokenizer("gpt2")
     with pytest.raises(DataError, match=r"holds none of tokenizer\.json"):
-        tokenizers.load(str(tmp_path))
+        tokenizers.load_tokenizer(str(tmp_path))
     (tmp_path / "tokenizer.json").write_text('{"version": 1')
     for path in (tmp_path, tmp_path / "tokenizer.json"):
         with pytest.raises(DataError, match="cannot be read"):
-            tokenizers.load(str(path))
+            tokenizers.load_tokenizer(str(path))
     (tmp_path / "tokenizer_config.json").write_text("{")
     with pytest.raises(DataError, match="cannot be read"):
-        tokenizers.load(str(tmp_path))
+        tokenizers.load_tokenizer(str(tmp_path))
 
 
 def test_nothing_is_downloaded(folder, monkeypatch):
@@ -204,5 +204,7 @@ def test_nothing_is_downloaded(folder, monkeypatch):
     monkeypatch.setattr(
         AutoTokenizer, "from_pretrained", lambda *a, **k: calls.append((a, k)) or real(*a, **k)
     )
-    assert tokenizers.load(str(folder)).encode(["the cat"])[0].tolist() == words("the cat")
+    assert tokenizers.load_tokenizer(str(folder)).encode(["the cat"])[0].tolist() == words(
+        "the cat"
+    )
     assert calls == [((str(folder),), {"local_files_only": True})]

@@ -15,7 +15,7 @@ from tests.data.conftest import WORDS
 
 from unmask.data import read
 from unmask.data.arrange import Windows
-from unmask.data.rows import Place, Rows, packed
+from unmask.data.rows import Place, StoredRows, packed
 from unmask.data.tokenizer import Tokenizer
 from unmask.errors import DataError
 
@@ -39,7 +39,7 @@ def test_windows_of_joined_rows(parts, length, separator):
     if not rows:
         return
     made = [packed([np.array(row) for row in part], range(len(part)), Place("a")) for part in parts]
-    windows = Windows(Rows(made), length, separator)
+    windows = Windows(StoredRows(made), length, separator)
     expected = naive_windows(rows, length, separator)
     assert [example.tokens.tolist() for example in windows] == expected
     assert all(example.maskable.all() for example in windows)

@@ -17,7 +17,7 @@ from unmask import presets
 from unmask.errors import DataError, StrategyError
 from unmask.evaluation import benches
 from unmask.evaluation.benches import BENCHES, Bench, Figure, Quality
-from unmask.evaluation.compare import LeftOut, Measurement, compare, fingerprint, front
+from unmask.evaluation.compare import LeftOut, Measurement, compare, front, model_fingerprint
 from unmask.evaluation.ledger import Ledger
 from unmask.evaluation.pareto import pareto_front
 from unmask.evaluation.settings import Setting, Terms
@@ -206,12 +206,12 @@ def test_a_fingerprint_is_that_of_the_files_and_not_of_the_place(tmp_path, monke
 
     first, copy = model("a", b"weights"), model("b", b"weights")
     (copy / "compare.csv").write_text("beside the model")
-    assert fingerprint(first) == fingerprint(copy) == fingerprint(str(copy))
-    assert len(fingerprint(first)) == 12
+    assert model_fingerprint(first) == model_fingerprint(copy) == model_fingerprint(str(copy))
+    assert len(model_fingerprint(first)) == 12
     others = [model("c", b"others"), model("d", b"weights", b'{"mask_id": 3}'), model("e", b"")]
-    assert len({fingerprint(each) for each in [first, *others]}) == 4
+    assert len({model_fingerprint(each) for each in [first, *others]}) == 4
     monkeypatch.setattr(checkpoint, "bundled", lambda: {"bundled": others[0]})
-    assert fingerprint("bundled") == fingerprint(others[0])
+    assert model_fingerprint("bundled") == model_fingerprint(others[0])
 
 
 def uniform(vocab, length):

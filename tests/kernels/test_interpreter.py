@@ -69,7 +69,7 @@ import sys
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 from unmask.kernels.programs import block_statistics, pick_inside
-from unmask.core.philox.program import draw
+from unmask.core.philox.program import philox_kernel
 
 FLOATS = ["offset", "rates", "maxima", "sums", "tempered", "mean", "second", "logit"]
 LONGS = ["order", "block", "known", "token"]
@@ -102,7 +102,7 @@ for capability in (80, 90):
             kinds = {"key": "*i64", "out": "*i64" if count == 4 else "*fp64", **words}
             constants = {"COUNT": count, "TILE": 256}
             kinds |= dict.fromkeys(constants, "constexpr")
-            ptx = assembled(draw, kinds, 4, constants, capability)["ptx"]
+            ptx = assembled(philox_kernel, kinds, 4, constants, capability)["ptx"]
             assert (".f64" in ptx) == (count != 4), count
             # Ten rounds of two products of 32 bits, whose constants the compiler writes signed.
             for factor in (0xD2511F53, 0xCD9E8D57):

@@ -14,7 +14,7 @@ import unmask
 from unmask import objectives
 from unmask.core.network import Query
 from unmask.errors import CanvasError, DataError, ModelError
-from unmask.models.layout import Layout, first_fit_decreasing, lay_out
+from unmask.models.layout import PackedLayout, first_fit_decreasing, lay_out
 from unmask.models.packed_networks import FAMILIES
 
 VOCAB, MASK, PAD, LENGTH = 13, 2, 1, 9
@@ -98,8 +98,8 @@ def test_packed_is_unpacked_in_loss_and_every_gradient(name, monkeypatch):
     assert again == pytest.approx(loss, abs=1e-6 * max(1, abs(loss)))
     assert furthest(gradients, same) < 1e-5
     # Negative control: rows in which documents see each other.
-    everything = Layout.together
-    monkeypatch.setattr(Layout, "together", lambda self: torch.ones_like(everything(self)))
+    everything = PackedLayout.together
+    monkeypatch.setattr(PackedLayout, "together", lambda self: torch.ones_like(everything(self)))
     other, _ = loss_and_gradients(packed)
     assert abs(other - loss) > 1e-4
 

@@ -44,7 +44,7 @@ def parts():
 def test_fill_changes_masked_positions_only_and_never_draws_the_mask(parts):
     denoiser, _, tokens = parts
     batch = objectives.corrupt_by_count(denoiser, tokens, torch.ones_like(tokens).bool(), 0)
-    filled = objectives.fill(batch, objectives.read(denoiser, batch), 1.0)
+    filled = objectives.fill(batch, objectives.read_corrupted(denoiser, batch), 1.0)
     assert torch.equal(filled[~batch.masked], tokens[~batch.masked])
     assert (filled != MASK).all()
     assert (filled != tokens).any()
@@ -53,7 +53,7 @@ def test_fill_changes_masked_positions_only_and_never_draws_the_mask(parts):
 def test_greedy_fill_is_the_argmax(parts):
     denoiser, _, tokens = parts
     batch = objectives.corrupt_by_count(denoiser, tokens, torch.ones_like(tokens).bool(), 0)
-    filled = objectives.fill(batch, objectives.read(denoiser, batch), 0.0)
+    filled = objectives.fill(batch, objectives.read_corrupted(denoiser, batch), 0.0)
     best = denoiser.net(batch.shown)[..., :MASK].argmax(-1)
     assert torch.equal(filled[batch.masked], best[batch.masked])
 
@@ -64,7 +64,7 @@ def test_labels(parts, labels):
     maskable = torch.ones_like(tokens).bool()
     maskable[:, :3] = False
     batch = objectives.corrupt_by_count(denoiser, tokens, maskable, 0)
-    filled = objectives.fill(batch, objectives.read(denoiser, batch), 1.0)
+    filled = objectives.fill(batch, objectives.read_corrupted(denoiser, batch), 1.0)
     fake = (filled != tokens) if labels == "differs" else batch.masked
     logits = judge.score(filled).squeeze(-1)
     each = nn.functional.binary_cross_entropy_with_logits(logits, fake.float(), reduction="none")
@@ -124,7 +124,7 @@ def test_labels_cover_valid_positions_that_are_no_prompt(parts):
     maskable = maskable & valid
     score = torch.zeros(tokens.shape, requires_grad=True)
     batch = objectives.corrupt_by_count(denoiser, tokens, maskable, 1)
-    filled = objectives.fill(batch, objectives.read(denoiser, batch), 1.0)
+    filled = objectives.fill(batch, objectives.read_corrupted(denoiser, batch), 1.0)
     for labels, fake in (("differs", filled != tokens), ("masked", batch.masked)):
         score.grad = None
         loss = objectives.critic_loss(lambda *_, **__: score, batch, filled, labels=labels)

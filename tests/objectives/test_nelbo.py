@@ -110,7 +110,7 @@ def test_a_wrong_weight_fails_the_same_test(denoiser):
             batch.maskable,
             batch.seed,
         )
-        return objectives.evaluate(flat, objectives.read(net, flat), bound=False)
+        return objectives.evaluate(flat, objectives.read_corrupted(net, flat), bound=False)
 
     mean, error = mean_and_error(denoiser, unweighted, 5)
     assert abs(mean - exact_bound(STATES[5])) > 20 * error

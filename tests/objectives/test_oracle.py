@@ -57,7 +57,7 @@ COSTS = costs()
 
 
 def exact_read(denoiser, batch, **_) -> Reading:
-    """`read` with the true conditionals in float64."""
+    """`read_corrupted` with the true conditionals in float64."""
     state, mask = (batch.tokens * TERNARY).sum(1), (batch.masked * BINARY).sum(1)
     return Reading(torch.empty(0), COSTS[state, mask][batch.masked])
 
@@ -102,7 +102,7 @@ def expectation(monkeypatch):
     """(name, schedule, options) -> (81,) expected value of the estimator, as the code has it."""
     forced: list[Tensor] = []
     for module in (nelbo, inclusion):
-        monkeypatch.setattr(module, "read", exact_read)
+        monkeypatch.setattr(module, "read_corrupted", exact_read)
     monkeypatch.setattr(nelbo, "hide", lambda *_: forced[0])
     monkeypatch.setattr(inclusion, "hide_each", lambda *_: forced[0])
     net = unmask.wrap(lambda t: None, mask_id=MASK, vocab_size=VOCAB + 1)

@@ -11,7 +11,7 @@ from transformers import AutoModelForMaskedLM, TrainerCallback, TrainingArgument
 
 import unmask
 from unmask import scoring
-from unmask.data.padding import EndOfSequence, Excluded
+from unmask.data.padding import EndFill, Excluded
 from unmask.errors import StrategyError
 from unmask.models import SelfConditioning
 from unmask.training import trainer as trainers
@@ -198,7 +198,7 @@ def test_the_held_out_bound_is_logged_by_trainer(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("padding", [Excluded(), EndOfSequence(5)])
+@pytest.mark.parametrize("padding", [Excluded(), EndFill(5)])
 def test_prompts_are_shown_and_padding_is_what_the_policy_says(padding, tmp_path):
     batches = []
 

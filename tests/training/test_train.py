@@ -232,11 +232,11 @@ def test_digits_lose_their_class_and_warped_ones_are_told_apart():
 def test_the_class_reaches_every_position():
     from unmask.tasks import task
     from unmask.training.material import of_task
-    from unmask.training.network import build, finished
+    from unmask.training.network import build_network, finished
     from unmask.training.recipes import RECIPES
 
     data = of_task(task("digits"))
-    trained = build(RECIPES["digits"], data, 0)
+    trained = build_network(RECIPES["digits"], data, 0)
     seen = []
     hook = trained.inner.net.bert.embeddings.token_type_embeddings.register_forward_hook(
         lambda _, given, __: seen.append(given[0])

@@ -25,7 +25,15 @@ from unmask.errors import CanvasError, ModelError, StrategyError
 from unmask.models import SelfConditioning
 from unmask.models.adapter import device_of
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
-from unmask.objectives import BertNoise, Corrupted, Reading, corrupt_by_count, evaluate, fill, read
+from unmask.objectives import (
+    BertNoise,
+    Corrupted,
+    Reading,
+    corrupt_by_count,
+    evaluate,
+    fill,
+    read_corrupted,
+)
 from unmask.objectives.critic import critic_loss
 from unmask.orders import ChoiceNoise, CriticOrder
 
@@ -166,7 +174,7 @@ class NonAutoregressiveWrapper(nn.Module):
         batch = corrupt_by_count(self._denoiser(), *where, **how)
         share = self.self_cond_train_prob if self.self_cond else 0.0
         with torch.no_grad() if only_train_critic else nullcontext():
-            reading = read(self._denoiser(), batch, **given, self_condition=share)
+            reading = read_corrupted(self._denoiser(), batch, **given, self_condition=share)
         loss = self._generator_loss(batch, reading)
         if self.token_critic is None or only_train_generator:
             return Losses(loss, loss, None)

@@ -39,7 +39,7 @@ def empty_history(batch: int, length: int, device: torch.device) -> History:
     )
 
 
-def compare(logp: Tensor, before: History) -> dict[str, Tensor]:
+def compare_with_history(logp: Tensor, before: History) -> dict[str, Tensor]:
     """Compare logp (m,V) of this step with the history at m positions; return what to keep of it.
 
     The divergence KL(now‖before) is taken over the ids kept before and all others together: exact

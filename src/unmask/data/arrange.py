@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from unmask.data.corpus import Example, Lazy
-from unmask.data.rows import Part, Rows
+from unmask.data.rows import StoredPart, StoredRows
 
 
 class Documents(Lazy):
     """Rows as examples, one each."""
 
-    def __init__(self, rows: Rows):
+    def __init__(self, rows: StoredRows):
         self.rows = rows
 
     def __len__(self) -> int:
@@ -34,7 +34,7 @@ class Documents(Lazy):
 class Windows(Lazy):
     """Consecutive windows of all rows joined, with the id `separator`, or none, between rows."""
 
-    def __init__(self, rows: Rows, length: int, separator: int | None):
+    def __init__(self, rows: StoredRows, length: int, separator: int | None):
         self.rows, self.length, self.separator = rows, length, separator
         between = 0 if separator is None else 1
         ends = np.cumsum(rows.lengths + between)
@@ -59,10 +59,10 @@ class Windows(Lazy):
         return Example(torch.from_numpy(tokens), torch.ones(self.length, dtype=torch.bool))
 
 
-def cut(part: Part, length: int) -> Part:
+def cut(part: StoredPart, length: int) -> StoredPart:
     """Cut each row into windows (L,); the rest of a row is dropped."""
     counts = part.lengths // length
     row = np.repeat(np.arange(len(part)), counts)
     within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
     starts = part.starts[row] + within * length
-    return Part(part.values, starts, np.full(len(row), length), part.numbers[row], part.place)
+    return StoredPart(part.values, starts, np.full(len(row), length), part.numbers[row], part.place)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from unmask.data.rows import Part, Place
+from unmask.data.rows import Place, StoredPart
 from unmask.errors import DataError, MissingExtraError, nearest
 
 INTEGERS = {"I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
             "U8": "<u1", "U16": "<u2", "U32": "<u4", "U64": "<u8"}  # fmt: skip
 
 
-def from_npy(path: Path) -> tuple[Part, bool]:
+def from_npy(path: Path) -> tuple[StoredPart, bool]:
     """Return the rows of an array (R,W), or the row of a stream (T,), and whether it is a stream.
 
     Raises DataError for a file that is cut short, has Python objects, or is not `.npy`.
@@ -32,7 +32,7 @@ def from_npy(path: Path) -> tuple[Part, bool]:
     return _part(array, path)
 
 
-def from_safetensors(path: Path, column: str | None) -> tuple[Part, bool]:
+def from_safetensors(path: Path, column: str | None) -> tuple[StoredPart, bool]:
     """Return the same of the only tensor of a `.safetensors` file, or of the one named by column.
 
     Raises DataError for a broken file, an unknown name, and several tensors without a name.
@@ -82,7 +82,7 @@ def _mapped(path: Path, name: str) -> np.ndarray:
     return np.memmap(path, dtype, mode="r", offset=8 + size + first, shape=shape)
 
 
-def _part(array: np.ndarray, path: Path) -> tuple[Part, bool]:
+def _part(array: np.ndarray, path: Path) -> tuple[StoredPart, bool]:
     if array.ndim not in (1, 2):
         raise DataError(
             f"{path}: an array of shape {array.shape}; pass (rows, positions), or one long stream "
@@ -95,7 +95,7 @@ def _part(array: np.ndarray, path: Path) -> tuple[Part, bool]:
     values = array.reshape(-1).view(np.ndarray)
     number = np.arange(rows, dtype=np.int64)
     place = Place(path, "file" if array.ndim == 1 else "row")
-    part = Part(values, number * width, np.full(rows, width), number, place)
+    part = StoredPart(values, number * width, np.full(rows, width), number, place)
     return part, array.ndim == 1
 
 

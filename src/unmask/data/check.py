@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from unmask.data.rows import Part, Rows
+from unmask.data.rows import StoredPart, StoredRows
 from unmask.errors import DataError
 
 CHUNK = 1 << 22
 
 
-def highest(rows: Rows) -> int:
+def highest_id(rows: StoredRows) -> int:
     """Return the highest id. Raises DataError for a negative one, with its place."""
     top = 0
     for part in rows.parts:
@@ -30,7 +30,7 @@ def highest(rows: Rows) -> int:
     return top
 
 
-def check_below(rows: Rows, size: int, advice: str) -> None:
+def check_below(rows: StoredRows, size: int, advice: str) -> None:
     """Raise DataError for the first id that is not below size; advice: what to type instead."""
     for part in rows.parts:
         for begin, chunk in _chunks(part):
@@ -42,7 +42,7 @@ def check_below(rows: Rows, size: int, advice: str) -> None:
                 )
 
 
-def seen(rows: Rows, ids: Sequence[int]) -> dict[int, str]:
+def seen(rows: StoredRows, ids: Sequence[int]) -> dict[int, str]:
     """Return which of these ids are in the data, each with the first place of it."""
     found: dict[int, str] = {}
     for part in rows.parts:
@@ -55,7 +55,7 @@ def seen(rows: Rows, ids: Sequence[int]) -> dict[int, str]:
     return found
 
 
-def _chunks(part: Part) -> Iterator[tuple[int, np.ndarray]]:
+def _chunks(part: StoredPart) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the first position of each chunk, and its values."""
     for begin in range(0, len(part.values), CHUNK):
         yield begin, part.values[begin : begin + CHUNK]

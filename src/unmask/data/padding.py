@@ -58,7 +58,7 @@ class Excluded:
 
 
 @dataclass(frozen=True)
-class EndOfSequence:
+class EndFill:
     """Rows are filled up with eos_id, which is learnt, and with it lengths (LLaDA 2502.09992)."""
 
     eos_id: int
@@ -105,12 +105,12 @@ class BlockFill:
 
 NAMED: dict[str, Any] = {
     "excluded": Excluded,
-    "end_of_sequence": EndOfSequence,
+    "end_of_sequence": EndFill,
     "block_fill": BlockFill,
 }
 
 
-def to_dict(policy: Excluded | EndOfSequence | BlockFill) -> dict[str, Any]:
+def to_dict(policy: Excluded | EndFill | BlockFill) -> dict[str, Any]:
     """Return a policy as JSON values: {"name": "block_fill", "eos_id": 2, "block": 32}."""
     name = next(name for name, kind in NAMED.items() if isinstance(policy, kind))
     return {"name": name, **asdict(policy)}

@@ -13,7 +13,7 @@ from unmask.data import tokenizer as tokenizers
 from unmask.data.arrange import Documents, Windows, cut
 from unmask.data.corpus import Corpus
 from unmask.data.files import Files, files_at
-from unmask.data.rows import Rows
+from unmask.data.rows import StoredRows
 from unmask.data.source import Source, open_source
 from unmask.data.text import NEWLINE
 from unmask.data.tokenizer import Tokenizer
@@ -59,7 +59,7 @@ def read(
     """
     _check_options(vocab_size=vocab_size, length=length, window=window)
     files = files_at(path)
-    loaded = None if tokenizer is None else tokenizers.load(str(tokenizer))
+    loaded = None if tokenizer is None else tokenizers.load_tokenizer(str(tokenizer))
     source = open_source(files, column=column, tokenizer=loaded, documents=documents)
     if source.nature == "stream" and length is None and not documents:
         length = window
@@ -88,15 +88,15 @@ def _vocabulary(source: Source, tokenizer: Tokenizer | None, size: int | None) -
                 f"{BYTES}; leave it out, or pass tokenizer="
             )
         return Vocabulary.of_bytes()
-    top = check.highest(source.rows)
+    top = check.highest_id(source.rows)
     if size is not None:
         advice = f"pass vocab_size={top + 1} (--vocab-size {top + 1}) or more, or leave it out"
         check.check_below(source.rows, size, advice)
     return Vocabulary.of_ids(top + 1 if size is None else size)
 
 
-def _of_tokenizer(rows: Rows, tokenizer: Tokenizer, size: int | None) -> Vocabulary:
-    check.highest(rows)
+def _of_tokenizer(rows: StoredRows, tokenizer: Tokenizer, size: int | None) -> Vocabulary:
+    check.highest_id(rows)
     advice = f"the tokenizer {tokenizer.path} has no such id: this data was made with another"
     check.check_below(rows, tokenizer.size, advice)
     seen = check.seen(rows, tokenizer.specials)
@@ -160,7 +160,7 @@ def _as_documents(source: Source, vocabulary: Vocabulary, length: int | None, fi
 def _as_cuttings(source: Source, vocabulary: Vocabulary, length: int) -> Corpus:
     """Return windows within each row of an array, none across two rows."""
     rows = source.rows
-    windows = Rows([cut(part, length) for part in rows.parts])
+    windows = StoredRows([cut(part, length) for part in rows.parts])
     left = int((rows.lengths % length).sum())
     note = (
         f"{len(rows):,} rows as {len(windows):,} windows of {length}, none across two rows, "
@@ -193,7 +193,7 @@ def _as_windows(source: Source, vocabulary: Vocabulary, length: int) -> Corpus:
     )
 
 
-def _joined(rows: Rows, separator: int | None, unit: str) -> Sequence[str]:
+def _joined(rows: StoredRows, separator: int | None, unit: str) -> Sequence[str]:
     if len(rows) == 1:
         return []
     mark = f"id {separator} (end of sequence)" if unit == "tokens" else "a line end"

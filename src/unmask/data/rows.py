@@ -33,7 +33,7 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class StoredPart:
     """Rows that share one array of values."""
 
     values: np.ndarray
@@ -68,7 +68,7 @@ class Part:
         return f"{where}, position {offset} (counted from 0)"
 
 
-def packed(rows: Sequence[np.ndarray], numbers: Sequence[int], place: Place) -> Part:
+def packed(rows: Sequence[np.ndarray], numbers: Sequence[int], place: Place) -> StoredPart:
     """Return a copy of rows (n,) in one array, of the smallest dtype that fits."""
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     values = np.concatenate(rows) if rows else np.zeros(0, np.uint8)
@@ -76,13 +76,15 @@ def packed(rows: Sequence[np.ndarray], numbers: Sequence[int], place: Place) -> 
         low, high = np.min_scalar_type(values.min()), np.min_scalar_type(values.max())
         small = np.promote_types(low, high)
         values = values.astype(small) if small.kind in "iu" else values
-    return Part(values, np.cumsum(lengths) - lengths, lengths, np.array(numbers, np.int64), place)
+    return StoredPart(
+        values, np.cumsum(lengths) - lengths, lengths, np.array(numbers, np.int64), place
+    )
 
 
-class Rows:
+class StoredRows:
     """All rows of one or more parts, under one numbering."""
 
-    def __init__(self, parts: Sequence[Part]):
+    def __init__(self, parts: Sequence[StoredPart]):
         self.parts = tuple(part for part in parts if len(part))
         self.lengths = np.concatenate([np.zeros(0, np.int64), *(p.lengths for p in self.parts)])
         self._ends = np.cumsum([len(part) for part in self.parts])
@@ -90,7 +92,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def find(self, index: int) -> tuple[Part, int]:
+    def find(self, index: int) -> tuple[StoredPart, int]:
         """Return the part of a row, and the row's number in it."""
         number = int(np.searchsorted(self._ends, index, side="right"))
         part = self.parts[number]

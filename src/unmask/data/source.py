@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unmask.data import arrays, blocks, text
 from unmask.data.files import DATASETS, Files
-from unmask.data.rows import Part, Rows
+from unmask.data.rows import StoredPart, StoredRows
 from unmask.data.tables import TableRows, rows_of
 from unmask.data.tokenizer import Tokenizer
 from unmask.errors import DataError
@@ -23,7 +23,7 @@ TABLES = {
 class Source:
     """All rows of some files, and their nature."""
 
-    rows: Rows
+    rows: StoredRows
     nature: str
     """`stream`: running text or ids; `grid`: rows of one width; `rows`: documents."""
     text: bool
@@ -57,7 +57,7 @@ def _tables(files: Files, column: str | None, tokenizer: Tokenizer | None) -> So
         if len(read) > 1 and read[-1].text != read[0].text:
             raise DataError(f"{path} and {files.paths[0]}: one holds text, the other ids")
     return Source(
-        rows=Rows([part for table in read for part in table.parts]),
+        rows=StoredRows([part for table in read for part in table.parts]),
         nature="rows",
         text=read[0].text,
         beside=tuple(dict.fromkeys(name for table in read for name in table.beside)),
@@ -72,7 +72,7 @@ def _texts(
         raise DataError(f"column={column!r}: {files.paths[0]} is text and has no columns")
     read = text.lines if documents else text.whole
     parts = [part for path in files.paths for part in read(path, tokenizer)]
-    return Source(Rows(parts), "rows" if documents else "stream", True)
+    return Source(StoredRows(parts), "rows" if documents else "stream", True)
 
 
 def _arrays(files: Files, column: str | None) -> Source:
@@ -83,10 +83,12 @@ def _arrays(files: Files, column: str | None) -> Source:
                 f"{path} and {files.paths[0]}: one is a stream (positions,), the other has rows "
                 "(rows, positions)"
             )
-    return Source(Rows([part for part, _ in found]), "stream" if found[0][1] else "grid", False)
+    return Source(
+        StoredRows([part for part, _ in found]), "stream" if found[0][1] else "grid", False
+    )
 
 
-def _array(path: Path, kind: str, column: str | None) -> tuple[Part, bool]:
+def _array(path: Path, kind: str, column: str | None) -> tuple[StoredPart, bool]:
     if kind == ".safetensors":
         return arrays.from_safetensors(path, column)
     if column is not None:

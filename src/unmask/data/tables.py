@@ -13,8 +13,8 @@ import numpy as np
 
 from unmask.core.checks import is_integer
 from unmask.data.blocks import Block, Table
-from unmask.data.rows import Part, Place, packed
-from unmask.data.text import encode
+from unmask.data.rows import Place, StoredPart, packed
+from unmask.data.text import encode_text
 from unmask.data.tokenizer import Tokenizer
 from unmask.data.values import column_kind, listed, ragged
 from unmask.errors import DataError, nearest
@@ -31,7 +31,7 @@ IGNORED = -100
 class TableRows:
     """The rows of a table."""
 
-    parts: list[Part]
+    parts: list[StoredPart]
     text: bool
     """Whether the column has text."""
     beside: tuple[str, ...]
@@ -44,7 +44,7 @@ def rows_of(table: Table, column: str | None, tokenizer: Tokenizer | None) -> Ta
     """Read a table. Raises DataError for unknown columns, and values of a wrong kind."""
     name = _choose(table, column)
     place = replace(table.place, column=name)
-    parts: list[Part] = []
+    parts: list[StoredPart] = []
     empty, read = 0, None
     beside: dict[str, None] = {}
     for block in table.blocks([name, *_beside(table.names, name)]):
@@ -82,7 +82,7 @@ def _beside(names: Sequence[str], main: str) -> tuple[str, ...]:
     return tuple(name for name in wanted if name in names and name != main)
 
 
-def _ids_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> Part:
+def _ids_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> StoredPart:
     """Return rows of ids, with prompts by their labels. `tokenizer` is not used."""
     assert place.column is not None
     part = ragged(block.columns.get(place.column), block.numbers, place)
@@ -98,7 +98,7 @@ def _ids_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> Part:
     return _with_categories(part, block, np.ones(len(part), dtype=bool))
 
 
-def _text_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> Part:
+def _text_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> StoredPart:
     """Return rows of text as ids, preceded by their prompt if it is text, too."""
     if LABELS in block.columns:
         raise DataError(
@@ -107,12 +107,12 @@ def _text_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> Part:
         )
     numbers = [int(number) for number in block.numbers]
     assert place.column is not None
-    bodies = encode(_strings(block, place), numbers, place, tokenizer)
+    bodies = encode_text(_strings(block, place), numbers, place, tokenizer)
     prompts = block.columns.get(PROMPT)
     counts, rows = np.zeros(len(bodies), np.int64), bodies
     if column_kind(prompts) == "text":
         at = replace(place, column=PROMPT)
-        heads = encode(_strings(block, at), numbers, at, tokenizer)
+        heads = encode_text(_strings(block, at), numbers, at, tokenizer)
         counts = np.array([len(head) for head in heads], np.int64)
         rows = [np.concatenate(pair) for pair in zip(heads, bodies, strict=True)]
     elif prompts is not None:
@@ -125,7 +125,7 @@ def _text_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> Part:
     return _with_categories(part, block, keep)
 
 
-def _with_labels(part: Part, labels: Part) -> Part:
+def _with_labels(part: StoredPart, labels: StoredPart) -> StoredPart:
     for row in np.flatnonzero(part.lengths != labels.lengths)[:1]:
         raise DataError(
             f"{labels.place.describe(int(labels.numbers[row]))}: {labels.lengths[row]} labels of "
@@ -140,7 +140,7 @@ def _with_labels(part: Part, labels: Part) -> Part:
     return _with_given(part, given, lambda row: f"all labels are {IGNORED}")
 
 
-def _with_prompts(part: Part, counts: np.ndarray) -> Part:
+def _with_prompts(part: StoredPart, counts: np.ndarray) -> StoredPart:
     """Mark the first counts (R,) positions of each row as given."""
     wrong = (counts < 0) | (counts > part.lengths)
     for row in np.flatnonzero(wrong)[:1]:
@@ -153,7 +153,7 @@ def _with_prompts(part: Part, counts: np.ndarray) -> Part:
     return _with_given(part, given, lambda row: f"the prompt covers all {part.lengths[row]} tokens")
 
 
-def _with_given(part: Part, given: np.ndarray, why: Callable[[int], str]) -> Part:
+def _with_given(part: StoredPart, given: np.ndarray, why: Callable[[int], str]) -> StoredPart:
     given = given if part.given is None else given | part.given
     if len(part):
         free = np.add.reduceat(~given, part.starts, dtype=np.int64)
@@ -163,7 +163,7 @@ def _with_given(part: Part, given: np.ndarray, why: Callable[[int], str]) -> Par
     return replace(part, given=given)
 
 
-def _with_categories(part: Part, block: Block, keep: np.ndarray) -> Part:
+def _with_categories(part: StoredPart, block: Block, keep: np.ndarray) -> StoredPart:
     for name in CATEGORY:
         if name != part.place.column and name in block.columns:
             at = replace(part.place, column=name)

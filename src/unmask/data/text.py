@@ -13,7 +13,7 @@ from typing import TextIO
 
 import numpy as np
 
-from unmask.data.rows import Part, Place, packed
+from unmask.data.rows import Place, StoredPart, packed
 from unmask.data.tokenizer import Tokenizer
 from unmask.errors import DataError
 
@@ -24,8 +24,8 @@ LINES = 1 << 14
 NEWLINE, RETURN = 10, 13
 
 
-def encode(texts: Sequence[str], numbers: Sequence[int], place: Place,
-           tokenizer: Tokenizer | None) -> list[np.ndarray]:  # fmt: skip
+def encode_text(texts: Sequence[str], numbers: Sequence[int], place: Place,
+                tokenizer: Tokenizer | None) -> list[np.ndarray]:  # fmt: skip
     """Return ids (n,) of each text, by a tokenizer or as UTF-8 bytes. numbers: for errors."""
     try:
         if tokenizer is not None:
@@ -40,19 +40,19 @@ def encode(texts: Sequence[str], numbers: Sequence[int], place: Place,
         raise
 
 
-def whole(path: Path, tokenizer: Tokenizer | None) -> list[Part]:
+def whole(path: Path, tokenizer: Tokenizer | None) -> list[StoredPart]:
     """Return a file as one row: mapped bytes, or the tokens of its text."""
     place = Place(path, "file")
     one = np.ones(1, np.int64)
     if tokenizer is None:
         values = _mapped(path)
-        return [Part(values, 0 * one, len(values) * one, one, place)] if len(values) else []
-    pieces = [encode([text], [1], place, tokenizer)[0] for text in _pieces(path)]
+        return [StoredPart(values, 0 * one, len(values) * one, one, place)] if len(values) else []
+    pieces = [encode_text([text], [1], place, tokenizer)[0] for text in _pieces(path)]
     ids = np.concatenate([np.zeros(0, np.int64), *pieces])
     return [packed([ids], [1], place)] if len(ids) else []
 
 
-def lines(path: Path, tokenizer: Tokenizer | None) -> list[Part]:
+def lines(path: Path, tokenizer: Tokenizer | None) -> list[StoredPart]:
     """Return each line of a file as one row, without line end; empty lines are left out."""
     if tokenizer is None:
         return _byte_lines(path)
@@ -65,15 +65,15 @@ def lines(path: Path, tokenizer: Tokenizer | None) -> list[Part]:
     return [part for part in parts if len(part)]
 
 
-def _kept(texts: list[tuple[str, int]], place: Place, tokenizer: Tokenizer) -> Part:
+def _kept(texts: list[tuple[str, int]], place: Place, tokenizer: Tokenizer) -> StoredPart:
     full = [(text, number) for text, number in texts if text]
     numbers = [number for _, number in full]
-    rows = encode([text for text, _ in full], numbers, place, tokenizer) if full else []
+    rows = encode_text([text for text, _ in full], numbers, place, tokenizer) if full else []
     some = [(row, number) for row, number in zip(rows, numbers, strict=True) if len(row)]
     return packed([row for row, _ in some], [number for _, number in some], place)
 
 
-def _byte_lines(path: Path) -> list[Part]:
+def _byte_lines(path: Path) -> list[StoredPart]:
     values = _mapped(path)
     breaks = [
         begin + np.flatnonzero(values[begin : begin + PIECE] == NEWLINE)
@@ -86,7 +86,7 @@ def _byte_lines(path: Path) -> list[Part]:
     lengths = (ends - starts)[full] - (last == RETURN)
     kept = lengths > 0
     numbers = (1 + np.flatnonzero(full))[kept]
-    part = Part(values, starts[full][kept], lengths[kept], numbers, Place(path, "line"))
+    part = StoredPart(values, starts[full][kept], lengths[kept], numbers, Place(path, "line"))
     return [part] if len(part) else []
 
 

@@ -60,7 +60,7 @@ class Tokenizer:
 
 
 @lru_cache(maxsize=4)
-def load(path: str) -> Tokenizer:
+def load_tokenizer(path: str) -> Tokenizer:
     """Return a tokenizer, given the path of a `tokenizer.json` or of a folder with its files.
 
     Raises DataError if it is missing or broken, MissingExtraError without transformers.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from unmask.core.checks import is_integer
-from unmask.data.rows import Part, Place, packed
+from unmask.data.rows import Place, StoredPart, packed
 from unmask.errors import DataError
 
 
@@ -32,7 +32,7 @@ def column_kind(values: Any) -> str:
     return "text" if kinds.is_string(kind) or kinds.is_large_string(kind) else "ids"
 
 
-def ragged(values: Any, numbers: np.ndarray, place: Place) -> Part:
+def ragged(values: Any, numbers: np.ndarray, place: Place) -> StoredPart:
     """Return rows of integers in one array, without gaps. values: a column, None if missing.
 
     Raises DataError for rows that are missing, or not lists of integers.
@@ -71,7 +71,7 @@ def _refuse(row: list[Any], number: int, place: Place) -> None:
             )
 
 
-def _arrow(values: Any, numbers: np.ndarray, place: Place) -> Part:
+def _arrow(values: Any, numbers: np.ndarray, place: Place) -> StoredPart:
     import pyarrow.types as kinds
 
     fixed = kinds.is_fixed_size_list(values.type)
@@ -100,4 +100,4 @@ def _arrow(values: Any, numbers: np.ndarray, place: Place) -> Part:
             f"{place.describe(int(numbers[row]))}, position {position - int(starts[row])} (counted "
             "from 0): nothing instead of an id"
         )
-    return Part(flat.to_numpy(), starts, lengths, numbers, place)
+    return StoredPart(flat.to_numpy(), starts, lengths, numbers, place)

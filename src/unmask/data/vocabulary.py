@@ -74,7 +74,7 @@ class Vocabulary:
         tokens in the data, which are not forbidden. Raises DataError without a tokenizer, or for
         a size that is too small.
         """
-        loaded = tokenizers.load(str(path))
+        loaded = tokenizers.load_tokenizer(str(path))
         if size is not None and size < loaded.size:
             raise DataError(
                 f"vocab_size={size} with tokenizer {path}, which has ids 0 to {loaded.size - 1}: "
@@ -151,7 +151,7 @@ class Vocabulary:
 
     def _loaded(self) -> tokenizers.Tokenizer:
         assert self.tokenizer is not None
-        return tokenizers.load(self.tokenizer)
+        return tokenizers.load_tokenizer(self.tokenizer)
 
 
 def _is_id_or_none(value: object) -> bool:

@@ -78,8 +78,7 @@ def ask(
         if (answer is None and optional) or (dtype == torch.int64 and is_integer(answer)):
             return answer
         raise StrategyError(
-            f"{what} returned {described(answer)}: return a tensor of {dtype} of shape "
-            f"{tuple(shape)}"
+            f"{what} returned {kind_of(answer)}: return a tensor of {dtype} of shape {tuple(shape)}"
         )
 
 
@@ -88,7 +87,7 @@ def named(kind: str, part: object) -> str:
     return f"the {kind} {type(part).__name__}"
 
 
-def described(answer: object) -> str:
+def kind_of(answer: object) -> str:
     """`torch.bool of shape (2, 3)`, or the type of what is no tensor."""
     if isinstance(answer, Tensor):
         return f"{answer.dtype} of shape {tuple(answer.shape)}"

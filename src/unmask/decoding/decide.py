@@ -20,7 +20,7 @@ from unmask.core.rows import Rows
 from unmask.core.state import Change, Proposal, State, StepInfo
 from unmask.decoding.apply import apply_change
 from unmask.decoding.basis import check_basis
-from unmask.decoding.context import ask, described, error_context, named
+from unmask.decoding.context import ask, error_context, kind_of, named
 from unmask.decoding.faults import first_fault, in_scores, raise_faults
 from unmask.decoding.feasibility import enforce_feasibility
 from unmask.decoding.packing import forward
@@ -142,7 +142,7 @@ def _scores(state: State, strategy: Strategy, proposal: Proposal, eligible: Tens
         score = strategy.order(state, proposal)
         if not isinstance(score, Tensor) or score.shape != eligible.shape:
             raise StrategyError(
-                f"the order returned {described(score)}: return one score per position, "
+                f"the order returned {kind_of(score)}: return one score per position, "
                 f"{tuple(eligible.shape)}"
             )
         score = as_score(score)
@@ -175,7 +175,7 @@ def _change(
         amended = revise.amend(change, state, proposal, rest)
         if not isinstance(amended, Change):
             raise StrategyError(
-                f"{name} returned {described(amended)}: return the change that it is given, or one "
+                f"{name} returned {kind_of(amended)}: return the change that it is given, or one "
                 "made of it by dataclasses.replace"
             )
     return amended

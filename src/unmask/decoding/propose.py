@@ -17,7 +17,7 @@ from torch import Tensor
 from unmask.constraints import illegal_at
 from unmask.core.arrays import to_device
 from unmask.core.head import chunk_rows, head_logits, illegal_tensor, projection_of, without_ids
-from unmask.core.history import History, compare
+from unmask.core.history import History, compare_with_history
 from unmask.core.inference import is_out_of_memory
 from unmask.core.network import Denoiser
 from unmask.core.random import Purpose, gumbel, uniform
@@ -141,7 +141,7 @@ class _Head:
         if "divergence" in self.needs:
             history = self.state.carries["divergence"]
             before = History(*(part.flatten(0, 1)[places.index] for part in history))
-            out |= compare(logits - normaliser.unsqueeze(1), before)
+            out |= compare_with_history(logits - normaliser.unsqueeze(1), before)
         return out
 
     def _legal_logits(self, places: Queried) -> Tensor:

@@ -100,7 +100,7 @@ def front(measurements: Sequence[Measurement], quality: Quality) -> list[int]:
     )
 
 
-def fingerprint(model: str | Path) -> str:
+def model_fingerprint(model: str | Path) -> str:
     """Return an identifier of a saved model: twelve digits of a hash of its files."""
     folder, digest = locate(model), hashlib.sha256()
     for name in _IDENTITY:

@@ -21,7 +21,7 @@ from unmask.core.head import mask_id_of
 from unmask.core.network import Query
 from unmask.core.state import State
 from unmask.errors import CanvasError, StrategyError, nearest
-from unmask.guidance.weights import ConstantWeight, Weight, resolve, weigh
+from unmask.guidance.weights import ConstantWeight, Weight, as_weight, weigh
 
 Form = Literal["from_unconditional", "from_conditional"]
 """What w·(c − u) is added to: u (w = 1 is the conditional model) or c (w = 0 is)."""
@@ -84,7 +84,7 @@ class Guidance:
     null: float | HidePrompt | NullCondition = -1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", resolve(self.weight))
+        object.__setattr__(self, "weight", as_weight(self.weight))
         if self.form not in get_args(Form):
             raise StrategyError(f"form={self.form!r}: {nearest(str(self.form), get_args(Form))}")
         if isinstance(self.null, Tensor | Mapping):

@@ -88,7 +88,7 @@ class PowerCosineWeight:
         return self.weight * (1 - torch.cos(math.pi * progress**self.exponent)) / 2
 
 
-def resolve(weight: float | Weight) -> Weight:
+def as_weight(weight: float | Weight) -> Weight:
     """Return a number as `ConstantWeight`, a function unchanged. Raises StrategyError otherwise."""
     if callable(weight) and not isinstance(weight, type):
         return weight

@@ -15,7 +15,7 @@ from unmask.errors import DataError
 
 
 @dataclass(frozen=True)
-class Layout:
+class PackedLayout:
     """The place of each valid token in the packed rows."""
 
     document: Tensor  # (M,) int64
@@ -43,7 +43,7 @@ class Layout:
         return (owner[:, :, None] == owner[:, None, :]).unsqueeze(1)
 
 
-def lay_out(valid: Tensor, length: int) -> Layout:
+def lay_out(valid: Tensor, length: int) -> PackedLayout:
     """Return a layout of the documents valid (B,N) bool in rows of at most `length` positions.
 
     Raises DataError for a longer document.
@@ -59,7 +59,7 @@ def lay_out(valid: Tensor, length: int) -> Layout:
     starts = torch.tensor([row * width + at for row, at in spots], device=valid.device)
     document, place = valid.nonzero(as_tuple=True)
     rank = valid.long().cumsum(1)[document, place] - 1
-    return Layout(document, place, starts.long()[document] + rank, len(filled), width)
+    return PackedLayout(document, place, starts.long()[document] + rank, len(filled), width)
 
 
 def first_fit_decreasing(

@@ -15,7 +15,7 @@ from unmask.core.network import Cache
 from unmask.errors import ModelError
 from unmask.models.hf import POSITIONS_FROM_IDS, MaskedLMDenoiser, position_ids
 from unmask.models.hidden_cache import HiddenCache
-from unmask.models.layout import Layout
+from unmask.models.layout import PackedLayout
 from unmask.models.x_transformers import XTransformersDenoiser
 
 OWNED = {"attention_mask", "position_ids", "attn_mask", "mask", "pos", "sum_embeds"}
@@ -66,7 +66,7 @@ def _check_family(config: Any) -> None:
 
 def in_packed_rows(
     network: MaskedLMDenoiser | XTransformersDenoiser,
-    layout: Layout,
+    layout: PackedLayout,
     tokens: Tensor,
     valid: Tensor,
     cache: Cache | None,
@@ -81,7 +81,7 @@ def in_packed_rows(
 
 def _x_transformers(
     network: XTransformersDenoiser,
-    layout: Layout,
+    layout: PackedLayout,
     tokens: Tensor,
     cache: Cache | None,
     given: dict[str, Any],
@@ -97,7 +97,7 @@ def _x_transformers(
 
 def _transformers(
     network: MaskedLMDenoiser,
-    layout: Layout,
+    layout: PackedLayout,
     tokens: Tensor,
     valid: Tensor,
     given: dict[str, Any],

@@ -19,7 +19,7 @@ from unmask.models.adapter import keywords
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.forwarding import Forwarding
 from unmask.models.hf import MaskedLMDenoiser
-from unmask.models.layout import Layout, lay_out
+from unmask.models.layout import PackedLayout, lay_out
 from unmask.models.packed_networks import OWNED, check, in_packed_rows
 from unmask.models.x_transformers import XTransformersDenoiser
 
@@ -71,7 +71,7 @@ class Packed(Forwarding):
         return self._forward_packed(lay_out(query.valid, self.packed_length), query, cache)
 
     def _forward_packed(
-        self, layout: Layout, query: Query, cache: Cache | None
+        self, layout: PackedLayout, query: Query, cache: Cache | None
     ) -> tuple[Tensor, Cache | None]:
         if layout.rows == 0:
             raise DataError("no row of the batch has a token: leave empty rows out")

@@ -8,7 +8,7 @@ their `nll` is None. `critic` trains a critic; `drop_condition` prepares guidanc
 from unmask.objectives.condition import drop_condition
 from unmask.objectives.corruption import BertNoise
 from unmask.objectives.critic import critic, critic_loss, fill
-from unmask.objectives.evaluate import Corrupted, Reading, evaluate, read
+from unmask.objectives.evaluate import Corrupted, Reading, evaluate, read_corrupted
 from unmask.objectives.inclusion import bernoulli, bernoulli_by_count
 from unmask.objectives.nelbo import complementary, corrupt_by_count, count
 from unmask.objectives.surrogates import bert, masked_mean
@@ -29,5 +29,5 @@ __all__ = [
     "evaluate",
     "fill",
     "masked_mean",
-    "read",
+    "read_corrupted",
 ]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unmask.core.random import Purpose, uniform
 from unmask.errors import DataError, StrategyError
-from unmask.objectives.evaluate import row_seeds
+from unmask.objectives.evaluate import example_seeds
 
 
 def drop_condition(condition: Any, seed: int | Tensor, share: float, null: Any = -1) -> Any:
@@ -38,7 +38,7 @@ def drop_condition(condition: Any, seed: int | Tensor, share: float, null: Any =
 
 
 def _dropped(part: Tensor, seed: int | Tensor, share: float, null: Any) -> Tensor:
-    seeds = row_seeds(seed, len(part)).to(part.device)
+    seeds = example_seeds(seed, len(part)).to(part.device)
     drop = uniform(seeds, 0, 0, Purpose.CONDITION)[:, 0] < share
     nothing = torch.as_tensor(null, device=part.device).to(part.dtype)
     if nothing.dim() and nothing.shape != part.shape[1:]:

@@ -13,7 +13,7 @@ from unmask.core.loss import Loss
 from unmask.core.network import Critic, Denoiser
 from unmask.core.random import Purpose, uniform
 from unmask.errors import StrategyError, nearest
-from unmask.objectives.evaluate import Corrupted, Reading, read
+from unmask.objectives.evaluate import Corrupted, Reading, read_corrupted
 from unmask.objectives.nelbo import corrupt_by_count
 from unmask.schedules import AnySchedule
 
@@ -86,6 +86,6 @@ def critic(
     """
     batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
     with torch.no_grad():
-        reading = read(denoiser, batch, valid=valid, condition=condition)
+        reading = read_corrupted(denoiser, batch, valid=valid, condition=condition)
     filled = fill(batch, reading, temperature)
     return critic_loss(judge, batch, filled, labels=labels, valid=valid, condition=condition)

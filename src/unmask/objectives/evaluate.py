@@ -40,7 +40,7 @@ class Reading:
     nll: Tensor  # (M,) −log p(data), or the cross-entropy with smoothed targets
 
 
-def read(
+def read_corrupted(
     denoiser: Denoiser,
     batch: Corrupted,
     *,
@@ -84,7 +84,7 @@ def evaluate(batch: Corrupted, reading: Reading, *, bound: bool) -> Loss:
     return Loss(loss=loss, nll=nll, tokens=tokens, per_example=per_example.detach(), counts=counts)
 
 
-def row_seeds(seed: int | Tensor, rows: int) -> Tensor:
+def example_seeds(seed: int | Tensor, rows: int) -> Tensor:
     """Return (B,) int64 row seeds, derived from one seed, or given as (B,)."""
     if isinstance(seed, Tensor):
         if seed.shape != (rows,):

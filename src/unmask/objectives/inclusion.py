@@ -18,7 +18,13 @@ from unmask.core.network import Denoiser
 from unmask.errors import StrategyError
 from unmask.objectives.corruption import hide_each, stratified_times
 from unmask.objectives.counts import binomial, inverse
-from unmask.objectives.evaluate import Corrupted, check_data, evaluate, read, row_seeds
+from unmask.objectives.evaluate import (
+    Corrupted,
+    check_data,
+    evaluate,
+    example_seeds,
+    read_corrupted,
+)
 from unmask.schedules import AnySchedule, Schedule
 
 # (schedule, times (B,), hidden counts (B,), maskable counts (B,)) -> weights (B,)
@@ -50,7 +56,7 @@ def corrupt_bernoulli(
     weight: `by_time` or `by_count`. time (B,) in (0, 1); None stratifies it over the rows.
     """
     check_data(denoiser, tokens, maskable)
-    seeds = row_seeds(seed, len(tokens)).to(tokens.device)
+    seeds = example_seeds(seed, len(tokens)).to(tokens.device)
     ratio = schedules.resolve(schedule)
     u = stratified_times(seeds) if time is None else time.double()
     masked = hide_each(maskable, ratio(u), seeds)
@@ -82,7 +88,7 @@ def bernoulli(
     """
     if not 0 <= epsilon < 1:
         raise StrategyError(f"epsilon={epsilon!r}: pass a share in [0, 1), such as 1e-3")
-    seeds = row_seeds(seed, len(tokens)).to(tokens.device)
+    seeds = example_seeds(seed, len(tokens)).to(tokens.device)
     u = stratified_times(seeds) if time is None else time.double()
     batch = corrupt_bernoulli(
         denoiser,
@@ -94,7 +100,9 @@ def bernoulli(
         schedule=schedule,
         time=u * (1 - epsilon),
     )
-    reading = read(denoiser, batch, valid=valid, condition=condition, self_condition=self_condition)
+    reading = read_corrupted(
+        denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
+    )
     return evaluate(batch, reading, bound=epsilon == 0)
 
 
@@ -119,5 +127,7 @@ def bernoulli_by_count(
     batch = corrupt_bernoulli(
         denoiser, tokens, maskable, seed, weight=by_count, schedule=schedule, time=time
     )
-    reading = read(denoiser, batch, valid=valid, condition=condition, self_condition=self_condition)
+    reading = read_corrupted(
+        denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
+    )
     return evaluate(batch, reading, bound=True)

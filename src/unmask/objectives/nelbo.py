@@ -20,7 +20,13 @@ from unmask.core.loss import Loss
 from unmask.core.network import Denoiser
 from unmask.objectives.corruption import BertNoise, hide, stratified_times
 from unmask.objectives.counts import inverse, rounded_up
-from unmask.objectives.evaluate import Corrupted, check_data, evaluate, read, row_seeds
+from unmask.objectives.evaluate import (
+    Corrupted,
+    check_data,
+    evaluate,
+    example_seeds,
+    read_corrupted,
+)
 from unmask.schedules import AnySchedule
 
 
@@ -41,7 +47,7 @@ def corrupt_by_count(
     hidden positions in place of the mask id. Raises DataError for unusable data.
     """
     check_data(denoiser, tokens, maskable)
-    seeds = row_seeds(seed, len(tokens)).to(tokens.device)
+    seeds = example_seeds(seed, len(tokens)).to(tokens.device)
     size = maskable.sum(1)
     ratio = schedules.resolve(schedule)
     u = stratified_times(seeds) if time is None else time
@@ -81,7 +87,9 @@ def count(
     row gets the hidden states of a first pass as input. Raises DataError for unusable data.
     """
     batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
-    reading = read(denoiser, batch, valid=valid, condition=condition, self_condition=self_condition)
+    reading = read_corrupted(
+        denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
+    )
     return evaluate(batch, reading, bound=True)
 
 
@@ -119,7 +127,7 @@ def complementary(
         maskable=maskable.repeat(2, 1),
         seed=first.seed.repeat(2),
     )
-    reading = read(
+    reading = read_corrupted(
         denoiser,
         both,
         valid=None if valid is None else valid.repeat(2, 1),

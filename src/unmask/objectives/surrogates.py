@@ -16,7 +16,7 @@ from unmask.core.loss import Loss
 from unmask.core.network import Denoiser
 from unmask.errors import StrategyError
 from unmask.objectives.corruption import BertNoise
-from unmask.objectives.evaluate import Corrupted, evaluate, read
+from unmask.objectives.evaluate import Corrupted, evaluate, read_corrupted
 from unmask.objectives.nelbo import corrupt_by_count
 from unmask.schedules import AnySchedule
 
@@ -43,7 +43,7 @@ def masked_mean(
     if not 0 <= label_smoothing < 1:
         raise StrategyError(f"label_smoothing={label_smoothing!r}: pass a share in [0, 1)")
     batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
-    reading = read(
+    reading = read_corrupted(
         denoiser,
         batch,
         valid=valid,
@@ -77,7 +77,9 @@ def bert(
     batch = corrupt_by_count(
         denoiser, tokens, maskable, seed, schedule=schedule, noise=noise, time=time
     )
-    reading = read(denoiser, batch, valid=valid, condition=condition, self_condition=self_condition)
+    reading = read_corrupted(
+        denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
+    )
     return evaluate(_evenly(batch), reading, bound=False)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unmask.commit import EntropyBound, Factor, Stable, Threshold
 from unmask.decoding.strategy import Strategy
 from unmask.orders import Entropy, Probability
-from unmask.presets.parts import blocks
+from unmask.presets.parts import block_groups
 from unmask.revise import Edit, Verify
 from unmask.sampling import Sampling
 from unmask.stopping import Budget
@@ -21,7 +21,7 @@ def threshold(threshold: float = 0.9, block: int | None = 32, temperature: float
         commit=Threshold(threshold),
         sampling=Sampling(temperature),
         order=Probability(choose="after"),
-        groups=blocks(block, "prompt"),
+        groups=block_groups(block, "prompt"),
         name="threshold",
     )
 
@@ -35,7 +35,7 @@ def factor(factor: float = 1.0, block: int | None = 32, temperature: float = 0.0
         commit=Factor(factor),
         sampling=Sampling(temperature),
         order=Probability(choose="after"),
-        groups=blocks(block, "prompt"),
+        groups=block_groups(block, "prompt"),
         name="factor",
     )
 
@@ -71,7 +71,7 @@ def klass(
         commit=Stable(threshold, divergence, history),
         sampling=Sampling(temperature),
         order=Probability(choose="after"),
-        groups=blocks(block, "prompt"),
+        groups=block_groups(block, "prompt"),
         name="klass",
     )
 
@@ -93,7 +93,7 @@ def llada21(
         sampling=Sampling(temperature),
         order=Probability(choose="after"),
         revise=Edit(edit, passes),
-        groups=blocks(block),
+        groups=block_groups(block),
         name="llada21",
     )
 
@@ -116,7 +116,7 @@ def wino(
         sampling=Sampling(temperature),
         order=Probability(choose="after"),
         revise=Verify(verify),
-        groups=blocks(block, "prompt"),
+        groups=block_groups(block, "prompt"),
         stopping=() if budget is None else (Budget(budget),),
         name="wino",
     )

@@ -80,12 +80,12 @@ def build(
 def build_recommended(
     recommended: Any, *, grid: Grid | None = None, spelling: Spelling = keyword, instead: str
 ) -> Strategy:
-    """Return the preset that a model's card recommends, as `split` reads it.
+    """Return the preset that a model's card recommends, as `name_and_options` reads it.
 
     instead: what to pass where the card is wrong, for the StrategyError that says so.
     """
     try:
-        name, options = split(recommended)
+        name, options = name_and_options(recommended)
         return build(name, options, grid=grid, spelling=spelling)
     except InputError as error:
         raise StrategyError(
@@ -94,7 +94,7 @@ def build_recommended(
         ) from None
 
 
-def split(recommended: Any) -> tuple[str, dict[str, Any]]:
+def name_and_options(recommended: Any) -> tuple[str, dict[str, Any]]:
     """Return name and options of {"name": "maskgit", "steps": 12}, or of `DEFAULT` for None."""
     if recommended is None:
         recommended = DEFAULT

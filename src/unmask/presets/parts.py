@@ -5,6 +5,6 @@ from __future__ import annotations
 from unmask.groups import Groups, Origin
 
 
-def blocks(size: int | None, origin: Origin = "start") -> Groups | None:
+def block_groups(size: int | None, origin: Origin = "start") -> Groups | None:
     """Return blocks from left to right, or None, the whole canvas as one group."""
     return None if size is None else Groups.blocks(size, origin=origin)

@@ -55,12 +55,14 @@ def _cells(name: str) -> list[str]:
         f"`{name}`",
         _papers(make),
         ", ".join(_default(p) for p in parameters.values()),
-        shown(strategy.commit),
-        "the model's distribution" if strategy.sampling == Sampling() else shown(strategy.sampling),
-        shown(strategy.order),
-        ABSENT if strategy.revise == Never() else shown(strategy.revise),
+        part_text(strategy.commit),
+        "the model's distribution"
+        if strategy.sampling == Sampling()
+        else part_text(strategy.sampling),
+        part_text(strategy.order),
+        ABSENT if strategy.revise == Never() else part_text(strategy.revise),
         ABSENT if strategy.groups is None else strategy.groups.name,
-        shown(strategy.stopping) or ABSENT,
+        part_text(strategy.stopping) or ABSENT,
         forwards(strategy),
         law(make),
         f"[{make.__module__.split('.')[-1]}.py](../src/{make.__module__.replace('.', '/')}.py)",
@@ -79,17 +81,17 @@ def _default(parameter: inspect.Parameter) -> str:
     return f"`{parameter.name}={value.name if isinstance(value, Schedule) else value!r}`"
 
 
-def shown(part: Any) -> str:
+def part_text(part: Any) -> str:
     """Return a part as text, such as `Scheduled(cosine, steps=12)`, without default values."""
     if isinstance(part, Schedule):
         return part.name
     if isinstance(part, list | tuple):
-        return ", ".join(map(shown, part))
+        return ", ".join(map(part_text, part))
     if not is_dataclass(part) or isinstance(part, type):
         return "critic" if callable(part) else f"{part:g}" if isinstance(part, float) else str(part)
     values = [(field, getattr(part, field.name)) for field in fields(part)]
     inside = [
-        shown(value) if nth == 0 else f"{field.name}={shown(value)}"
+        part_text(value) if nth == 0 else f"{field.name}={part_text(value)}"
         for nth, (field, value) in enumerate(values)
         if value != field.default
     ]

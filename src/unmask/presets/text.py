@@ -9,7 +9,7 @@ from unmask.commit import Ancestral, Even, Remaining, Threshold, ThresholdOrShar
 from unmask.decoding.strategy import Strategy
 from unmask.errors import StrategyError, nearest
 from unmask.orders import ChoiceNoise, Entropy, Margin, Order, Probability, RevealTime, Stored
-from unmask.presets.parts import blocks
+from unmask.presets.parts import block_groups
 from unmask.revise import Remask
 from unmask.sampling import Sampling
 from unmask.schedules import AnySchedule
@@ -58,7 +58,7 @@ def llada(steps: int = 32, block: int = 32, temperature: float = 0.0) -> Strateg
         commit=TopK(Even(steps)),
         order=Probability(choose="after"),
         sampling=Sampling(temperature),
-        groups=blocks(block, "prompt"),
+        groups=block_groups(block, "prompt"),
         name="llada",
     )
 
@@ -126,7 +126,7 @@ def sdar(
         commit=ThresholdOrShare(threshold, block, steps),
         order=Probability(choose="after", of="sampling" if temperature > 0 else "kept"),
         sampling=Sampling(temperature, top_k=top_k, top_p=top_p),
-        groups=blocks(block),
+        groups=block_groups(block),
         name="sdar",
     )
 
@@ -154,6 +154,6 @@ def fast_dllm_v2(threshold: float = 0.9, block: int = 8, temperature: float = 0.
         commit=Threshold(threshold, strict=True),
         order=Probability(choose="after"),
         sampling=Sampling(temperature),
-        groups=blocks(block),
+        groups=block_groups(block),
         name="fast_dllm_v2",
     )

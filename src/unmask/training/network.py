@@ -36,7 +36,7 @@ def kinds(material: Material) -> int:
     return (1 + material.classes) * (1 if material.warp is None else 2)
 
 
-def build(recipe: Recipe, material: Material, seed: int) -> nn.Module:
+def build_network(recipe: Recipe, material: Material, seed: int) -> nn.Module:
     """Return a denoiser to train, with weights drawn from the seed.
 
     If there are several kinds of examples, the network has a token type for each.

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from unmask import objectives, schedules
-from unmask.data.padding import BlockFill, EndOfSequence, Excluded
+from unmask.data.padding import BlockFill, EndFill, Excluded
 from unmask.errors import InputError, StrategyError, nearest
 from unmask.presets import by_name
 from unmask.training.model import Objective
@@ -128,12 +128,12 @@ class Recipe:
 def _check_preset(preset: dict[str, Any]) -> None:
     """Raise StrategyError for a preset that the finished model could not recommend."""
     try:
-        by_name.build(*by_name.split(preset))
+        by_name.build(*by_name.name_and_options(preset))
     except InputError as error:
         raise StrategyError(f"preset={preset}: {error}") from None
 
 
-def padding_named(name: str, eos_id: int | None) -> Excluded | EndOfSequence | BlockFill:
+def padding_named(name: str, eos_id: int | None) -> Excluded | EndFill | BlockFill:
     """Return a padding policy by its name in a recipe. Raises StrategyError for an unknown one."""
     block = re.fullmatch(r"block_fill\((\d+)\)", name)
     known = ("excluded", "end_of_sequence", "block_fill(32)")
@@ -146,4 +146,4 @@ def padding_named(name: str, eos_id: int | None) -> Excluded | EndOfSequence | B
             f"padding={name!r} needs an end-of-sequence id, and the vocabulary has none: pass a "
             "tokenizer that has one, or padding=excluded"
         )
-    return BlockFill(eos_id, int(block[1])) if block else EndOfSequence(eos_id)
+    return BlockFill(eos_id, int(block[1])) if block else EndFill(eos_id)

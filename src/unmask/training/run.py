@@ -24,7 +24,7 @@ from unmask.training.arguments import arguments
 from unmask.training.augment import Warped
 from unmask.training.heldout import held_out_score
 from unmask.training.material import Material, of_corpus, of_task
-from unmask.training.network import backbone, build, finished, kinds
+from unmask.training.network import backbone, build_network, finished, kinds
 from unmask.training.recipe import Recipe, padding_named
 from unmask.training.recipes import RECIPES
 from unmask.training.resuming import check_resume, same_run
@@ -94,10 +94,10 @@ class _Run:
         self.checkpoint = parts.latest(self.work)
         check_resume(self.work, self.checkpoint, resume)
         self.about = about(material, recipe, seed)
-        identity = {"examples": fingerprint(material), "length": material.length, **self.about}
+        identity = {"examples": data_fingerprint(material), "length": material.length, **self.about}
         same_run(self.work, self.checkpoint, identity | asdict(recipe))
         self.trainer = parts.MaskedTrainer(
-            build(recipe, material, seed),
+            build_network(recipe, material, seed),
             arguments(recipe, self.work, seed),
             material.train,
             held_out=material.held_out,
@@ -171,7 +171,7 @@ class _Run:
         )
 
 
-def fingerprint(material: Material) -> str:
+def data_fingerprint(material: Material) -> str:
     """Return a fingerprint of the data: the number of examples, and a digest of some."""
     digest, count = hashlib.sha256(), len(material.train)
     for i in range(min(FINGERPRINTED, count)):

@@ -115,7 +115,7 @@ def test_forwards_that_all_qualities_share_are_one_column():
     strategy = presets.confidence(steps=2)
     figures = {"two_sample": Figure(0.6, 0.1, 2.0), "class_accuracy": Figure(0.9, 0.1, 2.0)}
     each = Measurement(Setting("confidence", {"steps": 2}, strategy), figures, measured=True)
-    [line] = comparison.rows([each], BENCHES["digits"])
+    [line] = comparison.table_rows([each], BENCHES["digits"])
     assert list(line)[1:] == [
         "preset", "setting", "forwards", "two_sample", "class_accuracy", "front",
     ]  # fmt: skip

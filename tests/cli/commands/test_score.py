@@ -12,7 +12,7 @@ import unmask
 from unmask import presets, scoring
 from unmask.cli.commands import score as command
 from unmask.data import Vocabulary
-from unmask.data.padding import EndOfSequence, to_dict
+from unmask.data.padding import EndFill, to_dict
 from unmask.tasks import TASKS
 
 
@@ -240,6 +240,6 @@ def test_scores_have_the_padding_of_training(call, tmp_path):
     line = ("rows.jsonl", "--json")
     unmask.save(model, "plain", **card)
     assert call("score", "plain", *line).json["tokens"] == 5
-    ends = {"training": {"padding": to_dict(EndOfSequence(5))}}
+    ends = {"training": {"padding": to_dict(EndFill(5))}}
     unmask.save(model, "ends", **card, **ends)
     assert call("score", "ends", *line).json["tokens"] == 16

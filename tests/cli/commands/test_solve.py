@@ -121,7 +121,7 @@ def chosen(call, *options):
 def test_strategies(call):
     """Adaptive by default; one pass for each step asked for; presets and their options by name."""
     assert chosen(call)["preset"] == "threshold"
-    careful = [solve.choose(None, None, []), solve.choose("threshold", None, [])]
+    careful = [solve.choose_strategy(None, None, []), solve.choose_strategy("threshold", None, [])]
     assert [each.commit.threshold for each in careful] == [0.99, 0.9]
     assert [each.groups is None for each in careful] == [True, False]
     assert max(row["forwards"] for row in chosen(call, "--steps", 4)["rows"]) == 4

@@ -13,7 +13,7 @@ def test_screen_shows_bar_figures_and_samples(monkeypatch):
     told = io.StringIO()
     terminal = Console(file=told, force_terminal=True, width=80, height=24)
     monkeypatch.setattr(screen, "err", lambda: terminal)
-    monkeypatch.setattr(training_screen, "watched", lambda: True)
+    monkeypatch.setattr(training_screen, "is_terminal", lambda: True)
     view, data = training_screen.TrainingScreen("shidoku"), task("shidoku")
     with view.shown():
         view.report(training.Progress(20, 100, 0.75, 0.5, data.train[:4], data.layout))

@@ -13,7 +13,7 @@ from unmask.cli import options
 from unmask.cli.io.models import Model, open_model
 from unmask.cli.io.sweep import swept, takes_steps
 from unmask.cli.ui import screen
-from unmask.cli.ui.comparison import entries, picture, rows
+from unmask.cli.ui.comparison import entries, picture, table_rows
 from unmask.cli.ui.screen import note, print_json, say, waiting
 from unmask.cli.ui.table import figures
 from unmask.errors import InputError
@@ -123,7 +123,7 @@ def command(
         return
     say((f"{model} on {terms.task}", "bold"),
         (f"  {terms.samples:,} rows a figure, seed {seed}", "dim"))  # fmt: skip
-    for table in figures(rows(measured, bench)):
+    for table in figures(table_rows(measured, bench)):
         screen.out().print(table)
     names = ", ".join(quality.key for quality in bench.qualities)
     say(
@@ -162,11 +162,11 @@ def _length(model: Model) -> int:
 
 
 def _terms(model: Model, seed: int, samples: int) -> Terms:
-    from unmask.evaluation.compare import fingerprint
+    from unmask.evaluation.compare import model_fingerprint
     from unmask.evaluation.settings import Terms
 
     assert model.task is not None
-    return Terms(model.task, fingerprint(model.name), seed, samples)
+    return Terms(model.task, model_fingerprint(model.name), seed, samples)
 
 
 def _measured(

@@ -8,7 +8,7 @@ import typer
 
 from unmask.cli import options
 from unmask.cli.io.models import Model
-from unmask.cli.runs.generation_job import prepare
+from unmask.cli.runs.generation_job import prepare_job
 from unmask.cli.ui.live import print_frame
 from unmask.cli.ui.screen import print_json, print_texts
 from unmask.errors import InputError
@@ -58,7 +58,7 @@ def command(
     """
     from unmask.decoding import Canvas
 
-    job = prepare(
+    job = prepare_job(
         model,
         preset=preset,
         options={"steps": steps, "temperature": temperature, "schedule": schedule},

@@ -12,7 +12,7 @@ import typer
 from unmask.cli import options
 from unmask.cli.io.canvas_input import MARK, Given, marked_rows, read_image, read_text
 from unmask.cli.io.models import Model
-from unmask.cli.runs.generation_job import JobResult, prepare
+from unmask.cli.runs.generation_job import JobResult, prepare_job
 from unmask.cli.ui.live import print_frame
 from unmask.cli.ui.screen import note, print_json
 from unmask.errors import InputError
@@ -81,7 +81,7 @@ def command(
     output in the same form.
     """
     _check_sources(puzzle, tokens, image)
-    job = prepare(
+    job = prepare_job(
         model,
         preset=preset,
         options={"steps": steps, "temperature": temperature, "schedule": schedule},

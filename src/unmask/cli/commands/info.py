@@ -16,7 +16,7 @@ from unmask.cli import options
 from unmask.cli.io import presets
 from unmask.cli.io.models import class_count, weights
 from unmask.cli.ui.screen import out, print_json, say
-from unmask.cli.ui.table import facts, shown
+from unmask.cli.ui.table import facts, value_text
 from unmask.errors import StrategyError
 
 EXAMPLES = [
@@ -109,7 +109,7 @@ def _print_list(found: list[dict[str, Any]]) -> None:
     for each in found:
         table.add_row(
             Text(each["model"], "cyan"),
-            shown(each["length"]),
+            value_text(each["length"]),
             str(each["classes"] or "–"),
             f"{each['parameters']:,}",
         )
@@ -144,10 +144,10 @@ def _default(folder: str) -> str:
 
     card = read_card(folder)
     try:
-        presets.choose(card, None, {})
+        presets.choose_preset(card, None, {})
     except StrategyError as error:
         return str(error)
-    name, advised = by_name.split(card.about.get("preset"))
+    name, advised = by_name.name_and_options(card.about.get("preset"))
     return " ".join(["--preset", name, *starmap(presets.typed, advised.items())])
 
 

@@ -14,9 +14,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from unmask.cli import options
 from unmask.cli.io import presets
-from unmask.cli.io.corpus import read, rows
+from unmask.cli.io.corpus import canvas_of_examples, read_corpus
 from unmask.cli.io.models import Model, open_model
-from unmask.cli.ui.screen import err, print_json, say, watched
+from unmask.cli.ui.screen import err, is_terminal, print_json, say
 from unmask.errors import InputError
 
 if TYPE_CHECKING:
@@ -119,8 +119,8 @@ def command(
     by = _method(model, samples, order, steps, pseudo)
     opened = open_model(model)
     reading = {"column": column, "documents": documents, "tokenizer": tokenizer}
-    corpus = read(opened, file, length, reading)
-    canvas, notes = rows(opened, file, corpus.examples, class_), corpus.notes
+    corpus = read_corpus(opened, file, length, reading)
+    canvas, notes = canvas_of_examples(opened, file, corpus.examples, class_), corpus.notes
     begun = time.perf_counter()
     result = _score(opened, canvas, by, seed, batch_size)
     seconds = time.perf_counter() - begun
@@ -149,7 +149,7 @@ def _method(
         from unmask.models.checkpoint import read_card
 
         options = {} if steps is None else {"steps": steps}
-        return scoring.Ordered(presets.build(order, options, read_card(model).grid))
+        return scoring.Ordered(presets.build_strategy(order, options, read_card(model).grid))
     if pseudo:
         return scoring.PseudoLikelihood()
     return scoring.Bound() if samples is None else scoring.Bound(samples)
@@ -165,7 +165,7 @@ def _score(model: Model, canvas: Canvas, by: Method, seed: int, batch_size: int)
         TimeRemainingColumn(),
         console=err(),
         transient=True,
-        disable=not watched(),
+        disable=not is_terminal(),
     )
     with progress:
         bar = progress.add_task("", total=None)

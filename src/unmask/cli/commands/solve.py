@@ -81,7 +81,7 @@ def command(
         raise InputError(f"--out {out} is a folder: pass the name of a file")
     text = _text(file)
     card = read_card(model)
-    strategy = choose(preset, steps, set_ or [], card.grid)
+    strategy = choose_strategy(preset, steps, set_ or [], card.grid)
     rules = rules_of(model, card)
     tokens, known = rules.parse(text)
     answers = _solve(open_model(model), rules, strategy, tokens, known, seed)
@@ -97,7 +97,7 @@ def command(
     _print_summary(answers, strategy, seed, out)
 
 
-def choose(
+def choose_strategy(
     preset: str | None,
     steps: int | None,
     pairs: Sequence[str],
@@ -119,7 +119,7 @@ def choose(
     found = by_name.known().get(name)
     if found is not None and "temperature" in by_name.defaults(found):
         start["temperature"] = 0.0
-    return presets.build(name, start | further, grid)
+    return presets.build_strategy(name, start | further, grid)
 
 
 def rules_of(name: str, card: Card) -> Rules:

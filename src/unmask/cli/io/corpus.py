@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unmask.decoding import Canvas
 
 
-def read(model: Model, file: Path, length: int | None, reading: dict[str, Any]) -> Corpus:
+def read_corpus(model: Model, file: Path, length: int | None, reading: dict[str, Any]) -> Corpus:
     """Read the file; running text is cut into windows of at most the model's length."""
     from unmask import data
 
@@ -37,7 +37,9 @@ def read(model: Model, file: Path, length: int | None, reading: dict[str, Any]) 
     return corpus
 
 
-def rows(model: Model, file: Path, examples: Sequence[Example], class_: str | None) -> Canvas:
+def canvas_of_examples(
+    model: Model, file: Path, examples: Sequence[Example], class_: str | None
+) -> Canvas:
     """Return a canvas (B,N) of all examples; the positions to score are its editable ones."""
     from unmask.data.padding import Excluded
     from unmask.decoding import Canvas

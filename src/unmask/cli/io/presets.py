@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 FLAGS = ("steps", "temperature", "schedule")  # options of the commands; others need --set
 
 
-def build(name: str, options: Mapping[str, Any], grid: tuple[int, int] | None = None) -> Strategy:
+def build_strategy(
+    name: str, options: Mapping[str, Any], grid: tuple[int, int] | None = None
+) -> Strategy:
     """Return the preset of this name. StrategyError lists the known names and options.
 
     grid: height and width of the model's grid.
@@ -46,7 +48,7 @@ def _setting(pair: str) -> tuple[str, Any]:
         return name, value
 
 
-def choose(
+def choose_preset(
     card: Card, name: str | None, flags: Mapping[str, Any], pairs: Sequence[str] = ()
 ) -> Strategy:
     """Return the strategy of a command's options, or, without a preset, the card's recommendation.
@@ -59,7 +61,7 @@ def choose(
         raise StrategyError(f"--{key} and --set {key}= are both given: type one of them")
     asked |= further
     if name is not None:
-        return build(name, asked, card.grid)
+        return build_strategy(name, asked, card.grid)
     from unmask.presets import by_name
 
     recommended = card.about.get("preset")
@@ -68,5 +70,5 @@ def choose(
     )
     if not asked:
         return strategy
-    chosen, options = by_name.split(recommended)
-    return build(chosen, {**options, **asked}, card.grid)
+    chosen, options = by_name.name_and_options(recommended)
+    return build_strategy(chosen, {**options, **asked}, card.grid)

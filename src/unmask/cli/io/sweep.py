@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from unmask.cli.io.presets import build
+from unmask.cli.io.presets import build_strategy
 from unmask.errors import StrategyError, nearest
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _settings(
     parameters = inspect.signature(by_name.known()[name]).parameters
     sweep = {**_default_sweep(parameters, steps, length), **chosen}
     options = [dict(zip(sweep, values, strict=True)) for values in product(*sweep.values())]
-    return [Setting(name, each, build(name, each, grid)) for each in options]
+    return [Setting(name, each, build_strategy(name, each, grid)) for each in options]
 
 
 def _default_sweep(

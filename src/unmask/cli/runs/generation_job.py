@@ -125,7 +125,7 @@ class JobResult:
             say("wrote ", (str(path), "cyan"))
 
 
-def prepare(
+def prepare_job(
     name: str,
     *,
     preset: str | None,
@@ -146,7 +146,7 @@ def prepare(
     shown = is_shown(live, as_json)
     files = outputs.checked(out, outputs.EVERYTHING)
     files += outputs.checked([record] if record else [], outputs.RECORDS, "--record")
-    strategy = presets.choose(read_card(name), preset, options, settings or ())
+    strategy = presets.choose_preset(read_card(name), preset, options, settings or ())
     for option, most in (("--max-rows", max_rows), ("--max-tokens", max_tokens)):
         if most is not None:
             check_count(option, most)

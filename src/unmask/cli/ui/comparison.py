@@ -30,7 +30,7 @@ def picture(measured: Measured, bench: Bench, terms: Terms) -> Figure:
     )
 
 
-def rows(measured: Measured, bench: Bench) -> list[dict[str, Any]]:
+def table_rows(measured: Measured, bench: Bench) -> list[dict[str, Any]]:
     """Return one line of the table for each setting: forwards and value of each quality."""
     fronts = _fronts(measured, bench)
     shared = all(len({f.forwards for f in each.figures.values()}) == 1 for each in measured)

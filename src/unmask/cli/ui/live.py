@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.live import Live
 from rich.progress import Progress
 
-from unmask.cli.ui.screen import err, out, watched
+from unmask.cli.ui.screen import err, is_terminal, out
 
 if TYPE_CHECKING:
     from rich.panel import Panel
@@ -69,7 +69,7 @@ def watching(
 
 @contextmanager
 def _bar(title: str) -> Iterator[Watch]:
-    with Progress(console=err(), transient=True, disable=not watched()) as progress:
+    with Progress(console=err(), transient=True, disable=not is_terminal()) as progress:
         task = progress.add_task(title, total=1.0)
 
         def watch_bar(frame: Tensor, counts: Counts) -> None:

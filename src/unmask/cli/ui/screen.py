@@ -29,7 +29,7 @@ def err() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def watched() -> bool:
+def is_terminal() -> bool:
     """Return whether stdout and stderr are a terminal; no bar is shown otherwise."""
     return sys.stdout.isatty() and err().is_terminal
 
@@ -71,7 +71,7 @@ def print_json(value: dict[str, Any]) -> None:
 @contextmanager
 def waiting(for_what: str) -> Iterator[None]:
     """Show a spinner while the block runs, in a terminal."""
-    if not watched():
+    if not is_terminal():
         yield
         return
     with err().status(for_what):
@@ -95,5 +95,5 @@ def counting() -> Progress:
         TextColumn("{task.description}"),
         console=err(),
         transient=True,
-        disable=not watched(),
+        disable=not is_terminal(),
     )

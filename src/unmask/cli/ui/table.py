@@ -53,7 +53,7 @@ def _table(rows: Sequence[Row], title: str | None) -> Table:
             min_width=max(map(len, head.split())),
         )
     for row in rows:
-        table.add_row(*(Text(shown(row.get(key))) for key in keys))
+        table.add_row(*(Text(value_text(row.get(key))) for key in keys))
     return table
 
 
@@ -72,14 +72,14 @@ def _flat(known: Row, under: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(value, Mapping):
             yield from _flat(value, f"{under}{key} ")
         elif value is not None:
-            yield f"{under}{key}".replace("_", " "), shown(value)
+            yield f"{under}{key}".replace("_", " "), value_text(value)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def shown(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Return a value as text: three decimals, thousands separators, a dash for None and NaN."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
@@ -89,7 +89,7 @@ def shown(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return _decimal(value)
-    return ", ".join(map(shown, value)) if isinstance(value, list | tuple) else str(value)
+    return ", ".join(map(value_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _decimal(value: float) -> str:

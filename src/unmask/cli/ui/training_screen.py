@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from unmask.cli.ui import screen
-from unmask.cli.ui.screen import note, watched
+from unmask.cli.ui.screen import is_terminal, note
 
 if TYPE_CHECKING:
     from rich.panel import Panel
@@ -27,7 +27,7 @@ class TrainingScreen:
     """A progress bar with loss, bound and samples; without a terminal, one line for each bound."""
 
     def __init__(self, task: str):
-        self.live = watched()
+        self.live = is_terminal()
         self.progress = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),

@@ -20,7 +20,7 @@ AXES = 3  # that the program tells apart
 
 def made(counter: Sequence[Word], key: Tensor, count: int) -> Tensor:
     """(..., 4) int64, `philox.words`, or with a count of 1 or 2 (..., count), `philox.reals`."""
-    from unmask.core.philox.program import draw
+    from unmask.core.philox.program import philox_kernel
 
     given = (key, *counter)
     shape, sizes, strides = _layout(*map(_form, given))
@@ -36,7 +36,7 @@ def made(counter: Sequence[Word], key: Tensor, count: int) -> Tensor:
     tiles = -(-inner // TILE)
     flat = [stride for word in strides for stride in (*[0] * missing, *word)]
     with torch.cuda.device_of(out):
-        draw[(outer * middle * tiles,)](
+        philox_kernel[(outer * middle * tiles,)](
             out, *given, *flat, middle, inner, tiles,
             COUNT=count, TILE=TILE, enable_fp_fusion=False,
         )  # fmt: skip

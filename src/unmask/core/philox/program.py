@@ -26,7 +26,7 @@ def _real(high, low):
 
 
 @triton.jit(do_not_specialize=_CHANGING)  # so that new shapes and numbers compile nothing
-def draw(
+def philox_kernel(
     out, key, c0, c1, c2, c3,
     key_0, key_1, key_2, c0_0, c0_1, c0_2, c1_0, c1_1, c1_2, c2_0, c2_1, c2_2, c3_0, c3_1, c3_2,
     middle, inner, tiles,
