@@ -23,6 +23,11 @@ def test_the_loop_in_the_architecture_is_the_loop():
     assert indented in source
 
 
+def test_the_preset_in_contributing_is_one_of_the_package():
+    [block] = python_blocks("CONTRIBUTING.md")
+    assert block in (ROOT / "src/unmask/presets/reference.py").read_text(encoding="utf-8")
+
+
 def test_owning_the_loop_shows_the_example():
     example = (ROOT / "examples/owning_the_loop.py").read_text(encoding="utf-8")
     assert example in python_blocks("docs/owning-the-loop.md")

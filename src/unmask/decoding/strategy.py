@@ -80,7 +80,7 @@ class Strategy:
 
     @cached_property
     def exact_counts(self) -> bool:
-        """Whether the plan alone fills_groups how many positions each step commits and queries."""
+        """Whether the plan alone decides how many positions each step commits and queries."""
         coins = self.blind and self.revise.remasks
         planned = self.commit.exact_counts and self.revise.exact_counts and self.revise.counted
         return planned and not (self.ends_early or coins)

@@ -21,19 +21,26 @@ from unmask.schedules import Schedule
 HEAD = """# Methods
 
 A preset is a published rule: it binds one member of each axis of the loop and nothing else.
-This table is generated from the presets (`python -m unmask.presets.table`). U is the number of
-unknown positions of a row at the start, T the number of steps of its plan; a dash is the default
-part (nothing revised, the whole canvas as one group, no row ended early). *Law* compares the
-distribution of samples with the model's; *exact*: equal with one position a step. A preset has
-guidance only if `guidance=` is passed. `halton` stands for a grid of 16 by 16.
+This table is generated from the presets (`python -m unmask.presets.table`).
+
+- *Options* are the arguments of the function, with their defaults. `critic`, `height` and `width`
+  have none; the row of `halton` is that of a grid of 16 × 16.
+- *Commit* to *stopping* are the parts that these defaults give. A dash is the default part: nothing
+  is revised, the whole canvas is one group, no row ends early. A preset has guidance only if
+  `guidance=` is passed, and a budget only if `budget=` is passed.
+- *Forwards* are the network passes of a row without guidance. U is the number of its unknown
+  positions at the start, T the number of steps of its plan. `Edit(passes=16)` adds up to 16 to each
+  group.
+- *Distribution* compares that of the samples with the model's. *Exact*: equal with one position a
+  step.
 
 """
 COLUMNS = (
-    "preset", "paper", "published defaults", "commit", "sampling", "order", "revise", "groups",
-    "stopping", "forwards", "law", "code",
+    "preset", "paper", "options", "commit", "sampling", "order", "revise", "groups",
+    "stopping", "forwards", "distribution", "file",
 )  # fmt: skip
 ABSENT = "–"
-LAWS = {  # entry of the column "law": the words of a docstring that it is read from
+LAWS = {  # entry of the column "distribution": the words of a docstring that it is read from
     "approximate": "Approximate",
     "exact": "xact with one position a step",
     "nears the model's": "nears the model's",
