@@ -13,7 +13,7 @@ NET = unmask.wrap(flat, mask_id=MASK, vocab_size=VOCAB)
 BLANK, GOOD = Canvas.blank(1, 4), presets.maskgit(2)
 
 WRONG = {
-    "network": ((flat, BLANK, GOOD, [1]), StrategyError, r"no denoiser: wrap it first"),
+    "network": ((flat, BLANK, GOOD, [1]), StrategyError, r"not a denoiser: wrap it first"),
     "tensor": ((NET, torch.zeros(1, 4), GOOD, [1]), CanvasError, r"canvas is a Tensor: pass"),
     "no canvas": ((NET, None, GOOD, [1]), CanvasError, r"canvas is a NoneType: pass"),
     "preset": ((NET, BLANK, presets.maskgit, [1]), StrategyError, r"preset that has been called"),
