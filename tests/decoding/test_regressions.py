@@ -252,3 +252,53 @@ def test_groups_side_by_side_with_plans_of_their_own():
 
 def test_adaptive_needs_no_plan():
     assert NoPlan()(np.array([3]))[1].tolist() == [3]
+
+
+def _doubted(tokens):
+    """(B,N) ids -> (B,N,V) logits so flat that verification doubts every token."""
+    return torch.sin(tokens.sum(1, keepdim=True)[..., None] + torch.arange(6.0)).expand(
+        *tokens.shape, 6
+    )
+
+
+def test_a_group_is_filled_at_its_last_step_whatever_is_taken_back_before():
+    network = unmask.wrap(_doubted, mask_id=5, vocab_size=6)
+    strategy = Strategy(
+        commit=TopK(Even(2)),
+        order=orders.Probability(choose="after"),
+        revise=revise.Verify(0.999),
+        groups=Groups.blocks(4),
+    )
+    group, remasks = torch.arange(16) // 4, 0
+    for number, info in enumerate(
+        unmask.stream(network, Canvas.blank(2, 16), strategy, seeds=[0, 1])
+    ):
+        assert (group.expand(2, 16)[info.committed] == number // 2).all()
+        assert not info.masked[:, group < (number + 1) // 2].any()
+        remasks += int(info.remasked.sum())
+    assert number == 7
+    adaptive = strategy.but(commit=commit.Threshold(0.3))
+    infos = list(unmask.stream(network, Canvas.blank(2, 16), adaptive, seeds=[0, 1]))
+    assert sum(int(info.remasked.sum()) for info in infos) > 0
+    for info in infos:
+        open_group = group.expand(2, 16).where(info.committed, 99).amin(1, keepdim=True)
+        assert (
+            group.expand(2, 16)[info.committed] == open_group.expand(2, 16)[info.committed]
+        ).all()
+
+
+def test_a_full_group_is_edited_at_the_progress_of_its_last_step():
+    def undecided(tokens):
+        return torch.nn.functional.one_hot((tokens + 1) % 5, 6).float() * 9
+
+    network = unmask.wrap(undecided, mask_id=5, vocab_size=6)
+    strategy = presets.llada21(block=4, fill=0.0, edit=0.0, passes=8)
+    canvas = Canvas.blank(1, 8)
+    state, rests = unmask.init(network, canvas, strategy, [0]), 0
+    while not unmask.done(state):
+        if state.rows.at_rest[0]:
+            rests += 1
+            assert state.rows.now.progress[0] == 1
+            assert state.rows.now.group_steps[0] == 4
+        state = unmask.step(state, network, strategy).state
+    assert rests == 16

@@ -138,7 +138,8 @@ class Rows:
         """The step being taken."""
         plan, row = self.plan, np.arange(len(self.index))
         at = np.minimum(self.plan_index, plan.step.shape[1] - 1)
-        step, steps = plan.step[row, at], plan.steps[row, at]
+        steps = plan.steps[row, at]
+        step = np.where(self.at_rest, steps, plan.step[row, at])
         at = np.minimum(self.plan_index, plan.remaining.shape[2] - 1)
         remaining = plan.remaining[row, :, at]
         outside = self.unknown - self.open_unknown
@@ -148,11 +149,14 @@ class Rows:
             later = np.arange(self.members.shape[1]) > self.open_group[:, None]
             members = self.members[row, self.open_group]
             to_come = ((self.members > 0) & later).sum(1)
-        # At its last step a row fills up, and before it keeps a step for each group to come.
+        # A group fills up at its last step, and a row at its; before, it keeps a step for each
+        # group to come.
         taken = self.step - self.rest + ~self.at_rest  # with this one, unless it commits nothing
         needed = self.forwards + self.forwards_per_step * (2 + np.stack([0 * to_come, to_come]))
         is_final = (taken >= plan.total) | (needed[0] > self.budget)
         ends_group = is_final | (needed[1] > self.budget)
+        if plan.starts.shape[1] > 1 and not plan.side_by_side:
+            ends_group |= (step == steps) & ~self.at_rest
         return Now(
             group_step=step,
             group_steps=steps,

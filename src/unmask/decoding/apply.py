@@ -133,7 +133,11 @@ def _rows_by_report(state: State, report: dict[str, np.ndarray], rest_passes: in
     opened, here = np.where(held, rows.open_group, opened), np.where(held, 0, here)
     after = _move(rows, unknown, opened, here)
     return replace(
-        after, rest=rows.rest + rested, group_rest=np.where(held, passes, 0), at_rest=held
+        after,
+        rest=rows.rest + rested,
+        group_rest=np.where(held, passes, 0),
+        at_rest=held,
+        plan_index=np.where(held, rows.plan_index, after.plan_index),
     )
 
 
