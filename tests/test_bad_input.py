@@ -569,13 +569,65 @@ def test_a_head_of_the_wrong_shape():
         unmask.generate(Split(trunk=lambda t: torch.zeros(3, 6)), BLANK, seed=0)
 
 
+def without_two(tokens):
+    """Logits of a network that rules out id 2 itself."""
+    return zeros(tokens).index_fill(2, torch.tensor([2]), -torch.inf)
+
+
 @pytest.mark.parametrize("name", presets.__all__)
-def test_every_id_forbidden(name):
+def test_every_id_forbidden_or_ruled_out_by_the_network(name):
     """Each preset, because each draws in its own way."""
-    strategy = made(name).but(constraint=Constraint(range(VOCAB)))
+    strategy = made(name).but(constraint=Constraint(set(range(VOCAB)) - {2}))
     message = r"row \d, position \d, step \d have no legal id left: allow another id"
     with pytest.raises(InputError, match=message):
-        generate(strategy=strategy)
+        generate(without_two, strategy=strategy)
+
+
+def never(tokens):
+    """A network that must not be asked."""
+    raise AssertionError
+
+
+NOTHING_TO_DRAW = {
+    "every id forbidden": (
+        Canvas.blank(3, 4),
+        Constraint(range(VOCAB)),
+        r"all 6 ids of the vocabulary are forbidden",
+    ),
+    "a required id forbidden": (
+        Canvas.blank(3, 4, required=torch.tensor([-1, -1, 1, -1])),
+        Constraint([1]),
+        r"requires an id that is forbidden.* at row 0, position 2",
+    ),
+    "the mask id required": (
+        Canvas.blank(3, 4, required=torch.tensor([-1, MASK, -1, -1])),
+        Constraint(),
+        r"stands for unknown positions.* at row 0, position 1",
+    ),
+    "a required id not legal": (
+        Canvas.blank(
+            3,
+            4,
+            required=torch.tensor([-1, -1, -1, 1]),
+            legal=(torch.arange(VOCAB) != 1).expand(4, VOCAB),
+        ),
+        Constraint(),
+        r"or is not legal there, at row 0, position 3",
+    ),
+    "legal ids forbidden": (
+        Canvas.blank(3, 4, legal=(torch.arange(VOCAB) == 1).expand(4, VOCAB)),
+        Constraint([1]),
+        r"allows no id but the mask id and forbidden ones, at row 0, position 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOTHING_TO_DRAW)
+def test_a_canvas_with_nothing_to_draw_is_refused_before_the_first_forward(case):
+    canvas, constraint, message = NOTHING_TO_DRAW[case]
+    strategy = presets.random_order(2).but(constraint=constraint)
+    with pytest.raises(CanvasError, match=message):
+        generate(never, canvas, strategy)
 
 
 @pytest.mark.parametrize(
@@ -583,10 +635,11 @@ def test_every_id_forbidden(name):
 )
 def test_every_id_forbidden_at_one_position(draw):
     legal = torch.ones(4, VOCAB, dtype=torch.bool)
-    legal[2] = torch.arange(VOCAB) == 1
-    strategy = presets.confidence().but(constraint=Constraint(forbidden=[1]), sampling=draw)
+    legal[2] = torch.arange(VOCAB) <= 2
+    forbidden = [0, 1]
+    strategy = presets.confidence().but(constraint=Constraint(forbidden), sampling=draw)
     with pytest.raises(InputError, match=r"row 0, position 2, step 0 have no legal id left"):
-        generate(canvas=Canvas.blank(3, 4, legal=legal), strategy=strategy)
+        generate(without_two, Canvas.blank(3, 4, legal=legal), strategy)
 
 
 def test_a_legal_table_is_checked_where_the_vocabulary_is_learnt_by_trying():

@@ -210,7 +210,7 @@ def test_a_hook_that_is_none_is_refused():
         (torch.zeros(1, 1, 1, dtype=torch.int64), r"shape \(1, 1, 1\): pass"),
         (torch.tensor([1, 2]), r"required has shape \(2,\): pass \(4,\) or \(2, 4\)"),
         (torch.tensor([1, 2, VOCAB, 0]), r"outside the vocabulary of 7"),
-        (torch.tensor([MASK, -1, -1, -1]), r"no legal id left"),
+        (torch.tensor([MASK, -1, -1, -1]), r"requires an id that is forbidden, stands for unknown"),
     ],
 )
 def test_required_values_that_do_not_fit(required, words):

@@ -22,6 +22,7 @@ from unmask.commit import AllSteps, ByGroup, Even, NoPlan, Scheduled, TopK
 from unmask.constraints import Listed
 from unmask.core.network import Query
 from unmask.errors import CanvasError, StrategyError
+from unmask.guidance import HidePrompt
 from unmask.noise import PreviousSample
 from unmask.scoring import Ordered
 from unmask.stopping import Budget, EndOfSequence, StableAndConfident
@@ -302,3 +303,89 @@ def test_a_full_group_is_edited_at_the_progress_of_its_last_step():
             assert state.rows.now.group_steps[0] == 4
         state = unmask.step(state, network, strategy).state
     assert rests == 16
+
+
+def test_rows_of_a_canvas_share_what_is_legal_and_required_however_many_they_are():
+    legal = torch.arange(VOCAB).expand(4, VOCAB) != 1
+    canvas = Canvas.blank(10, 4, legal=legal, required=torch.tensor([-1, 4, -1, -1]))
+    taken = canvas.take(torch.tensor([9, 9, 0]))
+    assert torch.equal(taken.legal, canvas.legal)
+    assert torch.equal(taken.required, canvas.required)
+    best = unmask.best_of(Toy(), canvas, presets.random_order(2), n=2, seed=0).best
+    assert (best.tokens[:, 1] == 4).all()
+    assert not (best.tokens == 1).any()
+
+
+def test_stopping_rules_may_come_from_an_iterator():
+    strategy = presets.random_order(8).but(stopping=map(Budget, [2]))
+    assert strategy.stopping == (Budget(2),)
+    assert strategy.budget == 2
+
+
+def test_a_previous_sample_of_all_positions_is_drawn_under_a_blind_order_too():
+    strategy = presets.random_order(4).but(noise=PreviousSample())
+    drawn = 0
+    for info in unmask.stream(Toy(), Canvas.blank(2, 8), strategy, seeds=[1, 2]):
+        assert (info.proposal.queried == (info.masked | info.committed)).all()
+        drawn += int((info.proposal.queried & info.masked).sum())
+    assert drawn
+
+
+def test_a_state_does_not_go_on_with_a_network_of_other_ids():
+    def network(vocab):
+        return unmask.wrap(lambda t: torch.zeros(*t.shape, vocab), mask_id=vocab - 1)
+
+    strategy = presets.random_order(2)
+    state = unmask.init(network(6), Canvas.blank(1, 4), strategy, [0])
+    for go_on in (
+        lambda: unmask.step(state, network(9), strategy),
+        lambda: unmask.Engine(network(9)).adopt(state, strategy),
+    ):
+        with pytest.raises(StrategyError, match=r"vocab_size=6, and this one has vocab_size=9"):
+            go_on()
+
+
+def test_guidance_that_a_state_cannot_have_is_refused_between_steps():
+    network = unmask.wrap(lambda t: torch.zeros(*t.shape, 6), mask_id=5)
+    hiding = presets.random_order(2).but(guidance=unmask.Guidance(2.0, null=HidePrompt()))
+    state = unmask.init(network, Canvas.blank(1, 4), hiding, [0])
+    with pytest.raises(CanvasError, match=r"guidance needs a condition"):
+        unmask.step(state, network, hiding.but(guidance=unmask.Guidance(2.0)))
+
+
+@pytest.mark.parametrize(
+    ("spans", "groups"),
+    [
+        (commit.TopSpans(Scheduled("cosine", 4), 3, levels=2, overlapping=True), Groups.blocks(8)),
+        (commit.TopSpans(Scheduled("cosine", 4), 3), Groups.levels(4)),
+    ],
+)
+def test_spans_of_levels_that_the_groups_do_not_have_are_refused(spans, groups):
+    with pytest.raises(StrategyError, match=r"pass groups=Groups\.levels\(\d\)"):
+        Strategy(commit=spans, order=orders.Probability(), groups=groups)
+
+
+def test_a_temperature_that_draws_greedily_is_greedy_for_bounds_too():
+    with pytest.raises(StrategyError, match=r"a greedy draw has probability 1"):
+        presets.sdar(temperature=1e-7)
+
+
+@pytest.mark.parametrize("null", [True, float("nan")])
+def test_a_null_condition_that_is_no_number_is_refused(null):
+    with pytest.raises(StrategyError, match=r"pass a number, a tree"):
+        unmask.Guidance(2.0, null=null)
+
+
+def test_a_null_condition_is_not_cut_to_a_whole_number():
+    strategy = presets.random_order(2).but(guidance=unmask.Guidance(2.0, null=0.5))
+    network = unmask.wrap(lambda t: torch.zeros(*t.shape, 6), mask_id=5)
+    canvas = Canvas.blank(2, 4, condition=torch.tensor([1, 2]))
+    with pytest.raises(CanvasError, match=r"null=0\.5 for a condition of torch\.int64"):
+        unmask.generate(network, canvas, strategy, seed=0)
+
+
+def test_a_weight_of_zero_gives_a_dropped_token_a_score():
+    order = orders.Weighted(orders.Probability("after", "kept"), 0.0)
+    strategy = presets.p2(8).but(order=order, sampling=unmask.Sampling(top_k=1))
+    tokens = unmask.generate(Toy(), Canvas.blank(4, 8), strategy, seed=0)
+    assert not (tokens == MASK).any()

@@ -1,13 +1,13 @@
 """Groups by strategies of their own: a run of each on what the ones before have made."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
-from tests.conformance.toys import MASK, Toy, flat
+from tests.conformance.toys import MASK, VOCAB, Toy, flat
 
 import unmask
-from unmask import Canvas, Groups, presets
+from unmask import Canvas, Constraint, Groups, presets
 from unmask.core.random import fold
 from unmask.core.state import NEVER
 from unmask.engine import stages
@@ -103,6 +103,30 @@ def test_what_comes_in_is_checked_as_for_one_generation(case):
     good = {"denoiser": Toy(), "canvas": Canvas.blank(1, 6), "groups": Groups.levels(2)}
     with pytest.raises(error, match=words):
         unmask.run_stages(**{**good, "strategies": STRATEGIES, **wrong}, seed=1)
+
+
+def test_what_later_groups_require_is_generated_in_their_stage():
+    for required in (torch.tensor([-1, 4, -1, 4]), torch.tensor([[-1, 4, -1, 4], [4, -1, 4, -1]])):
+        canvas = Canvas.blank(2, 4, required=required)
+        tokens = unmask.run_stages(Toy(), canvas, Groups.levels(2), STRATEGIES, seed=1).tokens
+        wanted = required.expand(2, 4)
+        assert torch.equal(tokens[wanted >= 0], wanted[wanted >= 0])
+
+
+def test_what_reads_unknown_positions_is_refused_in_stages():
+    hook = Constraint(feasible=lambda tokens, known, position: torch.ones(len(tokens), VOCAB) > 0)
+    hooked = [STRATEGIES[0].but(constraint=hook)]
+    with pytest.raises(StrategyError, match=r"feasible= reads which positions are unknown"):
+        unmask.run_stages(Toy(), Canvas.blank(1, 4), Groups.levels(2), hooked, seed=1)
+
+    class Told(Toy):
+        @property
+        def spec(self):
+            return replace(super().spec, inputs={"masked"})
+
+    told = Told()
+    with pytest.raises(StrategyError, match=r"the network is told which positions are unknown"):
+        unmask.run_stages(told, Canvas.blank(1, 4), Groups.levels(2), STRATEGIES, seed=1)
 
 
 def test_a_list_of_groups_says_nothing_of_rows_with_nothing_to_generate():

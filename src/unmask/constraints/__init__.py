@@ -2,6 +2,7 @@
 
 from unmask.constraints.constraint import (
     Constraint,
+    check_drawable,
     check_legal,
     check_required,
     check_vocabulary,
@@ -14,6 +15,7 @@ __all__ = [
     "Constraint",
     "Feasible",
     "Listed",
+    "check_drawable",
     "check_legal",
     "check_required",
     "check_vocabulary",

@@ -7,6 +7,7 @@ rows that commit at a turn.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -95,6 +96,51 @@ def check_vocabulary(legal: Tensor | None, required: Tensor | None, vocab: int) 
     if required is not None and required.numel() and int(required.max()) >= vocab:
         raise CanvasError(
             f"required holds ids outside the vocabulary of {vocab}: pass 0 to {vocab - 1}, or −1"
+        )
+
+
+def check_drawable(
+    legal: Tensor | None,
+    required: Tensor | None,
+    editable: Tensor,
+    never: Sequence[int],
+    vocab: int,
+) -> None:
+    """Raise CanvasError unless each position to generate, editable (B,N), has an id to draw.
+
+    never: ids that are drawn nowhere: the mask id, and forbidden ones.
+    """
+    if len(set(never)) >= vocab:
+        raise CanvasError(
+            f"all {vocab} ids of the vocabulary are forbidden or stand for unknown positions: "
+            "forbid fewer"
+        )
+    drawn = torch.ones(vocab, dtype=torch.bool, device=editable.device)
+    drawn[list(never)] = False
+    if required is not None:
+        wanted = required.to(editable.device).expand(editable.shape)
+        allowed = drawn[wanted.clamp(min=0)]
+        if legal is not None:
+            allowed = allowed & legal.expand(*editable.shape, vocab).gather(
+                2, wanted.clamp(min=0).unsqueeze(2)
+            ).squeeze(2)
+        _raise_first(
+            editable & (wanted >= 0) & ~allowed,
+            "requires an id that is forbidden, stands for unknown positions, or is not legal there",
+        )
+    if legal is not None:
+        _raise_first(
+            editable & ~(legal & drawn).any(-1), "allows no id but the mask id and forbidden ones"
+        )
+
+
+def _raise_first(wrong: Tensor, what: str) -> None:
+    places = wrong.nonzero()
+    if len(places):
+        row, position = places[0].tolist()
+        raise CanvasError(
+            f"the canvas {what}, at row {row}, position {position}: nothing could be drawn, so "
+            "change required=, legal= or forbidden="
         )
 
 

@@ -40,7 +40,8 @@ class DenoiserSpec:
     recommended: the preset that the model's card recommends, by name with its options, as in
     {"name": "maskgit", "steps": 12}. grid: height and width, where the card says that positions
     form a grid.
-    Raises ModelError for numbers that are none, and inputs that do not exist.
+    Raises ModelError for numbers that are none, ids outside the vocabulary, and inputs that do
+    not exist.
     """
 
     vocab_size: int
@@ -66,6 +67,7 @@ class DenoiserSpec:
         if self.mask_id is not None and not is_integer(self.mask_id):
             raise ModelError(f"mask_id={self.mask_id!r}: pass an integer id")
         object.__setattr__(self, "forbidden", as_ids("forbidden", self.forbidden, ModelError))
+        self._check_ids()
         object.__setattr__(self, "inputs", frozenset(self.inputs))
         for name in sorted(self.inputs - INPUTS):
             raise ModelError(f"inputs has {name!r}: {nearest(name, INPUTS)}")
@@ -73,6 +75,20 @@ class DenoiserSpec:
             raise ModelError(
                 "inputs has 'open_block', the number of a block, and block_size is None: pass "
                 "block_size, the positions of a block"
+            )
+
+    def _check_ids(self) -> None:
+        vocab = self.vocab_size
+        if self.mask_id is not None and not 0 <= self.mask_id < vocab:
+            raise ModelError(
+                f"mask_id={self.mask_id} is outside the vocabulary of {vocab}: pass an id from 0 "
+                f"to {vocab - 1}"
+            )
+        outside = [i for i in self.forbidden if not 0 <= i < vocab]
+        if outside:
+            raise ModelError(
+                f"forbidden ids {outside} are outside the vocabulary of {vocab}: pass ids from "
+                f"0 to {vocab - 1}"
             )
 
 

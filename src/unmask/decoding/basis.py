@@ -6,13 +6,16 @@ the rows of the cache. Other parts are read at each step and may change from ste
 
 from __future__ import annotations
 
+from unmask.core.network import Denoiser, DenoiserSpec
 from unmask.core.state import State
 from unmask.decoding.strategy import Strategy
 from unmask.errors import StrategyError
 
 
-def check_basis(state: State, strategy: Strategy) -> None:
-    """Raise StrategyError unless the state may go on under this strategy."""
+def check_basis(state: State, strategy: Strategy, denoiser: Denoiser) -> None:
+    """Raise StrategyError unless the state may go on under this strategy, with this network."""
+    if denoiser.spec is not state.spec:
+        _check_ids(state.spec, denoiser.spec)
     if state.basis is strategy.basis or state.basis is None:
         return
     for name, value in strategy.basis.items():
@@ -25,3 +28,16 @@ def check_basis(state: State, strategy: Strategy) -> None:
             )
     strategy.constraint.check(state.spec.vocab_size)
     strategy.order.check_lengths(state.rows.generated_length)
+    if strategy.guidance is not None:
+        strategy.guidance.check(state.condition)
+
+
+def _check_ids(begun: DenoiserSpec, now: DenoiserSpec) -> None:
+    for name in ("vocab_size", "mask_id", "forbidden"):
+        was, value = getattr(begun, name), getattr(now, name)
+        if was != value:
+            raise StrategyError(
+                f"the state was begun with a network of {name}={was!r}, and this one has "
+                f"{name}={value!r}: go on with a network of the same ids, or begin anew by "
+                "init(denoiser, canvas, strategy, seeds)"
+            )

@@ -145,8 +145,8 @@ class Canvas:
             of_all = getattr(self, name)
             if of_all is not None and of_all.dim() < rank:
                 shared[name] = of_all
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Canvas(**(tree_take(named, rows) | shared))
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in shared}
+        return Canvas(**tree_take(named, rows), **shared)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Canvas:
         """Every tensor changed."""

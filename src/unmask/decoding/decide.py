@@ -51,7 +51,7 @@ def decide(
 
     max_rows: rows of the state in each further pass that a reviser makes; None for no limit.
     """
-    check_basis(state, strategy)
+    check_basis(state, strategy, denoiser)
     eligible = eligible_positions(state, strategy)
     early = choose(state, strategy, nothing_proposed(state), eligible) if strategy.blind else None
     queried, count = queried_positions(state, strategy, eligible, early)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.constraints import check_vocabulary
+from unmask.constraints import check_drawable, check_vocabulary
 from unmask.core.head import illegal_ids, mask_id_of
 from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
 from unmask.core.rows import Plan, Rows
@@ -155,6 +155,8 @@ def _check(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
     _check_lengths(canvas, strategy, spec)
     strategy.constraint.check(spec.vocab_size)
     check_vocabulary(canvas.legal, canvas.required, spec.vocab_size)
+    never = illegal_ids(spec, strategy.constraint.forbidden)
+    check_drawable(canvas.legal, canvas.required, canvas.editable, never, spec.vocab_size)
     if strategy.guidance is not None:
         strategy.guidance.check(canvas.condition)
     _check_end(canvas, strategy, spec)

@@ -29,7 +29,7 @@ def step(state: State, denoiser: Denoiser, strategy: Strategy) -> StepInfo:
     """
     if done(state):
         raise StrategyError("every row is finished: step while not done(state), then finish(state)")
-    check_basis(state, strategy)
+    check_basis(state, strategy, denoiser)
     rows = state.rows.open
     part = state.take(rows)
     with evaluating(denoiser):

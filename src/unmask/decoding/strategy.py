@@ -44,10 +44,9 @@ class Strategy:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", as_order(self.order))
-        if isinstance(self.stopping, Stop):
-            object.__setattr__(self, "stopping", (self.stopping,))
+        rules = self.stopping if isinstance(self.stopping, Iterable) else (self.stopping,)
+        object.__setattr__(self, "stopping", tuple(rules))
         check_kinds(self)
-        object.__setattr__(self, "stopping", tuple(self.stopping))
         check_together(self)
 
     @cached_property
@@ -67,9 +66,12 @@ class Strategy:
 
     @cached_property
     def blind(self) -> bool:
-        """Whether positions are chosen before the network is asked."""
+        """Whether positions are chosen before the network is asked, and it is asked there alone."""
         reads = (
-            self.commit.needs or self.revise.amends or any(r.fills_groups for r in self.stopping)
+            self.commit.needs
+            or self.revise.amends
+            or self.noise.keeps_sample  # of every unknown position
+            or any(rule.fills_groups for rule in self.stopping)
         )
         return self.order.blind and not reads
 

@@ -5,10 +5,10 @@ A strategy is read here by its fields alone, so this module stands below it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from unmask.commit import ByGroup, Commit
+from unmask.commit import ByGroup, Commit, TopSpans
 from unmask.constraints import Constraint
 from unmask.core.part import check_needs
 from unmask.errors import StrategyError
@@ -17,7 +17,7 @@ from unmask.guidance import Guidance
 from unmask.noise import Noise
 from unmask.orders import Order, Probability
 from unmask.revise import Revise
-from unmask.sampling import Sampling
+from unmask.sampling import COLD, Sampling
 from unmask.stopping import Stop
 
 
@@ -63,8 +63,7 @@ def check_kinds(strategy: Any) -> None:
         if not isinstance(part, kind):
             wanted = kind.__name__ if isinstance(kind, type) else kind[0].__name__
             raise StrategyError(f"{axis}={part!r}: pass a {wanted}, such as {example}")
-    rules = strategy.stopping if isinstance(strategy.stopping, Iterable) else [strategy.stopping]
-    for rule in rules:
+    for rule in strategy.stopping:
         if not isinstance(rule, Stop):
             raise StrategyError(
                 f"stopping holds {rule!r}: pass a list of rules, such as "
@@ -97,12 +96,16 @@ def _scores(strategy: Parts) -> None:
             f"{_name(strategy.order)} gives none: use order=orders.{wanted}"
         )
     drawn = isinstance(strategy.order, Probability) and strategy.order.of == "sampling"
-    if compares is not None and drawn and strategy.sampling.temperature == 0:
+    if compares is not None and drawn and _is_greedy(strategy.sampling):
         raise StrategyError(
             f"{_name(strategy.commit)} compares the probability of the draw with its bound, and a "
             "greedy draw has probability 1: use order=orders.Probability(choose='after', "
             "of='kept'), or a temperature above 0"
         )
+
+
+def _is_greedy(sampling: Sampling) -> bool:
+    return not callable(sampling.temperature) and sampling.temperature < COLD
 
 
 def _groups(strategy: Parts) -> None:
@@ -121,6 +124,14 @@ def _groups(strategy: Parts) -> None:
         raise StrategyError(
             "overlapping spans of several levels need groups=Groups.levels(levels): their plan is "
             "of one level at a time"
+        )
+    if groups is None or not isinstance(commit, TopSpans):
+        return
+    by_level = groups.kind == "levels"
+    if (by_level and groups.size != commit.levels) or (commit.needs_levels and not by_level):
+        raise StrategyError(
+            f"TopSpans(levels={commit.levels}) cuts spans of {commit.levels} interleaved levels, "
+            f"and the groups are {groups.name}: pass groups=Groups.levels({commit.levels})"
         )
 
 

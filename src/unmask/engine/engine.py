@@ -102,7 +102,7 @@ class Engine:
         strategy under which the state cannot go on.
         """
         check_strategy(strategy)
-        check_basis(state, strategy)
+        check_basis(state, strategy, self.denoiser)
         ids = np.arange(self._next, self._next + len(state))
         self._next += len(state)
         state = replace(state, rows=replace(state.rows, index=ids))  # as errors name them

@@ -46,13 +46,16 @@ def run_stages(
     canvas = canvas.to(denoiser.device or canvas.tokens.device)
     group = groups.of(canvas.editable)
     stages = int(group.max()) + 1
-    _check_fit(canvas, groups, strategies, stages)
+    _check_fit(canvas, groups, strategies, stages, denoiser.spec.inputs)
     root = row_seeds(canvas, seed, seeds)
     hidden = canvas.tokens.masked_fill(canvas.editable, mask_id_of(denoiser.spec))
     done = _empty_record(canvas, hidden, root)
     for stage in range(stages):
         here = canvas.editable & (group == stage)
-        given = replace(canvas, tokens=done.tokens, editable=here)
+        required = canvas.required
+        if required is not None:  # in later groups, of positions that count as known till then
+            required = required.expand(canvas.shape).masked_fill(~here, -1)
+        given = replace(canvas, tokens=done.tokens, editable=here, required=required)
         strategy = strategies[min(stage, len(strategies) - 1)]
         seed_of_stage = fold(root, torch.full_like(root, stage))
         state = init(denoiser, given, strategy, seed_of_stage)
@@ -64,7 +67,7 @@ def run_stages(
 def _check_kinds(
     denoiser: object, canvas: object, groups: object, strategies: Sequence[Strategy]
 ) -> None:
-    """Raise for what is no denoiser, canvas, groups, or list of strategies."""
+    """Raise unless these are a denoiser, a canvas, groups, and a list of strategies."""
     check_denoiser(denoiser)
     check_canvas(canvas)
     if not isinstance(groups, Groups):
@@ -75,13 +78,26 @@ def _check_kinds(
         check_strategy(strategy)
 
 
-def _check_fit(canvas: Canvas, groups: Groups, strategies: Sequence[Strategy], stages: int) -> None:
+def _check_fit(
+    canvas: Canvas,
+    groups: Groups,
+    strategies: Sequence[Strategy],
+    stages: int,
+    inputs: frozenset[str],
+) -> None:
     """Raise StrategyError unless there can be a stage for each group."""
     groups.check_lengths(canvas.generated_lengths)
     if not strategies or len(strategies) > stages:
         raise StrategyError(
             f"{len(strategies)} strategies for {stages} groups: pass one for each group, or fewer, "
             "of which the last serves all further groups"
+        )
+    hooked = any(s.constraint.feasible is not None for s in strategies)
+    if hooked or "masked" in inputs:
+        what = "feasible= reads" if hooked else "the network is told"
+        raise StrategyError(
+            f"{what} which positions are unknown, and in a stage those of later groups count as "
+            "known: use Strategy.groups in one generation"
         )
     ended = next((s.name for s in strategies if s.end_id is not None), None)
     if groups.side_by_side or ended is not None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 from unmask.core.arrays import waits
+from unmask.core.checks import is_number
 from unmask.core.head import mask_id_of
 from unmask.core.network import Query
 from unmask.core.state import State
@@ -89,7 +90,7 @@ class Guidance:
             raise StrategyError(f"form={self.form!r}: {nearest(str(self.form), get_args(Form))}")
         if isinstance(self.null, Tensor | Mapping):
             object.__setattr__(self, "null", NullCondition(self.null))
-        if not isinstance(self.null, int | float | HidePrompt | NullCondition):
+        if not (is_number(self.null) or isinstance(self.null, HidePrompt | NullCondition)):
             raise StrategyError(
                 f"null={self.null!r}: pass a number, a tree of tensors, or guidance.HidePrompt()"
             )
@@ -106,6 +107,11 @@ class Guidance:
             )
         if isinstance(self.null, NullCondition) or not isinstance(condition, Tensor):
             return
+        if not condition.is_floating_point() and self.null != int(self.null):
+            raise CanvasError(
+                f"null={self.null!r} for a condition of {condition.dtype}, which holds whole "
+                "numbers: pass the number that the network was trained with, such as -1"
+            )
         without = (condition.reshape(len(condition), -1) == self.null).all(1)
         rows = without.nonzero().squeeze(1).tolist()
         if rows:

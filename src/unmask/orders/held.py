@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from unmask.core.checks import is_number
@@ -46,7 +47,11 @@ class Weighted(Around):
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N)."""
         score = self.order(state, proposal)
-        return score if self.eta == 1 else score.where(state.masked, score * self.eta)
+        if self.eta == 1:
+            return score
+        # −inf is the score of a token that filters drop, and 0 · −inf would be NaN.
+        finite = score.clamp(min=torch.finfo(score.dtype).min) if self.eta == 0 else score
+        return score.where(state.masked, finite * self.eta)
 
 
 @dataclass(frozen=True)

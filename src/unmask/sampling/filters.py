@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unmask.core.arrays import waits
+from unmask.core.inversion import COLD
 from unmask.sampling.best import Best, all_of, first
 from unmask.sampling.two_level import NEG_INF
 
@@ -44,8 +45,8 @@ def kept(
 def _divisor(temperature: float | Tensor) -> float | Tensor:
     """One number, or (M,1), above 0."""
     if isinstance(temperature, Tensor):
-        return temperature.clamp(min=1e-6).unsqueeze(1)
-    return max(temperature, 1e-6)
+        return temperature.clamp(min=COLD).unsqueeze(1)
+    return max(temperature, COLD)
 
 
 def top(logits: Tensor, k: int | float, room: Tensor) -> Best:
