@@ -1,13 +1,16 @@
 """What comes in by `init` and by an engine is checked as `run` checks it."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
-from tests.conformance.toys import MASK, VOCAB, flat
+from tests.conformance.toys import MASK, VOCAB, Toy, flat
 
 import unmask
 from unmask import Canvas, Engine, init, presets
 from unmask.errors import CanvasError, SeedError, StrategyError
+from unmask.orders import Order
 
 NET = unmask.wrap(flat, mask_id=MASK, vocab_size=VOCAB)
 BLANK, GOOD = Canvas.blank(1, 4), presets.maskgit(2)
@@ -78,3 +81,22 @@ def test_the_event_of_rows_with_nothing_to_do_is_of_step_0():
     (event,) = engine.step()
     assert event.finished.tolist() == [0, 1]
     assert event.info.step == 0
+
+
+def test_strategies_that_cannot_be_compared_run_apart():
+    """An order of one's own that holds a tensor: comparing two of them has no truth value."""
+
+    @dataclass(frozen=True)
+    class ByTable(Order):
+        table: torch.Tensor
+        blind = True
+
+        def __call__(self, state, proposal):
+            return self.table.expand(state.masked.shape)
+
+    engine = Engine(Toy())
+    for seed in (0, 1):
+        order = ByTable(torch.arange(4.0))
+        engine.submit(Canvas.blank(1, 4), presets.random_order(2).but(order=order), [seed])
+    while engine.open.size:
+        engine.step()

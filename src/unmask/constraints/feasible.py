@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from unmask.core.by_value import ByValue
 from unmask.core.checks import is_integer
 from unmask.core.ids import are_integers
 from unmask.errors import StrategyError
@@ -33,7 +34,7 @@ class Feasible(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Automaton:
+class Automaton(ByValue):
     """Sequences that a deterministic finite automaton accepts, read from left to right.
 
     transitions: integers (S,V), the state after reading id v in state s, or −1 where there is none.
@@ -69,6 +70,7 @@ class Automaton:
                     f"transitions has {states} rows, one for each state"
                 )
         object.__setattr__(self, "transitions", table)
+        object.__setattr__(self, "accept", tuple(self.accept))
         linked = torch.zeros(states, states + 1, device=table.device)
         linked.scatter_(1, table % (states + 1), 1.0)  # −1 falls into the column that is cut off
         object.__setattr__(self, "_linked", linked[:, :states])
@@ -119,7 +121,7 @@ class Automaton:
 
 
 @dataclass(frozen=True, eq=False)
-class Listed:
+class Listed(ByValue):
     """The sequences of a list, integers (G,N) from 0 to vocab_size − 1.
 
     Raises StrategyError for ids out of range.

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from unmask.core.arrays import on_host
 from unmask.core.network import Cache
@@ -19,10 +20,18 @@ from unmask.decoding.strategy import Strategy
 
 
 def apply_change(
-    state: State, strategy: Strategy, proposal: Proposal, change: Change, cache: Cache | None
+    state: State,
+    strategy: Strategy,
+    proposal: Proposal,
+    change: Change,
+    fault: Tensor,
+    cache: Cache | None,
 ) -> State:
-    """Return the state after the change; one step more for each row, and what it cost."""
-    after = _write(state, strategy, proposal, change)
+    """Return the state after the change; one step more for each row, and what it cost.
+
+    fault: (B,) int64, the first fault of each row so far.
+    """
+    after = replace(_write(state, strategy, proposal, change), fault=fault)
     if strategy.end_id is not None:
         after = _fill_after_end(after, strategy.end_id)
     rows = _rows_by_plan(state.rows)

@@ -64,7 +64,7 @@ def decide(
             state, strategy, denoiser, hidden, proposal, choice.score, change
         )
     fault = first_fault(state.fault, proposal.fault, choice.fault)
-    after = apply_change(replace(state, fault=fault), strategy, proposal, change, cache)
+    after = apply_change(state, strategy, proposal, change, fault, cache)
     return StepInfo(after, np.arange(len(state)), proposal, choice.score, change)
 
 

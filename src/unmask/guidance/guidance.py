@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from unmask.core.arrays import waits
+from unmask.core.by_value import ByValue
 from unmask.core.checks import is_number
 from unmask.core.head import mask_id_of
 from unmask.core.network import Query
@@ -37,7 +37,7 @@ class HidePrompt:
 
 
 @dataclass(frozen=True, eq=False)
-class NullCondition:
+class NullCondition(ByValue):
     """A null condition given as a tree: like the condition, or a dict with some of its entries.
 
     Leaves are tensors of the shape of one row, or numbers; the other entries of a dict stay. Equal
@@ -45,24 +45,6 @@ class NullCondition:
     """
 
     tree: Any
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, NullCondition) and self._value == other._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    @cached_property
-    def _value(self) -> tuple[object, ...]:
-        """The tree in values that can be compared and hashed."""
-        leaves, form = tree_flatten(self.tree)
-        return (str(form), *(_value_of(leaf) for leaf in leaves))
-
-
-def _value_of(leaf: Any) -> object:
-    if not isinstance(leaf, Tensor):
-        return (type(leaf), leaf)
-    return (str(leaf.dtype), tuple(leaf.shape), tuple(leaf.detach().flatten().tolist()))
 
 
 @dataclass(frozen=True)
