@@ -93,7 +93,7 @@ class Requests:
     def by_engine(self, denoiser: unmask.Denoiser, each: int) -> Made:
         """So many submitted before each step."""
         engine, made, number = unmask.Engine(denoiser), Made(), dict[int, int]()
-        while len(number) < len(self) or len(engine.open):
+        while len(number) < len(self) or len(engine.unfinished):
             for i in range(len(number), min(len(number) + each, len(self))):
                 (row,) = engine.submit(self.canvas([i]), self.strategies[i], [i]).tolist()
                 number[row] = i

@@ -306,7 +306,7 @@ def test_an_engine_asks_no_more_whatever_rows_come_and_go(strategy, most):
             events = engine.step()
             over = sum(len(event.finished) > 0 for event in events) if most == 0 else 0
             counts.append((asked.count - before, most * len(events) + over))
-            if not len(engine.open):
+            if not len(engine.unfinished):
                 break
     assert len(counts) > 4
     assert all(asked <= allowed for asked, allowed in counts), counts

@@ -56,7 +56,7 @@ def test_a_strategy_that_would_have_begun_otherwise_is_refused(case):
     engine = Engine(NET)
     with pytest.raises(StrategyError, match=told):
         engine.adopt(state, then)
-    assert not len(engine.open)
+    assert not len(engine.unfinished)
 
 
 KEPT = {
@@ -82,7 +82,7 @@ def test_what_is_read_at_each_step_may_change_between_steps(case):
     assert (record.tokens != MASK).all()
     engine, found = Engine(NET), {}
     engine.adopt(before, then)
-    while len(engine.open):
+    while len(engine.unfinished):
         for event in engine.step():
             found |= dict(event.results())
     assert [found[row].tokens[0].tolist() for row in (0, 1)] == record.tokens.tolist()

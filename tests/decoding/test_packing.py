@@ -131,7 +131,7 @@ def test_rows_that_share_a_pass_keep_their_open_blocks():
     strategies = [presets.llada(steps, block=2) for steps in (1, 2)]
     for seed, strategy in enumerate(strategies):
         engine.submit(Canvas.blank(2, 8), strategy, [seed * 2, seed * 2 + 1])
-    while len(engine.open):
+    while len(engine.unfinished):
         for event in engine.step():
             found |= {row: record.tokens[0].tolist() for row, record in event.results()}
     assert list(found.values()) == [[0, 0, 1, 1, 2, 2, 3, 3]] * 4

@@ -19,7 +19,7 @@ NOTHING = Canvas.infill(torch.zeros(2, 4, dtype=torch.int64), torch.zeros(2, 4).
 def drain(engine):
     """Each finished row's tokens, by id."""
     found = {}
-    while len(engine.open):
+    while len(engine.unfinished):
         for event in engine.step():
             found |= {row: record.tokens[0].tolist() for row, record in event.results()}
     return found
@@ -44,7 +44,7 @@ def test_rows_with_nothing_to_do_are_reported_by_the_step_after_one_that_raised(
     engine.denoiser.next_error = ValueError("broken pipe")
     with pytest.raises(DenoiserError, match="broken pipe"):
         engine.step()
-    assert sorted(engine.open) == [*idle, *busy]
+    assert sorted(engine.unfinished) == [*idle, *busy]
     assert sorted(drain(engine)) == [*idle, *busy]
 
 

@@ -63,7 +63,7 @@ def test_rows_are_cancelled_by_one_id_or_several(ids):
     engine.submit(Canvas.blank(3, 4), GOOD, [1, 2, 3])
     engine.cancel(ids)
     engine.cancel([])
-    assert engine.open.tolist() == [0, 2]
+    assert engine.unfinished.tolist() == [0, 2]
 
 
 @pytest.mark.parametrize("ids", [1.5, [1.5], "1", [True], [[1]], None])
@@ -72,7 +72,7 @@ def test_ids_that_are_none_cancel_nothing(ids):
     engine.submit(Canvas.blank(3, 4), GOOD, [1, 2, 3])
     with pytest.raises(StrategyError, match=r"cancel\(.*\): pass ids that submit has returned"):
         engine.cancel(ids)
-    assert engine.open.tolist() == [0, 1, 2]
+    assert engine.unfinished.tolist() == [0, 1, 2]
 
 
 def test_the_event_of_rows_with_nothing_to_do_is_of_step_0():
@@ -98,5 +98,5 @@ def test_strategies_that_cannot_be_compared_run_apart():
     for seed in (0, 1):
         order = ByTable(torch.arange(4.0))
         engine.submit(Canvas.blank(1, 4), presets.random_order(2).but(order=order), [seed])
-    while engine.open.size:
+    while engine.unfinished.size:
         engine.step()

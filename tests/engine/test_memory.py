@@ -346,7 +346,7 @@ def test_finished_rows_cost_nothing_and_all_come_back_in_order():
     for most in (1, 2, 3, 8, 20):
         engine, found = Engine(Toy(), max_rows=most), {}
         ids = engine.submit(ragged(9), presets.maskgit(3), seeds)
-        while len(engine.open):
+        while len(engine.unfinished):
             for event in engine.step():
                 found.update(event.results())
         assert sorted(found) == ids.tolist()

@@ -139,7 +139,7 @@ def run(denoiser, jobs, limits, strategies, vocab, told):
     """Each finished row's record, by (job, row)."""
     engine = unmask.Engine(denoiser, **limits)
     names, found, step = {}, {}, 0
-    while step <= 8 or len(engine.open):
+    while step <= 8 or len(engine.unfinished):
         for number, job in enumerate(jobs):
             if job.at == step:
                 strategy = strategies[job.strategy]()
@@ -158,13 +158,13 @@ def run(denoiser, jobs, limits, strategies, vocab, told):
 def patient_step(engine):
     """A step, tried again as long as it raises what `FAILURES` has."""
     while True:
-        before = sorted(engine.open)
+        before = sorted(engine.unfinished)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SplitWarning)
                 return engine.step()
         except (DenoiserError, torch.OutOfMemoryError):
-            assert sorted(engine.open) == before
+            assert sorted(engine.unfinished) == before
 
 
 def alone(denoiser, job, row, strategies, vocab, told):

@@ -82,8 +82,8 @@ def test_rows_may_have_budgets_of_their_own():
     state = unmask.init(Toy(), Canvas.blank(2, 8), strategy, [0, 1])
     state = replace(state, rows=replace(state.rows, budget=np.array([2, 6])))
     while not unmask.done(state):
-        part = unmask.step(state.take(state.rows.open), Toy(), strategy).state
-        state = state.put(state.rows.open, part)
+        part = unmask.step(state.take(state.rows.unfinished), Toy(), strategy).state
+        state = state.put(state.rows.unfinished, part)
     assert state.rows.forwards.tolist() == [2, 6]
 
 

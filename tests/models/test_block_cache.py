@@ -68,7 +68,7 @@ def states(denoiser, strategy, rows=range(5)):
     """The open rows before each step."""
     state = unmask.init(denoiser, canvas(rows), strategy, [SEEDS[r] for r in rows])
     while not unmask.done(state):
-        yield state.take(state.rows.open)
+        yield state.take(state.rows.unfinished)
         state = unmask.step(state, denoiser, strategy).state
 
 
@@ -268,7 +268,7 @@ def test_rows_that_join_later_or_wait_their_turn_come_out_alike(name):
         ids.update(zip(made.tolist(), rows, strict=True))
         for event in engine.step():
             found.update(event.results())
-    while len(engine.open):
+    while len(engine.unfinished):
         for event in engine.step():
             found.update(event.results())
     whole = unmask.run(cached, canvas(), strategy, seeds=SEEDS)

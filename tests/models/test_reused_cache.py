@@ -31,7 +31,7 @@ def states(cached, strategy, rows=range(5)):
     """The open rows before each step."""
     state = unmask.init(cached, canvas(rows), strategy, [SEEDS[r] for r in rows])
     while not unmask.done(state):
-        yield state.take(state.rows.open)
+        yield state.take(state.rows.unfinished)
         state = unmask.step(state, cached, strategy).state
 
 

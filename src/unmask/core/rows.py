@@ -129,7 +129,7 @@ class Rows:
         return lengths
 
     @cached_property
-    def open(self) -> Array:
+    def unfinished(self) -> Array:
         """(b,) int64: rows that are not finished."""
         return np.flatnonzero(~self.finished)
 

@@ -30,7 +30,7 @@ def step(state: State, denoiser: Denoiser, strategy: Strategy) -> StepInfo:
     if done(state):
         raise StrategyError("every row is finished: step while not done(state), then finish(state)")
     check_basis(state, strategy, denoiser)
-    rows = state.rows.open
+    rows = state.rows.unfinished
     part = state.take(rows)
     with evaluating(denoiser):
         query = prepare(part, strategy)

@@ -81,7 +81,7 @@ class Engine:
         self._warned = False
 
     @property
-    def open(self) -> np.ndarray:
+    def unfinished(self) -> np.ndarray:
         """(b,) int64: ids of the rows that are not finished, waiting ones included."""
         every = [cohort.ids for cohort in (*self._cohorts, *self._waiting, *self._idle)]
         return np.concatenate(every) if every else np.zeros(0, np.int64)

@@ -79,7 +79,7 @@ def complete(
     """
     ids = engine.adopt(state, strategy)
     parts, order = [], []
-    while len(engine.open):
+    while len(engine.unfinished):
         for event in engine.step():
             if see is not None:
                 see(event)
@@ -113,7 +113,7 @@ def stream(
 
 def _steps(engine: Engine, whole: State, strategy: Strategy) -> Iterator[StepInfo]:
     engine.adopt(whole, strategy)
-    while len(engine.open):
+    while len(engine.unfinished):
         for event in engine.step():
             if len(event.ids):
                 whole = whole.put(event.ids, event.info.state)
