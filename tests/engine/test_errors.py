@@ -11,6 +11,7 @@ from unmask.constraints import Constraint
 from unmask.core.state import State
 from unmask.errors import CanvasError, DenoiserError, LogitsError, SplitWarning, StrategyError
 from unmask.guidance import Guidance
+from unmask.orders import CriticOrder
 
 VERIFYING = presets.wino(0.15, 0.9, block=None, temperature=1.0)
 NOTHING = Canvas.infill(torch.zeros(2, 4, dtype=torch.int64), torch.zeros(2, 4).bool())
@@ -199,3 +200,21 @@ def test_an_error_in_a_further_pass_names_its_rows_once():
     assert str(caught.value).count("rows [") == 1
     assert caught.value.rows
     assert set(caught.value.rows) <= {0, 1}
+
+
+def raising(*args, **options):
+    raise ValueError("none of my business")
+
+
+@pytest.mark.parametrize(
+    ("order", "error", "words"),
+    [
+        (raising, StrategyError, r"the order \w+ raised ValueError: none of my .*step 0"),
+        (CriticOrder(raising), DenoiserError, r"the critic raised ValueError: none of my .*step 0"),
+    ],
+)
+def test_an_order_that_raises_is_told_from_its_critic(order, error, words):
+    strategy = presets.confidence(2).but(order=order)
+    with pytest.raises(error, match=words) as raised:
+        unmask.generate(Toy(), Canvas.blank(2, 4), strategy, seed=0)
+    assert raised.value.rows == (0, 1)

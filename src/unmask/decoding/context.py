@@ -32,7 +32,8 @@ def error_context(
     except UnmaskError as error:
         if error.rows:
             raise
-        raise _with_rows(type(error)(f"{error} ({location(rows)})"), rows) from error
+        placed = _with_rows(type(error)(f"{error} ({location(rows)})"), rows)
+        raise placed from error.__cause__ or error
     except Exception as error:
         if is_out_of_memory(error):
             raise

@@ -138,7 +138,7 @@ def choose(state: State, strategy: Strategy, proposal: Proposal, eligible: Tenso
 
 def _scores(state: State, strategy: Strategy, proposal: Proposal, eligible: Tensor) -> Tensor:
     """The order's score, -inf where not eligible; StrategyError for a wrong shape."""
-    with error_context(state.rows, "the order, or its critic,"):
+    with error_context(state.rows, named("order", strategy.order), StrategyError):
         score = strategy.order(state, proposal)
         if not isinstance(score, Tensor) or score.shape != eligible.shape:
             raise StrategyError(

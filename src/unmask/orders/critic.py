@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from unmask.core.inference import evaluating, logit_per_token
+from unmask.core.inference import evaluating, is_out_of_memory, logit_per_token
 from unmask.core.network import Critic
 from unmask.core.state import Proposal, State
+from unmask.errors import DenoiserError, UnmaskError
 from unmask.orders.base import Order
 
 
@@ -26,6 +27,17 @@ class CriticOrder(Order):
         """Return (B,N) float32. Calls the critic once, with the filled canvas (B,N) int64."""
         filled = proposal.token.where(state.masked, state.tokens)
         with evaluating(self.critic):
-            wrong = self.critic(filled, valid=state.valid, condition=state.condition)
+            wrong = self._judge(filled, state)
         wrong = logit_per_token(wrong, filled)
         return -wrong.float()
+
+    def _judge(self, filled: Tensor, state: State) -> Tensor:
+        """The critic's answer. What it raises is an error of a network, and not of the order."""
+        try:
+            return self.critic(filled, valid=state.valid, condition=state.condition)
+        except UnmaskError:
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise DenoiserError(f"the critic raised {type(error).__name__}: {error}") from error
