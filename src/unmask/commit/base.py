@@ -10,6 +10,7 @@ from torch import Tensor
 from unmask.commit.plans import CountPlan, NoPlan
 from unmask.core.part import Part
 from unmask.core.state import Proposal, State
+from unmask.groups import Groups
 
 
 class Commit(Part, ABC):
@@ -37,10 +38,8 @@ class Commit(Part, ABC):
         """The kind of score compared with the bound: "probability", "entropy", None if no bound."""
         return None
 
-    @property
-    def needs_levels(self) -> bool:
-        """Whether the plan counts one level at a time, so that groups are required."""
-        return False
+    def check_groups(self, groups: Groups | None) -> None:
+        """Raise StrategyError unless the rule can go by these groups; None: by the whole row."""
 
     @property
     def count_plan(self) -> CountPlan:

@@ -18,6 +18,7 @@ from unmask.core.checks import check_count
 from unmask.core.ranking import best
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
+from unmask.groups import Groups
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,22 @@ class TopSpans(Commit):
                 "pass another plan, such as commit.Scheduled('cosine', 16), or overlapping=True"
             )
 
-    @property
-    def needs_levels(self) -> bool:
-        """Whether the plan counts one level at a time, so that groups are required."""
-        return self.overlapping and self.levels > 1
+    def check_groups(self, groups: Groups | None) -> None:
+        """Raise StrategyError for groups of other levels, or where levels overlap without any."""
+        one_at_a_time = self.overlapping and self.levels > 1
+        if groups is None:
+            if one_at_a_time:
+                raise StrategyError(
+                    "overlapping spans of several levels need groups=Groups.levels(levels): their "
+                    "plan is of one level at a time"
+                )
+            return
+        by_level = groups.kind == "levels"
+        if (by_level and groups.size != self.levels) or (one_at_a_time and not by_level):
+            raise StrategyError(
+                f"TopSpans(levels={self.levels}) cuts spans of {self.levels} interleaved levels, "
+                f"and the groups are {groups.name}: pass groups=Groups.levels({self.levels})"
+            )
 
     @property
     def count_plan(self) -> CountPlan:

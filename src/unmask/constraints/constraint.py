@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unmask.constraints.feasible import Feasible
 from unmask.core.arrays import arange
-from unmask.core.ids import as_ids
+from unmask.core.ids import as_ids, check_forbidden
 from unmask.errors import CanvasError, StrategyError
 
 
@@ -45,12 +45,7 @@ class Constraint:
 
     def check(self, vocab: int) -> None:
         """Raise StrategyError unless every forbidden id is inside the vocabulary."""
-        outside = [i for i in self.forbidden if not 0 <= i < vocab]
-        if outside:
-            raise StrategyError(
-                f"forbidden ids {outside} are outside the vocabulary of {vocab}: pass ids from "
-                f"0 to {vocab - 1}"
-            )
+        check_forbidden(self.forbidden, vocab)
 
 
 def check_legal(legal: object, shape: tuple[int, int]) -> None:
@@ -108,13 +103,15 @@ def check_drawable(
 ) -> None:
     """Raise CanvasError unless each position to generate, editable (B,N), has an id to draw.
 
-    never: ids that are drawn nowhere: the mask id, and forbidden ones.
+    never: ids that are drawn nowhere, each once: the mask id, and forbidden ones.
     """
-    if len(set(never)) >= vocab:
+    if len(never) >= vocab:
         raise CanvasError(
             f"all {vocab} ids of the vocabulary are forbidden or stand for unknown positions: "
             "forbid fewer"
         )
+    if legal is None and required is None:
+        return
     drawn = torch.ones(vocab, dtype=torch.bool, device=editable.device)
     drawn[list(never)] = False
     if required is not None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten
 
@@ -17,20 +17,30 @@ class ByValue:
     """
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self._value == other._value
+        if type(other) is not type(self):
+            return False
+        (form, leaves), (other_form, other_leaves) = _made_of(self), _made_of(other)
+        return form == other_form and all(map(_equal, leaves, other_leaves))
 
     def __hash__(self) -> int:
-        return hash(self._value)
-
-    @cached_property
-    def _value(self) -> tuple[object, ...]:
-        """The fields in values that can be compared and hashed."""
-        made_of = [getattr(self, f.name) for f in fields(self) if f.init]  # type: ignore[arg-type]
-        leaves, form = tree_flatten(made_of)
-        return (str(form), *map(_value_of, leaves))
+        form, leaves = _made_of(self)
+        return hash((form, *map(_kind, leaves)))
 
 
-def _value_of(leaf: Any) -> object:
-    if not isinstance(leaf, Tensor):
-        return (type(leaf), leaf)
-    return (str(leaf.dtype), tuple(leaf.shape), tuple(leaf.detach().flatten().tolist()))
+def _made_of(value: Any) -> tuple[str, list[Any]]:
+    """The form of the tree of an object's fields, and its leaves."""
+    leaves, form = tree_flatten([getattr(value, f.name) for f in fields(value) if f.init])
+    return str(form), leaves
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if _kind(one) != _kind(other):
+        return False
+    return not isinstance(one, Tensor) or torch.equal(one, other.to(one.device))
+
+
+def _kind(leaf: Any) -> object:
+    """What equal leaves have in common: all of a value, of a tensor its dtype and shape."""
+    if isinstance(leaf, Tensor):
+        return (leaf.dtype, tuple(leaf.shape))
+    return (type(leaf), leaf)

@@ -11,6 +11,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from unmask.core.ids import check_forbidden
 from unmask.core.network import Denoiser, DenoiserSpec
 from unmask.core.projection import Projection
 from unmask.errors import LogitsError, ModelError
@@ -40,9 +41,7 @@ def illegal_ids(spec: DenoiserSpec, further: Iterable[int] = ()) -> tuple[int, .
     """Return the ids that are never data: the mask id, forbidden ones, and further ones."""
     mask = () if spec.mask_id is None else (spec.mask_id,)
     ids = tuple(sorted({*mask, *spec.forbidden, *further}))
-    outside = [i for i in ids if not 0 <= i < spec.vocab_size]
-    if outside:
-        raise ModelError(f"ids {outside} are outside the vocabulary of {spec.vocab_size}")
+    check_forbidden(ids, spec.vocab_size, ModelError)
     return ids
 
 

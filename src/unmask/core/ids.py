@@ -25,6 +25,16 @@ def as_ids(name: str, ids: object, kind: type[InputError] = StrategyError) -> tu
     return tuple(found)
 
 
+def check_forbidden(ids: Iterable[int], vocab: int, kind: type[InputError] = StrategyError) -> None:
+    """Raise an error of `kind` unless every forbidden id is inside the vocabulary."""
+    outside = [i for i in ids if not 0 <= i < vocab]
+    if outside:
+        raise kind(
+            f"forbidden ids {outside} are outside the vocabulary of {vocab}: pass ids from "
+            f"0 to {vocab - 1}"
+        )
+
+
 def are_integers(ids: Tensor) -> bool:
     """Whether a tensor holds integers, and no bools."""
     return not (ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unmask.core.checks import check_count, is_integer
-from unmask.core.ids import as_ids
+from unmask.core.ids import as_ids, check_forbidden
 from unmask.core.projection import Projection
 from unmask.core.trees import tree_take
 from unmask.errors import ModelError, StrategyError, UnmaskError, nearest
@@ -67,7 +67,12 @@ class DenoiserSpec:
         if self.mask_id is not None and not is_integer(self.mask_id):
             raise ModelError(f"mask_id={self.mask_id!r}: pass an integer id")
         object.__setattr__(self, "forbidden", as_ids("forbidden", self.forbidden, ModelError))
-        self._check_ids()
+        if self.mask_id is not None and not 0 <= self.mask_id < self.vocab_size:
+            raise ModelError(
+                f"mask_id={self.mask_id} is outside the vocabulary of {self.vocab_size}: pass an "
+                f"id from 0 to {self.vocab_size - 1}"
+            )
+        check_forbidden(self.forbidden, self.vocab_size, ModelError)
         object.__setattr__(self, "inputs", frozenset(self.inputs))
         for name in sorted(self.inputs - INPUTS):
             raise ModelError(f"inputs has {name!r}: {nearest(name, INPUTS)}")
@@ -75,20 +80,6 @@ class DenoiserSpec:
             raise ModelError(
                 "inputs has 'open_block', the number of a block, and block_size is None: pass "
                 "block_size, the positions of a block"
-            )
-
-    def _check_ids(self) -> None:
-        vocab = self.vocab_size
-        if self.mask_id is not None and not 0 <= self.mask_id < vocab:
-            raise ModelError(
-                f"mask_id={self.mask_id} is outside the vocabulary of {vocab}: pass an id from 0 "
-                f"to {vocab - 1}"
-            )
-        outside = [i for i in self.forbidden if not 0 <= i < vocab]
-        if outside:
-            raise ModelError(
-                f"forbidden ids {outside} are outside the vocabulary of {vocab}: pass ids from "
-                f"0 to {vocab - 1}"
             )
 
 

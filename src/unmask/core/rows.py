@@ -123,7 +123,7 @@ class Rows:
         return Rows(**named)
 
     @property
-    def generated_length(self) -> Array:
+    def generated_lengths(self) -> Array:
         """(B,) int64: positions before the padding, 0 where nothing is generated."""
         lengths: Array = self.length * self.members.any(1)
         return lengths

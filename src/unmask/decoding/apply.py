@@ -31,7 +31,7 @@ def apply_change(
 
     fault: (B,) int64, the first fault of each row so far.
     """
-    after = replace(_write(state, strategy, proposal, change), fault=fault)
+    after = _write(state, strategy, proposal, change, fault)
     if strategy.end_id is not None:
         after = _fill_after_end(after, strategy.end_id)
     rows = _rows_by_plan(state.rows)
@@ -51,8 +51,10 @@ def apply_change(
     return replace(after, rows=rows, cache=cache, carries=carries)
 
 
-def _write(state: State, strategy: Strategy, proposal: Proposal, change: Change) -> State:
-    """The tokens and their record."""
+def _write(
+    state: State, strategy: Strategy, proposal: Proposal, change: Change, fault: Tensor
+) -> State:
+    """The tokens, their record, and the faults."""
     commit, remask, edit = change.commit, change.remask, change.edit
     fresh = commit
     if strategy.noise.keeps_sample:  # unknown positions hold what was last drawn there
@@ -77,6 +79,7 @@ def _write(state: State, strategy: Strategy, proposal: Proposal, change: Change)
         logprob=proposal.logprob.where(commit, logprob),
         sampling_logprob=proposal.sampling_logprob.where(commit, drawn),
         commit_step=state.step.unsqueeze(1).where(known, step),
+        fault=fault,
     )
 
 

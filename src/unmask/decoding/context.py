@@ -32,8 +32,8 @@ def error_context(
     except UnmaskError as error:
         if error.rows:
             raise
-        placed = _with_rows(type(error)(f"{error} ({location(rows)})"), rows)
-        raise placed from error.__cause__ or error
+        located = type(error)(f"{error} ({location(rows)})")
+        raise _with_rows(located, rows) from error.__cause__ or error
     except Exception as error:
         if is_out_of_memory(error):
             raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from unmask.commit import ByGroup, Commit, TopSpans
+from unmask.commit import ByGroup, Commit
 from unmask.constraints import Constraint
 from unmask.core.part import check_needs
 from unmask.errors import StrategyError
@@ -120,19 +120,7 @@ def _groups(strategy: Parts) -> None:
             f"groups side by side have a plan each, which {_name(commit)} does not follow: use "
             "commit=commit.TopK(...), or groups in a row"
         )
-    if groups is None and commit.needs_levels:
-        raise StrategyError(
-            "overlapping spans of several levels need groups=Groups.levels(levels): their plan is "
-            "of one level at a time"
-        )
-    if groups is None or not isinstance(commit, TopSpans):
-        return
-    by_level = groups.kind == "levels"
-    if (by_level and groups.size != commit.levels) or (commit.needs_levels and not by_level):
-        raise StrategyError(
-            f"TopSpans(levels={commit.levels}) cuts spans of {commit.levels} interleaved levels, "
-            f"and the groups are {groups.name}: pass groups=Groups.levels({commit.levels})"
-        )
+    commit.check_groups(groups)
 
 
 def _revision(strategy: Parts) -> None:

@@ -46,7 +46,8 @@ def run_stages(
     canvas = canvas.to(denoiser.device or canvas.tokens.device)
     group = groups.of(canvas.editable)
     stages = int(group.max()) + 1
-    _check_fit(canvas, groups, strategies, stages, denoiser.spec.inputs)
+    _check_fit(canvas, groups, strategies, stages)
+    _check_readers(strategies, denoiser.spec.inputs)
     root = row_seeds(canvas, seed, seeds)
     hidden = canvas.tokens.masked_fill(canvas.editable, mask_id_of(denoiser.spec))
     done = _empty_record(canvas, hidden, root)
@@ -78,13 +79,7 @@ def _check_kinds(
         check_strategy(strategy)
 
 
-def _check_fit(
-    canvas: Canvas,
-    groups: Groups,
-    strategies: Sequence[Strategy],
-    stages: int,
-    inputs: frozenset[str],
-) -> None:
+def _check_fit(canvas: Canvas, groups: Groups, strategies: Sequence[Strategy], stages: int) -> None:
     """Raise StrategyError unless there can be a stage for each group."""
     groups.check_lengths(canvas.generated_lengths)
     if not strategies or len(strategies) > stages:
@@ -92,19 +87,23 @@ def _check_fit(
             f"{len(strategies)} strategies for {stages} groups: pass one for each group, or fewer, "
             "of which the last serves all further groups"
         )
-    hooked = any(s.constraint.feasible is not None for s in strategies)
-    if hooked or "masked" in inputs:
-        what = "feasible= reads" if hooked else "the network is told"
-        raise StrategyError(
-            f"{what} which positions are unknown, and in a stage those of later groups count as "
-            "known: use Strategy.groups in one generation"
-        )
     ended = next((s.name for s in strategies if s.end_id is not None), None)
     if groups.side_by_side or ended is not None:
         what = "groups side by side" if groups.side_by_side else f"EndOfSequence of {ended}"
         raise StrategyError(
             f"{what}: stages come one after the other and each fills its whole group; use "
             "Strategy.groups in one generation"
+        )
+
+
+def _check_readers(strategies: Sequence[Strategy], inputs: frozenset[str]) -> None:
+    """Raise StrategyError where something reads which positions are unknown."""
+    hooked = any(s.constraint.feasible is not None for s in strategies)
+    if hooked or "masked" in inputs:
+        what = "feasible= reads" if hooked else "the network is told"
+        raise StrategyError(
+            f"{what} which positions are unknown, and in a stage those of later groups count as "
+            "known: use Strategy.groups in one generation"
         )
 
 

@@ -79,6 +79,19 @@ class Guidance:
 
     def check(self, condition: Any) -> None:
         """Raise CanvasError for rows without a condition, which cannot be guided."""
+        self.check_kind(condition)
+        if isinstance(self.null, HidePrompt | NullCondition) or not isinstance(condition, Tensor):
+            return
+        without = (condition.reshape(len(condition), -1) == self.null).all(1)
+        rows = without.nonzero().squeeze(1).tolist()
+        if rows:
+            raise CanvasError(
+                f"rows {rows} have the condition {self.null}, which is the null condition, so they "
+                "cannot be guided: give them another, or generate them without guidance"
+            )
+
+    def check_kind(self, condition: Any) -> None:
+        """Raise CanvasError for a condition of another kind than null; no value is read."""
         if isinstance(self.null, HidePrompt):
             return
         if not any(isinstance(leaf, Tensor) for leaf in tree_leaves(condition)):
@@ -93,13 +106,6 @@ class Guidance:
             raise CanvasError(
                 f"null={self.null!r} for a condition of {condition.dtype}, which holds whole "
                 "numbers: pass the number that the network was trained with, such as -1"
-            )
-        without = (condition.reshape(len(condition), -1) == self.null).all(1)
-        rows = without.nonzero().squeeze(1).tolist()
-        if rows:
-            raise CanvasError(
-                f"rows {rows} have the condition {self.null}, which is the null condition, so they "
-                "cannot be guided: give them another, or generate them without guidance"
             )
 
     def expand(self, query: Query, state: State) -> Query:

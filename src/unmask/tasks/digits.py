@@ -1,7 +1,7 @@
 """scikit-learn's 8×8 handwritten digits as tokens: 17 grey levels, one position per pixel.
 
 B images, 64 positions in row-major order. Ids 0..16 are the grey levels, `MASK_ID` an unknown
-pixel. A class is no id: it is told to the network apart (`models.ClassConditioned`).
+pixel. A class is no id: the network is given it apart (`models.ClassConditioned`).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ SIDE = 9
 BOX = 3
 CELLS = SIDE * SIDE
 ALL = np.uint16(2**SIDE - 1)
-NODES = 1024  # boards of a search that are looked at together
+NODES = 1024  # boards of a search that are read together
 MOST_NODES = 200_000  # for one puzzle, after which the search gives up
 
 Bits = NDArray[np.uint16]
