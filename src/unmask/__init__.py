@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         constraints,
         errors,
         guidance,
+        models,
         noise,
         objectives,
         orders,
@@ -61,8 +62,8 @@ __version__ = version("unmask")
 
 _MODULES = {
     "unmask": (
-        "commit", "compat", "constraints", "errors", "guidance", "noise", "objectives", "orders",
-        "presets", "revise", "schedules", "scoring", "stopping",
+        "commit", "compat", "constraints", "errors", "guidance", "models", "noise", "objectives",
+        "orders", "presets", "revise", "schedules", "scoring", "stopping",
     ),
     "unmask.data": ("padding",),
 }  # fmt: skip
@@ -147,6 +148,7 @@ __all__ = [
     "init",
     "length_beam",
     "load",
+    "models",
     "noise",
     "objectives",
     "orders",

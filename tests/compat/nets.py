@@ -1,11 +1,13 @@
 """Networks small enough to be held against the reference, and ones that do as they are told."""
 
+from functools import wraps
+
 import torch
 from torch import Tensor, nn
 from x_transformers import Encoder, TransformerWrapper
 from x_transformers.nonautoregressive_wrapper import NonAutoregressiveWrapper as Reference
 
-from unmask.compat import NonAutoregressiveWrapper as Ours
+from unmask.compat import NonAutoregressiveWrapper
 
 __all__ = ["Ours", "Recorder", "Reference", "Scripted", "critic", "encoder", "never_mask"]
 
@@ -51,6 +53,17 @@ class Scripted(TransformerWrapper):
         # No gradient reaches a rule; this lets losses call backward().
         logits = self.rule(x).to(self.as_type) + 0 * self.token_emb.emb.weight.sum()
         return (logits, logits) if return_logits_and_embeddings else logits
+
+
+class Ours(NonAutoregressiveWrapper):
+    """The wrapper, which tries its network when it is made; `calls` begins behind the trial."""
+
+    @wraps(NonAutoregressiveWrapper.__init__)
+    def __init__(self, net, **options):
+        super().__init__(net, **options)
+        for tried in (net, options.get("token_critic")):
+            if isinstance(tried, Scripted | Recorder):
+                tried.calls.clear()
 
 
 class Recorder(nn.Module):

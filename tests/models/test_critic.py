@@ -179,7 +179,7 @@ def test_another_module_is_told_what_it_can_take():
     assert torch.equal(TokenCritic(Bare())(TOKENS, valid=everywhere), TOKENS.float())
     context = torch.ones_like(TOKENS)
     judged = TokenCritic(Keyed())(TOKENS, valid=VALID, condition={"context": context})
-    assert torch.equal(judged, (TOKENS * VALID + 1).float())
+    assert torch.equal(judged[VALID], (TOKENS + 1).float()[VALID])
 
 
 def test_critics_that_cannot_be_told_are_refused():
@@ -196,3 +196,17 @@ def test_critics_that_cannot_be_told_are_refused():
         token_critic(labels=2)
     with pytest.raises(ModelError, match="class 2 needs 4 token types; the critic has 2"):
         token_critic()(TOKENS, valid=VALID, condition=torch.arange(24) % 3)
+
+
+class Leaks(nn.Module):
+    """Takes padding flags and ignores them: says of each id how far the row's mean is."""
+
+    def forward(self, tokens, valid):
+        return tokens - tokens.float().mean(1, keepdim=True)
+
+
+def test_a_critic_that_padding_changes_judges_rows_by_length():
+    tokens = torch.tensor([[5, 7, 0, 0], [1, 2, 3, 6]])
+    valid = torch.tensor([[True, True, False, False], [True] * 4])
+    judged = TokenCritic(Leaks())(tokens, valid=valid)
+    assert judged[valid].tolist() == [-1, 1, -2, -1, 0, 3]

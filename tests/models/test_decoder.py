@@ -108,8 +108,6 @@ def test_it_can_be_trained():
 
 GROWS = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
 REFUSED = {
-    "logits that are capped": (lambda: network("gemma2", head_dim=8), "caps or scales"),
-    "logits that are scaled": (lambda: network("cohere"), "caps or scales"),
     "a recurrence": (lambda: network("jamba", mamba_d_state=2), "ignores its mask"),
     "alibi of a 2-D mask": (lambda: network("bloom"), "takes no 4-D attention mask"),
     "flex attention": (lambda: network(attention="flex_attention"), "attn_implementation='sdpa'"),
@@ -124,6 +122,20 @@ def test_networks_that_do_not_keep_to_the_mask_are_refused(what):
     make, words = REFUSED[what]
     with pytest.raises(ModelError, match=words):
         Decoder(make(), MASK, block=2)
+
+
+@pytest.mark.parametrize(("kind", "options"), [("gemma2", {"head_dim": 8}), ("cohere", {})])
+def test_a_network_that_caps_or_scales_its_logits_runs_whole(kind, options):
+    net = network(kind, **options)
+    denoiser = Decoder(net, MASK)
+    tokens = canvas().tokens[:1]
+    position = torch.arange(tokens.shape[1])[None]
+    seen = torch.ones(1, 1, *2 * tokens.shape[1:], dtype=torch.bool)
+    with torch.no_grad():
+        hidden, _ = denoiser.forward(Query.of(tokens), None)
+        whole = net(input_ids=tokens, position_ids=position, attention_mask=seen).logits
+    torch.testing.assert_close(denoiser.logits(hidden[0]), whole[0])
+    assert denoiser.projection(hidden[0]) is None
 
 
 def test_a_network_that_looks_ahead_is_refused():

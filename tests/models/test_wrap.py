@@ -150,22 +150,27 @@ def test_foreign_networks_are_named_with_the_ways_to_go_on(what):
         unmask.wrap(net, mask_id=0)
 
 
-class TakesFlags:
-    def __init__(self, name):
-        self.seen = []
-        body = f"lambda tokens, {name}: self.seen.append({name}) or zeros(tokens)"
-        self.function = eval(body, {"self": self, "zeros": zeros})
+def heeding(name, seen):
+    """A callable whose logits depend on the sum of a row's ids, those at padding left out."""
+
+    def call(tokens, flags):
+        seen.append(flags.tolist())
+        total = (tokens * flags).sum(1)
+        return torch.eye(VOCAB)[total % VOCAB].unsqueeze(1).expand(-1, tokens.shape[1], -1)
+
+    return eval(f"lambda tokens, {name}: call(tokens, {name})", {"call": call})
 
 
 @pytest.mark.parametrize("name", ["valid", "attention_mask"])
 def test_a_callable_that_takes_padding_flags_gets_them(name):
-    network = TakesFlags(name)
+    seen = []
+    denoiser = unmask.wrap(heeding(name, seen), mask_id=MASK)
+    probed, *tried = seen
+    assert probed == [[True] * 8]
+    assert tried == [[[True] * 3] * 2, [[True] * 3 + [False] * 3]]
+    seen.clear()
     canvas = Canvas.ragged([[0, 0, 0], [0]])
-    unmask.generate(
-        unmask.wrap(network.function, mask_id=MASK), canvas, presets.random_order(1), seed=0
-    )
-    tried, *seen = [flags.tolist() for flags in network.seen]
-    assert tried == [[True] * 8]
+    unmask.generate(denoiser, canvas, presets.random_order(1), seed=0)
     assert seen == [canvas.valid.tolist()]
 
 
@@ -198,13 +203,13 @@ def test_a_condition_goes_to_the_callable_with_its_rows():
 
 def test_a_condition_goes_to_x_transformers():
     net = x_transformer(num_memory_tokens=1)
-    seen = []
+    denoiser, seen = unmask.wrap(net, mask_id=MASK), []
     net.register_forward_pre_hook(
         lambda _, args, kwargs: seen.append(kwargs.get("pos").tolist()), with_kwargs=True
     )
     pos = torch.arange(4).expand(2, 4)
     canvas = Canvas.blank(2, 4, condition={"pos": pos})
-    unmask.generate(unmask.wrap(net, mask_id=MASK), canvas, presets.random_order(1), seed=0)
+    unmask.generate(denoiser, canvas, presets.random_order(1), seed=0)
     assert seen == [pos.tolist()]
 
 
@@ -228,7 +233,8 @@ class Stub(nn.Module):
 def self_conditioned(width=4):
     torch.manual_seed(0)
     parts = SelfConditioning(width)
-    denoiser = XTransformersDenoiser(Stub(width), MASK, length=6, self_conditioning=parts)
+    options = {"length": 6, "self_conditioning": parts, "try_network": False}
+    denoiser = XTransformersDenoiser(Stub(width), MASK, **options)
     return denoiser, parts
 
 
@@ -301,7 +307,9 @@ def conditioned():
     net.bert.embeddings.token_type_embeddings.register_forward_hook(
         lambda _, given, __: seen.append(given[0].tolist())
     )
-    return ClassConditioned(unmask.wrap(net, mask_id=5), classes=3), seen
+    denoiser = ClassConditioned(unmask.wrap(net, mask_id=5), classes=3)
+    seen.clear()  # without the trial
+    return denoiser, seen
 
 
 def test_every_position_is_told_the_class_of_its_row():

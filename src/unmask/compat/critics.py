@@ -14,8 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from unmask.core.inference import evaluating
+from unmask.core.network import Cache, Query
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
+from unmask.models.by_length import by_length
+from unmask.models.trial import padding_changes
 from unmask.models.x_transformers import is_x_transformer
 from unmask.orders import Order
 from unmask.orders.base import Around
@@ -57,20 +60,35 @@ class Judge:
     critic: nn.Module
     frozen: bool = False  # no gradient for the generator of a self critic
     inference: bool = False  # no dropout, no gradients
+    by_length: bool = False  # rows of different lengths in passes of their own
 
     def __call__(self, tokens: Tensor, *, valid: Tensor, condition: Any) -> Tensor:
-        padded = {} if bool(valid.all()) else {"mask": valid}
-        given = _accepted(self.critic, (condition or {}) | padded)
-        if not padded.keys() <= given.keys():
+        query = Query.of(tokens, valid, condition)
+        if query.padded and "mask" not in _accepted(self.critic, {"mask": valid}):
             raise StrategyError(
                 "there is padding, and the critic's forward takes no `mask`: add that argument, "
                 "(B,N) bool, False at padding"
             )
+        if self.by_length and query.padded:
+            return by_length(self._passed, query, None)[0]
+        return self._passed(query, None)[0]
+
+    def _passed(self, query: Query, cache: Cache | None) -> tuple[Tensor, None]:
+        padded = {"mask": query.valid} if query.padded else {}
+        given = _accepted(self.critic, (query.condition or {}) | padded)
         if self.frozen and isinstance(self.critic, SelfCritic):
             given["frozen"] = True
         with evaluating(self.critic) if self.inference else nullcontext():
-            logits: Tensor = self.critic(tokens, **given)
-        return logits
+            logits: Tensor = self.critic(query.tokens, **given)
+        return (logits if logits.dim() > 2 else logits.unsqueeze(-1)), None
+
+
+def rows_by_length(critic: nn.Module | None, device: torch.device | None) -> bool:
+    """Return whether padding changes what a critic says of a row, found by a trial."""
+    if critic is None:
+        return False
+    judge = Judge(critic, inference=True)
+    return padding_changes(lambda x, valid: judge(x, valid=valid, condition=None), device)
 
 
 def _accepted(critic: nn.Module, given: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from unmask import presets, schedules
-from unmask.compat.critics import Judge, Minus, SelfCritic
+from unmask.compat.critics import Judge, Minus, SelfCritic, rows_by_length
 from unmask.core.random import Purpose, fresh_seed, uniform
 from unmask.core.state import StepInfo
 from unmask.decoding import Canvas, Strategy
@@ -89,7 +89,9 @@ class NonAutoregressiveWrapper(nn.Module):
         self.token_critic = SelfCritic(net) if self_token_critic else token_critic
         self.critic_loss_weight = critic_loss_weight
         # Raises for wrong arguments now, instead of at the first use.
-        self._denoiser(), self._noise(), self._strategy(1.0, None, 1.0)
+        self._way = self._denoiser(try_network=True).way
+        self._critic_by_length = rows_by_length(self.token_critic, device_of(net))
+        self._noise(), self._strategy(1.0, None, 1.0)
 
     def generate(
         self,
@@ -181,7 +183,7 @@ class NonAutoregressiveWrapper(nn.Module):
         at: float | Tensor | None = generator_sample_temperature
         if at is None:
             at = uniform(batch.seed, 1, 0, Purpose.CRITIC)[:, 0]
-        judge = Judge(self.token_critic, frozen=only_train_critic)
+        judge = self._judge(frozen=only_train_critic)
         critic = critic_loss(judge, batch, fill(batch, reading, at), **given).loss
         if only_train_critic:
             return Losses(critic, None, critic)
@@ -194,11 +196,25 @@ class NonAutoregressiveWrapper(nn.Module):
             batch = replace(batch, weight=even, maskable=batch.masked)
         return evaluate(batch, reading, bound=False).loss
 
-    def _denoiser(self) -> XTransformersDenoiser:
-        """Return a new denoiser, which registers no parameters, so that their names stay."""
-        parts = _Shared(self.null_embed, self.to_self_cond) if self.self_cond else None
-        length = int(self.max_seq_len)
-        return XTransformersDenoiser(self.net, self.mask_id, length=length, self_conditioning=parts)
+    def _denoiser(self, try_network: bool = False) -> XTransformersDenoiser:
+        """Return a new denoiser, which registers no parameters, so that their names stay.
+
+        try_network: find the way to run the network; otherwise that found at construction is taken.
+        """
+        denoiser = XTransformersDenoiser(
+            self.net,
+            self.mask_id,
+            length=int(self.max_seq_len),
+            self_conditioning=_Shared(self.null_embed, self.to_self_cond)
+            if self.self_cond
+            else None,
+            try_network=try_network,
+        )
+        denoiser.way = denoiser.way if try_network else self._way
+        return denoiser
+
+    def _judge(self, **how: bool) -> Judge:
+        return Judge(self.token_critic, by_length=self._critic_by_length, **how)
 
     def _noise(self) -> BertNoise:
         return BertNoise(self.no_replace_prob, self.random_token_prob)
@@ -213,7 +229,7 @@ class NonAutoregressiveWrapper(nn.Module):
             if noise != 1.0:
                 raise StrategyError(_needs_critic(f"noise_level_scale={noise!r}"))
             return strategy
-        doubt = Minus(CriticOrder(Judge(self.token_critic, inference=True)))
+        doubt = Minus(CriticOrder(self._judge(inference=True)))
         # x-transformers adds noise to the doubt and re-masks the top; the noise is not symmetric.
         return strategy.but(order=Minus(ChoiceNoise(doubt, noise)), name="token_critic")
 
@@ -246,7 +262,8 @@ class NonAutoregressiveWrapper(nn.Module):
                 f"batch_size={batch_size} and shapes {[tuple(part.shape) for part in parts]} of "
                 f"prompt, editable and valid must agree, on at most {self.max_seq_len} positions"
             )
-        blank = Canvas.blank(max(rows, default=1), length, condition=condition or None)
+        count = max(rows, default=1)
+        blank = Canvas.blank(count, length, condition=_of_rows(condition, count) or None)
         return _fill(blank.to(device_of(self.net) or "cpu"), prompt, editable, valid), not rows
 
 
@@ -285,6 +302,16 @@ def _condition(kwargs: dict[str, Any], self_cond: bool) -> dict[str, Any]:
             f"{sorted(owned)} are set by the wrapper and cannot be passed: leave them out"
         )
     return dict(kwargs)
+
+
+def _of_rows(condition: dict[str, Any], rows: int) -> dict[str, Any]:
+    """Return the arguments; pos (N,) and attn_mask (N,N) or (H,N,N) are repeated."""
+    pos, mask = condition.get("pos"), condition.get("attn_mask")
+    if isinstance(pos, Tensor) and pos.dim() == 1:
+        condition["pos"] = pos.expand(rows, -1)
+    if isinstance(mask, Tensor) and mask.dim() in (2, 3):
+        condition["attn_mask"] = (mask if mask.dim() == 3 else mask[None]).expand(rows, -1, -1, -1)
+    return condition
 
 
 def _check(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from unmask.core.checks import is_integer
+from unmask.core.inference import is_out_of_memory
 from unmask.core.network import Cache, DenoiserSpec, Query
 from unmask.core.projection import Projection
 from unmask.errors import CanvasError, ModelError
+from unmask.models.by_length import by_length
+from unmask.models.trial import Way
 
 
 class Adapter(nn.Module, ABC):
@@ -23,7 +26,10 @@ class Adapter(nn.Module, ABC):
     those of the first position from its own.
     """
 
+    knows_condition: ClassVar[bool] = True
     spec: DenoiserSpec
+    way = Way()  # that a trial found
+    full_length: int | None = None  # of rows, where a network did not run on short ones
 
     def __init__(self, spec: DenoiserSpec, logit_shift: bool = False):
         super().__init__()
@@ -34,9 +40,40 @@ class Adapter(nn.Module, ABC):
         """Device of the network; None if it has no parameters."""
         return device_of(self)
 
-    @abstractmethod
+    @property
+    def ways(self) -> Sequence[Way]:
+        """The ways in which the network can be run, the fastest first and the safest last."""
+        return (Way(), Way(by_length=True))
+
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        """Return the hidden states (R,N,D) of one pass, and the cache for the next step."""
+        """Return the hidden states (R,N,D), and the cache for the next step."""
+        if self.way.by_length and query.padded:
+            return by_length(self._rows, query, cache)
+        return self._rows(query, cache)
+
+    def _rows(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+        try:
+            return self.run(query, cache)
+        except Exception as error:
+            length = query.tokens.shape[1]
+            if self.full_length in (None, length) or is_out_of_memory(error):
+                raise
+            raise CanvasError(
+                f"the network does not run on rows of {length} positions, but on rows of "
+                f"{self.full_length}: pass rows of that length ({error})"
+            ) from error
+
+    def example(self, rows: int, length: int) -> Any:
+        """Return a condition for rows of the trial, None where the network needs none."""
+        return None
+
+    def whole(self, tokens: Tensor, condition: Any) -> Tensor:
+        """Return the logits (R,N,V) of rows without padding, by the network as it is."""
+        return self.run(Query.of(tokens, condition=condition), None)[0]
+
+    @abstractmethod
+    def run(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+        """Return the hidden states (R,N,D) of rows that share one pass, and the cache."""
 
     @abstractmethod
     def logits(self, hidden: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ from unmask.core.arrays import to_device
 from unmask.core.inference import evaluating
 from unmask.core.trees import widen
 from unmask.errors import ModelError
-from unmask.models.decoder import Decoder, same
+from unmask.models.decoder import Decoder
+from unmask.models.trial import same
 
 NAMES = ("cache", "past_key_values")  # names of the argument in transformers, newest first
 States = dict[str, Tensor]

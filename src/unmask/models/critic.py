@@ -12,11 +12,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from unmask.core.inference import evaluating, logit_per_token
-from unmask.core.network import Denoiser, Query
+from unmask.core.network import Cache, Denoiser, Query
 from unmask.errors import ModelError
-from unmask.models.adapter import keywords
+from unmask.models.adapter import device_of, keywords
+from unmask.models.by_length import by_length
 from unmask.models.conditioning import token_types
-from unmask.models.hf import POSITIONS_FROM_IDS, position_ids
+from unmask.models.hf import first_position, position_ids
+from unmask.models.outputs import arguments
+from unmask.models.trial import padding_changes
 
 
 class SelfCritic(nn.Module):
@@ -62,8 +65,9 @@ class TokenCritic(nn.Module):
     A transformers network needs num_labels=1. It gets padding as its attention mask, and class
     numbers (B,) as token types, as in `ClassConditioned`. Another module is called with tokens
     (B,N) and returns (B,N) or (B,N,1). It gets the arguments `valid` or `attention_mask`, and
-    `condition` or the entries of a condition dict, if its forward has them. Raises ModelError if
-    there is padding or a condition and the network has no argument for it.
+    `condition` or the entries of a condition dict, if its forward has them. Rows go by length where
+    a trial shows that padding changes them. Raises ModelError if there is padding or a condition
+    and the network has no argument for it.
     """
 
     def __init__(self, net: nn.Module):
@@ -80,9 +84,26 @@ class TokenCritic(nn.Module):
                 f"a critic has one logit a token; the network has {labels} labels: "
                 "set num_labels=1 in its config"
             )
+        names = arguments(net)
+        self._padding = next((n for n in ("valid", "attention_mask") if n in names), None)
+        with evaluating(net):
+            self.by_length = padding_changes(self._call, device_of(net))
 
     def forward(self, tokens: Tensor, *, valid: Tensor, condition: Any = None) -> Tensor:
         """Return (B,N) logits that a token is wrong, given ids (B,N) int64."""
+        if self._padding is None and not bool(valid.all()):
+            raise ModelError(
+                "there is padding, and the critic's forward takes no `valid`: add that argument, "
+                "(B,N) bool, False at padding"
+            )
+        if not self.by_length:
+            return self._call(tokens, valid, condition)
+        return by_length(self._passed, Query.of(tokens, valid, condition), None)[0].squeeze(-1)
+
+    def _passed(self, query: Query, cache: Cache | None) -> tuple[Tensor, None]:
+        return self._call(query.tokens, query.valid, query.condition).unsqueeze(-1), None
+
+    def _call(self, tokens: Tensor, valid: Tensor, condition: Any = None) -> Tensor:
         call = self._transformers if self.transformers else self._module
         return logit_per_token(call(tokens, valid, condition), tokens)
 
@@ -91,8 +112,9 @@ class TokenCritic(nn.Module):
         if isinstance(condition, Tensor):
             condition = self._token_types(condition, tokens)
         given = {"attention_mask": valid.long(), **keywords(condition)}
-        if config.model_type in POSITIONS_FROM_IDS:
-            given["position_ids"] = position_ids(config, valid)
+        first = first_position(self.net)
+        if first is not None:
+            given["position_ids"] = position_ids(first, valid)
         shown = tokens.masked_fill(~valid, config.pad_token_id or 0)
         logits: Tensor = self.net(input_ids=shown, **given).logits
         return logits
@@ -110,13 +132,7 @@ class TokenCritic(nn.Module):
     def _module(self, tokens: Tensor, valid: Tensor, condition: Any) -> Tensor:
         takes = inspect.signature(self.net.forward).parameters
         anything = any(p.kind is p.VAR_KEYWORD for p in takes.values())
-        padding = next((name for name in ("valid", "attention_mask") if name in takes), None)
-        if padding is None and not bool(valid.all()):
-            raise ModelError(
-                "there is padding, and the critic's forward takes no `valid`: add that argument, "
-                "(B,N) bool, False at padding"
-            )
-        given: dict[str, Any] = {} if padding is None else {padding: valid}
+        given: dict[str, Any] = {} if self._padding is None else {self._padding: valid}
         if condition is not None:
             whole = "condition" in takes or not isinstance(condition, dict)
             given |= {"condition": condition} if whole else keywords(condition)

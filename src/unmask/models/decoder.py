@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from unmask.core.checks import check_count
-from unmask.core.inference import evaluating
+from unmask.core.inference import evaluating, is_out_of_memory
 from unmask.core.network import Cache, Query
 from unmask.core.projection import Projection, untied
 from unmask.errors import CanvasError, ModelError
 from unmask.models.adapter import Adapter, make_spec
-from unmask.models.hf import backbone_of
+from unmask.models.hf import backbone_of, longest_row
+from unmask.models.outputs import logits_of, states_of
 from unmask.models.packed_networks import shaped
+from unmask.models.trial import Way, same
 
 GROWING = {"dynamic", "longrope"}  # rotary positions whose frequencies depend on the longest row
 
@@ -32,10 +34,13 @@ class Decoder(Adapter):
     every other (LLaDA 2502.09992, Dream 2508.15487). No position attends to padding.
     mask_id, forbidden, length, logit_shift: as in `unmask.wrap`.
 
-    The network gets a 4-D attention mask and position ids; a trial pass tests it. Raises ModelError
-    for a network that ignores them, or whose logits are not its `lm_head` of the last hidden
-    states. The mask replaces a sliding window, so rows longer than the window are refused.
+    The network gets a 4-D attention mask and position ids. A trial of two passes over 6 positions
+    raises ModelError for a network that ignores them, and shows whether `lm_head` is all that
+    follows the trunk; otherwise the network runs whole, and its logits stand for hidden states.
+    The mask replaces a sliding window, so rows longer than the window are refused.
     """
+
+    way = Way(split=True)
 
     def __init__(
         self,
@@ -52,7 +57,8 @@ class Decoder(Adapter):
         _check_kind(backbone_of(net))
         config = backbone_of(net).config
         window = _window(config)
-        known: dict[str, Any] = {"block_size": block, "max_length": window}
+        limits = [limit for limit in (window, longest_row(backbone_of(net))) if limit is not None]
+        known: dict[str, Any] = {"block_size": block, "max_length": min(limits, default=None)}
         spec = make_spec(int(config.vocab_size), mask_id, forbidden, length, **known)
         super().__init__(spec, logit_shift)
         self.net, self.block, self.window = net, block, window
@@ -67,7 +73,7 @@ class Decoder(Adapter):
         """Return the kind of attention."""
         return "bidirectional" if self.block is None else f"block={self.block}"
 
-    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+    def run(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """Return (R,N,D), and None. Raises CanvasError for a condition or rows too long."""
         tokens = query.tokens
         self.check(tokens, query.condition)
@@ -78,12 +84,14 @@ class Decoder(Adapter):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits (M,V) of hidden states (M,D)."""
+        if not self.way.split:
+            return hidden
         logits: Tensor = self.backbone.get_output_embeddings()(hidden)
         return logits
 
     def projection(self, hidden: Tensor) -> Projection | None:
         """Return the projection of hidden (M,D); None if `lm_head` is not a plain matrix."""
-        return untied(hidden, self.backbone.get_output_embeddings())
+        return untied(hidden, self.backbone.get_output_embeddings()) if self.way.split else None
 
     def trunk(self, tokens: Tensor, position: Tensor, seen: Tensor, **cache: Any) -> Tensor:
         """Return the hidden states (R,Q,D) of one pass.
@@ -91,14 +99,16 @@ class Decoder(Adapter):
         tokens, position: (R,Q) int64. seen: (R,Q,K) bool, the keys that each query attends to.
         cache: transformers' cache of keys and values, under the network's name for it.
         """
-        hidden: Tensor = self.backbone.base_model(
-            input_ids=tokens,
-            position_ids=position,
-            attention_mask=shaped(self.backbone, seen.unsqueeze(1)),
-            use_cache=False,
+        given = {
+            "input_ids": tokens,
+            "position_ids": position,
+            "attention_mask": shaped(self.backbone, seen.unsqueeze(1)),
+            "use_cache": False,
             **cache,
-        ).last_hidden_state
-        return hidden
+        }
+        if self.way.split:
+            return states_of(self.backbone.base_model(**given), tokens)
+        return logits_of(self.backbone(**given), tokens)
 
     def order(self, length: int, device: torch.device | None) -> Tensor:
         """Return (N,) int64: position i attends to j if order j ≤ order i."""
@@ -156,48 +166,43 @@ def _window(config: Any) -> int | None:
 
 
 def _try(decoder: Decoder) -> None:
-    """Raise ModelError unless the network obeys the mask and its logits are those of its head."""
+    """Raise ModelError unless the network obeys the mask; leave it whole if its head is unknown.
+
+    Two rows differ in their last id; their last two positions are a block.
+    """
     device = decoder.device or torch.device("cpu")
-    tokens = torch.arange(4, device=device).expand(2, 4) % decoder.spec.vocab_size
-    other = tokens.clone()
-    other[1, 3] = (other[1, 3] + 1) % decoder.spec.vocab_size
-    order = torch.tensor([0, 0, 1, 1], device=device)
-    seen = (order <= order.unsqueeze(1)).expand(2, 4, 4)
-    position = torch.arange(4, device=device).expand(2, 4)
-    try:
-        with evaluating(decoder):
-            hidden = decoder.trunk(other, position, seen)
-            whole = decoder.backbone(
-                input_ids=other,
-                position_ids=position,
-                attention_mask=shaped(decoder.backbone, seen.unsqueeze(1)),
-                use_cache=False,
-            ).logits
-            logits = decoder.logits(hidden)
-    except Exception as error:
+    tokens = torch.arange(3, device=device).expand(2, 3) % decoder.spec.vocab_size
+    tokens = tokens + torch.tensor([[0, 0, 0], [0, 0, -1]], device=device)
+    position = torch.arange(3, device=device).expand(2, 3)
+    seen = torch.tensor([[1, 0, 0], [1, 1, 1], [1, 1, 1]], device=device).bool().expand(2, 3, 3)
+    with evaluating(decoder):
+        apart = _logits(decoder, tokens, position, seen)
+        decoder.way = Way()
+        whole = _logits(decoder, tokens, position, seen)
+    if isinstance(whole, Exception):
         raise ModelError(
-            f"this network takes no 4-D attention mask: {error!r}. Load it with "
+            f"this network takes no 4-D attention mask: {whole!r}. Load it with "
             "attn_implementation='eager', or use another network"
-        ) from error
-    if not same(hidden[0, :2], hidden[1, :2]):
+        ) from whole
+    if not same(whole[0, 0], whole[1, 0]):
         raise ModelError(
             "this network ignores its mask, for a later block changed the states of an earlier "
             "one: use another network"
         )
-    if torch.equal(hidden[0, 2], hidden[1, 2]):
+    if torch.equal(whole[0, 1], whole[1, 1]):
         raise ModelError(
             "this network ignores its mask, for within a block a later token changed no earlier "
             "state: use another network"
         )
-    if logits.shape != whole.shape or not same(logits, whole):
-        raise ModelError(
-            "the network's logits are not its lm_head of the last hidden states (it caps or scales "
-            "them): pass a callable tokens -> logits to unmask.wrap"
-        )
+    if isinstance(apart, Tensor) and apart.shape == whole.shape and same(apart, whole):
+        decoder.way = Way(split=True)
 
 
-def same(one: Tensor, other: Tensor) -> bool:
-    """Return whether two tensors are equal up to rounding of their dtype."""
-    scale = max(float(one.abs().max()), float(other.abs().max()))
-    tolerance: float = torch.finfo(one.dtype).eps ** 0.5
-    return float((one - other).abs().max()) <= tolerance * scale
+def _logits(decoder: Decoder, tokens: Tensor, position: Tensor, seen: Tensor) -> Tensor | Exception:
+    """Return the logits (R,N,V), or what the network raised."""
+    try:
+        return decoder.logits(decoder.trunk(tokens, position, seen))
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        return error

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 
 from unmask.core.network import Cache
 from unmask.errors import ModelError
-from unmask.models.hf import POSITIONS_FROM_IDS, MaskedLMDenoiser, position_ids
+from unmask.models.hf import MaskedLMDenoiser, position_ids
 from unmask.models.hidden_cache import HiddenCache
 from unmask.models.layout import PackedLayout
 from unmask.models.x_transformers import XTransformersDenoiser
@@ -90,7 +90,7 @@ def _x_transformers(
     conditioning = network.self_conditioning
     if conditioning is not None:
         given["sum_embeds"] = layout.pack(conditioning(cache, *tokens.shape))
-    packed = network.net(layout.pack(tokens), return_embeddings=network.split, **given)
+    packed = network.net(layout.pack(tokens), return_embeddings=network.way.split, **given)
     hidden = layout.unpack(packed, tokens)
     return hidden, None if conditioning is None else HiddenCache.of(hidden)
 
@@ -105,9 +105,9 @@ def _transformers(
     net, config = network.backbone, network.backbone.config
     padding = int(config.pad_token_id or 0)
     tokens = tokens.masked_fill(~valid, padding)
-    from_ids = config.model_type in POSITIONS_FROM_IDS
-    position = position_ids(config, valid) if from_ids else _columns(tokens)
-    together, place = layout.together(), layout.pack(position, padding if from_ids else 0)
+    first = network.first_position
+    position = _columns(tokens) if first is None else position_ids(first, valid)
+    together, place = layout.together(), layout.pack(position, 0 if first is None else first - 1)
     given |= {"position_ids": place, "attention_mask": shaped(net, together)}
     if config.model_type == "esm":
         # Its embedding counts the mask ids of a row, so it runs on the documents.
@@ -123,7 +123,7 @@ def _transformers(
             "full_attention": shaped(net, together),
             "sliding_attention": shaped(net, together & near.unsqueeze(1)),
         }
-    out = net.base_model(**given).last_hidden_state if network.split else net(**given).logits
+    out = net.base_model(**given).last_hidden_state if network.way.split else net(**given).logits
     return layout.unpack(out, tokens)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from unmask.core.checks import is_integer
 from unmask.core.network import Denoiser
 from unmask.errors import ModelError
-from unmask.models.hf import MaskedLMDenoiser, backbone_of, is_masked_lm
+from unmask.models.hf import MaskedLMDenoiser, backbone_of, is_transformers
+from unmask.models.outputs import inside
 from unmask.models.plain import PlainDenoiser
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
@@ -30,6 +31,7 @@ def wrap(
     length: int | None = None,
     self_conditioning: SelfConditioning | None = None,
     logit_shift: bool = False,
+    try_network: bool = True,
 ) -> Denoiser:
     """Return a denoiser of an x-transformers network, a transformers `*ForMaskedLM`, or a callable.
 
@@ -40,6 +42,9 @@ def wrap(
     logit_shift: the network's output at a position predicts the next one, as in networks trained
         first as left-to-right models (Dream 2508.15487, DiffuLLaMA 2410.17891).
     self_conditioning: `SelfConditioning(width)`, for an x-transformers network trained with it.
+    try_network: run the network on a row of 3 positions, and on the same row with padding, to find
+        whether rows of unequal length may share a pass and whether the head may run apart; False
+        believes the network.
     Raises ModelError for a network of another kind, or options that do not fit it.
     """
     if isinstance(net, Denoiser):
@@ -57,9 +62,10 @@ def wrap(
         "forbidden": forbidden,
         "length": length,
         "logit_shift": logit_shift,
+        "try_network": try_network,
     }
     if is_x_transformer(net):
-        options["length"] = int(net.max_seq_len) if length is None else length
+        options["length"] = int(net.max_seq_len) or None if length is None else length
         _check_vocabulary(net.num_tokens, vocab_size)
         return XTransformersDenoiser(net, mask_id, self_conditioning=self_conditioning, **options)
     if self_conditioning is not None:
@@ -67,8 +73,8 @@ def wrap(
             f"self_conditioning needs an x-transformers TransformerWrapper, and this is a "
             f"{type(net).__name__}: leave it out"
         )
-    if is_masked_lm(net):
-        _check_vocabulary(backbone_of(net).config.vocab_size, vocab_size)
+    if is_transformers(net):
+        _check_vocabulary(backbone_of(inside(net)).config.vocab_size, vocab_size)
         return MaskedLMDenoiser(net, mask_id, **options)
     _reject_foreign(net)
     found = getattr(net, "vocab_size", getattr(net, "num_tokens", None))

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from unmask.core.network import Cache, Query
 from unmask.core.projection import Projection, tied, untied
 from unmask.errors import ModelError
+from unmask.models import trial
 from unmask.models.adapter import Adapter, keywords, make_spec
 from unmask.models.hidden_cache import HiddenCache
+from unmask.models.outputs import logits_of, states_of
 from unmask.models.self_conditioning import SelfConditioning
+from unmask.models.trial import Way
 
 # With these options, logits are not `to_logits(embedding)` of each position alone.
 _WHOLE = (
@@ -42,6 +46,12 @@ def can_split(net: Any) -> bool:
     return net.to_logits is not None and not any(o is not None and o is not False for o in options)
 
 
+def _rows_alone(output: Any, given: dict[str, Any]) -> Any:
+    """Return the network's output without the positions of embeddings that precede the rows."""
+    before = given.get("prepend_embeds")
+    return output if before is None else output[:, before.shape[1] :]
+
+
 class XTransformersDenoiser(Adapter):
     """An x-transformers `TransformerWrapper` with an `Encoder`. Arguments as in `unmask.wrap`.
 
@@ -58,6 +68,7 @@ class XTransformersDenoiser(Adapter):
         length: int | None = None,
         logit_shift: bool = False,
         self_conditioning: SelfConditioning | None = None,
+        try_network: bool = True,
     ):
         if net.attn_layers.causal:
             raise ModelError(
@@ -66,38 +77,73 @@ class XTransformersDenoiser(Adapter):
             )
         cached = self_conditioning is not None
         known: dict[str, Any] = {"cached": cached, "supports_trimming": not cached}
+        known["max_length"] = int(net.max_seq_len) or None  # 0 is x-transformers' "any"
         super().__init__(
             make_spec(int(net.num_tokens), mask_id, forbidden, length, **known), logit_shift
         )
         self.net, self.self_conditioning = net, self_conditioning
-        self.split = can_split(net)
-        if cached and not self.split:
+        if cached and not can_split(net):
             raise ModelError(
                 "self-conditioning needs a network whose logits are to_logits of the embeddings: "
                 "leave self_conditioning out, or the option that changes the head"
             )
+        self.way = self.ways[0]
+        if try_network:
+            trial.settle(self)
 
-    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+    @property
+    def ways(self) -> Sequence[Way]:
+        """Ways with the head apart where it is plain, as self-conditioning needs it."""
+        ways = trial.ways_of(can_split(self.net))
+        return ways if self.self_conditioning is None else [way for way in ways if way.split]
+
+    def example(self, rows: int, length: int) -> Any:
+        """Return what cross-attention, adaptive norms and further embeddings need."""
+        net, layers, found = self.net, self.net.attn_layers, {}
+        weight = next(net.parameters())
+        if layers.cross_attend:
+            kinds = zip(layers.layer_types, layers.layers, strict=True)
+            keys = next(layer[1].to_k for kind, layer in kinds if kind == "c")
+            found["context"] = weight.new_ones(rows, 2, keys.in_features)
+        if layers.need_condition:
+            found["condition"] = weight.new_ones(rows, layers.dim_condition)
+        if net.embeds is not None:
+            ids = torch.zeros(rows, length, dtype=torch.int64, device=weight.device)
+            found["embed_ids"] = {name.removesuffix("_embed"): ids for name in net.embeds}
+        return found or None
+
+    def whole(self, tokens: Tensor, condition: Any) -> Tensor:
+        """Return the logits (R,N,V) of rows without padding, by the whole network."""
+        given = keywords(condition) | self._conditioning(None, tokens)
+        output = _rows_alone(self.net(tokens, **given), given)
+        return self.shift_logits(logits_of(output, tokens))
+
+    def run(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """Return (R,N,D), and with self-conditioning a cache of the same, else None.
 
         A condition is a dict of further keyword arguments of the network, such as `context`.
         """
-        given = keywords(query.condition)
+        given, tokens = keywords(query.condition), query.tokens
         if query.padded:
             given["mask"] = query.valid
-        if self.self_conditioning is not None:
-            given["sum_embeds"] = self.self_conditioning(cache, *query.tokens.shape)
-        hidden: Tensor = self.net(query.tokens, return_embeddings=self.split, **given)
+        given |= self._conditioning(cache, tokens)
+        output = self.net(tokens, return_embeddings=self.way.split, **given)
+        hidden = states_of(_rows_alone(output, given), tokens)
         after = HiddenCache.of(hidden) if self.self_conditioning is not None else None
         return self.shift_logits(hidden), after
 
+    def _conditioning(self, cache: Cache | None, tokens: Tensor) -> dict[str, Tensor]:
+        if self.self_conditioning is None:
+            return {}
+        return {"sum_embeds": self.self_conditioning(cache, *tokens.shape)}
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits (M,V) of hidden states (M,D)."""
-        return self.net.to_logits(hidden) if self.split else hidden
+        return self.net.to_logits(hidden) if self.way.split else hidden
 
     def projection(self, hidden: Tensor) -> Projection | None:
         """Return the projection of hidden (M,D), if `to_logits` is linear or tied to the ids."""
-        if not self.split:
+        if not self.way.split:
             return None
         scale = getattr(self.net, "tie_embedding_scale", None)
         if scale is not None and not isinstance(self.net.to_logits, nn.Module):

@@ -10,7 +10,7 @@ from torch import nn
 from unmask.core.network import Denoiser
 from unmask.errors import MissingExtraError, StrategyError, nearest
 from unmask.models import ClassConditioned, wrap
-from unmask.models.hf import POSITIONS_FROM_IDS, MaskedLMDenoiser
+from unmask.models.hf import MaskedLMDenoiser
 from unmask.training.geometry import know_the_layout
 from unmask.training.material import Material
 from unmask.training.recipe import Recipe
@@ -45,6 +45,12 @@ def build_network(recipe: Recipe, material: Material, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = network(options)
+    # RoBERTa and its kin derive positions from ids that are not padding.
+    if hasattr(getattr(net.base_model, "embeddings", None), "padding_idx"):
+        raise StrategyError(
+            f"backbone.model_type={options['model_type']} keeps an id for padding that data could "
+            "not use: pass bert, megatron-bert, modernbert or electra"
+        )
     if options["model_type"] == "megatron-bert" and material.layout.kind != "text":
         know_the_layout(net, material.layout, seed)
     inner = wrap(
@@ -85,11 +91,6 @@ def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
         raise StrategyError(
             f"backbone={recipe.backbone} has no model_type: add one, such as "
             "backbone.model_type=modernbert"
-        )
-    if chosen["model_type"] in POSITIONS_FROM_IDS:
-        raise StrategyError(
-            f"backbone.model_type={chosen['model_type']} keeps an id for padding that data could "
-            "not use: pass bert, megatron-bert, modernbert or electra"
         )
     known = _options(chosen["model_type"])
     fixed: dict[str, Any] = {

@@ -1,0 +1,81 @@
+"""What foreign networks return, and what stands around them.
+
+Shapes: B rows, N positions, V vocabulary, D width.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from unmask.errors import LogitsError
+
+_WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module"} | {
+    "DistributedDataParallel": "module",
+}
+"""torch's wrappers that run a network in another way, and where they keep it."""
+
+
+def inside(net: Any) -> Any:
+    """Return the network in wrappers such as those of torch.compile, or the network itself."""
+    while isinstance(net, nn.Module) and type(net).__name__ in _WRAPPERS:
+        net = getattr(net, _WRAPPERS[type(net).__name__])
+    return net
+
+
+def arguments(net: Any) -> set[str]:
+    """Return the names of a callable's arguments; none where they cannot be told."""
+    net = inside(net)
+    try:
+        return set(inspect.signature(net.forward if isinstance(net, nn.Module) else net).parameters)
+    except (TypeError, ValueError):
+        return set()
+
+
+def logits_of(output: Any, tokens: Tensor) -> Tensor:
+    """Return the logits (B,N,V) in an output: a tensor, `logits` of it, or the first of a tuple.
+
+    Raises LogitsError where there are none of that shape.
+    """
+    return _found(output, "logits", tokens)
+
+
+def states_of(output: Any, tokens: Tensor) -> Tensor:
+    """Return the last hidden states (B,N,D) in the output of a trunk."""
+    return _found(output, "last_hidden_state", tokens)
+
+
+def _found(output: Any, name: str, tokens: Tensor) -> Tensor:
+    found = output
+    if isinstance(output, Mapping):
+        found = output.get(name)
+    elif isinstance(output, tuple | list):
+        found = output[0] if output else None
+    elif not isinstance(output, Tensor):
+        found = getattr(output, name, None)
+    several = isinstance(output, tuple | list) and len(output) > 1 and _alike(*output[:2])
+    fits = isinstance(found, Tensor) and found.dim() == 3 and found.shape[:2] == tokens.shape
+    if isinstance(found, Tensor) and fits and not several:
+        return found
+    shown = f"{len(output)} outputs of one shape" if several else _described(output, found)
+    raise LogitsError(
+        f"the network returned {shown} for tokens of shape "
+        f"{tuple(tokens.shape)}: return logits of shape (B, N, vocabulary), as one tensor or as "
+        "`logits` of an output"
+    )
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Return whether both are tensors of one shape, so that none is the logits by its place."""
+    return isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape == other.shape
+
+
+def _described(output: Any, found: Any) -> str:
+    if isinstance(found, Tensor):
+        return str(tuple(found.shape))
+    if isinstance(output, Mapping):
+        return f"{type(output).__name__} of {', '.join(map(str, output))}"
+    return type(output).__name__
