@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeGuard
 
-from unmask.errors import InputError, StrategyError
+from unmask.errors import InputError, StrategyError, nearest
 
 if TYPE_CHECKING:
     import numpy as np  # help and usage errors do without
@@ -30,9 +31,29 @@ def check_share(name: str, value: float) -> None:
         raise StrategyError(f"{name}={value!r}: pass a probability in [0, 1], such as 0.9")
 
 
+def check_flag(name: str, value: object, kind: type[InputError] = StrategyError) -> None:
+    """Raise an error of `kind` unless the value is True or False."""
+    if not isinstance(value, bool):
+        raise kind(f"{name}={value!r}: pass True or False")
+
+
+def check_dicts(kind: type[InputError], **named: object) -> None:
+    """Raise an error of `kind` unless each value is a dict, or None."""
+    for name, value in named.items():
+        if value is not None and not isinstance(value, dict):
+            raise kind(f"{name} is a {type(value).__name__}: pass a dict of JSON values")
+
+
+def check_choice(name: str, value: object, known: Iterable[str]) -> None:
+    """Raise StrategyError unless the value is one of these names."""
+    names = list(known)
+    if not isinstance(value, str) or value not in names:
+        raise StrategyError(f"{name}={value!r}: {nearest(str(value), names)}")
+
+
 def check_count(name: str, value: object, kind: type[InputError] = StrategyError) -> None:
     """Raise an error of `kind` unless the value is an integer of 1 or more."""
-    if not is_integer(value, 1):
+    if not is_integer(value, 1) or value > sys.maxsize:
         raise kind(f"{name}={value!r}: pass an integer of 1 or more")
 
 

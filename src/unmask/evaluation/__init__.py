@@ -1,5 +1,6 @@
 """Measures of the quality of models and samples."""
 
+from unmask.core.calls import check_calls
 from unmask.evaluation.accuracy import ClassAccuracy, class_accuracy
 from unmask.evaluation.report import evaluate
 from unmask.evaluation.two_sample import TwoSample, real_against_real, two_sample
@@ -12,3 +13,5 @@ __all__ = [
     "real_against_real",
     "two_sample",
 ]
+
+check_calls(__name__)

@@ -19,9 +19,9 @@ from typing import Any
 
 from torch import nn
 
-from unmask.core.checks import is_integer
-from unmask.core.files import previous, replacing_folder
-from unmask.core.network import Denoiser
+from unmask.core.checks import check_dicts, is_integer
+from unmask.core.files import check_path, previous, replacing_folder
+from unmask.core.network import Denoiser, check_denoiser
 from unmask.errors import CheckpointError, MissingExtraError, ModelError, nearest
 from unmask.models.adapter import Adapter
 from unmask.models.conditioning import ClassConditioned
@@ -79,6 +79,9 @@ def save(
     adapters are merged into the weights that are written. Raises ModelError for a network without
     weights, CheckpointError for a folder with other files, or values that are not JSON.
     """
+    check_path("folder", folder)
+    check_denoiser(denoiser, ModelError)
+    check_dicts(CheckpointError, about=about, vocabulary=vocabulary, training=training)
     denoiser = unwrapped(denoiser)
     inner: Any = denoiser.inner if isinstance(denoiser, ClassConditioned) else denoiser
     if isinstance(inner, Decoder):
@@ -88,9 +91,7 @@ def save(
         )
     net = getattr(inner, "net", None)
     if not isinstance(net, nn.Module):
-        raise ModelError(
-            f"{type(net or denoiser).__name__} has no weights to save: wrap an nn.Module"
-        )
+        raise ModelError(f"{type(net).__name__} has no weights to save: wrap an nn.Module")
     with_transformers = isinstance(inner, MaskedLMDenoiser)
     card = Card(
         mask_id=inner.spec.mask_id,
@@ -175,16 +176,20 @@ def bundled() -> dict[str, Path]:
 
 
 def locate(model: str | Path) -> Path:
-    """Return the folder of a bundled name or of a path. Raises CheckpointError for neither."""
+    """Return the folder of a bundled name or of a path. Raises CheckpointError for neither.
+
+    A path that is a bundled name is that of a folder where there is one.
+    """
     known = bundled()
-    if isinstance(model, str) and model in known:
-        return known[model]
-    folder = Path(model).resolve()
+    check_path("model", model)
+    folder, name = Path(model).resolve(), str(model)
     if not folder.exists() and previous(folder).is_dir():
-        return previous(folder)  # writing stopped between its two renames
+        folder = previous(folder)  # writing stopped between its two renames
+    if name in known and (isinstance(model, str) or not folder.exists()):
+        return known[name]
     if not folder.is_dir():
         raise CheckpointError(
-            f"{str(model)!r} is neither a bundled model nor a folder: {nearest(str(model), known)}"
+            f"{name!r} is neither a bundled model nor a folder: {nearest(name, known)}"
         )
     return folder
 
@@ -237,7 +242,7 @@ def _parse(path: Path, data: Any) -> Card:
     return card
 
 
-def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
+def load(model: str | Path, *, net: nn.Module | None = None) -> Adapter | ClassConditioned:
     """Return the denoiser of a bundled name ("digits", "shidoku", "sudoku") or of a saved folder.
 
     net: the network that the weights are loaded into, if it is not transformers'.
@@ -261,11 +266,10 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
             f"{folder}: {CARD} says {card.vocab_size} ids, the network has "
             f"{denoiser.spec.vocab_size}"
         )
-    if isinstance(denoiser, nn.Module):
-        denoiser.eval()
-    if isinstance(denoiser, Adapter):
-        recommended = card.about.get("preset")
-        denoiser.spec = replace(denoiser.spec, recommended=recommended, grid=card.grid)
+    assert isinstance(denoiser, Adapter)
+    recommended = card.about.get("preset")
+    denoiser.spec = replace(denoiser.spec, recommended=recommended, grid=card.grid)
+    denoiser.eval()
     if card.classes is None:
         return denoiser
     assert isinstance(denoiser, MaskedLMDenoiser)

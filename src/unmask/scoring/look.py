@@ -19,6 +19,7 @@ from unmask.core.network import Denoiser
 from unmask.core.random import fold
 from unmask.core.state import State
 from unmask.decoding import Canvas, Strategy, forward, init, prepare
+from unmask.decoding.context import error_context
 from unmask.decoding.faults import raise_faults
 from unmask.decoding.propose import propose
 from unmask.errors import StrategyError
@@ -67,7 +68,7 @@ def nats(denoiser: Denoiser, state: State, rows: Tensor, masked: Tensor) -> Tens
     shown = replace(state.take(rows.cpu().numpy()), masked=masked)
     known = replace(shown, masked=torch.zeros_like(masked))
     query = prepare(shown, _OWN).with_inputs(denoiser.spec.inputs, masked, shown.editable)
-    with evaluating(denoiser):
+    with evaluating(denoiser), error_context(shown.rows, "the network"):
         hidden, _ = forward(denoiser, query)
         proposal = propose(known, _OWN, denoiser, hidden, masked, holds=True)
     raise_faults(proposal.fault, shown)

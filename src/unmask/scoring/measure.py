@@ -13,9 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unmask.core.arrays import tensor_of
 from unmask.core.checks import check_count
-from unmask.core.network import Denoiser, check_denoiser
+from unmask.core.head import illegal_ids
+from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
+from unmask.core.random import check_seed
 from unmask.decoding import Canvas
+from unmask.decoding.canvas import Table
 from unmask.errors import DataError, StrategyError
 from unmask.objectives.evaluate import check_data
 from unmask.scoring.bound import Bound
@@ -57,11 +61,11 @@ class Score:
 
 def score(
     denoiser: Denoiser,
-    tokens: Tensor,
-    maskable: Tensor | None = None,
+    tokens: Table,
+    maskable: Table | None = None,
     *,
     by: Method = _BOUND,
-    valid: Tensor | None = None,
+    valid: Table | None = None,
     condition: Any = None,
     steps: Tensor | Sequence[int] | None = None,
     legal: Tensor | None = None,
@@ -72,7 +76,8 @@ def score(
     """Return how likely the tokens are where maskable is True, given the other tokens.
 
     tokens: (B,N) int64. maskable: (B,N) bool, by default every valid position. valid: (B,N) bool,
-    False at padding, which is at the end of a row and never read.
+    False at padding, which is at the end of a row and never read. Each is a tensor, an array or a
+    list of rows.
     by: `scoring.Bound(samples=16)`, `scoring.Ordered(strategy)` or `scoring.PseudoLikelihood()`.
     condition: for the denoiser, a tensor or a tree of tensors with first dimension B.
     steps: the steps of each row, as in `Canvas`; for `Ordered` only. legal: the ids that may be at
@@ -89,6 +94,9 @@ def score(
             "scoring.PseudoLikelihood()"
         )
     check_count("batch_size", batch_size, DataError)
+    check_seed(seed)
+    if report is not None and not callable(report):
+        raise StrategyError(f"report={report!r}: pass a function (done, total), or leave it out")
     canvas = _canvas_of(denoiser, tokens, maskable, valid, condition)
     canvas = replace(canvas, steps=steps, legal=legal).to(canvas.tokens.device)
     nats = by(denoiser, canvas, seed, batch_size, report or (lambda done, total: None))
@@ -110,25 +118,45 @@ def summary(nats: Tensor, tokens: Tensor, kind: str) -> Score:
 
 def _canvas_of(
     denoiser: Denoiser,
-    tokens: Tensor,
-    maskable: Tensor | None,
-    valid: Tensor | None,
+    tokens: Table,
+    maskable: Table | None,
+    valid: Table | None,
     condition: Any,
 ) -> Canvas:
     """Return a canvas on the denoiser's device whose editable positions are the ones to score."""
+    tokens = tensor_of(tokens)
     if not isinstance(tokens, Tensor):
-        raise DataError(f"tokens is a {type(tokens).__name__}: pass an int64 tensor of shape (B,N)")
+        raise DataError(
+            f"tokens is a {type(tokens).__name__}: pass ids of shape (B,N), as one tensor or as "
+            "rows of equal length"
+        )
     device = denoiser.device or tokens.device
     nothing = torch.zeros_like(tokens, dtype=torch.bool)
     canvas = Canvas.infill(tokens, nothing, valid=valid, condition=condition).to(device)
-    maskable = canvas.valid if maskable is None else maskable
+    maskable = canvas.valid if maskable is None else tensor_of(maskable)
     if not isinstance(maskable, Tensor):
         raise DataError(f"maskable is a {type(maskable).__name__}: pass a bool tensor (B,N)")
     maskable = maskable.to(device)
     data = canvas.tokens.masked_fill(~canvas.valid, 0)
+    _check_separators(denoiser.spec, data, maskable)
     check_data(denoiser, data, maskable)
     _check_places(denoiser, data, maskable, canvas.valid)
     return Canvas(data, maskable, canvas.valid, canvas.condition)
+
+
+def _check_separators(spec: DenoiserSpec, data: Tensor, maskable: Tensor) -> None:
+    """Raise DataError where the tokens to score are ids that are never generated."""
+    never = torch.tensor(illegal_ids(spec), dtype=torch.int64, device=data.device)
+    if maskable.shape != data.shape or maskable.dtype != torch.bool:
+        return
+    wrong = (maskable & torch.isin(data, never)).nonzero()
+    if len(wrong):
+        row, position = wrong[0].tolist()
+        raise DataError(
+            f"id {int(data[row, position])} at row {row}, position {position} is the mask id or a "
+            "forbidden one, which is never generated: to score the other tokens given these, pass "
+            f"maskable=~torch.isin(tokens, torch.tensor({never.tolist()}))"
+        )
 
 
 def _check_places(denoiser: Denoiser, data: Tensor, maskable: Tensor, valid: Tensor) -> None:
