@@ -225,11 +225,11 @@ def uniform(vocab, length):
 def test_shidoku_is_measured_from_nothing_and_on_puzzles():
     measure = BENCHES["shidoku"].measure
     figures = measure(unmask.load("shidoku"), presets.confidence(steps=16), 12, 0, False)
-    assert figures["exact"] == Figure(1.0, 0.0, 11.0)  # of 16 cells 5 are clues
+    assert figures["exact"] == Figure(1.0, 1 / 13, 11.0)  # of 16 cells 5 are clues
     assert figures["valid"].forwards == 16
     assert figures["valid"].value > 0.8
     none = measure(uniform(5, 16), presets.random_order(steps=4), 12, 0, False)
-    assert none == {"valid": Figure(0.0, 0.0, 4.0), "exact": Figure(0.0, 0.0, 4.0)}
+    assert none == {"valid": Figure(0.0, 1 / 13, 4.0), "exact": Figure(0.0, 1 / 13, 4.0)}
 
 
 def test_puzzles_are_those_of_held_out_grids_with_one_solution():
@@ -245,7 +245,7 @@ def test_puzzles_are_those_of_held_out_grids_with_one_solution():
 def test_sudoku_is_measured_like_shidoku():
     """On two boards, by a network that knows nothing."""
     figures = BENCHES["sudoku"].measure(uniform(10, 81), presets.confidence(steps=3), 2, 0, False)
-    assert figures == {"valid": Figure(0.0, 0.0, 3.0), "exact": Figure(0.0, 0.0, 3.0)}
+    assert figures == {"valid": Figure(0.0, 1 / 3, 3.0), "exact": Figure(0.0, 1 / 3, 3.0)}
     solutions, puzzles, known = benches.posed(benches.SUDOKU, 2)
     assert torch.equal(puzzles == solutions, known)
     assert known.sum(1).tolist() == [31, 31]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unmask.core.ids import are_integers
 from unmask.errors import DataError, MissingExtraError
+from unmask.evaluation.shares import share_error
 
 # Five-fold cross-validation on the 1,437 training digits: C from 1 to 30 and gamma from .001 to
 # .0015 form a plateau at .991 (grey levels 0..16, not rescaled); the middle of it is taken.
@@ -26,7 +27,7 @@ class ClassAccuracy:
     accuracy: float
     """Share of the generated rows recognised as the class they were made for."""
     standard_error: float
-    """Of `accuracy`, binomial."""
+    """Of `accuracy`: `share_error`."""
     held_out: float
     """Share of the real held-out rows recognised: the ceiling."""
     rows: int
@@ -62,8 +63,8 @@ def class_accuracy(
     judge.fit(train_tokens.cpu().numpy(), train_labels.cpu().numpy())
     accuracy = float(judge.score(generated.cpu().numpy(), labels.cpu().numpy()))
     ceiling = float(judge.score(held_out_tokens.cpu().numpy(), held_out_labels.cpu().numpy()))
-    spread = (accuracy * (1 - accuracy) / len(generated)) ** 0.5
-    return ClassAccuracy(accuracy, spread, ceiling, len(generated))
+    rows = len(generated)
+    return ClassAccuracy(accuracy, share_error(accuracy, rows), ceiling, rows)
 
 
 def _check(name: str, tokens: Tensor, labels: Tensor, positions: int) -> None:

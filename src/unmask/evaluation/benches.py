@@ -17,6 +17,7 @@ from unmask.decoding import Canvas, Strategy
 from unmask.engine.run import run
 from unmask.errors import DataError
 from unmask.evaluation.accuracy import class_accuracy
+from unmask.evaluation.shares import share_error
 from unmask.evaluation.two_sample import FOLDS, two_sample
 from unmask.tasks import digits, shidoku, sudoku
 
@@ -103,7 +104,7 @@ def sampling(strategy: Strategy) -> Strategy:
 def share(hits: Tensor, forwards: Tensor) -> Figure:
     """The share of rows (B,) bool that hit, with its binomial error."""
     p = float(hits.double().mean())
-    return Figure(p, (p * (1 - p) / len(hits)) ** 0.5, float(forwards.double().mean()))
+    return Figure(p, share_error(p, len(hits)), float(forwards.double().mean()))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from unmask.core.ids import are_integers
 from unmask.errors import DataError, MissingExtraError
+from unmask.evaluation.shares import share_error
 
 FOLDS = 5
 TREES = 200
@@ -27,7 +28,7 @@ class TwoSample:
     accuracy: float
     """Share of all 2·rows rows told apart correctly; 0.5 is perfect for a generator."""
     standard_error: float
-    """Of the accuracy: binomial, over the 2·rows held-out predictions."""
+    """Of the accuracy: binomial, over the 2·rows held-out predictions; `share_error`."""
     rows: int
     """Rows on each side."""
 
@@ -60,8 +61,7 @@ def two_sample(generated: Tensor, real: Tensor, seed: int = 0) -> TwoSample:
         cv=StratifiedKFold(FOLDS, shuffle=True, random_state=seed),
     )
     accuracy = float((guess == is_real).mean())
-    spread = float(np.sqrt(accuracy * (1 - accuracy) / (2 * rows)))
-    return TwoSample(accuracy, spread, rows)
+    return TwoSample(accuracy, share_error(accuracy, 2 * rows), rows)
 
 
 def real_against_real(real: Tensor, rows: int | None = None, seed: int = 0) -> TwoSample:

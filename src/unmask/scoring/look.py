@@ -6,7 +6,7 @@ Shapes: B rows, N positions; b rows of one forward.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -32,6 +32,14 @@ Report = Callable[[int, int], None]
 _OWN = Strategy(commit=TopK(schedules.linear, 1), order=Random())
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """Nats of each example, and how sure they are."""
+
+    nats: Tensor  # (B,) float64
+    variance: Tensor  # (B,) float64: of the nats over seeds; 0 where exact, NaN where not known
+
+
 class Method(Protocol):
     """A method of scoring, such as `Bound()`."""
 
@@ -42,8 +50,11 @@ class Method(Protocol):
 
     def __call__(
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
-    ) -> Tensor:
-        """Return (B,) float64 nats of the editable positions. batch_size: rows of a forward."""
+    ) -> Tensor | Estimate:
+        """Return nats of the editable positions, (B,) float64 alone if their variance is not known.
+
+        batch_size: rows of a forward.
+        """
         ...
 
 

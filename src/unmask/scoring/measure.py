@@ -23,17 +23,23 @@ from unmask.decoding.canvas import Table
 from unmask.errors import DataError, StrategyError
 from unmask.objectives.evaluate import check_data
 from unmask.scoring.bound import Bound
-from unmask.scoring.look import Method, Report
+from unmask.scoring.look import Estimate, Method, Report
 
 _BOUND = Bound()
 
 
 @dataclass(frozen=True)
 class Score:
-    """The negative log-likelihood of the scored tokens, in nats. Tensors are on the CPU."""
+    """The negative log-likelihood of the scored tokens, in nats. Tensors are on the CPU.
+
+    The standard error of several examples is that over examples, as drawn from the data, and
+    contains what their masks add. That of a single one is over the masks of its `Bound`, 0 for a
+    method that is exact, and NaN only if nothing is known of it: with `Bound(samples=1)`, or a
+    method of one's own that gives nats alone.
+    """
 
     nats_per_token: float  # Σ nats / Σ tokens over the examples
-    standard_error: float  # of nats_per_token, over the examples; NaN for one example
+    standard_error: float  # of nats_per_token: over examples; of a single one, over masks
     tokens: int  # scored, over all examples
     examples: int  # with at least one scored token
     per_example: Tensor  # (B,) float64: nats summed over the scored tokens of each
@@ -99,21 +105,37 @@ def score(
         raise StrategyError(f"report={report!r}: pass a function (done, total), or leave it out")
     canvas = _canvas_of(denoiser, tokens, maskable, valid, condition)
     canvas = replace(canvas, steps=steps, legal=legal).to(canvas.tokens.device)
-    nats = by(denoiser, canvas, seed, batch_size, report or (lambda done, total: None))
-    return summary(nats.cpu(), canvas.editable.sum(1).cpu(), by.kind)
+    found = by(denoiser, canvas, seed, batch_size, report or (lambda done, total: None))
+    return summary(_estimate(found, by, len(canvas.tokens)), canvas.editable.sum(1).cpu(), by.kind)
 
 
-def summary(nats: Tensor, tokens: Tensor, kind: str) -> Score:
-    """Return the Score of nats (B,) float64 of tokens (B,) int64 each.
+def _estimate(found: object, by: Method, rows: int) -> Estimate:
+    """Return what a method has found, on the CPU. Raises StrategyError for anything else."""
+    if isinstance(found, Tensor):
+        found = Estimate(found, torch.full(found.shape, math.nan))
+    if not isinstance(found, Estimate) or found.nats.shape != (rows,):
+        shape = getattr(getattr(found, "nats", found), "shape", None)
+        got = f"a {type(found).__name__}" if shape is None else f"shape {tuple(shape)}"
+        raise StrategyError(
+            f"{type(by).__name__} returned {got} for {rows} examples: return their nats, a tensor "
+            f"of shape ({rows},), or an Estimate"
+        )
+    return Estimate(found.nats.double().cpu(), found.variance.double().cpu())
+
+
+def summary(found: Estimate, tokens: Tensor, kind: str) -> Score:
+    """Return the Score of nats (B,) of tokens (B,) int64 each.
 
     Examples may differ in length, so nats per token is a ratio of sums, and its error that of a
     ratio estimate, which for equal lengths is the standard error of the mean.
     """
-    asked, examples = int(tokens.sum()), int((tokens > 0).sum())
+    nats, asked, examples = found.nats, int(tokens.sum()), int((tokens > 0).sum())
     ratio = float(nats.sum()) / asked
-    residual = (nats - ratio * tokens).square().sum()
-    spread = math.sqrt(float(residual) * examples / (examples - 1)) if examples > 1 else math.nan
-    return Score(ratio, spread / asked, asked, examples, nats, tokens, kind)
+    variance = float(found.variance[tokens > 0].sum())
+    if examples > 1:
+        residual = (nats - ratio * tokens).square().sum()
+        variance = float(residual) * examples / (examples - 1)
+    return Score(ratio, math.sqrt(variance) / asked, asked, examples, nats, tokens, kind)
 
 
 def _canvas_of(

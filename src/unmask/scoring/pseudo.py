@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from unmask.core.network import Denoiser
 from unmask.decoding import Canvas
-from unmask.scoring.look import Report, initial_state, nats
+from unmask.scoring.look import Estimate, Report, initial_state, nats
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,8 @@ class PseudoLikelihood:
 
     def __call__(
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
-    ) -> Tensor:
-        """Return (B,) float64 nats; the seed has no effect."""
+    ) -> Estimate:
+        """Return exact nats; the seed has no effect."""
         state = initial_state(denoiser, canvas, seed)
         row, position = canvas.editable.nonzero(as_tuple=True)
         length = canvas.tokens.shape[1]
@@ -38,4 +37,5 @@ class PseudoLikelihood:
             parts.append(nats(denoiser, state, row[at : at + batch_size], alone))
         report(len(row), len(row))
         total = torch.zeros(len(canvas.tokens), dtype=torch.float64, device=row.device)
-        return total.index_add_(0, row, torch.cat(parts)) if parts else total
+        total.index_add_(0, row, torch.cat(parts))
+        return Estimate(total, torch.zeros_like(total))
