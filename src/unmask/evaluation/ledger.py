@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from unmask.core.files import replacing_file
 from unmask.errors import DataError
-from unmask.evaluation.benches import Figure, Quality
+from unmask.evaluation.figures import Figure, Quality
 from unmask.evaluation.settings import Setting, Terms
 
 _TERMS = ("task", "fingerprint", "seed", "samples", "preset", "setting")
@@ -28,7 +27,7 @@ class Ledger:
     def __init__(self, path: Path, qualities: Sequence[Quality]) -> None:
         self.path = path
         self._keys = [quality.key for quality in qualities]
-        self._rows: dict[Key, dict[str, Figure]] = self._read() if path.exists() else {}
+        self._rows: dict[Key, dict[str, Figure]] = self._read()
 
     def find(self, terms: Terms, setting: Setting) -> Mapping[str, Figure] | None:
         """The figures of a setting, None where it was not measured under these terms."""
@@ -39,17 +38,16 @@ class Ledger:
 
         What another process has put there meanwhile stays.
         """
-        meanwhile = self._read() if self.path.exists() else {}
-        rows = {**self._rows, **meanwhile, _key(terms, setting): dict(figures)}
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self._columns)
+        rows = {**self._rows, **self._read(), _key(terms, setting): dict(figures)}
+        lines = [self._columns]
         for key, row in rows.items():
-            parts = (row[name] for name in self._keys)
-            numbers = (n for part in parts for n in (part.value, part.error, part.forwards))
-            writer.writerow([*key, *map(repr, numbers)])
-        with replacing_file(self.path) as temporary:
-            temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+            parts = [row[name] for name in self._keys]
+            lines.append([*key, *(repr(n) for p in parts for n in (p.value, p.error, p.forwards))])
+        with (
+            replacing_file(self.path) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
+            csv.writer(file, lineterminator="\n").writerows(lines)
         self._rows = rows
 
     @property
@@ -58,10 +56,11 @@ class Ledger:
         return [*_TERMS, *(name for group in figures for name in group)]
 
     def _read(self) -> dict[Key, dict[str, Figure]]:
+        if not self.path.exists():
+            return {}
         try:
-            lines = list(
-                csv.reader(io.StringIO(self.path.read_text(encoding="utf-8")), strict=True)
-            )
+            with self.path.open(encoding="utf-8", newline="") as file:
+                lines = list(csv.reader(file, strict=True))
         except (csv.Error, UnicodeDecodeError) as error:
             raise DataError(f"{self.path} is not a CSV file: {error}; {_ELSEWHERE}") from None
         if not lines or lines[0] != self._columns:

@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from unmask.core.batches import in_batches
 from unmask.core.checks import check_count
 from unmask.core.network import Denoiser
 from unmask.core.random import Purpose, fold, uniform
@@ -48,15 +49,13 @@ class Bound:
         each = torch.where(size > 1, self.samples, size)
         example = torch.arange(len(size), device=size.device).repeat_interleave(each)
         sample = torch.arange(len(example), device=size.device) - (each.cumsum(0) - each)[example]
-        parts, pairs = [], max(1, batch_size // 2)
-        for at in range(0, len(example), pairs):
-            report(at, len(example))
-            rows, which = example[at : at + pairs], sample[at : at + pairs]
-            parts.append(self._pairs(denoiser, state, rows, which, fold(seed, rows)))
-        report(len(example), len(example))
-        table = torch.zeros(2, len(size), self.samples, dtype=torch.float64, device=size.device)
-        table[:, example, sample] = torch.cat(parts, 1)
-        nats, smaller = table
+
+        def pairs(part: slice) -> Tensor:
+            return self._pairs(denoiser, state, example[part], sample[part], seed)
+
+        table = torch.zeros(len(size), self.samples, 2, dtype=torch.float64, device=size.device)
+        table[example, sample] = in_batches(pairs, len(example), max(1, batch_size // 2), report)
+        nats, smaller = table.unbind(2)
         return Estimate(nats.sum(1) / each.clamp(min=1), self._variance(nats, smaller, size))
 
     def _variance(self, pairs: Tensor, smaller: Tensor, size: Tensor) -> Tensor:
@@ -66,13 +65,13 @@ class Bound:
         return found.masked_fill(size <= 1, 0.0)
 
     def _pairs(
-        self, denoiser: Denoiser, state: State, rows: Tensor, sample: Tensor, seeds: Tensor
+        self, denoiser: Denoiser, state: State, rows: Tensor, sample: Tensor, seed: int
     ) -> Tensor:
-        """(2,j) float64: nats of pairs of masks, and min(k, n − k) of each.
+        """(j,2) float64: nats of pairs of masks, and min(k, n − k) of each.
 
         Nats are n/(2k)·Σ over k hidden tokens plus n/(2(n−k))·Σ over the others.
         """
-        seeds = seeds ^ sample
+        seeds = fold(seed, rows) ^ sample
         asked = state.editable[rows]
         size = asked.sum(1)
         time = (sample + uniform(seeds, 0, 0, Purpose.MASK_COUNT)[:, 0]) / self.samples
@@ -86,4 +85,4 @@ class Bound:
         halves = weight.new_zeros(len(k))
         halves[there] = weight[there] * nats(denoiser, state, rows.repeat(2)[there], hidden[there])
         pairs = halves[: len(rows)] + halves[len(rows) :]
-        return torch.stack([pairs, torch.minimum(count, size - count).double()])
+        return torch.stack([pairs, torch.minimum(count, size - count).double()], 1)

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from unmask.evaluation.benches import share
-from unmask.evaluation.shares import share_error
-from unmask.evaluation.two_sample import two_sample
+from unmask.evaluation import two_sample
+from unmask.evaluation.figures import share, share_error
 
 
 @pytest.mark.parametrize("count", [1, 2, 10, 500])
