@@ -7,7 +7,7 @@ import os
 import pickle
 import shutil
 import tempfile
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -169,7 +169,7 @@ def test_a_missing_folder_is_named(tmp_path):
         unmask.load("digts")
 
 
-@pytest.mark.parametrize("name", [Path("digits"), "digits", PurePath("digits")])
+@pytest.mark.parametrize("name", [Path("digits"), "digits"])
 def test_a_bundled_name_may_be_a_path(name):
     assert unmask.load(name).spec == unmask.load("digits").spec
 

@@ -6,13 +6,16 @@ sent in one copy. Shapes: B rows, n flags.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+Table = Tensor | np.ndarray | Sequence[Sequence[int]]
+"""One number for each position of each row, (B,N)."""
 
 _AT_HAND = frozenset({"cpu"})
 

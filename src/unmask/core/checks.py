@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from os import PathLike
 from typing import TYPE_CHECKING, TypeGuard
 
-from unmask.errors import InputError, StrategyError, nearest
+from unmask.errors import CheckpointError, InputError, StrategyError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np  # help and usage errors do without
 
 
@@ -31,6 +33,18 @@ def check_share(name: str, value: float) -> None:
         raise StrategyError(f"{name}={value!r}: pass a probability in [0, 1], such as 0.9")
 
 
+def check_count(name: str, value: object, kind: type[InputError] = StrategyError) -> None:
+    """Raise an error of `kind` unless the value is an integer of 1 or more."""
+    if not is_integer(value, 1) or value > sys.maxsize:
+        raise kind(f"{name}={value!r}: pass an integer of 1 or more")
+
+
+def first_of_other_length(lengths: np.ndarray, wanted: int) -> int | None:
+    """Return the first row of another length; 0 is that of rows with nothing to generate."""
+    (other,) = ((lengths != wanted) & (lengths > 0)).nonzero()
+    return int(other[0]) if len(other) else None
+
+
 def check_flag(name: str, value: object, kind: type[InputError] = StrategyError) -> None:
     """Raise an error of `kind` unless the value is True or False."""
     if not isinstance(value, bool):
@@ -51,13 +65,9 @@ def check_choice(name: str, value: object, known: Iterable[str]) -> None:
         raise StrategyError(f"{name}={value!r}: {nearest(str(value), names)}")
 
 
-def check_count(name: str, value: object, kind: type[InputError] = StrategyError) -> None:
-    """Raise an error of `kind` unless the value is an integer of 1 or more."""
-    if not is_integer(value, 1) or value > sys.maxsize:
-        raise kind(f"{name}={value!r}: pass an integer of 1 or more")
-
-
-def first_of_other_length(lengths: np.ndarray, wanted: int) -> int | None:
-    """Return the first row of another length; 0 is that of rows with nothing to generate."""
-    (other,) = ((lengths != wanted) & (lengths > 0)).nonzero()
-    return int(other[0]) if len(other) else None
+def check_path(name: str, path: object) -> None:
+    """Raise CheckpointError unless this is a path."""
+    if not isinstance(path, str | PathLike):
+        raise CheckpointError(
+            f"{name} is a {type(path).__name__}: pass the path of a folder, such as 'my-model'"
+        )

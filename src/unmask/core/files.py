@@ -8,10 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from os import PathLike
 from pathlib import Path
-
-from unmask.errors import CheckpointError
 
 
 @contextmanager
@@ -60,14 +57,6 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         recover(target)
         raise
-
-
-def check_path(name: str, path: object) -> None:
-    """Raise CheckpointError unless this is a path."""
-    if not isinstance(path, str | PathLike):
-        raise CheckpointError(
-            f"{name} is a {type(path).__name__}: pass the path of a folder, such as 'my-model'"
-        )
 
 
 def previous(path: Path) -> Path:

@@ -13,14 +13,11 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unmask.constraints import check_legal, check_required
-from unmask.core.arrays import tensor_of
+from unmask.core.arrays import Table, tensor_of
 from unmask.core.checks import check_count, is_integer, is_number
 from unmask.core.ids import are_integers
 from unmask.core.trees import tree_take
 from unmask.errors import CanvasError
-
-Table = Tensor | np.ndarray | Sequence[Sequence[int]]
-"""One number for each position of each row, (B,N)."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -38,16 +39,17 @@ class Ledger:
 
         What another process has put there meanwhile stays.
         """
-        rows = {**self._rows, **self._read(), _key(terms, setting): dict(figures)}
-        lines = [self._columns]
+        meanwhile = self._read()
+        rows = {**self._rows, **meanwhile, _key(terms, setting): dict(figures)}
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self._columns)
         for key, row in rows.items():
-            parts = [row[name] for name in self._keys]
-            lines.append([*key, *(repr(n) for p in parts for n in (p.value, p.error, p.forwards))])
-        with (
-            replacing_file(self.path) as temporary,
-            temporary.open("w", encoding="utf-8", newline="") as file,
-        ):
-            csv.writer(file, lineterminator="\n").writerows(lines)
+            parts = (row[name] for name in self._keys)
+            numbers = (n for part in parts for n in (part.value, part.error, part.forwards))
+            writer.writerow([*key, *map(repr, numbers)])
+        with replacing_file(self.path) as temporary:
+            temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
         self._rows = rows
 
     @property

@@ -19,8 +19,8 @@ from typing import Any
 
 from torch import nn
 
-from unmask.core.checks import check_dicts, is_integer
-from unmask.core.files import check_path, previous, replacing_folder
+from unmask.core.checks import check_dicts, check_path, is_integer
+from unmask.core.files import previous, replacing_folder
 from unmask.core.network import Denoiser, check_denoiser
 from unmask.errors import CheckpointError, MissingExtraError, ModelError, nearest
 from unmask.models.adapter import Adapter
@@ -176,16 +176,13 @@ def bundled() -> dict[str, Path]:
 
 
 def locate(model: str | Path) -> Path:
-    """Return the folder of a bundled name or of a path. Raises CheckpointError for neither.
-
-    A path that is a bundled name is that of a folder where there is one.
-    """
+    """Return the folder of a path, or a bundled name. Raises CheckpointError for neither."""
     known = bundled()
     check_path("model", model)
     folder, name = Path(model).resolve(), str(model)
     if not folder.exists() and previous(folder).is_dir():
         folder = previous(folder)  # writing stopped between its two renames
-    if name in known and (isinstance(model, str) or not folder.exists()):
+    if name in known and (name == model or not folder.exists()):
         return known[name]
     if not folder.is_dir():
         raise CheckpointError(
@@ -249,16 +246,12 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Adapter | ClassC
     Raises CheckpointError for a missing, truncated or foreign folder. Nothing is unpickled.
     """
     folder, card = locate(model), read_card(model)
-    options = {
-        "mask_id": card.mask_id,
-        "forbidden": card.forbidden,
-        "length": card.length,
-        "logit_shift": card.logit_shift,
-    }
+    names = ("mask_id", "forbidden", "length", "logit_shift")
+    options: dict[str, Any] = {name: getattr(card, name) for name in names}
     if card.backbone == "transformers":
         if net is not None:
             raise CheckpointError(f"{folder} stores the network itself: leave net out")
-        denoiser = wrap(_pretrained(folder), **options)  # type: ignore[arg-type]
+        denoiser: Any = wrap(_pretrained(folder), **options)
     else:
         denoiser = _into(net, folder, card, options)
     if denoiser.spec.vocab_size != card.vocab_size:
@@ -266,13 +259,14 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Adapter | ClassC
             f"{folder}: {CARD} says {card.vocab_size} ids, the network has "
             f"{denoiser.spec.vocab_size}"
         )
-    assert isinstance(denoiser, Adapter)
-    recommended = card.about.get("preset")
-    denoiser.spec = replace(denoiser.spec, recommended=recommended, grid=card.grid)
-    denoiser.eval()
+    if isinstance(denoiser, nn.Module):
+        denoiser.eval()
+    if isinstance(denoiser, Adapter):
+        recommended = card.about.get("preset")
+        denoiser.spec = replace(denoiser.spec, recommended=recommended, grid=card.grid)
     if card.classes is None:
+        assert isinstance(denoiser, Adapter)
         return denoiser
-    assert isinstance(denoiser, MaskedLMDenoiser)
     return ClassConditioned(denoiser, card.classes).eval()
 
 

@@ -13,13 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unmask.core.arrays import tensor_of
+from unmask.core.arrays import Table, tensor_of
 from unmask.core.checks import check_count
 from unmask.core.head import illegal_ids
 from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
 from unmask.core.random import check_seed
 from unmask.decoding import Canvas
-from unmask.decoding.canvas import Table
 from unmask.errors import DataError, StrategyError
 from unmask.objectives.evaluate import check_data
 from unmask.scoring.bound import Bound
@@ -146,7 +145,7 @@ def _canvas_of(
     condition: Any,
 ) -> Canvas:
     """Return a canvas on the denoiser's device whose editable positions are the ones to score."""
-    tokens = tensor_of(tokens)
+    tokens, maskable = tensor_of(tokens), tensor_of(maskable)
     if not isinstance(tokens, Tensor):
         raise DataError(
             f"tokens is a {type(tokens).__name__}: pass ids of shape (B,N), as one tensor or as "
@@ -155,7 +154,7 @@ def _canvas_of(
     device = denoiser.device or tokens.device
     nothing = torch.zeros_like(tokens, dtype=torch.bool)
     canvas = Canvas.infill(tokens, nothing, valid=valid, condition=condition).to(device)
-    maskable = canvas.valid if maskable is None else tensor_of(maskable)
+    maskable = canvas.valid if maskable is None else maskable
     if not isinstance(maskable, Tensor):
         raise DataError(f"maskable is a {type(maskable).__name__}: pass a bool tensor (B,N)")
     maskable = maskable.to(device)
