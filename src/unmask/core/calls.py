@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import is_dataclass
 from functools import wraps
 from types import FunctionType
 from typing import Any
@@ -22,8 +23,8 @@ def check_calls(module: str, *names: str) -> None:
     """Let the functions and classes of a module, by default of its `__all__`, check their calls.
 
     A number of numpy becomes Python's, and arguments that do not fit raise an ArgumentError with
-    the nearest name. Of classes, this holds for constructors and public methods; of networks, whose
-    `forward` may be compiled, for constructors alone.
+    the nearest name. Of classes, this holds for constructors, class methods included, and for other
+    public methods except those of parts, states and networks, which run at every step.
     """
     package = sys.modules[module]
     for name in names or package.__all__:
@@ -37,12 +38,13 @@ def check_calls(module: str, *names: str) -> None:
 
 
 def _check_class(kind: type) -> None:
+    in_steps = is_dataclass(kind) or issubclass(kind, nn.Module)
     for name, member in list(vars(kind).items()):
-        if name != "__init__" and (name.startswith("_") or issubclass(kind, nn.Module)):
+        if name.startswith("_") and name != "__init__":
             continue
         if isinstance(member, classmethod | staticmethod):
             setattr(kind, name, type(member)(_checked(member.__func__)))
-        elif isinstance(member, FunctionType):
+        elif isinstance(member, FunctionType) and (name == "__init__" or not in_steps):
             setattr(kind, name, _checked(member))
 
 
@@ -54,7 +56,10 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def checked(*args: Any, **named: Any) -> Any:
         try:
-            return function(*map(_plain, args), **{k: _plain(v) for k, v in named.items()})
+            plain = [a.item() if isinstance(a, np.generic) else a for a in args]
+            if named:
+                named = {k: v.item() if isinstance(v, np.generic) else v for k, v in named.items()}
+            return function(*plain, **named)
         except TypeError as error:
             explained = _explained(function, error, named)
             if explained is None:
@@ -62,10 +67,6 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
             raise explained from None
 
     return checked
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _explained(
