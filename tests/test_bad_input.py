@@ -10,6 +10,7 @@ import math
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -202,12 +203,41 @@ OPTIONS = {
     "a forbidden word": (lambda: Constraint(["3"]), r"forbidden holds '3': pass integer ids"),
     "forbidden floats": (lambda: Constraint(torch.ones(2)), r"forbidden holds 1\.0: pass integer"),
     "forbidden as one number": (lambda: Constraint(forbidden=3), r"forbidden=3.*\[3\]"),
+    "forbidden words": (
+        lambda: Constraint(["[CLS]", "[SEP]"]),
+        r"holds '\[CLS\]': .*tokenizer\.convert_tokens_to_ids\(\['\[CLS\]', '\[SEP\]'\]\)",
+    ),
+    "one forbidden word": (
+        lambda: Constraint("[CLS]"),
+        r"forbidden='\[CLS\]': pass a list of ids, such as \[1, 3\]",
+    ),
+    "counts of half a position": (lambda: commit.Explicit([1.5]), r"counts holds 1\.5: pass int"),
+    "counts in words": (lambda: commit.Explicit("31"), r"counts='31': pass a list of counts"),
+    "a temperature in words": (lambda: presets.sdar(temperature="hot"), "temperature='hot': pass"),
+    "an algorithm in a list": (lambda: presets.dream(algorithm=["entropy"]), r"algorithm=\['entr"),
+    "an order in a list": (lambda: presets.esm3(order=["random"]), r"order=\['random'\]: pass"),
+    "a number of tracks": (lambda: presets.dplm(tracks="two"), r"tracks='two': pass an integer"),
+    "remask in words": (lambda: presets.annealed(remask="no"), r"remask='no': pass True or False"),
+    "a race in words": (lambda: Sampling(gumbel="no"), r"gumbel='no': pass True or False"),
+    "strict in words": (lambda: commit.Threshold(strict="no"), r"strict='no': pass True or False"),
+    "overlap in words": (lambda: presets.magnet(overlapping=1), r"overlapping=1: pass True or Fal"),
+    "log in words": (lambda: orders.Probability(log="no"), r"log='no': pass True or False"),
+    "noise annealed in words": (
+        lambda: orders.ChoiceNoise(orders.Random(), 1.0, annealed="no"),
+        r"annealed='no': pass True or False",
+    ),
+    "side by side in words": (
+        lambda: unmask.Groups.levels(2, side_by_side="no"),
+        r"side_by_side='no': pass True or False",
+    ),
+    "groups in words": (lambda: unmask.Groups.listed("ab"), r"groups='ab'.*one integer for each"),
 }
 
 
 LEGAL = {
     "of numbers": (torch.ones(4, VOCAB), r"legal is torch\.float32 of shape \(4, 6\): pass a bool"),
-    "as a list": ([[True]], r"legal is (a )?list.*bool tensor"),
+    "as a list": ([[True]], r"legal is torch\.bool of shape \(1, 1\): pass a bool tensor"),
+    "as uneven lists": ([[True], []], r"legal is (a )?list.*bool tensor"),
     "of another canvas": (
         torch.ones(5, VOCAB, dtype=torch.bool),
         r"legal is torch\.bool of shape \(5, 6\): pass .* \(4, V\), or \(3, 4, V\)",
@@ -243,6 +273,30 @@ STEPS = {
 def test_steps_that_are_not_one_a_row(what):
     with pytest.raises(CanvasError, match=r"steps=.*for 3 rows: pass one integer of 1 or more"):
         Canvas.blank(3, 4, steps=STEPS[what])
+
+
+STRANGE = ["hot", NAN, INF, None, [1], -1, 10**400, 1e39, 0, "", {}, object(), torch.ones(2), int]
+
+
+@pytest.mark.parametrize("name", presets.__all__)
+def test_a_preset_takes_an_option_or_says_what_to_pass(name):
+    make = getattr(presets, name)
+    options = inspect.signature(make).parameters
+    needed = {key: 2 for key in ("height", "width") if key in options}
+    needed |= {"critic": zeros} if "critic" in options else {}
+    for option in options:
+        for value in STRANGE:
+            try:
+                made = make(**{**needed, option: value})
+            except InputError:
+                continue
+            assert isinstance(made, Strategy)
+
+
+@pytest.mark.parametrize("exponent", ["two", None, [2], NAN, 10**400, True])
+def test_a_power_is_a_number(exponent):
+    with pytest.raises(ScheduleError, match=r"power\(exponent=.*pass a number above 0"):
+        schedules.power(exponent)
 
 
 @pytest.mark.parametrize("what", OPTIONS)
@@ -467,6 +521,78 @@ def test_forbidden_ids_in_other_forms_are_the_same_ids(ids):
     assert hash(constraint) == hash(Constraint([1, 2]))
     json.dumps(presets.random_order(2).but(constraint=constraint).to_dict())
     assert wrapped(forbidden=ids).spec == wrapped(forbidden=[1, 2]).spec
+
+
+@pytest.mark.parametrize("name", ["digits", Path("digits")])
+def test_a_name_for_a_network_is_to_be_loaded(name):
+    strategy = presets.maskgit(2)
+    message = r"'digits' is the name of a network: load it first, as in unmask\.load\('digits'\)"
+    for use in (
+        lambda: unmask.generate(name, batch_size=1),
+        lambda: unmask.generate(name, BLANK),
+        lambda: unmask.run(name, BLANK),
+        lambda: unmask.stream(name, BLANK),
+        lambda: unmask.score(name, [[1, 2]]),
+        lambda: unmask.best_of(name, BLANK, n=2),
+        lambda: unmask.Engine(name),
+        lambda: unmask.init(name, BLANK, strategy, [1, 2, 3]),
+    ):
+        with pytest.raises(StrategyError, match=message):
+            use()
+    with pytest.raises(ModelError, match=message):
+        unmask.save(name, "folder")
+
+
+def test_a_class_for_a_network():
+    with pytest.raises(StrategyError, match="the class ClassConditioned is not a denoiser: make"):
+        unmask.generate(unmask.ClassConditioned, BLANK)
+
+
+@pytest.mark.parametrize("value", [None, "state", 3, BLANK])
+def test_the_steps_of_a_loop_take_a_state(value):
+    net, strategy = wrapped(), presets.maskgit(2)
+    for use in (
+        lambda: unmask.step(value, net, strategy),
+        lambda: unmask.done(value),
+        lambda: unmask.finish(value),
+        lambda: unmask.Engine(net).adopt(value, strategy),
+    ):
+        with pytest.raises(StrategyError, match=r"state is a \w+: pass what init returns"):
+            use()
+
+
+def test_a_step_takes_a_network_and_a_strategy():
+    state = unmask.init(wrapped(), BLANK, presets.maskgit(2), [1, 2, 3])
+    with pytest.raises(StrategyError, match="not a denoiser: wrap it first"):
+        unmask.step(state, zeros, presets.maskgit(2))
+    with pytest.raises(StrategyError, match="preset that has been called"):
+        unmask.step(state, wrapped(), presets.maskgit)
+
+
+LIKE = {
+    "pooled": (lambda b, n: (b, VOCAB), r"6\) for .*, as of one answer for a row: do not pool"),
+    "class token": (lambda b, n: (b, n + 1, VOCAB), r"5, 6\) for .*, as with a class token: leave"),
+    "transposed": (lambda b, n: (b, VOCAB, n), r"6, 4\) for .*, as with positions last"),
+    "flat": (lambda b, n: (b * n, VOCAB), r"6\) for .*, as of rows laid end to end"),
+    "other": (lambda b, n: (b, 9, VOCAB), r"9, 6\) for tokens of shape \(\d+, 4\): return"),
+}
+
+
+@pytest.mark.parametrize("what", LIKE)
+def test_what_a_network_returns_is_told_by_its_looks(what):
+    """Of a denoiser of one's own."""
+    shape, message = LIKE[what]
+
+    class Own(Network):
+        vocab_size, mask_id = VOCAB, MASK
+
+        def hidden(self, tokens, *, valid):
+            return torch.zeros(shape(*tokens.shape))
+
+    with pytest.raises(LogitsError, match=message):
+        unmask.generate(Own(), BLANK, presets.maskgit(2), seed=0)
+    with pytest.raises(LogitsError, match=message):
+        unmask.score(Own(), [[1, 2, 3, 4]] * 3, by=unmask.scoring.PseudoLikelihood())
 
 
 def test_a_network_that_was_not_wrapped():

@@ -2,6 +2,7 @@
 
 UnmaskError
 ├── InputError (also ValueError)       an argument or a file cannot be used
+│   ├── ArgumentError (also TypeError)  arguments that a function does not take, or needs
 │   ├── CanvasError                    ids, shapes or dtypes of a canvas
 │   ├── SeedError                      seeds out of range, repeated, or too few
 │   ├── ScheduleError                  a schedule that does not fall from 1 to 0
@@ -38,6 +39,26 @@ class UnmaskError(Exception):
 
 class InputError(UnmaskError, ValueError):
     """An argument or a file cannot be used; the message says what to pass instead."""
+
+
+class ArgumentError(InputError, TypeError):
+    """A call has an argument that does not exist, or lacks one.
+
+    argument: the one that does not exist, None where one is missing; optional: those that do, and
+    may be left out.
+    """
+
+    argument: str | None = None
+    optional: tuple[str, ...] = ()
+
+    @classmethod
+    def unknown(
+        cls, function: str, argument: str, known: Iterable[str], optional: Iterable[str] = ()
+    ) -> ArgumentError:
+        """Return the error of an argument that does not exist, with the nearest one that does."""
+        error = cls(f"{function}() takes no {argument}=: {nearest(argument, set(known))}")
+        error.argument, error.optional = argument, tuple(optional)
+        return error
 
 
 class CanvasError(InputError):

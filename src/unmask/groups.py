@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from unmask.core.checks import check_count, first_of_other_length
+from unmask.core.calls import check_calls
+from unmask.core.checks import check_choice, check_count, check_flag, first_of_other_length
 from unmask.core.ids import are_integers, as_ids
-from unmask.errors import StrategyError, nearest
+from unmask.errors import StrategyError
 
 Kind = Literal["blocks", "levels", "listed"]
 Origin = Literal["start", "prompt"]
@@ -41,13 +42,10 @@ class Groups:
     side_by_side: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise StrategyError(f"kind={self.kind!r}: {nearest(str(self.kind), get_args(Kind))}")
-        if self.origin not in get_args(Origin):
-            raise StrategyError(
-                f"origin={self.origin!r}: {nearest(str(self.origin), get_args(Origin))}"
-            )
+        check_choice("kind", self.kind, get_args(Kind))
+        check_choice("origin", self.origin, get_args(Origin))
         check_count("size", self.size)
+        check_flag("side_by_side", self.side_by_side)
         object.__setattr__(self, "ids", as_ids("ids", self.ids))
         if self.kind == "listed" and (not self.ids or min(self.ids) < 0):
             raise StrategyError("groups are counted from 0: pass one integer ≥ 0 for each position")
@@ -76,11 +74,14 @@ class Groups:
     @classmethod
     def listed(cls, groups: Sequence[int] | Tensor, *, side_by_side: bool = False) -> Groups:
         """Return groups listed position by position, (N,); other lengths raise StrategyError."""
-        given = torch.as_tensor(groups)
+        try:
+            given = torch.as_tensor(groups)
+        except (TypeError, ValueError, RuntimeError):
+            given = torch.zeros(0)
         if given.dim() != 1 or not are_integers(given):
             raise StrategyError(
-                f"groups of dtype {given.dtype} and shape {tuple(given.shape)}: pass one integer "
-                "for each position, such as [0, 0, 1, 1]"
+                f"groups={groups!r}, of dtype {given.dtype} and shape {tuple(given.shape)}: pass "
+                "one integer for each position, such as [0, 0, 1, 1]"
             )
         return cls("listed", ids=tuple(given.tolist()), side_by_side=side_by_side)
 
@@ -129,3 +130,6 @@ def blocks(length: int, size: int) -> Tensor:
 def interleaved(length: int, count: int) -> Tensor:
     """Return (N,) int64: position % count, for codebooks laid out by time: position = t·K + k."""
     return torch.arange(length) % count
+
+
+check_calls(__name__, "Groups")

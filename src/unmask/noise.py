@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from unmask.core.calls import check_calls
 from unmask.core.head import illegal_ids, mask_id_of
 from unmask.core.random import Purpose
 from unmask.core.state import State
@@ -63,3 +64,6 @@ class PreviousSample(Noise):
     def show(self, state: State) -> Tensor:
         """Return (B,N) int64."""
         return state.tokens
+
+
+check_calls(__name__, "MaskToken", "PreviousSample", "UniformIds")

@@ -15,6 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from unmask.core.calls import check_calls
+from unmask.core.checks import is_number
 from unmask.errors import ScheduleError, nearest
 
 Curve = Callable[[Tensor], Tensor]
@@ -126,7 +128,7 @@ class _Power:
 
 def power(exponent: float = 2.0) -> Schedule:
     """Return γ(t) = 1 − t^exponent, for exponent > 0 (2202.04200: square, cubic, square root)."""
-    if not (math.isfinite(exponent) and exponent > 0):
+    if not (is_number(exponent) and exponent > 0):
         raise ScheduleError(f"power(exponent={exponent!r}): pass a number above 0, such as 2")
     parts = (_Power(part, exponent) for part in ("ratio", "derivative", "inverse"))
     short = f"{exponent:g}"
@@ -233,3 +235,6 @@ def _number(text: str) -> float:
         raise ScheduleError(
             f"{text!r}: {inside!r} is not a number; type one, such as 'power(2)'"
         ) from None
+
+
+check_calls(__name__, "Schedule", "custom", "power", "resolve")

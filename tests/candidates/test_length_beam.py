@@ -154,6 +154,16 @@ class Told(Toy):
         return hidden + torch.arange(VOCAB) * query.condition[:, None, None], cache
 
 
+def test_a_condition_may_be_a_list_or_one_number():
+    def beam_of(condition):
+        return unmask.length_beam(
+            Told(), [2, 4], MASKGIT, batch_size=2, condition=condition, seeds=[1, 2]
+        ).every.tokens
+
+    assert torch.equal(beam_of([0, 3]), beam_of(torch.tensor([0, 3])))
+    assert torch.equal(beam_of(3), beam_of(torch.tensor([3, 3])))
+
+
 def test_conditions_go_with_their_rows():
     condition, asked = torch.tensor([0.0, 3.0, -3.0]), []
 

@@ -15,9 +15,10 @@ from tests.reference.network import Network
 import unmask
 from unmask import presets
 from unmask.errors import DataError, StrategyError
-from unmask.evaluation import benches
-from unmask.evaluation.benches import BENCHES, Bench, Figure, Quality
+from unmask.evaluation import benches, boards
+from unmask.evaluation.benches import BENCHES, Bench
 from unmask.evaluation.compare import LeftOut, Measurement, compare, front, model_fingerprint
+from unmask.evaluation.figures import Figure, Quality
 from unmask.evaluation.ledger import Ledger
 from unmask.evaluation.pareto import pareto_front
 from unmask.evaluation.settings import Setting, Terms
@@ -225,11 +226,11 @@ def uniform(vocab, length):
 def test_shidoku_is_measured_from_nothing_and_on_puzzles():
     measure = BENCHES["shidoku"].measure
     figures = measure(unmask.load("shidoku"), presets.confidence(steps=16), 12, 0, False)
-    assert figures["exact"] == Figure(1.0, 0.0, 11.0)  # of 16 cells 5 are clues
+    assert figures["exact"] == Figure(1.0, 1 / 13, 11.0)  # of 16 cells 5 are clues
     assert figures["valid"].forwards == 16
     assert figures["valid"].value > 0.8
     none = measure(uniform(5, 16), presets.random_order(steps=4), 12, 0, False)
-    assert none == {"valid": Figure(0.0, 0.0, 4.0), "exact": Figure(0.0, 0.0, 4.0)}
+    assert none == {"valid": Figure(0.0, 1 / 13, 4.0), "exact": Figure(0.0, 1 / 13, 4.0)}
 
 
 def test_puzzles_are_those_of_held_out_grids_with_one_solution():
@@ -245,7 +246,7 @@ def test_puzzles_are_those_of_held_out_grids_with_one_solution():
 def test_sudoku_is_measured_like_shidoku():
     """On two boards, by a network that knows nothing."""
     figures = BENCHES["sudoku"].measure(uniform(10, 81), presets.confidence(steps=3), 2, 0, False)
-    assert figures == {"valid": Figure(0.0, 0.0, 3.0), "exact": Figure(0.0, 0.0, 3.0)}
+    assert figures == {"valid": Figure(0.0, 1 / 3, 3.0), "exact": Figure(0.0, 1 / 3, 3.0)}
     solutions, puzzles, known = benches.posed(benches.SUDOKU, 2)
     assert torch.equal(puzzles == solutions, known)
     assert known.sum(1).tolist() == [31, 31]
@@ -253,13 +254,13 @@ def test_sudoku_is_measured_like_shidoku():
 
 def test_puzzles_are_drawn_greedily_and_samples_are_not(monkeypatch):
     temperatures = []
-    real = benches.drawn
+    real = boards.run
 
-    def spy(model, canvas, strategy, seed):
+    def spy(model, canvas, strategy, **options):
         temperatures.append(strategy.sampling.temperature)
-        return real(model, canvas, strategy, seed)
+        return real(model, canvas, strategy, **options)
 
-    monkeypatch.setattr(benches, "drawn", spy)
+    monkeypatch.setattr(boards, "run", spy)
     network, measure = uniform(5, 16), BENCHES["shidoku"].measure
     measure(network, presets.confidence(steps=2, temperature=0.7), 4, 0, False)
     measure(network, presets.confidence(steps=2, temperature=0.0), 4, 0, False)
@@ -268,14 +269,22 @@ def test_puzzles_are_drawn_greedily_and_samples_are_not(monkeypatch):
 
 
 def test_rows_do_not_depend_on_the_batch(monkeypatch):
-    canvas = unmask.Canvas.blank(7, 16)
-    network, rule = uniform(5, 16), presets.random_order(steps=3)
-    whole = benches.drawn(network, canvas, rule, 3)
-    monkeypatch.setattr(benches, "BATCH", 2)
-    parts = benches.drawn(network, canvas, rule, 3)
-    assert torch.equal(whole[0], parts[0])
-    assert parts[1].tolist() == [3] * 7
-    assert not torch.equal(whole[0], benches.drawn(network, canvas, rule, 4)[0])
+    network, rule, measure = uniform(5, 16), presets.random_order(3), BENCHES["shidoku"].measure
+    drawn, real = [], boards.run
+
+    def spy(*arguments, **options):
+        drawn.append(real(*arguments, **options))
+        return drawn[-1]
+
+    monkeypatch.setattr(boards, "run", spy)
+    whole = measure(network, rule, 7, 3, False)
+    monkeypatch.setattr(boards, "BATCH", 2)
+    assert measure(network, rule, 7, 3, False) == whole
+    assert measure(network, rule, 7, 4, False) is not None
+    one, _, same, _, other, _ = drawn
+    assert torch.equal(one.tokens, same.tokens)
+    assert same.forwards.tolist() == [3] * 7
+    assert not torch.equal(one.tokens, other.tokens)
 
 
 def test_digits_are_measured_by_class(monkeypatch):
@@ -293,7 +302,7 @@ def test_digits_are_measured_by_class(monkeypatch):
         def hidden(self, tokens, *, valid, condition):
             return network(tokens, condition)
 
-    monkeypatch.setattr(sys.modules["unmask.evaluation.two_sample"], "TREES", 5)
+    monkeypatch.setattr(sys.modules["unmask.evaluation.judges"], "TREES", 5)
     bench = BENCHES["digits"]
     figures = bench.measure(Told(), presets.random_order(steps=2), 20, 0, False)
     assert asked == [[*range(10), *range(10)]] * 2

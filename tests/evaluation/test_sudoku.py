@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import unmask
+from unmask.evaluation import boards
 from unmask.evaluation import sudoku as figures
 from unmask.tasks import sudoku
 
@@ -12,7 +13,7 @@ from unmask.tasks import sudoku
 def few(monkeypatch):
     monkeypatch.setattr(figures, "PUZZLES", 8)
     monkeypatch.setattr(figures, "BOARDS", 3)
-    monkeypatch.setattr(figures, "BATCH", 5)
+    monkeypatch.setattr(boards, "BATCH", 5)
     figures.puzzles.cache_clear()
     yield
     figures.puzzles.cache_clear()

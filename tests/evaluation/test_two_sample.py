@@ -11,7 +11,7 @@ from unmask.evaluation import real_against_real, two_sample
 from unmask.tasks import digits
 
 # The package exports the function under the module's own name.
-two_sample_module = importlib.import_module("unmask.evaluation.two_sample")
+two_sample_module = importlib.import_module("unmask.evaluation.judges")
 
 
 @pytest.fixture(scope="module")

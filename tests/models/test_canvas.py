@@ -65,6 +65,7 @@ def test_ragged_pads_on_the_right():
     assert torch.equal(everywhere.editable, everywhere.valid)
 
 
+LATER = torch.tensor([[False, True, True]] * 2)
 REFUSED = {
     "float ids": (
         lambda: Canvas.infill(IDS.float(), FLAGS),
@@ -72,7 +73,11 @@ REFUSED = {
     ),
     "bool ids": (lambda: Canvas.infill(FLAGS, FLAGS), r"integer ids.*torch\.bool"),
     "complex ids": (lambda: Canvas.infill(IDS + 0j, FLAGS), r"integer ids.*complex"),
-    "a list of ids": (lambda: Canvas.infill([[1, 2]], FLAGS), r"tensor of integer ids.*list"),
+    "rows of unequal length": (
+        lambda: Canvas.infill([[1, 2], [3]], FLAGS),
+        r"tensor of integer ids.*list of rows of unequal length: pass them to Canvas\.ragged",
+    ),
+    "ids in words": (lambda: Canvas.infill(["ab"], FLAGS), r"tensor of integer ids.*got list"),
     "one row without a batch": (lambda: Canvas.infill(IDS[0], FLAGS[0]), r"\(B,N\).*\(3,\)"),
     "editable of another shape": (
         lambda: Canvas.infill(IDS, FLAGS[:1]),
@@ -82,7 +87,22 @@ REFUSED = {
         lambda: Canvas.infill(IDS, FLAGS.long()),
         r"editable must be a bool tensor.*torch\.int64",
     ),
-    "editable as a list": (lambda: Canvas.infill(IDS, FLAGS.tolist()), r"editable.*bool.*list"),
+    "editable as a list of numbers": (
+        lambda: Canvas.infill(IDS, [[0, 1, 1], [1, 0, 0]]),
+        r"editable must be a bool tensor.*torch\.int64 \(2, 3\)",
+    ),
+    "one row as a list": (lambda: Canvas.infill([1, 2], [True, True]), r"one row, pass \[row\]"),
+    "padding on the left": (
+        lambda: Canvas.infill(IDS, LATER, valid=LATER),
+        r"padding of row 0 stands before position 1.*to Canvas\.ragged\(sequences\)",
+    ),
+    "text for rows": (lambda: Canvas.ragged("abc"), r"flat list of ids in every row.*'abc'"),
+    "words for rows": (lambda: Canvas.ragged(["ab"]), r"flat list of ids in every row.*'ab'"),
+    "no sequences": (lambda: Canvas.ragged(None), r"flat list of ids in every row.*None"),
+    "uneven within a row": (lambda: Canvas.ragged([[[1], [2, 3]]]), r"flat list of ids"),
+    "padding by nothing": (lambda: Canvas.ragged([[1]], pad_id=None), r"pad_id=None: pass an int"),
+    "editable for all rows": (lambda: Canvas.ragged([[1], [2]], True), r"editable has 0 rows"),
+    "more rows than there are numbers": (lambda: Canvas.blank(2**64, 2), r"batch_size=.*: pass an"),
     "valid of another shape": (
         lambda: Canvas.infill(IDS, FLAGS, valid=FLAGS[:, :2]),
         r"valid must be a bool tensor.*\(2, 3\).*\(2, 2\)",
@@ -115,9 +135,21 @@ REFUSED = {
         lambda: Canvas.blank(2, 3, condition=torch.zeros(3)),
         r"condition of shape \(3,\) for 2 rows",
     ),
-    "a list for a condition": (
-        lambda: Canvas.blank(2, 3, condition=[1, 2]),
+    "a list of another batch for a condition": (
+        lambda: Canvas.blank(2, 3, condition=[1, 2, 3]),
+        r"condition of shape \(3,\) for 2 rows",
+    ),
+    "an array of another batch within a condition": (
+        lambda: Canvas.blank(2, 3, condition={"classes": np.zeros(3)}),
+        r"condition of shape \(3,\) for 2 rows",
+    ),
+    "uneven lists for a condition": (
+        lambda: Canvas.blank(2, 3, condition=[[1, 2], [3]]),
         r"condition holds a list, which would not be cut into rows: pass a tensor",
+    ),
+    "a number beyond a tensor's": (
+        lambda: Canvas.blank(2, 3, condition=2**64),
+        r"condition=18446744073709551616 is beyond",
     ),
     "a list within a condition": (
         lambda: Canvas.blank(2, 3, condition={"name": ["a", "b"]}),
@@ -247,8 +279,56 @@ def test_a_canvas_moves_with_its_condition():
 
 
 def test_a_condition_that_would_not_be_cut_into_rows_is_refused():
-    with pytest.raises(CanvasError, match=r"pass torch\.from_numpy"):
-        Canvas.blank(2, 4, condition={"classes": np.zeros(2)})
+    with pytest.raises(CanvasError, match=r"condition holds a ndarray.*: pass a tensor of B rows"):
+        Canvas.blank(2, 4, condition={"names": np.array(["a", "b"])})
+
+
+@pytest.mark.parametrize("form", [torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.clone])
+def test_arrays_and_lists_are_tensors_of_the_same_numbers(form):
+    legal = torch.ones(3, VOCAB, dtype=torch.bool)
+    required = torch.tensor([-1, -1, 3])
+    flags = torch.tensor([[False, True, True], [True, False, True]])
+    valid = torch.ones_like(flags)
+    plain = Canvas.infill(IDS, flags, valid=valid, legal=legal, required=required)
+    found = Canvas.infill(
+        form(IDS), form(flags), valid=form(valid), legal=form(legal), required=form(required)
+    )
+    made = Canvas(form(IDS), form(flags), form(valid), legal=form(legal), required=form(required))
+    for canvas in (found, made):
+        for name in ("tokens", "editable", "valid", "legal", "required"):
+            assert torch.equal(getattr(canvas, name), getattr(plain, name))
+            assert getattr(canvas, name).dtype == getattr(plain, name).dtype
+
+
+def test_a_canvas_shares_nothing_with_an_array():
+    array = IDS.numpy().copy()
+    canvas = Canvas.infill(array, FLAGS)
+    array[:] = 0
+    assert torch.equal(canvas.tokens, IDS)
+
+
+@pytest.mark.parametrize("big", [">i4", "<i8", "u1"])
+def test_arrays_of_any_integers_are_ids(big):
+    array = IDS.numpy().astype(big)[:, ::-1]
+    assert Canvas.infill(array, FLAGS).tokens.tolist() == IDS.flip(1).tolist()
+
+
+@pytest.mark.parametrize("given", [[1, 2], np.array([1, 2]), (1, 2), [np.int64(1), np.int64(2)]])
+def test_a_condition_may_be_a_list_or_an_array(given):
+    assert Canvas.blank(2, 3, condition=given).condition.tolist() == [1, 2]
+    inside = Canvas.blank(2, 3, condition={"class": given, "scale": 3}).condition
+    assert inside["class"].tolist() == [1, 2]
+    assert inside["scale"] == 3
+
+
+@pytest.mark.parametrize("one", [7, np.int64(7)])
+def test_a_condition_that_is_one_number_is_that_of_every_row(one):
+    assert Canvas.blank(2, 3, condition=one).condition.tolist() == [7, 7]
+
+
+def test_a_list_of_lists_is_a_condition_row_by_row_and_no_tree():
+    table = Canvas.blank(2, 3, condition=[[1, 2], [3, 4]]).condition
+    assert table.tolist() == [[1, 2], [3, 4]]
 
 
 class OneDevice(TorchDispatchMode):

@@ -169,6 +169,38 @@ def test_a_missing_folder_is_named(tmp_path):
         unmask.load("digts")
 
 
+@pytest.mark.parametrize("name", [Path("digits"), "digits"])
+def test_a_bundled_name_may_be_a_path(name):
+    assert unmask.load(name).spec == unmask.load("digits").spec
+
+
+def test_a_path_to_a_folder_is_that_of_the_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    unmask.save(small(1.0), "digits")
+    with pytest.raises(CheckpointError, match="has the weights of a Net"):
+        unmask.load(Path("digits"))
+    assert isinstance(unmask.load("digits"), unmask.ClassConditioned)
+
+
+@pytest.mark.parametrize("path", [None, 3, ["digits"], b"digits"])
+def test_what_is_no_path_is_named(path, tmp_path):
+    with pytest.raises(CheckpointError, match=r"model is a \w+: pass the path of a folder"):
+        unmask.load(path)
+    with pytest.raises(CheckpointError, match=r"folder is a \w+: pass the path of a folder"):
+        unmask.save(small(1.0), path)
+
+
+def test_what_is_saved_is_a_denoiser_and_then_its_folder(tmp_path):
+    with pytest.raises(ModelError, match="Linear is not a denoiser: wrap it first"):
+        unmask.save(torch.nn.Linear(2, 2), tmp_path / "model")
+    with pytest.raises(CheckpointError, match="folder is a PlainDenoiser: pass the path"):
+        unmask.save(tmp_path / "model", small(1.0))
+    for name in ("about", "vocabulary", "training"):
+        with pytest.raises(CheckpointError, match=f"{name} is a list: pass a dict"):
+            unmask.save(small(1.0), tmp_path / "model", **{name: [1]})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "model").write_text("x")
     with pytest.raises(CheckpointError, match="neither a bundled model nor a folder"):

@@ -342,7 +342,8 @@ def test_classes_stay_with_their_rows_when_others_leave():
             torch.zeros(2, 1, dtype=torch.int64),
             r"torch.int64 of shape \(2, 1\): pass a tensor of 2 class numbers",
         ),
-        ([0, 1], r"condition holds a list.*: pass a tensor"),
+        ([0, 3], r"classes \[0, 3\]: pass 0 to 2, or -1 for no class"),
+        (["a", "b"], r"condition holds a list.*: pass a tensor"),
     ],
     ids=str,
 )

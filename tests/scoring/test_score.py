@@ -9,7 +9,7 @@ from tests.reference.network import Network
 
 import unmask
 from unmask import objectives, presets, scoring
-from unmask.errors import CanvasError, DataError, SeedError, StrategyError
+from unmask.errors import CanvasError, DataError, DenoiserError, SeedError, StrategyError
 
 METHODS = {
     "bound": scoring.Bound(5),
@@ -176,7 +176,7 @@ def test_the_error_is_that_of_the_mean_where_lengths_are_equal():
     each = found.per_example / 6
     assert found.nats_per_token == pytest.approx(float(each.mean()))
     assert found.standard_error == pytest.approx(float(each.std()) / math.sqrt(30))
-    assert math.isnan(unmask.score(Toy(), rows(1, 6)).standard_error)
+    assert 0 < unmask.score(Toy(), rows(1, 6)).standard_error < math.inf
 
 
 def test_the_error_of_a_ratio_agrees_with_the_jackknife():
@@ -210,7 +210,17 @@ BAD = {
     "padding asked": ((GOOD, ALL), {"valid": LAST}, DataError, "padding .row 0, position 3."),
     "padding first": ((GOOD,), {"valid": FIRST}, CanvasError, "must be at the end"),
     "nothing asked": ((GOOD, ~ALL), {}, DataError, "no token is scored"),
-    "a list": (([[1, 2]],), {}, DataError, "tokens is a list"),
+    "uneven rows": (([[1, 3], [4]],), {}, DataError, "tokens is a list: .*rows of equal length"),
+    "text": (("abc",), {}, DataError, "tokens is a str"),
+    "separators": (
+        (torch.tensor([[FORBIDDEN, 0, 1, FORBIDDEN]]),),
+        {},
+        DataError,
+        rf"pass maskable=~torch\.isin\(tokens, torch\.tensor\(\[{FORBIDDEN}, {MASK}\]\)\)",
+    ),
+    "padding on the left": ((GOOD,), {"valid": FIRST}, CanvasError, r"to Canvas\.ragged"),
+    "report": ((GOOD,), {"report": 3}, StrategyError, r"report=3: pass a function"),
+    "seeds": ((GOOD,), {"seed": torch.tensor([1, 2])}, SeedError, "seed=tensor"),
     "floats": ((GOOD.float(),), {}, CanvasError, "integer ids"),
     "another shape": (
         (GOOD, ALL[:1]),
@@ -218,7 +228,8 @@ BAD = {
         DataError,
         r"maskable is .* pass a bool tensor of shape \(2, 4\)",
     ),
-    "a list of flags": ((GOOD, [[True]]), {}, DataError, "maskable is a list"),
+    "a list of other flags": ((GOOD, [[True]]), {}, DataError, r"maskable .*shape \(2, 4\)"),
+    "uneven flags": ((GOOD, [[True], []]), {}, DataError, "maskable is a list"),
     "no flags": ((GOOD, GOOD), {}, DataError, "maskable is torch.int64"),
     "condition": ((GOOD,), {"condition": torch.zeros(3)}, CanvasError, "must be the batch"),
     "legal ids": ((GOOD,), {"legal": ALL}, CanvasError, "pass a bool tensor of shape"),
@@ -237,6 +248,48 @@ def test_what_cannot_be_scored_is_told(name):
     arguments, options, error, words = BAD[name]
     with pytest.raises(error, match=words):
         unmask.score(Toy(), *arguments, **options)
+
+
+def test_lists_and_arrays_are_scored_as_tensors_are(by):
+    tokens, asked, valid = rows(4, 6), some(4, 6), torch.arange(6).expand(4, 6) < 5
+    asked &= valid
+    plain = unmask.score(Toy(), tokens, asked, valid=valid, by=by).per_example
+    for form in (torch.Tensor.tolist, torch.Tensor.numpy):
+        found = unmask.score(Toy(), form(tokens), form(asked), valid=form(valid), by=by)
+        assert torch.equal(found.per_example, plain)
+
+
+class Short(torch.nn.Module):
+    """A network of three positions and six ids."""
+
+    def __init__(self):
+        super().__init__()
+        self.ids, self.positions = torch.nn.Embedding(6, VOCAB), torch.nn.Embedding(3, VOCAB)
+
+    def forward(self, tokens):
+        return self.ids(tokens) + self.positions(torch.arange(tokens.shape[1]))
+
+
+LONGER = r"the network raised IndexError: .*ids \d to 5 at 4 positions: .*shorter rows.*step 0"
+
+
+def test_a_row_longer_than_the_network_is_told_in_the_same_words_everywhere(by):
+    network = unmask.wrap(Short(), mask_id=MASK, vocab_size=VOCAB)
+    tokens = torch.tensor([[0, 1, 2, 3]] * 2)
+    with pytest.raises(DenoiserError, match=LONGER) as scored:
+        unmask.score(network, tokens, by=by)
+    assert scored.value.rows == (0, 1)
+    flags = tokens > 0
+    for canvas in (unmask.Canvas.blank(2, 4), unmask.Canvas.infill(tokens, flags)):
+        with pytest.raises(DenoiserError, match=LONGER) as drawn:
+            unmask.generate(network, canvas, seed=0)
+        assert drawn.value.rows == (0, 1)
+
+
+def test_a_mask_id_outside_the_embedding_is_named():
+    network = unmask.wrap(Short(), mask_id=6, vocab_size=VOCAB)
+    with pytest.raises(DenoiserError, match=r"ids \d to 6 at 3 positions: .*another mask_id"):
+        unmask.score(network, [[0, 1, 2]])
 
 
 def test_a_network_must_be_wrapped():

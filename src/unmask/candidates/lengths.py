@@ -64,7 +64,7 @@ def length_beam(
     first = Canvas.ragged(tokens[::tried], editable[::tried], condition=condition)
     denoiser, _, strategy, row_seed = check_inputs(denoiser, first, strategy, seed, seeds)
     each = torch.arange(batch).repeat_interleave(tried)
-    canvas = Canvas.ragged(tokens, editable, condition=tree_take(condition, each))
+    canvas = Canvas.ragged(tokens, editable, condition=tree_take(first.condition, each))
     return ranked(denoiser, canvas, strategy, candidate_seeds(row_seed, tried), by, max_rows)
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeGuard, cast
 import torch
 from torch import Tensor, nn
 
+from unmask.core.batches import in_batches
 from unmask.core.generation import Generation
 from unmask.core.inference import evaluating, logit_per_token
 from unmask.core.network import Critic, Denoiser
@@ -128,15 +129,15 @@ def _measured(
 
 def _wrong(critic: Critic, every: Generation, canvas: Canvas, max_rows: int) -> Tensor:
     """Return (R,N) logits that a token is wrong."""
-    parts = []
-    for rows in torch.arange(len(every.tokens)).split(max_rows):
-        tokens, valid = every.tokens[rows], every.valid[rows]
-        condition = tree_take(canvas.condition, rows)
+    index = torch.arange(len(every.tokens))
+
+    def judged(part: slice) -> Tensor:
+        tokens, condition = every.tokens[part], tree_take(canvas.condition, index[part])
         with evaluating(critic):
-            wrong = critic(tokens, valid=valid, condition=condition)
-        wrong = logit_per_token(wrong, tokens)
-        parts.append(wrong)
-    return torch.cat(parts)
+            wrong = critic(tokens, valid=every.valid[part], condition=condition)
+        return logit_per_token(wrong, tokens)
+
+    return in_batches(judged, len(index), max_rows)
 
 
 def _is_method(by: By) -> TypeGuard[Method]:

@@ -20,6 +20,7 @@ from unmask.commit.plans import (
 from unmask.commit.remdm import ReMDM
 from unmask.commit.spans import TopSpans
 from unmask.commit.top_k import TopK
+from unmask.core.calls import check_calls
 
 __all__ = [
     "AllSteps",
@@ -42,3 +43,5 @@ __all__ = [
     "TopK",
     "TopSpans",
 ]
+
+check_calls(__name__)

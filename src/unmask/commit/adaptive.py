@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unmask.commit.base import Commit
-from unmask.core.checks import check_count, check_share, is_integer, is_number
+from unmask.core.checks import check_count, check_flag, check_share, is_integer, is_number
 from unmask.core.history import LOOK_BACK, ComparesSteps
 from unmask.core.ranking import at_least_one, best, log_on_grid
 from unmask.core.state import Proposal, State
@@ -41,6 +41,7 @@ class Threshold(_Adaptive):
 
     def __post_init__(self) -> None:
         check_share("threshold", self.threshold)
+        check_flag("strict", self.strict)
         _check_cap(self.cap)
 
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:

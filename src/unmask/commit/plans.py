@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from unmask.core.checks import check_count, check_share, is_integer, is_number
+from unmask.core.checks import check_count, check_share, is_number
+from unmask.core.ids import as_ids
 from unmask.core.random import reveal_uniform
 from unmask.errors import StrategyError
 from unmask.schedules import AnySchedule, resolve
@@ -102,14 +103,10 @@ class Explicit(CountPlan):
     counts: Sequence[int]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.counts, Sequence) or isinstance(self.counts, str):
-            raise StrategyError(
-                f"counts={self.counts!r}: pass a list in which every step must commit 1 or more"
-            )
-        bad = [c for c in self.counts if not is_integer(c, 1)]
-        if bad or not self.counts:
-            raise StrategyError(f"counts={list(self.counts)!r}: every step must commit 1 or more")
-        object.__setattr__(self, "counts", tuple(self.counts))
+        counts = as_ids("counts", self.counts, what="counts of 1 or more")
+        if not counts or min(counts) < 1:
+            raise StrategyError(f"counts={list(counts)}: every step must commit 1 or more")
+        object.__setattr__(self, "counts", counts)
 
     def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
         committed = np.cumsum(self.counts)

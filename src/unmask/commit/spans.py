@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 from unmask.commit.base import Commit
 from unmask.commit.plans import CountPlan, as_plan
 from unmask.core.arrays import arange
-from unmask.core.checks import check_count
+from unmask.core.checks import check_count, check_flag
 from unmask.core.ranking import best
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
@@ -40,6 +40,7 @@ class TopSpans(Commit):
         object.__setattr__(self, "plan", as_plan(self.plan, None))
         for name, size in (("width", self.width), ("levels", self.levels)):
             check_count(name, size)
+        check_flag("overlapping", self.overlapping)
         if not self.overlapping and type(self.plan).by_position is not CountPlan.by_position:
             raise StrategyError(
                 f"plan={self.plan!r} counts positions, but without overlap TopSpans counts spans: "

@@ -9,6 +9,7 @@ from unmask.constraints.constraint import (
     illegal_at,
 )
 from unmask.constraints.feasible import Automaton, Feasible, Listed
+from unmask.core.calls import check_calls
 
 __all__ = [
     "Automaton",
@@ -21,3 +22,5 @@ __all__ = [
     "check_vocabulary",
     "illegal_at",
 ]
+
+check_calls(__name__)

@@ -6,12 +6,16 @@ sent in one copy. Shapes: B rows, n flags.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+Table = Tensor | np.ndarray | Sequence[Sequence[int]]
+"""One number for each position of each row, (B,N)."""
 
 _AT_HAND = frozenset({"cpu"})
 
@@ -36,6 +40,21 @@ def arange(count: int, device: torch.device) -> Tensor:
     """(count,) int64: 0, 1, 2, ... there, made once. Not to be written to, nor traced."""
     with torch.inference_mode(False):
         return torch.arange(count, device=device)
+
+
+def tensor_of(given: Any) -> Any:
+    """Return an array, or a list (of lists) of numbers or bools, as a tensor; others as they are.
+
+    So are lists of rows of unequal length. Nothing is shared with an array.
+    """
+    if not isinstance(given, list | tuple | np.ndarray):
+        return given
+    try:
+        array = np.array(given)
+        plain = array.astype(array.dtype.newbyteorder("="), copy=False)
+        return torch.from_numpy(plain) if array.dtype.kind in "biuf" else given
+    except (TypeError, ValueError, RuntimeError):  # rows of unequal length, tensors elsewhere
+        return given
 
 
 class Sent(dict[str, Tensor]):

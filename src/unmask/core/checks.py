@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from os import PathLike
 from typing import TYPE_CHECKING, TypeGuard
 
-from unmask.errors import InputError, StrategyError
+from unmask.errors import CheckpointError, InputError, StrategyError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np  # help and usage errors do without
 
 
@@ -32,7 +35,7 @@ def check_share(name: str, value: float) -> None:
 
 def check_count(name: str, value: object, kind: type[InputError] = StrategyError) -> None:
     """Raise an error of `kind` unless the value is an integer of 1 or more."""
-    if not is_integer(value, 1):
+    if not is_integer(value, 1) or value > sys.maxsize:
         raise kind(f"{name}={value!r}: pass an integer of 1 or more")
 
 
@@ -40,3 +43,31 @@ def first_of_other_length(lengths: np.ndarray, wanted: int) -> int | None:
     """Return the first row of another length; 0 is that of rows with nothing to generate."""
     (other,) = ((lengths != wanted) & (lengths > 0)).nonzero()
     return int(other[0]) if len(other) else None
+
+
+def check_flag(name: str, value: object, kind: type[InputError] = StrategyError) -> None:
+    """Raise an error of `kind` unless the value is True or False."""
+    if not isinstance(value, bool):
+        raise kind(f"{name}={value!r}: pass True or False")
+
+
+def check_dicts(kind: type[InputError], **named: object) -> None:
+    """Raise an error of `kind` unless each value is a dict, or None."""
+    for name, value in named.items():
+        if value is not None and not isinstance(value, dict):
+            raise kind(f"{name} is a {type(value).__name__}: pass a dict of JSON values")
+
+
+def check_choice(name: str, value: object, known: Iterable[str]) -> None:
+    """Raise StrategyError unless the value is one of these names."""
+    names = list(known)
+    if not isinstance(value, str) or value not in names:
+        raise StrategyError(f"{name}={value!r}: {nearest(str(value), names)}")
+
+
+def check_path(name: str, path: object) -> None:
+    """Raise CheckpointError unless this is a path."""
+    if not isinstance(path, str | PathLike):
+        raise CheckpointError(
+            f"{name} is a {type(path).__name__}: pass the path of a folder, such as 'my-model'"
+        )

@@ -13,15 +13,20 @@ from unmask.core.checks import is_integer
 from unmask.errors import InputError, StrategyError
 
 
-def as_ids(name: str, ids: object, kind: type[InputError] = StrategyError) -> tuple[int, ...]:
+def as_ids(
+    name: str, ids: object, kind: type[InputError] = StrategyError, *, what: str = "ids"
+) -> tuple[int, ...]:
     """Return a list, array or tensor of ids as ints. Raises an error of `kind` otherwise."""
     given = ids.tolist() if isinstance(ids, Tensor | np.ndarray) else ids
     if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping):
-        raise kind(f"{name}={ids!r}: pass a list of ids, such as [{given!r}]")
+        example = f"[{given!r}]" if is_integer(given) else "[1, 3]"
+        raise kind(f"{name}={ids!r}: pass a list of {what}, such as {example}")
     found: list[Any] = [i.item() if isinstance(i, np.generic) or _is_one(i) else i for i in given]
     wrong = [i for i in found if not is_integer(i)]
     if wrong:
-        raise kind(f"{name} holds {wrong[0]!r}: pass integer ids, such as [0, 3]")
+        words = [i for i in found if isinstance(i, str)]
+        way_out = f"; those of words are tokenizer.convert_tokens_to_ids({words})" if words else ""
+        raise kind(f"{name} holds {wrong[0]!r}: pass integer {what}, such as [1, 3]{way_out}")
     return tuple(found)
 
 

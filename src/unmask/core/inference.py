@@ -61,6 +61,23 @@ def release_memory(device: torch.device | None) -> None:
         torch.cuda.empty_cache()
 
 
+def likeness(output: object, tokens: torch.Size) -> str:
+    """Return what an output looks like that is not one row of numbers a token; tokens (B,N)."""
+    if not isinstance(output, Tensor):
+        return ""
+    rows, length = tokens
+    shape = tuple(output.shape)
+    if shape[:2] == (rows, length + 1):
+        return ", as with a class token: leave the first position out"
+    if len(shape) == 3 and (shape[0], shape[2]) == (rows, length):
+        return ", as with positions last: transpose the last two dimensions"
+    if len(shape) == 2 and shape[0] == rows:
+        return ", as of one answer for a row: do not pool over positions"
+    if len(shape) == 2 and shape[0] == rows * length:
+        return ", as of rows laid end to end: give them back their batch"
+    return ""
+
+
 def logit_per_token(wrong: Tensor, tokens: Tensor) -> Tensor:
     """Return a critic's logits for tokens (B,N) as (B,N). LogitsError for another shape."""
     if wrong.shape == (*tokens.shape, 1):
@@ -68,6 +85,7 @@ def logit_per_token(wrong: Tensor, tokens: Tensor) -> Tensor:
     if wrong.shape != tokens.shape:
         raise LogitsError(
             f"the critic returned shape {tuple(wrong.shape)} for tokens of shape "
-            f"{tuple(tokens.shape)}: return one logit per token, (B,N) or (B,N,1)"
+            f"{tuple(tokens.shape)}{likeness(wrong, tokens.shape)}: return one logit per token, "
+            "(B,N) or (B,N,1)"
         )
     return wrong

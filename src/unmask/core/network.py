@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.checks import check_count, is_integer
+from unmask.core.calls import check_calls
+from unmask.core.checks import check_count, check_flag, is_integer
 from unmask.core.ids import as_ids, check_forbidden
 from unmask.core.projection import Projection
 from unmask.core.trees import tree_take
@@ -61,6 +63,8 @@ class DenoiserSpec:
     def __post_init__(self) -> None:
         for name in ("vocab_size", "forwards_per_call"):
             check_count(name, getattr(self, name), ModelError)
+        for name in ("open_block_only", "supports_trimming", "cached"):
+            check_flag(name, getattr(self, name), ModelError)
         for name in ("default_length", "max_length", "block_size"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name), ModelError)
@@ -209,6 +213,13 @@ class Denoiser(Protocol):
 
 def check_denoiser(value: object, error: type[UnmaskError] = StrategyError) -> None:
     """Raise this error unless the value is a denoiser."""
+    if isinstance(value, str | PathLike):
+        raise error(
+            f"{str(value)!r} is the name of a network: load it first, as in "
+            f"unmask.load({str(value)!r})"
+        )
+    if isinstance(value, type):
+        raise error(f"the class {value.__name__} is not a denoiser: make one of it first")
     if not isinstance(value, Denoiser):
         raise error(
             f"{type(value).__name__} is not a denoiser: wrap it first, as in "
@@ -221,3 +232,6 @@ class Critic(Protocol):
     """Judges a filled canvas: (B,N) ids -> (B,N) logits that a token is *wrong* (2209.04439)."""
 
     def __call__(self, tokens: Tensor, *, valid: Tensor, condition: Any) -> Tensor: ...
+
+
+check_calls(__name__, "DenoiserSpec")

@@ -1,5 +1,6 @@
 """Canvas and strategy; prepare, forward, decide; init, step, done, finish."""
 
+from unmask.core.calls import check_calls
 from unmask.decoding.canvas import Canvas
 from unmask.decoding.decide import decide
 from unmask.decoding.init import init
@@ -22,3 +23,5 @@ __all__ = [
     "row_seeds",
     "step",
 ]
+
+check_calls(__name__)

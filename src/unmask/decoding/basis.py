@@ -6,7 +6,7 @@ the rows of the cache. Other parts are read at each step and may change from ste
 
 from __future__ import annotations
 
-from unmask.core.network import Denoiser, DenoiserSpec
+from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
 from unmask.core.state import State
 from unmask.decoding.strategy import Strategy
 from unmask.errors import StrategyError
@@ -14,7 +14,8 @@ from unmask.errors import StrategyError
 
 def check_basis(state: State, strategy: Strategy, denoiser: Denoiser) -> None:
     """Raise StrategyError unless the state may go on under this strategy, with this network."""
-    if denoiser.spec is not state.spec:
+    if getattr(denoiser, "spec", None) is not state.spec:
+        check_denoiser(denoiser)
         _check_ids(state.spec, denoiser.spec)
     if state.basis is strategy.basis or state.basis is None:
         return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unmask.constraints import check_legal, check_required
-from unmask.core.checks import check_count
+from unmask.core.arrays import Table, tensor_of
+from unmask.core.checks import check_count, is_integer, is_number
 from unmask.core.ids import are_integers
 from unmask.core.trees import tree_take
 from unmask.errors import CanvasError
@@ -22,15 +24,15 @@ from unmask.errors import CanvasError
 class Canvas:
     """B rows of N positions: tokens (B,N) int64, editable and valid (B,N) bool.
 
-    Tokens of other integers become int64.
+    Arrays, lists of rows, and other integers become such tensors.
     `editable` is True where generation may write; what stands there in `tokens` is ignored. `valid`
     is False at padding. What belongs to a row and not to a rule is here, too:
 
-    condition: handed to the denoiser: a tensor, or a tree of tensors, whose first dimension is B
-    (the class of each image, say); other leaves of a dict, such as a name, are of all rows. steps:
-    (B,) int64, the steps of each row, in place of the strategy's. legal: bool (N,V), or (B,N,V),
-    True where an id may be drawn. required: int64 (N,) or (B,N), the id that a position must get,
-    −1 where it is free.
+    condition: handed to the denoiser: a tensor, array or list whose first dimension is B (the class
+    of each image, say), or a tree of such; other leaves of a dict, such as a name, and a condition
+    that is one number, are of all rows. steps: (B,) int64, the steps of each row, in place of the
+    strategy's. legal: bool (N,V), or (B,N,V), True where an id may be drawn. required: int64 (N,)
+    or (B,N), the id that a position must get, −1 where it is free.
     Make one with `blank`, `infill` or `ragged`; all raise CanvasError for ids, shapes or dtypes
     that cannot work.
     """
@@ -44,8 +46,11 @@ class Canvas:
     required: Tensor | None = None
 
     def __post_init__(self) -> None:
+        for name in ("tokens", "editable", "valid", "legal", "required"):
+            object.__setattr__(self, name, tensor_of(getattr(self, name)))
         _check_ids(self.tokens)
         object.__setattr__(self, "tokens", self.tokens.to(torch.int64))
+        object.__setattr__(self, "condition", of_rows(self.condition, len(self.tokens)))
         if self.tokens.shape[1] == 0:
             raise CanvasError(f"tokens has shape {self.shape}: a row needs one position or more")
         if self.steps is not None:
@@ -67,7 +72,8 @@ class Canvas:
             row, position = gap.nonzero()[0].tolist()
             raise CanvasError(
                 f"padding of row {row} stands before position {position + 1}: padding must be at "
-                "the end of a row, because positions are counted from its start"
+                "the end of a row, because positions are counted from its start; pass the rows "
+                "without padding to Canvas.ragged(sequences)"
             )
         if self.required is not None:
             _check_kept(self)
@@ -89,16 +95,22 @@ class Canvas:
 
     @classmethod
     def infill(
-        cls, tokens: Tensor, editable: Tensor, *, valid: Tensor | None = None, **of_rows: Any
+        cls,
+        tokens: Table,
+        editable: Table,
+        *,
+        valid: Table | None = None,
+        **of_rows: Any,
     ) -> Canvas:
         """Given integer tokens (B,N); those where editable (B,N) bool is True are generated.
 
-        of_rows: condition, steps, legal and required.
+        Each is a tensor, an array or a list of rows. of_rows: condition, steps, legal and required.
         """
-        _check_ids(tokens)
-        if valid is None:
-            valid = torch.ones(tokens.shape, dtype=torch.bool, device=tokens.device)
-        return cls(tokens, editable, valid, **of_rows)
+        ids = tensor_of(tokens)
+        _check_ids(ids)
+        everywhere = torch.ones(ids.shape, dtype=torch.bool, device=ids.device)
+        flags = everywhere if valid is None else tensor_of(valid)
+        return cls(ids, tensor_of(editable), flags, **of_rows)
 
     @classmethod
     def ragged(
@@ -114,11 +126,9 @@ class Canvas:
         editable: one sequence of bool per row, of that row's length; None makes all editable.
         of_rows: condition, steps, legal and required.
         """
-        rows = [torch.as_tensor(ids) for ids in sequences]
-        if not rows or any(ids.dim() != 1 or len(ids) == 0 for ids in rows):
-            raise CanvasError("ragged needs at least one row, and a flat list of ids in every row")
-        if not all(map(are_integers, rows)):
-            raise CanvasError("ids must be integers; a row of ragged holds floats or booleans")
+        rows = _ragged_rows(sequences)
+        if not is_integer(pad_id) or abs(pad_id) > sys.maxsize:
+            raise CanvasError(f"pad_id={pad_id!r}: pass an integer id, such as 0")
         flags = _ragged_flags(rows, editable)
         valid = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.bool)
         tokens = torch.full(valid.shape, pad_id, dtype=torch.int64)
@@ -172,15 +182,25 @@ def _check_kept(canvas: Canvas) -> None:
         )
 
 
+def of_rows(condition: Any, rows: int) -> Any:
+    """Return a condition with arrays and lists of numbers as tensors, and a number for each row."""
+    if is_number(condition):
+        try:
+            return torch.full((rows,), condition)
+        except (RuntimeError, OverflowError):
+            raise CanvasError(
+                f"condition={condition!r} is beyond a tensor's numbers: pass a class number"
+            ) from None
+    return tree_map(tensor_of, condition, is_leaf=_is_listed)
+
+
 def _check_condition(condition: Any, rows: int) -> None:
     """Raise CanvasError for leaves that cannot be cut into rows as tensors are."""
     for leaf in tree_leaves(condition, is_leaf=_is_listed):
         if isinstance(leaf, np.ndarray) or _is_listed(leaf):
-            array = isinstance(leaf, np.ndarray)
-            what = f"numpy array of shape {leaf.shape}" if array else type(leaf).__name__
-            way_out = "torch.from_numpy(array)" if array else "a tensor of B rows"
             raise CanvasError(
-                f"condition holds a {what}, which would not be cut into rows: pass {way_out}"
+                f"condition holds a {type(leaf).__name__}, which would not be cut into rows: pass "
+                "a tensor of B rows"
             )
         if isinstance(leaf, Tensor) and (leaf.dim() == 0 or len(leaf) != rows):
             raise CanvasError(
@@ -190,27 +210,51 @@ def _check_condition(condition: Any, rows: int) -> None:
 
 
 def _is_listed(node: object) -> bool:
-    """Whether this is a list of numbers or names, as of one for each row."""
-    return isinstance(node, list | tuple) and any(isinstance(i, int | float | str) for i in node)
+    """Whether this is a list of numbers or names, or of such lists, as of one for each row."""
+    return isinstance(node, list | tuple) and any(
+        isinstance(each, int | float | str | np.generic) or _is_listed(each) for each in node
+    )
 
 
 def _check_ids(tokens: object) -> None:
     if not isinstance(tokens, Tensor) or tokens.dim() != 2 or not are_integers(tokens):
-        kind = type(tokens).__name__
-        got = f"{tokens.dtype} {tuple(tokens.shape)}" if isinstance(tokens, Tensor) else kind
-        raise CanvasError(f"tokens must be a tensor of integer ids of shape (B,N); got {got}")
+        raise CanvasError(
+            f"tokens must be a tensor of integer ids of shape (B,N); got {_described(tokens)}"
+        )
 
 
 def _check_flags(name: str, flags: object, shape: torch.Size) -> None:
     if not isinstance(flags, Tensor) or flags.dtype != torch.bool or flags.shape != shape:
-        got = (
-            f"{flags.dtype} {tuple(flags.shape)}"
-            if isinstance(flags, Tensor)
-            else type(flags).__name__
-        )
         raise CanvasError(
-            f"{name} must be a bool tensor of the shape of tokens, {tuple(shape)}; got {got}"
+            f"{name} must be a bool tensor of the shape of tokens, {tuple(shape)}; got "
+            f"{_described(flags)}"
         )
+
+
+def _described(given: object) -> str:
+    """`torch.int64 (2, 3)`, or the type of what is no tensor, and what to do with it."""
+    if isinstance(given, Tensor):
+        row = "; for one row, pass [row]" if given.dim() == 1 else ""
+        return f"{given.dtype} {tuple(given.shape)}{row}"
+    rows = given if isinstance(given, list | tuple) else ()
+    sizes = {len(row) for row in rows if isinstance(row, Sized)}
+    uneven = " of rows of unequal length: pass them to Canvas.ragged" if len(sizes) > 1 else ""
+    return f"{type(given).__name__}{uneven}"
+
+
+def _ragged_rows(sequences: Any) -> list[Tensor]:
+    """Return the ids of each row, (n,). Raises CanvasError unless they are flat lists of ids."""
+    rows = [tensor_of(ids) for ids in sequences] if _is_rows(sequences) else []
+    if not rows or any(not isinstance(ids, Tensor) or ids.dim() != 1 for ids in rows):
+        raise CanvasError(
+            "ragged needs at least one row, and a flat list of ids in every row, such as "
+            f"[[1, 2, 3], [4]]; got {rows[0] if rows else sequences!r}"
+        )
+    if not all(map(len, rows)):
+        raise CanvasError("ragged needs a flat list of ids in every row; one is empty")
+    if not all(map(are_integers, rows)):
+        raise CanvasError("ids must be integers; a row of ragged holds floats or booleans")
+    return rows
 
 
 def _ragged_flags(
@@ -218,16 +262,24 @@ def _ragged_flags(
 ) -> list[Tensor]:
     if editable is None:
         return [torch.ones(len(ids), dtype=torch.bool) for ids in rows]
-    flags = [torch.as_tensor(flag) for flag in editable]
+    flags = [tensor_of(flag) for flag in editable] if _is_rows(editable) else []
     if len(flags) != len(rows):
         raise CanvasError(f"editable has {len(flags)} rows for {len(rows)} sequences")
     for i, (ids, flag) in enumerate(zip(rows, flags, strict=True)):
-        if flag.dtype != torch.bool or flag.shape != ids.shape:
+        if not isinstance(flag, Tensor) or flag.dtype != torch.bool or flag.shape != ids.shape:
+            tensor = isinstance(flag, Tensor)
+            got = f"{flag.dtype} of length {flag.numel()}" if tensor else _described(flag)
             raise CanvasError(
-                f"editable of row {i} is {flag.dtype} of length {flag.numel()}: pass one bool for "
-                f"each of its {len(ids)} ids"
+                f"editable of row {i} is {got}: pass one bool for each of its {len(ids)} ids"
             )
     return flags
+
+
+def _is_rows(given: object) -> bool:
+    """Whether this can be gone through row by row."""
+    if isinstance(given, Tensor | np.ndarray):
+        return given.ndim > 0
+    return isinstance(given, Iterable) and not isinstance(given, str | bytes)
 
 
 def steps_of_rows(steps: Tensor | Sequence[int], rows: int) -> Tensor:

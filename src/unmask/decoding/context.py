@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,7 +42,7 @@ def error_context(
 
 def _with_rows(error: UnmaskError, rows: Rows | Sequence[Rows]) -> UnmaskError:
     """The error, which knows its rows."""
-    error.rows = tuple(_index(rows).tolist())
+    error.rows = tuple(_index(rows))
     return error
 
 
@@ -51,9 +50,9 @@ def _parts(rows: Rows | Sequence[Rows]) -> Sequence[Rows]:
     return [rows] if isinstance(rows, Rows) else rows
 
 
-def _index(rows: Rows | Sequence[Rows]) -> np.ndarray:
-    """(b,) int64: the rows by name."""
-    return np.concatenate([part.index for part in _parts(rows)])
+def _index(rows: Rows | Sequence[Rows]) -> list[int]:
+    """The rows by name, each once."""
+    return list(dict.fromkeys(i for part in _parts(rows) for i in part.index.tolist()))
 
 
 def ask(
@@ -100,4 +99,4 @@ def location(rows: Rows | Sequence[Rows]) -> str:
     index = _index(rows)
     more = f" and {len(index) - SHOWN} more" if len(index) > SHOWN else ""
     step = max(int(part.step.max()) for part in _parts(rows))
-    return f"step {step}, rows {index[:SHOWN].tolist()}{more}"
+    return f"step {step}, rows {index[:SHOWN]}{more}"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from unmask.core.arrays import arange, true_positions, waits
+from unmask.core.batches import in_batches
 from unmask.core.head import mask_id_of
 from unmask.core.network import Cache, Denoiser, Query
 from unmask.core.ranking import as_score, eligible_score, on_grid
@@ -197,19 +198,24 @@ def leave_one_out(
     batch = batch if max_rows is None else min(batch, max_rows)
     out = torch.zeros(asked.shape, device=asked.device)
     places = true_positions(asked.flatten())
+    if not len(places):
+        return out
     length = asked.shape[1]
-    for part in places.split(batch) if len(places) else ():
-        row, position = part // length, part % length
+
+    def alone_known(part: slice) -> Tensor:
+        row, position = places[part] // length, places[part] % length
         held = state.take(row.cpu().numpy())
         alone = torch.zeros_like(held.masked)
-        alone[arange(len(part), part.device), position] = True
+        alone[arange(len(row), row.device), position] = True
         shown = held.tokens  # noise that shows tokens must not show the token that is scored
         if strategy.noise.keeps_sample:
             shown = shown.masked_fill(alone, mask_id_of(state.spec))
         query = prepare(replace(held, tokens=shown, masked=held.masked | alone), strategy)
         with error_context(held.rows, "the network"):
             hidden, _ = forward(denoiser, query, held.cache)
-        proposal = propose(held, strategy, denoiser, hidden, alone, count=len(part), holds=True)
+        proposal = propose(held, strategy, denoiser, hidden, alone, count=len(row), holds=True)
         raise_faults(proposal.fault, held)
-        out[row, position] = proposal.logprob.sum(1)  # 0 elsewhere
+        return proposal.logprob.sum(1)  # 0 elsewhere
+
+    out.view(-1)[places] = in_batches(alone_known, len(places), batch)
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unmask.core.state import State
 from unmask.decoding.canvas import Canvas
 from unmask.decoding.strategy import Strategy
 from unmask.errors import CanvasError, StrategyError
@@ -13,6 +14,14 @@ def check_canvas(canvas: object) -> None:
         raise CanvasError(
             f"canvas is a {type(canvas).__name__}: pass Canvas.blank(batch_size, length) or "
             "Canvas.infill(tokens, editable)"
+        )
+
+
+def check_state(state: object) -> None:
+    """Raise StrategyError unless this is a state."""
+    if not isinstance(state, State):
+        raise StrategyError(
+            f"state is a {type(state).__name__}: pass what init returns, or the state of a step"
         )
 
 

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten
 
-from unmask.core.arrays import to_device
+from unmask.core.arrays import to_device, waits
+from unmask.core.inference import is_out_of_memory, likeness
 from unmask.core.network import Cache, Denoiser, Query
 from unmask.core.trees import tree_concat, tree_form, widen
-from unmask.errors import LogitsError, ModelError
+from unmask.errors import DenoiserError, LogitsError, ModelError, UnmaskError
 
 PADDING = 0.1  # the share of positions passed through the trunk that may be padding
 Result = tuple[Tensor, Cache | None]
@@ -181,15 +182,19 @@ def _in_parts(denoiser: Denoiser, query: Query, passes: Sequence[_Pass]) -> Tens
 def _checked(denoiser: Denoiser, query: Query, cache: Cache | None = None) -> Result:
     """One pass. LogitsError for another shape; ModelError for a cache where none is declared."""
     hidden: object
-    hidden, cache = denoiser.forward(query, cache)
-    if not isinstance(hidden, Tensor) or (hidden.dim(), hidden.shape[:2]) != (
-        3,
-        query.tokens.shape,
-    ):
-        shape = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
+    try:
+        hidden, cache = denoiser.forward(query, cache)
+    except (IndexError, RuntimeError) as error:
+        if isinstance(error, UnmaskError) or is_out_of_memory(error):
+            raise
+        message = f"the network raised {type(error).__name__}: {error}{_limits(query.tokens)}"
+        raise DenoiserError(message) from error
+    shape = query.tokens.shape
+    if not isinstance(hidden, Tensor) or (hidden.dim(), hidden.shape[:2]) != (3, shape):
+        found = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
         raise LogitsError(
-            f"the network returned shape {shape} for tokens of shape "
-            f"{tuple(query.tokens.shape)}: return (B, N, vocabulary) logits"
+            f"the network returned shape {found} for tokens of shape {tuple(shape)}"
+            f"{likeness(hidden, shape)}: return (B, N, vocabulary) logits"
         )
     if cache is not None and not denoiser.spec.cached:
         raise ModelError(
@@ -197,3 +202,14 @@ def _checked(denoiser: Denoiser, query: Query, cache: Cache | None = None) -> Re
             "give its DenoiserSpec cached=True, or return None"
         )
     return hidden, cache
+
+
+def _limits(tokens: Tensor) -> str:
+    """What a network may have too few of, where a pass has failed on the CPU."""
+    if waits(tokens.device) or not tokens.numel():
+        return ""
+    low, high = map(int, tokens.aminmax())
+    return (
+        f"; it was shown ids {low} to {high} at {tokens.shape[1]} positions: if it knows fewer, "
+        "pass shorter rows, or another mask_id to unmask.wrap"
+    )

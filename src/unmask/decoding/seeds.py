@@ -23,7 +23,7 @@ def row_seeds(canvas: Canvas, seed: int | None, seeds: Sequence[int] | Tensor | 
     one: they would come out as copies of each other.
     """
     if seeds is None:
-        return derive(fresh_seed() if seed is None else seed, len(canvas.tokens))
+        return derive(fresh_seed() if seed is None else check_seed(seed), len(canvas.tokens))
     if seed is not None:
         raise SeedError(f"seed={seed!r} and seeds={seeds!r} are both given: pass one of them")
     listed = seeds.tolist() if hasattr(seeds, "tolist") else seeds

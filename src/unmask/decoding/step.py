@@ -15,6 +15,7 @@ from unmask.decoding.basis import check_basis
 from unmask.decoding.context import error_context
 from unmask.decoding.decide import decide
 from unmask.decoding.faults import raise_faults
+from unmask.decoding.inputs import check_state, check_strategy
 from unmask.decoding.packing import forward
 from unmask.decoding.prepare import prepare
 from unmask.decoding.strategy import Strategy
@@ -29,6 +30,7 @@ def step(state: State, denoiser: Denoiser, strategy: Strategy) -> StepInfo:
     """
     if done(state):
         raise StrategyError("every row is finished: step while not done(state), then finish(state)")
+    check_strategy(strategy)
     check_basis(state, strategy, denoiser)
     rows = state.rows.unfinished
     part = state.take(rows)
@@ -42,6 +44,7 @@ def step(state: State, denoiser: Denoiser, strategy: Strategy) -> StepInfo:
 
 def done(state: State) -> bool:
     """Whether every row is finished."""
+    check_state(state)
     return bool(state.rows.finished.all())
 
 

@@ -1,5 +1,6 @@
 """The engine, and the loops over it: generate, run, stream, stages."""
 
+from unmask.core.calls import check_calls
 from unmask.engine.engine import Engine, Event
 from unmask.engine.run import check_inputs, complete, default_strategy, generate, run, stream
 from unmask.engine.stages import run_stages
@@ -15,3 +16,5 @@ __all__ = [
     "run_stages",
     "stream",
 ]
+
+check_calls(__name__)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from unmask.core.checks import check_count
+from unmask.core.checks import check_count, check_flag
 from unmask.core.generation import Generation
 from unmask.core.inference import evaluating, is_out_of_memory, release_memory
 from unmask.core.network import Cache, Denoiser, Query, check_denoiser
@@ -21,7 +21,7 @@ from unmask.core.state import Change, State, StepInfo
 from unmask.decoding import Canvas, Strategy, decide, finish, forward_all, init, prepare
 from unmask.decoding.basis import check_basis
 from unmask.decoding.context import error_context, location
-from unmask.decoding.inputs import check_strategy
+from unmask.decoding.inputs import check_state, check_strategy
 from unmask.decoding.propose import nothing_proposed
 from unmask.engine.cohort import Cohort, can_join
 from unmask.errors import SplitWarning, StrategyError
@@ -67,8 +67,7 @@ class Engine:
         halves: bool = True,
     ):
         check_denoiser(denoiser)
-        if not isinstance(halves, bool):
-            raise StrategyError(f"halves={halves!r}: pass True or False")
+        check_flag("halves", halves)
         for name, most in (("max_rows", max_rows), ("max_tokens", max_tokens)):
             if most is not None:
                 check_count(name, most)
@@ -101,6 +100,7 @@ class Engine:
         Rows with nothing to generate are finished with the next step. Raises StrategyError for a
         strategy under which the state cannot go on.
         """
+        check_state(state)
         check_strategy(strategy)
         check_basis(state, strategy, self.denoiser)
         ids = np.arange(self._next, self._next + len(state))

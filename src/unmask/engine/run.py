@@ -47,6 +47,7 @@ def generate(
     single row left, what was raised is raised.
     Raises a subclass of InputError that says what to pass instead.
     """
+    check_denoiser(denoiser)
     canvas = _canvas(denoiser, canvas, batch_size, length, condition)
     begun = begin(denoiser, canvas, strategy, seed, seeds)
     return complete(Engine(denoiser, max_rows=max_rows, max_tokens=max_tokens), *begun).tokens
@@ -162,7 +163,7 @@ def _canvas(
         if extra:
             raise CanvasError(f"{', '.join(extra)} given beside a canvas, which already has them")
         return canvas
-    if length is None and isinstance(denoiser, Denoiser):
+    if length is None:
         length = denoiser.spec.default_length
     if batch_size is None or length is None:
         raise CanvasError(

@@ -1,8 +1,14 @@
 """Measures of the quality of models and samples."""
 
-from unmask.evaluation.accuracy import ClassAccuracy, class_accuracy
+from unmask.core.calls import check_calls
+from unmask.evaluation.judges import (
+    ClassAccuracy,
+    TwoSample,
+    class_accuracy,
+    real_against_real,
+    two_sample,
+)
 from unmask.evaluation.report import evaluate
-from unmask.evaluation.two_sample import TwoSample, real_against_real, two_sample
 
 __all__ = [
     "ClassAccuracy",
@@ -12,3 +18,5 @@ __all__ = [
     "real_against_real",
     "two_sample",
 ]
+
+check_calls(__name__)

@@ -7,43 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from unmask.core.network import Denoiser
-from unmask.decoding import Canvas, Strategy
-from unmask.engine.run import run
+from unmask.decoding import Strategy
 from unmask.errors import DataError
-from unmask.evaluation.accuracy import class_accuracy
-from unmask.evaluation.two_sample import FOLDS, two_sample
-from unmask.tasks import digits, shidoku, sudoku
+from unmask.evaluation.boards import BLANKS, CLUES, SHIDOKU, SUDOKU, Boards, posed
+from unmask.evaluation.digits import draw, recognised, told_apart
+from unmask.evaluation.figures import Figure, Quality, mean, share
+from unmask.evaluation.judges import FOLDS
+from unmask.tasks import digits
 
-CLUES = 5
-BLANKS = 50
-BATCH = 500
 _APART = 1_000_000  # rows of different seeds share no seed
-
-
-@dataclass(frozen=True)
-class Quality:
-    """A figure of merit."""
-
-    key: str  # the column
-    title: str  # what is measured, in words
-    higher_is_better: bool = True
-    ideal: float = 1.0  # what a perfect generator gets
-
-
-@dataclass(frozen=True)
-class Figure:
-    """The result of a strategy, and its cost."""
-
-    value: float
-    error: float  # standard error
-    forwards: float  # mean network passes of a row
-
 
 # (model, strategy, samples, seed, tempered) -> figures by key; tempered: the caller chose a
 # temperature, so that puzzles are not drawn greedily, nor samples of greedy presets at 1.
@@ -70,24 +48,6 @@ class Bench:
             )
 
 
-def drawn(model: Denoiser, canvas: Canvas, strategy: Strategy, seed: int) -> tuple[Tensor, Tensor]:
-    """Tokens (B,N) and forwards (B,), in batches that fit the cache; a row notices no other."""
-    tokens, forwards = [], []
-    for start in range(0, len(canvas.tokens), BATCH):
-        rows = slice(start, start + BATCH)
-        part = Canvas(
-            canvas.tokens[rows],
-            canvas.editable[rows],
-            canvas.valid[rows],
-            None if canvas.condition is None else canvas.condition[rows],
-        )
-        seeds = [seed * _APART + start + row for row in range(len(part.tokens))]
-        result = run(model, part, strategy, seeds=seeds)
-        tokens.append(result.tokens)
-        forwards.append(result.forwards)
-    return torch.cat(tokens), torch.cat(forwards)
-
-
 def solving(strategy: Strategy) -> Strategy:
     """The same strategy drawing the likeliest tokens: a puzzle has one solution."""
     return strategy.but(sampling=replace(strategy.sampling, temperature=0.0))
@@ -100,46 +60,22 @@ def sampling(strategy: Strategy) -> Strategy:
     return strategy.but(sampling=replace(strategy.sampling, temperature=1.0))
 
 
-def share(hits: Tensor, forwards: Tensor) -> Figure:
-    """The share of rows (B,) bool that hit, with its binomial error."""
-    p = float(hits.double().mean())
-    return Figure(p, (p * (1 - p) / len(hits)) ** 0.5, float(forwards.double().mean()))
+def _seeds(seed: int, count: int) -> Tensor:
+    return seed * _APART + torch.arange(count)
 
 
-@dataclass(frozen=True)
-class Puzzles:
-    """The parts of a task of puzzles with one solution."""
-
-    cells: int
-    is_valid: Callable[[Tensor], Tensor]  # boards (B,N) -> bool (B,)
-    held_out: Callable[[], Tensor]  # (G,N) solved boards
-    hide: Callable[[Tensor, int], tuple[Tensor, Tensor]]  # boards, seed -> puzzles, known (B,N)
-
-
-@lru_cache(maxsize=2)
-def posed(task: Puzzles, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Solutions, puzzles and which cells are known, (count,N) each, of held-out boards in turn.
-
-    The same for every seed of a comparison, which is for what is drawn.
-    """
-    boards = task.held_out()
-    rounds = -(-count // len(boards))
-    parts = [task.hide(boards[: count - r * len(boards)], r) for r in range(rounds)]
-    puzzles, known = (torch.cat(part) for part in zip(*parts, strict=True))
-    return boards.repeat(rounds, 1)[:count], puzzles, known
-
-
-def _on_puzzles(
-    task: Puzzles, model: Denoiser, strategy: Strategy, samples: int, seed: int, tempered: bool
+def _on_boards(
+    kind: Boards, model: Denoiser, strategy: Strategy, samples: int, seed: int, tempered: bool
 ) -> dict[str, Figure]:
     """Boards from nothing, and as many puzzles."""
     sampler, solver = (strategy, strategy) if tempered else (sampling(strategy), solving(strategy))
-    boards, spent = drawn(model, Canvas.blank(samples, task.cells), sampler, seed)
-    solutions, puzzles, known = posed(task, samples)
-    solved, passes = drawn(model, Canvas.infill(puzzles, ~known), solver, seed)
+    seeds = _seeds(seed, samples)
+    free = kind.play(model, sampler, seeds)
+    solved = kind.play(model, solver, seeds, posed(kind, samples))
+    assert solved.exact is not None
     return {
-        "valid": share(task.is_valid(boards), spent),
-        "exact": share((solved == solutions).all(1), passes),
+        "valid": share(free.valid, free.forwards),
+        "exact": share(solved.exact, solved.forwards),
     }
 
 
@@ -147,50 +83,23 @@ def _digits(
     model: Denoiser, strategy: Strategy, samples: int, seed: int, tempered: bool
 ) -> dict[str, Figure]:
     """Images with classes dealt out evenly, held against as many real ones and a classifier."""
-    data = digits.load()
     labels = torch.arange(samples) % digits.CLASSES
-    canvas = Canvas.blank(samples, digits.PIXELS, condition=labels)
     sampler = strategy if tempered else sampling(strategy)
-    images, forwards = drawn(model, canvas, sampler, seed)
-    real = torch.cat([data.train_tokens, data.held_out_tokens])
-    order = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
-    tested = two_sample(images, real[order[:samples]], seed)
-    judged = class_accuracy(
-        images,
-        labels,
-        train_tokens=data.train_tokens,
-        train_labels=data.train_labels,
-        held_out_tokens=data.held_out_tokens,
-        held_out_labels=data.held_out_labels,
-    )
-    spent = float(forwards.double().mean())
+    made = draw(model, sampler, _seeds(seed, samples), labels)
+    tested, judged = told_apart(made.tokens, seed), recognised(made.tokens, labels)
+    spent = mean(made.forwards)
     return {
         "two_sample": Figure(tested.accuracy, tested.standard_error, spent),
         "class_accuracy": Figure(judged.accuracy, judged.standard_error, spent),
     }
 
 
-SHIDOKU = Puzzles(
-    shidoku.CELLS,
-    shidoku.is_valid,
-    held_out=lambda: shidoku.split()[1],
-    hide=lambda boards, seed: shidoku.puzzles(boards, CLUES, seed),
-)
-
-SUDOKU = Puzzles(
-    sudoku.CELLS,
-    sudoku.is_valid,
-    held_out=sudoku.held_out,
-    hide=lambda boards, seed: sudoku.puzzles(boards, BLANKS, seed),
-)
-
-
-def _on(task: Puzzles, puzzles: str, steps: tuple[int, ...], samples: int) -> Bench:
+def _on(kind: Boards, puzzles: str, steps: tuple[int, ...], samples: int) -> Bench:
     qualities = (
         Quality("valid", "valid boards, from nothing"),
         Quality("exact", f"solved {puzzles} of held-out grids"),
     )
-    return Bench(qualities, partial(_on_puzzles, task), steps, samples)
+    return Bench(qualities, partial(_on_boards, kind), steps, samples)
 
 
 BENCHES: dict[str, Bench] = {

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from unmask.core.network import Denoiser
 from unmask.errors import DataError, InputError, nearest
-from unmask.evaluation.benches import BENCHES, Bench, Figure, Quality
+from unmask.evaluation.benches import BENCHES, Bench
+from unmask.evaluation.figures import Figure, Quality
 from unmask.evaluation.ledger import Ledger
 from unmask.evaluation.pareto import pareto_front
 from unmask.evaluation.settings import Setting, Terms

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from unmask import presets
+from unmask.core.generation import Generation
 from unmask.core.network import Denoiser
+from unmask.core.random import derive
 from unmask.decoding import Canvas, Strategy
-from unmask.engine.run import generate
-from unmask.evaluation.accuracy import ClassAccuracy, class_accuracy
-from unmask.evaluation.two_sample import real_against_real, two_sample
+from unmask.engine.run import run
+from unmask.evaluation import judges
+from unmask.evaluation.figures import BATCH, Plan, Row
 from unmask.scoring import Bound, score
-from unmask.tasks import Task, task
+from unmask.tasks import Task, digits, task
 
 IMAGES = 1000
 STEPS = (1, 8, 16, 64)
 BOUND_PAIRS = 64
-BATCH = 500
 # Measured elsewhere with a 455k-parameter encoder: two-sample accuracy by (preset, steps).
 REFERENCE = {
     ("random_order", 1): 0.982,
@@ -31,19 +30,10 @@ REFERENCE = {
 }
 BOUND_REFERENCE = 1.938
 
-Plan = Iterator[tuple[str, Callable[[], dict[str, Any]]]]
-_EMPTY = {
-    "figure": None,
-    "preset": None,
-    "steps": None,
-    "samples": None,
-    "bits_per_dim": None,
-    "two_sample": None,
-    "two_sample_by_class": None,
-    "class_accuracy": None,
-    "standard_error": None,
-    "reference": None,
-}
+_EMPTY = dict.fromkeys((
+    "figure", "preset", "steps", "samples", "bits_per_dim", "two_sample", "two_sample_by_class",
+    "class_accuracy", "standard_error", "reference",
+))  # fmt: skip
 
 
 def plan(model: Denoiser, seed: int, quick: bool) -> Plan:
@@ -56,10 +46,10 @@ def plan(model: Denoiser, seed: int, quick: bool) -> Plan:
         for steps in STEPS:
             strategy = getattr(presets, preset)(steps=steps)
             name = f"{images} images and {images} by class, {preset}, T={steps}"
-            yield name, partial(_samples, model, data, strategy, steps, images, seed)
+            yield name, partial(_samples, model, strategy, steps, images, seed)
 
 
-def _bound(model: Denoiser, data: Task, pairs: int) -> dict[str, Any]:
+def _bound(model: Denoiser, data: Task, pairs: int) -> Row:
     held_out = score(model, data.held_out, by=Bound(pairs))
     return _EMPTY | {
         "figure": "held-out bound",
@@ -70,65 +60,68 @@ def _bound(model: Denoiser, data: Task, pairs: int) -> dict[str, Any]:
     }
 
 
-def _real(data: Task, seed: int) -> dict[str, Any]:
+def _real(data: Task, seed: int) -> Row:
     """The scores of real images by the two judges."""
-    result = real_against_real(torch.cat([data.train, data.held_out]), seed=seed)
+    result = judges.real_against_real(torch.cat([data.train, data.held_out]), seed=seed)
     assert data.held_out_labels is not None
-    judged = _class_accuracy(data, data.held_out, data.held_out_labels)
     return _EMPTY | {
         "figure": "real images",
         "samples": result.rows,
         "two_sample": result.accuracy,
-        "class_accuracy": judged.accuracy,
+        "class_accuracy": recognised(data.held_out, data.held_out_labels).accuracy,
         "standard_error": result.standard_error,
         "reference": 0.5,
     }
 
 
-def _samples(
-    model: Denoiser, data: Task, strategy: Strategy, steps: int, images: int, seed: int
-) -> dict[str, Any]:
+def _samples(model: Denoiser, strategy: Strategy, steps: int, images: int, seed: int) -> Row:
     """Images drawn without a class, and as many with classes dealt out evenly, as in the data."""
-    everything = torch.cat([data.train, data.held_out])
-    generator = torch.Generator().manual_seed(seed)
-    real = everything[torch.randperm(len(everything), generator=generator)[:images]]
-    labels = torch.arange(images) % data.classes
-    by_class = _generate(model, data, strategy, images, labels, seed + 1)
-    result = two_sample(_generate(model, data, strategy, images, None, seed), real, seed)
+    labels = torch.arange(images) % digits.CLASSES
+    by_class = draw(model, strategy, _seeds(seed + 1, images), labels).tokens
+    result = told_apart(draw(model, strategy, _seeds(seed, images)).tokens, seed)
     return _EMPTY | {
         "figure": "samples",
         "preset": strategy.name,
         "steps": steps,
         "samples": images,
         "two_sample": result.accuracy,
-        "two_sample_by_class": two_sample(by_class, real, seed).accuracy,
-        "class_accuracy": _class_accuracy(data, by_class, labels).accuracy,
+        "two_sample_by_class": told_apart(by_class, seed).accuracy,
+        "class_accuracy": recognised(by_class, labels).accuracy,
         "standard_error": result.standard_error,
         "reference": REFERENCE.get((strategy.name, steps)),
     }
 
 
-def _class_accuracy(data: Task, images: Tensor, labels: Tensor) -> ClassAccuracy:
-    assert data.train_labels is not None
-    assert data.held_out_labels is not None
-    return class_accuracy(
+def _seeds(seed: int, images: int) -> Tensor:
+    """(images,) int64, in parts, as the figures on record were drawn."""
+    starts = range(0, images, BATCH)
+    return torch.cat([derive(seed * IMAGES + at, min(BATCH, images - at)) for at in starts])
+
+
+def draw(
+    model: Denoiser, strategy: Strategy, seeds: Tensor, labels: Tensor | None = None
+) -> Generation:
+    """Draw an image with each of the seeds (B,), of the classes (B,) if there are any."""
+    canvas = Canvas.blank(len(seeds), digits.PIXELS, condition=labels)
+    return run(model, canvas, strategy, seeds=seeds, max_rows=BATCH)
+
+
+def told_apart(images: Tensor, seed: int) -> judges.TwoSample:
+    """Hold images (B,64) against as many real ones, chosen by the seed."""
+    data = task("digits")
+    real = torch.cat([data.train, data.held_out])
+    order = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
+    return judges.two_sample(images, real[order[: len(images)]], seed)
+
+
+def recognised(images: Tensor, labels: Tensor) -> judges.ClassAccuracy:
+    """Have the classes (B,) of images (B,64) judged by a classifier of real ones."""
+    data = digits.load()
+    return judges.class_accuracy(
         images,
         labels,
-        train_tokens=data.train,
+        train_tokens=data.train_tokens,
         train_labels=data.train_labels,
-        held_out_tokens=data.held_out,
+        held_out_tokens=data.held_out_tokens,
         held_out_labels=data.held_out_labels,
     )
-
-
-def _generate(
-    model: Denoiser, data: Task, strategy: Strategy, images: int, labels: Tensor | None, seed: int
-) -> Tensor:
-    """(images, 64), in batches that fit the cache."""
-    parts = []
-    for start in range(0, images, BATCH):
-        given = None if labels is None else labels[start : start + BATCH]
-        size = min(BATCH, images - start)
-        canvas = Canvas.blank(size, data.train.shape[1], condition=given)
-        parts.append(generate(model, canvas, strategy, seed=seed * IMAGES + start))
-    return torch.cat(parts)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unmask.core.files import replacing_file
 from unmask.errors import DataError
-from unmask.evaluation.benches import Figure, Quality
+from unmask.evaluation.figures import Figure, Quality
 from unmask.evaluation.settings import Setting, Terms
 
 _TERMS = ("task", "fingerprint", "seed", "samples", "preset", "setting")
@@ -28,7 +28,7 @@ class Ledger:
     def __init__(self, path: Path, qualities: Sequence[Quality]) -> None:
         self.path = path
         self._keys = [quality.key for quality in qualities]
-        self._rows: dict[Key, dict[str, Figure]] = self._read() if path.exists() else {}
+        self._rows: dict[Key, dict[str, Figure]] = self._read()
 
     def find(self, terms: Terms, setting: Setting) -> Mapping[str, Figure] | None:
         """The figures of a setting, None where it was not measured under these terms."""
@@ -39,7 +39,7 @@ class Ledger:
 
         What another process has put there meanwhile stays.
         """
-        meanwhile = self._read() if self.path.exists() else {}
+        meanwhile = self._read()
         rows = {**self._rows, **meanwhile, _key(terms, setting): dict(figures)}
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -58,10 +58,11 @@ class Ledger:
         return [*_TERMS, *(name for group in figures for name in group)]
 
     def _read(self) -> dict[Key, dict[str, Figure]]:
+        if not self.path.exists():
+            return {}
         try:
-            lines = list(
-                csv.reader(io.StringIO(self.path.read_text(encoding="utf-8")), strict=True)
-            )
+            with self.path.open(encoding="utf-8", newline="") as file:
+                lines = list(csv.reader(file, strict=True))
         except (csv.Error, UnicodeDecodeError) as error:
             raise DataError(f"{self.path} is not a CSV file: {error}; {_ELSEWHERE}") from None
         if not lines or lines[0] != self._columns:

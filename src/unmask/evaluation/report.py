@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from unmask.core.network import Denoiser
 from unmask.errors import DataError, nearest
 from unmask.evaluation import digits, shidoku, sudoku
+from unmask.evaluation.figures import Row
 
-Row = dict[str, Any]
 Report = Callable[[int, int, str], None]  # done, total, what comes next
 
-_TASKS: dict[str, Any] = {"digits": digits, "shidoku": shidoku, "sudoku": sudoku}
+_PLANS = {"digits": digits.plan, "shidoku": shidoku.plan, "sudoku": sudoku.plan}
 
 
 def evaluate(
@@ -28,9 +27,9 @@ def evaluate(
     quick: a tenth of the samples, for a look. report(done, total, next) is called before each
     measurement. Raises DataError for an unknown task.
     """
-    if task not in _TASKS:
-        raise DataError(f"unknown task {task!r}: {nearest(task, _TASKS)}")
-    measurements: list[tuple[str, Callable[[], Row]]] = list(_TASKS[task].plan(model, seed, quick))
+    if task not in _PLANS:
+        raise DataError(f"unknown task {task!r}: {nearest(task, _PLANS)}")
+    measurements = list(_PLANS[task](model, seed, quick))
     rows = []
     for done, (name, measure) in enumerate(measurements):
         if report is not None:

@@ -1,5 +1,6 @@
 """Classifier-free guidance: logits with and without a condition, and weights to combine them."""
 
+from unmask.core.calls import check_calls
 from unmask.guidance.guidance import Form, Guidance, HidePrompt, NullCondition
 from unmask.guidance.weights import (
     ConstantWeight,
@@ -20,3 +21,5 @@ __all__ = [
     "RatioWeight",
     "Weight",
 ]
+
+check_calls(__name__)

@@ -1,5 +1,6 @@
 """Networks as denoisers: wrapping, conditioning, packing, caches, critics, folders on disk."""
 
+from unmask.core.calls import check_calls
 from unmask.models.cached import BlockCache, ReusedCache
 from unmask.models.caching import Tally
 from unmask.models.captured import Captured
@@ -28,3 +29,5 @@ __all__ = [
     "save",
     "wrap",
 ]
+
+check_calls(__name__)

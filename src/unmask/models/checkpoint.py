@@ -19,9 +19,9 @@ from typing import Any
 
 from torch import nn
 
-from unmask.core.checks import is_integer
+from unmask.core.checks import check_dicts, check_path, is_integer
 from unmask.core.files import previous, replacing_folder
-from unmask.core.network import Denoiser
+from unmask.core.network import Denoiser, check_denoiser
 from unmask.errors import CheckpointError, MissingExtraError, ModelError, nearest
 from unmask.models.adapter import Adapter
 from unmask.models.conditioning import ClassConditioned
@@ -79,6 +79,9 @@ def save(
     adapters are merged into the weights that are written. Raises ModelError for a network without
     weights, CheckpointError for a folder with other files, or values that are not JSON.
     """
+    check_path("folder", folder)
+    check_denoiser(denoiser, ModelError)
+    check_dicts(CheckpointError, about=about, vocabulary=vocabulary, training=training)
     denoiser = unwrapped(denoiser)
     inner: Any = denoiser.inner if isinstance(denoiser, ClassConditioned) else denoiser
     if isinstance(inner, Decoder):
@@ -88,9 +91,7 @@ def save(
         )
     net = getattr(inner, "net", None)
     if not isinstance(net, nn.Module):
-        raise ModelError(
-            f"{type(net or denoiser).__name__} has no weights to save: wrap an nn.Module"
-        )
+        raise ModelError(f"{type(net).__name__} has no weights to save: wrap an nn.Module")
     with_transformers = isinstance(inner, MaskedLMDenoiser)
     card = Card(
         mask_id=inner.spec.mask_id,
@@ -175,16 +176,17 @@ def bundled() -> dict[str, Path]:
 
 
 def locate(model: str | Path) -> Path:
-    """Return the folder of a bundled name or of a path. Raises CheckpointError for neither."""
+    """Return the folder of a path, or a bundled name. Raises CheckpointError for neither."""
     known = bundled()
-    if isinstance(model, str) and model in known:
-        return known[model]
-    folder = Path(model).resolve()
+    check_path("model", model)
+    folder, name = Path(model).resolve(), str(model)
     if not folder.exists() and previous(folder).is_dir():
-        return previous(folder)  # writing stopped between its two renames
+        folder = previous(folder)  # writing stopped between its two renames
+    if name in known and (name == model or not folder.exists()):
+        return known[name]
     if not folder.is_dir():
         raise CheckpointError(
-            f"{str(model)!r} is neither a bundled model nor a folder: {nearest(str(model), known)}"
+            f"{name!r} is neither a bundled model nor a folder: {nearest(name, known)}"
         )
     return folder
 
@@ -237,23 +239,19 @@ def _parse(path: Path, data: Any) -> Card:
     return card
 
 
-def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
+def load(model: str | Path, *, net: nn.Module | None = None) -> Adapter | ClassConditioned:
     """Return the denoiser of a bundled name ("digits", "shidoku", "sudoku") or of a saved folder.
 
     net: the network that the weights are loaded into, if it is not transformers'.
     Raises CheckpointError for a missing, truncated or foreign folder. Nothing is unpickled.
     """
     folder, card = locate(model), read_card(model)
-    options = {
-        "mask_id": card.mask_id,
-        "forbidden": card.forbidden,
-        "length": card.length,
-        "logit_shift": card.logit_shift,
-    }
+    names = ("mask_id", "forbidden", "length", "logit_shift")
+    options: dict[str, Any] = {name: getattr(card, name) for name in names}
     if card.backbone == "transformers":
         if net is not None:
             raise CheckpointError(f"{folder} stores the network itself: leave net out")
-        denoiser = wrap(_pretrained(folder), **options)  # type: ignore[arg-type]
+        denoiser: Any = wrap(_pretrained(folder), **options)
     else:
         denoiser = _into(net, folder, card, options)
     if denoiser.spec.vocab_size != card.vocab_size:
@@ -267,8 +265,8 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
         recommended = card.about.get("preset")
         denoiser.spec = replace(denoiser.spec, recommended=recommended, grid=card.grid)
     if card.classes is None:
+        assert isinstance(denoiser, Adapter)
         return denoiser
-    assert isinstance(denoiser, MaskedLMDenoiser)
     return ClassConditioned(denoiser, card.classes).eval()
 
 

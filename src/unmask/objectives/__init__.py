@@ -5,6 +5,7 @@ masked-diffusion bound on −log p(x). `masked_mean` (MaskGIT) and `bert` estima
 their `nll` is None. `critic` trains a critic; `drop_condition` prepares guidance.
 """
 
+from unmask.core.calls import check_calls
 from unmask.objectives.condition import drop_condition
 from unmask.objectives.corruption import BertNoise
 from unmask.objectives.critic import critic, critic_loss, fill
@@ -31,3 +32,5 @@ __all__ = [
     "masked_mean",
     "read_corrupted",
 ]
+
+check_calls(__name__)

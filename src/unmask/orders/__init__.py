@@ -3,6 +3,7 @@
 Derive a new one from `Order`, or pass any function (state, proposal) -> (B,N).
 """
 
+from unmask.core.calls import check_calls
 from unmask.orders.base import FromFunction, Order, as_order
 from unmask.orders.critic import CriticOrder
 from unmask.orders.fixed import Halton, LeftToRight, Random, RevealTime, halton_rank
@@ -28,3 +29,5 @@ __all__ = [
     "as_order",
     "halton_rank",
 ]
+
+check_calls(__name__)

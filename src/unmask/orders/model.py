@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+from unmask.core.checks import check_choice, check_flag
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError, nearest
 from unmask.orders.base import Order
@@ -35,8 +36,8 @@ class Probability(Order):
     def __post_init__(self) -> None:
         if self.choose not in ("first", "after"):
             raise StrategyError(f"choose={self.choose!r}: pass 'first' or 'after'")
-        if self.of not in _STATISTIC:
-            raise StrategyError(f"of={self.of!r}: {nearest(str(self.of), _STATISTIC)}")
+        check_choice("of", self.of, _STATISTIC)
+        check_flag("log", self.log)
         if self.choose == "first" and self.of != "model":
             raise StrategyError(
                 f"of={self.of!r} scores the drawn token, so it needs choose='after'"

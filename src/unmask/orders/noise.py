@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from unmask.core.arrays import to_device
-from unmask.core.checks import is_number
+from unmask.core.checks import check_flag, is_number
 from unmask.core.random import Purpose, gumbel
 from unmask.core.rows import Now
 from unmask.core.state import Proposal, State
@@ -38,6 +38,8 @@ class ChoiceNoise(Around):
             raise StrategyError(f"noise scale={self.scale!r}: pass a number ≥ 0, such as 4.5")
         if self.kind not in ("gumbel", "uniform"):
             raise StrategyError(f"noise kind={self.kind!r}: pass 'gumbel' or 'uniform'")
+        for name in ("annealed", "inclusive"):
+            check_flag(name, getattr(self, name))
         if self.inclusive and not self.annealed:
             raise StrategyError(
                 "inclusive=True chooses how noise is annealed, and annealed=False turns that off: "

@@ -5,6 +5,7 @@ published defaults; change a part with `Strategy.but`. `docs/methods.md` has a t
 `unmask.presets.by_name.build` returns one by its name.
 """
 
+from unmask.core.calls import check_calls
 from unmask.presets.adaptive import entropy_bound, factor, klass, llada21, threshold, wino
 from unmask.presets.image import amused, halton, maskgit, muse
 from unmask.presets.reference import annealed, confidence, first_hitting, random_order, top_margin
@@ -44,3 +45,5 @@ __all__ = [
     "top_margin",
     "wino",
 ]
+
+check_calls(__name__)

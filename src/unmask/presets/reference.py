@@ -6,7 +6,7 @@ from unmask import schedules
 from unmask.commit import OneAtATime, TopK
 from unmask.decoding.strategy import Strategy
 from unmask.orders import ChoiceNoise, Margin, Probability, Random
-from unmask.revise import Never, Remask
+from unmask.presets.parts import remasking
 from unmask.sampling import Annealed, Sampling
 from unmask.schedules import AnySchedule
 
@@ -30,7 +30,7 @@ def annealed(
         commit=TopK(schedule, steps),
         sampling=Sampling(Annealed(temperature), top_k=keep),
         order=Probability(choose="after", of="kept"),
-        revise=Remask() if remask else Never(),
+        revise=remasking(remask),
         name="annealed",
     )
 

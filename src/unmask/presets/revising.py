@@ -8,9 +8,9 @@ from unmask import schedules
 from unmask.commit import ReMDM, TopK
 from unmask.core.network import Critic
 from unmask.decoding.strategy import Strategy
-from unmask.groups import Groups
 from unmask.orders import ChoiceNoise, CriticOrder, Noised, Probability, Random, Weighted
-from unmask.revise import Never, Remask
+from unmask.presets.parts import remasking, track_groups
+from unmask.revise import Remask
 from unmask.sampling import Sampling
 from unmask.schedules import AnySchedule
 
@@ -32,7 +32,7 @@ def token_critic(
         commit=TopK(schedule, steps),
         sampling=Sampling(temperature),
         order=ChoiceNoise(CriticOrder(critic), noise_scale),
-        revise=Remask() if remask else Never(),
+        revise=remasking(remask),
         name="token_critic",
     )
 
@@ -111,6 +111,6 @@ def dplm(
         sampling=Sampling(temperature, gumbel=True),
         order=Noised(),
         revise=Remask(),
-        groups=Groups.levels(tracks, side_by_side=True) if tracks != 1 else None,
+        groups=track_groups(tracks, side_by_side=True),
         name="dplm",
     )

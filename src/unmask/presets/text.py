@@ -6,8 +6,9 @@ from typing import Literal
 
 from unmask import schedules
 from unmask.commit import Ancestral, Even, Remaining, Threshold, ThresholdOrShare, TopK
+from unmask.core.checks import check_choice
 from unmask.decoding.strategy import Strategy
-from unmask.errors import StrategyError, nearest
+from unmask.errors import StrategyError
 from unmask.orders import ChoiceNoise, Entropy, Margin, Order, Probability, RevealTime, Stored
 from unmask.presets.parts import block_groups
 from unmask.revise import Remask
@@ -89,9 +90,8 @@ def dream(
     choice_temperature) without replacement. Dream's networks predict the next position: wrap them
     with logit_shift=True.
     """
+    check_choice("algorithm", algorithm, _DREAM_ORDERS)
     ancestral = algorithm == "origin"
-    if algorithm not in _DREAM_ORDERS:
-        raise StrategyError(f"algorithm={algorithm!r}: {nearest(algorithm, _DREAM_ORDERS)}")
     order = _DREAM_ORDERS[algorithm]
     if choice_temperature is not None and ancestral:
         raise StrategyError(
@@ -122,10 +122,12 @@ def sdar(
     p is the probability of the token drawn, under the distribution it is drawn from. steps: steps
     of each block. threshold=None commits the share alone (SDAR's static rule). Approximate.
     """
+    sampling = Sampling(temperature, top_k=top_k, top_p=top_p)
+    greedy = sampling.temperature == 0
     return Strategy(
         commit=ThresholdOrShare(threshold, block, steps),
-        order=Probability(choose="after", of="sampling" if temperature > 0 else "kept"),
-        sampling=Sampling(temperature, top_k=top_k, top_p=top_p),
+        order=Probability(choose="after", of="kept" if greedy else "sampling"),
+        sampling=sampling,
         groups=block_groups(block),
         name="sdar",
     )

@@ -11,6 +11,7 @@ from unmask.errors import StrategyError
 from unmask.groups import Groups
 from unmask.guidance import Guidance, RatioWeight
 from unmask.orders import ChoiceNoise, Entropy, Order, Probability, Random
+from unmask.presets.parts import track_groups
 from unmask.sampling import Annealed, Sampling, SquaredDecay
 from unmask.schedules import AnySchedule
 
@@ -81,12 +82,12 @@ def esm3(
     because temperatures below 1 sharpen the law.
     """
     orders: dict[str, Order] = {"random": Random(), "entropy": Entropy()}
-    if order not in orders:
+    if not isinstance(order, str) or order not in orders:
         raise StrategyError(f"order={order!r}: pass 'random' or 'entropy'")
     return Strategy(
         commit=TopK(Scheduled(schedule, steps, lift=0.1)),
         sampling=Sampling(SquaredDecay(temperature)),
         order=orders[order],
-        groups=Groups.levels(tracks) if tracks != 1 else None,
+        groups=track_groups(tracks),
         name="esm3",
     )

@@ -3,6 +3,7 @@
 Everything here is float32 or better whatever comes in.
 """
 
+from unmask.core.calls import check_calls
 from unmask.core.inversion import COLD
 from unmask.sampling.scratch import Scratch
 from unmask.sampling.settings import Annealed, Sampling, SquaredDecay, Temperature
@@ -24,3 +25,5 @@ __all__ = [
     "invert",
     "tempered",
 ]
+
+check_calls(__name__)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.checks import is_integer, is_number
+from unmask.core.checks import check_flag, is_integer, is_number
 from unmask.errors import StrategyError
 from unmask.sampling.best import Best
 from unmask.sampling.filters import kept
@@ -100,6 +100,7 @@ class Sampling:
                 object.__setattr__(self, "top_k", None)
         if self.top_p is not None and not (is_number(self.top_p) and 0 < self.top_p <= 1):
             raise StrategyError(f"top_p={self.top_p!r}: pass a mass in (0, 1], or None to keep all")
+        check_flag("gumbel", self.gumbel)
         if self.min_p is not None and not (is_number(self.min_p) and 0 <= self.min_p < 1):
             raise StrategyError(f"min_p={self.min_p!r}: pass a ratio in [0, 1), or None")
 

@@ -4,10 +4,13 @@
 unmasking order; `PseudoLikelihood` scores each token given all others, which is no likelihood.
 """
 
+from unmask.core.calls import check_calls
 from unmask.scoring.bound import Bound
-from unmask.scoring.look import Method
+from unmask.scoring.look import Estimate, Method
 from unmask.scoring.measure import Score, score
 from unmask.scoring.ordered import Ordered
 from unmask.scoring.pseudo import PseudoLikelihood
 
-__all__ = ["Bound", "Method", "Ordered", "PseudoLikelihood", "Score", "score"]
+__all__ = ["Bound", "Estimate", "Method", "Ordered", "PseudoLikelihood", "Score", "score"]
+
+check_calls(__name__)

@@ -6,7 +6,7 @@ Shapes: B rows, N positions; b rows of one forward.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -19,6 +19,7 @@ from unmask.core.network import Denoiser
 from unmask.core.random import fold
 from unmask.core.state import State
 from unmask.decoding import Canvas, Strategy, forward, init, prepare
+from unmask.decoding.context import error_context
 from unmask.decoding.faults import raise_faults
 from unmask.decoding.propose import propose
 from unmask.errors import StrategyError
@@ -31,6 +32,14 @@ Report = Callable[[int, int], None]
 _OWN = Strategy(commit=TopK(schedules.linear, 1), order=Random())
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """Nats of each example, and how sure they are."""
+
+    nats: Tensor  # (B,) float64
+    variance: Tensor  # (B,) float64: of the nats over seeds; 0 where exact, NaN where not known
+
+
 class Method(Protocol):
     """A method of scoring, such as `Bound()`."""
 
@@ -41,8 +50,11 @@ class Method(Protocol):
 
     def __call__(
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
-    ) -> Tensor:
-        """Return (B,) float64 nats of the editable positions. batch_size: rows of a forward."""
+    ) -> Tensor | Estimate:
+        """Return nats of the editable positions, (B,) float64 alone if their variance is not known.
+
+        batch_size: rows of a forward.
+        """
         ...
 
 
@@ -67,7 +79,7 @@ def nats(denoiser: Denoiser, state: State, rows: Tensor, masked: Tensor) -> Tens
     shown = replace(state.take(rows.cpu().numpy()), masked=masked)
     known = replace(shown, masked=torch.zeros_like(masked))
     query = prepare(shown, _OWN).with_inputs(denoiser.spec.inputs, masked, shown.editable)
-    with evaluating(denoiser):
+    with evaluating(denoiser), error_context(shown.rows, "the network"):
         hidden, _ = forward(denoiser, query)
         proposal = propose(known, _OWN, denoiser, hidden, masked, holds=True)
     raise_faults(proposal.fault, shown)

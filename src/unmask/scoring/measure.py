@@ -13,23 +13,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unmask.core.arrays import Table, tensor_of
 from unmask.core.checks import check_count
-from unmask.core.network import Denoiser, check_denoiser
+from unmask.core.head import illegal_ids
+from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
+from unmask.core.random import check_seed
 from unmask.decoding import Canvas
 from unmask.errors import DataError, StrategyError
 from unmask.objectives.evaluate import check_data
 from unmask.scoring.bound import Bound
-from unmask.scoring.look import Method, Report
+from unmask.scoring.look import Estimate, Method, Report
 
 _BOUND = Bound()
 
 
 @dataclass(frozen=True)
 class Score:
-    """The negative log-likelihood of the scored tokens, in nats. Tensors are on the CPU."""
+    """The negative log-likelihood of the scored tokens, in nats. Tensors are on the CPU.
+
+    The standard error of several examples is that over examples, as drawn from the data, and
+    contains what their masks add. That of a single one is over the masks of its `Bound`, 0 for a
+    method that is exact, and NaN only if nothing is known of it: with `Bound(samples=1)`, or a
+    method of one's own that gives nats alone.
+    """
 
     nats_per_token: float  # Σ nats / Σ tokens over the examples
-    standard_error: float  # of nats_per_token, over the examples; NaN for one example
+    standard_error: float  # of nats_per_token: over examples; of a single one, over masks
     tokens: int  # scored, over all examples
     examples: int  # with at least one scored token
     per_example: Tensor  # (B,) float64: nats summed over the scored tokens of each
@@ -57,11 +66,11 @@ class Score:
 
 def score(
     denoiser: Denoiser,
-    tokens: Tensor,
-    maskable: Tensor | None = None,
+    tokens: Table,
+    maskable: Table | None = None,
     *,
     by: Method = _BOUND,
-    valid: Tensor | None = None,
+    valid: Table | None = None,
     condition: Any = None,
     steps: Tensor | Sequence[int] | None = None,
     legal: Tensor | None = None,
@@ -72,7 +81,8 @@ def score(
     """Return how likely the tokens are where maskable is True, given the other tokens.
 
     tokens: (B,N) int64. maskable: (B,N) bool, by default every valid position. valid: (B,N) bool,
-    False at padding, which is at the end of a row and never read.
+    False at padding, which is at the end of a row and never read. Each is a tensor, an array or a
+    list of rows.
     by: `scoring.Bound(samples=16)`, `scoring.Ordered(strategy)` or `scoring.PseudoLikelihood()`.
     condition: for the denoiser, a tensor or a tree of tensors with first dimension B.
     steps: the steps of each row, as in `Canvas`; for `Ordered` only. legal: the ids that may be at
@@ -89,35 +99,58 @@ def score(
             "scoring.PseudoLikelihood()"
         )
     check_count("batch_size", batch_size, DataError)
+    check_seed(seed)
+    if report is not None and not callable(report):
+        raise StrategyError(f"report={report!r}: pass a function (done, total), or leave it out")
     canvas = _canvas_of(denoiser, tokens, maskable, valid, condition)
     canvas = replace(canvas, steps=steps, legal=legal).to(canvas.tokens.device)
-    nats = by(denoiser, canvas, seed, batch_size, report or (lambda done, total: None))
-    return summary(nats.cpu(), canvas.editable.sum(1).cpu(), by.kind)
+    found = by(denoiser, canvas, seed, batch_size, report or (lambda done, total: None))
+    return summary(_estimate(found, by, len(canvas.tokens)), canvas.editable.sum(1).cpu(), by.kind)
 
 
-def summary(nats: Tensor, tokens: Tensor, kind: str) -> Score:
-    """Return the Score of nats (B,) float64 of tokens (B,) int64 each.
+def _estimate(found: object, by: Method, rows: int) -> Estimate:
+    """Return what a method has found, on the CPU. Raises StrategyError for anything else."""
+    if isinstance(found, Tensor):
+        found = Estimate(found, torch.full(found.shape, math.nan))
+    if not isinstance(found, Estimate) or found.nats.shape != (rows,):
+        shape = getattr(getattr(found, "nats", found), "shape", None)
+        got = f"a {type(found).__name__}" if shape is None else f"shape {tuple(shape)}"
+        raise StrategyError(
+            f"{type(by).__name__} returned {got} for {rows} examples: return their nats, a tensor "
+            f"of shape ({rows},), or an Estimate"
+        )
+    return Estimate(found.nats.double().cpu(), found.variance.double().cpu())
+
+
+def summary(found: Estimate, tokens: Tensor, kind: str) -> Score:
+    """Return the Score of nats (B,) of tokens (B,) int64 each.
 
     Examples may differ in length, so nats per token is a ratio of sums, and its error that of a
     ratio estimate, which for equal lengths is the standard error of the mean.
     """
-    asked, examples = int(tokens.sum()), int((tokens > 0).sum())
+    nats, asked, examples = found.nats, int(tokens.sum()), int((tokens > 0).sum())
     ratio = float(nats.sum()) / asked
-    residual = (nats - ratio * tokens).square().sum()
-    spread = math.sqrt(float(residual) * examples / (examples - 1)) if examples > 1 else math.nan
-    return Score(ratio, spread / asked, asked, examples, nats, tokens, kind)
+    variance = float(found.variance[tokens > 0].sum())
+    if examples > 1:
+        residual = (nats - ratio * tokens).square().sum()
+        variance = float(residual) * examples / (examples - 1)
+    return Score(ratio, math.sqrt(variance) / asked, asked, examples, nats, tokens, kind)
 
 
 def _canvas_of(
     denoiser: Denoiser,
-    tokens: Tensor,
-    maskable: Tensor | None,
-    valid: Tensor | None,
+    tokens: Table,
+    maskable: Table | None,
+    valid: Table | None,
     condition: Any,
 ) -> Canvas:
     """Return a canvas on the denoiser's device whose editable positions are the ones to score."""
+    tokens, maskable = tensor_of(tokens), tensor_of(maskable)
     if not isinstance(tokens, Tensor):
-        raise DataError(f"tokens is a {type(tokens).__name__}: pass an int64 tensor of shape (B,N)")
+        raise DataError(
+            f"tokens is a {type(tokens).__name__}: pass ids of shape (B,N), as one tensor or as "
+            "rows of equal length"
+        )
     device = denoiser.device or tokens.device
     nothing = torch.zeros_like(tokens, dtype=torch.bool)
     canvas = Canvas.infill(tokens, nothing, valid=valid, condition=condition).to(device)
@@ -126,9 +159,25 @@ def _canvas_of(
         raise DataError(f"maskable is a {type(maskable).__name__}: pass a bool tensor (B,N)")
     maskable = maskable.to(device)
     data = canvas.tokens.masked_fill(~canvas.valid, 0)
+    _check_separators(denoiser.spec, data, maskable)
     check_data(denoiser, data, maskable)
     _check_places(denoiser, data, maskable, canvas.valid)
     return Canvas(data, maskable, canvas.valid, canvas.condition)
+
+
+def _check_separators(spec: DenoiserSpec, data: Tensor, maskable: Tensor) -> None:
+    """Raise DataError where the tokens to score are ids that are never generated."""
+    never = torch.tensor(illegal_ids(spec), dtype=torch.int64, device=data.device)
+    if maskable.shape != data.shape or maskable.dtype != torch.bool:
+        return
+    wrong = (maskable & torch.isin(data, never)).nonzero()
+    if len(wrong):
+        row, position = wrong[0].tolist()
+        raise DataError(
+            f"id {int(data[row, position])} at row {row}, position {position} is the mask id or a "
+            "forbidden one, which is never generated: to score the other tokens given these, pass "
+            f"maskable=~torch.isin(tokens, torch.tensor({never.tolist()}))"
+        )
 
 
 def _check_places(denoiser: Denoiser, data: Tensor, maskable: Tensor, valid: Tensor) -> None:

@@ -21,7 +21,7 @@ from unmask.errors import StrategyError
 from unmask.orders import Order
 from unmask.orders.base import Around
 from unmask.sampling import COLD
-from unmask.scoring.look import Report, initial_state
+from unmask.scoring.look import Estimate, Report, initial_state
 
 _DRAWN = ("logprob", "sampling_logprob", "kept_logprob", "noised_logprob")
 
@@ -67,8 +67,8 @@ class Ordered:
 
     def __call__(
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
-    ) -> Tensor:
-        """Return (B,) float64 nats; a random order depends on (seed, row) alone."""
+    ) -> Estimate:
+        """Return exact nats; a random order depends on (seed, row) alone."""
         order = _Undrawn(self.strategy.order, self.strategy.name)
         strategy = self.strategy.but(order=order)
         state = initial_state(denoiser, canvas, seed, strategy)
@@ -84,7 +84,8 @@ class Ordered:
         engine = Engine(denoiser, max_rows=batch_size)
         record = complete(engine, replace(state, target=state.tokens), strategy, see)
         drawn = record.logprob if strategy.sampling.plain else record.sampling_logprob
-        return -drawn.double().sum(1)
+        nats = -drawn.double().sum(1)
+        return Estimate(nats, torch.zeros_like(nats))
 
 
 @dataclass(frozen=True)

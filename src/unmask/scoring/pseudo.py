@@ -8,9 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from unmask.core.batches import in_batches
 from unmask.core.network import Denoiser
 from unmask.decoding import Canvas
-from unmask.scoring.look import Report, initial_state, nats
+from unmask.scoring.look import Estimate, Report, initial_state, nats
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,16 @@ class PseudoLikelihood:
 
     def __call__(
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
-    ) -> Tensor:
-        """Return (B,) float64 nats; the seed has no effect."""
+    ) -> Estimate:
+        """Return exact nats; the seed has no effect."""
         state = initial_state(denoiser, canvas, seed)
         row, position = canvas.editable.nonzero(as_tuple=True)
-        length = canvas.tokens.shape[1]
-        parts = []
-        for at in range(0, len(row), batch_size):
-            report(at, len(row))
-            hidden = position[at : at + batch_size, None]
-            alone = torch.arange(length, device=row.device) == hidden
-            parts.append(nats(denoiser, state, row[at : at + batch_size], alone))
-        report(len(row), len(row))
+        place = torch.arange(canvas.tokens.shape[1], device=row.device)
+
+        def alone(part: slice) -> Tensor:
+            return nats(denoiser, state, row[part], place == position[part, None])
+
+        found = in_batches(alone, len(row), batch_size, report)
         total = torch.zeros(len(canvas.tokens), dtype=torch.float64, device=row.device)
-        return total.index_add_(0, row, torch.cat(parts)) if parts else total
+        total.index_add_(0, row, found)
+        return Estimate(total, torch.zeros_like(total))

@@ -1,5 +1,6 @@
 """Training by transformers' Trainer: `train`, recipes, and `trainer.MaskedTrainer`."""
 
+from unmask.core.calls import check_calls
 from unmask.training.described import described
 from unmask.training.recipe import Recipe
 from unmask.training.recipes import RECIPES
@@ -8,3 +9,5 @@ from unmask.training.settings import commented, read_settings
 from unmask.training.watching import Progress
 
 __all__ = ["RECIPES", "Progress", "Recipe", "commented", "described", "read_settings", "train"]
+
+check_calls(__name__)

@@ -7,8 +7,9 @@ import pytest
 from unmask import presets
 from unmask.cli.ui import comparison
 from unmask.errors import StrategyError
-from unmask.evaluation.benches import BENCHES, Figure
+from unmask.evaluation.benches import BENCHES
 from unmask.evaluation.compare import Measurement
+from unmask.evaluation.figures import Figure
 from unmask.evaluation.settings import Setting
 from unmask.presets import by_name
 

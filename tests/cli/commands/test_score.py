@@ -94,8 +94,10 @@ def test_batches_and_one_row(call, boards, tmp_path):
     )
     assert whole["nats_per_token"] == pytest.approx(parts["nats_per_token"], rel=1e-5)
     np.save(tmp_path / "one.npy", boards[:1].numpy())
-    assert call("score", "shidoku", "one.npy", "--json").json["standard_error"] is None
-    assert "±" not in call("score", "shidoku", "one.npy").out
+    assert call("score", "shidoku", "one.npy", "--json").json["standard_error"] > 0
+    assert "±" in call("score", "shidoku", "one.npy").out
+    alone = call("score", "shidoku", "one.npy", "--samples", "1")
+    assert "±" not in alone.out
 
 
 def test_what_json_does_not_know_is_null():

@@ -112,9 +112,9 @@ def command(
 ) -> None:
     """Measure how likely the rows of a file are under a model.
 
-    Prints nats per token, with the standard error over rows: by default the masked-diffusion bound,
-    with --order the exact likelihood under a preset, with --pseudo a cheap score for comparing
-    rows.
+    Prints nats per token, with the standard error over rows, or over masks for a single row: by
+    default the masked-diffusion bound, with --order the exact likelihood under a preset, with
+    --pseudo a cheap score for comparing rows.
     """
     by = _method(model, samples, order, steps, pseudo)
     opened = open_model(model)

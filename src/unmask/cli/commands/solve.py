@@ -177,30 +177,25 @@ class Answers:
 def _solve(
     model: Model, rules: Rules, strategy: Strategy, tokens: Tensor, known: Tensor, seed: int
 ) -> Answers:
-    import torch
+    from unmask.decoding import Canvas
+    from unmask.engine import Engine, complete
+    from unmask.engine.run import begin
 
-    from unmask.decoding import Canvas, row_seeds
-    from unmask.engine import run
-
-    whole = Canvas.infill(tokens, ~known)
-    seeds = row_seeds(whole, seed, None)
-    answers, forwards, begun = [], [], time.perf_counter()
+    begun = time.perf_counter()
     with counting() as progress:
         bar = progress.add_task(f"{model.name} · {strategy.name}", total=len(tokens))
-        for start in range(0, len(tokens), BATCH):
-            rows = slice(start, start + BATCH)
-            canvas = Canvas.infill(tokens[rows], ~known[rows])
-            result = run(model.denoiser, canvas, strategy, seeds=seeds[rows])
-            answers.append(result.tokens.cpu())
-            forwards.append(result.forwards.cpu())
-            progress.update(bar, advance=len(canvas.tokens))
-    filled, seconds = torch.cat(answers), time.perf_counter() - begun
+        state = begin(model.denoiser, Canvas.infill(tokens, ~known), strategy, seed, None)
+        engine = Engine(model.denoiser, max_rows=BATCH)
+        result = complete(
+            engine, *state, lambda event: progress.update(bar, advance=len(event.finished))
+        )
+    filled, seconds = result.tokens.cpu(), time.perf_counter() - begun
     with waiting("Checking"):
         solutions, solution = rules.solve(tokens)
     return Answers(
         puzzles=tokens,
         tokens=filled,
-        forwards=torch.cat(forwards),
+        forwards=result.forwards.cpu(),
         solutions=solutions,
         valid=rules.is_valid(filled),
         exact=(solutions == 1) & (filled == solution).all(1),

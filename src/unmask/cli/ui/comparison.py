@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from unmask.evaluation.benches import Bench, Quality
+    from unmask.evaluation.benches import Bench
     from unmask.evaluation.compare import Measurement
+    from unmask.evaluation.figures import Quality
     from unmask.evaluation.settings import Terms
     from unmask.viz.frontier import Panel
 
