@@ -169,6 +169,17 @@ def test_outputs_of_any_form_are_read(shape):
     check_rows(unmask.wrap(net, mask_id=MASK), tokens, valid, lambda row, _: net.net(row).logits)
 
 
+def test_outputs_of_another_shape_are_told_what_they_look_like():
+    net = encoder()
+    for wrong, words in (
+        (lambda tokens: net(tokens).mean(1), "seems to pool the positions"),
+        (lambda tokens: net(tokens).repeat(1, 2, 1)[:, : tokens.shape[1] + 1], r"\[:, 1:\]"),
+        (lambda tokens: (net(tokens), net(tokens)), "2 outputs of one shape"),
+    ):
+        with pytest.raises(LogitsError, match=words):
+            unmask.wrap(wrong, mask_id=MASK)
+
+
 FORMS = {
     "without return_dict": lambda: bert(return_dict=False),
     "DataParallel": lambda: nn.DataParallel(bert()),

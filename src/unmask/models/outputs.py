@@ -52,20 +52,34 @@ def _found(output: Any, name: str, tokens: Tensor) -> Tensor:
     found = output
     if isinstance(output, Mapping):
         found = output.get(name)
-    elif isinstance(output, tuple | list):
+    elif isinstance(output, tuple):
         found = output[0] if output else None
     elif not isinstance(output, Tensor):
         found = getattr(output, name, None)
-    several = isinstance(output, tuple | list) and len(output) > 1 and _alike(*output[:2])
+    several = isinstance(output, tuple) and len(output) > 1 and _alike(*output[:2])
     fits = isinstance(found, Tensor) and found.dim() == 3 and found.shape[:2] == tokens.shape
     if isinstance(found, Tensor) and fits and not several:
         return found
     shown = f"{len(output)} outputs of one shape" if several else _described(output, found)
     raise LogitsError(
-        f"the network returned {shown} for tokens of shape "
-        f"{tuple(tokens.shape)}: return logits of shape (B, N, vocabulary), as one tensor or as "
-        "`logits` of an output"
+        f"the network returned {shown} for tokens of shape {tuple(tokens.shape)}: return logits as "
+        f"one tensor (B, N, vocabulary), or as `logits` of an output{_cause(found, tokens)}"
     )
+
+
+def _cause(found: Any, tokens: Tensor) -> str:
+    """Return what an output of another shape looks like, after a semicolon."""
+    if not isinstance(found, Tensor) or found.dim() not in (2, 3) or len(found) != len(tokens):
+        return ""
+    if found.dim() == 2:
+        return "; this network seems to pool the positions of a row: pass one that does not"
+    more = found.shape[1] - tokens.shape[1]
+    if more > 0:
+        return (
+            f"; this network seems to add {more} to the positions of a row, as a class token does: "
+            f"return those of the tokens alone, as in lambda tokens: net(tokens)[:, {more}:]"
+        )
+    return ""
 
 
 def _alike(one: Any, other: Any) -> bool:
