@@ -108,12 +108,14 @@ def test_ids_with_a_tokenizer(tmp_path, tokenizer):
     for number, told in [
         (12, "id 12 is not below 12; the tokenizer .* made with another"),
         (MASK, r"row 1 .*position 0 .*: id 1 is the tokenizer's mask token"),
-        (PAD, r"row 1 .*position 0 .*: id 2 is the tokenizer's padding token.*without padding"),
         (-1, "id -1 is negative"),
     ]:
         np.save(path, np.array([words("the cat"), [number, 5]]))
         with pytest.raises(DataError, match=told):
             read(path, tokenizer=tokenizer, vocab_size=20)
+    np.save(path, np.array([words("the cat sat"), [5, PAD, 5]]))
+    with pytest.raises(DataError, match=r"row 1 .*position 1 .*: id 2 is the tokenizer's padding"):
+        read(path, tokenizer=tokenizer)
 
 
 def test_a_mask_token_in_text_is_told(tmp_path, tokenizer):

@@ -80,6 +80,10 @@ class Corpus:
     """Sentences on how the data was read."""
     stream: bool = False
     """Whether examples are windows of a stream, in which neighbours continue each other."""
+    documents: bool = False
+    """Whether each example is whole, and ends where it ends, so that lengths can be learnt."""
+    shape: tuple[int, int] | None = None
+    """Height and width, if examples are images."""
 
     def split(self, share: float = 0.1) -> tuple[Corpus, Corpus]:
         """Return (train, held out), with `share` of the examples held out, at least one.

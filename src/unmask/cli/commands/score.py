@@ -47,7 +47,7 @@ def command(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="Ids or text: .npy, .safetensors, .jsonl, .parquet, .txt or a folder of one kind.",
+            help="Ids or text: .npy, .npz, .safetensors, .jsonl, .parquet, .txt or a folder of them.",
         ),
     ],
     samples: Annotated[

@@ -47,7 +47,7 @@ def command(
         typer.Option(
             "--data",
             metavar="PATH",
-            help="Your data: .txt, or ids or text in .npy, .safetensors, .jsonl, .parquet, or a "
+            help="Your data: .txt, or ids or text in .npy, .npz, .safetensors, .jsonl, .parquet, or a "
             "folder of Hugging Face datasets.",
         ),
     ] = None,
