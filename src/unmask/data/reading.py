@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from unmask.errors import DataError
 
 WINDOW = 128
 """The default length of the windows of a stream."""
+LEVELS = 256
+"""The most grey levels of images that are told from other rows."""
 
 
 def read(
@@ -167,12 +170,16 @@ def _as_documents(source: Source, vocabulary: Vocabulary, length: int | None, fi
         )
     tops = [int(part.categories.max()) for part in rows.parts if part.categories is not None]
     classes = max(tops, default=-1) + 1
-    summary = f"{len(rows):,} examples of {int(rows.lengths.min()):,} to {longest:,} tokens"
-    if int(rows.lengths.min()) == longest:
-        summary = f"{len(rows):,} examples of {longest:,} tokens"
+    summary = f"{len(rows):,} examples of {_span(rows)} tokens"
     notes = [summary + (f", in {classes} classes" if classes else "")]
+    side = math.isqrt(longest)
     if source.shape:
         notes.append(f"each is read as an image of {source.shape[0]}×{source.shape[1]}")
+    elif source.nature == "grid" and longest == side**2 >= 64 and vocabulary.size <= LEVELS:
+        notes.append(
+            f"if these rows of {longest} are images of {side}×{side}, pass shape=[{side}, {side}] "
+            f"(data.shape=[{side},{side}] in a recipe), and they are shown as such"
+        )
     return Corpus(
         Documents(rows),
         vocabulary,
@@ -182,6 +189,12 @@ def _as_documents(source: Source, vocabulary: Vocabulary, length: int | None, fi
         documents=source.nature == "rows" or int(rows.lengths.min()) < longest,
         shape=(source.shape[0], source.shape[1]) if source.shape else None,
     )
+
+
+def _span(rows: StoredRows) -> str:
+    """Return lengths as text, such as `1 to 4`."""
+    low, high = int(rows.lengths.min()), int(rows.lengths.max())
+    return f"{high:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _as_cuttings(source: Source, vocabulary: Vocabulary, length: int) -> Corpus:
@@ -240,13 +253,11 @@ def _shape(
         raise DataError(f"shape={list(wanted)}: {file} has {stored}; leave it out")
     if widths != {wanted[0] * wanted[1]}:
         raise DataError(
-            f"{file}: rows of {min(widths)} to {max(widths)} positions are no images of "
+            f"{file}: rows of {_span(source.rows)} positions are no images of "
             f"{wanted[0]}×{wanted[1]}; pass a shape whose sides multiply to the length of all rows"
         )
-    if length is not None and length < max(widths):
-        raise DataError(
-            f"length={length} would cut images of {wanted[0]}×{wanted[1]} apart; leave it out"
-        )
+    if length not in (None, *widths):
+        raise DataError(f"length={length} and images of {wanted[0]}×{wanted[1]}: leave length out")
     return wanted
 
 

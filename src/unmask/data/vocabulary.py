@@ -133,6 +133,10 @@ class Vocabulary:
             return bytes(numbers).decode("utf-8", errors="replace")
         return " ".join(map(str, numbers))
 
+    def text(self, ids: Sequence[int], end_id: int | None) -> str:
+        """Return the text of the ids before the first end_id, or of all if there is none."""
+        return self.decode(until(ids, end_id))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the vocabulary as JSON values, for a model card."""
         return {**asdict(self), "forbidden": list(self.forbidden)}

@@ -62,6 +62,12 @@ class Card:
         known = [side for side in sides if is_integer(side) and side > 0]
         return (known[0], known[1]) if len(known) == 2 else None
 
+    @property
+    def end_id(self) -> int | None:
+        """The id that fills a row after its end in training, None if padding was excluded."""
+        end: int | None = ((self.training or {}).get("padding") or {}).get("eos_id")
+        return end
+
 
 def save(
     denoiser: Denoiser,
@@ -264,8 +270,8 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
     if isinstance(denoiser, nn.Module):
         denoiser.eval()
     if isinstance(denoiser, Adapter):
-        recommended = card.about.get("preset")
-        denoiser.spec = replace(denoiser.spec, recommended=recommended, grid=card.grid)
+        preset, grid = card.about.get("preset"), card.grid
+        denoiser.spec = replace(denoiser.spec, recommended=preset, grid=grid, end_id=card.end_id)
     if card.classes is None:
         return denoiser
     assert isinstance(denoiser, MaskedLMDenoiser)

@@ -88,6 +88,7 @@ def chosen(task: str | None, data: Path | None, file: Path | None, sets: Sequenc
             column=how.column,
             length=how.length,
             documents=how.documents,
+            shape=how.shape,
         )
     except DataError as error:
         raise DataError(_as_settings(str(error))) from error
