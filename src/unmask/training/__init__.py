@@ -1,5 +1,6 @@
 """Training by transformers' Trainer: `train`, recipes, and `trainer.MaskedTrainer`."""
 
+from unmask.training.defaults import default_recipe
 from unmask.training.described import described
 from unmask.training.recipe import Recipe
 from unmask.training.recipes import RECIPES
@@ -7,4 +8,13 @@ from unmask.training.run import train
 from unmask.training.settings import commented, read_settings
 from unmask.training.watching import Progress
 
-__all__ = ["RECIPES", "Progress", "Recipe", "commented", "described", "read_settings", "train"]
+__all__ = [
+    "RECIPES",
+    "Progress",
+    "Recipe",
+    "commented",
+    "default_recipe",
+    "described",
+    "read_settings",
+    "train",
+]

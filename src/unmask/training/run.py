@@ -22,6 +22,7 @@ from unmask.scoring import Score
 from unmask.tasks import task as load_task
 from unmask.training.arguments import arguments
 from unmask.training.augment import Warped
+from unmask.training.defaults import default_recipe
 from unmask.training.heldout import held_out_score
 from unmask.training.material import Material, of_corpus, of_task
 from unmask.training.network import backbone, build_network, finished, kinds
@@ -49,7 +50,7 @@ def train(
     """Train a model, write it to the folder `out`, and return its figures.
 
     data: a built-in task ("digits", "shidoku", "sudoku") or a corpus. recipe: default that of the
-    task, or `Recipe()`. steps: in place of the recipe's. report: called after every step.
+    task, or `default_recipe(data)`. steps: in place of its own. report: called after every step.
     Checkpoints are in `out` + ".training" until the run ends; resume=True continues from the newest
     complete one, with the same result bit for bit as a run without interruption. Each checkpoint
     has a folder `model` that `unmask.load` opens. Samples are in `out` + ".samples".
@@ -58,7 +59,7 @@ def train(
     """
     check_seed(seed)
     if isinstance(data, Corpus):
-        recipe = Recipe() if recipe is None else recipe
+        recipe = default_recipe(data) if recipe is None else recipe
         material = of_corpus(data, recipe)
     else:
         task = load_task(data)
