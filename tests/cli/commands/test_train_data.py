@@ -55,15 +55,6 @@ def test_names_that_end(call, tmp_path):
     assert "names.txt" in json.dumps(scored)
 
 
-def test_samples_of_documents_are_written_without_their_ends(call, tmp_path):
-    (tmp_path / "names.txt").write_text("\n".join(NAMES * 4), encoding="utf-8")
-    line = ("train", "--data", "names.txt", "--set", "data.documents=true", "--steps", 1)
-    assert call(*line, *SMALL, "--out", "names").code == 0
-    rows = (tmp_path / "names.samples" / "step-000001.txt").read_text().split("\n----\n")
-    assert len(rows) == 16
-    assert min(map(len, rows)) < 7
-
-
 @pytest.mark.parametrize(
     ("sets", "told"),
     [
