@@ -236,4 +236,8 @@ def test_bytes_have_an_end_where_rows_stay_apart(tmp_path):
         assert not read(text, **options).documents
     table = write_text(tmp_path / "a.jsonl", '{"text": "anna"}\n{"text": "bo"}\n')
     assert read(table).vocabulary == Vocabulary.of_bytes(end=True)
+    assert read(table).documents
     assert read(table, length=3).vocabulary == Vocabulary.of_bytes()
+    chunks = write_text(tmp_path / "b.jsonl", '{"ids": [1, 2]}\n{"ids": [3, 4]}\n')
+    assert not read(chunks).documents  # windows that were cut before
+    assert read(chunks, documents=True).documents

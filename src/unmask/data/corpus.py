@@ -81,7 +81,8 @@ class Corpus:
     stream: bool = False
     """Whether examples are windows of a stream, in which neighbours continue each other."""
     documents: bool = False
-    """Whether each example is whole, and ends where it ends, so that lengths can be learnt."""
+    """Whether examples are whole texts, so that their ends can be learnt: if `read` was told so, or
+    they differ in length."""
     shape: tuple[int, int] | None = None
     """Height and width, if examples are images."""
 

@@ -139,7 +139,7 @@ def _arranged(
     source: Source, vocabulary: Vocabulary, length: int | None, documents: bool, file: Path
 ) -> Corpus:
     if documents:
-        return _as_documents(source, vocabulary, length, file)
+        return replace(_as_documents(source, vocabulary, length, file), documents=True)
     if length is None or (source.nature == "grid" and source.rows.lengths.max() <= length):
         return _as_documents(source, vocabulary, None, file)
     if source.beside:
@@ -186,7 +186,7 @@ def _as_documents(source: Source, vocabulary: Vocabulary, length: int | None, fi
         longest,
         classes,
         notes,
-        documents=source.nature == "rows" or int(rows.lengths.min()) < longest,
+        documents=int(rows.lengths.min()) < longest,
         shape=(source.shape[0], source.shape[1]) if source.shape else None,
     )
 
