@@ -110,7 +110,7 @@ def _choose(path: Path, what: str, names: Sequence[str], column: str | None) -> 
     others = [name for name in names if name != MASK]
     known = [name for name in IDS if name in names] or (others if len(others) == 1 else [])
     if column is None and not known:
-        first = (names or ["ids"])[0]
+        first = (others or ["ids"])[0]
         raise DataError(
             f"{path} holds {len(names)} {what}s ({', '.join(names) or 'none'}): name one, "
             f"column={first!r} (--column {first})"

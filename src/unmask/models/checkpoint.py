@@ -116,7 +116,8 @@ def save(
     with replacing_folder(target) as temporary:
         if with_transformers:
             with _without_bars():
-                _merged(net).save_pretrained(temporary)
+                merged = copy.deepcopy(net).merge_and_unload() if is_adapted(net) else net
+                merged.save_pretrained(temporary)
         else:
             _safetensors().save_model(inner, str(temporary / WEIGHTS))
         if card.vocabulary and card.vocabulary.get("tokenizer"):
@@ -138,14 +139,8 @@ def _copy(source: Path, target: Path) -> None:
     if not source.exists():
         raise CheckpointError(f"the tokenizer {source} does not exist any more: restore it")
     target.mkdir()
-    files = [source] if source.is_file() else [f for f in source.iterdir() if f.is_file()]
-    for file in files:
+    for file in [source] if source.is_file() else filter(Path.is_file, source.iterdir()):
         shutil.copy(file, target / ("tokenizer.json" if source.is_file() else file.name))
-
-
-def _merged(net: Any) -> Any:
-    """Return a copy of the network with peft's adapters merged into its weights."""
-    return copy.deepcopy(net).merge_and_unload() if is_adapted(net) else net
 
 
 def _as_json(card: Card) -> str:
@@ -272,10 +267,10 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Denoiser:
     if isinstance(denoiser, Adapter):
         preset, grid = card.about.get("preset"), card.grid
         denoiser.spec = replace(denoiser.spec, recommended=preset, grid=grid, end_id=card.end_id)
-    if card.classes is None:
-        return denoiser
-    assert isinstance(denoiser, MaskedLMDenoiser)
-    return ClassConditioned(denoiser, card.classes).eval()
+    if card.classes is not None:
+        assert isinstance(denoiser, MaskedLMDenoiser)
+        denoiser = ClassConditioned(denoiser, card.classes).eval()
+    return denoiser
 
 
 def _into(net: nn.Module | None, folder: Path, card: Card, options: dict[str, Any]) -> Denoiser:
