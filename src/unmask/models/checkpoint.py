@@ -116,8 +116,10 @@ def save(
     with replacing_folder(target) as temporary:
         if with_transformers:
             with _without_bars():
-                merged = copy.deepcopy(net).merge_and_unload() if is_adapted(net) else net
-                merged.save_pretrained(temporary)
+                whole: Any = net
+                if is_adapted(net):
+                    whole = copy.deepcopy(whole).merge_and_unload()
+                whole.save_pretrained(temporary)
         else:
             _safetensors().save_model(inner, str(temporary / WEIGHTS))
         if card.vocabulary and card.vocabulary.get("tokenizer"):
