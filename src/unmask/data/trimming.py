@@ -57,9 +57,15 @@ def likely_padding(parts: Sequence[StoredPart]) -> str | None:
     Padding repeats one id, more often in some rows than in others.
     """
     for side, at in (("end", -1), ("beginning", 0)):
-        outer = [p.values[p.starts if at == 0 else p.starts + p.lengths - 1] for p in parts]
-        ids, often = np.unique(np.concatenate(outer), return_counts=True)
+        edges = [p.starts if at == 0 else p.starts + p.lengths - 1 for p in parts]
+        outer = np.concatenate([p.values[edge] for p, edge in zip(parts, edges, strict=True)])
+        ids, often = np.unique(outer, return_counts=True)
         number = int(ids[often.argmax()])
+        inner = [
+            e[p.lengths > 1] + (1 if at == 0 else -1) for p, e in zip(parts, edges, strict=True)
+        ]
+        if not any((p.values[i] == number).any() for p, i in zip(parts, inner, strict=True)):
+            continue  # before all values are read
         left = np.concatenate([_surplus(part, number, at) for part in parts])
         if left.max() > 1 and left.min() >= 0 and left.min() < left.max():
             return (
