@@ -68,7 +68,7 @@ def test_arrays_of_other_dtypes(tmp_path, dtype):
     refused(tmp_path / "a.npy", "ids of dtype .*store integers")
 
 
-@pytest.mark.parametrize("shape", [(0,), (0, 4), (4, 0), (), (2, 2, 2)])
+@pytest.mark.parametrize("shape", [(0,), (0, 4), (4, 0), (), (2, 2, 2, 2)])
 def test_arrays_of_other_shapes(tmp_path, shape):
     from safetensors.numpy import save_file
 

@@ -82,7 +82,7 @@ def test_rows_of_tables(tmp_path, kind, column):
     corpus = read(write_table(tmp_path, kind, columns))
     assert ids(corpus) == RAGGED
     assert (corpus.longest, corpus.vocabulary.size) == (4, 10)
-    assert corpus.notes == ["4 examples of 1 to 4 tokens"]
+    assert corpus.notes == ["4 examples of 1 to 4 tokens", "columns not read: other"]
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet", "datasets"])

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 import unmask
 from unmask import objectives
-from unmask.data import padding
+from unmask.data import padding, read
 from unmask.data.padding import BlockFill, EndFill, Excluded
 from unmask.errors import DataError, StrategyError
+from unmask.training import Recipe
+from unmask.training.material import of_corpus
 
 EOS, PAD = 9, 8
 ROWS = [torch.tensor([1, 2, 3, 4, 5]), torch.tensor([6]), torch.tensor([7, 1, 2, 3])]
@@ -96,3 +98,29 @@ def test_what_cannot_be_padded_is_named():
         padding.from_dict({"name": "blockfill", "eos_id": 1, "block": 2})
     with pytest.raises(StrategyError, match="eos_id"):
         padding.from_dict({"name": "end_of_sequence"})
+
+
+def written(folder, rows, **options):
+    path = folder / "rows.txt"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return read(path, **options)
+
+
+def test_padding_is_chosen_by_the_data(tmp_path, tokenizer):
+    rows = ["the cat", "a dog sat", "mat"]
+    text = written(tmp_path, rows * 4, documents=True)
+    material = of_corpus(text, Recipe())
+    assert (material.padding, material.length) == (EndFill(256), 10)  # the longest, and its end
+    assert of_corpus(text, Recipe(padding="excluded")).padding == Excluded()
+    assert of_corpus(text, Recipe(padding="excluded")).length == 9
+    tokens = written(tmp_path, rows * 4, documents=True, tokenizer=tokenizer)
+    assert (of_corpus(tokens, Recipe()).padding, of_corpus(tokens, Recipe()).length) == (
+        EndFill(3), 4
+    )  # fmt: skip
+    # Samples are written without their end, and what follows.
+    assert material.text(torch.tensor([97, 256, 98])) == "a"
+    assert of_corpus(tokens, Recipe()).text(torch.tensor([5, 6, 3, 6])) == "the cat"
+    stream = written(tmp_path, rows * 4, tokenizer=tokenizer, length=4)
+    assert of_corpus(stream, Recipe()).padding == Excluded()
+    assert of_corpus(stream, Recipe()).length == 4
+    assert of_corpus(stream, Recipe(padding="end_of_sequence")).padding == EndFill(3)

@@ -108,12 +108,14 @@ def test_ids_with_a_tokenizer(tmp_path, tokenizer):
     for number, told in [
         (12, "id 12 is not below 12; the tokenizer .* made with another"),
         (MASK, r"row 1 .*position 0 .*: id 1 is the tokenizer's mask token"),
-        (PAD, r"row 1 .*position 0 .*: id 2 is the tokenizer's padding token.*without padding"),
         (-1, "id -1 is negative"),
     ]:
         np.save(path, np.array([words("the cat"), [number, 5]]))
         with pytest.raises(DataError, match=told):
             read(path, tokenizer=tokenizer, vocab_size=20)
+    np.save(path, np.array([words("the cat sat"), [5, PAD, 5]]))
+    with pytest.raises(DataError, match=r"row 1 .*position 1 .*: id 2 is the tokenizer's padding"):
+        read(path, tokenizer=tokenizer)
 
 
 def test_a_mask_token_in_text_is_told(tmp_path, tokenizer):
@@ -124,11 +126,12 @@ def test_a_mask_token_in_text_is_told(tmp_path, tokenizer):
         read(path, tokenizer=tokenizer, length=2)
 
 
-@pytest.mark.parametrize("kind", ["ids", "bytes", "tokenizer"])
+@pytest.mark.parametrize("kind", ["ids", "bytes", "ended", "tokenizer"])
 def test_a_card_keeps_all_of_it(tokenizer, kind):
     vocabulary = {
         "ids": Vocabulary.of_ids(7),
         "bytes": Vocabulary.of_bytes(),
+        "ended": Vocabulary.of_bytes(end=True),
         "tokenizer": Vocabulary.of_tokenizer(tokenizer, size=14),
     }[kind]
     card = json.loads(json.dumps(vocabulary.to_dict()))
@@ -208,3 +211,33 @@ def test_nothing_is_downloaded(folder, monkeypatch):
         "the cat"
     )
     assert calls == [((str(folder),), {"local_files_only": True})]
+
+
+def test_bytes_with_an_end():
+    vocabulary = Vocabulary.of_bytes(end=True)
+    assert (vocabulary.size, vocabulary.eos_id, vocabulary.mask_id, vocabulary.total) == (
+        257, 256, 257, 258
+    )  # fmt: skip
+    assert vocabulary.encode("né") == list("né".encode())  # without an end
+    assert vocabulary.decode([97, 98, 256, 99, 256]) == "ab"
+    assert vocabulary.decode([256, 97]) == ""
+    assert vocabulary.text([97, 10, 98], 10) == "a"
+    assert Vocabulary.from_dict(vocabulary.to_dict()) == vocabulary
+    with pytest.raises(DataError, match="id 257 is not one of 0 to 256"):
+        vocabulary.decode([257])
+
+
+def test_bytes_have_an_end_where_rows_stay_apart(tmp_path):
+    text = write_text(tmp_path / "a.txt", "anna\nbo\n" * 40)
+    assert read(text, documents=True).vocabulary == Vocabulary.of_bytes(end=True)
+    assert read(text, documents=True).documents
+    for options in ({}, {"length": 8}):
+        assert read(text, **options).vocabulary == Vocabulary.of_bytes()
+        assert not read(text, **options).documents
+    table = write_text(tmp_path / "a.jsonl", '{"text": "anna"}\n{"text": "bo"}\n')
+    assert read(table).vocabulary == Vocabulary.of_bytes(end=True)
+    assert read(table).documents
+    assert read(table, length=3).vocabulary == Vocabulary.of_bytes()
+    chunks = write_text(tmp_path / "b.jsonl", '{"ids": [1, 2]}\n{"ids": [3, 4]}\n')
+    assert not read(chunks).documents  # windows that were cut before
+    assert read(chunks, documents=True).documents

@@ -258,3 +258,12 @@ def test_parse_reads_what_format_writes(hard):
 def test_parse_names_line_and_column(text, message):
     with pytest.raises(DataError, match=message):
         sudoku.parse(text)
+
+
+def test_comments_are_no_cells_and_columns_stay_those_of_the_file():
+    commented = f"# hard ones\n{HARD}  # the first\n\n   # nothing here\n{HARD}#\n"
+    assert torch.equal(sudoku.parse(commented)[0], sudoku.parse(f"{HARD}\n{HARD}")[0])
+    with pytest.raises(DataError, match=r"line 3, column 81: .* has 80 characters"):
+        sudoku.parse(f"# one\n{HARD}\n{HARD[:80]} # short\n")
+    with pytest.raises(DataError, match="no puzzle found"):
+        sudoku.parse("# nothing\n  # at all\n")

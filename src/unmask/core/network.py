@@ -41,7 +41,7 @@ class DenoiserSpec:
     cached: `forward` returns a cache, which the next step hands back.
     recommended: the preset that the model's card recommends, by name with its options, as in
     {"name": "maskgit", "steps": 12}. grid: height and width, where the card says that positions
-    form a grid.
+    form a grid. end_id: the id that ends a row, where the card says that training showed one.
     Raises ModelError for numbers that are none, ids outside the vocabulary, and inputs that do
     not exist.
     """
@@ -59,6 +59,7 @@ class DenoiserSpec:
     cached: bool = False
     recommended: Mapping[str, Any] | None = field(default=None, compare=False)
     grid: tuple[int, int] | None = field(default=None, compare=False)
+    end_id: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "forwards_per_call"):

@@ -1,39 +1,68 @@
-"""Ids from `.npy` and `.safetensors` files, mapped into memory.
+"""Ids from `.npy` and `.safetensors` files, mapped into memory, and from `.npz` files.
 
-T values; R rows of width W.
+T values; R rows of width W, or images of height H and width W.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
-from unmask.data.rows import Place, StoredPart
+from unmask.data.rows import IDS, MASK, Place, StoredPart
+from unmask.data.trimming import check_flags, cut_by_mask
 from unmask.errors import DataError, MissingExtraError, nearest
 
+FLAGS = {"BOOL": "?"}
 INTEGERS = {"I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
             "U8": "<u1", "U16": "<u2", "U32": "<u4", "U64": "<u8"}  # fmt: skip
 
 
-def from_npy(path: Path) -> tuple[StoredPart, bool]:
-    """Return the rows of an array (R,W), or the row of a stream (T,), and whether it is a stream.
+@dataclass(frozen=True, eq=False)
+class ArrayRows:
+    """The rows of an array."""
+
+    part: StoredPart
+    shape: tuple[int, ...]
+    """Of a row, as it was stored: (W,), (H,W), or empty for a stream (T,)."""
+    masked: bool = False
+    """Whether flags beside the ids mark padding, which is cut off."""
+    unread: tuple[str, ...] = ()
+    """Names of other arrays in the file."""
+
+
+def from_npy(path: Path) -> ArrayRows:
+    """Return the rows of an array (R,W), the images of one (R,H,W), or a stream (T,) as one row.
 
     Raises DataError for a file that is cut short, has Python objects, or is not `.npy`.
     """
-    try:
+    with _complete(path):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path}: {_why(path, error)}") from error
     if not isinstance(array, np.ndarray):
         array.close()
         raise DataError(f"{path}: an archive of several arrays; store one with np.save")
-    return _part(array, path)
+    return _rows(array, path)
 
 
-def from_safetensors(path: Path, column: str | None) -> tuple[StoredPart, bool]:
-    """Return the same of the only tensor of a `.safetensors` file, or of the one named by column.
+def from_npz(path: Path, column: str | None) -> ArrayRows:
+    """Return the same of one array of an archive of np.savez, held in memory.
+
+    It is the only one, the one named by column, or the one with a name of IDS; MASK marks padding.
+    """
+    with _complete(path), path.open("rb") as file:
+        archive = np.load(file, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise DataError(f"{path}: one array, and no archive; call it .npy")
+        return _named(path, "array", archive.files, archive.__getitem__, column)
+
+
+def from_safetensors(path: Path, column: str | None) -> ArrayRows:
+    """Return the same of a tensor of a `.safetensors` file.
 
     Raises DataError for a broken file, an unknown name, and several tensors without a name.
     """
@@ -50,19 +79,43 @@ def from_safetensors(path: Path, column: str | None) -> tuple[StoredPart, bool]:
         raise DataError(
             f"{path}: not a complete safetensors file ({error}); write it again"
         ) from error
-    return _part(_mapped(path, _choose(path, names, column)), path)
+    return _named(path, "tensor", names, lambda name: _mapped(path, name), column)
 
 
-def _choose(path: Path, names: list[str], column: str | None) -> str:
+def _named(
+    path: Path,
+    what: str,
+    names: Sequence[str],
+    load: Callable[[str], np.ndarray],
+    column: str | None,
+) -> ArrayRows:
+    """Return the rows of one of several arrays, without their padding."""
+    name = _choose(path, what, names, column)
+    found = _rows(load(name), path)
+    if MASK not in names or name == MASK:
+        return replace(found, unread=tuple(each for each in names if each != name))
+    flags = load(MASK)
+    mask = _rows(flags.view(np.uint8) if flags.dtype == bool else flags, path)
+    if mask.shape != found.shape or len(mask.part) != len(found.part):
+        raise DataError(f"{path}: {MASK!r} has not the shape of {name!r}; give one flag a token")
+    place = replace(found.part.place, column=MASK)
+    part = cut_by_mask(found.part, check_flags(replace(mask.part, place=place), found.part))
+    unread = tuple(each for each in names if each not in (name, MASK))
+    return ArrayRows(part, found.shape, True, unread)
+
+
+def _choose(path: Path, what: str, names: Sequence[str], column: str | None) -> str:
     if column is not None and column not in names:
-        raise DataError(f"{path} holds no tensor {column!r}: {nearest(column, names)}")
-    if column is None and len(names) != 1:
-        first = (names or ["ids"])[0]
+        raise DataError(f"{path} holds no {what} {column!r}: {nearest(column, names)}")
+    others = [name for name in names if name != MASK]
+    known = [name for name in IDS if name in names] or (others if len(others) == 1 else [])
+    if column is None and not known:
+        first = (others or ["ids"])[0]
         raise DataError(
-            f"{path} holds {len(names)} tensors ({', '.join(names) or 'none'}): name one, "
+            f"{path} holds {len(names)} {what}s ({', '.join(names) or 'none'}): name one, "
             f"column={first!r} (--column {first})"
         )
-    return column or names[0]
+    return column or known[0]
 
 
 def _mapped(path: Path, name: str) -> np.ndarray:
@@ -71,37 +124,52 @@ def _mapped(path: Path, name: str) -> np.ndarray:
         size = int.from_bytes(file.read(8), "little")
         entry = json.loads(file.read(size))[name]
     shape, first = tuple(entry["shape"]), entry["data_offsets"][0]
-    if entry["dtype"] not in INTEGERS:
+    known = INTEGERS | (FLAGS if name == MASK else {})
+    if entry["dtype"] not in known:
         raise DataError(
             f"{path}, tensor {name!r}: ids of dtype {entry['dtype']}; store integers, such as "
             "ids.to(torch.int32)"
         )
-    dtype = np.dtype(INTEGERS[entry["dtype"]])
+    dtype = np.dtype(known[entry["dtype"]])
     if 0 in shape:
         return np.zeros(shape, dtype)
     return np.memmap(path, dtype, mode="r", offset=8 + size + first, shape=shape)
 
 
-def _part(array: np.ndarray, path: Path) -> tuple[StoredPart, bool]:
-    if array.ndim not in (1, 2):
+def _rows(array: np.ndarray, path: Path) -> ArrayRows:
+    if array.ndim not in (1, 2, 3):
         raise DataError(
-            f"{path}: an array of shape {array.shape}; pass (rows, positions), or one long stream "
-            "(positions,)"
+            f"{path}: an array of shape {array.shape}; pass (rows, positions), images (rows, "
+            "height, width), or one long stream (positions,)"
         )
     if array.size == 0:
         raise DataError(f"{path}: an array of shape {array.shape} holds no ids")
-    rows, width = (1, array.size) if array.ndim == 1 else array.shape
+    rows, shape = (1, ()) if array.ndim == 1 else (len(array), array.shape[1:])
+    width = array.size // rows
     # A view, but for arrays in Fortran order, which are copied.
     values = array.reshape(-1).view(np.ndarray)
     number = np.arange(rows, dtype=np.int64)
-    place = Place(path, "file" if array.ndim == 1 else "row")
+    place = Place(path, "row" if shape else "file")
     part = StoredPart(values, number * width, np.full(rows, width), number, place)
-    return part, array.ndim == 1
+    return ArrayRows(part, shape)
+
+
+@contextmanager
+def _complete(path: Path) -> Iterator[None]:
+    """Turn errors of numpy about a broken file into DataError."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (ValueError, OSError, EOFError, BadZipFile) as error:
+        raise DataError(f"{path}: {_why(path, error)}") from error
 
 
 def _why(path: Path, error: Exception) -> str:
     """Return why numpy does not read a `.npy` file."""
     message = str(error)
+    if isinstance(error, BadZipFile):
+        return f"not a complete archive of np.savez ({message}); write it again"
     if "bject" in message or "pickle" in message:
         return (
             "holds Python objects, or no array at all; such files can run code and are not read: "

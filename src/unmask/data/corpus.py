@@ -80,6 +80,11 @@ class Corpus:
     """Sentences on how the data was read."""
     stream: bool = False
     """Whether examples are windows of a stream, in which neighbours continue each other."""
+    documents: bool = False
+    """Whether examples are whole texts, so that their ends can be learnt: if `read` was told so, or
+    they differ in length."""
+    shape: tuple[int, int] | None = None
+    """Height and width, if examples are images."""
 
     def split(self, share: float = 0.1) -> tuple[Corpus, Corpus]:
         """Return (train, held out), with `share` of the examples held out, at least one.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unmask.errors import DataError
 
-SUFFIXES = (".jsonl", ".npy", ".parquet", ".safetensors", ".txt")
+SUFFIXES = (".jsonl", ".npy", ".parquet", ".safetensors", ".txt", ".npz")
 DATASETS = "datasets"
 READABLE = f"{', '.join(SUFFIXES)}, a folder of one of them, or a folder that `datasets` wrote"
 

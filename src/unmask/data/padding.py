@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -45,6 +45,8 @@ class Padding(Protocol):
 @dataclass(frozen=True)
 class Excluded:
     """Padding is excluded from attention and loss, so a row gives the loss that it gives alone."""
+
+    eos_id: ClassVar[None] = None
 
     def __call__(
         self,
@@ -103,6 +105,7 @@ class BlockFill:
         return _filled(rows, maskable, ends, size, self.eos_id, pad_id)
 
 
+Policy = Excluded | EndFill | BlockFill
 NAMED: dict[str, Any] = {
     "excluded": Excluded,
     "end_of_sequence": EndFill,
@@ -110,7 +113,7 @@ NAMED: dict[str, Any] = {
 }
 
 
-def to_dict(policy: Excluded | EndFill | BlockFill) -> dict[str, Any]:
+def to_dict(policy: Policy) -> dict[str, Any]:
     """Return a policy as JSON values: {"name": "block_fill", "eos_id": 2, "block": 32}."""
     name = next(name for name, kind in NAMED.items() if isinstance(policy, kind))
     return {"name": name, **asdict(policy)}

@@ -13,6 +13,11 @@ import numpy as np
 
 from unmask.errors import DataError
 
+IDS = ("input_ids", "tokens", "ids")
+"""Names of ids in tables and in files of several arrays, the first one first."""
+MASK = "attention_mask"
+"""Name of the flags beside them: 1 at tokens, 0 at padding."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -49,6 +54,8 @@ class StoredPart:
     """(T,) bool, True at values of a prompt; None for no prompts."""
     categories: np.ndarray | None = None
     """(R,) int64: classes, −1 for no class; None for no classes."""
+    skipped: np.ndarray | None = None
+    """(R,) int64: values of padding that were cut off before each row; None for none."""
 
     def __post_init__(self) -> None:
         if self.values.dtype.kind not in "iu":
@@ -64,6 +71,7 @@ class StoredPart:
         """Return the place of a position of the values, as text."""
         row = int(np.searchsorted(self.starts, position, side="right")) - 1
         offset = position - int(self.starts[row])
+        offset += 0 if self.skipped is None else int(self.skipped[row])
         where = self.place.describe(int(self.numbers[row]))
         return f"{where}, position {offset} (counted from 0)"
 
@@ -79,6 +87,15 @@ def packed(rows: Sequence[np.ndarray], numbers: Sequence[int], place: Place) -> 
     return StoredPart(
         values, np.cumsum(lengths) - lengths, lengths, np.array(numbers, np.int64), place
     )
+
+
+def covered(starts: np.ndarray, ends: np.ndarray, size: int) -> np.ndarray:
+    """Return (size,) bool, True from each of the starts (R,) up to its end."""
+    steps = np.zeros(size + 1, dtype=np.int64)
+    np.add.at(steps, starts, 1)
+    np.add.at(steps, ends, -1)
+    inside: np.ndarray = steps[:-1].cumsum() > 0
+    return inside
 
 
 class StoredRows:
@@ -121,3 +138,29 @@ class StoredRows:
         """Return the place of a row, as text."""
         part, row = self.find(index)
         return part.place.describe(int(part.numbers[row]))
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """All rows of some files, and their nature."""
+
+    rows: StoredRows
+    nature: str
+    """`stream`: running text or ids; `grid`: rows of one width; `rows`: documents."""
+    text: bool = False
+    """Whether the files had text."""
+    shape: tuple[int, ...] = ()
+    """Height and width of images; empty for other rows."""
+    beside: tuple[str, ...] = ()
+    """Columns of tables that mark prompts and classes."""
+    masked: bool = False
+    """Whether the files marked padding, which is cut off."""
+    unread: tuple[str, ...] = ()
+    """Columns of tables and arrays of files that are not read."""
+    empty: int = 0
+    """Number of empty rows of text, which are left out."""
+
+    @property
+    def padding(self) -> int:
+        """The number of values that are in no row."""
+        return sum(len(part.values) for part in self.rows.parts) - int(self.rows.lengths.sum())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from unmask.data import arrays, blocks, text
+from unmask.data.arrays import ArrayRows
 from unmask.data.files import DATASETS, Files
-from unmask.data.rows import StoredPart, StoredRows
-from unmask.data.tables import TableRows, rows_of
+from unmask.data.rows import Source, StoredRows
+from unmask.data.tables import rows_of
 from unmask.data.tokenizer import Tokenizer
 from unmask.errors import DataError
 
@@ -19,27 +19,12 @@ TABLES = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Source:
-    """All rows of some files, and their nature."""
-
-    rows: StoredRows
-    nature: str
-    """`stream`: running text or ids; `grid`: rows of one width; `rows`: documents."""
-    text: bool
-    """Whether the files had text."""
-    beside: tuple[str, ...] = ()
-    """Columns of tables that mark prompts and classes."""
-    empty: int = 0
-    """Number of empty rows of text, which are left out."""
-
-
 def open_source(
     files: Files, *, column: str | None, tokenizer: Tokenizer | None, documents: bool
 ) -> Source:
     """Read or map the files. Raises DataError for files that cannot be read, or have no token."""
     if files.kind in TABLES:
-        source = _tables(files, column, tokenizer)
+        source = rows_of(map(TABLES[files.kind], files.paths), column, tokenizer)
     elif files.kind == ".txt":
         source = _texts(files, column, tokenizer, documents)
     else:
@@ -50,21 +35,6 @@ def open_source(
     return source
 
 
-def _tables(files: Files, column: str | None, tokenizer: Tokenizer | None) -> Source:
-    read: list[TableRows] = []
-    for path in files.paths:
-        read.append(rows_of(TABLES[files.kind](path), column, tokenizer))
-        if len(read) > 1 and read[-1].text != read[0].text:
-            raise DataError(f"{path} and {files.paths[0]}: one holds text, the other ids")
-    return Source(
-        rows=StoredRows([part for table in read for part in table.parts]),
-        nature="rows",
-        text=read[0].text,
-        beside=tuple(dict.fromkeys(name for table in read for name in table.beside)),
-        empty=sum(table.empty for table in read),
-    )
-
-
 def _texts(
     files: Files, column: str | None, tokenizer: Tokenizer | None, documents: bool
 ) -> Source:
@@ -72,25 +42,36 @@ def _texts(
         raise DataError(f"column={column!r}: {files.paths[0]} is text and has no columns")
     read = text.lines if documents else text.whole
     parts = [part for path in files.paths for part in read(path, tokenizer)]
-    return Source(StoredRows(parts), "rows" if documents else "stream", True)
+    return Source(StoredRows(parts), "rows" if documents else "stream", text=True)
 
 
 def _arrays(files: Files, column: str | None) -> Source:
     found = [_array(path, files.kind, column) for path in files.paths]
-    for (_, stream), path in zip(found, files.paths, strict=True):
-        if stream != found[0][1]:
+    first, unread = found[0], dict.fromkeys(name for each in found for name in each.unread)
+    for each, path in zip(found, files.paths, strict=True):
+        if bool(each.shape) != bool(first.shape):
             raise DataError(
                 f"{path} and {files.paths[0]}: one is a stream (positions,), the other has rows "
                 "(rows, positions)"
             )
+        if each.shape != first.shape and 2 in (len(each.shape), len(first.shape)):
+            raise DataError(
+                f"{path} and {files.paths[0]}: rows of shape {each.shape}, and of {first.shape}; "
+                "images are of one size"
+            )
     return Source(
-        StoredRows([part for part, _ in found]), "stream" if found[0][1] else "grid", False
+        StoredRows([each.part for each in found]),
+        "grid" if first.shape else "stream",
+        shape=first.shape if len(first.shape) == 2 else (),
+        masked=any(each.masked for each in found),
+        unread=tuple(unread),
     )
 
 
-def _array(path: Path, kind: str, column: str | None) -> tuple[StoredPart, bool]:
-    if kind == ".safetensors":
-        return arrays.from_safetensors(path, column)
+def _array(path: Path, kind: str, column: str | None) -> ArrayRows:
+    named = {".safetensors": arrays.from_safetensors, ".npz": arrays.from_npz}
+    if kind in named:
+        return named[kind](path, column)
     if column is not None:
         raise DataError(f"column={column!r}: {path} holds one array and has no columns")
     return arrays.from_npy(path)

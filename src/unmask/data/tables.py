@@ -1,62 +1,68 @@
-"""Rows of ids from the columns of a table, with their prompts and classes.
+"""Rows of ids from the columns of tables, with their prompts and classes, without their padding.
 
 R rows of a block, T values of all its rows, n positions of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from unmask.core.checks import is_integer
 from unmask.data.blocks import Block, Table
-from unmask.data.rows import Place, StoredPart, packed
+from unmask.data.rows import IDS, MASK, Place, Source, StoredPart, StoredRows, covered, packed
 from unmask.data.text import encode_text
 from unmask.data.tokenizer import Tokenizer
+from unmask.data.trimming import check_flags, cut_by_mask
 from unmask.data.values import column_kind, listed, ragged
 from unmask.errors import DataError, nearest
 
-IDS = ("input_ids", "tokens", "ids")
 TEXT = "text"
 LABELS, PROMPT = "labels", "prompt"
+LEARNT = ("completion_mask", "assistant_masks", "loss_mask")
+"""Flags that are 1 at tokens to learn, and 0 at a prompt."""
 CATEGORY = ("class", "label")
 IGNORED = -100
 """The label of positions of the prompt, as in transformers."""
 
 
-@dataclass(frozen=True, eq=False)
-class TableRows:
-    """The rows of a table."""
-
-    parts: list[StoredPart]
-    text: bool
-    """Whether the column has text."""
-    beside: tuple[str, ...]
-    """The other columns that were read: labels, prompt, class."""
-    empty: int
-    """Number of rows of text without a token, which are left out."""
-
-
-def rows_of(table: Table, column: str | None, tokenizer: Tokenizer | None) -> TableRows:
-    """Read a table. Raises DataError for unknown columns, and values of a wrong kind."""
-    name = _choose(table, column)
-    place = replace(table.place, column=name)
+def rows_of(tables: Iterable[Table], column: str | None, tokenizer: Tokenizer | None) -> Source:
+    """Read tables. Raises DataError for unknown columns, and values of a wrong kind."""
     parts: list[StoredPart] = []
-    empty, read = 0, None
     beside: dict[str, None] = {}
-    for block in table.blocks([name, *_beside(table.names, name)]):
-        if read is None:  # all blocks must be of the kind of the first
-            read = _text_part if column_kind(block.columns.get(name)) == "text" else _ids_part
-        part = read(block, place, tokenizer)
-        empty += len(block.numbers) - len(part)
-        parts.append(part)
-        beside |= dict.fromkeys(
-            _beside(tuple(block.columns), name)
-        )  # lines of JSON may have different columns
-    return TableRows(parts, read is _text_part, tuple(beside), empty)
+    unread: dict[str, None] = {}
+    empty, first = 0, None
+    for table in tables:
+        name = _choose(table, column)
+        place, read = replace(table.place, column=name), None
+        for block in table.blocks([name, *_beside(table.names, name)]):
+            if read is None:  # all blocks must be of the kind of the first
+                read = _text_part if column_kind(block.columns.get(name)) == "text" else _ids_part
+            part = read(block, place, tokenizer)
+            parts.append(part)
+            # Lines of JSON may have different columns.
+            names = tuple(dict.fromkeys((*table.names, *block.columns)))
+            known = _beside(names, name, read is _text_part)
+            beside |= dict.fromkeys(each for each in known if each in block.columns)
+            unread |= dict.fromkeys(each for each in names if each not in (name, *known))
+            empty += len(block.numbers) - len(part)
+        here = (read is _text_part, table.place.file)
+        first = here if first is None else first
+        if here[0] != first[0]:
+            raise DataError(f"{here[1]} and {first[1]}: one holds text, the other ids")
+    assert first is not None
+    return Source(
+        StoredRows(parts),
+        "rows",
+        text=first[0],
+        beside=tuple(each for each in beside if each != MASK),
+        masked=MASK in beside,
+        unread=tuple(unread),
+        empty=empty,
+    )
 
 
 def _choose(table: Table, column: str | None) -> str:
@@ -76,24 +82,37 @@ def _choose(table: Table, column: str | None) -> str:
     return known[0]
 
 
-def _beside(names: Sequence[str], main: str) -> tuple[str, ...]:
-    categories = [name for name in CATEGORY if name in names][:1]
-    wanted = (LABELS, PROMPT, *categories)
+def _beside(names: Sequence[str], main: str, text: bool = False) -> tuple[str, ...]:
+    """Return the columns that say something of the rows of the main one."""
+    category = [name for name in CATEGORY if name in names and name != main][:1]
+    wanted = (*(() if text else (LABELS, *LEARNT, MASK)), PROMPT, *category)
     return tuple(name for name in wanted if name in names and name != main)
 
 
 def _ids_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> StoredPart:
     """Return rows of ids, with prompts by their labels. `tokenizer` is not used."""
     assert place.column is not None
-    part = ragged(block.columns.get(place.column), block.numbers, place)
-    for row in np.flatnonzero(part.lengths == 0)[:1]:
+    whole = ragged(block.columns.get(place.column), block.numbers, place)
+    for row in np.flatnonzero(whole.lengths == 0)[:1]:
         raise DataError(
-            f"{place.describe(int(part.numbers[row]))}: a row without ids; leave it out"
+            f"{place.describe(int(whole.numbers[row]))}: a row without ids; leave it out"
         )
-    if (labels := block.columns.get(LABELS)) is not None:
-        part = _with_labels(part, ragged(labels, block.numbers, replace(place, column=LABELS)))
-    if (prompts := block.columns.get(PROMPT)) is not None:
-        counts = _integers(prompts, block.numbers, replace(place, column=PROMPT), none=0)
+
+    def flags(name: str) -> StoredPart:
+        at = replace(place, column=name)
+        return check_flags(ragged(block.columns[name], block.numbers, at, flags=True), whole)
+
+    here = _beside(tuple(block.columns), place.column)
+    part = cut_by_mask(whole, flags(MASK)) if MASK in here else whole
+    if LABELS in here:
+        labels = ragged(block.columns[LABELS], block.numbers, replace(place, column=LABELS))
+        part = _with_labels(part, labels, whole)
+    for name in set(LEARNT).intersection(here):
+        part = _with_given(part, flags(name).values == 0, lambda row: "all flags are 0")
+    if PROMPT in here:
+        counts = _integers(
+            block.columns[PROMPT], block.numbers, replace(place, column=PROMPT), none=0
+        )
         part = _with_prompts(part, counts)
     return _with_categories(part, block, np.ones(len(part), dtype=bool))
 
@@ -125,14 +144,16 @@ def _text_part(block: Block, place: Place, tokenizer: Tokenizer | None) -> Store
     return _with_categories(part, block, keep)
 
 
-def _with_labels(part: StoredPart, labels: StoredPart) -> StoredPart:
-    for row in np.flatnonzero(part.lengths != labels.lengths)[:1]:
+def _with_labels(part: StoredPart, labels: StoredPart, whole: StoredPart) -> StoredPart:
+    """Mark positions by labels, one for each value of the whole rows, padding included."""
+    for row in np.flatnonzero(whole.lengths != labels.lengths)[:1]:
         raise DataError(
             f"{labels.place.describe(int(labels.numbers[row]))}: {labels.lengths[row]} labels of "
-            f"{part.lengths[row]} tokens; give one label a token, {IGNORED} at the prompt"
+            f"{whole.lengths[row]} tokens; give one label a token, {IGNORED} at the prompt"
         )
-    given = labels.values == IGNORED  # both have no gaps
-    for position in np.flatnonzero(~given & (labels.values != part.values))[:1]:
+    given = labels.values == IGNORED  # neither has gaps but at padding
+    inside = covered(part.starts, part.starts + part.lengths, len(given))
+    for position in np.flatnonzero(inside & ~given & (labels.values != part.values))[:1]:
         raise DataError(
             f"{labels.describe(int(position))}: label {labels.values[position]} of token "
             f"{part.values[position]}; a label repeats the token, or is {IGNORED} at the prompt"
@@ -148,18 +169,16 @@ def _with_prompts(part: StoredPart, counts: np.ndarray) -> StoredPart:
             f"{part.place.describe(int(part.numbers[row]))}: prompt={counts[row]} of "
             f"{part.lengths[row]} tokens; it is the number of leading tokens that are given"
         )
-    offset = np.arange(len(part.values)) - np.repeat(part.starts, part.lengths)
-    given = offset < np.repeat(counts, part.lengths)
+    given = covered(part.starts, part.starts + counts, len(part.values))
     return _with_given(part, given, lambda row: f"the prompt covers all {part.lengths[row]} tokens")
 
 
 def _with_given(part: StoredPart, given: np.ndarray, why: Callable[[int], str]) -> StoredPart:
     given = given if part.given is None else given | part.given
-    if len(part):
-        free = np.add.reduceat(~given, part.starts, dtype=np.int64)
-        for row in np.flatnonzero(free == 0)[:1]:
-            where = part.place.describe(int(part.numbers[row]))
-            raise DataError(f"{where}: nothing is left to generate: {why(int(row))}")
+    free = np.concatenate([[0], np.cumsum(~given)])
+    for row in np.flatnonzero(free[part.starts + part.lengths] == free[part.starts])[:1]:
+        where = part.place.describe(int(part.numbers[row]))
+        raise DataError(f"{where}: nothing is left to generate: {why(int(row))}")
     return replace(part, given=given)
 
 

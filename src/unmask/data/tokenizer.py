@@ -45,6 +45,12 @@ class Tokenizer:
         found = getattr(self.backend, f"{name}_token_id")
         return None if found is None else int(found)
 
+    @property
+    def pad_id(self) -> int | None:
+        """The id that is padding and nothing else, or None."""
+        pad = self.role("pad")
+        return None if pad in (self.role("eos"), self.role("unk")) else pad
+
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Return ids (n,) int64 of each text, without special tokens around it."""
         ids = self.backend(list(texts), add_special_tokens=False, verbose=False)["input_ids"]

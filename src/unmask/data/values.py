@@ -32,17 +32,24 @@ def column_kind(values: Any) -> str:
     return "text" if kinds.is_string(kind) or kinds.is_large_string(kind) else "ids"
 
 
-def ragged(values: Any, numbers: np.ndarray, place: Place) -> StoredPart:
+def ragged(values: Any, numbers: np.ndarray, place: Place, flags: bool = False) -> StoredPart:
     """Return rows of integers in one array, without gaps. values: a column, None if missing.
 
-    Raises DataError for rows that are missing, or not lists of integers.
+    flags: whether true and false stand for 1 and 0. Raises DataError for rows that are missing, or
+    not lists of integers.
     """
     if isinstance(values, list):
+        if flags:
+            values = [[*map(_flag, row)] if isinstance(row, list) else row for row in values]
         rows = [_row(row, int(number), place) for row, number in zip(values, numbers, strict=True)]
         return packed(rows, [int(number) for number in numbers], place)
     if values is None:
         raise DataError(f"{place.describe(int(numbers[0]))}: the column is missing")
-    return _arrow(values, numbers, place)
+    return _arrow(values, numbers, place, flags)
+
+
+def _flag(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else value
 
 
 def _row(row: Any, number: int, place: Place) -> np.ndarray:
@@ -71,7 +78,7 @@ def _refuse(row: list[Any], number: int, place: Place) -> None:
             )
 
 
-def _arrow(values: Any, numbers: np.ndarray, place: Place) -> StoredPart:
+def _arrow(values: Any, numbers: np.ndarray, place: Place, flags: bool) -> StoredPart:
     import pyarrow.types as kinds
 
     fixed = kinds.is_fixed_size_list(values.type)
@@ -80,7 +87,8 @@ def _arrow(values: Any, numbers: np.ndarray, place: Place) -> StoredPart:
             f"{place.file}, column {place.column!r}: values of type {values.type} instead of "
             "lists of whole numbers"
         )
-    if not kinds.is_integer(values.type.value_type):
+    logical = flags and kinds.is_boolean(values.type.value_type)
+    if not (logical or kinds.is_integer(values.type.value_type)):
         raise DataError(
             f"{place.file}, column {place.column!r}: ids of type {values.type.value_type}; "
             "store integers, such as int32"
@@ -100,4 +108,5 @@ def _arrow(values: Any, numbers: np.ndarray, place: Place) -> StoredPart:
             f"{place.describe(int(numbers[row]))}, position {position - int(starts[row])} (counted "
             "from 0): nothing instead of an id"
         )
-    return StoredPart(flat.to_numpy(), starts, lengths, numbers, place)
+    found = flat.to_numpy(zero_copy_only=not logical)
+    return StoredPart(found.view(np.uint8) if logical else found, starts, lengths, numbers, place)

@@ -60,9 +60,12 @@ class Vocabulary:
         return cls("ids", size, size)
 
     @classmethod
-    def of_bytes(cls) -> Vocabulary:
-        """Return the vocabulary of bytes of UTF-8 text, 0 to 255; the mask id is 256."""
-        return cls("bytes", BYTES, BYTES)
+    def of_bytes(cls, end: bool = False) -> Vocabulary:
+        """Return the vocabulary of bytes of UTF-8 text, 0 to 255; the mask id is one more.
+
+        end: whether 256 is the end of a document, and the mask id 257.
+        """
+        return cls("bytes", BYTES + 1, BYTES + 1, BYTES) if end else cls("bytes", BYTES, BYTES)
 
     @classmethod
     def of_tokenizer(
@@ -116,17 +119,23 @@ class Vocabulary:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ids; bytes that are not UTF-8 become U+FFFD.
+        """Return the text of ids; bytes that are not UTF-8 become U+FFFD, and end at their eos_id.
 
         Raises DataError for ids outside the vocabulary.
         """
         numbers = [int(number) for number in ids]
         self._check(numbers)
+        if self.kind == "bytes":
+            numbers = until(numbers, self.eos_id)
         if self.kind == "tokenizer":
             return self._loaded().decode(numbers)
         if self.kind == "bytes":
             return bytes(numbers).decode("utf-8", errors="replace")
         return " ".join(map(str, numbers))
+
+    def text(self, ids: Sequence[int], end_id: int | None) -> str:
+        """Return the text of the ids before the first end_id, or of all if there is none."""
+        return self.decode(until(ids, end_id))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the vocabulary as JSON values, for a model card."""
@@ -152,6 +161,12 @@ class Vocabulary:
     def _loaded(self) -> tokenizers.Tokenizer:
         assert self.tokenizer is not None
         return tokenizers.load_tokenizer(self.tokenizer)
+
+
+def until(ids: Sequence[int], end_id: int | None) -> list[int]:
+    """Return the ids before the first end_id."""
+    before = list(ids)
+    return before[: before.index(end_id)] if end_id in before else before
 
 
 def _is_id_or_none(value: object) -> bool:

@@ -17,7 +17,7 @@ from unmask.decoding import Canvas, Strategy, finish, init, row_seeds
 from unmask.decoding.inputs import check_canvas, check_strategy
 from unmask.engine.engine import Engine, Event
 from unmask.errors import CanvasError
-from unmask.presets.by_name import build_recommended
+from unmask.presets.by_name import build_recommended, ending
 
 Seeds = Sequence[int] | Tensor | None
 
@@ -139,15 +139,20 @@ def check_inputs(
     check_denoiser(denoiser)
     check_canvas(canvas)
     if strategy is None:
-        strategy = default_strategy(denoiser)
+        strategy = default_strategy(denoiser, canvas)
     check_strategy(strategy)
     return denoiser, canvas, strategy, row_seeds(canvas, seed, seeds)
 
 
-def default_strategy(denoiser: Denoiser) -> Strategy:
-    """Return the preset that the model's card recommends, else `presets.by_name.DEFAULT`."""
+def default_strategy(denoiser: Denoiser, canvas: Canvas | None = None) -> Strategy:
+    """Return the preset that the model's card recommends, else `presets.by_name.DEFAULT`.
+
+    Rows end at the id that ended them in training, if the canvas has no ids required or allowed.
+    """
     spec = denoiser.spec
-    return build_recommended(spec.recommended, grid=spec.grid, instead="strategy=")
+    strategy = build_recommended(spec.recommended, grid=spec.grid, instead="strategy=")
+    free = canvas is None or (canvas.legal is None and canvas.required is None)
+    return ending(strategy, spec.end_id) if free else strategy
 
 
 def _canvas(

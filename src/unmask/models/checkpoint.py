@@ -62,6 +62,12 @@ class Card:
         known = [side for side in sides if is_integer(side) and side > 0]
         return (known[0], known[1]) if len(known) == 2 else None
 
+    @property
+    def end_id(self) -> int | None:
+        """The id that fills a row after its end in training, None if padding was excluded."""
+        end: int | None = ((self.training or {}).get("padding") or {}).get("eos_id")
+        return end
+
 
 def save(
     denoiser: Denoiser,
@@ -111,7 +117,10 @@ def save(
     with replacing_folder(target) as temporary:
         if with_transformers:
             with _without_bars():
-                _merged(net).save_pretrained(temporary)
+                whole: Any = net
+                if is_adapted(net):
+                    whole = copy.deepcopy(whole).merge_and_unload()
+                whole.save_pretrained(temporary)
         else:
             _safetensors().save_model(inner, str(temporary / WEIGHTS))
         if card.vocabulary and card.vocabulary.get("tokenizer"):
@@ -133,14 +142,8 @@ def _copy(source: Path, target: Path) -> None:
     if not source.exists():
         raise CheckpointError(f"the tokenizer {source} does not exist any more: restore it")
     target.mkdir()
-    files = [source] if source.is_file() else [f for f in source.iterdir() if f.is_file()]
-    for file in files:
+    for file in [source] if source.is_file() else filter(Path.is_file, source.iterdir()):
         shutil.copy(file, target / ("tokenizer.json" if source.is_file() else file.name))
-
-
-def _merged(net: Any) -> Any:
-    """Return a copy of the network with peft's adapters merged into its weights."""
-    return copy.deepcopy(net).merge_and_unload() if is_adapted(net) else net
 
 
 def _as_json(card: Card) -> str:
@@ -262,8 +265,8 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Adapter | ClassC
     if isinstance(denoiser, nn.Module):
         denoiser.eval()
     if isinstance(denoiser, Adapter):
-        recommended = card.about.get("preset")
-        denoiser.spec = replace(denoiser.spec, recommended=recommended, grid=card.grid)
+        preset, grid = card.about.get("preset"), card.grid
+        denoiser.spec = replace(denoiser.spec, recommended=preset, grid=grid, end_id=card.end_id)
     if card.classes is None:
         assert isinstance(denoiser, Adapter)
         return denoiser

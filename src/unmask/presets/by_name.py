@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from unmask import presets
 from unmask.decoding.strategy import Strategy
 from unmask.errors import InputError, StrategyError, nearest
+from unmask.stopping import EndOfSequence
 
 Preset = Callable[..., Strategy]
 Grid = tuple[int, int]
@@ -75,6 +76,13 @@ def build(
     _check_options(name, preset, chosen, spelling)
     given = {key: side for key, side in _sides(grid).items() if key in needs(preset)}
     return preset(**{**given, **chosen})
+
+
+def ending(strategy: Strategy, end_id: int | None) -> Strategy:
+    """Return the strategy with rows that end at end_id, if there is one and they can."""
+    if end_id is None or strategy.end_id is not None or strategy.commit.takes_all_steps:
+        return strategy
+    return strategy.but(stopping=(*strategy.stopping, EndOfSequence(end_id)))
 
 
 def build_recommended(

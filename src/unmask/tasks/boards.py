@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.core.ids import are_integers
+from unmask.core.lines import numbered_lines
 from unmask.errors import DataError
 
 
@@ -42,9 +43,8 @@ class Board:
         return (units.sort(dim=-1).values == wanted).all((1, 2))
 
     def parse(self, text: str) -> tuple[Tensor, Tensor]:
-        """Lines of N characters -> tokens (B,N) long, known (B,N) bool. Blank lines are skipped."""
-        lines = enumerate(text.splitlines(), start=1)
-        rows = [self._line(line.rstrip(), number) for number, line in lines if line.strip()]
+        """Lines of N characters -> tokens (B,N) long, known (B,N) bool; `#` begins a comment."""
+        rows = [self._line(line, number) for number, line in numbered_lines(text)]
         if not rows:
             raise DataError(
                 f"no puzzle found: type one line of {self.cells} characters, {self.example}"

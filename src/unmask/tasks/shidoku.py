@@ -104,8 +104,8 @@ def puzzles(solved: Tensor, clues: int = 5, seed: int = 0) -> tuple[Tensor, Tens
 def parse(text: str) -> tuple[Tensor, Tensor]:
     """Read puzzles, one line of 16 characters each: 1..4 are clues, '.' or '0' is unknown.
 
-    Returns (tokens (B, 16) long with MASK_ID at unknown cells, known (B, 16) bool). Blank lines
-    are skipped. Raises DataError naming line and column (both counted from 1).
+    Returns (tokens (B, 16) long with MASK_ID at unknown cells, known (B, 16) bool). Blank lines and
+    `#` comments are skipped. Raises DataError naming line and column (both counted from 1).
     """
     return BOARD.parse(text)
 

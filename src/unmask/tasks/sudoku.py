@@ -144,8 +144,8 @@ def puzzles(solved: Tensor, blanks: int = 50, seed: int = 0) -> tuple[Tensor, Te
 def parse(text: str) -> tuple[Tensor, Tensor]:
     """Read puzzles, one line of 81 characters each: 1..9 are clues, '.' or '0' is unknown.
 
-    Returns (tokens (B, 81) long with MASK_ID at unknown cells, known (B, 81) bool). Blank lines
-    are skipped. Raises DataError naming line and column (both counted from 1).
+    Returns (tokens (B, 81) long with MASK_ID at unknown cells, known (B, 81) bool). Blank lines and
+    `#` comments are skipped. Raises DataError naming line and column (both counted from 1).
     """
     return BOARD.parse(text)
 

@@ -1,6 +1,7 @@
 """Training by transformers' Trainer: `train`, recipes, and `trainer.MaskedTrainer`."""
 
 from unmask.core.calls import check_calls
+from unmask.training.defaults import default_recipe
 from unmask.training.described import described
 from unmask.training.recipe import Recipe
 from unmask.training.recipes import RECIPES
@@ -8,6 +9,15 @@ from unmask.training.run import train
 from unmask.training.settings import commented, read_settings
 from unmask.training.watching import Progress
 
-__all__ = ["RECIPES", "Progress", "Recipe", "commented", "described", "read_settings", "train"]
+__all__ = [
+    "RECIPES",
+    "Progress",
+    "Recipe",
+    "commented",
+    "default_recipe",
+    "described",
+    "read_settings",
+    "train",
+]
 
 check_calls(__name__)

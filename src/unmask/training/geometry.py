@@ -2,9 +2,10 @@
 
 All weights stay trainable. D width, d width of a head.
 
-Images: position embeddings start as Fourier features of (row, column), so that a shift on the grid
-is a rotation of features; heads of the first two layers start with attention to one of the eight
-neighbours each; grey levels start as Fourier features of their value.
+Images and lines: position embeddings start as Fourier features of (row, column), so that a shift on
+the grid is a rotation of features; heads of the first two layers start with attention to one of the
+eight neighbours each (in a line, four on either side); grey levels start as Fourier features of
+their value.
 
 Boards: position embeddings start with one-hot row, column and box. In every layer, one head each
 starts with attention to the same row, column and box; on large boards to these alone, because most
@@ -13,6 +14,7 @@ cells share none of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,14 +27,20 @@ START_LOGITS = 0.2  # scale of the last normalisation: small logits at first
 UNIT_SCALE, UNIT_SHARPNESS = 2.0, 1.2  # of a board's one-hot rows, columns and boxes
 LARGE, LARGE_SHARPNESS = 9, 1.7  # the side of a large board, and its sharpness
 NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, -1), (1, -1), (-1, 1))
+IN_LINE = tuple((0, step) for step in (1, -1, 2, -2, 3, -3, 4, -4))
 SHARPNESS = 0.8  # of the first attention to a neighbour
 LEVEL_FREQUENCY = 0.25  # standard deviation, radians per level
 
 
 def know_the_layout(net: Any, layout: Layout, seed: int) -> None:
-    """Set a MegatronBert's initial weights for a square layout."""
+    """Set a MegatronBert's initial weights for an image, a square board, or lines of text.
+
+    Of a network with fewer heads in all than eight, or heads of an odd width, less is set.
+    """
     if layout.kind == "image":
-        _know_pixels(net, layout.height, layout.levels, seed)
+        _know_places(net, (layout.height, layout.width), NEIGHBOURS, layout.levels, seed)
+    elif layout.kind == "text":
+        _know_places(net, (1, net.config.max_position_embeddings), IN_LINE, 0, seed)
     else:
         _know_board(net, layout.height, layout.box[0], seed)
 
@@ -65,18 +73,21 @@ def _know_board(net: Any, side: int, box: int, seed: int) -> None:
 
 
 @torch.no_grad()
-def _know_pixels(net: Any, side: int, levels: int, seed: int) -> None:
-    """side × side pixels."""
+def _know_places(
+    net: Any, sides: tuple[int, int], offsets: Sequence[tuple[int, int]], levels: int, seed: int
+) -> None:
+    """sides: lines, and cells of a line; levels: ids that are grey levels, 0 for none."""
     config, generator = net.config, torch.Generator().manual_seed(seed)
     width, heads = config.hidden_size, config.num_attention_heads
     head = width // heads
     frequencies = torch.randn(head // 2, 2, generator=generator)
     embeddings = net.bert.embeddings
-    _positions(embeddings.position_embeddings.weight, frequencies, side, generator)
-    _levels(embeddings.word_embeddings.weight, head, levels, generator)
+    _positions(embeddings.position_embeddings.weight, frequencies, sides, generator)
+    _words(embeddings.word_embeddings.weight, head, levels, generator)
     embeddings.token_type_embeddings.weight.zero_()
     net.cls.predictions.transform.LayerNorm.weight.fill_(START_LOGITS)
-    for number, offset in enumerate(NEIGHBOURS):
+    room = len(net.bert.encoder.layer) * heads if head % 2 == 0 else 0
+    for number, offset in enumerate(offsets[:room]):
         layer, h = net.bert.encoder.layer[number // heads], number % heads
         attention = layer.attention.self
         rows = slice(h * head, (h + 1) * head)
@@ -84,20 +95,24 @@ def _know_pixels(net: Any, side: int, levels: int, seed: int) -> None:
         attention.key.weight[rows, :head] += SHARPNESS * torch.eye(head)
 
 
-def _positions(weight: Tensor, frequencies: Tensor, side: int, generator: torch.Generator) -> None:
+def _positions(
+    weight: Tensor, frequencies: Tensor, sides: tuple[int, int], generator: torch.Generator
+) -> None:
     head, width = 2 * len(frequencies), weight.shape[1]
-    cells = torch.arange(side * side)
-    phase = torch.stack([cells // side, cells % side], 1).float() @ frequencies.T
+    cells = torch.arange(sides[0] * sides[1])
+    phase = torch.stack([cells // sides[1], cells % sides[1]], 1).float() @ frequencies.T
     weight.normal_(0, 0.1, generator=generator)
     scale = 0.5 * (width / head) ** 0.5
     weight[:, :head] = torch.cat([phase.cos(), phase.sin()], 1) * scale
 
 
-def _levels(weight: Tensor, head: int, levels: int, generator: torch.Generator) -> None:
-    """Set the embeddings of ids 0..levels−1 to Fourier features, beside the position's channels."""
+def _words(weight: Tensor, head: int, levels: int, generator: torch.Generator) -> None:
+    """Leave the position's channels to it, and set ids 0..levels−1 to Fourier features beside."""
     half = (weight.shape[1] - head) // 2
     weight.normal_(0, 0.3, generator=generator)
     weight[:, :head] = 0
+    if not levels:
+        return
     frequency = torch.randn(1, half, generator=generator) * LEVEL_FREQUENCY
     phase = torch.arange(levels).float()[:, None] * frequency
     weight[:levels, head : head + 2 * half] = torch.cat([phase.cos(), phase.sin()], 1) * 0.5

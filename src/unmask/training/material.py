@@ -6,15 +6,17 @@ B examples, N positions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from unmask.data import Corpus, Example, Vocabulary
 from unmask.data.corpus import Lazy
+from unmask.data.padding import EndFill, Excluded, Policy
+from unmask.data.vocabulary import BYTES
 from unmask.tasks import Task
-from unmask.training.recipe import DataOptions
+from unmask.training.recipe import Recipe, padding_named
 from unmask.viz.layout import Layout
 
 
@@ -45,6 +47,8 @@ class Material:
     length: int  # N of a network's positions
     vocabulary: Vocabulary
     classes: int = 0
+    padding: Policy = field(default_factory=Excluded)
+    stream: bool = False  # whether examples may begin anywhere in a longer text
     warp: Any = None  # of images: (b,N), seeds (b,) -> (b,N)
 
     @property
@@ -52,9 +56,13 @@ class Material:
         """The id at padding, which no network attends to."""
         return self.vocabulary.pad_id or 0
 
+    def text(self, row: Tensor) -> str:
+        """Return the text of generated ids (N,), up to its end."""
+        return self.vocabulary.text(row.tolist(), self.padding.eos_id)
 
-def of_task(task: Task) -> Material:
-    """Return the material of a built-in task."""
+
+def of_task(task: Task, padding: str = "auto") -> Material:
+    """Return the material of a built-in task. Raises StrategyError for padding without an end."""
     return Material(
         name=task.name,
         train=TensorExamples(task.train, task.train_labels),
@@ -63,31 +71,41 @@ def of_task(task: Task) -> Material:
         length=task.train.shape[1],
         vocabulary=Vocabulary("ids", size=task.mask_id, mask_id=task.mask_id),
         classes=task.classes,
+        padding=padding_named(padding, None),
         warp=task.warp,
     )
 
 
-def of_corpus(corpus: Corpus, options: DataOptions) -> Material:
+def of_corpus(corpus: Corpus, recipe: Recipe) -> Material:
     """Return the material of a corpus, with a share held out.
 
-    The network has positions for the longest example, and for options.length if that is more.
+    The network has positions for the longest example, and for the end of a document, or as many as
+    recipe.data.length if those are not more.
     """
-    train, rest = corpus.split(options.held_out)
+    train, rest = corpus.split(recipe.data.held_out)
+    padding = padding_named(recipe.padding, corpus.vocabulary.eos_id, corpus.documents)
+    ended = corpus.documents and isinstance(padding, EndFill)
     return Material(
         name="data",
         train=train.examples,
         held_out=rest.examples,
-        layout=text_layout(corpus.vocabulary),
-        length=max(corpus.longest, options.length or 0),
+        layout=layout(corpus),
+        length=max(corpus.longest, recipe.data.length or corpus.longest + ended),
         vocabulary=corpus.vocabulary,
         classes=corpus.classes,
+        padding=padding,
+        stream=corpus.stream,
     )
 
 
-def text_layout(vocabulary: Vocabulary) -> Layout:
-    """Return a layout that shows bytes as characters and other ids as numbers."""
+def layout(corpus: Corpus) -> Layout:
+    """Return a layout that shows images as such, bytes as characters, and other ids as numbers."""
+    vocabulary = corpus.vocabulary
+    if corpus.shape is not None:
+        return Layout.image(*corpus.shape, max(2, vocabulary.size))
     if vocabulary.kind != "bytes":
         return Layout.text()
     shown = [chr(i) if 32 <= i < 127 else "·" for i in range(vocabulary.size)]
     shown[ord("\n")] = "⏎"
+    shown[BYTES:] = [" "] * (vocabulary.size - BYTES)  # the end of a document
     return Layout.text(tuple(shown), width=64)

@@ -22,7 +22,9 @@ SMALL = {
     "intermediate_size": 256,
 }
 
-WITH_CLASSES = {
+# Rotary positions learn text faster, but with every token hidden all positions look alike to them.
+IN_STREAMS = {"model_type": "modernbert"}
+IN_PLACE = {
     "model_type": "megatron-bert",
     "hidden_dropout_prob": 0.0,
     "attention_probs_dropout_prob": 0.0,
@@ -51,7 +53,8 @@ def build_network(recipe: Recipe, material: Material, seed: int) -> nn.Module:
             f"backbone.model_type={options['model_type']} keeps an id for padding that data could "
             "not use: pass bert, megatron-bert, modernbert or electra"
         )
-    if options["model_type"] == "megatron-bert" and material.layout.kind != "text":
+    in_place = material.layout.kind != "text" or not material.stream
+    if options["model_type"] == "megatron-bert" and in_place:
         know_the_layout(net, material.layout, seed)
     inner = wrap(
         net,
@@ -83,9 +86,9 @@ def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
     Raises StrategyError for unknown options, and those that the data sets.
     """
     several = kinds(material)
-    # Rotary positions learn text faster; classes need token types.
+    # Classes need token types.
     chosen: dict[str, Any] = dict(recipe.backbone) or SMALL | (
-        {"model_type": "modernbert"} if several == 1 else WITH_CLASSES
+        IN_STREAMS if material.stream and several == 1 else IN_PLACE
     )
     if "model_type" not in chosen:
         raise StrategyError(

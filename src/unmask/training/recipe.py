@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from unmask import objectives, schedules
-from unmask.data.padding import BlockFill, EndFill, Excluded
+from unmask.data.padding import BlockFill, EndFill, Excluded, Policy
 from unmask.errors import InputError, StrategyError, nearest
 from unmask.presets import by_name
 from unmask.training.model import Objective
@@ -48,6 +48,9 @@ class DataOptions:
     column: str | None = _option(None, "column or array to read, if there are several")
     length: int | None = _option(None, "positions of an example; null: 128 for a stream of text")
     documents: bool = _option(False, "true: each row or line is one example, not cut into windows")
+    shape: tuple[int, int] | None = _option(
+        None, "[height, width] of images stored as rows; null: rows are no images, or say it"
+    )
     held_out: float = _option(0.1, "share of the data that is used for measurement only")
 
 
@@ -78,7 +81,9 @@ class Recipe:
     objective: str = _option("complementary", "one of " + ", ".join(OBJECTIVES))
     schedule: str = _option("linear", "mask-ratio schedule; the bound is the same for each")
     padding: str = _option(
-        "excluded", "excluded, end_of_sequence, or block_fill(32) with blocks of 32 positions"
+        "auto",
+        "auto (end_of_sequence for documents, so that lengths are learnt, else excluded), "
+        "excluded, end_of_sequence, or block_fill(32) with blocks of 32 positions",
     )
     label_smoothing: float = _option(0.0, "for the objective masked_mean only")
     condition_dropout: float = _option(0.1, "share of examples trained without their class")
@@ -133,12 +138,17 @@ def _check_preset(preset: dict[str, Any]) -> None:
         raise StrategyError(f"preset={preset}: {error}") from None
 
 
-def padding_named(name: str, eos_id: int | None) -> Excluded | EndFill | BlockFill:
-    """Return a padding policy by its name in a recipe. Raises StrategyError for an unknown one."""
+def padding_named(name: str, eos_id: int | None, documents: bool = False) -> Policy:
+    """Return a padding policy by its name in a recipe. Raises StrategyError for an unknown one.
+
+    documents: whether `auto` shall teach where examples end, if they have an eos_id.
+    """
     block = re.fullmatch(r"block_fill\((\d+)\)", name)
-    known = ("excluded", "end_of_sequence", "block_fill(32)")
-    if name not in known[:2] and not block:
+    known = ("auto", "excluded", "end_of_sequence", "block_fill(32)")
+    if name not in known[:3] and not block:
         raise StrategyError(f"padding={name!r}: {nearest(name, known)}")
+    if name == "auto":
+        return EndFill(eos_id) if documents and eos_id is not None else Excluded()
     if name == "excluded":
         return Excluded()
     if eos_id is None:

@@ -21,6 +21,7 @@ RECIPES = {
         learning_rate=3e-3,
         weight_decay=0.02,
         condition_dropout=0.0,
+        padding="excluded",
         preset={"name": "confidence", "steps": 16},
     ),
     # For minutes on one core. For a GPU, not tried yet: --set backbone.num_hidden_layers=10
@@ -42,6 +43,7 @@ RECIPES = {
         weight_decay=0.02,
         precision="bfloat16",
         condition_dropout=0.0,
+        padding="excluded",
         preset={"name": "entropy_bound", "bound": 0.02},
     ),
     "digits": Recipe(
@@ -59,6 +61,7 @@ RECIPES = {
         batch_size=16,
         learning_rate=2e-3,
         weight_decay=0.1,
+        padding="excluded",
         preset={"name": "random_order", "steps": 64},
         condition_dropout=0.1,
         warped=(0.3, 0.0),

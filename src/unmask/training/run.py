@@ -22,10 +22,11 @@ from unmask.scoring import Score
 from unmask.tasks import task as load_task
 from unmask.training.arguments import arguments
 from unmask.training.augment import Warped
+from unmask.training.defaults import default_recipe
 from unmask.training.heldout import held_out_score
 from unmask.training.material import Material, of_corpus, of_task
 from unmask.training.network import backbone, build_network, finished, kinds
-from unmask.training.recipe import Recipe, padding_named
+from unmask.training.recipe import Recipe
 from unmask.training.recipes import RECIPES
 from unmask.training.resuming import check_resume, same_run
 from unmask.training.watching import Progress, Watching
@@ -49,7 +50,7 @@ def train(
     """Train a model, write it to the folder `out`, and return its figures.
 
     data: a built-in task ("digits", "shidoku", "sudoku") or a corpus. recipe: default that of the
-    task, or `Recipe()`. steps: in place of the recipe's. report: called after every step.
+    task, or `default_recipe(data)`. steps: in place of its own. report: called after every step.
     Checkpoints are in `out` + ".training" until the run ends; resume=True continues from the newest
     complete one, with the same result bit for bit as a run without interruption. Each checkpoint
     has a folder `model` that `unmask.load` opens. Samples are in `out` + ".samples".
@@ -58,11 +59,12 @@ def train(
     """
     check_seed(seed)
     if isinstance(data, Corpus):
-        recipe = Recipe() if recipe is None else recipe
-        material = of_corpus(data, recipe.data)
+        recipe = default_recipe(data) if recipe is None else recipe
+        material = of_corpus(data, recipe)
     else:
-        material = of_task(load_task(data))
+        task = load_task(data)
         recipe = RECIPES[data] if recipe is None else recipe
+        material = of_task(task, recipe.padding)
     if steps is not None:
         recipe = replace(recipe, steps=steps)
     target = Path(out).resolve()
@@ -89,7 +91,6 @@ class _Run:
     ):
         parts = _parts()
         self.material = material
-        self.padding = padding_named(recipe.padding, material.vocabulary.eos_id)
         self.work = target.with_name(target.name + ".training")
         self.checkpoint = parts.latest(self.work)
         check_resume(self.work, self.checkpoint, resume)
@@ -102,7 +103,7 @@ class _Run:
             material.train,
             held_out=material.held_out,
             objective=recipe.loss(),
-            padding=self.padding,
+            padding=material.padding,
             length=material.length,
             pad_id=material.pad_id,
             classes=kinds(material) - 1,
@@ -132,7 +133,7 @@ class _Run:
             "training": {
                 "objective": recipe["objective"],
                 "schedule": recipe["schedule"],
-                "padding": to_dict(self.padding),
+                "padding": to_dict(self.material.padding),
             },
         }
 
@@ -162,7 +163,7 @@ class _Run:
         return held_out_score(
             self.model,
             material.held_out,
-            self.padding,
+            material.padding,
             material.length,
             material.pad_id,
             samples=max(1, min(FINAL_PAIRS, FINAL_PASSES // len(material.held_out))),

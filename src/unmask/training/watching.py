@@ -12,8 +12,10 @@ from torch import Tensor
 from unmask import presets
 from unmask.core.files import replacing_file
 from unmask.engine.run import generate
+from unmask.presets.by_name import ending
 from unmask.training.material import Material
 from unmask.viz.layout import Layout
+from unmask.viz.tiles import pillow
 
 try:
     from transformers import TrainerCallback
@@ -48,6 +50,8 @@ class Watching(TrainerCallback):
     ):
         self.material, self.folder, self.report = material, folder, report
         self.model, self.loss = model, loss
+        if material.layout.kind != "text":
+            pillow("Image")  # raises before training where pictures cannot be drawn
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Report an optimiser step, unless a measurement follows, which reports it."""
@@ -63,7 +67,9 @@ class Watching(TrainerCallback):
             batch_size=SAMPLES,
             length=self.material.length,
             seed=0,
-            strategy=presets.random_order(min(64, self.material.length)),
+            strategy=ending(
+                presets.random_order(min(64, self.material.length)), self.material.padding.eos_id
+            ),
         )
         keep_sheet(samples, self.material, self.folder / f"step-{state.global_step:06d}")
         self.report(
@@ -81,7 +87,7 @@ class Watching(TrainerCallback):
 def keep_sheet(samples: Tensor, material: Material, path: Path) -> None:
     """Write samples (n,N) as a picture, or text as a text file."""
     if material.layout.kind == "text":
-        lines = [material.vocabulary.decode(row.tolist()) for row in samples]
+        lines = [material.text(row) for row in samples]
         with replacing_file(path.with_suffix(".txt")) as temporary:
             temporary.write_text("\n----\n".join(lines) + "\n", encoding="utf-8")
         return

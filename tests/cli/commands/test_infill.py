@@ -158,3 +158,25 @@ def test_text_is_filled_in_where_it_says_mask(call, text_model):
 
 def test_text_without_anything_unknown_is_told(call, text_model):
     assert "[MASK:12] for twelve" in call("infill", text_model, "--puzzle", "a. 10").error()
+
+
+def test_comments_in_files_of_boards_and_ids(call, tmp_path):
+    plain = call("infill", "shidoku", "--puzzle", PUZZLE).out
+    assert call("infill", "shidoku", given=f"# easy\n{PUZZLE} # the first\n  #\n").out == plain
+    ids = f"# ids\n  {json.dumps(IDS)}  # the same\n#{json.dumps(IDS)}\n"
+    (tmp_path / "rows.jsonl").write_text(ids)
+    rows = call("infill", "shidoku", "--tokens", "rows.jsonl").out
+    assert rows == call("infill", "shidoku", given=json.dumps(IDS)).out
+    assert call("infill", "shidoku", given=ids).out == rows
+    assert "the input is empty" in call("infill", "shidoku", given="# nothing\n").error()
+    wrong = call("infill", "shidoku", given=f"# easy\n{PUZZLE[:5]}x{PUZZLE[6:]} # no\n").error()
+    assert "line 2, column 6: 'x'" in wrong
+
+
+def test_a_symbol_of_the_board_begins_no_comment():
+    from unmask.cli.io.canvas_input import read_text
+    from unmask.viz import Layout
+
+    maze = Layout.board(2, 2, " #")
+    assert read_text("#.#.\n", maze, ids=False).rows == [[1, None, 1, None]]
+    assert read_text("[1, null, 1, null]  # a maze\n", maze, ids=True).rows == [[1, None, 1, None]]

@@ -245,3 +245,25 @@ def test_scores_have_the_padding_of_training(call, tmp_path):
     ends = {"training": {"padding": to_dict(EndFill(5))}}
     unmask.save(model, "ends", **card, **ends)
     assert call("score", "ends", *line).json["tokens"] == 16
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_padding_of_the_file_is_not_scored(call, reader, tmp_path, left):
+    rows = [[5, 6, 7, 8], [9, 10], [11, 12, 13]]
+    plain = [{"input_ids": row} for row in rows]
+    padded = []
+    for row in rows:
+        rest = [0] * (4 - len(row))
+        ids, mask = (rest + row, rest + [1] * len(row)) if left else (
+            row + rest, [1] * len(row) + rest
+        )  # fmt: skip
+        padded.append({"input_ids": ids, "attention_mask": mask, "token_type_ids": [0] * 4})
+    for name, table in (("plain", plain), ("padded", padded)):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, table)))
+    said = [call("score", "reader", f"{name}.jsonl", "--json").json for name in ("plain", "padded")]
+    assert said[0]["tokens_per_example"] == [4, 2, 3]
+    assert said[0]["nats_per_example"] == said[1]["nats_per_example"]
+    assert said[1]["notes"][1:] == [
+        "3 positions of padding cut off, by 'attention_mask'",
+        "columns not read: token_type_ids",
+    ]

@@ -43,6 +43,9 @@ def test_solutions_come_out_in_order_and_are_counted(call, puzzles, tmp_path, or
     (tmp_path / "puzzles.txt").write_text(unsolved + "\n")
     done = call("solve", "puzzles.txt")
     assert (done.code, done.out) == (0, solved + "\n")
+    commented = "# three\n" + unsolved.replace("\n", "  # hard\n\n#\n") + " # the last\n"
+    (tmp_path / "commented.txt").write_text(commented)
+    assert call("solve", "commented.txt").out == solved + "\n"
     assert "3 puzzles: 3 valid, 3 of 3 with one solution exact  1.0 forwards a puzzle" in done.err
     assert "threshold" in done.err
 

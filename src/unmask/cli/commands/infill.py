@@ -47,7 +47,8 @@ def command(
         typer.Option(
             "--tokens",
             metavar="FILE",
-            help="One JSON list of ids a line, null where unknown; '-' is standard input.",
+            help="One JSON list of ids a line, null where unknown; '#' begins a comment; '-' is "
+            "standard input.",
         ),
     ] = None,
     image: Annotated[

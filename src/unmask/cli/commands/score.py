@@ -47,7 +47,8 @@ def command(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="Ids or text: .npy, .safetensors, .jsonl, .parquet, .txt or a folder of one kind.",
+            help="Ids or text: .npy, .npz, .safetensors, .jsonl, .parquet, .txt or a folder of one "
+            "kind.",
         ),
     ],
     samples: Annotated[

@@ -44,7 +44,7 @@ def command(
         typer.Argument(
             metavar="FILE",
             help="One puzzle a line, one character a cell, '.' or '0' where unknown; "
-            "'-' is standard input.",
+            "'#' begins a comment; '-' is standard input.",
         ),
     ],
     model: Annotated[

@@ -47,8 +47,8 @@ def command(
         typer.Option(
             "--data",
             metavar="PATH",
-            help="Your data: .txt, or ids or text in .npy, .safetensors, .jsonl, .parquet, or a "
-            "folder of Hugging Face datasets.",
+            help="Your data: .txt, or ids or text in .npy, .npz, .safetensors, .jsonl, .parquet or "
+            "a folder of Hugging Face datasets.",
         ),
     ] = None,
     out: Annotated[

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from unmask.core.checks import is_integer
+from unmask.core.lines import COMMENT, numbered_lines
 from unmask.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,15 +46,20 @@ class Given:
 
 
 def read_text(text: str, layout: Layout, *, ids: bool) -> Given:
-    """Read lines of JSON if `ids` is True or the text begins with a list, else lines of symbols."""
-    if not text.strip():
+    """Read lines of JSON if `ids` is True or the text begins with a list, else lines of symbols.
+
+    `#` begins a comment, unless it is a symbol of the layout.
+    """
+    comment = None if not ids and COMMENT in layout.symbols else COMMENT
+    lines = list(numbered_lines(text, comment))
+    if not lines:
         raise InputError(
             "the input is empty, so there is nothing to fill in: type a line such as "
             "[1, null, 3], or one character per position with '.' where unknown"
         )
-    if ids or text.lstrip().startswith("["):
-        return Given(json_rows(text, layout), "ids")
-    return Given(symbol_rows(text, layout), "symbols")
+    if ids or lines[0][1].lstrip().startswith("["):
+        return Given(json_rows(lines, layout), "ids")
+    return Given(symbol_rows(lines, layout), "symbols")
 
 
 def marked_rows(text: str, encode: Callable[[str], list[int]]) -> list[Row]:
@@ -77,7 +83,7 @@ def marked_rows(text: str, encode: Callable[[str], list[int]]) -> list[Row]:
     return rows
 
 
-def symbol_rows(text: str, layout: Layout) -> list[Row]:
+def symbol_rows(lines: Iterable[tuple[int, str]], layout: Layout) -> list[Row]:
     """Read lines of symbols such as `1..4....`. InputError names line and column, from 1."""
     if not layout.symbols or any(len(symbol) != 1 for symbol in layout.symbols):
         raise InputError(
@@ -86,10 +92,9 @@ def symbol_rows(text: str, layout: Layout) -> list[Row]:
         )
     ids: dict[str, int | None] = {**dict.fromkeys(UNKNOWN), **_numbered(layout.symbols)}
     rows = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            rows.append([_symbol(sign, ids, number, at) for at, sign in enumerate(line.strip(), 1)])
-            _check_length(rows[-1], layout, f"line {number}")
+    for number, line in lines:
+        rows.append([_symbol(sign, ids, number, at) for at, sign in enumerate(line.strip(), 1)])
+        _check_length(rows[-1], layout, f"line {number}")
     return rows
 
 
@@ -106,13 +111,12 @@ def _symbol(sign: str, ids: dict[str, int | None], line: int, column: int) -> in
     return ids[sign]
 
 
-def json_rows(text: str, layout: Layout) -> list[Row]:
-    """Read JSON lines such as `[1, null, 3]`. Their lengths may differ if the layout is text."""
+def json_rows(lines: Iterable[tuple[int, str]], layout: Layout) -> list[Row]:
+    """Read lines of JSON such as `[1, null, 3]`. Their lengths may differ if the layout is text."""
     rows = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            rows.append(_json_row(line, number))
-            _check_length(rows[-1], layout, f"line {number}")
+    for number, line in lines:
+        rows.append(_json_row(line, number))
+        _check_length(rows[-1], layout, f"line {number}")
     return rows
 
 

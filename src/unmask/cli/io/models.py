@@ -52,10 +52,7 @@ class Model:
         vocabulary = self.vocabulary
         if vocabulary is None:
             return None
-        padding = (self.card.training or {}).get("padding", {})
-        ends = padding.get("name", "excluded") != "excluded"
-        end = vocabulary.eos_id if ends else None
-        return [vocabulary.decode(_until(ids, end)) for ids in rows]
+        return [vocabulary.text(ids, self.card.end_id) for ids in rows]
 
     def text(self, rows: Sequence[Sequence[int]]) -> list[str] | None:
         """Return rows as text or as symbols of the layout; None if the model has neither."""
@@ -92,11 +89,6 @@ class Model:
             if not 0 <= each < count:
                 raise InputError(f"--class {each}: {self.name} has classes 0 to {count - 1}")
         return torch.tensor([classes[row % len(classes)] for row in range(rows)])
-
-
-def _until(ids: Sequence[int], end: int | None) -> Sequence[int]:
-    """Return the ids before the first `end`."""
-    return ids if end is None or end not in ids else ids[: list(ids).index(end)]
 
 
 def open_model(name: str) -> Model:

@@ -53,8 +53,17 @@ def choose_preset(
 ) -> Strategy:
     """Return the strategy of a command's options, or, without a preset, the card's recommendation.
 
-    flags: the values of `FLAGS`, None if not given. pairs: the values of --set.
+    Rows end at the id that ended them in training. flags: the values of `FLAGS`, None if not given.
+    pairs: the values of --set.
     """
+    from unmask.presets import by_name
+
+    return by_name.ending(_chosen(card, name, flags, pairs), card.end_id)
+
+
+def _chosen(
+    card: Card, name: str | None, flags: Mapping[str, Any], pairs: Sequence[str]
+) -> Strategy:
     asked = {key: value for key, value in flags.items() if value is not None}
     further = settings(pairs)
     for key in sorted(further.keys() & asked.keys()):

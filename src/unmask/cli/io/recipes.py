@@ -63,7 +63,7 @@ def chosen(task: str | None, data: Path | None, file: Path | None, sets: Sequenc
             + ("" if task is None else f"; got both, {task} and {data}")
         )
     from unmask.tasks import task as load_task
-    from unmask.training import RECIPES, Recipe, read_settings
+    from unmask.training import RECIPES, Recipe, default_recipe, read_settings
 
     start = None
     if task is not None:
@@ -88,9 +88,11 @@ def chosen(task: str | None, data: Path | None, file: Path | None, sets: Sequenc
             column=how.column,
             length=how.length,
             documents=how.documents,
+            shape=how.shape,
         )
     except DataError as error:
         raise DataError(_as_settings(str(error))) from error
+    recipe = read_settings(Recipe, file, sets, start=default_recipe(corpus))
     return Chosen(corpus, recipe, data)
 
 
