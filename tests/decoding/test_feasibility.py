@@ -206,7 +206,8 @@ def test_a_hook_that_is_none_is_refused():
 @pytest.mark.parametrize(
     ("required", "words"),
     [
-        ([1, 2], r"pass an int64 tensor of shape \(N,\) or \(B,N\)"),
+        ([1.5, 2, 3, 4], r"pass an int64 tensor of shape \(N,\) or \(B,N\)"),
+        ([1, 2], r"required has shape \(2,\): pass \(4,\) or \(2, 4\)"),
         (torch.zeros(1, 1, 1, dtype=torch.int64), r"shape \(1, 1, 1\): pass"),
         (torch.tensor([1, 2]), r"required has shape \(2,\): pass \(4,\) or \(2, 4\)"),
         (torch.tensor([1, 2, VOCAB, 0]), r"outside the vocabulary of 7"),

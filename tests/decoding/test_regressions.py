@@ -140,8 +140,8 @@ def test_a_batch_of_no_rows(name):
             lambda: presets.dream(algorithm="origin", choice_temperature=0.5),
             r"does not rank positions",
         ),
-        (lambda: presets.dplm(tracks=0), r"count=0"),
-        (lambda: presets.esm3(tracks=-1), r"count=-1"),
+        (lambda: presets.dplm(tracks=0), r"tracks=0"),
+        (lambda: presets.esm3(tracks=-1), r"tracks=-1"),
         (
             lambda: presets.maskgit().but(stopping=[StableAndConfident]),
             r"stopping holds .*: pass a list of rules, such as",

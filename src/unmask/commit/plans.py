@@ -103,7 +103,7 @@ class Explicit(CountPlan):
     counts: Sequence[int]
 
     def __post_init__(self) -> None:
-        counts = as_ids("counts", self.counts, what="counts of 1 or more")
+        counts = as_ids("counts", self.counts, what="counts, as every step must commit 1 or more")
         if not counts or min(counts) < 1:
             raise StrategyError(f"counts={list(counts)}: every step must commit 1 or more")
         object.__setattr__(self, "counts", counts)

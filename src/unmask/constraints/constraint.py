@@ -71,7 +71,7 @@ def check_required(required: object, shape: tuple[int, int]) -> None:
     rows, length = shape
     if not isinstance(required, Tensor) or required.dtype != torch.int64:
         raise CanvasError(
-            "required: pass int64 ids of shape (N,) or (B,N), −1 where a position is free"
+            "required: pass an int64 tensor of shape (N,) or (B,N), −1 where a position is free"
         )
     if tuple(required.shape) not in ((length,), (rows, length)):
         raise CanvasError(
