@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from unmask.core.inference import likeness
 from unmask.errors import LogitsError
 
 _WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module"} | {
@@ -62,24 +63,10 @@ def _found(output: Any, name: str, tokens: Tensor) -> Tensor:
         return found
     shown = f"{len(output)} outputs of one shape" if several else _described(output, found)
     raise LogitsError(
-        f"the network returned {shown} for tokens of shape {tuple(tokens.shape)}: return logits as "
-        f"one tensor (B, N, vocabulary), or as `logits` of an output{_cause(found, tokens)}"
+        f"the network returned {shown} for tokens of shape {tuple(tokens.shape)}"
+        f"{likeness(found, tokens.shape)}: return logits as one tensor (B, N, vocabulary), or as "
+        "`logits` of an output"
     )
-
-
-def _cause(found: Any, tokens: Tensor) -> str:
-    """Return what an output of another shape looks like, after a semicolon."""
-    if not isinstance(found, Tensor) or found.dim() not in (2, 3) or len(found) != len(tokens):
-        return ""
-    if found.dim() == 2:
-        return "; this network seems to pool the positions of a row: pass one that does not"
-    more = found.shape[1] - tokens.shape[1]
-    if more > 0:
-        return (
-            f"; this network seems to add {more} to the positions of a row, as a class token does: "
-            f"return those of the tokens alone, as in lambda tokens: net(tokens)[:, {more}:]"
-        )
-    return ""
 
 
 def _alike(one: Any, other: Any) -> bool:
