@@ -282,8 +282,9 @@ def test_the_head_runs_at_the_positions_looked_at_only(name, blind):
     rows, flags = rows_and_flags()
     canvas = unmask.Canvas.ragged(rows, flags, pad_id=PAD)
     strategy = presets.random_order(3) if blind else presets.confidence(3)
+    denoiser = wrapped(net)
     with counted(name, net) as shapes:
-        infos = list(unmask.stream(wrapped(net), canvas, strategy, seeds=SEEDS))
+        infos = list(unmask.stream(denoiser, canvas, strategy, seeds=SEEDS))
     assert len(shapes) == len(infos) == 3
     before = canvas.editable
     for shape, info in zip(shapes, infos, strict=True):
