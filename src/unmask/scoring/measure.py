@@ -17,7 +17,7 @@ from unmask.core.checks import check_count
 from unmask.core.network import Denoiser, check_denoiser
 from unmask.decoding import Canvas
 from unmask.errors import DataError, StrategyError
-from unmask.objectives.evaluate import check_data
+from unmask.objectives.inputs import check_data
 from unmask.scoring.bound import Bound
 from unmask.scoring.look import Method, Report
 

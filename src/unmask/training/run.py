@@ -23,6 +23,7 @@ from unmask.tasks import task as load_task
 from unmask.training.arguments import arguments
 from unmask.training.augment import Warped
 from unmask.training.heldout import held_out_score
+from unmask.training.inputs import check_call, check_out
 from unmask.training.material import Material, of_corpus, of_task
 from unmask.training.network import backbone, build_network, finished, kinds
 from unmask.training.recipe import Recipe, padding_named
@@ -57,6 +58,8 @@ def train(
     for data that cannot be used; TrainingError if the loss is not finite.
     """
     check_seed(seed)
+    target = check_out(out)
+    check_call(data, recipe, resume, steps, report)
     if isinstance(data, Corpus):
         recipe = Recipe() if recipe is None else recipe
         material = of_corpus(data, recipe.data)
@@ -64,8 +67,7 @@ def train(
         material = of_task(load_task(data))
         recipe = RECIPES[data] if recipe is None else recipe
     if steps is not None:
-        recipe = replace(recipe, steps=steps)
-    target = Path(out).resolve()
+        recipe = replace(recipe, steps=int(steps))
     check_replaceable(target)
     run = _Run(material, recipe, target, seed, resume, report)
     figures = run.train()
@@ -94,8 +96,6 @@ class _Run:
         self.checkpoint = parts.latest(self.work)
         check_resume(self.work, self.checkpoint, resume)
         self.about = about(material, recipe, seed)
-        identity = {"examples": data_fingerprint(material), "length": material.length, **self.about}
-        same_run(self.work, self.checkpoint, identity | asdict(recipe))
         self.trainer = parts.MaskedTrainer(
             build_network(recipe, material, seed),
             arguments(recipe, self.work, seed),
@@ -111,6 +111,8 @@ class _Run:
             ema_decay=recipe.ema_decay,
             card=self.card(),
         )
+        identity = {"examples": data_fingerprint(material), "length": material.length, **self.about}
+        same_run(self.work, self.checkpoint, identity | asdict(recipe))
         self.trainer.remove_callback(_printer())
         if report is not None:
             samples = target.with_name(target.name + ".samples")

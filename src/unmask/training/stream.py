@@ -14,7 +14,6 @@ from torch.utils.data import Dataset
 
 from unmask.core.random import Purpose, fold, uniform
 from unmask.data import Example
-from unmask.errors import DataError
 
 Draw = tuple[int, Example]
 
@@ -22,12 +21,10 @@ Draw = tuple[int, Example]
 class Draws(Dataset[Draw]):
     """A dataset of `total` draws: every epoch has all examples, in a random order of its own.
 
-    Item n is (n, example). Raises DataError without examples.
+    Item n is (n, example).
     """
 
     def __init__(self, examples: Sequence[Example], total: int, seed: int):
-        if not len(examples):
-            raise DataError("there are no examples to train on: pass one or more")
         self.examples, self.total, self.seed = examples, total, seed
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
