@@ -12,11 +12,13 @@ from torch import nn
 from unmask.core.checks import as_integer, check_count, check_share, is_integer, is_number
 from unmask.core.head import illegal_ids, mask_id_of
 from unmask.core.network import Denoiser, check_denoiser
+from unmask.core.random import check_seed
 from unmask.data import Corpus
-from unmask.errors import DataError, InputError, StrategyError
+from unmask.errors import DataError, InputError, SeedError, StrategyError
 from unmask.models import ClassConditioned
 from unmask.objectives.inputs import check_self_condition, kind_of
 from unmask.training.recipe import Recipe
+from unmask.training.stream import SEEDS
 
 
 def check_network(denoiser: Any) -> None:
@@ -124,6 +126,7 @@ def check_steps(args: Any, measured: bool) -> None:
         raise StrategyError(
             f"num_train_epochs={args.num_train_epochs!r}: pass a number above 0, or max_steps="
         )
+    check_training_seed(args.seed)
     for name in ("per_device_train_batch_size", "gradient_accumulation_steps"):
         check_count(name, getattr(args, name))
     if args.eval_strategy != "no" and not measured:
@@ -131,6 +134,12 @@ def check_steps(args: Any, measured: bool) -> None:
             f"eval_strategy={str(args.eval_strategy)!r} without examples to "
             "measure on: pass held_out="
         )
+
+
+def check_training_seed(seed: Any) -> None:
+    """Raise SeedError unless this is a seed that numpy's generator takes, too."""
+    if not 0 <= check_seed(seed) < SEEDS:
+        raise SeedError(f"seed={seed!r}: pass an integer from 0 to 2**32 - 1 for a training run")
 
 
 def check_out(out: Any) -> Path:
@@ -146,7 +155,9 @@ def check_out(out: Any) -> Path:
     return target
 
 
-def check_call(data: Any, recipe: Any, resume: Any, steps: Any, report: Any) -> None:
+def check_call(
+    data: Any, recipe: Any, resume: Any, overwrite: Any, steps: Any, report: Any
+) -> None:
     """Raise an InputError for arguments of `train` of another kind."""
     if isinstance(data, Path) or (isinstance(data, str) and Path(data).exists()):
         raise DataError(f"data={str(data)!r} is a path: pass unmask.data.read({str(data)!r})")
@@ -159,7 +170,8 @@ def check_call(data: Any, recipe: Any, resume: Any, steps: Any, report: Any) -> 
         raise StrategyError(f"recipe={recipe!r:.80}: pass a Recipe, such as Recipe(steps=500)")
     if steps is not None and (as_integer(steps) or 0) < 1:
         raise StrategyError(f"steps={steps!r}: pass an integer of 1 or more")
-    if not isinstance(resume, bool):
-        raise InputError(f"resume={resume!r}: pass True or False")
+    for name, flag in (("resume", resume), ("overwrite", overwrite)):
+        if not isinstance(flag, bool):
+            raise InputError(f"{name}={flag!r}: pass True or False")
     if report is not None and not callable(report):
         raise InputError(f"report={report!r}: pass a function of a training.Progress, or None")

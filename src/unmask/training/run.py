@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -12,7 +11,7 @@ from typing import Any
 
 import torch
 
-from unmask.core.random import check_seed
+from unmask.core.files import discard
 from unmask.data import Corpus
 from unmask.data.padding import to_dict
 from unmask.errors import MissingExtraError
@@ -23,13 +22,16 @@ from unmask.tasks import task as load_task
 from unmask.training.arguments import arguments
 from unmask.training.augment import Warped
 from unmask.training.heldout import held_out_score
-from unmask.training.inputs import check_call, check_out
+from unmask.training.inputs import check_call, check_out, check_training_seed
 from unmask.training.material import Material, of_corpus, of_task
-from unmask.training.network import backbone, build_network, finished, kinds
+from unmask.training.network import backbone, build_network, finished, kinds, take_weights
 from unmask.training.recipe import Recipe, padding_named
 from unmask.training.recipes import RECIPES
-from unmask.training.resuming import check_resume, same_run
+from unmask.training.resuming import Start, same_run, start_of
+from unmask.training.stopping import Stopping
+from unmask.training.stream import seed_after
 from unmask.training.watching import Progress, Watching
+from unmask.training.writing import writing
 
 FINAL_PASSES = 4096  # network rows over held-out examples, for the final figure
 FINGERPRINTED = 256  # examples in the fingerprint of the data
@@ -44,6 +46,7 @@ def train(
     recipe: Recipe | None = None,
     seed: int = 0,
     resume: bool = False,
+    overwrite: bool = False,
     steps: int | None = None,
     report: Report | None = None,
 ) -> dict[str, Any]:
@@ -51,15 +54,21 @@ def train(
 
     data: a built-in task ("digits", "shidoku", "sudoku") or a corpus. recipe: default that of the
     task, or `Recipe()`. steps: in place of the recipe's. report: called after every step.
-    Checkpoints are in `out` + ".training" until the run ends; resume=True continues from the newest
-    complete one, with the same result bit for bit as a run without interruption. Each checkpoint
-    has a folder `model` that `unmask.load` opens. Samples are in `out` + ".samples".
-    Raises CheckpointError if there is a checkpoint and resume is False, or the reverse; DataError
-    for data that cannot be used; TrainingError if the loss is not finite.
+    Checkpoints are in `out` + ".training" until the run ends: one after each tenth of the run, one
+    at least every ten minutes, and one when SIGINT or SIGTERM arrives; then KeyboardInterrupt is
+    raised. Each has a folder `model` that `unmask.load` opens. Samples are in `out` + ".samples".
+
+    resume=True continues from the newest complete checkpoint, with the same result bit for bit as
+    a run without interruption. With other steps, the learning rate is from there on that of a run
+    of so many steps. A finished model with fewer steps is extended from its weights: the further
+    steps have a new optimiser, a learning rate that rises and falls again, and other draws of
+    data. overwrite=True starts again, and replaces a model in `out` when the new one is complete.
+    Raises CheckpointError if that would lose a model or a run, or if there is nothing to resume;
+    DataError for data that cannot be used; TrainingError if the loss is not finite.
     """
-    check_seed(seed)
+    check_training_seed(seed)
     target = check_out(out)
-    check_call(data, recipe, resume, steps, report)
+    check_call(data, recipe, resume, overwrite, steps, report)
     if isinstance(data, Corpus):
         recipe = Recipe() if recipe is None else recipe
         material = of_corpus(data, recipe.data)
@@ -69,11 +78,14 @@ def train(
     if steps is not None:
         recipe = replace(recipe, steps=int(steps))
     check_replaceable(target)
-    run = _Run(material, recipe, target, seed, resume, report)
+    work = target.with_name(target.name + ".training")
+    start = start_of(target, work, _parts().latest(work), recipe.steps, resume, overwrite)
+    run = _Run(material, recipe, target, work, seed, start, report)
     figures = run.train()
     if run.trainer.args.should_save:
-        save(run.model, target, **run.card(figures))
-        shutil.rmtree(run.work)
+        with writing(target):
+            save(run.model, target, **run.card(figures))
+        discard(work)
     return figures
 
 
@@ -85,20 +97,20 @@ class _Run:
         material: Material,
         recipe: Recipe,
         target: Path,
+        work: Path,
         seed: int,
-        resume: bool,
+        start: Start,
         report: Report | None,
     ):
-        parts = _parts()
-        self.material = material
+        self.material, self.start, self.stopping = material, start, Stopping()
         self.padding = padding_named(recipe.padding, material.vocabulary.eos_id)
-        self.work = target.with_name(target.name + ".training")
-        self.checkpoint = parts.latest(self.work)
-        check_resume(self.work, self.checkpoint, resume)
-        self.about = about(material, recipe, seed)
-        self.trainer = parts.MaskedTrainer(
-            build_network(recipe, material, seed),
-            arguments(recipe, self.work, seed),
+        denoiser = build_network(recipe, material, seed)
+        if start.taken:
+            take_weights(denoiser, target)
+        further = replace(recipe, steps=recipe.steps - start.taken)
+        self.trainer = _parts().MaskedTrainer(
+            denoiser,
+            arguments(further, work, seed_after(seed, start.taken)),
             material.train,
             held_out=material.held_out,
             objective=recipe.loss(),
@@ -109,10 +121,11 @@ class _Run:
             condition_dropout=recipe.condition_dropout if material.classes else 0.0,
             augment=material.warp and Warped(material.warp, material.classes, *recipe.warped),
             ema_decay=recipe.ema_decay,
-            card=self.card(),
         )
-        identity = {"examples": data_fingerprint(material), "length": material.length, **self.about}
-        same_run(self.work, self.checkpoint, identity | asdict(recipe))
+        self.about = about(material, recipe, seed)
+        same_run(target, work, start, self.about)
+        self.trainer.card = self.card()
+        self.trainer.add_callback(self.stopping)
         self.trainer.remove_callback(_printer())
         if report is not None:
             samples = target.with_name(target.name + ".samples")
@@ -141,9 +154,9 @@ class _Run:
     def train(self) -> dict[str, Any]:
         """Run to the end, and return the figures of the finished model."""
         started = time.perf_counter()
-        self.trainer.train(
-            resume_from_checkpoint=None if self.checkpoint is None else str(self.checkpoint)
-        )
+        checkpoint = self.start.checkpoint
+        with self.stopping.listening():
+            self.trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         seconds = time.perf_counter() - started
         held_out = self._score()
         return {
@@ -186,6 +199,7 @@ def about(material: Material, recipe: Recipe, seed: int) -> dict[str, Any]:
     """Return the entries of a model's card that describe its training."""
     trained = asdict(recipe) | {"backbone": backbone(recipe, material)}
     said: dict[str, Any] = {
+        "examples": data_fingerprint(material),
         "layout": material.layout.to_dict(),
         "preset": trained.pop("preset"),
         "recipe": trained,

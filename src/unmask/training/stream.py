@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from unmask.core.random import Purpose, fold, uniform
 from unmask.data import Example
 
+SEEDS = 2**32  # of a run; numpy's generator, which Trainer seeds, takes no more
 Draw = tuple[int, Example]
 
 
@@ -42,3 +43,10 @@ def shuffled(size: int, seed: int, epoch: int) -> Tensor:
     """Return (size,) int64: the order of one epoch, a function of its arguments alone."""
     root = fold(seed, torch.tensor([epoch]), int(Purpose.SHUFFLE))
     return uniform(root, 0, torch.arange(size), Purpose.SHUFFLE)[:, 0].argsort(stable=True)
+
+
+def seed_after(seed: int, taken: int) -> int:
+    """Return the seed of steps that follow on `taken` steps of a finished run."""
+    if not taken:
+        return seed
+    return int(fold(seed, torch.tensor([taken]))[0]) % SEEDS

@@ -10,12 +10,13 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 
+from unmask.core.files import discard, put_in_place
 from unmask.data import Corpus, Example
 from unmask.data.padding import Excluded, Padding
 from unmask.errors import StrategyError, TrainingError
@@ -35,6 +36,7 @@ from unmask.training.inputs import (
 )
 from unmask.training.model import MaskedModel, Objective
 from unmask.training.stream import Draws
+from unmask.training.writing import writing
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -46,7 +48,8 @@ except ImportError:  # this module stays importable on a bare install; `train` n
 
 WEIGHTS = "weights.safetensors"  # weights of the network in training
 EXCLUDED = Excluded()
-MODEL = "model"  # in a checkpoint: a folder for `unmask.load`, written last
+MODEL = "model"  # in a checkpoint: a folder for `unmask.load`
+STAGING = ".writing"  # the folder in which a checkpoint is written before it has its name
 
 
 class MaskedTrainer(Trainer):
@@ -106,6 +109,7 @@ class MaskedTrainer(Trainer):
         self.average = Averaging(denoiser, ema_decay) if ema_decay else None
         self.card = card or {}
         self.last_loss = float("nan")
+        self._staging: str | None = None
         collator = Collator(
             seed=args.seed,
             step_size=size,
@@ -214,14 +218,49 @@ class MaskedTrainer(Trainer):
         return SequentialSampler(dataset)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write Trainer's own files, then the averaged weights, and last the model folder."""
-        super()._save_checkpoint(model, trial)
-        if not self.args.should_save:
-            return
-        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-        if self.average is not None:
-            self.average.write(folder)
-        save(self.finished, folder / MODEL, **self.card)  # type: ignore[arg-type]
+        """Write Trainer's own files, the averaged weights and the model folder, then rename all.
+
+        Older checkpoints are deleted last. Raises OSError where something cannot be written.
+        """
+        root = Path(str(self.args.output_dir))
+        target = root / f"checkpoint-{self.state.global_step}"
+        staged = root / STAGING / target.name
+        if self.args.should_save:
+            discard(staged.parent)  # of a run that was killed
+        self.accelerator.wait_for_everyone()
+        self._staging = str(staged.parent)
+        try:
+            with writing(target):
+                super()._save_checkpoint(model, trial)
+                self.accelerator.wait_for_everyone()
+                if not self.args.should_save:
+                    return
+                if self.average is not None:
+                    self.average.write(staged)
+                save(self.finished, staged / MODEL, **self.card)  # type: ignore[arg-type]
+                put_in_place(staged, target)
+                keep_newest(root, self.args.save_total_limit)
+        finally:
+            self._staging = None
+            if self.args.should_save:
+                discard(staged.parent)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        """Return the folder that Trainer writes a checkpoint to."""
+        folder: str = self._staging or super()._get_output_dir(trial)
+        return folder
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Take up the optimiser's state, at the learning rate that this run has at that step."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        schedule, optimizer = cast(Any, self.lr_scheduler), cast(Any, self.optimizer)
+        for group, rule, rate in zip(
+            optimizer.param_groups,
+            getattr(schedule, "lr_lambdas", []),
+            getattr(schedule, "base_lrs", []),
+            strict=False,
+        ):
+            group["lr"] = rate * rule(schedule.last_epoch)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Write the weights, tied ones included."""
@@ -273,7 +312,20 @@ def check_arguments(args: TrainingArguments) -> None:
         )
 
 
+def complete(folder: Path) -> list[Path]:
+    """Return the complete checkpoints in a folder, the oldest first."""
+    found = [path.parent.parent for path in folder.glob(f"checkpoint-*/{MODEL}/unmask.json")]
+    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+
+
 def latest(folder: Path) -> Path | None:
     """Return the newest complete checkpoint in a folder; None if there is none."""
-    complete = [path.parent.parent for path in folder.glob(f"checkpoint-*/{MODEL}/unmask.json")]
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    return next(reversed(complete(folder)), None)
+
+
+def keep_newest(folder: Path, limit: int | None) -> None:
+    """Delete the older checkpoints, beyond `limit` complete ones, and those that are incomplete."""
+    kept = complete(folder) if limit is None else complete(folder)[-limit:]
+    for path in folder.glob("checkpoint-*"):
+        if path not in kept:
+            discard(path)

@@ -31,6 +31,7 @@ EXAMPLES = [
     ),
     ("Reproduce a bundled model, in minutes on two cores", "unmask train shidoku"),
     ("Continue after Ctrl-C", "unmask train shidoku --resume"),
+    ("Train a finished model further", "unmask train shidoku --resume --steps 8000"),
 ]
 HOME = Path("runs")
 
@@ -77,15 +78,22 @@ def command(
     ] = None,
     seed: options.Seed = 0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue from the last checkpoint of this model.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue from the last checkpoint; with more --steps, extend a finished model.",
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Train again where a model or a run is already.")
     ] = False,
     json: options.AsJson = False,
 ) -> None:
     """Train a model on your own data, or on a built-in task.
 
-    Loss, held-out bound and samples are shown during training. After Ctrl-C, --resume continues
-    from the last checkpoint. With --data alone a small network is trained, and the chosen settings
-    are printed.
+    Loss, held-out bound and samples are shown during training. Ctrl-C ends the run with a
+    checkpoint, and --resume continues from there. With --data alone a small network is trained,
+    and the chosen settings are printed.
     """
     folder = out or HOME / (task or (data.stem if data else "model"))
     if folder.exists() and not folder.is_dir():
@@ -97,7 +105,7 @@ def command(
         note((line, "dim"))
     begun = time.perf_counter()
     try:
-        figures = _train(run, folder, seed, resume)
+        figures = _train(run, folder, seed, resume, overwrite)
     except KeyboardInterrupt:
         again = _again(task, data, out, recipe, sets, seed)
         kept = any(folder.with_name(folder.name + ".training").glob("checkpoint-*/model"))
@@ -115,7 +123,7 @@ def command(
         _print_summary(run, folder, seconds, figures)
 
 
-def _train(run: Chosen, folder: Path, seed: int, resume: bool) -> dict[str, Any]:
+def _train(run: Chosen, folder: Path, seed: int, resume: bool, overwrite: bool) -> dict[str, Any]:
     with waiting("Starting"):
         from unmask.training import train
         from unmask.training.processes import leave
@@ -123,7 +131,13 @@ def _train(run: Chosen, folder: Path, seed: int, resume: bool) -> dict[str, Any]
     view = TrainingScreen(run.name)
     with view.shown() if _leads() else nullcontext():
         figures = train(
-            run.source, folder, recipe=run.recipe, seed=seed, resume=resume, report=view.report
+            run.source,
+            folder,
+            recipe=run.recipe,
+            seed=seed,
+            resume=resume,
+            overwrite=overwrite,
+            report=view.report,
         )
     leave()
     return figures
