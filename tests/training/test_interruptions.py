@@ -39,7 +39,7 @@ def killed(folder, seed, moments, *signals):
 
 
 def test_a_few_random_moments(tmp_path):
-    assert killed(tmp_path, 5, 3, INT, KILL, FULL_DISK)["stopped"] == 3
+    assert killed(tmp_path, 5, 2, INT, KILL, FULL_DISK)["stopped"] == 2
 
 
 @pytest.mark.slow
@@ -103,7 +103,7 @@ def test_checkpoints_come_by_time_too(tmp_path, monkeypatch):
         newest = latest(tmp_path / "m.training")
         numbers.append(newest and newest.name)
 
-    train("shidoku", tmp_path / "m", steps=40, report=report)
+    train("shidoku", tmp_path / "m", steps=20, report=report)
     assert numbers[2:4] == ["checkpoint-2", "checkpoint-3"]
 
 

@@ -88,12 +88,21 @@ class Recipe:
     preset: dict[str, Any] = _option(
         {"name": "random_order", "steps": 32}, "preset that the model's card recommends"
     )
+    samples: int = _option(
+        16, "samples drawn in each tenth of a run, at most, to be looked at; 0: none"
+    )
+    held_out_rows: int = _option(
+        256, "held-out examples measured in each tenth of a run, at most; 0: none"
+    )
     data: DataOptions = _option(DataOptions(), "how --data is read")
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "pieces"):
             if getattr(self, name) < 1:
                 raise StrategyError(f"{name}={getattr(self, name)}: pass 1 or more")
+        for name in ("samples", "held_out_rows"):
+            if getattr(self, name) < 0:
+                raise StrategyError(f"{name}={getattr(self, name)}: pass 0 or more")
         for name, low, high in RANGES:
             if not low <= getattr(self, name) < high:
                 allowed = f"{low:g} or more" + ("" if high == INFINITE else f" and below {high:g}")

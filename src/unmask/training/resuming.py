@@ -12,7 +12,8 @@ from unmask.errors import CheckpointError, InputError
 from unmask.models.checkpoint import CARD, read_card
 
 NOTE = "run.json"
-FREE = ("recipe", "steps", "figures", "taken")  # entries of a card that may differ
+# Entries of a card that may differ: the length of a run, and what is only looked at.
+FREE = ("recipe", "steps", "samples", "held_out_rows", "figures", "taken")
 AGAIN = "pass --resume (resume=True) to continue it, or --overwrite (overwrite=True) to start again"
 
 

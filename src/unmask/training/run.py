@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,18 +23,18 @@ from unmask.training.augment import Warped
 from unmask.training.heldout import held_out_score
 from unmask.training.inputs import check_call, check_out, check_training_seed
 from unmask.training.material import Material, of_corpus, of_task
+from unmask.training.measuring import FEWEST, Budget
 from unmask.training.network import backbone, build_network, finished, kinds, take_weights
 from unmask.training.recipe import Recipe, padding_named
 from unmask.training.recipes import RECIPES
 from unmask.training.resuming import Start, same_run, start_of
 from unmask.training.stopping import Stopping
 from unmask.training.stream import seed_after
-from unmask.training.watching import Progress, Watching
+from unmask.training.watching import PASSES, Progress, Watching
 from unmask.training.writing import writing
 
-FINAL_PASSES = 4096  # network rows over held-out examples, for the final figure
 FINGERPRINTED = 256  # examples in the fingerprint of the data
-FINAL_PAIRS = 8  # of masks per held-out example, at most
+FINAL_PAIRS = 8  # of masks per held-out example, at most, for the final figure
 Report = Callable[[Progress], None]
 
 
@@ -127,10 +126,24 @@ class _Run:
         self.trainer.card = self.card()
         self.trainer.add_callback(self.stopping)
         self.trainer.remove_callback(_printer())
+        self.budget = Budget(
+            rows=min(recipe.held_out_rows, len(material.held_out)),
+            samples=recipe.samples,
+            passes=min(PASSES, material.length),
+            batch=self.trainer.args.train_batch_size * recipe.pieces,
+        )
         if report is not None:
             samples = target.with_name(target.name + ".samples")
             self.trainer.add_callback(
-                Watching(material, samples, lambda: self.model, self._last_loss, report)
+                Watching(
+                    material,
+                    samples,
+                    lambda: self.model,
+                    self._last_loss,
+                    lambda rows: self._score(limit=rows).nats_per_token,
+                    self.budget,
+                    report,
+                )
             )
 
     @property
@@ -153,18 +166,26 @@ class _Run:
 
     def train(self) -> dict[str, Any]:
         """Run to the end, and return the figures of the finished model."""
-        started = time.perf_counter()
-        checkpoint = self.start.checkpoint
+        checkpoint, budget = self.start.checkpoint, self.budget
+        budget.begin()
         with self.stopping.listening():
             self.trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-        seconds = time.perf_counter() - started
-        held_out = self._score()
+        seconds = budget.trained + budget.spent
+        examples = len(self.material.held_out)
+        if "row" not in budget.costs:
+            with budget.spending("row", min(FEWEST, examples)):
+                self._score(limit=FEWEST)
+        rows = budget.final_rows()
+        pairs = max(1, min(FINAL_PAIRS, rows // examples))
+        with budget.spending("row", pairs * min(rows, examples)):
+            held_out = self._score(samples=pairs, limit=rows)
         return {
             "bits_per_token": held_out.bits_per_token,
             "standard_error": held_out.bits_error,
             "held_out_examples": held_out.examples,
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "seconds": round(seconds, 1),
+            "measuring_seconds": round(budget.spent, 1),
             "threads": torch.get_num_threads(),
         }
 
@@ -172,7 +193,7 @@ class _Run:
         loss: float = self.trainer.last_loss
         return loss
 
-    def _score(self) -> Score:
+    def _score(self, *, limit: int, samples: int = 1) -> Score:
         material = self.material
         return held_out_score(
             self.model,
@@ -180,8 +201,8 @@ class _Run:
             self.padding,
             material.length,
             material.pad_id,
-            samples=max(1, min(FINAL_PAIRS, FINAL_PASSES // len(material.held_out))),
-            limit=FINAL_PASSES,
+            samples=samples,
+            limit=limit,
             batch_size=2 * self.trainer.args.train_batch_size,
         )
 

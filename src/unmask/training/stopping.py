@@ -70,7 +70,7 @@ class Stopping(TrainerCallback):
         """Ask Trainer for a checkpoint, and to stop, if it is time."""
         self.asked, due = _any_process(args, self.asked, time.monotonic() - self.saved > SECONDS)
         if self.asked:
-            control.should_training_stop, control.should_evaluate = True, False
+            control.should_training_stop = True
         control.should_save |= self.asked or due
 
 

@@ -30,6 +30,13 @@ def test_train_json(call, trained):
     ]
 
 
+def test_what_is_looked_at_is_an_option(call, trained):
+    call("train", "shidoku", "--samples", 0, "--held-out-rows", 40, "--json")
+    recipe = trained[0]["recipe"]
+    assert (recipe.samples, recipe.held_out_rows) == (0, 40)
+    assert "samples=-1: pass 0 or more" in call("train", "shidoku", "--samples", -1).error()
+
+
 def test_overwrite_is_handed_on(call, trained):
     assert call("train", "shidoku", "--overwrite", "--json").code == 0
     assert trained[0]["overwrite"]

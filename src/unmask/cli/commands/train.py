@@ -76,6 +76,20 @@ def command(
         int | None,
         typer.Option("--steps", metavar="N", help="Training steps; the same as --set steps=N."),
     ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            "--samples", metavar="N", help="Samples to look at in each tenth of the run; 0: none."
+        ),
+    ] = None,
+    held_out_rows: Annotated[
+        int | None,
+        typer.Option(
+            "--held-out-rows",
+            metavar="N",
+            help="Held-out examples measured in each tenth of the run; 0: none.",
+        ),
+    ] = None,
     seed: options.Seed = 0,
     resume: Annotated[
         bool,
@@ -98,7 +112,8 @@ def command(
     folder = out or HOME / (task or (data.stem if data else "model"))
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder} is a file: pass a folder, such as --out {HOME / 'mine'}")
-    sets = [*(set_ or []), *([] if steps is None else [f"steps={steps}"])]
+    words = {"steps": steps, "samples": samples, "held_out_rows": held_out_rows}
+    sets = [*(set_ or []), *(f"{key}={each}" for key, each in words.items() if each is not None)]
     with waiting("Reading"):
         run = chosen(task, data, recipe, sets)
     for line in run.notes() if _leads() else []:
