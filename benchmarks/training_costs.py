@@ -22,9 +22,8 @@ from _timing import threads
 from unmask.data import Corpus, Example, Vocabulary
 from unmask.training import Progress, Recipe, train
 
-COLUMNS = ["run", "whole, s", "measuring, s", "share, %", "rounds", "held-out rows", "samples"]
+COLUMNS = ["steps", "whole, s", "measuring, s", "share, %", "rounds", "held-out rows", "samples"]
 GOAL = 10.0  # per cent
-VARIANTS = {"default": {}, "no rounds": {"samples": 0, "held_out_rows": 0}}
 
 
 def corpus(options: argparse.Namespace) -> Corpus:
@@ -37,8 +36,8 @@ def corpus(options: argparse.Namespace) -> Corpus:
     return Corpus(examples, Vocabulary.of_ids(options.levels), longest=length)
 
 
-def measure(report: Report, name: str, data: Corpus, options: argparse.Namespace) -> None:
-    """One run, as a row of the report."""
+def measure(report: Report, data: Corpus, options: argparse.Namespace) -> None:
+    """Train once, and add a row to the report."""
     recipe = Recipe(
         backbone={
             "model_type": "modernbert",
@@ -49,7 +48,6 @@ def measure(report: Report, name: str, data: Corpus, options: argparse.Namespace
         },
         steps=options.steps,
         batch_size=options.batch,
-        **VARIANTS[name],
     )
     seen: list[Progress] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -60,7 +58,13 @@ def measure(report: Report, name: str, data: Corpus, options: argparse.Namespace
     rounds = [at for at in seen if at.bound is not None or at.samples is not None]
     samples = sum(len(at.samples) for at in rounds if at.samples is not None)
     report.add(
-        name, whole, spent, 100 * spent / whole, len(rounds), figures["held_out_examples"], samples
+        options.steps,
+        whole,
+        spent,
+        100 * spent / whole,
+        len(rounds),
+        figures["held_out_examples"],
+        samples,
     )
 
 
@@ -77,8 +81,7 @@ def main() -> None:
     threads(options.threads)
     title = f"{options.steps} steps on {options.images} images of {options.side}×{options.side}"
     report = Report("training_costs", about("transformers"), COLUMNS, title)
-    for name in VARIANTS:
-        measure(report, name, corpus(options), options)
+    measure(report, corpus(options), options)
     share = report.rows[0]["share, %"]
     report.note(f"goal: measuring takes at most {GOAL:g} % of the run; it takes {share:.2g} %")
     report.finish(options)

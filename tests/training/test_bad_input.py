@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,9 +23,10 @@ from unmask.core.network import DenoiserSpec
 from unmask.data import Corpus, Example, Vocabulary
 from unmask.data.padding import EndFill, Excluded
 from unmask.errors import UnmaskError
-from unmask.training import Recipe, train
+from unmask.training import Recipe, read_settings, train
 from unmask.training.examples import rules_of
 from unmask.training.inputs import check_rows
+from unmask.training.recipe import DataOptions
 from unmask.training.trainer import MaskedTrainer
 
 NAN = float("nan")
@@ -330,6 +332,88 @@ def test_calls_of_train_that_cannot_work(what, tmp_path, monkeypatch):
         options.setdefault("recipe", Recipe(backbone=TINY, steps=2))
     refused(partial(train, *given_things, **options), words)
     assert not list(tmp_path.iterdir())
+
+
+# Fields of a recipe -> words of the message.
+RECIPES = {
+    "steps in words": ({"steps": "5"}, "steps='5': expected a whole number, got '5'"),
+    "half a step": ({"steps": 2.5}, "steps=2.5: expected a whole number"),
+    "steps of a whole float": ({"steps": 2.0}, "write 2"),
+    "True steps": ({"steps": True}, "steps=True: expected a whole number"),
+    "steps of None": ({"steps": None}, "steps=None: expected a whole number"),
+    "no steps": ({"steps": 0}, "steps=0: pass 1 or more"),
+    "steps of an array": ({"steps": np.ones(1)}, "expected a whole number"),
+    "a batch of no rows": ({"batch_size": 0}, "batch_size=0: pass 1 or more"),
+    "no pieces": ({"pieces": -1}, "pieces=-1: pass 1 or more"),
+    "a rate of NaN": ({"learning_rate": NAN}, "learning_rate=nan: pass 0 or more"),
+    "an infinite rate": ({"learning_rate": float("inf")}, "learning_rate=inf"),
+    "a rate in words": ({"learning_rate": "1e-3"}, "expected a number, got '1e-3'"),
+    "a rate of True": ({"learning_rate": True}, "learning_rate=True: expected a number"),
+    "a decay of 1": ({"ema_decay": 1}, "ema_decay=1: pass 0 or more and below 1"),
+    "a backbone by name": ({"backbone": "bert"}, "backbone='bert': expected a section of entries"),
+    "a backbone of numbers": ({"backbone": {1: 2}}, "key 1: expected text, got 1"),
+    "data as a dict": ({"data": {"x": 1}}, "data={'x': 1}: pass a DataOptions"),
+    "data of a wrong length": ({"data": DataOptions(length="9")}, "data.length='9': expected"),
+    "data of wrong documents": ({"data": DataOptions(documents=1)}, "data.documents=1: expected"),
+    "warped by one number": ({"warped": 3}, "warped=3: expected a list of 2"),
+    "warped by three": ({"warped": (0.1, 0.2, 0.3)}, "got 3 values"),
+    "warped in words": ({"warped": ("a", 0.0)}, "[0]: expected a number, got 'a'"),
+    "warped above 1": ({"warped": (0.0, 1.5)}, "pass two shares in [0, 1]"),
+    "an objective of no name": ({"objective": "cuont"}, "did you mean 'count'"),
+    "an objective that is a function": ({"objective": objectives.count}, "expected text"),
+    "a precision of 16": ({"precision": 16}, "expected text, got 16; write a text in quotes"),
+    "a schedule of a number": ({"schedule": 2}, "schedule=2: expected text"),
+    "padding by a policy": ({"padding": Excluded()}, "expected text"),
+    "a preset by name": ({"preset": "maskgit"}, "preset='maskgit': expected a section"),
+    "samples below 0": ({"samples": -1}, "samples=-1: pass 0 or more"),
+    "rows of floats": ({"held_out_rows": 1.5}, "held_out_rows=1.5: expected a whole number"),
+}
+
+
+@pytest.mark.parametrize("what", RECIPES)
+def test_fields_of_a_recipe_that_cannot_be(what):
+    fields, words = RECIPES[what]
+    refused(lambda: Recipe(**fields), words)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.sampled_from([field.name for field in dataclasses.fields(Recipe)]),
+    value=st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+    | st.lists(st.floats(0, 1), max_size=3) | st.dictionaries(st.text(max_size=3), st.integers()),
+)  # fmt: skip
+def test_a_recipe_and_a_file_refuse_the_same(name, value, tmp_path_factory):
+    """Whatever the value, Python and a file agree on whether it can be, and what it becomes."""
+    import yaml
+
+    path = tmp_path_factory.mktemp("recipe") / "r.yaml"
+    path.write_text(yaml.safe_dump({name: value}), encoding="utf-8")
+    from_file, from_python = attempt(lambda: read_settings(Recipe, path)), None
+    if name == "data":  # a section in a file
+        assert isinstance(from_file, UnmaskError) or value in (None, {})
+        return
+    from_python = attempt(lambda: Recipe(**{name: value}))
+    if isinstance(from_python, UnmaskError):
+        assert isinstance(from_file, UnmaskError)
+        assert name in str(from_python)
+        assert name in str(from_file)
+    else:
+        assert from_python == from_file
+
+
+def attempt(call):
+    """Return what a call returns, or the library's error that it raises."""
+    try:
+        return call()
+    except UnmaskError as error:
+        return error
+
+
+def test_numbers_of_numpy_are_numbers():
+    recipe = Recipe(steps=np.int64(5), learning_rate=np.float64(0.1), batch_size=np.uint8(4))
+    assert (recipe.steps, recipe.batch_size) == (5, 4)
+    assert type(recipe.steps) is int
+    assert Recipe(warped=[0, 1]).warped == (0.0, 1.0)
 
 
 TINY = {

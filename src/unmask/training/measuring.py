@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SHARE = 1 / 20  # of the time spent on training
-FREE = 3.0  # seconds that the rounds together, or the final figure, may take however short a run is
+FREE = 2.0  # seconds that the rounds together, or the final figure, may take however short a run is
 FEWEST = 16  # held-out rows of a round, if there are so many
 MOST = 4096  # held-out rows of the final figure, counting a row once for each pair of masks
 

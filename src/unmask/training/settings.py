@@ -108,19 +108,19 @@ def _value(
         inner = [_Word(w.keys[1:], w.text, w.whole) for w in words if len(w.keys) > 1]
         return _build(hint, section, inner, before, f"{at}.")
     if field.name in tree:
-        value = convert(hint, tree[field.name], at)
+        value = convert(hint, tree[field.name], at, field.metadata)
     for word in words:
-        value = _changed(hint, value, word)
+        value = _changed(hint, value, word, field.metadata)
     if value is MISSING:
         raise InputError(f"{at}: has no value; give it {expected(hint)}, as {field.name}=VALUE")
     return value
 
 
-def _changed(hint: Any, value: Any, word: _Word) -> Any:
+def _changed(hint: Any, value: Any, word: _Word, limits: Mapping[str, Any]) -> Any:
     """Return a value after one setting: replaced, or with one entry of a dict replaced."""
     head, *rest = word.keys
     if not rest:
-        return convert_text(hint, word.text, word.whole)
+        return convert_text(hint, word.text, word.whole, limits)
     if hint is not dict and get_origin(hint) is not dict:
         raise InputError(f"{word.whole}: {head!r} has no parts; type {head}=VALUE")
     entries = {} if value is MISSING else dict(value)
