@@ -1,9 +1,9 @@
-"""Values of a recipe, checked by pydantic against the types and limits of their fields."""
+"""Fields of settings, checked by pydantic: which values fit, and what is told of others."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import Field, fields, is_dataclass
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -12,7 +12,7 @@ from unmask.core.checks import as_integer
 from unmask.errors import InputError, MissingExtraError, StrategyError
 from unmask.training.setting_files import parse_yaml
 
-LIMITS = ("ge", "lt")  # entries of a field's metadata: at least, and below
+LIMITS = {"ge": "{:g} or more", "lt": "below {:g}"}  # entries of a field's metadata, in words
 _NAMES = {
     int: "a whole number",
     float: "a number",
@@ -24,48 +24,38 @@ _NAMES = {
 }
 
 
-def convert(
-    hint: Any,
-    value: Any,
-    where: str,
-    limits: Mapping[str, Any] | None = None,
-    kind: type[InputError] = InputError,
-) -> Any:
-    """Return a value converted to a type within limits; an int may stand for a float, no more.
+def validated(
+    kind: Any,
+    values: Mapping[str, Any],
+    where: Callable[[str], str],
+    error: type[InputError] = InputError,
+) -> dict[str, Any]:
+    """Return values of the fields of a dataclass that are no sections, converted to their types.
 
-    Raises an error of `kind` that begins with `where`.
+    An int may stand for a float, numpy's integer for an int, and a list for a tuple. Raises an
+    error of this class, which begins with `where(name)`, for the first that is missing or wrong.
     """
-    within = tuple((name, limits[name]) for name in LIMITS if limits and name in limits)
-    adapter = _adapter(hint, within)
-    whole = as_integer(value)  # of numpy, too
+    plain = {name: as_integer(value) for name, value in values.items()}
+    plain = {name: values[name] if value is None else value for name, value in plain.items()}
     try:
-        return adapter.validate_python(value if whole is None else whole)
-    except ValueError as error:  # pydantic's ValidationError
-        first: Any = error.errors()[0]  # type: ignore[attr-defined]
-    place = first["loc"]
-    if first["type"] in ("greater_than_equal", "less_than", "finite_number"):
-        got = "" if where.endswith(repr(value)) else f", not {value!r}"
-        raise kind(f"{where}: pass {_limited(within) or 'a finite number'}{got}")
-    if not place or get_origin(hint) in (Union, UnionType):
-        told = f"expected {expected(hint)}, got {value!r}{_advice(hint, value)}"
-    elif first["type"] in ("missing", "too_long"):
-        told = f"expected {expected(hint)}, got {len(value)} values"
-    elif place[-1] == "[key]":
-        where, told = f"{where}, key {place[0]!r}", f"expected text, got {place[0]!r}"
-    else:
-        inner = get_args(hint)[0]
-        where, told = f"{where}[{place[0]}]", f"expected {expected(inner)}, got {first['input']!r}"
-    raise kind(f"{where}: {told}")
+        return dict(_model(kind).model_validate(plain))
+    except ValueError as found:
+        first: Any = found.errors()[0]  # type: ignore[attr-defined]
+    (field,) = (each for each in settable(kind) if each.name == first["loc"][0])
+    raise error(_told(where(field.name), field, get_type_hints(kind)[field.name], values, first))
 
 
-def convert_text(hint: Any, text: str, where: str, limits: Mapping[str, Any] | None = None) -> Any:
-    """Return text from the command line converted to a type: as YAML, or unchanged for a str."""
+def from_text(hint: Any, text: str, where: str) -> Any:
+    """Return text of the command line as YAML, or as it is where only a text fits."""
+    wanted = choices(hint)
     try:
-        return convert(hint, parse_yaml(text, where), where, limits)
+        value = parse_yaml(text, where)
     except InputError:
-        if str in _choices(hint):
+        if str in wanted:
             return text
         raise
+    fits = isinstance(value, str) or (value is None and NoneType in wanted)
+    return value if fits or str not in wanted else text
 
 
 def checked_fields(settings: Any, prefix: str = "") -> dict[str, Any]:
@@ -73,22 +63,20 @@ def checked_fields(settings: Any, prefix: str = "") -> dict[str, Any]:
 
     Without pydantic they are returned as they are: training, which needs more, names the extra.
     """
-    hints, found = get_type_hints(type(settings)), {}
-    for field in fields(settings):
-        value, hint = getattr(settings, field.name), hints[field.name]
+    given = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    for name, hint in get_type_hints(type(settings)).items():
         if is_dataclass(hint):
-            if not isinstance(value, hint):  # type: ignore[arg-type]
-                name = hint.__name__  # type: ignore[union-attr]
-                raise StrategyError(f"{field.name}={value!r}: pass a {name}, such as {name}()")
-            checked_fields(value, f"{field.name}.")
-        else:
-            where = f"{prefix}{field.name}={value!r}"
-            try:
-                value = convert(hint, value, where, field.metadata, StrategyError)
-            except MissingExtraError:
-                return {}
-        found[field.name] = value
-    return found
+            assert isinstance(hint, type)
+            if not isinstance(section := given.pop(name), hint):
+                wanted = hint.__name__
+                raise StrategyError(f"{name}={section!r}: pass a {wanted}, such as {wanted}()")
+            checked_fields(section, f"{name}.")
+    try:
+        return validated(
+            type(settings), given, lambda name: f"{prefix}{name}={given[name]!r}", StrategyError
+        )
+    except MissingExtraError:
+        return given
 
 
 def expected(hint: Any) -> str:
@@ -98,40 +86,64 @@ def expected(hint: Any) -> str:
         return " or ".join(expected(part) for part in inner)
     if kind is Literal:
         return "one of " + ", ".join(map(repr, inner))
-    if kind is tuple and inner and inner[-1] is not Ellipsis:
+    if kind is tuple and inner[-1] is not Ellipsis:
         return f"a list of {len(inner)}: {', '.join(expected(part) for part in inner)}"
     if kind in (list, tuple):
-        return "a list" + (f", each {expected(inner[0])}" if inner else "")
+        return f"a list, each {expected(inner[0])}"
     return _NAMES.get(kind) or str(kind)
 
 
-@lru_cache(maxsize=128)
-def _adapter(hint: Any, limits: tuple[tuple[str, Any], ...]) -> Any:
-    """Return pydantic's validator of a type, which converts nothing but ints and lists."""
+def settable(kind: type[Any]) -> list[Field[Any]]:
+    """Return the fields that are arguments of a dataclass."""
+    return [field for field in fields(kind) if field.init]
+
+
+@lru_cache(maxsize=16)
+def _model(kind: type[Any]) -> Any:
+    """Return a pydantic model with the fields of a dataclass that are no sections."""
     try:
-        from pydantic import ConfigDict, Field, Strict, TypeAdapter
+        from pydantic import ConfigDict, Field, Strict, create_model
     except ImportError:
         raise MissingExtraError("recipes need pydantic: pip install 'unmask[train]'") from None
-    if get_origin(hint) is tuple:  # files have lists
-        hint = Annotated[hint, Strict(False)]
-    hint = Annotated[hint, Field(**dict(limits))]
-    return TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
+    hints, found = get_type_hints(kind), dict[str, Any]()
+    for field in settable(kind):
+        hint = hints[field.name]
+        limits = {key: field.metadata[key] for key in LIMITS if key in field.metadata}
+        listed = [Strict(False)] if get_origin(hint) is tuple else []  # files have lists
+        if not is_dataclass(hint):
+            hint = Annotated[(hint, *listed, Field(**limits))]
+            found[field.name] = (hint, ...)
+    config = ConfigDict(strict=True, allow_inf_nan=False)
+    return create_model(kind.__name__, __config__=config, **found)
 
 
-def _limited(limits: tuple[tuple[str, Any], ...]) -> str:
-    """Return limits in words: `0 or more and below 1`."""
-    words = {"ge": "{:g} or more", "lt": "below {:g}"}
-    return " and ".join(words[name].format(limit) for name, limit in limits)
+def _told(where: str, field: Field[Any], hint: Any, values: Mapping[str, Any], error: Any) -> str:
+    """Return the message on a field that pydantic refused."""
+    if field.name not in values:
+        return f"{where}: has no value; give it {expected(hint)}, as {field.name}=VALUE"
+    value, place = values[field.name], error["loc"][1:]
+    if error["type"] in ("greater_than_equal", "less_than", "finite_number"):
+        within = [
+            text.format(field.metadata[k]) for k, text in LIMITS.items() if k in field.metadata
+        ]
+        got = "" if where.endswith(repr(value)) else f", not {value!r}"
+        return f"{where}: pass {' and '.join(within) or 'a finite number'}{got}"
+    if error["type"] in ("missing", "too_long"):
+        return f"{where}: expected {expected(hint)}, got {len(value)} values"
+    if place and place[-1] == "[key]":
+        return f"{where}, key {place[0]!r}: expected text, got {place[0]!r}"
+    if place and get_origin(hint) in (list, tuple):
+        where, hint, value = f"{where}[{place[0]}]", get_args(hint)[0], error["input"]
+    return f"{where}: expected {expected(hint)}, got {value!r}{_advice(choices(hint), value)}"
 
 
-def _choices(hint: Any) -> tuple[Any, ...]:
+def choices(hint: Any) -> tuple[Any, ...]:
     """Return the types of a union, or the one type."""
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
-def _advice(hint: Any, value: Any) -> str:
+def _advice(wanted: tuple[Any, ...], value: Any) -> str:
     """Return advice on writing the value that was probably meant."""
-    wanted = _choices(hint)
     if isinstance(value, bool | int | float) and str in wanted:
         return "; write a text in quotes"
     if isinstance(value, float) and value.is_integer() and int in wanted:

@@ -31,7 +31,6 @@ EXAMPLES = [
     ),
     ("Reproduce a bundled model, in minutes on two cores", "unmask train shidoku"),
     ("Continue after Ctrl-C", "unmask train shidoku --resume"),
-    ("Train a finished model further", "unmask train shidoku --resume --steps 8000"),
 ]
 HOME = Path("runs")
 
