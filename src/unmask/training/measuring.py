@@ -19,18 +19,25 @@ class Budget:
     """The time that a run may spend on measuring, and what a held-out row and a sample cost.
 
     rows, samples: of a round, at most. passes: of the network, for one sample. batch: examples of
-    a step on this process. Until a round has been measured, costs are guessed from the time of a
-    step, and only half of what is left is spent.
+    a step on this process. Rows and samples have half of the time each, so that neither waits for
+    the other. Until one has been measured, its cost is guessed from the time of a step, and only
+    half of what is left is spent on it.
     """
 
     def __init__(self, rows: int, samples: int, passes: int, batch: int):
         self.rows, self.samples, self.passes, self.batch = rows, samples, passes, batch
-        self.begun, self.spent, self.steps = time.perf_counter(), 0.0, 0
+        self.begun, self.steps = time.perf_counter(), 0
+        self.used = {"row": 0.0, "sample": 0.0}  # seconds
         self.costs: dict[str, float] = {}  # seconds of a held-out row and of a sample, as measured
 
     def begin(self) -> None:
         """Count the time of training from here."""
         self.begun = time.perf_counter()
+
+    @property
+    def spent(self) -> float:
+        """Seconds of measuring."""
+        return sum(self.used.values())
 
     @property
     def trained(self) -> float:
@@ -43,15 +50,15 @@ class Budget:
 
     def affordable(self) -> tuple[int, int]:
         """Return the held-out rows and samples that a round may have now; (0, 0) if too few."""
-        room = max(FREE, SHARE * self.trained) - self.spent
-        if not self.costs:
-            room /= 2
-        for_rows = room / 2 if self.samples else room
-        rows = min(self.rows, int(for_rows / self._cost("row")))
-        if rows < min(FEWEST, self.rows):
-            return 0, 0
-        samples = (room - rows * self._cost("row")) / self._cost("sample")
-        return rows, max(0, min(self.samples, int(samples)))
+        rows = min(self.rows, self._many("row"))
+        samples = min(self.samples, self._many("sample"))
+        return (0, 0) if rows < min(FEWEST, self.rows) else (rows, samples)
+
+    def _many(self, what: str) -> int:
+        """Return how many of these may be measured now."""
+        halves = 2 if self.rows and self.samples else 1
+        room = max(FREE, SHARE * self.trained) / halves - self.used[what]
+        return max(0, int(room / self._cost(what) / (1 if what in self.costs else 2)))
 
     def final_rows(self) -> int:
         """Return how many rows the final figure may have."""
@@ -64,7 +71,7 @@ class Budget:
         begun = time.perf_counter()
         yield
         seconds = time.perf_counter() - begun
-        self.spent += seconds
+        self.used[what] += seconds
         self.costs[what] = seconds / count
 
     def _cost(self, what: str) -> float:
