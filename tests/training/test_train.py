@@ -14,7 +14,7 @@ from unmask.data import Corpus, Vocabulary
 from unmask.data.padding import Excluded
 from unmask.errors import CheckpointError, DataError, InputError, StrategyError, TrainingError
 from unmask.models.checkpoint import read_card
-from unmask.training import Progress, Recipe, train
+from unmask.training import Progress, Recipe, measuring, train
 from unmask.training.material import TensorExamples
 from unmask.training.trainer import latest
 
@@ -44,7 +44,9 @@ def straight(tmp_path_factory):
     """Twenty steps without interruption."""
     folder = tmp_path_factory.mktemp("straight") / "shidoku"
     seen: list[Progress] = []
-    figures = train("shidoku", folder, steps=20, report=seen.append)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measuring, "FREE", 1e9)  # so that the clock decides nothing
+        figures = train("shidoku", folder, steps=20, report=seen.append)
     return folder, figures, seen
 
 
@@ -86,14 +88,11 @@ def test_an_unfinished_run_is_not_overwritten(tmp_path):
         train("shidoku", tmp_path / "m", steps=20)
 
 
-@pytest.mark.parametrize(
-    ("other", "told"), [({"seed": 1}, "seed was 0, is 1"), ({"steps": 30}, "steps was 20, is 30")]
-)
-def test_another_run_is_not_resumed(tmp_path, other, told):
+def test_another_run_is_not_resumed(tmp_path):
     with pytest.raises(Stop):
         train("shidoku", tmp_path / "m", steps=20, report=stop_at(5))
-    with pytest.raises(CheckpointError, match=told):
-        train("shidoku", tmp_path / "m", **({"steps": 20} | other), resume=True)
+    with pytest.raises(CheckpointError, match="seed was 0, is 1"):
+        train("shidoku", tmp_path / "m", steps=20, seed=1, resume=True)
 
 
 def test_a_folder_with_other_files_is_refused_before_training(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from numbers import Integral
 from os import PathLike
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -27,10 +28,22 @@ def is_integer(value: object, least: int | None = None) -> TypeGuard[int]:
     return integer and (least is None or value >= least)  # type: ignore[operator]
 
 
+def as_integer(value: object) -> int | None:
+    """Return an int or numpy's integer as an int, and None for anything else, such as a bool."""
+    integer = isinstance(value, Integral) and not isinstance(value, bool)
+    return int(value) if integer else None  # type: ignore[call-overload]
+
+
 def check_share(name: str, value: float) -> None:
     """Raise StrategyError unless the value is a probability."""
     if not (is_number(value) and 0 <= value <= 1):
         raise StrategyError(f"{name}={value!r}: pass a probability in [0, 1], such as 0.9")
+
+
+def check_share_below_one(name: str, value: float) -> None:
+    """Raise StrategyError unless the value is in [0, 1)."""
+    if not (is_number(value) and 0 <= value < 1):
+        raise StrategyError(f"{name}={value!r}: pass a share in [0, 1), such as 0.1")
 
 
 def check_count(name: str, value: object, kind: type[InputError] = StrategyError) -> None:

@@ -42,21 +42,38 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         yield temporary
-        for part in temporary.rglob("*"):
-            if part.is_file():
-                part.chmod(0o644)  # safetensors leaves them to their owner alone
-                _flush(part)
         temporary.chmod(0o755)
-        recover(target)
-        if target.exists():
-            target.rename(previous(target))
-        temporary.rename(target)
-        _flush_folder(target.parent)
-        shutil.rmtree(previous(target), ignore_errors=True)
+        put_in_place(temporary, target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         recover(target)
         raise
+
+
+def put_in_place(temporary: Path, target: Path) -> None:
+    """Rename a complete folder to `target`, after its files are on the disk.
+
+    The earlier folder is kept aside under `previous(target)` until the new one stands.
+    """
+    for part in temporary.rglob("*"):
+        if part.is_file():
+            part.chmod(0o644)  # safetensors leaves them to their owner alone
+            _flush(part)
+    recover(target)
+    if target.exists():
+        target.rename(previous(target))
+    temporary.rename(target)
+    _flush_folder(target.parent)
+    shutil.rmtree(previous(target), ignore_errors=True)
+
+
+def discard(folder: Path) -> None:
+    """Delete a folder, if there is one; an interruption leaves no part of it under its name."""
+    aside = folder.with_name(f".{folder.name}.discarded")
+    shutil.rmtree(aside, ignore_errors=True)  # of an earlier interruption
+    if folder.exists():
+        folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def previous(path: Path) -> Path:

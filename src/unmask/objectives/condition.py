@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unmask.core.checks import check_share
 from unmask.core.random import Purpose, uniform
-from unmask.errors import DataError, StrategyError
-from unmask.objectives.evaluate import example_seeds
+from unmask.errors import DataError
+from unmask.objectives.inputs import example_seeds, kind_of
 
 
 def drop_condition(condition: Any, seed: int | Tensor, share: float, null: Any = -1) -> Any:
@@ -21,8 +22,7 @@ def drop_condition(condition: Any, seed: int | Tensor, share: float, null: Any =
     null of each entry to drop; other entries stay, such as a mask. All entries of a row are dropped
     together. Raises StrategyError for a share out of range, DataError for shapes that do not fit.
     """
-    if not 0 <= share <= 1:
-        raise StrategyError(f"share={share!r}: pass a probability in [0, 1]")
+    check_share("share", share)
     if isinstance(condition, Tensor):
         return _dropped(condition, seed, share, null)
     if not isinstance(condition, dict):
@@ -38,9 +38,14 @@ def drop_condition(condition: Any, seed: int | Tensor, share: float, null: Any =
 
 
 def _dropped(part: Tensor, seed: int | Tensor, share: float, null: Any) -> Tensor:
+    if not isinstance(part, Tensor) or not part.dim():
+        raise DataError(f"condition holds {kind_of(part)}: pass a tensor with one entry for a row")
     seeds = example_seeds(seed, len(part)).to(part.device)
     drop = uniform(seeds, 0, 0, Purpose.CONDITION)[:, 0] < share
-    nothing = torch.as_tensor(null, device=part.device).to(part.dtype)
+    try:
+        nothing = torch.as_tensor(null, device=part.device).to(part.dtype)
+    except (TypeError, ValueError, RuntimeError):
+        raise DataError(f"null={null!r}: pass a number, or a tensor for one row") from None
     if nothing.dim() and nothing.shape != part.shape[1:]:
         raise DataError(
             f"null has shape {tuple(nothing.shape)}: a row of the condition has "

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unmask.core.checks import check_count, check_share
+from unmask.core.ids import are_integers
 from unmask.core.random import Purpose, check_seed, uniform
 from unmask.core.ranking import best
 from unmask.errors import DataError, StrategyError
@@ -43,8 +45,9 @@ def offset_times(step_seed: int, slot: Tensor, slots: int) -> Tensor:
 
     step_seed: equal on all ranks. slot, slots: as in `slot_times`.
     """
+    place = _in_range(slot, slots).double() / slots
     root = torch.tensor([check_seed(step_seed)], device=slot.device)
-    return (_in_range(slot, slots).double() / slots + independent_times(root)) % 1
+    return (place + independent_times(root)) % 1
 
 
 def independent_times(seed: Tensor) -> Tensor:
@@ -53,6 +56,9 @@ def independent_times(seed: Tensor) -> Tensor:
 
 
 def _in_range(slot: Tensor, slots: int) -> Tensor:
+    check_count("slots", slots)
+    if not isinstance(slot, Tensor) or not are_integers(slot):
+        raise DataError(f"slot={slot!r}: pass an int64 tensor, a number for each row")
     if bool(((slot < 0) | (slot >= slots)).any()):
         raise DataError(f"slot={slot.tolist()}: pass integers from 0 to {slots - 1}")
     return slot
@@ -86,8 +92,7 @@ class BertNoise:
 
     def __post_init__(self) -> None:
         for name, share in (("keep", self.keep), ("replace", self.replace)):
-            if not 0 <= share <= 1:
-                raise StrategyError(f"{name}={share!r}: pass a probability in [0, 1]")
+            check_share(name, share)
 
     def __call__(
         self, tokens: Tensor, shown: Tensor, masked: Tensor, seed: Tensor, legal: Tensor
@@ -101,3 +106,9 @@ class BertNoise:
         replaced = masked & ~kept & coins[:, 1:] & (u[..., 1] < self.replace)
         random_ids = legal[(pick * len(legal)).long()]
         return random_ids.where(replaced, tokens.where(kept, shown))
+
+
+def check_noise(noise: object) -> None:
+    """Raise StrategyError unless this is None, or an object that is called as `BertNoise` is."""
+    if noise is not None and (isinstance(noise, type) or not callable(noise)):
+        raise StrategyError(f"noise={noise!r}: pass objectives.BertNoise(), or leave it out")

@@ -9,11 +9,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unmask import sampling, schedules
+from unmask.core.checks import is_number
 from unmask.core.loss import Loss
 from unmask.core.network import Critic, Denoiser
 from unmask.core.random import Purpose, uniform
-from unmask.errors import StrategyError, nearest
-from unmask.objectives.evaluate import Corrupted, Reading, read_corrupted
+from unmask.errors import DataError, LogitsError, StrategyError, nearest
+from unmask.objectives.evaluate import Corrupted, Reading, check_corrupted, read_corrupted
+from unmask.objectives.inputs import check_beside, kind_of
 from unmask.objectives.nelbo import corrupt_by_count
 from unmask.schedules import AnySchedule
 
@@ -24,7 +26,10 @@ def fill(batch: Corrupted, reading: Reading, temperature: float | Tensor) -> Ten
     """Return (B,N) int64: the data with a draw from the generator at every masked position.
 
     temperature: ≥ 0, one number or one a row (B,); pass that of generation. No gradient flows back.
+    Raises StrategyError for another temperature.
     """
+    check_corrupted(batch)
+    _check_temperature(temperature, len(batch.tokens))
     row, position = batch.masked.nonzero(as_tuple=True)
     u = uniform(batch.seed[row], 0, position, Purpose.CRITIC)
     temperatures = torch.as_tensor(temperature, dtype=torch.float32, device=row.device)
@@ -49,11 +54,18 @@ def critic_loss(
     the data's token, or if it was "masked", that is, generated (Token-Critic 2209.04439). valid:
     (B,N) bool, False at padding. `nll` is None. Raises StrategyError for other labels.
     """
-    if labels not in ("differs", "masked"):
-        raise StrategyError(f"labels={labels!r}: {nearest(str(labels), ('differs', 'masked'))}")
+    _check_judge(judge, labels)
+    check_corrupted(batch)
+    if not isinstance(filled, Tensor) or filled.shape != batch.tokens.shape:
+        raise DataError(f"filled is {kind_of(filled)}: pass what fill returned for this batch")
+    check_beside(filled, valid, condition)
     valid = torch.ones_like(batch.masked) if valid is None else valid
     logits = judge(filled, valid=valid, condition=condition)
     logits = logits.squeeze(-1) if logits.dim() == filled.dim() + 1 else logits
+    if logits.shape != filled.shape:
+        raise LogitsError(
+            f"the critic returned {kind_of(logits)}: return one logit for each of {filled.shape}"
+        )
     fake = (filled != batch.tokens) if labels == "differs" else batch.masked
     each = F.binary_cross_entropy_with_logits(logits.float(), fake.float(), reduction="none")
     per_example = each.masked_fill(~batch.maskable, 0.0).sum(1)
@@ -84,8 +96,32 @@ def critic(
     generator. The judge gets the generator's condition. Other arguments as in `count` and
     `critic_loss`; `nll` is None.
     """
+    _check_judge(judge, labels)
     batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
+    _check_temperature(temperature, len(batch.tokens))
     with torch.no_grad():
         reading = read_corrupted(denoiser, batch, valid=valid, condition=condition)
     filled = fill(batch, reading, temperature)
     return critic_loss(judge, batch, filled, labels=labels, valid=valid, condition=condition)
+
+
+def _check_judge(judge: object, labels: str) -> None:
+    if isinstance(judge, type) or not callable(judge):
+        raise StrategyError(
+            f"judge={judge!r}: pass a critic, such as unmask.SelfCritic(denoiser, width)"
+        )
+    if labels not in ("differs", "masked"):
+        raise StrategyError(f"labels={labels!r}: {nearest(str(labels), ('differs', 'masked'))}")
+
+
+def _check_temperature(temperature: object, rows: int) -> None:
+    """Raise StrategyError unless this is a number ≥ 0, or a tensor of one for each row."""
+    if isinstance(temperature, Tensor) and temperature.shape in ((), (rows,)):
+        right = temperature.dtype != torch.bool and not temperature.is_complex()
+        if right and bool(((temperature >= 0) & temperature.isfinite()).all()):
+            return
+    elif is_number(temperature) and temperature >= 0:  # type: ignore[operator]
+        return
+    raise StrategyError(
+        f"temperature={temperature!r}: pass a number ≥ 0, or a tensor of {rows}, one for each row"
+    )

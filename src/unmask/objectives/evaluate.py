@@ -12,17 +12,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from unmask.core.checks import check_share_below_one
 from unmask.core.head import illegal_tensor, legal_logits
 from unmask.core.loss import Loss
 from unmask.core.network import Denoiser, Query
-from unmask.core.random import derive
 from unmask.errors import DataError
+from unmask.objectives.inputs import check_grids, check_reading, kind_of
 from unmask.objectives.self_conditioning import hidden_states
 
 
 @dataclass(frozen=True)
 class Corrupted:
-    """A batch of data, its hidden positions, and the weight of each row."""
+    """A batch of data, its hidden positions, and the weight of each row.
+
+    Raises DataError for tensors of another kind or shape.
+    """
 
     tokens: Tensor  # (B,N) int64: the data
     shown: Tensor  # (B,N) int64: the network's input
@@ -30,6 +34,14 @@ class Corrupted:
     weight: Tensor  # (B,) float64: factor of each row's summed cross-entropy
     maskable: Tensor  # (B,N) bool: could have been hidden; the loss is per token of these
     seed: Tensor  # (B,) int64
+
+    def __post_init__(self) -> None:
+        check_grids(self.tokens, masked=self.masked, maskable=self.maskable)
+        check_grids(self.shown, masked=self.masked)
+        for name in ("weight", "seed"):
+            given = getattr(self, name)
+            if not isinstance(given, Tensor) or given.shape != self.tokens.shape[:1]:
+                raise DataError(f"{name} is {kind_of(given)}: pass one number for each row")
 
 
 @dataclass(frozen=True)
@@ -53,8 +65,14 @@ def read_corrupted(
 
     self_condition: probability that a row gets the hidden states of a first pass as input.
     label_smoothing: share of the target that is spread evenly over the legal ids, that is, all but
-    the mask id and forbidden ids; `Reading.nll` is then the smoothed cross-entropy.
+    the mask id and forbidden ids; `Reading.nll` is then the smoothed cross-entropy. Raises an
+    InputError for options out of range, and ids or flags that the network cannot be run on.
     """
+    check_corrupted(batch)
+    check_share_below_one("label_smoothing", label_smoothing)
+    check_reading(
+        denoiser, batch.shown, batch.masked, batch.tokens, valid, condition, self_condition
+    )
     valid = torch.ones_like(batch.masked) if valid is None else valid
     query = Query.of(batch.shown, valid, condition)
     query = query.with_inputs(denoiser.spec.inputs, batch.masked, batch.maskable)
@@ -71,45 +89,38 @@ def read_corrupted(
     return Reading(logits, nll)
 
 
+def check_corrupted(batch: object) -> None:
+    """Raise DataError unless this is a corrupted batch."""
+    if not isinstance(batch, Corrupted):
+        raise DataError(f"batch is {kind_of(batch)}: pass what corrupt_by_count returned")
+
+
 def evaluate(batch: Corrupted, reading: Reading, *, bound: bool) -> Loss:
-    """Return the weighted cross-entropy per token. bound: whether it estimates −log p(x), `nll`."""
+    """Return the weighted cross-entropy per token. bound: whether it estimates −log p(x), `nll`.
+
+    Raises DataError unless the reading has one number for each hidden position of the batch.
+    """
+    check_corrupted(batch)
+    nll = reading.nll if isinstance(reading, Reading) else reading
+    hidden = int(batch.masked.sum())
+    if not isinstance(nll, Tensor) or nll.shape != (hidden,) or not nll.is_floating_point():
+        raise DataError(
+            f"reading is {kind_of(nll)}: pass what read_corrupted returned for this batch, with "
+            f"its {hidden} hidden positions"
+        )
+    return weighted(batch, nll, bound=bound)
+
+
+def weighted(batch: Corrupted, nll: Tensor, *, bound: bool) -> Loss:
+    """Return the loss of −log p(data) (M,) at the masked positions, as `evaluate` does."""
     per_position = batch.weight.new_zeros(batch.masked.shape).masked_scatter(
-        batch.masked, reading.nll.double()
+        batch.masked, nll.double()
     )
     per_example = per_position.sum(1) * batch.weight
     counts = batch.maskable.sum(1)
     tokens = counts.sum()
     loss = (per_example.sum() / tokens.clamp(min=1)).float()
-    nll = per_example.sum().detach() if bound else None
-    return Loss(loss=loss, nll=nll, tokens=tokens, per_example=per_example.detach(), counts=counts)
-
-
-def example_seeds(seed: int | Tensor, rows: int) -> Tensor:
-    """Return (B,) int64 row seeds, derived from one seed, or given as (B,)."""
-    if isinstance(seed, Tensor):
-        if seed.shape != (rows,):
-            raise DataError(f"seed has shape {tuple(seed.shape)}: pass one integer, or ({rows},)")
-        return seed
-    return derive(seed, rows)
-
-
-def check_data(denoiser: Denoiser, tokens: Tensor, maskable: Tensor) -> None:
-    """Raise DataError unless shapes agree and every maskable token is an id that data may hold."""
-    if tokens.shape != maskable.shape or maskable.dtype != torch.bool:
-        raise DataError(
-            f"maskable is {maskable.dtype} of shape {tuple(maskable.shape)}: pass a bool tensor of "
-            f"shape {tuple(tokens.shape)}"
-        )
-    vocab = denoiser.spec.vocab_size
-    inside = (tokens >= 0) & (tokens < vocab)
-    illegal = torch.zeros(vocab, dtype=torch.bool, device=tokens.device)
-    illegal[illegal_tensor(denoiser.spec, tokens.device)] = True
-    for wrong, why in (
-        (maskable & ~inside, f"is outside the vocabulary of {vocab}"),
-        (maskable & illegal[tokens.clamp(0, vocab - 1)], "is the mask id or a forbidden one"),
-    ):
-        if bool(wrong.any()):
-            row, position = wrong.nonzero()[0].tolist()
-            raise DataError(
-                f"id {int(tokens[row, position])} at row {row}, position {position} {why}"
-            )
+    total = per_example.sum().detach() if bound else None
+    return Loss(
+        loss=loss, nll=total, tokens=tokens, per_example=per_example.detach(), counts=counts
+    )

@@ -12,19 +12,14 @@ from typing import Any
 from torch import Tensor
 
 from unmask import schedules
+from unmask.core.checks import check_share_below_one
 from unmask.core.head import mask_id_of
 from unmask.core.loss import Loss
 from unmask.core.network import Denoiser
-from unmask.errors import StrategyError
 from unmask.objectives.corruption import hide_each, stratified_times
 from unmask.objectives.counts import binomial, inverse
-from unmask.objectives.evaluate import (
-    Corrupted,
-    check_data,
-    evaluate,
-    example_seeds,
-    read_corrupted,
-)
+from unmask.objectives.evaluate import Corrupted, read_corrupted, weighted
+from unmask.objectives.inputs import checked_batch
 from unmask.schedules import AnySchedule, Schedule
 
 # (schedule, times (B,), hidden counts (B,), maskable counts (B,)) -> weights (B,)
@@ -50,15 +45,17 @@ def corrupt_bernoulli(
     weight: Weight,
     schedule: AnySchedule = schedules.linear,
     time: Tensor | None = None,
+    latest: float = 1.0,
 ) -> Corrupted:
     """Hide each of a row's maskable positions with probability γ(u), where u is the row's time.
 
-    weight: `by_time` or `by_count`. time (B,) in (0, 1); None stratifies it over the rows.
+    weight: `by_time` or `by_count`. time (B,) in (0, 1); None stratifies it over the rows. latest:
+    factor of all times.
     """
-    check_data(denoiser, tokens, maskable)
-    seeds = example_seeds(seed, len(tokens)).to(tokens.device)
     ratio = schedules.resolve(schedule)
-    u = stratified_times(seeds) if time is None else time.double()
+    tokens, seeds = checked_batch(denoiser, tokens, maskable, seed, time)
+    u = stratified_times(seeds) if time is None else time.to(tokens.device).double()
+    u = u * latest
     masked = hide_each(maskable, ratio(u), seeds)
     shown = tokens.masked_fill(masked, mask_id_of(denoiser.spec))
     weights = weight(ratio, u, masked.sum(1), maskable.sum(1))
@@ -86,24 +83,22 @@ def bernoulli(
     the integral: the value is then too small by at most γ(1−ε)·n times the largest −log p of a
     token, is no bound, and `nll` is None. Other arguments as in `count`.
     """
-    if not 0 <= epsilon < 1:
-        raise StrategyError(f"epsilon={epsilon!r}: pass a share in [0, 1), such as 1e-3")
-    seeds = example_seeds(seed, len(tokens)).to(tokens.device)
-    u = stratified_times(seeds) if time is None else time.double()
+    check_share_below_one("epsilon", epsilon)
     batch = corrupt_bernoulli(
         denoiser,
         tokens,
         maskable,
-        seeds,
+        seed,
         # Times cover the share 1 − epsilon of the interval, so each has that weight.
         weight=lambda *row: by_time(*row) * (1 - epsilon),
         schedule=schedule,
-        time=u * (1 - epsilon),
+        time=time,
+        latest=1 - epsilon,
     )
     reading = read_corrupted(
         denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
     )
-    return evaluate(batch, reading, bound=epsilon == 0)
+    return weighted(batch, reading.nll, bound=epsilon == 0)
 
 
 def bernoulli_by_count(
@@ -130,4 +125,4 @@ def bernoulli_by_count(
     reading = read_corrupted(
         denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
     )
-    return evaluate(batch, reading, bound=True)
+    return weighted(batch, reading.nll, bound=True)

@@ -18,15 +18,10 @@ from unmask import schedules
 from unmask.core.head import illegal_tensor, mask_id_of
 from unmask.core.loss import Loss
 from unmask.core.network import Denoiser
-from unmask.objectives.corruption import BertNoise, hide, stratified_times
+from unmask.objectives.corruption import BertNoise, check_noise, hide, stratified_times
 from unmask.objectives.counts import inverse, rounded_up
-from unmask.objectives.evaluate import (
-    Corrupted,
-    check_data,
-    evaluate,
-    example_seeds,
-    read_corrupted,
-)
+from unmask.objectives.evaluate import Corrupted, read_corrupted, weighted
+from unmask.objectives.inputs import check_beside, checked_batch
 from unmask.schedules import AnySchedule
 
 
@@ -46,11 +41,11 @@ def corrupt_by_count(
     weight is n/k. time: u, (B,) in (0, 1); None stratifies it over the rows. noise: ids shown at
     hidden positions in place of the mask id. Raises DataError for unusable data.
     """
-    check_data(denoiser, tokens, maskable)
-    seeds = example_seeds(seed, len(tokens)).to(tokens.device)
-    size = maskable.sum(1)
     ratio = schedules.resolve(schedule)
-    u = stratified_times(seeds) if time is None else time
+    check_noise(noise)
+    tokens, seeds = checked_batch(denoiser, tokens, maskable, seed, time)
+    size = maskable.sum(1)
+    u = stratified_times(seeds) if time is None else time.to(tokens.device)
     count = torch.minimum((size * ratio(u)).ceil().long().clamp(min=1), size)
     weight = inverse(count * rounded_up(ratio, count, size))
     masked = hide(maskable, count, seeds)
@@ -84,13 +79,15 @@ def count(
     and never in the loss. seed: one integer, or (B,) int64 row seeds. schedule: the mask ratio γ.
     time: (B,) in (0, 1), each row's time u; None stratifies times over the batch. valid: (B,N)
     bool, False at padding. condition: passed to the denoiser. self_condition: probability that a
-    row gets the hidden states of a first pass as input. Raises DataError for unusable data.
+    row gets the hidden states of a first pass as input. A batch in which nothing is maskable, such
+    as a piece that is all prompt, has loss 0 and tokens 0. Raises DataError for unusable data,
+    SeedError for seeds, StrategyError for options out of range.
     """
     batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
     reading = read_corrupted(
         denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
     )
-    return evaluate(batch, reading, bound=True)
+    return weighted(batch, reading.nll, bound=True)
 
 
 def complementary(
@@ -115,13 +112,14 @@ def complementary(
     (docs/objectives.md). Arguments as in `count`.
     """
     first = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
+    check_beside(first.tokens, valid, condition)
     size, hidden = maskable.sum(1), first.masked.sum(1)
     rest = maskable & ~first.masked
     ratio = schedules.resolve(schedule)
     either = rounded_up(ratio, hidden, size) + rounded_up(ratio, size - hidden, size)
     both = Corrupted(
-        tokens=tokens.repeat(2, 1),
-        shown=torch.cat([first.shown, tokens.masked_fill(rest, mask_id_of(denoiser.spec))]),
+        tokens=first.tokens.repeat(2, 1),
+        shown=torch.cat([first.shown, first.tokens.masked_fill(rest, mask_id_of(denoiser.spec))]),
         masked=torch.cat([first.masked, rest]),
         weight=torch.cat([inverse(hidden * either), inverse((size - hidden) * either)]),
         maskable=maskable.repeat(2, 1),
@@ -134,10 +132,10 @@ def complementary(
         condition=_twice(condition),
         self_condition=self_condition,
     )
-    pair = evaluate(both, reading, bound=True)
+    pair = weighted(both, reading.nll, bound=True)
     halves = pair.per_example.unflatten(0, (2, -1)).sum(0)
     counts = maskable.sum(1)
-    # Each token is counted once though it passes twice: `evaluate` divided by twice the tokens.
+    # Each token is counted once though it passes twice: `weighted` divided by twice the tokens.
     return Loss(
         loss=pair.loss * 2, nll=pair.nll, tokens=counts.sum(), per_example=halves, counts=counts
     )

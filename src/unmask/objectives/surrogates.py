@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from unmask import schedules
+from unmask.core.checks import check_share_below_one
 from unmask.core.loss import Loss
 from unmask.core.network import Denoiser
-from unmask.errors import StrategyError
 from unmask.objectives.corruption import BertNoise
-from unmask.objectives.evaluate import Corrupted, evaluate, read_corrupted
+from unmask.objectives.evaluate import Corrupted, read_corrupted, weighted
 from unmask.objectives.nelbo import corrupt_by_count
 from unmask.schedules import AnySchedule
 
@@ -40,8 +40,7 @@ def masked_mean(
     label_smoothing in [0, 1) spreads that share of each target over the legal ids; the paper has
     0.1. `tokens` and `counts` of the result count hidden positions. Other arguments as in `count`.
     """
-    if not 0 <= label_smoothing < 1:
-        raise StrategyError(f"label_smoothing={label_smoothing!r}: pass a share in [0, 1)")
+    check_share_below_one("label_smoothing", label_smoothing)
     batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
     reading = read_corrupted(
         denoiser,
@@ -51,7 +50,7 @@ def masked_mean(
         self_condition=self_condition,
         label_smoothing=label_smoothing,
     )
-    return evaluate(_evenly(batch), reading, bound=False)
+    return weighted(_evenly(batch), reading.nll, bound=False)
 
 
 def bert(
@@ -80,7 +79,7 @@ def bert(
     reading = read_corrupted(
         denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
     )
-    return evaluate(_evenly(batch), reading, bound=False)
+    return weighted(_evenly(batch), reading.nll, bound=False)
 
 
 def _evenly(batch: Corrupted) -> Corrupted:

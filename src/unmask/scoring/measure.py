@@ -20,7 +20,7 @@ from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
 from unmask.core.random import check_seed
 from unmask.decoding import Canvas
 from unmask.errors import DataError, StrategyError
-from unmask.objectives.evaluate import check_data
+from unmask.objectives.inputs import check_data
 from unmask.scoring.bound import Bound
 from unmask.scoring.look import Estimate, Method, Report
 

@@ -35,7 +35,7 @@ def arguments(recipe: Recipe, work: Path, seed: int) -> Any:
         adam_beta2=recipe.adam_beta2,
         max_grad_norm=recipe.max_grad_norm,
         bf16=recipe.precision == "bfloat16",
-        eval_strategy="steps",
+        eval_strategy="no",  # `watching` measures
         eval_steps=every(recipe.steps),
         save_steps=every(recipe.steps),
         save_total_limit=2,

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from unmask.core.files import replacing_file
-from unmask.errors import StrategyError
 
 try:
     from transformers import TrainerCallback
@@ -29,13 +28,10 @@ def _average(decay: float, averaged: list[Tensor], current: list[Tensor], steps:
 class Averaging(TrainerCallback):
     """A callback: average ← d·average + (1 − d)·weights after every optimiser step.
 
-    d = min(decay, (1 + n)/(10 + n)) after n steps, so that short runs are averaged, too. Raises
-    StrategyError for a decay outside (0, 1).
+    d = min(decay, (1 + n)/(10 + n)) after n steps, so that short runs are averaged, too.
     """
 
     def __init__(self, denoiser: nn.Module, decay: float):
-        if not 0 < decay < 1:
-            raise StrategyError(f"ema_decay={decay!r}: pass a number in (0, 1), or 0 for none")
         self.source = denoiser
         self.model = AveragedModel(denoiser, multi_avg_fn=partial(_average, decay))
 

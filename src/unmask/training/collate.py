@@ -12,9 +12,12 @@ import torch
 from torch import Tensor
 
 from unmask.core.random import fold
-from unmask.data.padding import Padding
+from unmask.data.padding import Padded, Padding
+from unmask.errors import StrategyError
 from unmask.objectives import drop_condition
 from unmask.objectives.corruption import slot_times
+from unmask.objectives.inputs import kind_of
+from unmask.training.examples import ExampleRules
 from unmask.training.stream import Draw
 
 IGNORED = -100  # transformers' label of positions in no loss
@@ -37,6 +40,7 @@ class Collator:
     classes: int = 0
     condition_dropout: float = 0.0
     augment: Augment | None = None
+    rules: ExampleRules | None = None  # of examples that no one has checked
 
     def __call__(self, draws: Sequence[Draw]) -> dict[str, Tensor]:
         """Return tokens, labels (−100 in no loss), valid: (B,N); seed, time: (B,); and condition.
@@ -44,11 +48,17 @@ class Collator:
         The masks of draw n depend on (run seed, n); times are stratified over the G rows of a step.
         condition, (B,) class numbers, is there only if the data has classes or is augmented.
         """
+        if self.rules is not None:
+            self.rules.check("the example of draw", draws)
         number = torch.tensor([n for n, _ in draws])
         examples = [example for _, example in draws]
         rows = self.padding(
             [e.tokens for e in examples], [e.maskable for e in examples], self.length, self.pad_id
         )
+        if not isinstance(rows, Padded):
+            raise StrategyError(
+                f"padding={self.padding!r} returned {kind_of(rows)}: return a data.padding.Padded"
+            )
         seed = fold(self.seed, number)
         tokens, condition = rows.tokens, None
         if self.classes:
@@ -62,6 +72,11 @@ class Collator:
                 seed,
                 progress,
             )
+            if not isinstance(tokens, Tensor) or tokens.shape != rows.tokens.shape:
+                raise StrategyError(
+                    f"augment={self.augment!r} returned {kind_of(tokens)} for tokens of shape "
+                    f"{tuple(rows.tokens.shape)}: return tokens of that shape, and classes"
+                )
         batch = {
             "tokens": tokens,
             "labels": tokens.masked_fill(~rows.maskable, IGNORED),

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from unmask.core.loss import Loss
+from unmask.errors import StrategyError
 from unmask.training.collate import IGNORED
 
 
@@ -57,4 +58,9 @@ class MaskedModel(nn.Module):
             condition=condition,
             self_condition=self.self_condition,
         )
+        if not isinstance(loss, Loss):
+            raise StrategyError(
+                f"objective={self.objective!r} returned a {type(loss).__name__}: return a Loss, as "
+                "the functions of unmask.objectives do"
+            )
         return (loss.loss * loss.tokens).unsqueeze(0)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from unmask.core.network import Denoiser
-from unmask.errors import MissingExtraError, StrategyError, nearest
-from unmask.models import ClassConditioned, wrap
+from unmask.errors import CheckpointError, MissingExtraError, StrategyError, nearest
+from unmask.models import ClassConditioned, load, wrap
 from unmask.models.hf import MaskedLMDenoiser
 from unmask.training.geometry import know_the_layout
 from unmask.training.material import Material
@@ -145,3 +146,13 @@ def finished(denoiser: nn.Module, material: Material) -> Denoiser:
         inner: Denoiser = denoiser.inner
         return inner
     return ClassConditioned(denoiser.inner, material.classes)
+
+
+def take_weights(denoiser: nn.Module, folder: Path) -> None:
+    """Give a network to train the weights of a finished model of the same settings."""
+    saved: Any = load(folder)
+    own: Any = denoiser
+    try:
+        getattr(own, "inner", own).load_state_dict(getattr(saved, "inner", saved).state_dict())
+    except RuntimeError as error:
+        raise CheckpointError(f"{folder} has another network: {str(error)[:300]}") from None

@@ -12,29 +12,23 @@ from unmask.data.padding import BlockFill, EndFill, Excluded, Policy
 from unmask.errors import InputError, StrategyError, nearest
 from unmask.presets import by_name
 from unmask.training.model import Objective
+from unmask.training.setting_values import checked_fields
 
 OBJECTIVES = (
     "complementary", "count", "bernoulli", "bernoulli_by_count", "masked_mean", "bert"
 )  # fmt: skip
 PRECISIONS = ("float32", "bfloat16")
-INFINITE = float("inf")
-RANGES = (  # key, least, below
-    ("learning_rate", 0.0, INFINITE),
-    ("warmup_steps", 0, INFINITE),
-    ("weight_decay", 0.0, INFINITE),
-    ("adam_beta2", 0.0, 1.0),
-    ("max_grad_norm", 0.0, INFINITE),
-    ("ema_decay", 0.0, 1.0),
-    ("label_smoothing", 0.0, 1.0),
-    ("condition_dropout", 0.0, 1.0),
-)
 
 
-def _option(default: Any, text: str) -> Any:
-    """Return a field with a default and the comment that `unmask init` writes beside it."""
+def _option(default: Any, text: str, **limits: float) -> Any:
+    """Return a field with a default, the comment that `unmask init` writes beside it, and limits.
+
+    limits: ge, the least value, and lt, above the highest.
+    """
+    metadata = {"help": text, **limits}
     if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata={"help": text})
-    return field(default=default, metadata={"help": text})
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -64,18 +58,20 @@ class Recipe:
     backbone: dict[str, Any] = _option(
         {}, "a transformers model_type and options of its config; empty: a small network"
     )
-    steps: int = _option(1000, "optimiser steps")
-    batch_size: int = _option(16, "examples in an optimiser step, over all processes and pieces")
-    pieces: int = _option(1, "parts that a batch is computed in, to save memory")
-    learning_rate: float = _option(2e-3, "highest learning rate; it falls to 0 by a cosine")
-    warmup_steps: int = _option(
-        100, "steps until the highest learning rate; at most a tenth of all"
+    steps: int = _option(1000, "optimiser steps", ge=1)
+    batch_size: int = _option(
+        16, "examples in an optimiser step, over all processes and pieces", ge=1
     )
-    weight_decay: float = _option(0.05, "weight decay of AdamW")
-    adam_beta2: float = _option(0.98, "beta2 of AdamW")
-    max_grad_norm: float = _option(1.0, "longer gradients are clipped to this norm")
+    pieces: int = _option(1, "parts that a batch is computed in, to save memory", ge=1)
+    learning_rate: float = _option(2e-3, "highest learning rate; it falls to 0 by a cosine", ge=0)
+    warmup_steps: int = _option(
+        100, "steps until the highest learning rate; at most a tenth of all", ge=0
+    )
+    weight_decay: float = _option(0.05, "weight decay of AdamW", ge=0)
+    adam_beta2: float = _option(0.98, "beta2 of AdamW", ge=0, lt=1)
+    max_grad_norm: float = _option(1.0, "longer gradients are clipped to this norm", ge=0)
     ema_decay: float = _option(
-        0.998, "decay of the averaged weights, which are saved; 0: no averaging"
+        0.998, "decay of the averaged weights, which are saved; 0: no averaging", ge=0, lt=1
     )
     precision: str = _option("float32", "float32 or bfloat16")
     objective: str = _option("complementary", "one of " + ", ".join(OBJECTIVES))
@@ -85,24 +81,29 @@ class Recipe:
         "auto (end_of_sequence for documents, so that lengths are learnt, else excluded), "
         "excluded, end_of_sequence, or block_fill(32) with blocks of 32 positions",
     )
-    label_smoothing: float = _option(0.0, "for the objective masked_mean only")
-    condition_dropout: float = _option(0.1, "share of examples trained without their class")
+    label_smoothing: float = _option(0.0, "for the objective masked_mean only", ge=0, lt=1)
+    condition_dropout: float = _option(
+        0.1, "share of examples trained without their class", ge=0, lt=1
+    )
     warped: tuple[float, float] = _option(
         (0.0, 0.0), "share of warped digits at the first and the last step"
     )
     preset: dict[str, Any] = _option(
         {"name": "random_order", "steps": 32}, "preset that the model's card recommends"
     )
+    samples: int = _option(
+        16, "samples drawn in each tenth of a run, at most, to be looked at; 0: none", ge=0
+    )
+    held_out_rows: int = _option(
+        256, "held-out examples measured in each tenth of a run, at most; 0: none", ge=0
+    )
     data: DataOptions = _option(DataOptions(), "how --data is read")
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "pieces"):
-            if getattr(self, name) < 1:
-                raise StrategyError(f"{name}={getattr(self, name)}: pass 1 or more")
-        for name, low, high in RANGES:
-            if not low <= getattr(self, name) < high:
-                allowed = f"{low:g} or more" + ("" if high == INFINITE else f" and below {high:g}")
-                raise StrategyError(f"{name}={getattr(self, name)}: pass {allowed}")
+        for name, value in checked_fields(self).items():
+            object.__setattr__(self, name, value)
+        if not all(0 <= share <= 1 for share in self.warped):
+            raise StrategyError(f"warped={self.warped}: pass two shares in [0, 1]")
         _check_preset(self.preset)
         for name, known in (("objective", OBJECTIVES), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import torch
 
-from unmask.core.random import check_seed
+from unmask.core.files import discard
 from unmask.data import Corpus
 from unmask.data.padding import to_dict
 from unmask.errors import MissingExtraError
@@ -24,16 +22,20 @@ from unmask.training.arguments import arguments
 from unmask.training.augment import Warped
 from unmask.training.defaults import default_recipe
 from unmask.training.heldout import held_out_score
+from unmask.training.inputs import check_call, check_out, check_training_seed
 from unmask.training.material import Material, of_corpus, of_task
-from unmask.training.network import backbone, build_network, finished, kinds
+from unmask.training.measuring import FEWEST, Budget
+from unmask.training.network import backbone, build_network, finished, kinds, take_weights
 from unmask.training.recipe import Recipe
 from unmask.training.recipes import RECIPES
-from unmask.training.resuming import check_resume, same_run
-from unmask.training.watching import Progress, Watching
+from unmask.training.resuming import Start, same_run, start_of
+from unmask.training.stopping import Stopping
+from unmask.training.stream import seed_after
+from unmask.training.watching import PASSES, Progress, Watching
+from unmask.training.writing import writing
 
-FINAL_PASSES = 4096  # network rows over held-out examples, for the final figure
 FINGERPRINTED = 256  # examples in the fingerprint of the data
-FINAL_PAIRS = 8  # of masks per held-out example, at most
+FINAL_PAIRS = 8  # of masks per held-out example, at most, for the final figure
 Report = Callable[[Progress], None]
 
 
@@ -44,6 +46,7 @@ def train(
     recipe: Recipe | None = None,
     seed: int = 0,
     resume: bool = False,
+    overwrite: bool = False,
     steps: int | None = None,
     report: Report | None = None,
 ) -> dict[str, Any]:
@@ -51,13 +54,21 @@ def train(
 
     data: a built-in task ("digits", "shidoku", "sudoku") or a corpus. recipe: default that of the
     task, or `default_recipe(data)`. steps: in place of its own. report: called after every step.
-    Checkpoints are in `out` + ".training" until the run ends; resume=True continues from the newest
-    complete one, with the same result bit for bit as a run without interruption. Each checkpoint
-    has a folder `model` that `unmask.load` opens. Samples are in `out` + ".samples".
-    Raises CheckpointError if there is a checkpoint and resume is False, or the reverse; DataError
-    for data that cannot be used; TrainingError if the loss is not finite.
+    Checkpoints are in `out` + ".training" until the run ends: one after each tenth of the run, one
+    at least every ten minutes, and one when SIGINT or SIGTERM arrives; then KeyboardInterrupt is
+    raised. Each has a folder `model` that `unmask.load` opens. Samples are in `out` + ".samples".
+
+    resume=True continues from the newest complete checkpoint, with the same result bit for bit as
+    a run without interruption. With other steps, the learning rate is from there on that of a run
+    of so many steps. A finished model with fewer steps is extended from its weights: the further
+    steps have a new optimiser, a learning rate that rises and falls again, and other draws of
+    data. overwrite=True starts again, and replaces a model in `out` when the new one is complete.
+    Raises CheckpointError if that would lose a model or a run, or if there is nothing to resume;
+    DataError for data that cannot be used; TrainingError if the loss is not finite.
     """
-    check_seed(seed)
+    check_training_seed(seed)
+    target = check_out(out)
+    check_call(data, recipe, resume, overwrite, steps, report)
     if isinstance(data, Corpus):
         recipe = default_recipe(data) if recipe is None else recipe
         material = of_corpus(data, recipe)
@@ -66,14 +77,16 @@ def train(
         recipe = RECIPES[data] if recipe is None else recipe
         material = of_task(task, recipe.padding)
     if steps is not None:
-        recipe = replace(recipe, steps=steps)
-    target = Path(out).resolve()
+        recipe = replace(recipe, steps=int(steps))
     check_replaceable(target)
-    run = _Run(material, recipe, target, seed, resume, report)
+    work = target.with_name(target.name + ".training")
+    start = start_of(target, work, _parts().latest(work), recipe.steps, resume, overwrite)
+    run = _Run(material, recipe, target, work, seed, start, report)
     figures = run.train()
     if run.trainer.args.should_save:
-        save(run.model, target, **run.card(figures))
-        shutil.rmtree(run.work)
+        with writing(target):
+            save(run.model, target, **run.card(figures))
+        discard(work)
     return figures
 
 
@@ -85,21 +98,19 @@ class _Run:
         material: Material,
         recipe: Recipe,
         target: Path,
+        work: Path,
         seed: int,
-        resume: bool,
+        start: Start,
         report: Report | None,
     ):
-        parts = _parts()
-        self.material = material
-        self.work = target.with_name(target.name + ".training")
-        self.checkpoint = parts.latest(self.work)
-        check_resume(self.work, self.checkpoint, resume)
-        self.about = about(material, recipe, seed)
-        identity = {"examples": data_fingerprint(material), "length": material.length, **self.about}
-        same_run(self.work, self.checkpoint, identity | asdict(recipe))
-        self.trainer = parts.MaskedTrainer(
-            build_network(recipe, material, seed),
-            arguments(recipe, self.work, seed),
+        self.material, self.start, self.stopping = material, start, Stopping()
+        denoiser = build_network(recipe, material, seed)
+        if start.taken:
+            take_weights(denoiser, target)
+        further = replace(recipe, steps=recipe.steps - start.taken)
+        self.trainer = _parts().MaskedTrainer(
+            denoiser,
+            arguments(further, work, seed_after(seed, start.taken)),
             material.train,
             held_out=material.held_out,
             objective=recipe.loss(),
@@ -110,13 +121,30 @@ class _Run:
             condition_dropout=recipe.condition_dropout if material.classes else 0.0,
             augment=material.warp and Warped(material.warp, material.classes, *recipe.warped),
             ema_decay=recipe.ema_decay,
-            card=self.card(),
         )
+        self.about = about(material, recipe, seed)
+        same_run(target, work, start, self.about)
+        self.trainer.card = self.card()
+        self.trainer.add_callback(self.stopping)
         self.trainer.remove_callback(_printer())
+        self.budget = Budget(
+            rows=min(recipe.held_out_rows, len(material.held_out)),
+            samples=recipe.samples,
+            passes=min(PASSES, material.length),
+            batch=self.trainer.args.train_batch_size * recipe.pieces,
+        )
         if report is not None:
             samples = target.with_name(target.name + ".samples")
             self.trainer.add_callback(
-                Watching(material, samples, lambda: self.model, self._last_loss, report)
+                Watching(
+                    material,
+                    samples,
+                    lambda: self.model,
+                    self._last_loss,
+                    lambda rows: self._score(limit=rows).nats_per_token,
+                    self.budget,
+                    report,
+                )
             )
 
     @property
@@ -139,18 +167,26 @@ class _Run:
 
     def train(self) -> dict[str, Any]:
         """Run to the end, and return the figures of the finished model."""
-        started = time.perf_counter()
-        self.trainer.train(
-            resume_from_checkpoint=None if self.checkpoint is None else str(self.checkpoint)
-        )
-        seconds = time.perf_counter() - started
-        held_out = self._score()
+        checkpoint, budget = self.start.checkpoint, self.budget
+        budget.begin()
+        with self.stopping.listening():
+            self.trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        seconds = budget.trained + budget.spent
+        examples = len(self.material.held_out)
+        if "row" not in budget.costs:
+            with budget.spending("row", min(FEWEST, examples)):
+                self._score(limit=FEWEST)
+        rows = budget.final_rows()
+        pairs = max(1, min(FINAL_PAIRS, rows // examples))
+        with budget.spending("row", pairs * min(rows, examples)):
+            held_out = self._score(samples=pairs, limit=rows)
         return {
             "bits_per_token": held_out.bits_per_token,
             "standard_error": held_out.bits_error,
             "held_out_examples": held_out.examples,
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "seconds": round(seconds, 1),
+            "measuring_seconds": round(budget.spent, 1),
             "threads": torch.get_num_threads(),
         }
 
@@ -158,7 +194,7 @@ class _Run:
         loss: float = self.trainer.last_loss
         return loss
 
-    def _score(self) -> Score:
+    def _score(self, *, limit: int, samples: int = 1) -> Score:
         material = self.material
         return held_out_score(
             self.model,
@@ -166,8 +202,8 @@ class _Run:
             material.padding,
             material.length,
             material.pad_id,
-            samples=max(1, min(FINAL_PAIRS, FINAL_PASSES // len(material.held_out))),
-            limit=FINAL_PASSES,
+            samples=samples,
+            limit=limit,
             batch_size=2 * self.trainer.args.train_batch_size,
         )
 
@@ -185,6 +221,7 @@ def about(material: Material, recipe: Recipe, seed: int) -> dict[str, Any]:
     """Return the entries of a model's card that describe its training."""
     trained = asdict(recipe) | {"backbone": backbone(recipe, material)}
     said: dict[str, Any] = {
+        "examples": data_fingerprint(material),
         "layout": material.layout.to_dict(),
         "preset": trained.pop("preset"),
         "recipe": trained,
@@ -204,6 +241,7 @@ def _parts() -> Any:
     """Return the trainer module. Raises MissingExtraError without transformers or accelerate."""
     try:
         import accelerate  # noqa: F401
+        import pydantic  # noqa: F401
         import transformers  # noqa: F401
 
         from unmask.training import trainer

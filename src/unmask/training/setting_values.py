@@ -1,49 +1,82 @@
-"""Values of a recipe, checked against the types of their fields."""
+"""Fields of settings, checked by pydantic: which values fit, and what is told of others."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import Field, fields, is_dataclass
+from functools import lru_cache
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from unmask.errors import InputError
+from unmask.core.checks import as_integer
+from unmask.errors import InputError, MissingExtraError, StrategyError
 from unmask.training.setting_files import parse_yaml
 
+LIMITS = {"ge": "{:g} or more", "lt": "below {:g}"}  # entries of a field's metadata, in words
 _NAMES = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
     str: "text",
-    Path: "a path",
     NoneType: "null",
     dict: "a section of entries",
     Any: "anything",
 }
 
 
-def convert(hint: Any, value: Any, where: str) -> Any:
-    """Return a value converted to a type. Raises InputError, beginning with `where`."""
-    kind = get_origin(hint) or hint
-    if kind in (Union, UnionType):
-        return _one_of(hint, value, where)
-    if kind in (list, tuple) and isinstance(value, list | tuple):
-        return kind(_items(hint, value, where))
-    if kind is dict and isinstance(value, Mapping):
-        return _entries(hint, value, where)
-    if not _fits(hint, value):
-        raise InputError(f"{where}: expected {expected(hint)}, got {value!r}{_advice(hint, value)}")
-    return kind(value) if kind in (float, Path) else value
+def validated(
+    kind: Any,
+    values: Mapping[str, Any],
+    where: Callable[[str], str],
+    error: type[InputError] = InputError,
+) -> dict[str, Any]:
+    """Return values of the fields of a dataclass that are no sections, converted to their types.
 
-
-def convert_text(hint: Any, text: str, where: str) -> Any:
-    """Return text from the command line converted to a type: as YAML, or unchanged for a str."""
+    An int may stand for a float, numpy's integer for an int, and a list for a tuple. Raises an
+    error of this class, which begins with `where(name)`, for the first that is missing or wrong.
+    """
+    plain = {name: as_integer(value) for name, value in values.items()}
+    plain = {name: values[name] if value is None else value for name, value in plain.items()}
     try:
-        return convert(hint, parse_yaml(text, where), where)
+        return dict(_model(kind).model_validate(plain))
+    except ValueError as found:
+        first: Any = found.errors()[0]  # type: ignore[attr-defined]
+    (field,) = (each for each in settable(kind) if each.name == first["loc"][0])
+    raise error(_told(where(field.name), field, get_type_hints(kind)[field.name], values, first))
+
+
+def from_text(hint: Any, text: str, where: str) -> Any:
+    """Return text of the command line as YAML, or as it is where only a text fits."""
+    wanted = choices(hint)
+    try:
+        value = parse_yaml(text, where)
     except InputError:
-        if str in _choices(hint):
+        if str in wanted:
             return text
         raise
+    fits = isinstance(value, str) or (value is None and NoneType in wanted)
+    return value if fits or str not in wanted else text
+
+
+def checked_fields(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the fields of a dataclass, converted. Raises StrategyError for one that cannot be.
+
+    Without pydantic they are returned as they are: training, which needs more, names the extra.
+    """
+    given = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    for name, hint in get_type_hints(type(settings)).items():
+        if is_dataclass(hint):
+            assert isinstance(hint, type)
+            if not isinstance(section := given.pop(name), hint):
+                wanted = hint.__name__
+                raise StrategyError(f"{name}={section!r}: pass a {wanted}, such as {wanted}()")
+            checked_fields(section, f"{name}.")
+    try:
+        return validated(
+            type(settings), given, lambda name: f"{prefix}{name}={given[name]!r}", StrategyError
+        )
+    except MissingExtraError:
+        return given
 
 
 def expected(hint: Any) -> str:
@@ -53,63 +86,64 @@ def expected(hint: Any) -> str:
         return " or ".join(expected(part) for part in inner)
     if kind is Literal:
         return "one of " + ", ".join(map(repr, inner))
-    if kind is tuple and inner and inner[-1] is not Ellipsis:
+    if kind is tuple and inner[-1] is not Ellipsis:
         return f"a list of {len(inner)}: {', '.join(expected(part) for part in inner)}"
     if kind in (list, tuple):
-        return "a list" + (f", each {expected(inner[0])}" if inner else "")
+        return f"a list, each {expected(inner[0])}"
     return _NAMES.get(kind) or str(kind)
 
 
-def _fits(hint: Any, value: Any) -> bool:
-    """Return whether a value, not a list or section, is of a type."""
-    if hint is Any:
-        return True
-    if get_origin(hint) is Literal:
-        return any(value == one and type(value) is type(one) for one in get_args(hint))
-    if hint in (int, float) and isinstance(value, bool):
-        return False
-    accepted = {float: (int, float), Path: (str, Path)}.get(hint, hint)
-    return (
-        get_origin(hint) is None and hint not in (list, tuple, dict) and isinstance(value, accepted)
-    )
+def settable(kind: type[Any]) -> list[Field[Any]]:
+    """Return the fields that are arguments of a dataclass."""
+    return [field for field in fields(kind) if field.init]
 
 
-def _choices(hint: Any) -> tuple[Any, ...]:
+@lru_cache(maxsize=16)
+def _model(kind: type[Any]) -> Any:
+    """Return a pydantic model with the fields of a dataclass that are no sections."""
+    try:
+        from pydantic import ConfigDict, Field, Strict, create_model
+    except ImportError:
+        raise MissingExtraError("recipes need pydantic: pip install 'unmask[train]'") from None
+    hints, found = get_type_hints(kind), dict[str, Any]()
+    for field in settable(kind):
+        hint = hints[field.name]
+        limits = {key: field.metadata[key] for key in LIMITS if key in field.metadata}
+        listed = [Strict(False)] if get_origin(hint) is tuple else []  # files have lists
+        if not is_dataclass(hint):
+            hint = Annotated[(hint, *listed, Field(**limits))]
+            found[field.name] = (hint, ...)
+    config = ConfigDict(strict=True, allow_inf_nan=False)
+    return create_model(kind.__name__, __config__=config, **found)
+
+
+def _told(where: str, field: Field[Any], hint: Any, values: Mapping[str, Any], error: Any) -> str:
+    """Return the message on a field that pydantic refused."""
+    if field.name not in values:
+        return f"{where}: has no value; give it {expected(hint)}, as {field.name}=VALUE"
+    value, place = values[field.name], error["loc"][1:]
+    if error["type"] in ("greater_than_equal", "less_than", "finite_number"):
+        within = [
+            text.format(field.metadata[k]) for k, text in LIMITS.items() if k in field.metadata
+        ]
+        got = "" if where.endswith(repr(value)) else f", not {value!r}"
+        return f"{where}: pass {' and '.join(within) or 'a finite number'}{got}"
+    if error["type"] in ("missing", "too_long"):
+        return f"{where}: expected {expected(hint)}, got {len(value)} values"
+    if place and place[-1] == "[key]":
+        return f"{where}, key {place[0]!r}: expected text, got {place[0]!r}"
+    if place and get_origin(hint) in (list, tuple):
+        where, hint, value = f"{where}[{place[0]}]", get_args(hint)[0], error["input"]
+    return f"{where}: expected {expected(hint)}, got {value!r}{_advice(choices(hint), value)}"
+
+
+def choices(hint: Any) -> tuple[Any, ...]:
     """Return the types of a union, or the one type."""
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
-def _one_of(hint: Any, value: Any, where: str) -> Any:
-    # 5 is read as an int before a float, in any order of the union.
-    for part in sorted(get_args(hint), key=lambda one: one is float):
-        try:
-            return convert(part, value, where)
-        except InputError:
-            continue
-    raise InputError(f"{where}: expected {expected(hint)}, got {value!r}{_advice(hint, value)}")
-
-
-def _items(hint: Any, value: Any, where: str) -> list[Any]:
-    inner = get_args(hint) or (Any, ...)
-    if get_origin(hint) is list or inner[-1] is Ellipsis:
-        inner = inner[:1] * len(value)
-    if len(inner) != len(value):
-        raise InputError(f"{where}: expected {expected(hint)}, got {len(value)} values")
-    pairs = enumerate(zip(inner, value, strict=True))
-    return [convert(part, item, f"{where}[{index}]") for index, (part, item) in pairs]
-
-
-def _entries(hint: Any, value: Mapping[Any, Any], where: str) -> dict[Any, Any]:
-    key_hint, item_hint = get_args(hint) or (Any, Any)
-    return {
-        convert(key_hint, key, f"{where}, key {key!r}"): convert(item_hint, item, f"{where}.{key}")
-        for key, item in value.items()
-    }
-
-
-def _advice(hint: Any, value: Any) -> str:
+def _advice(wanted: tuple[Any, ...], value: Any) -> str:
     """Return advice on writing the value that was probably meant."""
-    wanted = _choices(hint)
     if isinstance(value, bool | int | float) and str in wanted:
         return "; write a text in quotes"
     if isinstance(value, float) and value.is_integer() and int in wanted:

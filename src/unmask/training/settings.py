@@ -6,21 +6,20 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from unmask.errors import InputError, nearest
 from unmask.training.setting_files import parse_file, parse_yaml, yaml_text
-from unmask.training.setting_values import convert, convert_text, expected
+from unmask.training.setting_values import from_text, settable, validated
 
 Kind = TypeVar("Kind")
 WIDTH = 100
 
 
-@dataclass(frozen=True)
-class _Word:
+class _Word(NamedTuple):
     """One key=value setting of the command line."""
 
     keys: tuple[str, ...]  # the remaining parts of a.b.c
@@ -62,7 +61,9 @@ def commented(
     lines = _lines(kind, comments, values, "")
     if comments:
         name = next(iter(comments))
-        raise InputError(f"comment on unknown field {name!r}: {nearest(name, _names(kind))}")
+        raise InputError(
+            f"comment on unknown field {name!r}: {nearest(name, [f.name for f in fields(kind)])}"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -78,58 +79,44 @@ def _build(
     kind: type[Kind], tree: Mapping[Any, Any], words: list[_Word], start: Kind | None, where: str
 ) -> Kind:
     """Return an instance of entries, settings and start; where: file and section in errors."""
-    for key, place in [(k, where + str(k)) for k in tree] + [(w.keys[0], w.whole) for w in words]:
-        if key not in _names(kind):
-            raise InputError(f"{place}: unknown key {key!r}: {nearest(str(key), _names(kind))}")
-    values = {}
-    for field in _fields(kind):
-        own = [word for word in words if word.keys[0] == field.name]
-        values[field.name] = _value(kind, field, tree, own, start, where)
-    return kind(**values)
+    names = [field.name for field in settable(kind)]
+    said = [(word.keys[0], word.whole) for word in words]
+    for key, place in [*((key, f"{where}{key}") for key in tree), *said]:
+        if key not in names:
+            raise InputError(f"{place}: unknown key {key!r}: {nearest(str(key), names)}")
+    values, sections = {}, {}
+    for field in settable(kind):
+        name, hint = field.name, get_type_hints(kind)[field.name]
+        value = _default(field) if start is None else getattr(start, name)
+        own = [w._replace(keys=w.keys[1:]) for w in words if w.keys[0] == name]
+        if is_dataclass(hint):
+            assert isinstance(hint, type)
+            section = _section(tree.get(name, {}), where + name)
+            for word in own:
+                if not word.keys:
+                    section = {**section, **_section(parse_yaml(word.text, word.whole), word.whole)}
+            before = None if value is MISSING else value
+            parts = [word for word in own if word.keys]
+            sections[name] = _build(hint, section, parts, before, f"{where}{name}.")
+            continue
+        value = tree.get(name, value)
+        for word in own:
+            value = _changed(hint, value, name, word)
+        if value is not MISSING:
+            values[name] = value
+    places = {**{name: where + name for name in names}, **dict(said)}
+    return kind(**validated(kind, values, places.__getitem__), **sections)
 
 
-def _value(
-    kind: type[Any],
-    field: Field[Any],
-    tree: Mapping[Any, Any],
-    words: list[_Word],
-    start: Any,
-    where: str,
-) -> Any:
-    hint, at = get_type_hints(kind)[field.name], where + field.name
-    value = _default(field) if start is None else getattr(start, field.name)
-    if is_dataclass(hint):
-        assert isinstance(hint, type)
-        section = _section(tree.get(field.name, {}), at)
-        before = None if value is MISSING else value
-        for word in words:
-            if len(word.keys) == 1:
-                section = {**section, **_section(parse_yaml(word.text, word.whole), word.whole)}
-        inner = [_Word(w.keys[1:], w.text, w.whole) for w in words if len(w.keys) > 1]
-        return _build(hint, section, inner, before, f"{at}.")
-    if field.name in tree:
-        value = convert(hint, tree[field.name], at)
-    for word in words:
-        value = _changed(hint, value, word)
-    if value is MISSING:
-        raise InputError(f"{at}: has no value; give it {expected(hint)}, as {field.name}=VALUE")
-    return value
-
-
-def _changed(hint: Any, value: Any, word: _Word) -> Any:
+def _changed(hint: Any, value: Any, name: str, word: _Word) -> Any:
     """Return a value after one setting: replaced, or with one entry of a dict replaced."""
+    if not word.keys:
+        return from_text(hint, word.text, word.whole)
+    if not isinstance(value, Mapping):
+        raise InputError(f"{word.whole}: {name!r} has no parts; type {name}=VALUE")
     head, *rest = word.keys
-    if not rest:
-        return convert_text(hint, word.text, word.whole)
-    if hint is not dict and get_origin(hint) is not dict:
-        raise InputError(f"{word.whole}: {head!r} has no parts; type {head}=VALUE")
-    entries = {} if value is MISSING else dict(value)
-    inner = entries
-    for key in rest[:-1]:
-        inner[key] = dict(_section(inner.get(key, {}), word.whole))
-        inner = inner[key]
-    inner[rest[-1]] = convert_text(Any, word.text, word.whole)
-    return convert(hint, entries, word.whole)
+    inner = value.get(head, {})
+    return {**value, head: _changed(Any, inner, head, word._replace(keys=tuple(rest)))}
 
 
 def _section(value: Any, where: str) -> Mapping[Any, Any]:
@@ -143,7 +130,7 @@ def _section(value: Any, where: str) -> Mapping[Any, Any]:
 def _lines(kind: type[Any], comments: dict[str, str], values: Any, prefix: str) -> list[str]:
     """Return the lines of a section, and remove the comments used from `comments`."""
     said, hints, lines = _docstrings(kind), get_type_hints(kind), []
-    for field in _fields(kind):
+    for field in settable(kind):
         full = prefix + field.name
         comment = field.metadata.get("help") or said.get(field.name, "")
         comment = " ".join(comments.pop(full, comment).split())
@@ -168,14 +155,6 @@ def _line(text: str, comment: str) -> list[str]:
     indent = text[: len(text) - len(text.lstrip())]
     return [*textwrap.wrap(comment, WIDTH, initial_indent=f"{indent}# ",
                            subsequent_indent=f"{indent}# "), text]  # fmt: skip
-
-
-def _fields(kind: type[Any]) -> list[Field[Any]]:
-    return [field for field in fields(kind) if field.init]
-
-
-def _names(kind: type[Any]) -> list[str]:
-    return [field.name for field in _fields(kind)]
 
 
 def _default(field: Field[Any]) -> Any:

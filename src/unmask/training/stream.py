@@ -14,20 +14,18 @@ from torch.utils.data import Dataset
 
 from unmask.core.random import Purpose, fold, uniform
 from unmask.data import Example
-from unmask.errors import DataError
 
+SEEDS = 2**32  # of a run; numpy's generator, which Trainer seeds, takes no more
 Draw = tuple[int, Example]
 
 
 class Draws(Dataset[Draw]):
     """A dataset of `total` draws: every epoch has all examples, in a random order of its own.
 
-    Item n is (n, example). Raises DataError without examples.
+    Item n is (n, example).
     """
 
     def __init__(self, examples: Sequence[Example], total: int, seed: int):
-        if not len(examples):
-            raise DataError("there are no examples to train on: pass one or more")
         self.examples, self.total, self.seed = examples, total, seed
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
@@ -45,3 +43,10 @@ def shuffled(size: int, seed: int, epoch: int) -> Tensor:
     """Return (size,) int64: the order of one epoch, a function of its arguments alone."""
     root = fold(seed, torch.tensor([epoch]), int(Purpose.SHUFFLE))
     return uniform(root, 0, torch.arange(size), Purpose.SHUFFLE)[:, 0].argsort(stable=True)
+
+
+def seed_after(seed: int, taken: int) -> int:
+    """Return the seed of steps that follow on `taken` steps of a finished run."""
+    if not taken:
+        return seed
+    return int(fold(seed, torch.tensor([taken]))[0]) % SEEDS

@@ -16,17 +16,27 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 
-from unmask.core.network import Denoiser
-from unmask.data import Example
+from unmask.core.files import discard, put_in_place
+from unmask.data import Corpus, Example
 from unmask.data.padding import Excluded, Padding
 from unmask.errors import StrategyError, TrainingError
 from unmask.models import save
 from unmask.objectives import complementary
 from unmask.training.averaging import Averaging
 from unmask.training.collate import Augment, Collator
+from unmask.training.examples import check_examples, examples_of, rules_of
 from unmask.training.heldout import held_out_score
+from unmask.training.inputs import (
+    check_classes,
+    check_network,
+    check_objective,
+    check_options,
+    check_rows,
+    check_steps,
+)
 from unmask.training.model import MaskedModel, Objective
 from unmask.training.stream import Draws
+from unmask.training.writing import writing
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -38,32 +48,34 @@ except ImportError:  # this module stays importable on a bare install; `train` n
 
 WEIGHTS = "weights.safetensors"  # weights of the network in training
 EXCLUDED = Excluded()
-MODEL = "model"  # in a checkpoint: a folder for `unmask.load`, written last
+MODEL = "model"  # in a checkpoint: a folder for `unmask.load`
+STAGING = ".writing"  # the folder in which a checkpoint is written before it has its name
 
 
 class MaskedTrainer(Trainer):
     """transformers' Trainer for denoisers; arguments not listed here are Trainer's.
 
-    examples: any sequence of `data.Example`. held_out: the same, for the bound that `evaluate` and
-    `eval_strategy` report. objective: a function of `unmask.objectives`. padding, length, pad_id:
-    policy, positions and id of padding. self_condition: share of rows that get the hidden states of
-    a first pass. classes: number of classes; condition_dropout: share of rows trained without
-    theirs. ema_decay: of averaged weights, 0 for none. card: arguments of `save` for the models in
-    checkpoints.
+    examples: any sequence of `data.Example`, or a corpus. held_out: the same, for the bound that
+    `evaluate` and `eval_strategy` report. objective: a function of `unmask.objectives`. padding,
+    length, pad_id: policy, positions and id of padding. self_condition: share of rows that get the
+    hidden states of a first pass. classes: number of classes; condition_dropout: share of rows
+    trained without theirs. ema_decay: of averaged weights, 0 for none. card: arguments of `save`
+    for the models in checkpoints.
     The masks of draw n depend on (args.seed, n) alone, and a step's loss is nats per token over all
     its processes and pieces, so their numbers do not change the gradient.
-    Raises StrategyError for arguments that contradict each other or do not work.
+    Raises StrategyError for arguments that contradict each other or do not work, DataError for
+    examples that the network cannot be trained on; both before any step.
     """
 
     loss_is_scaled_for_ga = True
 
     def __init__(
         self,
-        denoiser: nn.Module,
+        denoiser: Any,
         args: TrainingArguments,
-        examples: Sequence[Example],
+        examples: Sequence[Example] | Corpus,
         *,
-        held_out: Sequence[Example] | None = None,
+        held_out: Sequence[Example] | Corpus | None = None,
         objective: Objective = complementary,
         padding: Padding = EXCLUDED,
         length: int | None = None,
@@ -76,42 +88,47 @@ class MaskedTrainer(Trainer):
         card: dict[str, Any] | None = None,
         callbacks: list[Any] | None = None,
     ):
-        if condition_dropout and not classes:
-            raise StrategyError(
-                f"condition_dropout={condition_dropout} without classes: pass classes=, the "
-                "number of classes of the examples, or leave it out"
-            )
-        if self_condition and not cast(Denoiser, denoiser).spec.cached:
-            raise StrategyError(
-                f"self_condition={self_condition}: this network has no SelfConditioning; pass it "
-                "to unmask.wrap(net, self_conditioning=...), or leave it out"
-            )
+        check_network(denoiser)
+        check_steps(args, held_out is not None)
+        check_arguments(args)
+        check_options(denoiser, self_condition, ema_decay, augment, card)
+        check_classes(denoiser, classes, condition_dropout)
+        check_rows(denoiser, padding, length, pad_id)
+        check_objective(objective)
+        self.rules = rules_of(denoiser, classes, length)
+        filled = not isinstance(padding, Excluded)
+        examples = examples_of("examples", examples)
+        check_examples("examples", examples, self.rules, filled=filled)
+        self.held_out = None if held_out is None else self._measurable("held_out", held_out)
         args = copy.copy(args)
         size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         args.max_steps = steps_of(args, len(examples), size)
-        check_arguments(args)
         # Keep all columns; Trainer counts `labels` and passes them to no metric.
         args.remove_unused_columns, args.label_names = False, []
         args.dataloader_pin_memory &= torch.cuda.is_available()  # else torch warns of it
         self.average = Averaging(denoiser, ema_decay) if ema_decay else None
-        self.card, self.held_out = card or {}, held_out
+        self.card = card or {}
         self.last_loss = float("nan")
+        self._staging: str | None = None
+        collator = Collator(
+            seed=args.seed,
+            step_size=size,
+            steps=args.max_steps,
+            padding=padding,
+            pad_id=pad_id,
+            rules=self.rules,
+            length=length,
+            classes=classes,
+            condition_dropout=condition_dropout,
+            augment=augment,
+        )
+        collator([(0, examples[0])])  # a padding or augment of one's own fails here
         super().__init__(
             model=MaskedModel(denoiser, objective, self_condition),
             args=args,
-            data_collator=Collator(
-                seed=args.seed,
-                step_size=size,
-                steps=args.max_steps,
-                padding=padding,
-                pad_id=pad_id,
-                length=length,
-                classes=classes,
-                condition_dropout=condition_dropout,
-                augment=augment,
-            ),
+            data_collator=collator,
             train_dataset=Draws(examples, args.max_steps * size, args.seed),
-            eval_dataset=held_out,  # `evaluate` alone reads it
+            eval_dataset=self.held_out,  # `evaluate` alone reads it
             callbacks=[*([self.average] if self.average else []), *(callbacks or [])],
         )
         self.model_accepts_loss_kwargs, self._loss_shifts_labels = True, False
@@ -161,7 +178,9 @@ class MaskedTrainer(Trainer):
         eval_dataset: examples in place of held_out. At most `heldout.LIMIT` examples, spread
         evenly, by one pair of masks each; for more use `unmask.score`.
         """
-        examples = self.held_out if eval_dataset is None else eval_dataset
+        examples = self.held_out
+        if eval_dataset is not None:
+            examples = self._measurable("eval_dataset", eval_dataset)
         if examples is None:
             raise StrategyError("there are no examples to evaluate on: pass held_out=")
         how: Any = self.data_collator
@@ -187,20 +206,61 @@ class MaskedTrainer(Trainer):
         )
         return metrics
 
+    def _measurable(self, name: str, examples: Any) -> Sequence[Example]:
+        """Return examples to measure on. Raises DataError for those that cannot be."""
+        found = examples_of(name, examples)
+        check_examples(name, found, self.rules)
+        return found
+
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
         """Return a sequential sampler, because the draws are shuffled already."""
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
         return SequentialSampler(dataset)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write Trainer's own files, then the averaged weights, and last the model folder."""
-        super()._save_checkpoint(model, trial)
-        if not self.args.should_save:
-            return
-        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-        if self.average is not None:
-            self.average.write(folder)
-        save(self.finished, folder / MODEL, **self.card)  # type: ignore[arg-type]
+        """Write Trainer's own files, the averaged weights and the model folder, then rename all.
+
+        Older checkpoints are deleted last. Raises OSError where something cannot be written.
+        """
+        root = Path(str(self.args.output_dir))
+        target = root / f"checkpoint-{self.state.global_step}"
+        staged = root / STAGING / target.name
+        if self.args.should_save:
+            discard(staged.parent)  # of a run that was killed
+        self.accelerator.wait_for_everyone()
+        self._staging = str(staged.parent)
+        try:
+            with writing(target):
+                super()._save_checkpoint(model, trial)
+                self.accelerator.wait_for_everyone()
+                if not self.args.should_save:
+                    return
+                if self.average is not None:
+                    self.average.write(staged)
+                save(self.finished, staged / MODEL, **self.card)  # type: ignore[arg-type]
+                put_in_place(staged, target)
+                keep_newest(root, self.args.save_total_limit)
+        finally:
+            self._staging = None
+            if self.args.should_save:
+                discard(staged.parent)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        """Return the folder that Trainer writes a checkpoint to."""
+        folder: str = self._staging or super()._get_output_dir(trial)
+        return folder
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Take up the optimiser's state, at the learning rate that this run has at that step."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        schedule, optimizer = cast(Any, self.lr_scheduler), cast(Any, self.optimizer)
+        for group, rule, rate in zip(
+            optimizer.param_groups,
+            getattr(schedule, "lr_lambdas", []),
+            getattr(schedule, "base_lrs", []),
+            strict=False,
+        ):
+            group["lr"] = rate * rule(schedule.last_epoch)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Write the weights, tied ones included."""
@@ -222,7 +282,7 @@ class MaskedTrainer(Trainer):
 def steps_of(args: TrainingArguments, examples: int, step_size: int) -> int:
     """Return the number of optimiser steps: max_steps, or that of num_train_epochs."""
     if args.max_steps > 0:
-        return args.max_steps
+        return int(args.max_steps)
     return max(1, math.ceil(args.num_train_epochs * examples / step_size))
 
 
@@ -252,7 +312,20 @@ def check_arguments(args: TrainingArguments) -> None:
         )
 
 
+def complete(folder: Path) -> list[Path]:
+    """Return the complete checkpoints in a folder, the oldest first."""
+    found = [path.parent.parent for path in folder.glob(f"checkpoint-*/{MODEL}/unmask.json")]
+    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+
+
 def latest(folder: Path) -> Path | None:
     """Return the newest complete checkpoint in a folder; None if there is none."""
-    complete = [path.parent.parent for path in folder.glob(f"checkpoint-*/{MODEL}/unmask.json")]
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    return next(reversed(complete(folder)), None)
+
+
+def keep_newest(folder: Path, limit: int | None) -> None:
+    """Delete the older checkpoints, beyond `limit` complete ones, and those that are incomplete."""
+    kept = complete(folder) if limit is None else complete(folder)[-limit:]
+    for path in folder.glob("checkpoint-*"):
+        if path not in kept:
+            discard(path)

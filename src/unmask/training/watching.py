@@ -14,6 +14,7 @@ from unmask.core.files import replacing_file
 from unmask.engine.run import generate
 from unmask.presets.by_name import ending
 from unmask.training.material import Material
+from unmask.training.measuring import Budget
 from unmask.viz.layout import Layout
 from unmask.viz.tiles import pillow
 
@@ -22,7 +23,7 @@ try:
 except ImportError:  # this module stays importable on a bare install; `train` names the extra
     TrainerCallback = object  # type: ignore[assignment,misc]
 
-SAMPLES = 16
+PASSES = 64  # of the network, for one sample, at most
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,15 @@ class Progress:
     bound: float | None = None  # held out, nats per token; None if not measured at this step
     samples: Tensor | None = None  # (n,N) int64; None if not drawn at this step
     layout: Layout | None = None
+    seconds_left: float | None = None  # an estimate, with measuring
 
 
 class Watching(TrainerCallback):
-    """A callback that reports every step, and with each bound draws and saves samples."""
+    """A callback that reports every step, and in each tenth of a run measures if it is affordable.
+
+    model, loss: functions that return the model to save and the loss of the last step. score: the
+    held-out bound of so many rows, in nats per token. Samples are also saved, in `folder`.
+    """
 
     def __init__(
         self,
@@ -46,42 +52,47 @@ class Watching(TrainerCallback):
         folder: Path,
         model: Callable[[], Any],
         loss: Callable[[], float],
+        score: Callable[[int], float],
+        budget: Budget,
         report: Callable[[Progress], None],
     ):
         self.material, self.folder, self.report = material, folder, report
-        self.model, self.loss = model, loss
+        self.model, self.loss, self.score, self.budget = model, loss, score, budget
+        self.due = False
         if material.layout.kind != "text":
             pillow("Image")  # raises before training where pictures cannot be drawn
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Report an optimiser step, unless a measurement follows, which reports it."""
-        if not control.should_evaluate and state.is_world_process_zero:
-            self.report(Progress(state.global_step, state.max_steps, self.loss()))
-
-    def on_evaluate(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        """Draw samples and report them with the held-out bound."""
+        """Report an optimiser step, with what is measured after it."""
+        self.budget.steps += 1
         if not state.is_world_process_zero:
             return
-        samples = generate(
-            self.model(),
-            batch_size=SAMPLES,
-            length=self.material.length,
-            seed=0,
-            strategy=ending(
-                presets.random_order(min(64, self.material.length)), self.material.padding.eos_id
-            ),
-        )
-        keep_sheet(samples, self.material, self.folder / f"step-{state.global_step:06d}")
+        last = state.global_step == state.max_steps
+        self.due |= last or state.global_step % args.eval_steps == 0
+        rows, samples = 0, 0
+        if self.due and (last or not control.should_training_stop):
+            rows, samples = self.budget.affordable()
+            self.due = not (rows or samples)
+        measured: dict[str, Any] = {}
+        if rows:
+            with self.budget.spending("row", rows):
+                measured["bound"] = self.score(rows)
+        if samples:
+            with self.budget.spending("sample", samples):
+                measured["samples"] = self._samples(samples, state.global_step)
+            measured["layout"] = self.material.layout
+        left = self.budget.seconds_left(state.max_steps - state.global_step)
         self.report(
-            Progress(
-                state.global_step,
-                state.max_steps,
-                self.loss(),
-                bound=given["metrics"]["eval_loss"],
-                samples=samples,
-                layout=self.material.layout,
-            )
+            Progress(state.global_step, state.max_steps, self.loss(), seconds_left=left, **measured)
         )
+
+    def _samples(self, count: int, step: int) -> Tensor:
+        """Draw and save samples (count,N)."""
+        length = self.material.length
+        strategy = ending(presets.random_order(min(PASSES, length)), self.material.padding.eos_id)
+        samples = generate(self.model(), batch_size=count, length=length, seed=0, strategy=strategy)
+        keep_sheet(samples, self.material, self.folder / f"step-{step:06d}")
+        return samples
 
 
 def keep_sheet(samples: Tensor, material: Material, path: Path) -> None:

@@ -15,10 +15,12 @@ def trained(monkeypatch):
     """`training.train` replaced by one that reports three times; its calls, as they came."""
     calls = []
 
-    def fake(name, out, *, recipe, seed=0, resume=False, report=None):
+    def fake(name, out, *, recipe, seed=0, resume=False, overwrite=False, report=None):
         calls.append(
             {"task": name, "out": str(out), "seed": seed, "resume": resume, "recipe": recipe}
         )
+        if overwrite:
+            calls[-1]["overwrite"] = True
         data = task(name if isinstance(name, str) else "shidoku")
         for step in (1, 2, 3):
             extra = {"bound": 0.5, "samples": data.train[:2], "layout": data.layout}

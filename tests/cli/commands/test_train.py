@@ -30,6 +30,25 @@ def test_train_json(call, trained):
     ]
 
 
+def test_what_is_looked_at_is_an_option(call, trained):
+    call("train", "shidoku", "--samples", 0, "--held-out-rows", 40, "--json")
+    recipe = trained[0]["recipe"]
+    assert (recipe.samples, recipe.held_out_rows) == (0, 40)
+    assert "samples=-1: pass 0 or more" in call("train", "shidoku", "--samples", -1).error()
+
+
+def test_overwrite_is_handed_on(call, trained):
+    assert call("train", "shidoku", "--overwrite", "--json").code == 0
+    assert trained[0]["overwrite"]
+
+
+def test_a_finished_model_is_not_overwritten(call, folders, tmp_path):
+    assert (
+        "has a finished model: pass --overwrite"
+        in call("train", "shidoku", "--out", folders["shidoku"]).error()
+    )
+
+
 def test_interrupt_says_how_to_go_on(call, monkeypatch):
     def interrupted(source, out, **_):
         out.with_name(out.name + ".training").joinpath("checkpoint-5", "model").mkdir(parents=True)

@@ -17,5 +17,12 @@ def test_screen_shows_bar_figures_and_samples(monkeypatch):
     view, data = training_screen.TrainingScreen("shidoku"), task("shidoku")
     with view.shown():
         view.report(training.Progress(20, 100, 0.75, 0.5, data.train[:4], data.layout))
-    for words in ("20/100", "loss 0.750", "held-out bound 0.500", "samples at step 20"):
+        view.report(training.Progress(21, 100, 0.75, seconds_left=3900.0))
+    for words in (
+        "about 1 h 5 min left",
+        "21/100",
+        "loss 0.750",
+        "held-out bound 0.500",
+        "samples at step 20",
+    ):
         assert words in told.getvalue()

@@ -75,29 +75,51 @@ def command(
         int | None,
         typer.Option("--steps", metavar="N", help="Training steps; the same as --set steps=N."),
     ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            "--samples", metavar="N", help="Samples to look at in each tenth of the run; 0: none."
+        ),
+    ] = None,
+    held_out_rows: Annotated[
+        int | None,
+        typer.Option(
+            "--held-out-rows",
+            metavar="N",
+            help="Held-out examples measured in each tenth of the run; 0: none.",
+        ),
+    ] = None,
     seed: options.Seed = 0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue from the last checkpoint of this model.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue from the last checkpoint; with more --steps, extend a finished model.",
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Train again where a model or a run is already.")
     ] = False,
     json: options.AsJson = False,
 ) -> None:
     """Train a model on your own data, or on a built-in task.
 
-    Loss, held-out bound and samples are shown during training. After Ctrl-C, --resume continues
-    from the last checkpoint. With --data alone a small network is trained, and the chosen settings
-    are printed.
+    Loss, held-out bound and samples are shown during training. Ctrl-C ends the run with a
+    checkpoint, and --resume continues from there. With --data alone a small network is trained,
+    and the chosen settings are printed.
     """
     folder = out or HOME / (task or (data.stem if data else "model"))
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder} is a file: pass a folder, such as --out {HOME / 'mine'}")
-    sets = [*(set_ or []), *([] if steps is None else [f"steps={steps}"])]
+    words = {"steps": steps, "samples": samples, "held_out_rows": held_out_rows}
+    sets = [*(set_ or []), *(f"{key}={each}" for key, each in words.items() if each is not None)]
     with waiting("Reading"):
         run = chosen(task, data, recipe, sets)
     for line in run.notes() if _leads() else []:
         note((line, "dim"))
     begun = time.perf_counter()
     try:
-        figures = _train(run, folder, seed, resume)
+        figures = _train(run, folder, seed, resume, overwrite)
     except KeyboardInterrupt:
         again = _again(task, data, out, recipe, sets, seed)
         kept = any(folder.with_name(folder.name + ".training").glob("checkpoint-*/model"))
@@ -115,7 +137,7 @@ def command(
         _print_summary(run, folder, seconds, figures)
 
 
-def _train(run: Chosen, folder: Path, seed: int, resume: bool) -> dict[str, Any]:
+def _train(run: Chosen, folder: Path, seed: int, resume: bool, overwrite: bool) -> dict[str, Any]:
     with waiting("Starting"):
         from unmask.training import train
         from unmask.training.processes import leave
@@ -123,7 +145,13 @@ def _train(run: Chosen, folder: Path, seed: int, resume: bool) -> dict[str, Any]
     view = TrainingScreen(run.name)
     with view.shown() if _leads() else nullcontext():
         figures = train(
-            run.source, folder, recipe=run.recipe, seed=seed, resume=resume, report=view.report
+            run.source,
+            folder,
+            recipe=run.recipe,
+            seed=seed,
+            resume=resume,
+            overwrite=overwrite,
+            report=view.report,
         )
     leave()
     return figures

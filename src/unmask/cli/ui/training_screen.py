@@ -1,4 +1,4 @@
-"""Display of a training run: a progress bar, loss and bound, and samples below."""
+"""Display of a training run: a progress bar, loss, bound and time left, and samples below."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from unmask.cli.ui import screen
@@ -32,10 +32,10 @@ class TrainingScreen:
             TextColumn("[bold]{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=screen.err(),
         )
-        self.bar = self.progress.add_task(task, total=None)
+        self.bar = self.progress.add_task(task, total=None, left="")
         self.bound, self.below = "", Text("")
         self.panel: RenderableType = Text("")
 
@@ -50,12 +50,13 @@ class TrainingScreen:
 
     def report(self, at: Report) -> None:
         """Show the progress that training reports after a step."""
-        self.progress.update(self.bar, completed=at.step, total=at.total)
+        left = "" if at.seconds_left is None else f"{_duration(at.seconds_left)} left"
+        self.progress.update(self.bar, completed=at.step, total=at.total, left=left)
         if at.bound is not None:
             self.bound = f", held-out bound {at.bound:.3f} nats ({_bits(at.bound):.3f} bits)"
         self.below = Text(f"loss {at.loss:.3f}{self.bound} per token", style="dim")
         if not self.live and at.bound is not None:
-            note(f"step {at.step}/{at.total}: ", str(self.below))
+            note(f"step {at.step}/{at.total}: ", str(self.below), f"; {left}" if left else "")
         if self.live and at.samples is not None and at.layout is not None:
             self.panel = self._samples(at, at.samples, at.layout)
 
@@ -68,6 +69,15 @@ class TrainingScreen:
 
     def _drawn(self) -> Group:
         return Group(self.progress, self.below, self.panel)
+
+
+def _duration(seconds: float) -> str:
+    """Return a time such as `about 2 h 5 min`, or `under a minute`."""
+    minutes = round(seconds / 60)
+    if not minutes:
+        return "under a minute"
+    hours, minutes = divmod(minutes, 60)
+    return "about " + " ".join([f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes))
 
 
 def _bits(nats: float) -> float:
