@@ -39,7 +39,7 @@ def wrapped(**options):
     """Return a denoiser that cannot be run."""
     net = network("BERT")
     net.forward = lambda *_, **__: pytest.fail("the network was called")
-    return unmask.wrap(net, mask_id=MASK, **options)
+    return unmask.wrap(net, mask_id=MASK, try_network=False, **options)
 
 
 def arguments(**options):
