@@ -12,7 +12,7 @@ import typer
 from unmask.cli import options
 from unmask.cli.io.canvas_input import MARK, Given, marked_rows, read_image, read_text
 from unmask.cli.io.models import Model
-from unmask.cli.runs.generation_job import JobResult, prepare_job
+from unmask.cli.runs.generation_job import JobResult, check_size, prepare_job
 from unmask.cli.ui.live import print_frame
 from unmask.cli.ui.screen import note, print_json
 from unmask.errors import InputError
@@ -94,7 +94,9 @@ def command(
         max_rows=max_rows,
         max_tokens=max_tokens,
     )
-    given = _read(job.model, puzzle, tokens, image).repeated(number)
+    given = _read(job.model, puzzle, tokens, image)
+    check_size(len(given.rows) * number, max(map(len, given.rows)))
+    given = given.repeated(number)
     result = job.run(given.canvas(job.model.condition(classes, len(given.rows))))
     if json:
         print_json(result.as_json())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unmask.cli import options
-from unmask.cli.io import presets
+from unmask.cli.io import outputs, presets
 from unmask.cli.io.models import Model, open_model
 from unmask.cli.runs.generation_job import counted
 from unmask.cli.ui.screen import counting, note, print_json, say, waiting
@@ -75,18 +75,19 @@ def command(
     file, right or wrong. A search by the rules of the puzzle checks them; it does not help the
     network.
     """
-    from unmask.models.checkpoint import read_card
+    from unmask.core.files import write_file
+    from unmask.core.random import check_seed
 
-    if out is not None and out.is_dir():
-        raise InputError(f"--out {out} is a folder: pass the name of a file")
+    check_seed(seed)
+    outputs.checked([] if out is None else [out], inputs=[Path(file)])
     text = _text(file)
-    card = read_card(model)
-    strategy = choose_strategy(preset, steps, set_ or [], card.grid)
-    rules = rules_of(model, card)
+    opened = open_model(model)
+    strategy = choose_strategy(preset, steps, set_ or [], opened.card.grid)
+    rules = rules_of(model, opened.card)
     tokens, known = rules.parse(text)
-    answers = _solve(open_model(model), rules, strategy, tokens, known, seed)
+    answers = _solve(opened, rules, strategy, tokens, known, seed)
     if out is not None:
-        _write(out, rules.format(answers.tokens))
+        write_file(out, rules.format(answers.tokens).encode() + b"\n")
     if json:
         print_json(
             {"model": model, "preset": strategy.name, "seed": seed, **answers.as_json(rules)}
@@ -183,14 +184,14 @@ def _solve(
     from unmask.engine import run
 
     whole = Canvas.infill(tokens, ~known)
-    seeds = row_seeds(whole, seed, None)
+    seeds, denoiser = row_seeds(whole, seed, None), model.denoiser
     answers, forwards, begun = [], [], time.perf_counter()
     with counting() as progress:
         bar = progress.add_task(f"{model.name} · {strategy.name}", total=len(tokens))
         for start in range(0, len(tokens), BATCH):
             rows = slice(start, start + BATCH)
             canvas = Canvas.infill(tokens[rows], ~known[rows])
-            result = run(model.denoiser, canvas, strategy, seeds=seeds[rows])
+            result = run(denoiser, canvas, strategy, seeds=seeds[rows])
             answers.append(result.tokens.cpu())
             forwards.append(result.forwards.cpu())
             progress.update(bar, advance=len(canvas.tokens))
@@ -215,13 +216,6 @@ def _text(file: str) -> str:
         return Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from None
-
-
-def _write(path: Path, lines: str) -> None:
-    from unmask.core.files import replacing_file
-
-    with replacing_file(path) as temporary:
-        temporary.write_text(lines + "\n", encoding="utf-8")
 
 
 def _print_summary(answers: Answers, strategy: Strategy, seed: int, out: Path | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: its name, network, card and layout."""
+    """A model: its name, card and layout, and its network, which is loaded when it is used."""
 
     name: str
-    denoiser: Denoiser
     card: Card
     layout: Layout
+
+    @cached_property
+    def denoiser(self) -> Denoiser:
+        """The network. Raises CheckpointError if it cannot be loaded."""
+        with waiting(f"Loading {self.name}"):
+            from unmask.models import load
+
+            return load(self.name)
 
     @property
     def task(self) -> str | None:
@@ -36,7 +44,7 @@ class Model:
     @property
     def length(self) -> int | None:
         """The model's number of positions, None if it has no fixed length."""
-        return self.denoiser.spec.default_length
+        return self.card.length
 
     @property
     def vocabulary(self) -> Vocabulary | None:
@@ -100,15 +108,11 @@ def _until(ids: Sequence[int], end: int | None) -> Sequence[int]:
 
 
 def open_model(name: str) -> Model:
-    """Load a bundled model or a folder. Raises CheckpointError if there is no model."""
+    """Return a bundled model or that of a folder. Raises CheckpointError if there is no model."""
     from unmask.models.checkpoint import read_card
 
     card = read_card(name)
-    layout = layout_of(name, card)
-    with waiting(f"Loading {name}"):
-        from unmask.models import load
-
-        return Model(name, load(name), card, layout)
+    return Model(name, card, layout_of(name, card))
 
 
 def layout_of(name: str, card: Card) -> Layout:

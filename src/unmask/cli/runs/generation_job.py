@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.decoding import Canvas, Strategy
+
+CELL_BYTES = 64  # at least, of a position: its id, flags, log-probabilities and step, twice
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,13 @@ class Job:
                 "--record out, or pass rows of one length at a time"
             )
         title = f"{self.model.name} · {self.strategy.name}"
+        denoiser = self.model.denoiser
         begun = time.perf_counter()
         with watching(
             self.live and level, self.model.layout, title, given=~canvas.editable
         ) as watch:
             emerged = emerge(
-                self.model.denoiser,
+                denoiser,
                 canvas,
                 self.strategy,
                 self.seed,
@@ -139,18 +143,40 @@ def prepare_job(
     max_rows: int | None,
     max_tokens: int | None,
 ) -> Job:
-    """Check everything that can be checked before the network is loaded, then load it."""
+    """Return a job whose options can work; the network is loaded when it runs."""
     from unmask.core.checks import check_count
-    from unmask.models.checkpoint import read_card
+    from unmask.core.random import check_seed
 
     shown = is_shown(live, as_json)
     files = outputs.checked(out, outputs.EVERYTHING)
-    files += outputs.checked([record] if record else [], outputs.RECORDS, "--record")
-    strategy = presets.choose_preset(read_card(name), preset, options, settings or ())
+    files += outputs.checked([record] if record else [], outputs.RECORDS, "--record", inputs=files)
+    model = open_model(name)
+    strategy = presets.choose_preset(model.card, preset, options, settings or ())
+    check_seed(seed)
     for option, most in (("--max-rows", max_rows), ("--max-tokens", max_tokens)):
         if most is not None:
             check_count(option, most)
-    return Job(open_model(name), strategy, seed, files, shown, max_rows, max_tokens)
+    return Job(model, strategy, seed, files, shown, max_rows, max_tokens)
+
+
+def check_size(rows: int, positions: int) -> None:
+    """Raise InputError for rows and positions that no memory of this machine could hold."""
+    needed, there = rows * positions * CELL_BYTES, _memory()
+    if there is not None and needed > there:
+        fewer = max(1, there // 4 * rows // needed)
+        raise InputError(
+            f"-n {rows}: rows of {positions:,} positions take {needed / 1e9:,.0f} GB or more, and "
+            f"this machine has {there / 1e9:,.0f}: pass -n {fewer} or fewer, and other seeds for "
+            "more"
+        )
+
+
+def _memory() -> int | None:
+    """Return the bytes of memory of this machine, None where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def counted(number: int, what: str) -> str:
