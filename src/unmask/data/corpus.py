@@ -80,6 +80,8 @@ class Corpus:
     """Sentences on how the data was read."""
     stream: bool = False
     """Whether examples are windows of a stream, in which neighbours continue each other."""
+    text: bool = False
+    """Whether the files had text, and not ids."""
 
     def split(self, share: float = 0.1) -> tuple[Corpus, Corpus]:
         """Return (train, held out), with `share` of the examples held out, at least one.

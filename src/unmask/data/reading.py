@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def read(
     vocabulary = _vocabulary(source, loaded, vocab_size)
     corpus = _arranged(source, vocabulary, length, documents, files.paths[0])
     corpus.notes.extend(_left_out(files, source))
-    return corpus
+    return replace(corpus, text=source.text)
 
 
 def _check_options(**options: int | None) -> None:

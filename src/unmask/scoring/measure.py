@@ -16,6 +16,7 @@ from torch import Tensor
 from unmask.core.checks import check_count
 from unmask.core.network import Denoiser, check_denoiser
 from unmask.decoding import Canvas
+from unmask.decoding.init import check_longest
 from unmask.errors import DataError, StrategyError
 from unmask.objectives.evaluate import check_data
 from unmask.scoring.bound import Bound
@@ -121,6 +122,7 @@ def _canvas_of(
     device = denoiser.device or tokens.device
     nothing = torch.zeros_like(tokens, dtype=torch.bool)
     canvas = Canvas.infill(tokens, nothing, valid=valid, condition=condition).to(device)
+    check_longest(canvas, denoiser.spec)
     maskable = canvas.valid if maskable is None else maskable
     if not isinstance(maskable, Tensor):
         raise DataError(f"maskable is a {type(maskable).__name__}: pass a bool tensor (B,N)")

@@ -126,7 +126,7 @@ def command(
     opened = open_model(model)
     reading = {"column": column, "documents": documents, "tokenizer": tokenizer}
     corpus = read_corpus(opened, file, length, reading)
-    canvas, notes = canvas_of_examples(opened, file, corpus.examples, class_), corpus.notes
+    canvas, notes = canvas_of_examples(opened, file, corpus, class_)
     denoiser, begun = opened.denoiser, time.perf_counter()
     result = _score(denoiser, canvas, by, seed, batch_size)
     seconds = time.perf_counter() - begun

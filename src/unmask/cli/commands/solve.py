@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import typer
 
 from unmask.cli import options
 from unmask.cli.io import outputs, presets
+from unmask.cli.io.canvas_input import text_of
 from unmask.cli.io.models import Model, open_model
 from unmask.cli.runs.generation_job import counted
 from unmask.cli.ui.screen import counting, note, print_json, say, waiting
@@ -80,11 +80,12 @@ def command(
 
     check_seed(seed)
     outputs.checked([] if out is None else [out], inputs=[Path(file)])
-    text = _text(file)
+    text = text_of(Path(file))
     opened = open_model(model)
     strategy = choose_strategy(preset, steps, set_ or [], opened.card.grid)
     rules = rules_of(model, opened.card)
     tokens, known = rules.parse(text)
+    rules.check_clues(tokens)
     answers = _solve(opened, rules, strategy, tokens, known, seed)
     if out is not None:
         write_file(out, rules.format(answers.tokens).encode() + b"\n")
@@ -92,10 +93,11 @@ def command(
         print_json(
             {"model": model, "preset": strategy.name, "seed": seed, **answers.as_json(rules)}
         )
-        return
-    if out is None:
-        typer.echo(rules.format(answers.tokens))
-    _print_summary(answers, strategy, seed, out)
+    else:
+        if out is None:
+            typer.echo(rules.format(answers.tokens))
+        _print_summary(answers, strategy, seed, out)
+    _check_solvable(answers.solutions)
 
 
 def choose_strategy(
@@ -209,13 +211,14 @@ def _solve(
     )
 
 
-def _text(file: str) -> str:
-    if file == "-":
-        return sys.stdin.read()
-    try:
-        return Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from None
+def _check_solvable(solutions: Tensor) -> None:
+    """Raise InputError if a puzzle has no solution; solutions (B,): how many each has."""
+    without = [str(number) for number, count in enumerate(solutions.tolist(), 1) if not count]
+    if without:
+        named = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
+        raise InputError(
+            f"{counted(len(without), 'puzzle')} without a solution: number {named}; check the clues"
+        )
 
 
 def _print_summary(answers: Answers, strategy: Strategy, seed: int, out: Path | None) -> None:

@@ -55,6 +55,25 @@ class Model:
 
         return Vocabulary.from_dict(self.card.vocabulary)
 
+    @cached_property
+    def around(self) -> tuple[list[int], list[int]]:
+        """The ids that belong before and after a text, as in the data that the model has seen.
+
+        Those of its tokenizer; none if it was trained by `unmask train`, whose texts have none.
+        """
+        vocabulary = self.vocabulary
+        return ([], []) if vocabulary is None or self.card.training else vocabulary.around
+
+    def reserved(self, end_id: int | None = None) -> tuple[int, ...]:
+        """Return the special ids of the tokenizer, which are no text, but for the end of a row."""
+        vocabulary = self.vocabulary
+        if vocabulary is None:
+            return ()
+        # In training data the end of a document is data.
+        ends = () if self.card.training or vocabulary.eos_id is None else (vocabulary.eos_id,)
+        never = {*vocabulary.forbidden, *ends} - {end_id}
+        return tuple(sorted(never - {self.card.mask_id}))
+
     def prose(self, rows: Sequence[Sequence[int]]) -> list[str] | None:
         """Return rows as text, cut at the end id if training used one; None if not text."""
         vocabulary = self.vocabulary

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unmask.cli.io import outputs, presets
+from unmask.cli.io.canvas_input import Around
 from unmask.cli.io.models import Model, open_model
 from unmask.cli.runs.watched_generation import Emerged, emerge
 from unmask.cli.ui.live import watching
@@ -36,8 +37,11 @@ class Job:
     max_tokens: int | None = None
     """Rows, and positions, generated at once; None for no limit."""
 
-    def run(self, canvas: Canvas) -> JobResult:
-        """Generate the canvas, drawing steps if `live`, and write the files."""
+    def run(self, canvas: Canvas, around: Around = ([], [])) -> JobResult:
+        """Generate the canvas, drawing steps if `live`, and write the files.
+
+        around: special tokens at the ends of each row, which are not among its results.
+        """
         level = bool(canvas.valid.all())
         if self.files and not level:
             raise InputError(
@@ -60,7 +64,7 @@ class Job:
                 max_rows=self.max_rows,
                 max_tokens=self.max_tokens,
             )
-        result = JobResult(self, emerged, time.perf_counter() - begun)
+        result = JobResult(self, emerged, time.perf_counter() - begun, around)
         if self.files:
             with waiting("Writing " + ", ".join(map(str, self.files))):
                 record = emerged.record(self.model.layout, result.info())
@@ -76,6 +80,7 @@ class JobResult:
     job: Job
     emerged: Emerged
     seconds: float
+    around: Around = ([], [])
 
     def info(self) -> dict[str, str]:
         """Return the description that a record stores."""
@@ -108,11 +113,13 @@ class JobResult:
         }
 
     def rows(self) -> list[list[int]]:
-        """Return the ids of each row, without padding."""
+        """Return the ids of each row, without padding and the special tokens around it."""
         generation = self.emerged.generation
+        before, after = map(len, self.around)
+        lengths = generation.valid.sum(1).tolist()
         return [
-            ids[real].tolist()
-            for ids, real in zip(generation.tokens, generation.valid, strict=True)
+            ids[before : length - after].tolist()
+            for ids, length in zip(generation.tokens, lengths, strict=True)
         ]
 
     def print_summary(self, say: Callable[..., None] = say) -> None:
@@ -152,6 +159,10 @@ def prepare_job(
     files += outputs.checked([record] if record else [], outputs.RECORDS, "--record", inputs=files)
     model = open_model(name)
     strategy = presets.choose_preset(model.card, preset, options, settings or ())
+    reserved = model.reserved(strategy.end_id)
+    if reserved:
+        never = replace(strategy.constraint, forbidden=(*strategy.constraint.forbidden, *reserved))
+        strategy = strategy.but(constraint=never)
     check_seed(seed)
     for option, most in (("--max-rows", max_rows), ("--max-tokens", max_tokens)):
         if most is not None:
