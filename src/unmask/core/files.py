@@ -95,8 +95,10 @@ def check_writable(path: str | Path) -> None:
             return
         try:
             probe.write_bytes(bytes(BLOCK))
-        finally:
+            probe.unlink()
+        except BaseException:  # an interruption of the line above, too
             probe.unlink(missing_ok=True)
+            raise
 
 
 def previous(path: Path) -> Path:
