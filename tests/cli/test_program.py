@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -110,6 +111,7 @@ def test_usage_errors_exit_with_2(call):
         (DenoiserError("the network raised"), 2, "Error: the network raised"),
         (KeyboardInterrupt(), 130, "Interrupted"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.png"), 1, "a.png: No space left"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 1, "standard output: No space left"),
         (RuntimeError("odd"), 1, "RuntimeError: odd\nThis is unexpected; --debug shows where."),
     ],
 )
@@ -146,6 +148,23 @@ def test_the_program_in_a_pipe_without_unicode(folders):
     assert b"1 row in 2 steps" in done.stdout
     assert b"\x1b" not in done.stdout
     assert done.stderr == b""
+
+
+def test_standard_output_that_is_full_is_told():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "--help"], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"Error: standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_streams_that_are_closed_are_no_failure_of_ours(closed):
+    line = f"{shlex.join([*PROGRAM, 'infill', 'shidoku', '--out', 'a.jpg'])} {closed}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert b"pass a name that ends in .png" in done.stderr
 
 
 def in_terminal(line, until, send=None):

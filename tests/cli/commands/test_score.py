@@ -86,6 +86,14 @@ def test_a_text_is_scored_between_its_special_tokens(call, words, tmp_path):
     )
 
 
+def test_a_tokenizer_may_be_passed(call, words, tokenizer, tmp_path):
+    (tmp_path / "lines.txt").write_text("the cat sat\n")
+    line = ("lines.txt", "--pseudo", "--documents", "--json")
+    wanted = call("score", "words", *line).json["nats_per_example"]
+    unmask.save(words, tmp_path / "mute")
+    assert call("score", "mute", *line, "--tokenizer", tokenizer).json["nats_per_example"] == wanted
+
+
 def test_windows_of_a_text_leave_place_for_special_tokens(call, words, tmp_path):
     (tmp_path / "text.txt").write_text("the cat sat on the mat " * 3)
     said = call("score", "words", "text.txt", "--json").json

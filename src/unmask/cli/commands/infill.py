@@ -37,7 +37,7 @@ def command(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             help="Rows to fill in: lines of text, symbols or JSON, or an array in .npy; '-' or "
             "nothing is standard input.",
         ),
@@ -47,7 +47,8 @@ def command(
         typer.Option(
             "--puzzle",
             metavar="LINE",
-            help="One character per cell, '.' or '0' where unknown; repeatable.",
+            help="One character per cell, '.' or '0' where unknown, or text with [MASK]; "
+            "repeatable.",
         ),
     ] = None,
     tokens: Annotated[

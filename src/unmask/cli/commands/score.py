@@ -123,8 +123,8 @@ def command(
     by = _method(model, samples, order, steps, pseudo)
     check_seed(seed)
     check_count("batch_size", batch_size)
-    opened = open_model(model)
-    reading = {"column": column, "documents": documents, "tokenizer": tokenizer}
+    opened = open_model(model, tokenizer)
+    reading = {"column": column, "documents": documents}
     corpus = read_corpus(opened, file, length, reading)
     canvas, notes = canvas_of_examples(opened, file, corpus, class_)
     denoiser, begun = opened.denoiser, time.perf_counter()

@@ -49,7 +49,7 @@ def command(
     ],
     model: Annotated[
         str,
-        typer.Argument(metavar="[MODEL]", help="sudoku, shidoku, or a folder of such a model."),
+        typer.Argument(metavar="MODEL", help="sudoku, shidoku, or a folder of such a model."),
     ] = "sudoku",
     preset: Annotated[
         str | None,
@@ -73,7 +73,7 @@ def command(
 
     Answers are written to standard output or to --out, one line a puzzle, in the order of the
     file, right or wrong. A search by the rules of the puzzle checks them; it does not help the
-    network.
+    network. The exit code is 2 if a puzzle has no solution.
     """
     from unmask.core.files import write_file
     from unmask.core.random import check_seed

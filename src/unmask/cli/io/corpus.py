@@ -25,13 +25,11 @@ def read_corpus(model: Model, file: Path, length: int | None, reading: dict[str,
     from unmask import data
 
     known = model.card.vocabulary or {}
-    if reading["tokenizer"] is None:
-        reading = {**reading, "tokenizer": known.get("tokenizer")}
     around = sum(map(len, model.around))
     if model.length is not None:
         reading = {**reading, "window": max(1, model.length - around)}
     with waiting(f"Reading {file}"):
-        corpus = data.read(file, length=length, **reading)
+        corpus = data.read(file, length=length, tokenizer=known.get("tokenizer"), **reading)
     if corpus.vocabulary.kind == "bytes" and known.get("kind") != "bytes":
         raise InputError(
             f"{file} is text, and the card of {model.name} does not say how text becomes ids: pass "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,11 +126,18 @@ def _until(ids: Sequence[int], end: int | None) -> Sequence[int]:
     return ids if end is None or end not in ids else ids[: list(ids).index(end)]
 
 
-def open_model(name: str) -> Model:
-    """Return a bundled model or that of a folder. Raises CheckpointError if there is no model."""
+def open_model(name: str, tokenizer: Path | None = None) -> Model:
+    """Return a bundled model or that of a folder. Raises CheckpointError if there is no model.
+
+    tokenizer: path of one in place of that of the card.
+    """
     from unmask.models.checkpoint import read_card
 
     card = read_card(name)
+    if tokenizer is not None:
+        from unmask.data import Vocabulary
+
+        card = replace(card, vocabulary=Vocabulary.of_tokenizer(tokenizer).to_dict())
     return Model(name, card, layout_of(name, card))
 
 
