@@ -112,6 +112,7 @@ def test_usage_errors_exit_with_2(call):
         (KeyboardInterrupt(), 130, "Interrupted"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.png"), 1, "a.png: No space left"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 1, "standard output: No space left"),
+        (MemoryError("Unable to allocate 7 TiB"), 1, "memory ran out (Unable to allocate 7 TiB): "),
         (RuntimeError("odd"), 1, "RuntimeError: odd\nThis is unexpected; --debug shows where."),
     ],
 )

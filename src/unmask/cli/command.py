@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -73,7 +74,18 @@ def verdict(error: BaseException) -> tuple[int, str]:
         return BAD_INPUT, str(error)
     if isinstance(error, OSError) and error.strerror:
         return FAILED, f"{error.filename or 'standard output'}: {error.strerror}"
+    if _is_out_of_memory(error):
+        what = str(error).partition("\n")[0] or "no more could be had"
+        return FAILED, f"memory ran out ({what}): pass fewer rows, steps or positions"
     return FAILED, f"{type(error).__name__}: {error}\nThis is unexpected; --debug shows where."
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from unmask.core.inference import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def interrupted(error: BaseException) -> int:

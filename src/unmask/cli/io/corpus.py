@@ -69,7 +69,8 @@ def _never(model: Model) -> Tensor:
     """Return ids (n,) that are never generated, but for the mask id, which no data has."""
     import torch
 
-    return torch.tensor(sorted({*model.card.forbidden, *model.reserved()} - {model.card.mask_id}))
+    ids = {*model.card.forbidden, *model.reserved()} - {model.card.mask_id}
+    return torch.tensor(sorted(ids), dtype=torch.int64)
 
 
 def _with_special_tokens(
