@@ -3,6 +3,7 @@
 import errno
 import os
 import pty
+import random
 import re
 import select
 import shlex
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -139,6 +141,34 @@ def test_a_full_disk_leaves_the_earlier_file(call, monkeypatch, tmp_path, name):
     assert "No space left" in call("generate", "shidoku", "-n", 1, "--out", name).error(1)
     assert files(tmp_path) == [name]
     assert (tmp_path / name).read_text() == "earlier"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_disk_that_fills_keeps_what_was_finished(call, monkeypatch, tmp_path, seed):
+    names = ["a.gif", "a.png", "a.safetensors"]
+    line = ["generate", "shidoku", "-n", 2, "--steps", 3, *(w for n in names for w in ("--out", n))]
+    assert call(*line).code == 0
+    after = {name: (tmp_path / name).read_bytes() for name in names}
+    for name in names:
+        (tmp_path / name).write_bytes(b"earlier")
+    free, write = random.Random(seed).randrange(sum(map(len, after.values()))), Path.write_bytes
+
+    def until_full(path, data):
+        nonlocal free
+        write(path, data[:free])
+        if any(data):  # not the trial before the work, which is taken away again
+            free -= len(data)
+        if free < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", until_full)
+    error = call(*line).err
+    assert files(tmp_path) == names
+    found = {name: (tmp_path / name).read_bytes() for name in names}
+    done = [name for name in names if found[name] == after[name]]
+    assert done == names[: len(done)]
+    assert error == f"Error: {names[len(done)]}: No space left on device\n"
+    assert all(found[name] == b"earlier" for name in names[len(done) :])
 
 
 def test_the_program_in_a_pipe_without_unicode(folders):

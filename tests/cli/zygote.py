@@ -13,6 +13,7 @@ import traceback
 
 from unmask.__main__ import main
 from unmask.cli import main as unguarded
+from unmask.core.interruption import end_at_once
 
 
 def redirect(folder):
@@ -40,9 +41,14 @@ answers = os.fdopen(os.dup(1), "w", buffering=1)
 for asked in sys.stdin:
     call = json.loads(asked)
     sys.argv = ["unmask", *call["line"]]
+    # A signal waits until the child handles signals as a program does from its first line on.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     child = os.fork() if call["fork"] else os.getpid()
     if child in (0, os.getpid()):
         redirect(call["folder"])
+    if not child:
+        end_at_once()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     if not child:
         os._exit(outcome(main))  # taking down a copy of all that is loaded takes seconds
     print(child, file=answers)
