@@ -4,7 +4,6 @@ Names are loaded when they are first used, so that `import unmask` is fast.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ if TYPE_CHECKING:
     from unmask.schedules import Schedule
     from unmask.scoring import score
 
-__version__ = version("unmask")
+__version__: str
 
 _MODULES = {
     "unmask": (
@@ -97,6 +96,10 @@ def __getattr__(name: str) -> Any:
         value: Any = import_module(f"{_WHERE_MODULE[name]}.{name}")
     elif name in _WHERE:
         value = getattr(import_module(_WHERE[name]), name)
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version("unmask")
     else:
         raise AttributeError(f"module 'unmask' has no attribute {name!r}")
     globals()[name] = value

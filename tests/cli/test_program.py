@@ -3,12 +3,15 @@
 import errno
 import os
 import pty
+import random
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -110,6 +113,8 @@ def test_usage_errors_exit_with_2(call):
         (DenoiserError("the network raised"), 2, "Error: the network raised"),
         (KeyboardInterrupt(), 130, "Interrupted"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.png"), 1, "a.png: No space left"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 1, "standard output: No space left"),
+        (MemoryError("Unable to allocate 7 TiB"), 1, "memory ran out (Unable to allocate 7 TiB): "),
         (RuntimeError("odd"), 1, "RuntimeError: odd\nThis is unexpected; --debug shows where."),
     ],
 )
@@ -138,6 +143,34 @@ def test_a_full_disk_leaves_the_earlier_file(call, monkeypatch, tmp_path, name):
     assert (tmp_path / name).read_text() == "earlier"
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_disk_that_fills_keeps_what_was_finished(call, monkeypatch, tmp_path, seed):
+    names = ["a.gif", "a.png", "a.safetensors"]
+    line = ["generate", "shidoku", "-n", 2, "--steps", 3, *(w for n in names for w in ("--out", n))]
+    assert call(*line).code == 0
+    after = {name: (tmp_path / name).read_bytes() for name in names}
+    for name in names:
+        (tmp_path / name).write_bytes(b"earlier")
+    free, write = random.Random(seed).randrange(sum(map(len, after.values()))), Path.write_bytes
+
+    def until_full(path, data):
+        nonlocal free
+        write(path, data[:free])
+        if any(data):  # not the trial before the work, which is taken away again
+            free -= len(data)
+        if free < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", until_full)
+    error = call(*line).err
+    assert files(tmp_path) == names
+    found = {name: (tmp_path / name).read_bytes() for name in names}
+    done = [name for name in names if found[name] == after[name]]
+    assert done == names[: len(done)]
+    assert error == f"Error: {names[len(done)]}: No space left on device\n"
+    assert all(found[name] == b"earlier" for name in names[len(done) :])
+
+
 def test_the_program_in_a_pipe_without_unicode(folders):
     line = [*PROGRAM, "generate", folders["digits"], "-n", "1", "--steps", "2"]
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}
@@ -146,6 +179,23 @@ def test_the_program_in_a_pipe_without_unicode(folders):
     assert b"1 row in 2 steps" in done.stdout
     assert b"\x1b" not in done.stdout
     assert done.stderr == b""
+
+
+def test_standard_output_that_is_full_is_told():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "--help"], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"Error: standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_streams_that_are_closed_are_no_failure_of_ours(closed):
+    line = f"{shlex.join([*PROGRAM, 'infill', 'shidoku', '--out', 'a.jpg'])} {closed}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert b"pass a name that ends in .png" in done.stderr
 
 
 def in_terminal(line, until, send=None):

@@ -1,6 +1,7 @@
 """What all methods share: batches, padding, forwards spent, figures, and what cannot be scored."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -329,3 +330,16 @@ def test_a_network_is_told_how_much_is_unknown_in_training():
     assert torch.equal(progress, 1 - shares)
     assert set((shares * 4).long().tolist()) <= set(range(5))
     assert len(network.told[0][1]) >= 3
+
+
+def test_rows_longer_than_the_network_takes_are_refused_as_in_generation(by):
+    class Short(Toy):
+        spec = replace(Toy().spec, max_length=4)
+
+    network = Short()
+    message = "rows of 5 positions, and the network takes 4 at most"
+    with pytest.raises(CanvasError, match=message):
+        scoring.score(network, rows(2, 5), by=by)
+    with pytest.raises(CanvasError, match=message):
+        unmask.generate(network, unmask.Canvas.blank(2, 5), seed=0)
+    assert scoring.score(network, rows(2, 4), by=by).tokens == 8

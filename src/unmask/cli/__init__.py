@@ -6,17 +6,30 @@
 from __future__ import annotations
 
 import sys
-from io import TextIOWrapper
+from io import BytesIO, TextIOWrapper
 
 from unmask.cli.app import app
+from unmask.cli.command import FAILED, verdict
+from unmask.cli.ui.screen import complain
 
 __all__ = ["app", "main"]
 
 
 def main() -> None:
     """Run the command that the arguments of this process name, and exit with its code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the shell
+            setattr(sys, name, TextIOWrapper(BytesIO()))
+        elif name != "stdin" and isinstance(stream, TextIOWrapper):
             # A terminal without Unicode shows a question mark, rather than ending the run.
             stream.reconfigure(errors="replace")
-    app()
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        complain(verdict(error)[1], "Error: ")
+        sys.stdout = TextIOWrapper(BytesIO())  # the end of the process would try once more
+        sys.exit(FAILED)

@@ -24,7 +24,8 @@ from unmask.cli.commands import (
 EPILOG = """[bold]Start here:[/bold] [cyan]unmask demo[/cyan]
 
 [bold]Exit codes:[/bold] 0, success; 1, an unexpected failure, such as a full disk; 2, an argument
-or file that cannot work; 3, an optional library is missing; 130, interrupted by Ctrl-C.
+or file that cannot work; 3, an optional library is missing; 130, interrupted by Ctrl-C; 143,
+terminated.
 """
 
 app = typer.Typer(

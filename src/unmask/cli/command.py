@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from unmask.cli.ui.screen import complain
+from unmask.core.interruption import Interrupted, interruptible
 from unmask.errors import MissingExtraError, UnmaskError
 
 FAILED, BAD_INPUT, MISSING_EXTRA, INTERRUPTED = 1, 2, 3, 130
@@ -43,14 +45,15 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def run(*, debug: bool, **options: Any) -> None:
         try:
-            function(**options)
+            with interruptible():
+                function(**options)
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except (Exception, KeyboardInterrupt) as error:
             if debug:
                 traceback.print_exc()
             code, message = verdict(error)
-            complain(message, "" if code == INTERRUPTED else "Error: ")
+            complain(message, "" if isinstance(error, KeyboardInterrupt) else "Error: ")
             raise typer.Exit(code) from None
 
     own = inspect.signature(function, eval_str=True)
@@ -64,12 +67,28 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
 def verdict(error: BaseException) -> tuple[int, str]:
     """Return the exit code and the message for the error that ended a command."""
     if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED, str(error) or "Interrupted."
+        return interrupted(error), str(error) or "Interrupted."
     if isinstance(error, MissingExtraError):
         return MISSING_EXTRA, str(error)
     if isinstance(error, UnmaskError):
         return BAD_INPUT, str(error)
     if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
-        return FAILED, f"{where}{error.strerror}"
+        return FAILED, f"{error.filename or 'standard output'}: {error.strerror}"
+    if _is_out_of_memory(error):
+        what = str(error).partition("\n")[0] or "no more could be had"
+        return FAILED, f"memory ran out ({what}): pass fewer rows, steps or positions"
     return FAILED, f"{type(error).__name__}: {error}\nThis is unexpected; --debug shows where."
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from unmask.core.inference import is_out_of_memory
+
+    return is_out_of_memory(error)
+
+
+def interrupted(error: BaseException) -> int:
+    """Return the exit code of the signal behind an error, which a command may have reworded."""
+    signal = error if isinstance(error, Interrupted) else error.__context__
+    return signal.code if isinstance(signal, Interrupted) else INTERRUPTED

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import numpy as np  # help and usage errors do without
 
+MOST = 2**63 - 1  # what an int64 holds
+
 
 def is_number(value: object) -> bool:
     """Whether this is a finite int or float, and no bool."""
@@ -50,6 +52,8 @@ def check_count(name: str, value: object, kind: type[InputError] = StrategyError
     """Raise an error of `kind` unless the value is an integer of 1 or more."""
     if not is_integer(value, 1) or value > sys.maxsize:
         raise kind(f"{name}={value!r}: pass an integer of 1 or more")
+    if value > MOST:
+        raise kind(f"{name}={value!r}: pass an integer below 2**63")
 
 
 def first_of_other_length(lengths: np.ndarray, wanted: int) -> int | None:

@@ -1,49 +1,70 @@
-"""Writing without losing: a temporary name beside the target, then a rename."""
+"""Writing without losing: a temporary name beside the target, then a rename.
+
+A temporary file is called `.NAME.12345678.tmp`. It outlives a process that is killed, and nothing
+else. Every OSError names the path that was passed, whatever the path that it happened to.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+BLOCK = 4096  # bytes; what a full disk has no place for
 
 
 @contextmanager
 def replacing_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it becomes `path`, in one rename.
 
-    If the block raises, or the disk is full, `path` stays as it was.
+    If the block raises, or the disk is full, `path` stays as it was. A device or pipe is yielded
+    itself. Raises OSError that names `path`.
     """
     target = Path(path).resolve()  # a link stays, the file behind it is replaced
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
+    temporary = _temporary(target)
     try:
-        temporary.open("xb").close()  # not mkstemp, whose files only their owner may read
-        yield temporary
-        _flush(temporary)
-        os.replace(temporary, target)
-        _flush_folder(target.parent)
+        with _named(path, temporary):
+            if _is_stream(Path(path)):
+                yield Path(path)
+                return
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.open("xb").close()  # not mkstemp, whose files only their owner may read
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, target)
+            _flush_folder(target.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_file(path: str | Path, data: bytes) -> Path:
+    """Write bytes as `replacing_file` does, and return the path."""
+    with replacing_file(path) as temporary:
+        temporary.write_bytes(data)
+    return Path(path)
 
 
 @contextmanager
 def replacing_folder(path: str | Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it takes its place.
 
-    The earlier folder is kept aside under `previous(path)` until the new one stands.
+    The earlier folder is kept aside under `previous(path)` until the new one stands. Raises OSError
+    that names `path`.
     """
     target = Path(path).resolve()  # a link stays, the folder behind it is replaced
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    temporary = _temporary(target)
     try:
-        yield temporary
-        temporary.chmod(0o755)
-        put_in_place(temporary, target)
+        with _named(path, temporary):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.mkdir()
+            yield temporary
+            put_in_place(temporary, target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         recover(target)
@@ -76,6 +97,27 @@ def discard(folder: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def check_writable(path: str | Path) -> None:
+    """Raise OSError, which names `path`, unless a file can be written there; leave no trace.
+
+    A block is written to the folder, or, where that does not exist yet, to the one it will be in.
+    """
+    target = Path(path).resolve()
+    folder = next(parent for parent in target.parents if os.path.lexists(parent))
+    probe = _temporary(folder / target.name)
+    with _named(path, target), _named(path, probe):
+        with suppress(FileNotFoundError):
+            _check_replaceable(target)
+        if _is_stream(Path(path)):
+            return
+        try:
+            probe.write_bytes(bytes(BLOCK))
+            probe.unlink()
+        except BaseException:  # an interruption of the line above, too
+            probe.unlink(missing_ok=True)
+            raise
+
+
 def previous(path: Path) -> Path:
     """Where the earlier folder waits while its successor is put in place."""
     return path.with_name(f".{path.name}.previous")
@@ -89,6 +131,36 @@ def recover(path: Path) -> None:
             shutil.rmtree(previous(path))
         else:
             previous(path).rename(path)
+
+
+def _temporary(target: Path) -> Path:
+    """Return a new name beside target, no longer than names may be."""
+    return target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.tmp")
+
+
+def _check_replaceable(target: Path) -> None:
+    """Raise OSError for a folder, for a file that is protected, and where there is no file."""
+    if stat.S_ISDIR(target.stat().st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _is_stream(path: Path) -> bool:
+    """Return whether this is a device or a pipe, such as /dev/stdout: never to be replaced."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+@contextmanager
+def _named(path: str | Path, inner: Path) -> Iterator[None]:
+    """Let an OSError about no file, or about `inner` and what is below it, be about `path`."""
+    try:
+        yield
+    except OSError as error:
+        about = Path(str(error.filename)) if error.filename else inner
+        if error.errno is not None and (about == inner or inner in about.parents):
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def _flush_folder(path: Path) -> None:

@@ -85,6 +85,8 @@ class Corpus:
     they differ in length."""
     shape: tuple[int, int] | None = None
     """Height and width, if examples are images."""
+    text: bool = False
+    """Whether the files had text, and not ids."""
 
     def split(self, share: float = 0.1) -> tuple[Corpus, Corpus]:
         """Return (train, held out), with `share` of the examples held out, at least one.

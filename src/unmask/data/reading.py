@@ -84,7 +84,7 @@ def read(
     vocabulary = _vocabulary(source, loaded, vocab_size, apart)
     corpus = _arranged(source, vocabulary, length, documents, files.paths[0])
     corpus.notes.extend(notes)
-    return corpus
+    return replace(corpus, text=source.text)
 
 
 def _check_options(**options: int | None) -> None:

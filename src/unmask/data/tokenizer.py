@@ -60,6 +60,29 @@ class Tokenizer:
         """Return the text of ids, with special tokens by their names."""
         return str(self.backend.decode(list(ids), clean_up_tokenization_spaces=False))
 
+    @property
+    def around(self) -> tuple[list[int], list[int]]:
+        """The ids that the tokenizer itself puts before and after a text, such as [CLS] and [SEP].
+
+        Found by a word that has tokens without them.
+        """
+        for word in map(str, self.backend.get_vocab()):
+            bare = self.encode([word])[0].tolist()
+            whole = [int(number) for number in self.backend(word, verbose=False)["input_ids"]]
+            for start in range(len(whole) - len(bare) + 1 if bare else 0):
+                if whole[start : start + len(bare)] == bare:
+                    return whole[:start], whole[start + len(bare) :]
+        return [], []
+
+    def unknown(self, text: str) -> str | None:
+        """Return the first word that has no token, or None."""
+        unknown = self.role("unk")
+        named = self.backend.unk_token
+        for word in text.split():
+            if unknown in self.encode([word])[0].tolist() and str(named) not in word:
+                return word
+        return None
+
     def _added(self) -> set[int]:
         added = self.backend.added_tokens_decoder
         return {number for number, token in added.items() if token.special}

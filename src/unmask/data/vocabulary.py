@@ -118,6 +118,15 @@ class Vocabulary:
         self._check(ids)
         return ids
 
+    @property
+    def around(self) -> tuple[list[int], list[int]]:
+        """The ids that a tokenizer puts before and after a text; none of other vocabularies."""
+        return self._loaded().around if self.kind == "tokenizer" else ([], [])
+
+    def unknown(self, text: str) -> str | None:
+        """Return the first word of a text that a tokenizer has no token for, or None."""
+        return self._loaded().unknown(text) if self.kind == "tokenizer" else None
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids; bytes that are not UTF-8 become U+FFFD, and end at their eos_id.
 

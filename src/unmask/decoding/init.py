@@ -164,6 +164,15 @@ def _check(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
 
 def _check_lengths(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
     """Raise for rows longer than the network takes, or for which order or groups are not made."""
+    check_longest(canvas, spec)
+    generated = canvas.generated_lengths
+    strategy.order.check_lengths(generated)
+    if strategy.groups is not None:
+        strategy.groups.check_lengths(generated)
+
+
+def check_longest(canvas: Canvas, spec: DenoiserSpec) -> None:
+    """Raise CanvasError for rows longer than the network takes."""
     # A network that cuts rows to their length is not shown padding at the end of all of them.
     of_rows = canvas.valid.sum(1).cpu().numpy()
     longest = of_rows.max(initial=0) if spec.supports_trimming else canvas.shape[1]
@@ -172,10 +181,6 @@ def _check_lengths(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> No
             f"the canvas has rows of {int(longest)} positions, and the network takes "
             f"{spec.max_length} at most: pass a canvas of {spec.max_length} or fewer"
         )
-    generated = canvas.generated_lengths
-    strategy.order.check_lengths(generated)
-    if strategy.groups is not None:
-        strategy.groups.check_lengths(generated)
 
 
 def _check_end(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:

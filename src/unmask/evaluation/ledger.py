@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from unmask.core.files import replacing_file
+from unmask.core.files import write_file
 from unmask.errors import DataError
 from unmask.evaluation.figures import Figure, Quality
 from unmask.evaluation.settings import Setting, Terms
@@ -48,8 +48,7 @@ class Ledger:
             parts = (row[name] for name in self._keys)
             numbers = (n for part in parts for n in (part.value, part.error, part.forwards))
             writer.writerow([*key, *map(repr, numbers)])
-        with replacing_file(self.path) as temporary:
-            temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+        write_file(self.path, text.getvalue().encode())
         self._rows = rows
 
     @property

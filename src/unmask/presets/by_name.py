@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from unmask import presets
 from unmask.decoding.strategy import Strategy
-from unmask.errors import InputError, StrategyError, nearest
+from unmask.errors import InputError, StrategyError, closest, nearest
 from unmask.stopping import EndOfSequence
 
 Preset = Callable[..., Strategy]
@@ -119,9 +119,11 @@ def _check_options(
     for key, value in options.items():
         if key not in inspect.signature(preset).parameters:
             listed = ", ".join(starmap(spelling, usual.items()))
+            close = closest(key, usual)
+            hint = f"; did you mean {spelling(close, value)}?" if close else ""
             raise StrategyError(
                 f"preset {name!r} takes no {spelling(key, value)}; its options and their "
-                f"defaults: {listed}"
+                f"defaults: {listed}{hint}"
             )
         if not _fits(value, hints[key]):
             hint = f"; the default is {spelling(key, usual[key])}" if key in usual else ""

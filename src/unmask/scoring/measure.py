@@ -19,6 +19,7 @@ from unmask.core.head import illegal_ids
 from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
 from unmask.core.random import check_seed
 from unmask.decoding import Canvas
+from unmask.decoding.init import check_longest
 from unmask.errors import DataError, StrategyError
 from unmask.objectives.inputs import check_data
 from unmask.scoring.bound import Bound
@@ -154,6 +155,7 @@ def _canvas_of(
     device = denoiser.device or tokens.device
     nothing = torch.zeros_like(tokens, dtype=torch.bool)
     canvas = Canvas.infill(tokens, nothing, valid=valid, condition=condition).to(device)
+    check_longest(canvas, denoiser.spec)
     maskable = canvas.valid if maskable is None else maskable
     if not isinstance(maskable, Tensor):
         raise DataError(f"maskable is a {type(maskable).__name__}: pass a bool tensor (B,N)")

@@ -52,6 +52,24 @@ class Board:
         tokens = torch.tensor(rows)
         return tokens, tokens != self.mask_id
 
+    def check_clues(self, tokens: Tensor) -> None:
+        """(B,N), other ids than digits unknown. Raise DataError for a digit twice in a unit."""
+        self.check(tokens)
+        for number, board in enumerate(tokens.tolist(), start=1):
+            for unit in self.units.tolist():
+                seen: dict[int, int] = {}
+                for cell in unit:
+                    digit = board[cell]
+                    if 0 <= digit < self.side and seen.setdefault(digit, cell) != cell:
+                        (up, left), (down, right) = (
+                            divmod(each, self.side) for each in (seen[digit], cell)
+                        )
+                        raise DataError(
+                            f"puzzle {number} contradicts itself: {digit + 1} is given at row "
+                            f"{up + 1}, column {left + 1}, and again at row {down + 1}, column "
+                            f"{right + 1}; remove one of them"
+                        )
+
     def format(self, tokens: Tensor) -> str:
         """(B,N) -> lines of N characters, '.' for every id that is no digit."""
         self.check(tokens)

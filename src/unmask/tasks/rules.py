@@ -18,6 +18,8 @@ class Rules:
     parse: Callable[[str], tuple[Tensor, Tensor]]
     """Text -> tokens (B,N), known (B,N); DataError names line and column."""
     format: Callable[[Tensor], str]
+    check_clues: Callable[[Tensor], None]
+    """(B,N); DataError for the first board whose clues contradict each other."""
     is_valid: Callable[[Tensor], Tensor]
     """(B,N) -> (B,) bool."""
     solve: Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -37,6 +39,20 @@ def _sudoku(tokens: Tensor) -> tuple[Tensor, Tensor]:
 
 
 RULES: dict[str, Rules] = {
-    "shidoku": Rules(shidoku.CELLS, shidoku.parse, shidoku.format, shidoku.is_valid, _shidoku),
-    "sudoku": Rules(sudoku.CELLS, sudoku.parse, sudoku.format, sudoku.is_valid, _sudoku),
+    "shidoku": Rules(
+        shidoku.CELLS,
+        shidoku.parse,
+        shidoku.format,
+        shidoku.BOARD.check_clues,
+        shidoku.is_valid,
+        _shidoku,
+    ),
+    "sudoku": Rules(
+        sudoku.CELLS,
+        sudoku.parse,
+        sudoku.format,
+        sudoku.BOARD.check_clues,
+        sudoku.is_valid,
+        _sudoku,
+    ),
 }

@@ -6,6 +6,7 @@ S frames, B rows, N positions; K distinct colours.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from unmask.core.files import replacing_file
+from unmask.core.files import write_file
 from unmask.errors import InputError
 from unmask.viz import palette
 from unmask.viz.highlights import check_frames, highlights, share_known
@@ -68,11 +69,9 @@ def gif(
     ]
     images = _indexed(pictures)
     times = [step_ms] * (len(images) - 1) + [hold_ms]
-    with replacing_file(path) as temporary:
-        images[0].save(
-            temporary, "GIF", save_all=True, append_images=images[1:], duration=times, loop=0
-        )
-    return Path(path)
+    data = BytesIO()
+    images[0].save(data, "GIF", save_all=True, append_images=images[1:], duration=times, loop=0)
+    return write_file(path, data.getvalue())
 
 
 def _with_bar(picture: Pixels, share: float) -> Pixels:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unmask.core.files import replacing_file
+from unmask.core.files import write_file
 from unmask.errors import InputError, MissingExtraError
 from unmask.viz import palette
 from unmask.viz.frontier_labels import Point, name_front
@@ -80,9 +81,9 @@ def frontier(panels: Sequence[Panel], *, title: str, cost: str, note: str = "") 
 def save_frontier(figure: Figure, path: str | Path) -> Path:
     """Write the picture as PNG, under a temporary name first; an earlier one stays until then."""
     check_suffix(path, ".png")
-    with replacing_file(path) as temporary:
-        figure.savefig(temporary, format="png", facecolor=figure.get_facecolor())
-    return Path(path)
+    data = BytesIO()
+    figure.savefig(data, format="png", facecolor=figure.get_facecolor())
+    return write_file(path, data.getvalue())
 
 
 def check_drawable() -> None:

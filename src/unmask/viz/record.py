@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unmask.core.files import replacing_file
+from unmask.core.files import write_file
 from unmask.errors import CheckpointError, InputError, MissingExtraError
 from unmask.viz.layout import Layout
 
@@ -91,9 +91,7 @@ class Record:
         }
         tensors = {name: getattr(self, name).cpu().contiguous() for name in _DTYPES}
         data = _safetensors("safetensors.torch").save(tensors, {"record": json.dumps(header)})
-        with replacing_file(path) as temporary:
-            temporary.write_bytes(data)
-        return Path(path)
+        return write_file(path, data)
 
     @classmethod
     def load(cls, path: str | Path) -> Record:

@@ -5,6 +5,7 @@ B rows, N positions.
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from unmask.core.files import replacing_file
+from unmask.core.files import write_file
 from unmask.errors import InputError
 from unmask.viz import palette
 from unmask.viz.highlights import looks
@@ -72,9 +73,9 @@ def save_png(picture: Image, path: str | Path) -> Path:
     Raises InputError for a name that promises another format.
     """
     check_suffix(path, ".png")
-    with replacing_file(path) as temporary:
-        picture.save(temporary, format="PNG", optimize=True)
-    return Path(path)
+    data = BytesIO()
+    picture.save(data, format="PNG", optimize=True)
+    return write_file(path, data.getvalue())
 
 
 def check_suffix(path: str | Path, suffix: str) -> None:

@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+from tests.data.conftest import tokenizer  # noqa: F401 (a fixture)
 
 from unmask import training
 from unmask.tasks import task

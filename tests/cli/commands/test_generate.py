@@ -123,6 +123,9 @@ def test_a_model_without_length_needs_one(call, folders):
         (["--preset", "maskgit", "--set", "keep=1"], "takes no --set keep=1; its options and their "
          "defaults: --steps 12, --schedule cosine, --temperature 1.0, --set choice_temp"),
         (["--preset", "token_critic"], "unmask.presets.token_critic(critic, ...)"),
+        (["--preset", "maskgit", "--set", "choise_temp=3"],
+         "; did you mean --set choice_temperature=3?"),
+        (["--preset", "maskgit", "--set", "step=3"], "; did you mean --steps 3?"),
         (["--set", "keep"], "--set keep: type NAME=VALUE"),
         (
             ["--preset", "annealed", "--set", "keep=abc"],

@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from tests.data.conftest import WORDS
 
 import unmask
 
@@ -154,6 +156,121 @@ def test_text_is_filled_in_where_it_says_mask(call, text_model):
     assert row[:6] == known
     assert row[9:11] == list("é".encode())
     assert len(row) == 6 + 3 + 2 + 1
+
+
+def test_a_file_of_any_kind_is_read(call, text_model, tmp_path):
+    (tmp_path / "text.txt").write_text("a[MASK]\n\nb[MASK:2]\n")
+    (tmp_path / "boards.txt").write_text(f"{PUZZLE}\n{'.' * 16}\n")
+    (tmp_path / "ids.jsonl").write_text(json.dumps(IDS))
+    np.save("half.npy", half_an_image())
+    said = call("infill", text_model, "text.txt", "--json").json
+    assert [len(row) for row in said["tokens"]] == [2, 3]
+    by_file = call("infill", "shidoku", "boards.txt").out
+    assert (
+        by_file == call("infill", "shidoku", "-", given=(tmp_path / "boards.txt").read_text()).out
+    )
+    assert agrees(json.loads(call("infill", "shidoku", "ids.jsonl").out), IDS)
+    assert call("infill", "digits", "half.npy", "--steps", 2).code == 0
+    both = call("infill", "shidoku", "boards.txt", "--puzzle", PUZZLE)
+    assert "more than one source of rows" in both.error()
+
+
+def test_what_is_no_text_is_told(call, tmp_path):
+    (tmp_path / "data.bin").write_bytes(b"1..4\xff")
+    said = "data.bin is not text: byte 4 is no UTF-8; pass text, or an array of ids in .npy"
+    assert said in call("infill", "shidoku", "data.bin").error()
+    assert said in call("solve", "data.bin", "shidoku").error()
+    assert "standard input is not text: byte 0" in call("infill", "shidoku", given=b"\xff").error()
+    assert "cannot be read: Is a directory" in call("infill", "shidoku", tmp_path).error()
+
+
+@pytest.mark.parametrize("clues", ["11" + "." * 14, "1" + "." * 7 + "1" + "." * 7])
+def test_a_puzzle_that_contradicts_itself_is_told(call, clues):
+    error = call("infill", "shidoku", "--puzzle", PUZZLE, "--puzzle", clues).error()
+    assert "puzzle 2 contradicts itself: 1 is given at row 1, column 1, and again at row" in error
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("\n", "the input is empty"),
+        (" \n\n", "the input is empty"),
+        ("a [MASK:-2]", "line 1: [MASK:-2] names no number of positions: write [MASK] for one"),
+        ("[MASK:-2] a", "line 1: [MASK:-2] names no number of positions"),
+        ("a\n[MASK:0]", "line 1 has no unknown position"),
+        ("[MASK]\n[MASK:0]", "line 2: [MASK:0] names no number"),
+        ("[MASK:x]", "[MASK:x] names no number"),
+        ("[MASK:33]", "for twelve, at most 32"),
+        ("[MASK:" + "9" * 30 + "]", "for twelve, at most 32"),
+        ("[CLS] a", "line 1 has no unknown position: write [MASK]"),
+    ],
+)
+def test_marks_that_cannot_be_read(call, text_model, line, words):
+    assert words in call("infill", text_model, given=line).error()
+
+
+def test_text_in_brackets_is_text(call, text_model):
+    (row,) = call("infill", text_model, "--puzzle", "[CLS] a[MASK]", "--json").json["tokens"]
+    assert row[:7] == list(b"[CLS] a")
+    (row,) = call("infill", text_model, "--puzzle", "[97, null]", "--json").json["tokens"]
+    assert row[0] == 97
+
+
+@pytest.fixture
+def words(tmp_path, tokenizer):
+    """An untrained model of the words of a tokenizer, which puts [CLS] and </s> around a text."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    from unmask.data import Vocabulary
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=len(WORDS), intermediate_size=16, max_position_embeddings=32,
+                        initializer_range=1.0, **sizes)  # fmt: skip
+    denoiser = unmask.wrap(BertForMaskedLM(config), mask_id=WORDS.index("[MASK]"))
+    vocabulary = Vocabulary.of_tokenizer(tokenizer)
+    unmask.save(denoiser, tmp_path / "words", vocabulary=vocabulary.to_dict())
+    return tmp_path / "words"
+
+
+def test_a_text_has_the_special_tokens_of_its_tokenizer(call, words, monkeypatch):
+    from unmask.cli.runs import generation_job
+
+    seen = []
+    real = generation_job.emerge
+    monkeypatch.setattr(
+        generation_job,
+        "emerge",
+        lambda denoiser, canvas, *rest, **named: (
+            seen.append(canvas) or real(denoiser, canvas, *rest, **named)
+        ),
+    )
+    said = call("infill", words, "--puzzle", "the cat [MASK:3]", "-n", 20, "--json").json
+    known = [WORDS.index(word) for word in ("[CLS]", "the", "cat", "</s>")]
+    assert seen[0].tokens[0][[0, 1, 2, -1]].tolist() == known
+    assert seen[0].shape == (20, 7)
+    assert {len(row) for row in said["tokens"]} == {5}
+    assert {tuple(row[:2]) for row in said["tokens"]} == {tuple(known[1:3])}
+    drawn = {token for row in said["tokens"] for token in row[2:]}
+    assert drawn <= set(range(5, len(WORDS)))  # no special token, the end of a sequence included
+    assert all(text.startswith("the cat ") and "[" not in text for text in said["text"])
+
+
+def test_special_tokens_are_never_generated(call, words):
+    rows = call("generate", words, "--length", 8, "-n", 50, "--json").json["tokens"]
+    assert {token for row in rows for token in row} <= set(range(5, len(WORDS)))
+
+
+@pytest.mark.parametrize(
+    ("line", "words_told"),
+    [
+        ("the zebra [MASK]", "line 1: the tokenizer has no token for 'zebra'"),
+        ("the [MASK]\n[MASK] sat on Mars", "line 2: the tokenizer has no token for 'Mars'"),
+    ],
+)
+def test_a_word_without_a_token_is_told(call, words, line, words_told):
+    assert words_told in call("infill", words, given=line).error()
+    assert call("infill", words, "--puzzle", "the [UNK] [MASK]").code == 0
 
 
 def test_text_without_anything_unknown_is_told(call, text_model):

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.data.conftest import WORDS
 
 import unmask
 from unmask import presets, scoring
@@ -50,6 +51,63 @@ def reader(tmp_path):
     unmask.save(denoiser, tmp_path / "reader", vocabulary=Vocabulary.of_bytes().to_dict())
     (tmp_path / "poem.txt").write_text("a rose is a rose is a rose\nis a rose\n" * 3)
     return denoiser.eval()
+
+
+@pytest.fixture
+def words(tmp_path, tokenizer):
+    """A model of the words of a tokenizer, which puts [CLS] and </s> around a text."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    torch.manual_seed(0)
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    config = BertConfig(
+        vocab_size=len(WORDS), intermediate_size=8, max_position_embeddings=8,
+        initializer_range=0.5, **small,
+    )  # fmt: skip
+    denoiser = unmask.wrap(BertForMaskedLM(config), mask_id=WORDS.index("[MASK]"), length=8)
+    vocabulary = Vocabulary.of_tokenizer(tokenizer)
+    unmask.save(denoiser, tmp_path / "words", vocabulary=vocabulary.to_dict())
+    return denoiser.eval()
+
+
+def test_a_text_is_scored_between_its_special_tokens(call, words, tmp_path):
+    (tmp_path / "lines.txt").write_text("the cat sat\na [CLS] dog sat on\n")
+    said = call("score", "words", "lines.txt", "--pseudo", "--documents", "--json").json
+    lines = ["[CLS] the cat sat </s>", "[CLS] a [CLS] dog sat on </s>"]
+    for row, line in enumerate(lines):
+        tokens = torch.tensor([[WORDS.index(word) for word in line.split()]])
+        maskable = tokens > WORDS.index("[CLS]")
+        wanted = scoring.score(words, tokens, maskable, by=scoring.PseudoLikelihood())
+        assert said["nats_per_example"][row] == pytest.approx(float(wanted.per_example), rel=1e-5)
+    assert said["tokens"] == 3 + 4
+    assert (
+        "1 of the tokens are special ids, which this model never generates: given, not scored"
+        in said["notes"]
+    )
+
+
+def test_a_tokenizer_may_be_passed(call, words, tokenizer, tmp_path):
+    (tmp_path / "lines.txt").write_text("the cat sat\n")
+    line = ("lines.txt", "--pseudo", "--documents", "--json")
+    wanted = call("score", "words", *line).json["nats_per_example"]
+    unmask.save(words, tmp_path / "mute")
+    assert call("score", "mute", *line, "--tokenizer", tokenizer).json["nats_per_example"] == wanted
+
+
+def test_windows_of_a_text_leave_place_for_special_tokens(call, words, tmp_path):
+    (tmp_path / "text.txt").write_text("the cat sat on the mat " * 3)
+    said = call("score", "words", "text.txt", "--json").json
+    assert said["tokens_per_example"] == [6, 6, 6]
+
+
+def test_ids_are_scored_as_they_are(call, words, tmp_path):
+    np.save("ids.npy", [[4, 5, 6, 7, 3]])  # [CLS] the cat sat </s>
+    said = call("score", "words", "ids.npy", "--pseudo", "--json").json
+    assert said["tokens"] == 3
+    assert (
+        "2 of the tokens are special ids, which this model never generates: given, not scored"
+        in said["notes"]
+    )
 
 
 WAYS = {

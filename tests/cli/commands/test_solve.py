@@ -1,5 +1,7 @@
 """`unmask solve`: what comes back for each puzzle, and what is said of them all."""
 
+import json
+
 import pytest
 import torch
 
@@ -33,7 +35,8 @@ def oracle(monkeypatch):
     def opened(name):
         model = real(name)
         wrapped = unmask.wrap(logits, mask_id=sudoku.MASK_ID, vocab_size=sudoku.VOCAB)
-        return type(model)(model.name, wrapped, model.card, model.layout)
+        vars(model)["denoiser"] = wrapped  # in place of the one that would be loaded
+        return model
 
     monkeypatch.setattr(solve, "open_model", opened)
 
@@ -87,13 +90,18 @@ def test_wrong_answers_are_told(call, puzzles):
 def test_puzzles_without_one_solution_are_not_called_exact(call, puzzles, oracle):
     _, solved = puzzles
     several = solved.splitlines()[0].replace("1", ".").replace("2", ".")
-    none = "11" + "." * 79
-    said = call("solve", "-", "--json", given=f"{several}\n{none}\n").json
+    none = "12345678." + "........9" + "." * 63
+    done = call("solve", "-", "--json", given=f"{several}\n{none}\n")
+    assert done.code == 2
+    said = json.loads(done.out)
     assert (said["unique"], said["exact"], said["unsolvable"]) == (0, 0, 1)
     assert [row["exact"] for row in said["rows"]] == [None, None]
     assert [row["valid"] for row in said["rows"]] == [True, False]
-    told = call("solve", "-", given=f"{several}\n{none}\n").err
-    assert "2 puzzles: 1 valid, 0 of 0 with one solution exact, 1 without a solution" in told
+    told = call("solve", "-", given=f"{several}\n{none}\n")
+    assert told.code == 2
+    assert "2 puzzles: 1 valid, 0 of 0 with one solution exact, 1 without a solution" in told.err
+    assert "Error: 1 puzzle without a solution: number 2; check the clues" in told.err
+    assert len(told.out.splitlines()) == 2
 
 
 def test_a_solved_board_spends_nothing(call, puzzles):
@@ -165,13 +173,16 @@ def test_height_and_width_of_a_board_are_known(call):
         (["-"], SMALL, "has 16 characters; a puzzle has 81"),
         (["-", "digits"], SMALL, "digits is not a model of puzzles: pass shidoku or sudoku"),
         (["-", "sudokku"], SMALL, "did you mean 'sudoku'?"),
-        (["nowhere.txt"], None, "nowhere.txt cannot be read"),
+        (["nowhere.txt"], None, "nowhere.txt cannot be read: No such file"),
+        (["folder"], None, "folder cannot be read: Is a directory"),
+        (["-", "shidoku"], "." * 16 + "\n1.......1.......",
+         "puzzle 2 contradicts itself: 1 is given at row 1, column 1, and again at row 3, column"),
         (["-", "--out", "folder"], SMALL, "--out folder is a folder"),
         (["-", "--preset", "thresold"], "." * 81, "did you mean 'threshold'?"),
         (["-", "--set", "steps=3", "--steps", 3], "." * 81, "are both given"),
         (["-", "--set", "treshold=1"], "." * 81, "takes no --set treshold="),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_solved_is_told(call, tmp_path, arguments, given, words):
     (tmp_path / "folder").mkdir()
     assert words in call("solve", *arguments, given=given).error()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unmask.cli import options
+from unmask.cli.io import outputs
 from unmask.cli.io.models import Model, open_model
 from unmask.cli.io.sweep import swept, takes_steps
 from unmask.cli.ui import screen
@@ -105,6 +106,7 @@ def command(
             "--set PRESET.OPTION=V"
         )
     terms = _terms(opened, seed, bench.samples if samples is None else samples)
+    bench.check_samples(terms.samples)
     measured, refused = _measured(opened, settings, terms, folder, lenient=not preset)
     left_out |= refused
     save_frontier(picture(measured, bench, terms), folder / PNG)
@@ -137,6 +139,7 @@ def _check_folder(folder: Path) -> None:
     for place in (folder, *folder.parents):
         if place.exists() and not place.is_dir():
             raise InputError(f"--out {folder}: {place} is a file; pass the name of a folder")
+    outputs.checked([folder / CSV, folder / PNG])
     from unmask.viz.frontier import check_drawable
 
     check_drawable()
@@ -162,10 +165,12 @@ def _length(model: Model) -> int:
 
 
 def _terms(model: Model, seed: int, samples: int) -> Terms:
+    from unmask.core.random import check_seed
     from unmask.evaluation.compare import model_fingerprint
     from unmask.evaluation.settings import Terms
 
     assert model.task is not None
+    check_seed(seed)
     return Terms(model.task, model_fingerprint(model.name), seed, samples)
 
 

@@ -22,6 +22,7 @@ EXAMPLES = [
     ("Other digits and puzzles, without pauses", "unmask demo --seed 1 --fast"),
     ("The pictures alone, in a folder of your own", "unmask demo --no-live --out pictures"),
 ]
+SCENES = DRAWN, COMPLETED, SOLVED = "digits", "completion", "shidoku"
 DIGITS, DIGIT_STEPS = 16, 64
 HALVES, COMPLETIONS = 4, 2
 CLUES, BOARDS = 5, 8
@@ -41,7 +42,10 @@ def command(
     Generates digits, completes half a digit and solves Shidoku puzzles. Each is drawn in the
     terminal step by step, and written as a picture and an animation.
     """
-    outputs.checked([out / "digits.png"], outputs.PICTURES)
+    from unmask.core.random import check_seed
+
+    outputs.checked([out / f"{scene}{suffix}" for scene in SCENES for suffix in outputs.PICTURES])
+    check_seed(seed)
     begun = time.perf_counter()
     stage = Stage(out, seed, fast, is_shown(live, json), quiet=json)
     digits, shidoku = open_model("digits"), open_model("shidoku")
@@ -68,7 +72,7 @@ def draw_digits(stage: Stage, model: Model) -> None:
         model,
         Canvas.blank(DIGITS, digits.PIXELS, condition=torch.arange(DIGITS) % digits.CLASSES),
         presets.random_order(steps=DIGIT_STEPS),
-        Scene("digits", pause=0.06),
+        Scene(DRAWN, pause=0.06),
     )
 
 
@@ -101,7 +105,7 @@ def complete_halves(stage: Stage, model: Model, images: Tensor) -> None:
         model,
         Canvas.infill(rows, editable),
         presets.random_order(steps=DIGIT_STEPS),
-        Scene("completion", pause=0.08, arrange=beside, given=beside(~editable, known, true)),
+        Scene(COMPLETED, pause=0.08, arrange=beside, given=beside(~editable, known, true)),
     )
 
 
@@ -120,7 +124,7 @@ def solve_puzzles(stage: Stage, model: Model) -> tuple[dict[str, int], str]:
         model,
         Canvas.infill(tokens, ~known),
         presets.confidence(steps=shidoku.CELLS, temperature=0.0),
-        Scene("shidoku", pause=0.25, arrange=lambda frame: frame[:BOARDS], given=known[:BOARDS]),
+        Scene(SOLVED, pause=0.25, arrange=lambda frame: frame[:BOARDS], given=known[:BOARDS]),
     )
     solved = {
         "puzzles": len(tokens),

@@ -57,8 +57,10 @@ def command(
 def _evaluate(task: str, model: str, seed: int, quick: bool) -> list[dict[str, Any]]:
     with waiting("Starting"):
         from unmask import tasks
+        from unmask.core.random import check_seed
         from unmask.evaluation import evaluate
 
+    check_seed(seed)
     tasks.task(task)  # a misspelt task is an error about the task, not about a missing model
     denoiser = open_model(model).denoiser
     with counting() as progress:

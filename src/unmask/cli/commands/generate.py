@@ -8,10 +8,11 @@ import typer
 
 from unmask.cli import options
 from unmask.cli.io.models import Model
-from unmask.cli.runs.generation_job import prepare_job
+from unmask.cli.runs.generation_job import check_size, prepare_job
 from unmask.cli.ui.live import print_frame
 from unmask.cli.ui.screen import print_json, print_texts
-from unmask.errors import InputError
+from unmask.core.checks import check_count
+from unmask.errors import CanvasError, InputError
 
 EXAMPLES = [
     ("Sixteen digits, drawn step by step", "unmask generate digits"),
@@ -72,6 +73,8 @@ def command(
         max_tokens=max_tokens,
     )
     positions = _positions(job.model, length)
+    check_count("batch_size", number, CanvasError)
+    check_size(number, positions)
     condition = job.model.condition(classes, number)
     result = job.run(Canvas.blank(number, positions, condition=condition))
     if json:
@@ -94,4 +97,5 @@ def _positions(model: Model, asked: int | None) -> int:
             f"--length {length}: {model.name} generates {model.length} positions only; leave "
             "--length out"
         )
+    check_count("length", length, CanvasError)
     return length

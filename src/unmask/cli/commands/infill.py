@@ -10,16 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from unmask.cli import options
-from unmask.cli.io.canvas_input import MARK, Given, marked_rows, read_image, read_text
+from unmask.cli.io.canvas_input import Given, is_ids, marked_rows, read_image, read_text, text_of
 from unmask.cli.io.models import Model
-from unmask.cli.runs.generation_job import JobResult, prepare_job
+from unmask.cli.runs.generation_job import JobResult, check_size, prepare_job
 from unmask.cli.ui.live import print_frame
 from unmask.cli.ui.screen import note, print_json
 from unmask.errors import InputError
 
 EXAMPLES = [
     ("Solve a puzzle", "unmask infill shidoku --puzzle 1..4....2....3.."),
-    ("Solve a file of puzzles", "unmask infill shidoku < puzzles.txt > solved.txt"),
+    ("Solve a file of puzzles", "unmask infill shidoku puzzles.txt > solved.txt"),
     (
         "Four completions of an image, NaN or -1 where unknown",
         "unmask infill digits --image half.npy -n 4 --out completions.png",
@@ -29,17 +29,26 @@ EXAMPLES = [
         "echo '[1, null, null, 0]' | unmask infill FOLDER --json",
     ),
 ]
-SOURCES = "--puzzle LINE, --tokens FILE, --image FILE.npy, or lines on standard input"
+SOURCES = "a FILE, --puzzle LINE, --tokens FILE, --image FILE.npy, or lines on standard input"
 
 
 def command(
     model: options.ModelName,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Rows to fill in: lines of text, symbols or JSON, or an array in .npy; '-' or "
+            "nothing is standard input.",
+        ),
+    ] = None,
     puzzle: Annotated[
         list[str] | None,
         typer.Option(
             "--puzzle",
             metavar="LINE",
-            help="One character per cell, '.' or '0' where unknown; repeatable.",
+            help="One character per cell, '.' or '0' where unknown, or text with [MASK]; "
+            "repeatable.",
         ),
     ] = None,
     tokens: Annotated[
@@ -78,10 +87,11 @@ def command(
 ) -> None:
     """Fill in the unknown positions of rows; given positions never change.
 
-    Rows are lines of symbols, lines of JSON, or an array. Completed lines are written to standard
-    output in the same form.
+    Rows are lines of text with [MASK] where unknown ([MASK:12] for twelve positions), lines of
+    symbols such as 1..4, lines of JSON, or an array. Completed lines are written to standard output
+    in the same form. A tokenizer's special tokens are put around a text and never generated.
     """
-    _check_sources(puzzle, tokens, image)
+    _check_sources(file, puzzle, tokens, image)
     job = prepare_job(
         model,
         preset=preset,
@@ -95,8 +105,12 @@ def command(
         max_rows=max_rows,
         max_tokens=max_tokens,
     )
-    given = _read(job.model, puzzle, tokens, image).repeated(number)
-    result = job.run(given.canvas(job.model.condition(classes, len(given.rows))))
+    given = _read(job.model, file, puzzle, tokens, image)
+    check_size(len(given.rows) * number, max(map(len, given.rows)))
+    given = given.repeated(number)
+    _check_clues(job.model, given)
+    condition = job.model.condition(classes, len(given.rows))
+    result = job.run(given.canvas(condition), given.around)
     if json:
         print_json(result.as_json())
     elif given.form == "image":
@@ -113,27 +127,36 @@ def _check_sources(*sources: Any) -> None:
         raise InputError(f"no rows to fill in: pass {SOURCES}")
 
 
-def _read(model: Model, puzzle: list[str] | None, tokens: Path | None, image: Path | None) -> Given:
+def _read(
+    model: Model,
+    file: Path | None,
+    puzzle: list[str] | None,
+    tokens: Path | None,
+    image: Path | None,
+) -> Given:
+    if file is not None and file.suffix == ".npy":
+        image = file
     if image is not None:
         return read_image(image, model.layout)
-    vocabulary = model.vocabulary
-    if vocabulary is not None and tokens is None:
-        text = "\n".join(puzzle) if puzzle is not None else _text(None)
-        if not text.lstrip().startswith("[") or MARK.match(text.lstrip()):
-            return Given(marked_rows(text, vocabulary.encode), "symbols")
-        return read_text(text, model.layout, ids=True)
     if puzzle is not None:
-        return read_text("\n".join(puzzle), model.layout, ids=False)
-    return read_text(_text(tokens), model.layout, ids=tokens is not None)
+        text = "\n".join(puzzle)
+    else:
+        text = text_of(file) if tokens is None else text_of(tokens, "--tokens")
+    vocabulary = model.vocabulary
+    if vocabulary is None or tokens is not None or is_ids(text):
+        return read_text(text, model.layout, ids=tokens is not None)
+    return Given(marked_rows(text, vocabulary, model.around, model.length), "symbols", model.around)
 
 
-def _text(path: Path | None) -> str:
-    if path is None or str(path) == "-":
-        return sys.stdin.read()
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--tokens {path} cannot be read: {error}") from None
+def _check_clues(model: Model, given: Given) -> None:
+    """Raise DataError for a puzzle that contradicts itself, if the model is one of puzzles."""
+    import torch
+
+    from unmask.tasks.rules import RULES
+
+    if model.task in RULES:
+        rows = [[-1 if token is None else token for token in row] for row in given.rows]
+        RULES[model.task].check_clues(torch.tensor(rows))
 
 
 def _show(result: JobResult) -> None:

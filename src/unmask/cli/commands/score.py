@@ -15,11 +15,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from unmask.cli import options
 from unmask.cli.io import presets
 from unmask.cli.io.corpus import canvas_of_examples, read_corpus
-from unmask.cli.io.models import Model, open_model
+from unmask.cli.io.models import open_model
 from unmask.cli.ui.screen import err, is_terminal, print_json, say
+from unmask.core.checks import check_count
 from unmask.errors import InputError
 
 if TYPE_CHECKING:
+    from unmask.core.network import Denoiser
     from unmask.decoding import Canvas
     from unmask.scoring import Method, Score
 
@@ -117,13 +119,17 @@ def command(
     default the masked-diffusion bound, with --order the exact likelihood under a preset, with
     --pseudo a cheap score for comparing rows.
     """
+    from unmask.core.random import check_seed
+
     by = _method(model, samples, order, steps, pseudo)
-    opened = open_model(model)
-    reading = {"column": column, "documents": documents, "tokenizer": tokenizer}
+    check_seed(seed)
+    check_count("batch_size", batch_size)
+    opened = open_model(model, tokenizer)
+    reading = {"column": column, "documents": documents}
     corpus = read_corpus(opened, file, length, reading)
-    canvas, notes = canvas_of_examples(opened, file, corpus.examples, class_), corpus.notes
-    begun = time.perf_counter()
-    result = _score(opened, canvas, by, seed, batch_size)
+    canvas, notes = canvas_of_examples(opened, file, corpus, class_)
+    denoiser, begun = opened.denoiser, time.perf_counter()
+    result = _score(denoiser, canvas, by, seed, batch_size)
     seconds = time.perf_counter() - begun
     if json:
         settings = {"model": model, "file": str(file), "seed": seed, "seconds": round(seconds, 3)}
@@ -156,7 +162,7 @@ def _method(
     return scoring.Bound() if samples is None else scoring.Bound(samples)
 
 
-def _score(model: Model, canvas: Canvas, by: Method, seed: int, batch_size: int) -> Score:
+def _score(denoiser: Denoiser, canvas: Canvas, by: Method, seed: int, batch_size: int) -> Score:
     from unmask.scoring import score
 
     progress = Progress(
@@ -171,7 +177,7 @@ def _score(model: Model, canvas: Canvas, by: Method, seed: int, batch_size: int)
     with progress:
         bar = progress.add_task("", total=None)
         return score(
-            model.denoiser,
+            denoiser,
             canvas.tokens,
             canvas.editable,
             by=by,

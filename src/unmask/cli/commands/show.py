@@ -54,7 +54,7 @@ def command(
 
     Draws it in the terminal, or writes pictures and animations.
     """
-    files = outputs.checked(out, outputs.PICTURES)
+    files = outputs.checked(out, outputs.PICTURES, inputs=[record])
     _check_delay(delay, files, json)
     from unmask.viz import Record
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unmask.cli import options
-from unmask.cli.io import presets
+from unmask.cli.io import outputs, presets
+from unmask.cli.io.canvas_input import text_of
 from unmask.cli.io.models import Model, open_model
 from unmask.cli.runs.generation_job import counted
 from unmask.cli.ui.screen import counting, note, print_json, say, waiting
@@ -49,7 +49,7 @@ def command(
     ],
     model: Annotated[
         str,
-        typer.Argument(metavar="[MODEL]", help="sudoku, shidoku, or a folder of such a model."),
+        typer.Argument(metavar="MODEL", help="sudoku, shidoku, or a folder of such a model."),
     ] = "sudoku",
     preset: Annotated[
         str | None,
@@ -73,28 +73,31 @@ def command(
 
     Answers are written to standard output or to --out, one line a puzzle, in the order of the
     file, right or wrong. A search by the rules of the puzzle checks them; it does not help the
-    network.
+    network. The exit code is 2 if a puzzle has no solution.
     """
-    from unmask.models.checkpoint import read_card
+    from unmask.core.files import write_file
+    from unmask.core.random import check_seed
 
-    if out is not None and out.is_dir():
-        raise InputError(f"--out {out} is a folder: pass the name of a file")
-    text = _text(file)
-    card = read_card(model)
-    strategy = choose_strategy(preset, steps, set_ or [], card.grid)
-    rules = rules_of(model, card)
+    check_seed(seed)
+    outputs.checked([] if out is None else [out], inputs=[Path(file)])
+    text = text_of(Path(file))
+    opened = open_model(model)
+    strategy = choose_strategy(preset, steps, set_ or [], opened.card.grid)
+    rules = rules_of(model, opened.card)
     tokens, known = rules.parse(text)
-    answers = _solve(open_model(model), rules, strategy, tokens, known, seed)
+    rules.check_clues(tokens)
+    answers = _solve(opened, rules, strategy, tokens, known, seed)
     if out is not None:
-        _write(out, rules.format(answers.tokens))
+        write_file(out, rules.format(answers.tokens).encode() + b"\n")
     if json:
         print_json(
             {"model": model, "preset": strategy.name, "seed": seed, **answers.as_json(rules)}
         )
-        return
-    if out is None:
-        typer.echo(rules.format(answers.tokens))
-    _print_summary(answers, strategy, seed, out)
+    else:
+        if out is None:
+            typer.echo(rules.format(answers.tokens))
+        _print_summary(answers, strategy, seed, out)
+    _check_solvable(answers.solutions)
 
 
 def choose_strategy(
@@ -203,20 +206,14 @@ def _solve(
     )
 
 
-def _text(file: str) -> str:
-    if file == "-":
-        return sys.stdin.read()
-    try:
-        return Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from None
-
-
-def _write(path: Path, lines: str) -> None:
-    from unmask.core.files import replacing_file
-
-    with replacing_file(path) as temporary:
-        temporary.write_text(lines + "\n", encoding="utf-8")
+def _check_solvable(solutions: Tensor) -> None:
+    """Raise InputError if a puzzle has no solution; solutions (B,): how many each has."""
+    without = [str(number) for number, count in enumerate(solutions.tolist(), 1) if not count]
+    if without:
+        named = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
+        raise InputError(
+            f"{counted(len(without), 'puzzle')} without a solution: number {named}; check the clues"
+        )
 
 
 def _print_summary(answers: Answers, strategy: Strategy, seed: int, out: Path | None) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,11 +15,15 @@ from unmask.core.lines import COMMENT, numbered_lines
 from unmask.errors import InputError
 
 if TYPE_CHECKING:
+    from unmask.data import Vocabulary
     from unmask.decoding import Canvas
     from unmask.viz import Layout
 
-MARK = re.compile(r"\[MASK(?::(\d+))?\]")
+MARK = re.compile(r"(\[MASK(?::[^\]]*)?\])")
+MOST, DIGITS = 2**20, 12
+"""Positions that a mark may stand for, if the model has no length, and digits of their number."""
 Row = list[int | None]
+Around = tuple[list[int], list[int]]
 UNKNOWN = ".0"
 """Characters that stand for an unknown cell, unless the layout writes an id that way."""
 
@@ -29,12 +34,14 @@ class Given:
 
     rows: list[Row]
     form: Literal["symbols", "ids", "image"]
+    around: Around = ([], [])
+    """Special tokens before and after each row, which the result does without."""
 
     def repeated(self, number: int) -> Given:
         """Return each row `number` times."""
         if number < 1:
             raise InputError(f"-n {number}: pass 1 or more completions of each row")
-        return Given([row for row in self.rows for _ in range(number)], self.form)
+        return replace(self, rows=[row for row in self.rows for _ in range(number)])
 
     def canvas(self, condition: Any = None) -> Canvas:
         """Return the canvas (B,N) of these rows, which may differ in length."""
@@ -62,25 +69,80 @@ def read_text(text: str, layout: Layout, *, ids: bool) -> Given:
     return Given(symbol_rows(lines, layout), "symbols")
 
 
-def marked_rows(text: str, encode: Callable[[str], list[int]]) -> list[Row]:
-    """Read lines of text; [MASK] is one unknown position, [MASK:12] twelve."""
+def text_of(path: Path | None, option: str = "") -> str:
+    """Return the text of a file, or, for None and `-`, of standard input."""
+    typed = path is None or str(path) == "-"
+    where = "standard input" if typed else f"{option} {path}".strip()
+    try:
+        data = sys.stdin.buffer.read() if path is None or typed else path.read_bytes()
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{where} is not text: byte {error.start} is no UTF-8; pass text, or an array of ids "
+            "in .npy"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{where} cannot be read: {error.strerror}") from None
+
+
+def is_ids(text: str) -> bool:
+    """Return whether the first line that is not empty is a JSON list."""
+    try:
+        return isinstance(json.loads(text.strip().partition("\n")[0]), list)
+    except json.JSONDecodeError:
+        return False
+
+
+def marked_rows(text: str, vocabulary: Vocabulary, around: Around, most: int | None) -> list[Row]:
+    """Read lines of text; [MASK] is one unknown position, [MASK:12] twelve.
+
+    around: ids put before and after each row. most: positions that a row may have.
+    """
     rows: list[Row] = []
     for number, line in enumerate(text.splitlines(), 1):
-        if not line:
-            continue
-        row: Row = []
-        known, *rest = MARK.split(line)
-        row += encode(known)
-        for count, after in zip(rest[::2], rest[1::2], strict=True):
-            row += [None] * int(count or 1)
-            row += encode(after)
-        if None not in row:
-            raise InputError(
-                f"line {number} has no unknown position: write [MASK] for one, or "
-                "[MASK:12] for twelve"
-            )
-        rows.append(row)
+        if line.strip():
+            row = _marked_row(line, f"line {number}", vocabulary, most or MOST)
+            rows.append([*around[0], *row, *around[1]])
+    if not rows:
+        raise InputError(
+            "the input is empty, so there is nothing to fill in: type a line of text with [MASK] "
+            "where unknown"
+        )
     return rows
+
+
+def _marked_row(line: str, where: str, vocabulary: Vocabulary, most: int) -> Row:
+    row: Row = []
+    for part in MARK.split(line):
+        if not MARK.fullmatch(part):
+            row += _known(part, where, vocabulary)
+            continue
+        number = part[len("[MASK:") : -1] if ":" in part else "1"
+        count = int(number) if number.isdecimal() and len(number) < DIGITS else 0
+        if not 1 <= count <= most:
+            raise InputError(
+                f"{where}: {part} names no number of positions: write [MASK] for one, or [MASK:12] "
+                f"for twelve, at most {most:,}"
+            )
+        row += [None] * count
+    if None not in row:
+        raise InputError(
+            f"{where} has no unknown position: write [MASK] for one, or [MASK:12] for twelve"
+        )
+    return row
+
+
+def _known(text: str, where: str, vocabulary: Vocabulary) -> list[int]:
+    word = vocabulary.unknown(text)
+    if word is not None:
+        raise InputError(
+            f"{where}: the tokenizer has no token for {word!r}: use other words, or write the name "
+            "of its token for unknown words"
+        )
+    ids = vocabulary.encode(text)
+    if vocabulary.mask_id in ids:
+        raise InputError(f"{where}: {text!r} has the tokenizer's mask token: write [MASK] for it")
+    return ids
 
 
 def symbol_rows(lines: Iterable[tuple[int, str]], layout: Layout) -> list[Row]:

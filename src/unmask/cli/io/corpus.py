@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unmask.cli.io.canvas_input import Around
 from unmask.cli.io.models import Model, class_count
 from unmask.cli.ui.screen import waiting
 from unmask.errors import InputError
@@ -23,12 +25,11 @@ def read_corpus(model: Model, file: Path, length: int | None, reading: dict[str,
     from unmask import data
 
     known = model.card.vocabulary or {}
-    if reading["tokenizer"] is None:
-        reading = {**reading, "tokenizer": known.get("tokenizer")}
+    around = sum(map(len, model.around))
     if model.length is not None:
-        reading = {**reading, "window": model.length}
+        reading = {**reading, "window": max(1, model.length - around)}
     with waiting(f"Reading {file}"):
-        corpus = data.read(file, length=length, **reading)
+        corpus = data.read(file, length=length, tokenizer=known.get("tokenizer"), **reading)
     if corpus.vocabulary.kind == "bytes" and known.get("kind") != "bytes":
         raise InputError(
             f"{file} is text, and the card of {model.name} does not say how text becomes ids: pass "
@@ -38,20 +39,56 @@ def read_corpus(model: Model, file: Path, length: int | None, reading: dict[str,
 
 
 def canvas_of_examples(
-    model: Model, file: Path, examples: Sequence[Example], class_: str | None
-) -> Canvas:
-    """Return a canvas (B,N) of all examples; the positions to score are its editable ones."""
+    model: Model, file: Path, corpus: Corpus, class_: str | None
+) -> tuple[Canvas, list[str]]:
+    """Return a canvas (B,N) of all examples, and notes on how they were read.
+
+    The positions to score are the editable ones: not the special tokens that the tokenizer puts
+    around a text, nor ids that the model never generates, such as separators.
+    """
     from unmask.data.padding import Excluded
     from unmask.decoding import Canvas
 
-    each = list(examples)
+    around = model.around if corpus.text else ([], [])
+    each, given = _with_special_tokens(corpus.examples, around, _never(model))
     for row, example in enumerate(each):
-        _check_length(model, f"{file}, row {row}", len(example.tokens))
+        _check_length(model, f"{file}, row {row}", len(example.tokens), sum(map(len, around)))
     condition = None if class_ is None else _condition(model, class_, each)
     policy = _padding(model)
     tokens, maskable = [one.tokens for one in each], [one.maskable for one in each]
     padded = policy(tokens, maskable, None if policy == Excluded() else model.length)
-    return Canvas.infill(padded.tokens, padded.maskable, valid=padded.valid, condition=condition)
+    canvas = Canvas.infill(padded.tokens, padded.maskable, valid=padded.valid, condition=condition)
+    note = (
+        f"{given:,} of the tokens are special ids, which this model never generates: given, not "
+        "scored"
+    )
+    return canvas, [*corpus.notes, *([note] if given else [])]
+
+
+def _never(model: Model) -> Tensor:
+    """Return ids (n,) that are never generated, but for the mask id, which no data has."""
+    import torch
+
+    ids = {*model.card.forbidden, *model.reserved()} - {model.card.mask_id}
+    return torch.tensor(sorted(ids), dtype=torch.int64)
+
+
+def _with_special_tokens(
+    examples: Sequence[Example], around: Around, never: Tensor
+) -> tuple[list[Example], int]:
+    """Return examples with ids around them and ids of `never` given, and how many those are."""
+    import torch
+
+    given, each = 0, []
+    for one in examples:
+        special = torch.isin(one.tokens, never) & one.maskable
+        given += int(special.sum())
+        ids = [torch.tensor(part, dtype=torch.int64) for part in around]
+        flags = [torch.zeros(len(part), dtype=torch.bool) for part in around]
+        tokens = torch.cat([ids[0], one.tokens, ids[1]])
+        maskable = torch.cat([flags[0], one.maskable & ~special, flags[1]])
+        each.append(replace(one, tokens=tokens, maskable=maskable))
+    return each, given
 
 
 def _padding(model: Model) -> Padding:
@@ -62,13 +99,14 @@ def _padding(model: Model) -> Padding:
     return Excluded() if known is None else from_dict(known)
 
 
-def _check_length(model: Model, where: str, found: int) -> None:
+def _check_length(model: Model, where: str, found: int, around: int) -> None:
+    """Raise InputError for rows of `found` tokens, `around` of them special, that do not fit."""
     if model.length is None or found == model.length:
         return
     if found > model.length:
         raise InputError(
             f"{where}: {found} tokens, and {model.name} has {model.length} positions: cut windows "
-            f"with --length {model.length}, or pass shorter rows"
+            f"with --length {model.length - around}, or pass shorter rows"
         )
     if model.layout.kind != "text":
         raise InputError(

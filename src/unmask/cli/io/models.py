@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: its name, network, card and layout."""
+    """A model: its name, card and layout, and its network, which is loaded when it is used."""
 
     name: str
-    denoiser: Denoiser
     card: Card
     layout: Layout
+
+    @cached_property
+    def denoiser(self) -> Denoiser:
+        """The network. Raises CheckpointError if it cannot be loaded."""
+        with waiting(f"Loading {self.name}"):
+            from unmask.models import load
+
+            return load(self.name)
 
     @property
     def task(self) -> str | None:
@@ -36,7 +44,7 @@ class Model:
     @property
     def length(self) -> int | None:
         """The model's number of positions, None if it has no fixed length."""
-        return self.denoiser.spec.default_length
+        return self.card.length
 
     @property
     def vocabulary(self) -> Vocabulary | None:
@@ -46,6 +54,25 @@ class Model:
         from unmask.data import Vocabulary
 
         return Vocabulary.from_dict(self.card.vocabulary)
+
+    @cached_property
+    def around(self) -> tuple[list[int], list[int]]:
+        """The ids that belong before and after a text, as in the data that the model has seen.
+
+        Those of its tokenizer; none if it was trained by `unmask train`, whose texts have none.
+        """
+        vocabulary = self.vocabulary
+        return ([], []) if vocabulary is None or self.card.training else vocabulary.around
+
+    def reserved(self, end_id: int | None = None) -> tuple[int, ...]:
+        """Return the special ids of the tokenizer, which are no text, but for the end of a row."""
+        vocabulary = self.vocabulary
+        if vocabulary is None:
+            return ()
+        # In training data the end of a document is data.
+        ends = () if self.card.training or vocabulary.eos_id is None else (vocabulary.eos_id,)
+        never = {*vocabulary.forbidden, *ends} - {end_id}
+        return tuple(sorted(never - {self.card.mask_id}))
 
     def prose(self, rows: Sequence[Sequence[int]]) -> list[str] | None:
         """Return rows as text, cut at the end id if training used one; None if not text."""
@@ -91,16 +118,19 @@ class Model:
         return torch.tensor([classes[row % len(classes)] for row in range(rows)])
 
 
-def open_model(name: str) -> Model:
-    """Load a bundled model or a folder. Raises CheckpointError if there is no model."""
+def open_model(name: str, tokenizer: Path | None = None) -> Model:
+    """Return a bundled model or that of a folder. Raises CheckpointError if there is no model.
+
+    tokenizer: path of one in place of that of the card.
+    """
     from unmask.models.checkpoint import read_card
 
     card = read_card(name)
-    layout = layout_of(name, card)
-    with waiting(f"Loading {name}"):
-        from unmask.models import load
+    if tokenizer is not None:
+        from unmask.data import Vocabulary
 
-        return Model(name, load(name), card, layout)
+        card = replace(card, vocabulary=Vocabulary.of_tokenizer(tokenizer).to_dict())
+    return Model(name, card, layout_of(name, card))
 
 
 def layout_of(name: str, card: Card) -> Layout:

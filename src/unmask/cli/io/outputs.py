@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unmask.core.files import check_writable
 from unmask.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,26 +18,51 @@ if TYPE_CHECKING:
 PICTURES = {".png": "a picture", ".gif": "an animation"}
 RECORDS = {".safetensors": "a record for `unmask show`"}
 EVERYTHING = {**PICTURES, **RECORDS}
+BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # no other name would help
 
 
 def checked(
-    paths: Sequence[Path] | None, allowed: dict[str, str], option: str = "--out"
+    paths: Sequence[Path] | None,
+    allowed: dict[str, str] | None = None,
+    option: str = "--out",
+    *,
+    inputs: Sequence[Path] = (),
 ) -> list[Path]:
-    """Return the paths. Raises InputError for a wrong suffix or a folder that cannot exist."""
+    """Return the paths, each of which can be written: the disk was asked, and left as it was.
+
+    allowed: suffixes and what they stand for; None for any. inputs: files of other options. Raises
+    InputError for a path that cannot be written, OSError for a disk that is full or broken.
+    """
+    taken = {path.resolve() for path in inputs}
     for path in paths or ():
-        if path.suffix.lower() not in allowed:
+        if allowed is not None and path.suffix.lower() not in allowed:
             names = ", ".join(f"{suffix} ({what})" for suffix, what in allowed.items())
             raise InputError(f"{option} {path}: pass a name that ends in {names}")
-        if path.is_dir():
-            raise InputError(f"{option} {path} is a folder: pass the name of a file")
-        for folder in path.parents:
-            if folder.exists() and not folder.is_dir():
-                raise InputError(f"{option} {path}: {folder} is a file, not a folder")
+        if path.resolve() in taken:
+            raise InputError(f"{option} {path}: this command names it twice: pass another name")
+        taken.add(path.resolve())
+        _check_place(path, option)
     if any(path.suffix.lower() in PICTURES for path in paths or ()):
         from unmask.viz.tiles import pillow
 
         pillow("Image")
     return list(paths or ())
+
+
+def _check_place(path: Path, option: str) -> None:
+    try:
+        if path.is_dir():
+            raise InputError(f"{option} {path} is a folder: pass the name of a file")
+        for folder in path.parents:
+            if folder.exists() and not folder.is_dir():
+                raise InputError(f"{option} {path}: {folder} is a file, not a folder")
+        check_writable(path)
+    except OSError as error:
+        if error.errno in BROKEN:
+            raise
+        raise InputError(
+            f"{option} {path} cannot be written ({error.strerror}): pass another name"
+        ) from None
 
 
 def moves(paths: Sequence[Path]) -> bool:

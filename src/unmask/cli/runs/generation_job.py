@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unmask.cli.io import outputs, presets
+from unmask.cli.io.canvas_input import Around
 from unmask.cli.io.models import Model, open_model
 from unmask.cli.runs.watched_generation import Emerged, emerge
 from unmask.cli.ui.live import watching
@@ -17,6 +19,8 @@ from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.decoding import Canvas, Strategy
+
+CELL_BYTES = 64  # at least, of a position: its id, flags, log-probabilities and step, twice
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,11 @@ class Job:
     max_tokens: int | None = None
     """Rows, and positions, generated at once; None for no limit."""
 
-    def run(self, canvas: Canvas) -> JobResult:
-        """Generate the canvas, drawing steps if `live`, and write the files."""
+    def run(self, canvas: Canvas, around: Around = ([], [])) -> JobResult:
+        """Generate the canvas, drawing steps if `live`, and write the files.
+
+        around: special tokens at the ends of each row, which are not among its results.
+        """
         level = bool(canvas.valid.all())
         if self.files and not level:
             raise InputError(
@@ -42,12 +49,13 @@ class Job:
                 "--record out, or pass rows of one length at a time"
             )
         title = f"{self.model.name} · {self.strategy.name}"
+        denoiser = self.model.denoiser
         begun = time.perf_counter()
         with watching(
             self.live and level, self.model.layout, title, given=~canvas.editable
         ) as watch:
             emerged = emerge(
-                self.model.denoiser,
+                denoiser,
                 canvas,
                 self.strategy,
                 self.seed,
@@ -56,7 +64,7 @@ class Job:
                 max_rows=self.max_rows,
                 max_tokens=self.max_tokens,
             )
-        result = JobResult(self, emerged, time.perf_counter() - begun)
+        result = JobResult(self, emerged, time.perf_counter() - begun, around)
         if self.files:
             with waiting("Writing " + ", ".join(map(str, self.files))):
                 record = emerged.record(self.model.layout, result.info())
@@ -72,6 +80,7 @@ class JobResult:
     job: Job
     emerged: Emerged
     seconds: float
+    around: Around = ([], [])
 
     def info(self) -> dict[str, str]:
         """Return the description that a record stores."""
@@ -104,11 +113,13 @@ class JobResult:
         }
 
     def rows(self) -> list[list[int]]:
-        """Return the ids of each row, without padding."""
+        """Return the ids of each row, without padding and the special tokens around it."""
         generation = self.emerged.generation
+        before, after = map(len, self.around)
+        lengths = generation.valid.sum(1).tolist()
         return [
-            ids[real].tolist()
-            for ids, real in zip(generation.tokens, generation.valid, strict=True)
+            ids[before : length - after].tolist()
+            for ids, length in zip(generation.tokens, lengths, strict=True)
         ]
 
     def print_summary(self, say: Callable[..., None] = say) -> None:
@@ -139,18 +150,44 @@ def prepare_job(
     max_rows: int | None,
     max_tokens: int | None,
 ) -> Job:
-    """Check everything that can be checked before the network is loaded, then load it."""
+    """Return a job whose options can work; the network is loaded when it runs."""
     from unmask.core.checks import check_count
-    from unmask.models.checkpoint import read_card
+    from unmask.core.random import check_seed
 
     shown = is_shown(live, as_json)
     files = outputs.checked(out, outputs.EVERYTHING)
-    files += outputs.checked([record] if record else [], outputs.RECORDS, "--record")
-    strategy = presets.choose_preset(read_card(name), preset, options, settings or ())
+    files += outputs.checked([record] if record else [], outputs.RECORDS, "--record", inputs=files)
+    model = open_model(name)
+    strategy = presets.choose_preset(model.card, preset, options, settings or ())
+    reserved = model.reserved(strategy.end_id)
+    if reserved:
+        never = replace(strategy.constraint, forbidden=(*strategy.constraint.forbidden, *reserved))
+        strategy = strategy.but(constraint=never)
+    check_seed(seed)
     for option, most in (("--max-rows", max_rows), ("--max-tokens", max_tokens)):
         if most is not None:
             check_count(option, most)
-    return Job(open_model(name), strategy, seed, files, shown, max_rows, max_tokens)
+    return Job(model, strategy, seed, files, shown, max_rows, max_tokens)
+
+
+def check_size(rows: int, positions: int) -> None:
+    """Raise InputError for rows and positions that no memory of this machine could hold."""
+    needed, there = rows * positions * CELL_BYTES, _memory()
+    if there is not None and needed > there:
+        fewer = max(1, there // 4 * rows // needed)
+        raise InputError(
+            f"-n {rows}: rows of {positions:,} positions take {needed / 1e9:,.0f} GB or more, and "
+            f"this machine has {there / 1e9:,.0f}: pass -n {fewer} or fewer, and other seeds for "
+            "more"
+        )
+
+
+def _memory() -> int | None:
+    """Return the bytes of memory of this machine, None where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def counted(number: int, what: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import typer
@@ -50,7 +50,8 @@ def is_shown(live: bool | None, as_json: bool) -> bool:
 
 def complain(message: str, label: str) -> None:
     """Print one error in red; it is not wrapped, so that commands in it can be copied."""
-    err().print(Text.assemble((label, "bold red"), (message, "red")), soft_wrap=True)
+    with suppress(OSError):  # the exit code tells the rest
+        err().print(Text.assemble((label, "bold red"), (message, "red")), soft_wrap=True)
 
 
 def note(*parts: str | tuple[str, str]) -> None:
