@@ -121,6 +121,12 @@ class SplitWarning(UnmaskWarning):
     """Memory ran out, and the rows were generated in smaller parts."""
 
 
+TOKEN_DROPOUT = (
+    "ESM with token_dropout=True gives NaN where no position of a row is known: leave one known, "
+    "such as <cls>, or set net.esm.embeddings.token_dropout = False"
+)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint such as `did you mean 'cosine'? known: arccos, cosine` for a misspelt name."""
     names = sorted(known)

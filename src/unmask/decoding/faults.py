@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unmask.core.arrays import arange, on_host, waits
 from unmask.core.state import State
-from unmask.errors import LogitsError, StrategyError, UnmaskError
+from unmask.errors import TOKEN_DROPOUT, LogitsError, StrategyError, UnmaskError
 
 _NO_LEGAL_ID, _NOT_FINITE, _NAN_SCORE = 1, 2, 3
 _STEPS = 2**28
@@ -97,7 +97,6 @@ def _error(fault: int, row: int) -> UnmaskError:
         + (
             "allow another id in forbidden, legal, required or feasible"
             if illegal
-            else "check the network's weights and dtype (ESM with token_dropout=True gives NaN "
-            "where no position is known)"
+            else f"check the network's weights and dtype ({TOKEN_DROPOUT})"
         )
     )

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset, Sampler, SequentialSampler
 from unmask.core.files import discard, put_in_place
 from unmask.data import Corpus, Example
 from unmask.data.padding import Excluded, Padding
-from unmask.errors import StrategyError, TrainingError
+from unmask.errors import TOKEN_DROPOUT, StrategyError, TrainingError
 from unmask.models import save
 from unmask.objectives import complementary
 from unmask.training.averaging import Averaging
@@ -163,7 +163,7 @@ class MaskedTrainer(Trainer):
             raise TrainingError(
                 f"the loss is {self.last_loss} at step {self.state.global_step} (run seed "
                 f"{self.args.seed}, first row's seed {int(inputs['seed'][0])}): lower the learning "
-                "rate, or check the initial weights; the last checkpoint is kept"
+                f"rate, or check the initial weights ({TOKEN_DROPOUT}); the last checkpoint is kept"
             )
         return loss
 
