@@ -128,7 +128,7 @@ def _drawn(path: Path, plot: Callable[[Any], None]) -> None:
     figure = Figure(layout="constrained")
     plot(figure)
     with replacing_file(path) as temporary:
-        figure.savefig(temporary, dpi=DPI)
+        figure.savefig(temporary, dpi=DPI, format="png")
 
 
 def arguments(parser: argparse.ArgumentParser, repeats: int = 5) -> argparse.ArgumentParser:

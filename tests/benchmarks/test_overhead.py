@@ -83,7 +83,8 @@ def test_overhead(tables):
         assert all(row["functions"] and row["such as"] in counts for row in asked)
     assert [row["preset"] for row in functions] == list(counts)
     assert all(0 < row["files"] < row["functions"] for row in functions)
-    assert way[0]["function"].endswith(": generate")
+    unchecked = [row["function"] for row in way if not row["function"].startswith("core/calls")]
+    assert unchecked[0].endswith(": generate")
     assert [row["frame"] for row in way] == [str(n) for n in range(1, len(way) + 1)]
 
 

@@ -210,3 +210,11 @@ def test_a_critic_that_padding_changes_judges_rows_by_length():
     valid = torch.tensor([[True, True, False, False], [True] * 4])
     judged = TokenCritic(Leaks())(tokens, valid=valid)
     assert judged[valid].tolist() == [-1, 1, -2, -1, 0, 3]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_critic_judges_as_it_does():
+    critic = token_critic(type_vocab_size=4)
+    compiled = TokenCritic(torch.compile(critic.net, backend="eager"))
+    found = compiled(TOKENS, valid=VALID)
+    torch.testing.assert_close(found[VALID], critic(TOKENS, valid=VALID)[VALID])

@@ -1,6 +1,7 @@
 """A network is tried when it is wrapped, and runs in a way that does not change its rows."""
 
 import copy
+from typing import NamedTuple
 
 import numpy as np
 import peft
@@ -15,6 +16,7 @@ from x_transformers import Encoder, TransformerWrapper
 import unmask
 from unmask import Canvas, presets
 from unmask.compat import NonAutoregressiveWrapper
+from unmask.core.network import Query
 from unmask.errors import CanvasError, LogitsError, ModelError
 from unmask.models import Decoder
 
@@ -305,3 +307,101 @@ def test_rows_of_a_network_that_padding_changes_go_by_length_in_a_generation():
         single = Canvas.blank(1, length)
         out = unmask.generate(denoiser, single, strategy, seeds=[index + 1])
         assert out[0].tolist() == together[index, :length].tolist()
+
+
+def test_conditions_of_rows_stay_whole_where_rows_go_by_length():
+    """Even one that is as wide as the canvas; what belongs to tokens is named by the adapter."""
+    ids, head = nn.Embedding(MASK + 1, 8), nn.Linear(8, MASK + 1)
+
+    def net(tokens, source):
+        return head(ids(tokens) + ids(source).mean(1, keepdim=True))
+
+    tokens, valid = rows(IDS, MASK)
+    condition = {"source": torch.randint(MASK, tokens.shape)}
+    denoiser = unmask.wrap(net, mask_id=MASK, vocab_size=MASK + 1)
+    found = logits_of(denoiser, tokens, valid, condition)
+    for index, length in enumerate(valid.sum(1).tolist()):
+        row = tokens[index : index + 1, :length]
+        right = net(row, condition["source"][index : index + 1])[0]
+        torch.testing.assert_close(found[index, :length], right.detach())
+
+
+def test_the_way_is_that_of_the_weights_that_are_read(tmp_path):
+    class Zeroed(nn.Module):
+        """Padding changes a row through weights that begin at zero."""
+
+        def __init__(self):
+            super().__init__()
+            self.net, self.mix = encoder(), nn.Parameter(torch.zeros(()))
+
+        def forward(self, tokens, valid):
+            logits = self.net(tokens, mask=valid)
+            return logits + self.mix * logits.mean(1, keepdim=True)
+
+    trained = Zeroed().eval()
+    trained.mix.data.fill_(1.0)
+    folder = unmask.save(unmask.wrap(trained, mask_id=MASK), tmp_path / "saved")
+    denoiser = unmask.load(folder, net=Zeroed())
+    tokens, valid = rows(IDS, MASK)
+    every = torch.ones_like
+    check_rows(denoiser, tokens, valid, lambda x, _: trained(x, every(x, dtype=torch.bool)))
+
+
+def test_one_barred_id_does_not_hide_that_the_head_is_not_all():
+    net = build("causal", "bert")
+    net.cls.predictions.decoder.bias.data[-1] = -1e9
+    assert not Decoder(net, MASK).way.split
+
+
+def test_padding_that_is_not_at_the_end_is_refused_before_a_pass():
+    denoiser = unmask.wrap(encoder(shift_tokens=1), mask_id=MASK)
+    tokens, valid = rows(IDS, 5)
+    with pytest.raises(CanvasError, match="not at the end"):
+        logits_of(denoiser, tokens, valid.flip(1))
+
+
+def test_a_row_of_padding_alone_is_no_pass():
+    denoiser = unmask.wrap(encoder(shift_tokens=1), mask_id=MASK)
+    tokens, valid = rows(IDS, 5)
+    valid[0] = False
+    assert (denoiser.forward(Query.of(tokens, valid), None)[0][0] == 0).all()
+
+
+def test_a_hook_that_comes_later_is_heeded():
+    net = bert()
+    denoiser = unmask.wrap(net, mask_id=MASK)
+    tokens, _ = rows(IDS, MASK)
+    before = logits_of(denoiser, tokens)
+    net.register_forward_hook(lambda module, args, out: (out.logits * 2,))
+    torch.testing.assert_close(logits_of(denoiser, tokens), 2 * before)
+
+
+def test_named_outputs_are_read_by_name():
+    class Output(NamedTuple):
+        hidden: torch.Tensor
+        logits: torch.Tensor
+
+    net = encoder()
+    denoiser = unmask.wrap(lambda x: Output(torch.zeros(*x.shape, 8), net(x)), mask_id=MASK)
+    assert denoiser.spec.vocab_size == MASK + 1
+
+
+def test_a_mask_beside_padding_is_refused():
+    denoiser = unmask.wrap(bert(), mask_id=MASK)
+    tokens, valid = rows(IDS, MASK)
+    with pytest.raises(CanvasError, match="leave it out of the condition"):
+        logits_of(denoiser, tokens, valid, {"attention_mask": valid.long()})
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_adapter_is_saved_merged(tmp_path):
+    lora = peft.get_peft_model(bert(), peft.LoraConfig(target_modules=["query"])).eval()
+    denoiser = unmask.wrap(torch.compile(lora, backend="eager"), mask_id=MASK)
+    again = unmask.load(unmask.save(denoiser, tmp_path / "saved"))
+    tokens, _ = rows(IDS, MASK)
+    torch.testing.assert_close(logits_of(again, tokens), logits_of(denoiser, tokens))
+
+
+def test_cross_attention_with_shifted_tokens_is_tried():
+    net = encoder(cross_attend=True, shift_tokens=1)
+    assert unmask.wrap(net, mask_id=MASK).way.by_length

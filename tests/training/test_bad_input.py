@@ -231,7 +231,7 @@ def frozen():
 
 NETWORKS = {
     "a raw network": (lambda: network("BERT"), "is not a denoiser: wrap it first"),
-    "a name": (lambda: "digits", "is not a denoiser"),
+    "a name": (lambda: "digits", "is the name of a network: load it first"),
     "none": (lambda: None, "is not a denoiser"),
     "a function": (
         lambda: unmask.wrap(lambda tokens: tokens, mask_id=MASK, vocab_size=VOCAB),

@@ -48,6 +48,16 @@ def test_a_hundred_random_moments(signals, tmp_path):
     assert killed(tmp_path, 0, 100, *signals)["stopped"] == 100
 
 
+@pytest.fixture(autouse=True)
+def heeded():
+    """Signals as a terminal sends them; a shell lets a job in the background ignore Ctrl-C."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def at_step(step, action):
     def report(progress):
         if progress.step == step:

@@ -19,7 +19,7 @@ from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 from unmask.models.by_length import by_length
 from unmask.models.trial import padding_changes
-from unmask.models.x_transformers import is_x_transformer
+from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
 from unmask.orders import Order
 from unmask.orders.base import Around
 
@@ -70,7 +70,7 @@ class Judge:
                 "(B,N) bool, False at padding"
             )
         if self.by_length and query.padded:
-            return by_length(self._passed, query, None)[0]
+            return by_length(self._passed, query, None, XTransformersDenoiser.per_token)[0]
         return self._passed(query, None)[0]
 
     def _passed(self, query: Query, cache: Cache | None) -> tuple[Tensor, None]:

@@ -1,6 +1,7 @@
 """What public functions and classes are called with: numpy's numbers, and names misspelt.
 
-A package calls `check_calls(__name__)` behind its `__all__`.
+A package calls `check_calls(__name__)` behind its `__all__`; one with functions that run within a
+step names those that users call.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ def _check_class(kind: type) -> None:
             setattr(kind, name, type(member)(_checked(member.__func__)))
         elif isinstance(member, FunctionType) and (name == "__init__" or not in_steps):
             setattr(kind, name, _checked(member))
+
+
+def _has_arguments(method: FunctionType) -> bool:
+    return len(inspect.signature(method).parameters) > 1
 
 
 def _checked(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -24,4 +24,4 @@ __all__ = [
     "step",
 ]
 
-check_calls(__name__)
+check_calls(__name__, "Canvas", "Strategy", "done", "finish", "init", "row_seeds", "step")

@@ -14,6 +14,7 @@ from unmask.core.inference import is_out_of_memory
 from unmask.core.network import Cache, DenoiserSpec, Query
 from unmask.core.projection import Projection
 from unmask.errors import CanvasError, ModelError
+from unmask.models import trial
 from unmask.models.by_length import by_length
 from unmask.models.trial import Way
 
@@ -27,6 +28,7 @@ class Adapter(nn.Module, ABC):
     """
 
     knows_condition: ClassVar[bool] = True
+    per_token: ClassVar[tuple[str, ...]] = ()  # entries of a condition that go with the tokens
     spec: DenoiserSpec
     way = Way()  # that a trial found
     full_length: int | None = None  # of rows, where a network did not run on short ones
@@ -48,7 +50,7 @@ class Adapter(nn.Module, ABC):
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """Return the hidden states (R,N,D), and the cache for the next step."""
         if self.way.by_length and query.padded:
-            return by_length(self._rows, query, cache)
+            return by_length(self._rows, query, cache, self.per_token)
         return self._rows(query, cache)
 
     def _rows(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
@@ -62,6 +64,10 @@ class Adapter(nn.Module, ABC):
                 f"the network does not run on rows of {length} positions, but on rows of "
                 f"{self.full_length}: pass rows of that length ({error})"
             ) from error
+
+    def settle(self) -> None:
+        """Find the way to run the network, by a trial."""
+        trial.settle(self)
 
     def example(self, rows: int, length: int) -> Any:
         """Return a condition for rows of the trial, None where the network needs none."""

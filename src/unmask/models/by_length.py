@@ -5,36 +5,37 @@ Shapes: R rows, N positions, D width; r rows of one length n.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import keystr, tree_map_with_path
+from torch.utils._pytree import tree_map
 
-from unmask.core.arrays import to_device, waits
+from unmask.core.arrays import to_device
 from unmask.core.network import Cache, Query
 from unmask.errors import CanvasError
 
-ELSEWHERE = re.compile("context_mask|encoder")  # masks of other positions than the rows'
 Run = Callable[[Query, Cache | None], tuple[Tensor, Cache | None]]
 
 
-def by_length(run: Run, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
+def by_length(
+    run: Run, query: Query, cache: Cache | None, per_token: Collection[str] = ()
+) -> tuple[Tensor, Cache | None]:
     """Run rows of each length apart, without padding; hidden states (R,N,D) are 0 at padding.
 
+    per_token: entries of a condition that are cut as the rows are.
     Raises CanvasError for padding that is not at the end of a row.
     """
     _check_ends(query)
     length = query.tokens.shape[1]
     out: Tensor | None = None
     caches: Cache | None = None
-    for n in np.unique(query.lengths).tolist():
+    for n in np.unique(query.lengths[query.lengths > 0]).tolist():
         rows = np.flatnonzero(query.lengths == n)
-        part = _cut(query, rows, n)
+        part = _cut(query, rows, n, per_token)
         kept = None if cache is None else cache.take(rows).resize(n)
         hidden, after = run(part, kept)
         if out is None:
@@ -47,30 +48,25 @@ def by_length(run: Run, query: Query, cache: Cache | None) -> tuple[Tensor, Cach
     return out, caches
 
 
-def _cut(query: Query, rows: np.ndarray, length: int) -> Query:
-    """Return these rows, of one length, with what their condition says of each token, or of pairs.
-
-    Cross-attention has positions of its own, which may be as many.
-    """
+def _cut(query: Query, rows: np.ndarray, length: int, per_token: Collection[str]) -> Query:
+    """Return these rows, of one length, with what their condition says of each token or pair."""
     width = query.tokens.shape[1]
 
-    def cut(path: tuple[Any, ...], leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor) or ELSEWHERE.search(keystr(path)):
-            return leaf
-        if leaf.dim() == 2 and leaf.shape[1] == width:
-            return leaf[:, :length]
-        pairs = leaf.dim() == 4 and leaf.shape[-2:] == (width, width)
-        return leaf[..., :length, :length] if pairs else leaf
+    def cut(leaf: Any) -> Any:
+        if leaf.dim() > 2 and leaf.shape[-2:] == (width, width):
+            return leaf[..., :length, :length]
+        return leaf[:, :length]
 
     part = query.take(rows, length)
-    return replace(part, condition=tree_map_with_path(cut, part.condition))
+    if not isinstance(part.condition, dict):
+        return part
+    own = {n: tree_map(cut, part.condition[n]) for n in per_token if n in part.condition}
+    return replace(part, condition={**part.condition, **own})
 
 
 def _check_ends(query: Query) -> None:
     """Raise CanvasError unless padding stands at the end of each row."""
     device = query.tokens.device
-    if waits(device):
-        return
     place = torch.arange(query.tokens.shape[1], device=device)
     if not torch.equal(place < to_device(query.lengths, device).unsqueeze(1), query.valid):
         raise CanvasError(

@@ -28,6 +28,7 @@ from unmask.models.conditioning import ClassConditioned
 from unmask.models.decoder import Decoder
 from unmask.models.forwarding import unwrapped
 from unmask.models.hf import MaskedLMDenoiser, is_adapted
+from unmask.models.outputs import inside
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.wrap import wrap
 
@@ -117,8 +118,8 @@ def save(
     with replacing_folder(target) as temporary:
         if with_transformers:
             with _without_bars():
-                whole: Any = net
-                if is_adapted(net):
+                whole: Any = inside(net)
+                if is_adapted(whole):
                     whole = copy.deepcopy(whole).merge_and_unload()
                 whole.save_pretrained(temporary)
         else:
@@ -286,9 +287,11 @@ def _into(net: nn.Module | None, folder: Path, card: Card, options: dict[str, An
         )
     width = card.self_conditioning
     parts = None if width is None else SelfConditioning(width)
-    denoiser = wrap(net, vocab_size=card.vocab_size, self_conditioning=parts, **options)
-    assert isinstance(denoiser, nn.Module)
+    options |= {"vocab_size": card.vocab_size, "self_conditioning": parts}
+    denoiser = wrap(net, try_network=False, **options)
+    assert isinstance(denoiser, Adapter)
     _reading(folder, lambda: _safetensors().load_model(denoiser, str(folder / WEIGHTS)))
+    denoiser.settle()  # by the weights that were read
     return denoiser
 
 

@@ -13,6 +13,7 @@ from unmask.core.network import Cache, Query
 from unmask.errors import CanvasError, ModelError
 from unmask.models.forwarding import Forwarding
 from unmask.models.hf import MaskedLMDenoiser
+from unmask.models.outputs import inside
 
 
 class ClassConditioned(Forwarding):
@@ -26,7 +27,7 @@ class ClassConditioned(Forwarding):
 
     def __init__(self, inner: MaskedLMDenoiser, classes: int):
         super().__init__(inner)
-        known = getattr(getattr(inner, "net", None), "config", None)
+        known = getattr(inside(getattr(inner, "net", None)), "config", None)
         types = getattr(known, "type_vocab_size", 0)
         if types <= classes:
             raise ModelError(

@@ -17,8 +17,8 @@ from unmask.errors import ModelError
 from unmask.models.adapter import device_of, keywords
 from unmask.models.by_length import by_length
 from unmask.models.conditioning import token_types
-from unmask.models.hf import first_position, position_ids
-from unmask.models.outputs import arguments
+from unmask.models.hf import MaskedLMDenoiser, first_position, position_ids
+from unmask.models.outputs import arguments, inside, logits_of
 from unmask.models.trial import padding_changes
 
 
@@ -76,9 +76,9 @@ class TokenCritic(nn.Module):
         self.transformers = any(
             kind.__module__.startswith("transformers.")
             and kind.__name__.endswith("ForTokenClassification")
-            for kind in type(net).__mro__
+            for kind in type(inside(net)).__mro__
         )
-        labels = getattr(getattr(net, "config", None), "num_labels", 1)
+        labels = getattr(getattr(inside(net), "config", None), "num_labels", 1)
         if self.transformers and labels != 1:
             raise ModelError(
                 f"a critic has one logit a token; the network has {labels} labels: "
@@ -98,7 +98,8 @@ class TokenCritic(nn.Module):
             )
         if not self.by_length:
             return self._call(tokens, valid, condition)
-        return by_length(self._passed, Query.of(tokens, valid, condition), None)[0].squeeze(-1)
+        query, per_token = Query.of(tokens, valid, condition), MaskedLMDenoiser.per_token
+        return by_length(self._passed, query, None, per_token)[0].squeeze(-1)
 
     def _passed(self, query: Query, cache: Cache | None) -> tuple[Tensor, None]:
         return self._call(query.tokens, query.valid, query.condition).unsqueeze(-1), None
@@ -108,20 +109,19 @@ class TokenCritic(nn.Module):
         return logit_per_token(call(tokens, valid, condition), tokens)
 
     def _transformers(self, tokens: Tensor, valid: Tensor, condition: Any) -> Tensor:
-        config: Any = self.net.config
+        config: Any = inside(self.net).config
         if isinstance(condition, Tensor):
             condition = self._token_types(condition, tokens)
         given = {"attention_mask": valid.long(), **keywords(condition)}
-        first = first_position(self.net)
+        first = first_position(inside(self.net))
         if first is not None:
             given["position_ids"] = position_ids(first, valid)
         shown = tokens.masked_fill(~valid, config.pad_token_id or 0)
-        logits: Tensor = self.net(input_ids=shown, **given).logits
-        return logits
+        return logits_of(self.net(input_ids=shown, **given), tokens)
 
     def _token_types(self, classes: Tensor, tokens: Tensor) -> dict[str, Tensor]:
         needed = int(classes.max()) + 2 if len(classes) else 0
-        types = int(getattr(self.net.config, "type_vocab_size", 0))
+        types = int(getattr(inside(self.net).config, "type_vocab_size", 0))
         if needed > types:
             raise ModelError(
                 f"class {needed - 2} needs {needed} token types; the critic has {types}: set "
@@ -130,7 +130,7 @@ class TokenCritic(nn.Module):
         return token_types(classes.to(tokens.device) + 1, tokens)
 
     def _module(self, tokens: Tensor, valid: Tensor, condition: Any) -> Tensor:
-        takes = inspect.signature(self.net.forward).parameters
+        takes = inspect.signature(inside(self.net).forward).parameters
         anything = any(p.kind is p.VAR_KEYWORD for p in takes.values())
         given: dict[str, Any] = {} if self._padding is None else {self._padding: valid}
         if condition is not None:

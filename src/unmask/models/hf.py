@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from unmask.core.network import Cache, Query
 from unmask.core.projection import Projection, untied, watched
-from unmask.errors import ModelError
+from unmask.errors import CanvasError, ModelError
 from unmask.models import trial
 from unmask.models.adapter import Adapter, keywords, make_spec
 from unmask.models.outputs import arguments, inside, logits_of, states_of
@@ -22,14 +22,15 @@ POSITIONS = ("position_embeddings", "embed_positions")
 
 def is_transformers(net: object) -> bool:
     """Return whether this is a transformers network with a head that predicts ids, or in peft."""
-    inner: Any = backbone_of(inside(net))
+    inner: Any = backbone_of(net)
     return _has_base(inner, "transformers.", "PreTrainedModel") and (
         inner.get_output_embeddings() is not None or type(inner).__name__.endswith("ForMaskedLM")
     )
 
 
 def backbone_of(net: Any) -> Any:
-    """Return the network, or that inside a peft model (LoRA 2106.09685)."""
+    """Return the network in its wrappers, or that inside a peft model (LoRA 2106.09685)."""
+    net = inside(net)
     return net.get_base_model() if is_adapted(net) else net
 
 
@@ -45,7 +46,7 @@ def _has_base(net: object, library: str, name: str) -> bool:
 
 def check_kind(net: Any) -> None:
     """Raise ModelError for a transformers network that is no masked language model."""
-    inner = backbone_of(inside(net))
+    inner = backbone_of(net)
     kind = type(inner).__name__
     if is_adapted(net) and any(c.is_prompt_learning for c in net.peft_config.values()):
         raise ModelError(
@@ -131,6 +132,8 @@ def can_split(net: Any) -> bool:
 
     They may not in a compiled network, one with hooks, or with a `forward` of its own.
     """
+    if inside(net) is not net:
+        return False
     inner = backbone_of(net)
     own = type(inner).forward.__module__.startswith("transformers.")
     return own and split_head(inner) is not None and not watched(inner)
@@ -170,6 +173,8 @@ class MaskedLMDenoiser(Adapter):
     whole, and its logits (R,N,V) stand for hidden states. Arguments as in `unmask.wrap`.
     """
 
+    per_token = ("token_type_ids", "position_ids")
+
     def __init__(
         self,
         net: Any,
@@ -181,22 +186,34 @@ class MaskedLMDenoiser(Adapter):
         try_network: bool = True,
     ):
         check_kind(net)
-        inner = backbone_of(inside(net))
+        inner = backbone_of(net)
         known: dict[str, Any] = {"supports_trimming": True, "max_length": longest_row(inner)}
         spec = make_spec(int(inner.config.vocab_size), mask_id, forbidden, length, **known)
         super().__init__(spec, logit_shift)
         self.net, self.first_position = net, first_position(inner)
         self._takes_mask = "attention_mask" in arguments(inner)
         self.way = self.ways[0]
-        padding = getattr(inner.config, "pad_token_id", None)
-        special = None if self.first_position is not None else padding
         if try_network:
-            trial.settle(self, special, padding if special is None else None)
+            self.settle()
+
+    def settle(self) -> None:
+        """Find the way to run the network, by a trial with the id of padding, or without it.
+
+        A network that would derive positions from ids gets them passed, and cannot be compared.
+        """
+        padding = getattr(self.backbone.config, "pad_token_id", None)
+        special = None if self.first_position is not None else padding
+        trial.settle(self, special, padding if special is None else None)
 
     @property
     def backbone(self) -> Any:
         """The `*ForMaskedLM`."""
-        return backbone_of(inside(self.net))
+        return backbone_of(self.net)
+
+    @property
+    def _apart(self) -> bool:
+        """Whether the head runs apart; not in a network that got a hook since it was tried."""
+        return self.way.split and not watched(self.backbone)
 
     @property
     def ways(self) -> Sequence[Way]:
@@ -222,6 +239,11 @@ class MaskedLMDenoiser(Adapter):
         """Return (R,N,D), and None. A condition is a dict of keyword arguments of the network."""
         given, tokens = keywords(query.condition), query.tokens
         _restore(self.backbone)
+        if query.padded and "attention_mask" in given:
+            raise CanvasError(
+                "the condition has an attention_mask, and rows have padding, which sets it: leave "
+                "it out of the condition"
+            )
         if (query.padded or self.way.always_masks) and self._takes_mask:
             given["attention_mask"] = query.valid.long()
         if query.padded:
@@ -230,14 +252,14 @@ class MaskedLMDenoiser(Adapter):
             tokens = tokens.masked_fill(~query.valid, padding or 0)
         if self.first_position is not None:
             given["position_ids"] = position_ids(self.first_position, query.valid)
-        if not self.way.split:
+        if not self._apart:
             return self.shift_logits(logits_of(self.net(input_ids=tokens, **given), tokens)), None
         output = self.backbone.base_model(input_ids=tokens, **given)
         return self.shift_logits(states_of(output, tokens)), None
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits (M,V) of hidden states (M,D)."""
-        if not self.way.split:
+        if not self._apart:
             return hidden
         # Found at each call, so that a copy of this module uses the head of its own network.
         head = split_head(self.backbone)
@@ -246,4 +268,4 @@ class MaskedLMDenoiser(Adapter):
 
     def projection(self, hidden: Tensor) -> Projection | None:
         """Return the projection whose product is the logits of hidden (M,D); None if unknown."""
-        return split_projection(self.backbone, hidden) if self.way.split else None
+        return split_projection(self.backbone, hidden) if self._apart else None

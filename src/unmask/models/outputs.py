@@ -53,12 +53,15 @@ def _found(output: Any, name: str, tokens: Tensor) -> Tensor:
     found = output
     if isinstance(output, Mapping):
         found = output.get(name)
+    elif isinstance(output, tuple) and hasattr(output, name):
+        return _found({name: getattr(output, name)}, name, tokens)
     elif isinstance(output, tuple):
         found = output[0] if output else None
     elif not isinstance(output, Tensor):
         found = getattr(output, name, None)
     several = isinstance(output, tuple) and len(output) > 1 and _alike(*output[:2])
     fits = isinstance(found, Tensor) and found.dim() == 3 and found.shape[:2] == tokens.shape
+    fits = fits and found.is_floating_point()
     if isinstance(found, Tensor) and fits and not several:
         return found
     shown = f"{len(output)} outputs of one shape" if several else _described(output, found)
@@ -76,7 +79,8 @@ def _alike(one: Any, other: Any) -> bool:
 
 def _described(output: Any, found: Any) -> str:
     if isinstance(found, Tensor):
-        return str(tuple(found.shape))
+        kind = "" if found.dim() < 3 or found.is_floating_point() else f" {found.dtype}"
+        return f"{tuple(found.shape)}{kind}"
     if isinstance(output, Mapping):
         return f"{type(output).__name__} of {', '.join(map(str, output))}"
     return type(output).__name__

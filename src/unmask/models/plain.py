@@ -12,7 +12,6 @@ from unmask.core.arrays import waits
 from unmask.core.inference import evaluating
 from unmask.core.network import Cache, Query
 from unmask.errors import CanvasError, LogitsError, ModelError
-from unmask.models import trial
 from unmask.models.adapter import Adapter, device_of, keywords, make_spec
 from unmask.models.outputs import arguments, logits_of
 from unmask.models.trial import Way
@@ -49,8 +48,13 @@ class PlainDenoiser(Adapter):
         self._valid_name = _padding_argument(net)
         if self._valid_name is None:
             self.way = Way(by_length=True)
-        elif try_network:
-            trial.settle(self)
+        if try_network:
+            self.settle()
+
+    def settle(self) -> None:
+        """Find whether the callable heeds its argument for padding, if it has one."""
+        if self._valid_name is not None:
+            super().settle()
 
     def run(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """Return (R,N,V), and None. A condition is a dict of keyword arguments of the callable."""

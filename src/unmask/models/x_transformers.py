@@ -59,6 +59,8 @@ class XTransformersDenoiser(Adapter):
     `sum_embeds`. Raises ModelError for a Decoder, or self-conditioning without a plain head.
     """
 
+    per_token = ("pos", "attn_mask", "embed_ids")
+
     def __init__(
         self,
         net: Any,
@@ -89,7 +91,7 @@ class XTransformersDenoiser(Adapter):
             )
         self.way = self.ways[0]
         if try_network:
-            trial.settle(self)
+            self.settle()
 
     @property
     def ways(self) -> Sequence[Way]:
@@ -103,8 +105,10 @@ class XTransformersDenoiser(Adapter):
         weight = next(net.parameters())
         if layers.cross_attend:
             kinds = zip(layers.layer_types, layers.layers, strict=True)
-            keys = next(layer[1].to_k for kind, layer in kinds if kind == "c")
-            found["context"] = weight.new_ones(rows, 2, keys.in_features)
+            cross = next(layer[1] for kind, layer in kinds if kind == "c")
+            found["context"] = weight.new_ones(
+                rows, 2, getattr(cross, "fn", cross).to_k.in_features
+            )
         if layers.need_condition:
             found["condition"] = weight.new_ones(rows, layers.dim_condition)
         if net.embeds is not None:

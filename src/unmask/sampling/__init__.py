@@ -26,4 +26,4 @@ __all__ = [
     "tempered",
 ]
 
-check_calls(__name__)
+check_calls(__name__, "Annealed", "Sampling", "SquaredDecay")

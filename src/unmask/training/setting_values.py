@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import Field, fields, is_dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -109,12 +110,17 @@ def _model(kind: type[Any]) -> Any:
     for field in settable(kind):
         hint = hints[field.name]
         limits = {key: field.metadata[key] for key in LIMITS if key in field.metadata}
-        listed = [Strict(False)] if get_origin(hint) is tuple else []  # files have lists
         if not is_dataclass(hint):
-            hint = Annotated[(hint, *listed, Field(**limits))]
-            found[field.name] = (hint, ...)
+            found[field.name] = (Annotated[_listed(hint, Strict(False)), Field(**limits)], ...)
     config = ConfigDict(strict=True, allow_inf_nan=False)
     return create_model(kind.__name__, __config__=config, **found)
+
+
+def _listed(hint: Any, lax: Any) -> Any:
+    """Return a type whose tuples may be given as lists, as files have them."""
+    if get_origin(hint) in (Union, UnionType):
+        return reduce(or_, (_listed(part, lax) for part in get_args(hint)))
+    return Annotated[hint, lax] if get_origin(hint) is tuple else hint
 
 
 def _told(where: str, field: Field[Any], hint: Any, values: Mapping[str, Any], error: Any) -> str:
