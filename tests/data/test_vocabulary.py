@@ -241,3 +241,11 @@ def test_bytes_have_an_end_where_rows_stay_apart(tmp_path):
     chunks = write_text(tmp_path / "b.jsonl", '{"ids": [1, 2]}\n{"ids": [3, 4]}\n')
     assert not read(chunks).documents  # windows that were cut before
     assert read(chunks, documents=True).documents
+
+
+def test_what_was_given_after_an_end_is_text():
+    vocabulary = Vocabulary.of_bytes(end=True)
+    ids = [*b"gus", 256, 256, ord("a"), 256, ord("x")]
+    assert vocabulary.text(ids, 256) == "gus"
+    assert vocabulary.text(ids, 256, given=6) == "gusa"
+    assert vocabulary.text(ids, 256, given=8) == "gusax"

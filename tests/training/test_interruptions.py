@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ import torch
 import unmask
 from unmask.errors import CheckpointError, InputError, SeedError
 from unmask.models.checkpoint import read_card
-from unmask.training import stopping, train
-from unmask.training.trainer import latest
+from unmask.training import RECIPES, stopping, train
+from unmask.training.trainer import keep_newest, latest
 
 ROOT = Path(__file__).parents[2]
 INT, KILL, TERM = int(signal.SIGINT), int(signal.SIGKILL), int(signal.SIGTERM)
@@ -74,13 +75,14 @@ def same(a, b):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_with_a_checkpoint(number, tmp_path):
     before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as stopped:
         train(
             "shidoku",
             tmp_path / "m",
             steps=20,
             report=at_step(1, lambda: os.kill(os.getpid(), number)),
         )
+    assert stopped.value.code == 128 + number
     assert latest(tmp_path / "m.training").name == "checkpoint-2"
     assert signal.getsignal(number) is before
     seen = []
@@ -224,3 +226,30 @@ def test_a_seed_beyond_numpys_is_refused(tmp_path):
     with pytest.raises(SeedError, match=r"seed=4294967296: pass an integer from 0 to 2\*\*32 - 1"):
         train("shidoku", tmp_path / "m", steps=2, seed=2**32)
     train("shidoku", tmp_path / "m", steps=2, seed=2**32 - 1)
+
+
+def test_a_run_that_cannot_start_again_loses_nothing(tmp_path):
+    stop = at_step(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt):
+        train("shidoku", tmp_path / "m", steps=20, report=stop)
+    before = latest(tmp_path / "m.training")
+    broken = replace(RECIPES["shidoku"], backbone={"model_type": "bert", "hidden_size": 33})
+    with pytest.raises(InputError):
+        train("shidoku", tmp_path / "m", recipe=broken, steps=20, overwrite=True)
+    assert latest(tmp_path / "m.training") == before
+    train("shidoku", tmp_path / "m", steps=3, overwrite=True)
+    assert not (tmp_path / "m.training").exists()
+
+
+def test_folders_of_others_stay(tmp_path):
+    for name in ("checkpoint-1", "checkpoint-2", "checkpoint-best"):
+        (tmp_path / name / "model").mkdir(parents=True)
+        (tmp_path / name / "model" / "unmask.json").touch()
+    (tmp_path / "checkpoint-500").mkdir()
+    for limit in (None, 0, -1):
+        keep_newest(tmp_path, limit)
+        assert len(list(tmp_path.iterdir())) == 4
+    keep_newest(tmp_path, 1)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["checkpoint-2", "checkpoint-500", "checkpoint-best"]
+    assert latest(tmp_path).name == "checkpoint-2"

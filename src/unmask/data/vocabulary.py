@@ -142,9 +142,13 @@ class Vocabulary:
             return bytes(numbers).decode("utf-8", errors="replace")
         return " ".join(map(str, numbers))
 
-    def text(self, ids: Sequence[int], end_id: int | None) -> str:
-        """Return the text of the ids before the first end_id, or of all if there is none."""
-        return self.decode(until(ids, end_id))
+    def text(self, ids: Sequence[int], end_id: int | None, given: int = 0) -> str:
+        """Return the text of the ids before the first end_id, or of all if there is none.
+
+        given: ids from the first that a text has at least; ends among them are left out.
+        """
+        kept = [token for token in ids[:given] if token != end_id]
+        return self.decode([*kept, *until(ids[given:], end_id)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the vocabulary as JSON values, for a model card."""

@@ -18,6 +18,7 @@ OBJECTIVES = (
     "complementary", "count", "bernoulli", "bernoulli_by_count", "masked_mean", "bert"
 )  # fmt: skip
 PRECISIONS = ("float32", "bfloat16")
+MOST = 2**31  # above any number of steps or rows
 
 
 def _option(default: Any, text: str, **limits: float) -> Any:
@@ -58,14 +59,14 @@ class Recipe:
     backbone: dict[str, Any] = _option(
         {}, "a transformers model_type and options of its config; empty: a small network"
     )
-    steps: int = _option(1000, "optimiser steps", ge=1)
+    steps: int = _option(1000, "optimiser steps", ge=1, lt=MOST)
     batch_size: int = _option(
-        16, "examples in an optimiser step, over all processes and pieces", ge=1
+        16, "examples in an optimiser step, over all processes and pieces", ge=1, lt=MOST
     )
-    pieces: int = _option(1, "parts that a batch is computed in, to save memory", ge=1)
+    pieces: int = _option(1, "parts that a batch is computed in, to save memory", ge=1, lt=MOST)
     learning_rate: float = _option(2e-3, "highest learning rate; it falls to 0 by a cosine", ge=0)
     warmup_steps: int = _option(
-        100, "steps until the highest learning rate; at most a tenth of all", ge=0
+        100, "steps until the highest learning rate; at most a tenth of all", ge=0, lt=MOST
     )
     weight_decay: float = _option(0.05, "weight decay of AdamW", ge=0)
     adam_beta2: float = _option(0.98, "beta2 of AdamW", ge=0, lt=1)
@@ -92,10 +93,10 @@ class Recipe:
         {"name": "random_order", "steps": 32}, "preset that the model's card recommends"
     )
     samples: int = _option(
-        16, "samples drawn in each tenth of a run, at most, to be looked at; 0: none", ge=0
+        16, "samples drawn in each tenth of a run, at most, to be looked at; 0: none", ge=0, lt=MOST
     )
     held_out_rows: int = _option(
-        256, "held-out examples measured in each tenth of a run, at most; 0: none", ge=0
+        256, "held-out examples measured in each tenth of a run, at most; 0: none", ge=0, lt=MOST
     )
     data: DataOptions = _option(DataOptions(), "how --data is read")
 

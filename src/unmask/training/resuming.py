@@ -23,6 +23,7 @@ class Start:
 
     checkpoint: Path | None = None
     taken: int = 0  # steps of the finished model whose weights the run begins with
+    anew: bool = False  # an unfinished run is thrown away
 
 
 def start_of(
@@ -37,8 +38,7 @@ def start_of(
         raise InputError("--resume continues a run and --overwrite starts it again: pass one")
     finished = (target / CARD).is_file()
     if overwrite:
-        discard(work)
-        return Start()
+        return Start(anew=True)
     if checkpoint is not None and not resume:
         raise CheckpointError(f"{work} has {checkpoint.name} of an unfinished run: {AGAIN}")
     if finished and not resume:
@@ -78,7 +78,10 @@ def start_of(
 
 
 def same_run(target: Path, work: Path, start: Start, about: dict[str, Any]) -> None:
-    """Write the settings of a new run, or raise CheckpointError if one that goes on differs."""
+    """Write the settings of a new run, or raise CheckpointError if one that goes on differs.
+
+    A run that begins anew loses its earlier checkpoints here, when all else is checked.
+    """
     now = json.loads(json.dumps(about | {"taken": start.taken}))
     begun, where = now, work
     if start.checkpoint is not None:
@@ -91,6 +94,8 @@ def same_run(target: Path, work: Path, start: Start, about: dict[str, Any]) -> N
         raise CheckpointError(
             f"{where} has another run: {', '.join(other)}; pass the settings that it began with"
         )
+    if start.anew:
+        discard(work)
     with replacing_file(work / NOTE) as temporary:
         temporary.write_text(json.dumps(now, indent=2), encoding="utf-8")
 

@@ -124,6 +124,7 @@ class _Run:
         )
         self.about = about(material, recipe, seed)
         same_run(target, work, start, self.about)
+        _parts().discard_incomplete(work)
         self.trainer.card = self.card()
         self.trainer.add_callback(self.stopping)
         self.trainer.remove_callback(_printer())

@@ -13,7 +13,7 @@ from unmask.core.checks import as_integer
 from unmask.errors import InputError, MissingExtraError, StrategyError
 from unmask.training.setting_files import parse_yaml
 
-LIMITS = {"ge": "{:g} or more", "lt": "below {:g}"}  # entries of a field's metadata, in words
+LIMITS = {"ge": "{:g} or more", "lt": "below {:.12g}"}  # entries of a field's metadata, in words
 _NAMES = {
     int: "a whole number",
     float: "a number",
@@ -133,7 +133,8 @@ def _told(where: str, field: Field[Any], hint: Any, values: Mapping[str, Any], e
             text.format(field.metadata[k]) for k, text in LIMITS.items() if k in field.metadata
         ]
         got = "" if where.endswith(repr(value)) else f", not {value!r}"
-        return f"{where}: pass {' and '.join(within) or 'a finite number'}{got}"
+        finite = ["a finite number"] if error["type"] == "finite_number" else []
+        return f"{where}: pass {', '.join([*(within and [' and '.join(within)]), *finite])}{got}"
     if error["type"] in ("missing", "too_long"):
         return f"{where}: expected {expected(hint)}, got {len(value)} values"
     if place and place[-1] == "[key]":

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from unmask.core.interruption import Interrupted
+
 try:
     from transformers import TrainerCallback
 except ImportError:  # this module stays importable on a bare install; `train` names the extra
@@ -29,6 +31,7 @@ class Stopping(TrainerCallback):
 
     def __init__(self) -> None:
         self.asked = False
+        self.number = int(signal.SIGINT)
         self.saved = time.monotonic()
         self.before: dict[int, Any] = {}
 
@@ -37,7 +40,7 @@ class Stopping(TrainerCallback):
         """Take SIGINT and SIGTERM while the block runs; a second signal is not taken any more.
 
         Only the main thread is told of signals; in another nothing is taken. Raises
-        KeyboardInterrupt after the block if a signal came.
+        Interrupted, a KeyboardInterrupt, after the block if a signal came.
         """
         if threading.current_thread() is threading.main_thread():
             known = {number: signal.getsignal(number) for number in SIGNALS}
@@ -51,10 +54,10 @@ class Stopping(TrainerCallback):
             for number, old in self.before.items():
                 signal.signal(number, old)
         if self.asked:
-            raise KeyboardInterrupt
+            raise Interrupted(self.number)
 
     def _ask(self, number: int, frame: Any) -> None:
-        self.asked = True
+        self.asked, self.number = True, number
         signal.signal(number, self.before[number])
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -314,8 +314,9 @@ def check_arguments(args: TrainingArguments) -> None:
 
 def complete(folder: Path) -> list[Path]:
     """Return the complete checkpoints in a folder, the oldest first."""
-    found = [path.parent.parent for path in folder.glob(f"checkpoint-*/{MODEL}/unmask.json")]
-    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+    models = folder.glob(f"checkpoint-*/{MODEL}/unmask.json")
+    found = [path.parent.parent for path in models if _number(path.parent.parent).isdecimal()]
+    return sorted(found, key=lambda path: int(_number(path)))
 
 
 def latest(folder: Path) -> Path | None:
@@ -324,8 +325,16 @@ def latest(folder: Path) -> Path | None:
 
 
 def keep_newest(folder: Path, limit: int | None) -> None:
-    """Delete the older checkpoints, beyond `limit` complete ones, and those that are incomplete."""
-    kept = complete(folder) if limit is None else complete(folder)[-limit:]
-    for path in folder.glob("checkpoint-*"):
-        if path not in kept:
-            discard(path)
+    """Delete complete checkpoints but the newest `limit`; all are kept for None, 0 and −1."""
+    for path in complete(folder)[: -limit if limit and limit > 0 else 0]:
+        discard(path)
+
+
+def discard_incomplete(folder: Path) -> None:
+    """Delete checkpoints of a run of `train` that were cut off while they were written."""
+    for path in set(folder.glob("checkpoint-*")) - set(complete(folder)):
+        discard(path)
+
+
+def _number(checkpoint: Path) -> str:
+    return checkpoint.name.rpartition("-")[2]

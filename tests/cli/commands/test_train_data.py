@@ -1,6 +1,7 @@
 """`unmask train --data` and its models: names that end, and images that are drawn."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,3 +109,18 @@ def test_the_shape_of_other_data_is_refused(call, tmp_path):
     (tmp_path / "book.txt").write_text("to be or not to be " * 20)
     told = call("train", "--data", "book.txt", "--set", "data.shape=[2,2]").error()
     assert "no rows of one width" in told
+
+
+def test_a_model_of_documents_keeps_what_is_given_and_scores_documents(call):
+    Path("names.txt").write_text("".join(f"{name}\n" for name in ["ann", "bob", "cleo"] * 10))
+    small = [f"backbone.{key}" for key in ("model_type=bert", "hidden_size=8",
+             "num_hidden_layers=1", "num_attention_heads=1", "intermediate_size=8")]  # fmt: skip
+    sets = [word for each in small for word in ("--set", each)]
+    call("train", "--data", "names.txt", "--out", "m", "--set", "data.documents=true", *sets,
+         "--steps", 2, "--samples", 0)  # fmt: skip
+    texts = call("infill", "m", "--puzzle", "b[MASK:3]z", "-n", 20, "--json").json["text"]
+    assert len(texts) == 20
+    assert all(text[0] == "b" and text[-1] == "z" for text in texts)
+    by_itself = call("score", "m", "names.txt", "--pseudo", "--json").json
+    told = call("score", "m", "names.txt", "--pseudo", "--documents", "--json").json
+    assert by_itself["nats_per_token"] == told["nats_per_token"]

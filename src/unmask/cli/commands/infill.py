@@ -170,7 +170,7 @@ def _show(result: JobResult) -> None:
 
 def _print_lines(result: JobResult, form: str) -> None:
     """Print results on stdout, one line a row, and the summary on stderr."""
-    lines = result.job.model.text(result.rows()) if form == "symbols" else None
+    lines = result.job.model.text(result.rows(), result.given()) if form == "symbols" else None
     for line in lines or map(dumps, result.rows()):
         typer.echo(line)
     result.print_summary(note)

@@ -125,7 +125,7 @@ def command(
     check_seed(seed)
     check_count("batch_size", batch_size)
     opened = open_model(model, tokenizer)
-    reading = {"column": column, "documents": documents}
+    reading = {"column": column, "documents": documents or (length is None and opened.documents)}
     corpus = read_corpus(opened, file, length, reading)
     canvas, notes = canvas_of_examples(opened, file, corpus, class_)
     denoiser, begun = opened.denoiser, time.perf_counter()

@@ -64,6 +64,12 @@ class Model:
         vocabulary = self.vocabulary
         return ([], []) if vocabulary is None or self.card.training else vocabulary.around
 
+    @property
+    def documents(self) -> bool:
+        """Whether the model was trained by `unmask train` on rows that were kept apart."""
+        trained = self.card.about.get("recipe") or {}
+        return bool((trained.get("data") or {}).get("documents"))
+
     def reserved(self, end_id: int | None = None) -> tuple[int, ...]:
         """Return the special ids of the tokenizer, which are no text, but for the end of a row."""
         vocabulary = self.vocabulary
@@ -74,16 +80,25 @@ class Model:
         never = {*vocabulary.forbidden, *ends} - {end_id}
         return tuple(sorted(never - {self.card.mask_id}))
 
-    def prose(self, rows: Sequence[Sequence[int]]) -> list[str] | None:
-        """Return rows as text, cut at the end id if training used one; None if not text."""
+    def prose(
+        self, rows: Sequence[Sequence[int]], given: Sequence[int] | None = None
+    ) -> list[str] | None:
+        """Return rows as text, cut at the end id if training used one; None if not text.
+
+        given: positions from the first that are not cut off, of each row.
+        """
         vocabulary = self.vocabulary
         if vocabulary is None:
             return None
-        return [vocabulary.text(ids, self.card.end_id) for ids in rows]
+        least = [0] * len(rows) if given is None else given
+        pairs = zip(rows, least, strict=True)
+        return [vocabulary.text(ids, self.card.end_id, kept) for ids, kept in pairs]
 
-    def text(self, rows: Sequence[Sequence[int]]) -> list[str] | None:
+    def text(
+        self, rows: Sequence[Sequence[int]], given: Sequence[int] | None = None
+    ) -> list[str] | None:
         """Return rows as text or as symbols of the layout; None if the model has neither."""
-        prose = self.prose(rows)
+        prose = self.prose(rows, given)
         if prose is not None:
             return prose
         symbols = self.layout.symbols

@@ -97,7 +97,7 @@ class JobResult:
     def as_json(self) -> dict[str, Any]:
         """Return the object that --json prints, without keys that do not apply to the model."""
         generation, model, rows = self.emerged.generation, self.job.model, self.rows()
-        extra = {"text": model.text(rows), "valid": model.valid(self.emerged.tokens)}
+        extra = {"text": model.text(rows, self.given()), "valid": model.valid(self.emerged.tokens)}
         return {
             "model": model.name,
             "preset": self.job.strategy.name,
@@ -121,6 +121,14 @@ class JobResult:
             ids[before : length - after].tolist()
             for ids, length in zip(generation.tokens, lengths, strict=True)
         ]
+
+    def given(self) -> list[int]:
+        """Return the number of positions of each row up to the last that was given."""
+        before, after = map(len, self.around)
+        lengths = self.emerged.generation.valid.sum(1).tolist()
+        rows = zip(self.emerged.given.tolist(), lengths, strict=True)
+        cut = [row[before : length - after] for row, length in rows]
+        return [max((i + 1 for i, known in enumerate(row) if known), default=0) for row in cut]
 
     def print_summary(self, say: Callable[..., None] = say) -> None:
         """Print one line of summary, and one for each file."""
