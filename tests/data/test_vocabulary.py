@@ -249,3 +249,15 @@ def test_what_was_given_after_an_end_is_text():
     assert vocabulary.text(ids, 256) == "gus"
     assert vocabulary.text(ids, 256, given=6) == "gusa"
     assert vocabulary.text(ids, 256, given=8) == "gusax"
+
+
+def test_what_a_tokenizer_puts_around_a_text_does_not_depend_on_the_order_of_its_words(
+    tokenizer, monkeypatch
+):
+    """Which is another in each process; seen from a special token, what is before looks after."""
+    loaded = tokenizers.load_tokenizer(str(tokenizer))
+    known = loaded.backend.get_vocab()
+    for first in ("[CLS]", "</s>", "cat"):
+        order = {first: known[first], **known}
+        monkeypatch.setattr(type(loaded.backend), "get_vocab", lambda _, order=order: order)
+        assert loaded.around == ([CLS], [EOS])

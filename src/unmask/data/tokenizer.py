@@ -64,9 +64,10 @@ class Tokenizer:
     def around(self) -> tuple[list[int], list[int]]:
         """The ids that the tokenizer itself puts before and after a text, such as [CLS] and [SEP].
 
-        Found by a word that has tokens without them.
+        Found by a word that has tokens without them, and is no special token itself.
         """
-        for word in map(str, self.backend.get_vocab()):
+        numbers, special = self.backend.get_vocab(), set(self.specials)
+        for word in sorted(word for word in numbers if numbers[word] not in special):
             bare = self.encode([word])[0].tolist()
             whole = [int(number) for number in self.backend(word, verbose=False)["input_ids"]]
             for start in range(len(whole) - len(bare) + 1 if bare else 0):
