@@ -49,10 +49,6 @@ def _check_class(kind: type) -> None:
             setattr(kind, name, _checked(member))
 
 
-def _has_arguments(method: FunctionType) -> bool:
-    return len(inspect.signature(method).parameters) > 1
-
-
 def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function with its calls checked, once."""
     if hasattr(function, "__wrapped__"):

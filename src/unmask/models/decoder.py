@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unmask.core.checks import check_count
-from unmask.core.inference import evaluating, is_out_of_memory
+from unmask.core.inference import evaluating
 from unmask.core.network import Cache, Query
 from unmask.core.projection import Projection, untied
 from unmask.errors import CanvasError, ModelError
@@ -21,7 +21,7 @@ from unmask.models.adapter import Adapter, make_spec
 from unmask.models.hf import backbone_of, longest_row
 from unmask.models.outputs import logits_of, states_of
 from unmask.models.packed_networks import shaped
-from unmask.models.trial import Way, same
+from unmask.models.trial import Way, attempt, same
 
 GROWING = {"dynamic", "longrope"}  # rotary positions whose frequencies depend on the longest row
 
@@ -175,10 +175,14 @@ def _try(decoder: Decoder) -> None:
     tokens = tokens + torch.tensor([[0, 0, 0], [0, 0, -1]], device=device)
     position = torch.arange(3, device=device).expand(2, 3)
     seen = torch.tensor([[1, 0, 0], [1, 1, 1], [1, 1, 1]], device=device).bool().expand(2, 3, 3)
+
+    def logits() -> Tensor:
+        return decoder.logits(decoder.trunk(tokens, position, seen))
+
     with evaluating(decoder):
-        apart = _logits(decoder, tokens, position, seen)
+        apart = attempt(logits)
         decoder.way = Way()
-        whole = _logits(decoder, tokens, position, seen)
+        whole = attempt(logits)
     if isinstance(whole, Exception):
         raise ModelError(
             f"this network takes no 4-D attention mask: {whole!r}. Load it with "
@@ -196,13 +200,3 @@ def _try(decoder: Decoder) -> None:
         )
     if isinstance(apart, Tensor) and apart.shape == whole.shape and same(apart, whole):
         decoder.way = Way(split=True)
-
-
-def _logits(decoder: Decoder, tokens: Tensor, position: Tensor, seen: Tensor) -> Tensor | Exception:
-    """Return the logits (R,N,V), or what the network raised."""
-    try:
-        return decoder.logits(decoder.trunk(tokens, position, seen))
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        return error

@@ -103,12 +103,10 @@ def _reference(adapter: Tried, tokens: Tensor) -> tuple[Tensor, bool] | Exceptio
     tokens: two rows that differ in their first id. A position that ignores others ignores padding.
     What the network raised is returned. Raises ModelError for another vocabulary.
     """
-    try:
-        first, other = adapter.whole(tokens, adapter.example(2, TRIED))
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        return error
+    both = attempt(lambda: adapter.whole(tokens, adapter.example(2, TRIED)))
+    if isinstance(both, Exception):
+        return both
+    first, other = both
     if first.shape[-1] != adapter.spec.vocab_size:
         raise ModelError(
             f"the network returned logits over {first.shape[-1]} ids; its vocabulary size is "
@@ -125,11 +123,11 @@ def _settle_at_full_length(adapter: Tried, start: Tensor, error: Exception) -> N
     """
     adapter.way = adapter.ways[-1]
     length = adapter.spec.default_length or adapter.spec.max_length
-    alone = None
+    alone: Tensor | Exception = error
     if length is not None and length > PADDED:
         tokens = start.repeat(1, -(-length // TRIED))[:, :length]
-        alone = _attempt(lambda: adapter.whole(tokens, adapter.example(1, tokens.shape[1])))
-    if alone is None:
+        alone = attempt(lambda: adapter.whole(tokens, adapter.example(1, tokens.shape[1])))
+    if isinstance(alone, Exception):
         if isinstance(error, LogitsError):
             raise error
         if adapter.knows_condition:
@@ -146,14 +144,14 @@ def _settle_at_full_length(adapter: Tried, start: Tensor, error: Exception) -> N
     raise _wrong(adapter.whole(tokens, query.condition), alone)
 
 
-def _attempt(run: Callable[[], Tensor]) -> Tensor | None:
-    """Return the result, or None if the network raised."""
+def attempt(run: Callable[[], Tensor]) -> Tensor | Exception:
+    """Return the result, or what the network raised, unless memory ran out."""
     try:
         return run()
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        return None
+        return error
 
 
 def _wrong(again: Tensor, alone: Tensor) -> ModelError:
@@ -188,8 +186,8 @@ def _padded(tokens: Tensor, condition: Any) -> Query:
 
 def _is_right(adapter: Tried, query: Query, alone: Tensor) -> bool:
     """Return whether the one row of a query has the logits alone (N,V)."""
-    logits = _attempt(lambda: adapter.logits(adapter.forward(query, None)[0][0, : len(alone)]))
-    return logits is not None and logits.shape == alone.shape and same(logits, alone)
+    logits = attempt(lambda: adapter.logits(adapter.forward(query, None)[0][0, : len(alone)]))
+    return isinstance(logits, Tensor) and logits.shape == alone.shape and same(logits, alone)
 
 
 def same(one: Tensor, other: Tensor, times: float = 1.0) -> bool:
@@ -224,8 +222,8 @@ def padding_changes(run: Callable[[Tensor, Tensor], Tensor], device: torch.devic
         return torch.cat([alone, padded.reshape(1, *alone.shape[1:])])
 
     with _own_randomness():
-        found = _attempt(answers)
-    if found is None:
+        found = attempt(answers)
+    if isinstance(found, Exception):
         return False
     return bool((found == found[:1, :1]).all()) or not same(found[0], found[2])
 
