@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from unmask.evaluation import two_sample
+import unmask
+from unmask.errors import DataError
+from unmask.evaluation import evaluate, two_sample
 from unmask.evaluation.figures import share, share_error
 
 
@@ -28,3 +30,9 @@ def test_samples_that_are_always_told_apart_have_an_error():
     found = two_sample(torch.zeros(20, 4, dtype=torch.int64), torch.ones(20, 4, dtype=torch.int64))
     assert found.accuracy == 1
     assert found.standard_error == pytest.approx(1 / 41)
+
+
+def test_a_model_of_other_data_is_refused():
+    model = unmask.wrap(lambda tokens: torch.zeros(*tokens.shape, 9), mask_id=8, vocab_size=9)
+    with pytest.raises(DataError, match=r"has 9 ids.*shidoku has 5 ids.*trained on shidoku"):
+        evaluate("shidoku", model)

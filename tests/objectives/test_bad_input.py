@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -287,3 +288,16 @@ def test_integers_of_any_kind_are_tokens_and_seeds():
         assert torch.equal(found.per_example, wanted.per_example)
     found = objectives.count(network, **(batch | {"seed": np.int64(3)}))
     assert torch.equal(found.per_example, wanted.per_example)
+
+
+def test_rows_longer_than_the_network_takes():
+    class Short(Counted):
+        @property
+        def spec(self):
+            return replace(super().spec, max_length=3)
+
+    net = Short()
+    for objective in (objectives.count, objectives.complementary, objectives.masked_mean):
+        with pytest.raises(UnmaskError, match="rows have 4 positions, and the network takes 3"):
+            objective(net, **good(2, 4))
+    assert net.calls == 0

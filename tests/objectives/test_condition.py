@@ -77,3 +77,16 @@ def test_the_network_sees_the_dropped_condition():
     given = drop_condition(torch.arange(50), 2, 0.5)
     objectives.count(Net(), tokens, torch.ones_like(tokens).bool(), 0, condition=given)
     assert seen[0] is given
+
+
+@pytest.mark.parametrize(
+    ("classes", "null"),
+    [
+        (torch.arange(4), 0.5),
+        (torch.arange(4) > 1, -1),
+        (torch.arange(4, dtype=torch.uint8), -1),
+    ],
+)
+def test_a_null_that_a_condition_cannot_hold_is_refused(classes, null):
+    with pytest.raises(DataError, match=f"null={null} in a condition of"):
+        drop_condition(classes, 3, 1.0, null=null)

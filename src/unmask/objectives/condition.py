@@ -43,9 +43,15 @@ def _dropped(part: Tensor, seed: int | Tensor, share: float, null: Any) -> Tenso
     seeds = example_seeds(seed, len(part)).to(part.device)
     drop = uniform(seeds, 0, 0, Purpose.CONDITION)[:, 0] < share
     try:
-        nothing = torch.as_tensor(null, device=part.device).to(part.dtype)
+        given = torch.as_tensor(null, device=part.device)
     except (TypeError, ValueError, RuntimeError):
         raise DataError(f"null={null!r}: pass a number, or a tensor for one row") from None
+    nothing = given.to(part.dtype)
+    if not part.is_floating_point() and not torch.equal(nothing.to(given.dtype), given):
+        raise DataError(
+            f"null={null!r} in a condition of {part.dtype} would be {nothing.tolist()}: pass a "
+            "value that it can hold, or class numbers as int64"
+        )
     if nothing.dim() and nothing.shape != part.shape[1:]:
         raise DataError(
             f"null has shape {tuple(nothing.shape)}: a row of the condition has "

@@ -73,6 +73,11 @@ def check_reading(
     check_self_condition(denoiser, self_condition)
     check_beside(shown, valid, condition)
     spec = denoiser.spec
+    if spec.max_length is not None and shown.shape[1] > spec.max_length:
+        raise DataError(
+            f"rows have {shown.shape[1]} positions, and the network takes {spec.max_length} at "
+            f"most: pass rows of {spec.max_length} or fewer"
+        )
     faults = _data_faults(spec, tokens, masked)
     everywhere = torch.ones_like(masked)
     if valid is not None:

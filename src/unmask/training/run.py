@@ -211,11 +211,14 @@ class _Run:
 
 def data_fingerprint(material: Material) -> str:
     """Return a fingerprint of the data: the number of examples, and a digest of some."""
-    digest, count = hashlib.sha256(), len(material.train)
-    for i in range(min(FINGERPRINTED, count)):
-        example = material.train[i * count // min(FINGERPRINTED, count)]
-        digest.update(repr((example.tokens.tolist(), example.category)).encode())
-    return f"{count} examples, {digest.hexdigest()[:16]}"
+    digest = hashlib.sha256()
+    for examples in (material.train, material.held_out):
+        count = len(examples)
+        for i in range(min(FINGERPRINTED, count)):
+            example = examples[i * count // min(FINGERPRINTED, count)]
+            parts = (example.tokens.tolist(), example.maskable.tolist(), example.category)
+            digest.update(repr(parts).encode())
+    return f"{len(material.train)} examples, {digest.hexdigest()[:16]}"
 
 
 def about(material: Material, recipe: Recipe, seed: int) -> dict[str, Any]:
