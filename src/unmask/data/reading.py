@@ -107,7 +107,7 @@ def _vocabulary(
                 f"vocab_size={size}: text without a tokenizer is read as bytes, of which there are "
                 f"{BYTES}; leave it out, or pass tokenizer="
             )
-        return Vocabulary.of_bytes(end=apart)
+        return Vocabulary.of_bytes(apart, check.absent(source.rows, BYTES))
     top = check.highest_id(source.rows)
     if size is not None:
         advice = f"pass vocab_size={top + 1} (--vocab-size {top + 1}) or more, or leave it out"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Vocabulary:
     """Ids beside mask_id that the data never has: special tokens, and ids without a token."""
     tokenizer: str | None = None
     """Path of the tokenizer, as it was passed."""
+    absent: tuple[int, ...] = field(default=(), compare=False)
+    """Bytes that the training data had nowhere: a model takes them, and draws none by itself."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -60,12 +62,14 @@ class Vocabulary:
         return cls("ids", size, size)
 
     @classmethod
-    def of_bytes(cls, end: bool = False) -> Vocabulary:
+    def of_bytes(cls, end: bool = False, absent: Iterable[int] = ()) -> Vocabulary:
         """Return the vocabulary of bytes of UTF-8 text, 0 to 255; the mask id is one more.
 
-        end: whether 256 is the end of a document, and the mask id 257.
+        end: whether 256 is the end of a document, and the mask id 257. absent: bytes that the data
+        has nowhere.
         """
-        return cls("bytes", BYTES + 1, BYTES + 1, BYTES) if end else cls("bytes", BYTES, BYTES)
+        size, eos = (BYTES + 1, BYTES) if end else (BYTES, None)
+        return cls("bytes", size, size, eos, absent=tuple(absent))
 
     @classmethod
     def of_tokenizer(
@@ -152,19 +156,20 @@ class Vocabulary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the vocabulary as JSON values, for a model card."""
-        return {**asdict(self), "forbidden": list(self.forbidden)}
+        return {**asdict(self), "forbidden": list(self.forbidden), "absent": list(self.absent)}
 
     @classmethod
     def from_dict(cls, card: Mapping[str, Any]) -> Vocabulary:
         """Return the vocabulary of a dict of `to_dict`. Raises DataError for wrong entries."""
-        names = [field.name for field in fields(cls)]
         for name in card:
-            if name not in names:
-                raise DataError(f"vocabulary: unknown entry {name!r}: {nearest(name, names)}")
-        for name in names:
-            if name not in card or not _CHECKS[name](card[name]):
+            if name not in _CHECKS:
+                raise DataError(f"vocabulary: unknown entry {name!r}: {nearest(name, _CHECKS)}")
+        card = {"absent": (), **card}  # which older cards do not have
+        for name, fits in _CHECKS.items():
+            if name not in card or not fits(card[name]):
                 raise DataError(f"vocabulary: entry {name!r} is {card.get(name, 'missing')!r}")
-        return cls(**{**card, "forbidden": tuple(card["forbidden"])})
+        ids = {name: tuple(card[name]) for name in ("forbidden", "absent")}
+        return cls(**{**card, **ids})
 
     def _check(self, ids: list[int]) -> None:
         wrong = [number for number in ids if not 0 <= number < self.size]
@@ -186,12 +191,17 @@ def _is_id_or_none(value: object) -> bool:
     return value is None or is_integer(value)
 
 
+def _are_ids(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(map(is_integer, value))
+
+
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "kind": lambda value: isinstance(value, str),
     "size": is_integer,
     "mask_id": is_integer,
     "eos_id": _is_id_or_none,
     "pad_id": _is_id_or_none,
-    "forbidden": lambda value: isinstance(value, list | tuple) and all(map(is_integer, value)),
+    "forbidden": _are_ids,
+    "absent": _are_ids,
     "tokenizer": lambda value: value is None or isinstance(value, str),
 }
