@@ -249,12 +249,8 @@ def _parse(path: Path, data: Any) -> Card:
     return card
 
 
-def load(model: str | Path, *, net: nn.Module | None = None) -> Adapter | ClassConditioned:
-    """Return the denoiser of a bundled name ("digits", "shidoku", "sudoku") or of a saved folder.
-
-    net: the network that the weights are loaded into, if it is not transformers'.
-    Raises CheckpointError for a missing, truncated or foreign folder. Nothing is unpickled.
-    """
+def load_saved(model: str | Path, net: nn.Module | None = None) -> Adapter | ClassConditioned:
+    """Return the denoiser of a bundled name or of a folder that `save` wrote, as `unmask.load`."""
     folder, card = locate(model), read_card(model)
     names = ("mask_id", "forbidden", "length", "logit_shift")
     options: dict[str, Any] = {name: getattr(card, name) for name in names}

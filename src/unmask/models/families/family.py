@@ -1,0 +1,59 @@
+"""A family of language models: what a `config.json` says of its networks, and what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Config = Mapping[str, Any]
+
+
+def as_it_is(config: Config) -> dict[str, Any]:
+    """Return the entries of a config whose names and meanings are the stock class's own."""
+    return dict(config)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Networks of one arithmetic, which a class of transformers' own has under other names.
+
+    A field beginning with "default" is used where the files of a model say nothing.
+    """
+
+    name: str
+    """As `unmask.load(..., family=)` takes it."""
+    models: str
+    """Published models, in words."""
+    papers: tuple[str, ...]
+    """arXiv ids."""
+    stock: str
+    """The class of transformers, such as "LlamaForCausalLM"."""
+    model_type: str | None = None
+    """The `model_type` in `config.json`; None where it is that of left-to-right models, too."""
+    architecture: str = ""
+    """How the class in `config.json` is called, where several families share a model_type."""
+    config: Callable[[Config], dict[str, Any]] = as_it_is
+    """The entries of the stock class's config. Raises ModelError for a network it cannot be."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Patterns of names of weights, and the stock names in their place."""
+    fused_heads: tuple[str, tuple[str, ...]] | None = None
+    """One weight of queries, keys and values, and the names of its three parts."""
+    default_block: int | None = None
+    """Positions of a block, if attention is block-causal; None for bidirectional attention."""
+    logit_shift: bool = False
+    """Whether the logits of a position stand at the one before it."""
+    default_mask_id: int | None = None
+    """The mask id, where the authors' code has it and no file does."""
+    preset: Mapping[str, Any] = field(default_factory=lambda: {"name": "llada"})
+    """The authors' decoding, as a name of `unmask.presets` with options."""
+
+    def recommended(self, block: int | None) -> dict[str, Any]:
+        """Return the preset for attention in blocks of this size."""
+        if block is None:
+            return dict(self.preset)
+        if self.default_block is None:  # trained with blocks, although others of it are not
+            sizes = {"block": block, "steps": block}
+            return {"name": "sdar", "threshold": None, "temperature": 0.0, **sizes}
+        sized = {key for key, value in self.preset.items() if value == self.default_block}
+        return {**self.preset, **dict.fromkeys(sized, block)}
