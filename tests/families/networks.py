@@ -10,16 +10,16 @@ Shapes: B rows, N positions, V vocabulary.
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import transformers
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+import unmask
 
 DATA = Path(__file__).parent / "data"
 VOCAB, MASK = 130, 129
@@ -46,6 +46,7 @@ class Family:
     stock: str
     block: int | None = None
     shift: bool = False
+    unsaid: dict[str, Any] = field(default_factory=dict)  # that no file of the folder says
 
     def __str__(self) -> str:
         return self.name
@@ -75,11 +76,11 @@ FAMILIES = {
     family.name: family
     for family in [
         Family("llada", "Llama"),
-        Family("llada_moe", "Qwen3Moe"),
-        Family("llada2_moe", "Glm4Moe", block=8),
+        Family("llada_moe", "Qwen3Moe", unsaid={"mask_id": MASK}),
+        Family("llada2_moe", "Glm4Moe", block=8, unsaid={"mask_id": MASK, "block": 8}),
         Family("dream", "Qwen2", shift=True),
         Family("sdar", "Qwen3", block=4),
-        Family("a2d_qwen3", "Qwen3"),
+        Family("a2d_qwen3", "Qwen3", unsaid={"mask_id": MASK}),
     ]
 }
 
@@ -120,110 +121,9 @@ def network(name: str, block: int | None = None) -> Network:
 @cache
 def opened(name: str) -> nn.Module:
     """The checkpoint of a family in its stock class."""
-    family = FAMILIES[name]
-    config = getattr(transformers, f"{family.stock}Config")(**settings(family.config))
-    config._attn_implementation = "sdpa"
-    weights = renamed(family.config, load_file(DATA / name / "model.safetensors"))
-    stock = getattr(transformers, f"{family.stock}ForCausalLM")
-    net, told = stock.from_pretrained(
-        None, config=config, state_dict=weights, output_loading_info=True
-    )
-    unlike = {what: found for what, found in told.items() if found}
-    assert not unlike, f"{name}: {unlike}"
-    return net.eval()
+    return load(name).backbone
 
 
-def settings(config: dict[str, Any]) -> dict[str, Any]:
-    """An authors' config.json in the words of the stock config."""
-    kind = config["architectures"][0]
-    rotary = {"rope_type": "default", "rope_theta": config["rope_theta"]}
-    if kind == "LLaDAModelLM":
-        return {
-            "vocab_size": config["vocab_size"],
-            "hidden_size": config["d_model"],
-            "intermediate_size": config["mlp_hidden_size"],
-            "num_hidden_layers": config["n_layers"],
-            "num_attention_heads": config["n_heads"],
-            "num_key_value_heads": config["n_kv_heads"],
-            "max_position_embeddings": config["max_sequence_length"],
-            "rms_norm_eps": config["rms_norm_eps"],
-            "tie_word_embeddings": config["weight_tying"],
-            "rope_parameters": rotary,
-        }
-    # The words that these authors and transformers share.
-    shared = {name: config[name] for name in SHARED if config.get(name) is not None}
-    shared["rope_parameters"] = rotary
-    if kind == "LLaDAMoEModelLM":
-        shared |= {
-            "intermediate_size": config["dense_intermediate_size"],
-            "moe_intermediate_size": config["expert_intermediate_size"],
-            "head_dim": config["hidden_size"] // config["num_attention_heads"],
-            "norm_topk_prob": bool(config["norm_topk_prob"]),
-        }
-    if kind == "LLaDA2MoeModelLM":
-        rotary["partial_rotary_factor"] = config["partial_rotary_factor"]
-        shared |= {
-            "n_routed_experts": config["num_experts"],
-            "n_shared_experts": config["num_shared_experts"],
-        }
-        del shared["num_experts"]
-    return shared
-
-
-SHARED = [
-    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-    "num_key_value_heads", "head_dim", "max_position_embeddings", "rms_norm_eps", "hidden_act",
-    "tie_word_embeddings", "num_experts", "num_experts_per_tok", "moe_intermediate_size",
-    "norm_topk_prob", "n_group", "topk_group", "first_k_dense_replace", "routed_scaling_factor",
-    "use_qk_norm",
-]  # fmt: skip
-
-
-def renamed(config: dict[str, Any], weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights by the names that the stock class has for them."""
-    kind = config["architectures"][0]
-    if kind == "LLaDA2MoeModelLM":
-        weights = _split(config, weights)
-    for old, new in NAMES.get(kind, []):
-        weights = {re.sub(old, new, name): tensor for name, tensor in weights.items()}
-    return weights
-
-
-def _split(config: dict[str, Any], weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Queries, keys and values, which LLaDA2 has in one matrix, apart."""
-    heads, groups = config["num_attention_heads"], config["num_key_value_heads"]
-    sizes = [heads * config["head_dim"]] + [groups * config["head_dim"]] * 2
-    apart = {}
-    for name, tensor in weights.items():
-        if "query_key_value" not in name:
-            apart[name] = tensor
-            continue
-        for each, part in zip("qkv", tensor.split(sizes), strict=True):
-            apart[name.replace("query_key_value", f"{each}_proj")] = part.contiguous()
-    return apart
-
-
-# Regular expressions and what they become, one after the other.
-NAMES = {
-    "LLaDAModelLM": [
-        (r"^model\.transformer\.ff_out", "lm_head"),
-        (r"^model\.transformer\.wte", "model.embed_tokens"),
-        (r"^model\.transformer\.ln_f", "model.norm"),
-        (r"^model\.transformer\.blocks", "model.layers"),
-        (r"\.attn_norm\.", ".input_layernorm."),
-        (r"\.([qkv]_proj)\.", r".self_attn.\1."),
-        (r"\.attn_out\.", ".self_attn.o_proj."),
-        (r"\.ff_norm\.", ".post_attention_layernorm."),
-        (r"\.ff_proj\.", ".mlp.gate_proj."),
-        (r"\.up_proj\.", ".mlp.up_proj."),
-        (r"\.ff_out\.", ".mlp.down_proj."),
-    ],
-    "LLaDA2MoeModelLM": [
-        (r"\.word_embeddings\.", ".embed_tokens."),
-        (r"\.attention\.dense\.", ".attention.o_proj."),
-        (r"\.query_layernorm\.", ".q_norm."),
-        (r"\.key_layernorm\.", ".k_norm."),
-        (r"\.attention\.", ".self_attn."),
-        (r"\.expert_bias$", ".e_score_correction_bias"),
-    ],
-}
+def load(name: str, **options: Any) -> Any:
+    """The checkpoint of a family as its own denoiser; options as in `unmask.load`."""
+    return unmask.load(DATA / name, **{**FAMILIES[name].unsaid, **options})

@@ -149,14 +149,14 @@ def default_strategy(denoiser: Denoiser, canvas: Canvas | None = None) -> Strate
     """Return the preset that the model's card recommends, else `presets.by_name.DEFAULT`.
 
     If the canvas has no ids required or allowed, rows end at the id that ended them in training,
-    and ids that the training data had nowhere are not drawn.
+    and reserved ids are not drawn.
     """
     spec = denoiser.spec
     strategy = build_recommended(spec.recommended, grid=spec.grid, instead="strategy=")
     if canvas is not None and (canvas.legal is not None or canvas.required is not None):
         return strategy
-    if spec.absent:
-        strategy = strategy.but(constraint=Constraint(forbidden=spec.absent))
+    if spec.reserved:
+        strategy = strategy.but(constraint=Constraint(forbidden=spec.reserved))
     return ending(strategy, spec.end_id)
 
 

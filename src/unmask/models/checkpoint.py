@@ -273,7 +273,7 @@ def load_saved(model: str | Path, net: nn.Module | None = None) -> Adapter | Cla
             recommended=card.about.get("preset"),
             grid=card.grid,
             end_id=card.end_id,
-            absent=card.absent,
+            reserved=card.absent,
         )
     if card.classes is None:
         assert isinstance(denoiser, Adapter)

@@ -57,9 +57,9 @@ def load(
     kind, and for options that do not apply.
     """
     check_path("model", model)
-    kind = {"family": family, "mask_id": mask_id, "block": block}
+    kind: dict[str, Any] = {"family": family, "mask_id": mask_id, "block": block}
+    kind["trust_remote_code"] = trust_remote_code or None
     loading = {
-        "trust_remote_code": trust_remote_code or None,
         "dtype": dtype,
         "device_map": device_map,
         "attn_implementation": attn_implementation,
@@ -76,7 +76,7 @@ def load(
         return load_saved(model, net)
     _refuse(f"{model} is a model of transformers", {"net": net})
     known = Files(str(model), _given(files))
-    return open_pretrained(known, recognise(known, **kind), _given(loading))
+    return open_pretrained(known, recognise(known, **_given(kind)), _given(loading))
 
 
 def is_pretrained(model: str | Path) -> bool:

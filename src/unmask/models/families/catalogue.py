@@ -87,6 +87,7 @@ CATALOGUE = (
         papers=("2508.15487", "2509.01142", "2506.20639"),
         model_type="Dream",
         stock="Qwen2ForCausalLM",
+        tokenizers=("Qwen2Tokenizer",),
         logit_shift=True,
         default_mask_id=151666,
         preset={"name": "dream", "algorithm": "entropy", "temperature": 0.2, "top_p": 0.95},

@@ -1,4 +1,4 @@
-"""A family of language models: what a `config.json` says of its networks, and what it leaves out."""
+"""A family of language models: what its files say of its networks, and what they leave out."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ class Family:
     """Positions of a block, if attention is block-causal; None for bidirectional attention."""
     logit_shift: bool = False
     """Whether the logits of a position stand at the one before it."""
+    tokenizers: tuple[str, ...] = ("PreTrainedTokenizerFast",)
+    """Classes that open the tokenizer where its own is code of the authors."""
     default_mask_id: int | None = None
     """The mask id, where the authors' code has it and no file does."""
     preset: Mapping[str, Any] = field(default_factory=lambda: {"name": "llada"})

@@ -1,9 +1,11 @@
-"""Where the files of a transformers model come from: a folder, or a repository of the hub."""
+"""The files of a transformers model: in a folder, or in a repository of the hub."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,54 +16,50 @@ CONFIG, GENERATION = "config.json", "generation_config.json"
 
 @dataclass(frozen=True)
 class Files:
-    """A model on disk or on the hub. options: revision, cache_dir, token and so on."""
+    """A folder or a repository, by name. options: revision, cache_dir, token and so on."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def local(self) -> bool:
-        """Whether this is a folder."""
-        return Path(self.name).is_dir()
-
+    @cached_property
     def config(self) -> dict[str, Any]:
-        """Return config.json. Raises CheckpointError where there is none to be read."""
-        found = self._read(CONFIG)
-        if found is None:
-            where = f"{self.name} has no {CONFIG}"
-            raise CheckpointError(
-                f"{where}: pass the folder of a transformers model, one that unmask.save wrote, or "
-                "the name of a repository, such as 'GSAI-ML/LLaDA-8B-Instruct'"
-            )
-        return found
+        """config.json. Raises CheckpointError where there is none that can be read."""
+        return self._read(CONFIG, needed=True) or {}
 
+    @cached_property
     def generation(self) -> dict[str, Any]:
-        """Return generation_config.json, empty where there is none."""
+        """generation_config.json, empty where there is none."""
         return self._read(GENERATION) or {}
 
-    def tokenizer(self) -> Any:
-        """Return the tokenizer, or None where the files have none that opens."""
-        transformers = library()
-        try:
-            return transformers.AutoTokenizer.from_pretrained(self.name, **self.options)
-        except Exception:  # of many kinds, as tokenizers have many
+    def tokenizer(self, *kinds: str) -> Any:
+        """Return the tokenizer, by the first of these classes that opens it; None if none does."""
+        if not any(map(self._find, ("tokenizer_config.json", "tokenizer.json", "vocab.txt"))):
             return None
+        for kind in ("AutoTokenizer", *kinds):
+            try:
+                opened = getattr(library(), kind).from_pretrained
+                return opened(self.name, trust_remote_code=False, **self.options)
+            except Exception:  # of as many kinds as there are tokenizers
+                continue
+        return None
 
-    def _read(self, name: str) -> dict[str, Any] | None:
+    def _find(self, name: str, needed: bool = False) -> str | None:
+        """Return the path of a file. Raises CheckpointError where it is needed and not there."""
         library()
-        import json
+        from transformers.utils.hub import cached_file
 
-        from transformers.utils import cached_file
-
+        missing = {"_raise_exceptions_for_missing_entries": needed}
         try:
-            path = cached_file(
-                self.name,
-                name,
-                _raise_exceptions_for_missing_entries=False,
-                **self.options,
-            )
+            found: str | None = cached_file(self.name, name, **missing, **self.options)
         except OSError as error:
-            raise CheckpointError(f"{self.name} cannot be opened: {error}") from error
+            raise CheckpointError(
+                f"{self.name!r} is no folder here, and cannot be opened as a repository, which is "
+                f"named as in 'GSAI-ML/LLaDA-8B-Instruct': {error}"
+            ) from error
+        return found
+
+    def _read(self, name: str, needed: bool = False) -> dict[str, Any] | None:
+        path = self._find(name, needed)
         if path is None:
             return None
         try:
@@ -69,7 +67,7 @@ class Files:
         except ValueError as error:
             raise CheckpointError(f"{path} is not JSON, perhaps cut short: {error}") from None
         if not isinstance(found, dict):
-            raise CheckpointError(f"{path} holds a {type(found).__name__}, and no entries")
+            raise CheckpointError(f"{path} has a {type(found).__name__} in place of entries")
         return found
 
 
@@ -78,5 +76,7 @@ def library() -> Any:
     try:
         import transformers
     except ImportError:
-        raise MissingExtraError("models by name need: pip install 'unmask[hf]'") from None
+        raise MissingExtraError(
+            "a model of transformers needs it: pip install 'unmask[hf]'"
+        ) from None
     return transformers

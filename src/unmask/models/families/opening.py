@@ -1,4 +1,4 @@
-"""Models on disk or on the hub as denoisers, opened in transformers' own classes."""
+"""Models of a known kind as denoisers, opened in classes of transformers."""
 
 from __future__ import annotations
 
@@ -11,33 +11,44 @@ from unmask.models.adapter import Adapter
 from unmask.models.decoder import Decoder
 from unmask.models.families.family import Family
 from unmask.models.families.files import Files, library
-from unmask.models.families.recognition import Found, recognise
+from unmask.models.families.recognition import Found
+from unmask.models.families.remote import RemoteNetwork
 from unmask.models.families.renaming import reading_class, settled
 from unmask.models.hf import MaskedLMDenoiser
+from unmask.models.plain import PlainDenoiser
 
-_AUTHORS = ("architectures", "auto_map", "model_type", "transformers_version")
-_AUTHORS += ("attn_implementation", "torch_dtype", "dtype")
-"""Entries of a config that are about the authors' code, or about loading."""
+_AUTHORS = {
+    *("architectures", "auto_map", "model_type", "transformers_version"),
+    *("attn_implementation", "torch_dtype", "dtype"),
+}
+"""Entries of a config that are about its authors' code, or about reading."""
 
 
 def open_pretrained(files: Files, found: Found, loading: Mapping[str, Any]) -> Adapter:
-    """Return the denoiser of files that `recognise` found.
+    """Return the denoiser of a model that `recognise` found, in evaluation mode.
 
     loading: arguments of `from_pretrained` beside those of the files, such as dtype, device_map.
     Raises CheckpointError for weights that are missing, cut short, or of another network.
     """
     options = {**files.options, **loading}
-    if found.family is None:
-        net = _read(getattr(library(), found.stock), files, options)
-        adapter: Adapter = MaskedLMDenoiser(net, found.mask_id)
+    row = found.family
+    adapter: Adapter
+    if row is not None:
+        net = _stock(files, row, options)
+        adapter = Decoder(net, found.mask_id, block=found.block, logit_shift=row.logit_shift)
+    elif found.remote:
+        net = _code_of_others(files, found.stock, options)
+        adapter = PlainDenoiser(net, found.mask_id, vocab_size=net.vocab_size)
     else:
-        net = _stock(files, found.family, options)
-        shift = found.family.logit_shift
-        adapter = Decoder(net, found.mask_id, block=found.block, logit_shift=shift)
+        adapter = MaskedLMDenoiser(
+            _read(getattr(library(), found.stock), files, options), found.mask_id
+        )
+    size = adapter.spec.vocab_size
     adapter.spec = replace(
         adapter.spec,
-        recommended=None if found.family is None else found.family.recommended(found.block),
-        end_id=found.end_ids[0] if found.end_ids else None,
+        recommended=None if row is None else row.recommended(found.block),
+        end_id=next(iter(found.end_ids), None),
+        reserved=tuple(each for each in found.reserved if each < size),
     )
     return adapter.eval()
 
@@ -45,29 +56,44 @@ def open_pretrained(files: Files, found: Found, loading: Mapping[str, Any]) -> A
 def _stock(files: Files, family: Family, options: Mapping[str, Any]) -> Any:
     """Return the network of a family, in the stock class."""
     stock = getattr(library(), family.stock)
-    given = {name: value for name, value in files.config().items() if name not in _AUTHORS}
+    given = {name: value for name, value in files.config.items() if name not in _AUTHORS}
+    if given.get("rope_scaling", 0) is None:
+        del given["rope_scaling"]  # an older word, of which transformers would warn
     try:
         config = stock.config_class(**family.config(given))
-    except (ModelError, KeyError) as error:
+    except Exception as error:  # ours, of entries that are not there, and of transformers' checks
         raise ModelError(
-            f"{files.name} is not as {family.models} are, which {family.stock} runs: {error}"
+            f"{files.name} is not as {family.models}, which {family.stock} can run: {error}"
         ) from error
     reader, mapping = reading_class(stock, family)
     return settled(_read(reader, files, {**options, **mapping, "config": config}), stock)
 
 
+def _code_of_others(files: Files, kind: str, options: Mapping[str, Any]) -> RemoteNetwork:
+    """Return a network that is code of its authors."""
+    try:
+        reader = getattr(library(), kind)
+        return RemoteNetwork(_read(reader, files, {**options, "trust_remote_code": True}))
+    except CheckpointError as error:
+        theirs, ours = files.config.get("transformers_version"), library().__version__
+        raise CheckpointError(
+            f"{error}. Its code is of its authors, who used transformers {theirs}; this is {ours}"
+        ) from error
+
+
 def _read(kind: Any, files: Files, options: Mapping[str, Any]) -> Any:
-    """Return a network with all of its weights. Raises CheckpointError for others."""
+    """Return a network with all of its weights. Raises CheckpointError where some are not there."""
     try:
         net, told = kind.from_pretrained(files.name, output_loading_info=True, **options)
     except Exception as error:  # of many kinds: of files, shards, sizes and devices
-        raise CheckpointError(f"{files.name} cannot be opened as {kind.__name__}: {error}") from error
-    ours = "config" in options  # a head that masked language models do not have may stay unread
-    for what in ("missing_keys", "mismatched_keys", *(["unexpected_keys"] if ours else [])):
-        names = sorted(map(str, told.get(what, ())))
-        if names:
+        raise CheckpointError(
+            f"{files.name} cannot be opened by {kind.__name__}: {error}"
+        ) from error
+    unread = ["unexpected_keys"] if "config" in options else []  # a stock class reads all there is
+    for what in ("missing_keys", "mismatched_keys", *unread):
+        if names := sorted(map(str, told.get(what, ()))):
             raise CheckpointError(
-                f"{files.name}: {len(names)} weights are {what.split('_')[0]} in {kind.__name__}, "
-                f"such as {names[0]}: files of another model, or some of them are not there"
+                f"{files.name}: {len(names)} weights are {what.removesuffix('_keys')} in "
+                f"{kind.__name__}, such as {names[0]}: a part is missing, or is of another model"
             )
     return net

@@ -1,4 +1,4 @@
-"""The kind of a model, found from its files before any weight is read."""
+"""The kind of a model, found from its files before a weight is read."""
 
 from __future__ import annotations
 
@@ -12,24 +12,29 @@ from unmask.models.families.catalogue import CATALOGUE
 from unmask.models.families.family import Family
 from unmask.models.families.files import Files, library
 
-MASKED = "masked language model"
+ASKED = "as asked for"
+AUTOMATIC = ("AutoModelForMaskedLM", "AutoModelForCausalLM", "AutoModel")
+"""Classes of transformers that a model's own code is registered for, the best one first."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the files of a model are.
+    """The kind of a model.
 
-    family: the row of the catalogue, None for a transformers `*ForMaskedLM`. stock: the class that
-    runs it. mask_id and end_ids: ids, with `sources`, the place each was read from.
-    block: positions of a block, None for bidirectional attention.
+    family: the row of the catalogue, None for others. stock: the class of transformers that opens
+    it; remote: whether that runs code of the model's authors. end_ids, reserved: ids that end a
+    text, and other special ids. block: positions of a block, None for bidirectional attention.
+    reasons: where each was found, in words.
     """
 
     family: Family | None
     stock: str
+    remote: bool
     mask_id: int
     end_ids: tuple[int, ...]
+    reserved: tuple[int, ...]
     block: int | None
-    sources: Mapping[str, str]
+    reasons: Mapping[str, str]
 
 
 def recognise(
@@ -38,119 +43,137 @@ def recognise(
     family: str | None = None,
     mask_id: int | None = None,
     block: int | None = None,
+    trust_remote_code: bool = False,
 ) -> Found:
-    """Return what these files are. family, mask_id, block: what the user says, before the files.
+    """Return the kind of a model. Arguments as in `unmask.load`, which go before the files.
 
-    Raises ModelError for files of an unknown kind, or ids that are nowhere.
+    Raises ModelError for an unknown kind, and where no mask id is found.
     """
-    config = files.config()
-    row, why = _family(files, config, family)
-    stock, known = (_masked_class(config), None) if row is None else (row.stock, row)
+    row, why = _family(files.config, family)
+    stock, remote = row.stock if row else _masked(files.config), False
     if stock is None:
-        raise ModelError(_unknown(files, config))
-    if block is not None and known is None:
-        raise ModelError(f"block={block!r}: a {stock} attends to all positions: leave it out")
-    sources = {"family": why}
-    mask, sources["mask_id"] = _mask_id(files, config, known, mask_id)
-    ends, sources["end_ids"] = _end_ids(files, config)
-    if known is not None:
-        block, sources["block"] = _block(config, known, block)
-    return Found(known, stock, mask, ends, block, sources)
+        stock, remote = _remote(files.config) if trust_remote_code else None, True
+        why = f"code of its authors, for {stock}"
+    if stock is None:
+        raise ModelError(f"{files.name}: {_unknown(files.config)}")
+    if block is not None and row is None:
+        raise ModelError(f"block={block!r}: {stock} attends to all positions; leave block out")
+    tokenizer = files.tokenizer(*(row.tokenizers if row else ()))
+    reasons = {"kind": why}
+    mask, reasons["mask_id"] = _mask_id(files, tokenizer, row, mask_id)
+    ends, reasons["end_ids"] = _end_ids(files)
+    if row is not None:
+        block, reasons["block"] = _block(files.config, row, block)
+    reserved = tuple(sorted(_special_ids(tokenizer) - {mask, *ends}))
+    return Found(row, stock, remote, mask, ends, reserved, block, reasons)
 
 
-def _family(
-    files: Files, config: Mapping[str, Any], asked: str | None
-) -> tuple[Family | None, str]:
+def _family(config: Mapping[str, Any], asked: str | None) -> tuple[Family | None, str]:
     """Return the row of the catalogue, None for a masked language model, and the reason."""
-    names = [row.name for row in CATALOGUE]
+    rows = {row.name: row for row in CATALOGUE}
     if asked is not None:
-        if asked not in names:
-            raise ModelError(f"family={asked!r}: {nearest(str(asked), names)}")
-        return CATALOGUE[names.index(asked)], "as asked for"
-    kind, classes = config.get("model_type"), [*(config.get("architectures") or [])]
+        if asked not in rows:
+            raise ModelError(f"family={asked!r}: {nearest(str(asked), rows)}")
+        return rows[asked], ASKED
+    kind, classes = config.get("model_type"), config.get("architectures") or [""]
     for row in CATALOGUE:
-        fits = not row.architecture or any(each.startswith(row.architecture) for each in classes)
-        if row.model_type is not None and row.model_type == kind and fits:
-            told = f", architectures {classes}" if row.architecture else ""
-            return row, f"model_type {kind!r}{told} in config.json"
+        if row.model_type == kind and str(classes[0]).startswith(row.architecture):
+            named = f" and architecture {classes[0]!r}" if row.architecture else ""
+            return row, f"model_type {kind!r}{named} in config.json"
     if kind == "qwen2" and config.get("is_causal") is False:
-        return CATALOGUE[names.index("open_dllm")], "model_type 'qwen2', is_causal false"
+        return rows["open_dllm"], "model_type 'qwen2' and is_causal false in config.json"
     return None, f"model_type {kind!r} in config.json"
 
 
-def _masked_class(config: Mapping[str, Any]) -> str | None:
+def _masked(config: Mapping[str, Any]) -> str | None:
     """Return the `*ForMaskedLM` of a model_type that transformers knows."""
     library()
-    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as known
+    from transformers.models.auto import modeling_auto
 
-    return known.get(config.get("model_type"))
+    return modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES.get(str(config.get("model_type")))
 
 
-def _unknown(files: Files, config: Mapping[str, Any]) -> str:
+def _remote(config: Mapping[str, Any]) -> str | None:
+    """Return the class that code of the model's authors is registered for."""
+    known = config.get("auto_map") or {}
+    return next((name for name in AUTOMATIC if name in known), None)
+
+
+def _unknown(config: Mapping[str, Any]) -> str:
     """Return the message on files of an unknown kind, with the ways to go on."""
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL,
-    )
+    from transformers.models.auto import modeling_auto
 
-    kind = config.get("model_type")
-    found = f"{files.name} has model_type={kind!r}, architectures={config.get('architectures')}"
-    if kind in CAUSAL:
-        alike = [row.name for row in CATALOGUE if row.stock == CAUSAL[kind]]
-        ways = f", such as family={alike[0]!r}" if alike else ""
+    kind = str(config.get("model_type"))
+    causal = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind)
+    found = f"model_type={kind!r}, architectures={config.get('architectures')}"
+    if causal is not None:
+        alike = [row.name for row in CATALOGUE if row.stock == causal]
+        ways = " or ".join(f"family={name!r}" for name in alike)
         return (
-            f"{found}: a left-to-right model. If it was trained as a masked one, say which kind"
-            f"{ways}, or wrap it: unmask.models.Decoder(net, mask_id)"
+            f"{found} is a left-to-right model. If it was trained as a masked one, pass "
+            f"{ways + ', or ' if ways else ''}unmask.models.Decoder(net, mask_id) around it"
         )
-    if "auto_map" in config:
+    if _remote(config):
         return (
-            f"{found}: its network is code of its authors. To run that code, which can do "
-            "anything, pass trust_remote_code=True; a model of a known family opens by family="
+            f"{found} is code of its authors, who trust_remote_code=True would let do anything "
+            f"here; a model of a known kind opens without it, by family= one of "
+            f"{', '.join(row.name for row in CATALOGUE)}"
         )
-    return f"{found}: no family of the catalogue, and no masked language model of transformers"
+    return (
+        f"{found} is no masked language model of transformers, and in no family of the catalogue: "
+        f"pass family=, one of {', '.join(row.name for row in CATALOGUE)}, or wrap a network by "
+        "unmask.wrap"
+    )
 
 
 def _mask_id(
-    files: Files, config: Mapping[str, Any], row: Family | None, asked: int | None
+    files: Files, tokenizer: Any, row: Family | None, asked: int | None
 ) -> tuple[int, str]:
-    size = config.get("vocab_size") or config.get("embedding_size")
     if asked is not None:
         if not is_integer(asked, 0):
-            raise ModelError(f"mask_id={asked!r}: pass an integer id")
-        return int(asked), "as asked for"
-    for name, entries in (("config.json", config), ("generation_config.json", files.generation())):
-        if is_integer(entries.get("mask_token_id")):
-            return entries["mask_token_id"], f"mask_token_id in {name}"
-    known = getattr(files.tokenizer(), "mask_token_id", None)
-    if known is not None:
-        return int(known), "the tokenizer's mask token"
-    default = None if row is None else row.default_mask_id
-    if default is not None and (size is None or default < size):
-        assert row is not None
-        return default, f"the code of the authors of {row.models}"
+            raise ModelError(f"mask_id={asked!r}: pass an id")
+        return asked, ASKED
+    places = {"config.json": files.config, "generation_config.json": files.generation}
+    for name, entries in places.items():
+        if is_integer(known := entries.get("mask_token_id"), 0):
+            return known, f"mask_token_id in {name}"
+    if (own := getattr(tokenizer, "mask_token_id", None)) is not None:
+        return int(own), "the mask token of the tokenizer"
+    size = files.config.get("embedding_size") or files.config.get("vocab_size") or 0
+    if row is not None and row.default_mask_id is not None and row.default_mask_id < size:
+        return row.default_mask_id, f"that of {row.models}"
     raise ModelError(
-        f"{files.name} says of no id that it is the mask token: pass mask_id=, the id of unknown "
-        "positions in training"
+        f"{files.name} names no mask token: pass mask_id=, the id that stood at unknown positions "
+        "in training (there is no unmask.json, which would say it, either)"
     )
 
 
-def _end_ids(files: Files, config: Mapping[str, Any]) -> tuple[tuple[int, ...], str]:
-    for name, entries in (("generation_config.json", files.generation()), ("config.json", config)):
+def _end_ids(files: Files) -> tuple[tuple[int, ...], str]:
+    places = {"generation_config.json": files.generation, "config.json": files.config}
+    for name, entries in places.items():
         found = entries.get("eos_token_id")
         if found is not None:
-            ids = tuple(found) if isinstance(found, list) else (found,)
-            return tuple(int(each) for each in ids), f"eos_token_id in {name}"
-    return (), "none is named"
+            ids = found if isinstance(found, list) else [found]
+            return tuple(map(int, ids)), f"eos_token_id in {name}"
+    return (), "no file names one"
 
 
-def _block(
-    config: Mapping[str, Any], row: Family, asked: int | None
-) -> tuple[int | None, str]:
+def _special_ids(tokenizer: Any) -> set[int]:
+    """Return the ids of a tokenizer that stand for no text."""
+    if tokenizer is None:
+        return set()
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    special = {number for number, token in added.items() if token.special}
+    return {*map(int, special), *map(int, tokenizer.all_special_ids)}
+
+
+def _block(config: Mapping[str, Any], row: Family, asked: int | None) -> tuple[int | None, str]:
     if asked is not None:
         check_count("block", asked, ModelError)
-        return asked, "as asked for"
+        return asked, ASKED
     if row.default_block is None:
-        return None, f"attention of {row.models} is bidirectional"
+        return None, f"that of {row.models}"
     for name in ("block_size", "bd_size"):
-        if is_integer(config.get(name), 1):
-            return config[name], f"{name} in config.json"
-    return row.default_block, f"the code of the authors of {row.models}"
+        if is_integer(known := config.get(name), 1):
+            return known, f"{name} in config.json"
+    return row.default_block, f"that of {row.models}"

@@ -11,9 +11,9 @@ from unmask.models.families.family import Family
 def reading_class(stock: Any, family: Family) -> tuple[Any, dict[str, Any]]:
     """Return the class that reads the weights of a family, and arguments of `from_pretrained`.
 
-    Names are a `key_mapping`. A weight that has to be cut is cut by a conversion, which transformers
-    registers by class; so that the stock class keeps its own, a class of the same name and code
-    stands in for it. `settled` gives the network back to the stock class.
+    Names are a `key_mapping`. A weight that has to be cut is cut by a conversion, and those are
+    registered by class: so that the stock class keeps its own, another of the same code reads the
+    weights. `settled` gives the network back to the stock class.
     """
     if family.fused_heads is None:
         return stock, {"key_mapping": dict(family.keys)} if family.keys else {}
@@ -29,7 +29,10 @@ def reading_class(stock: Any, family: Family) -> tuple[Any, dict[str, Any]]:
     conversions = [
         WeightConverter(whole, list(parts), [_cut_heads()]),
         *(WeightRenaming(theirs, ours) for theirs, ours in family.keys.items()),
-        *(conversion_mapping.get_checkpoint_conversion_mapping(stock.config_class.model_type) or ()),
+        *(
+            conversion_mapping.get_checkpoint_conversion_mapping(stock.config_class.model_type)
+            or ()
+        ),
     ]
     conversion_mapping.register_checkpoint_conversion_mapping(
         reader.__name__, conversions, overwrite=True
@@ -59,6 +62,8 @@ def _cut_heads() -> Any:
             width = matrix.shape[0] // (config.num_attention_heads + 2 * config.num_key_value_heads)
             heads = (config.num_attention_heads, *[config.num_key_value_heads] * 2)
             cut = matrix.split([width * each for each in heads])
-            return {name: part.contiguous() for name, part in zip(target_patterns, cut, strict=True)}
+            return {
+                name: part.contiguous() for name, part in zip(target_patterns, cut, strict=True)
+            }
 
     return CutHeads()

@@ -38,12 +38,20 @@ _LLAMA_IS = {
 }
 
 
+_LLADA2_APART = {
+    *("num_experts", "num_shared_experts", "use_qkv_bias"),
+    *("rope_theta", "rope_scaling", "partial_rotary_factor", "rotary_dim", "sliding_window"),
+}
+
+
 def llada(config: Config) -> dict[str, Any]:
     """Return the entries of a Llama without biases."""
     _check(config, _LLAMA_IS)
     found = {ours: config[theirs] for ours, theirs in _LLAMA.items() if theirs in config}
     if config.get("n_kv_heads") is None:
-        found["num_key_value_heads"] = 1 if config.get("multi_query_attention") else config["n_heads"]
+        found["num_key_value_heads"] = (
+            1 if config.get("multi_query_attention") else config["n_heads"]
+        )
     if config.get("mlp_hidden_size") is None:
         found["intermediate_size"] = int(config["mlp_ratio"] * config["d_model"])
     if config.get("embedding_size") is None:
@@ -73,7 +81,8 @@ def llada_moe(config: Config) -> dict[str, Any]:
         "moe_intermediate_size": config["expert_intermediate_size"],
         "intermediate_size": config["dense_intermediate_size"],
         "norm_topk_prob": bool(config.get("norm_topk_prob")),
-        "head_dim": config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"],
+        "head_dim": config.get("head_dim")
+        or config["hidden_size"] // config["num_attention_heads"],
     }
 
 
@@ -100,9 +109,7 @@ def llada2_moe(config: Config) -> dict[str, Any]:
         "attention_bias": config.get("use_qkv_bias", False),
         "rope_parameters": {**rotary, **(config.get("rope_scaling") or {})},
     }
-    apart = ("num_experts", "num_shared_experts", "use_qkv_bias", "rope_theta", "rope_scaling")
-    apart += ("partial_rotary_factor", "rotary_dim", "sliding_window")
-    kept = {name: value for name, value in config.items() if name not in apart}
+    kept = {name: value for name, value in config.items() if name not in _LLADA2_APART}
     return {"head_dim": config["hidden_size"] // config["num_attention_heads"], **kept, **renamed}
 
 
