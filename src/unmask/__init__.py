@@ -86,6 +86,7 @@ _NAMES = {
     "unmask.sampling": ("Annealed", "Sampling", "SquaredDecay"),
     "unmask.schedules": ("Schedule",),
     "unmask.scoring": ("score",),
+    "unmask.text": ("TextModel",),
 }  # fmt: skip
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}
 _WHERE_MODULE = {name: package for package, names in _MODULES.items() for name in names}
@@ -137,6 +138,7 @@ __all__ = [
     "State",
     "StepInfo",
     "Strategy",
+    "TextModel",
     "TokenCritic",
     "best_of",
     "commit",

@@ -32,6 +32,7 @@ FLOORS = (
     ("engine",),
     (
         "scoring",
+        "text",
         "candidates",
         "compat",
         "data",

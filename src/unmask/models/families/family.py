@@ -45,6 +45,10 @@ class Family:
     """Whether the logits of a position stand at the one before it."""
     tokenizers: tuple[str, ...] = ("PreTrainedTokenizerFast",)
     """Classes that open the tokenizer where its own is code of the authors."""
+    end_tokens: tuple[str, ...] = ()
+    """Names of tokens that end a text, beside the end of sequence that the files name."""
+    template: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the tokenizer's chat template."""
     default_mask_id: int | None = None
     """The mask id, where the authors' code has it and no file does."""
     preset: Mapping[str, Any] = field(default_factory=lambda: {"name": "llada"})

@@ -64,7 +64,7 @@ def recognise(
     ends, reasons["end_ids"] = _end_ids(files)
     if row is not None:
         block, reasons["block"] = _block(files.config, row, block)
-    reserved = tuple(sorted(_special_ids(tokenizer) - {mask, *ends}))
+    reserved = tuple(sorted(special_ids(tokenizer) - {mask, *ends}))
     return Found(row, stock, remote, mask, ends, reserved, block, reasons)
 
 
@@ -158,7 +158,7 @@ def _end_ids(files: Files) -> tuple[tuple[int, ...], str]:
     return (), "no file names one"
 
 
-def _special_ids(tokenizer: Any) -> set[int]:
+def special_ids(tokenizer: Any) -> set[int]:
     """Return the ids of a tokenizer that stand for no text."""
     if tokenizer is None:
         return set()

@@ -1,0 +1,19 @@
+"""Text in, text out: `TextModel`, and what it returns."""
+
+from unmask.core.calls import check_calls
+from unmask.text.encoding import ByteEncoding, Encoding, TokenizerEncoding
+from unmask.text.model import TextModel
+from unmask.text.results import Completion, Filling
+from unmask.text.streaming import TextState
+
+__all__ = [
+    "ByteEncoding",
+    "Completion",
+    "Encoding",
+    "Filling",
+    "TextModel",
+    "TextState",
+    "TokenizerEncoding",
+]
+
+check_calls(__name__)

@@ -1,0 +1,124 @@
+"""Text as ids and back: by a tokenizer of transformers, or as bytes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from unmask.data.tokenizer import Tokenizer
+from unmask.data.vocabulary import BYTES, Vocabulary
+from unmask.errors import DataError, ModelError
+
+
+class Encoding(ABC):
+    """The tokenizer of a text model.
+
+    size: ids are 0 to size − 1. mask_id, mask_token: the mask token that may stand in a text, None
+    for none. special: ids that stand for no text. around: the ids that belong before and after a
+    text.
+    """
+
+    size: int
+    special: frozenset[int]
+    mask_id: int | None = None
+    mask_token: str | None = None
+    around: tuple[list[int], list[int]] = ([], [])
+
+    @abstractmethod
+    def encode(self, text: str, special: bool = False) -> list[int]:
+        """Return the ids of a text; special: whether names of special tokens in it are these."""
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int], special: bool = False) -> str:
+        """Return the text of ids, without special tokens, or with their names."""
+
+    @abstractmethod
+    def template(self, messages: Sequence[dict[str, str]], options: dict[str, Any]) -> list[int]:
+        """Return the ids of a talk, up to where the answer begins. DataError if that cannot be."""
+
+
+class TokenizerEncoding(Encoding):
+    """A tokenizer of transformers.
+
+    mask_id: that of the network. surround: whether texts have the tokenizer's special tokens around
+    them, as in networks that were trained with whole texts. Raises ModelError for a tokenizer that
+    does not know its own words.
+    """
+
+    def __init__(self, backend: Any, mask_id: int, *, surround: bool):
+        known = Tokenizer(backend, Path(str(backend.name_or_path)))
+        _check_words(known)
+        self.backend, self.size = backend, known.size
+        if mask_id < known.size:
+            self.mask_id, self.mask_token = mask_id, str(backend.convert_ids_to_tokens(mask_id))
+        self.special = frozenset({*known.specials, *range(mask_id, mask_id + 1)})
+        if surround:
+            self.around = known.around
+
+    def encode(self, text: str, special: bool = False) -> list[int]:
+        """Return the ids of a text; special: whether names of special tokens in it are these."""
+        options = {"add_special_tokens": False, "verbose": False}
+        ids = self.backend(text, split_special_tokens=not special, **options)["input_ids"]
+        return [int(number) for number in ids]
+
+    def decode(self, ids: Sequence[int], special: bool = False) -> str:
+        """Return the text of ids, without special tokens, or with their names."""
+        kept = [int(i) for i in ids if special or i not in self.special]
+        return str(self.backend.decode(kept, clean_up_tokenization_spaces=False))
+
+    def template(self, messages: Sequence[dict[str, str]], options: dict[str, Any]) -> list[int]:
+        """Return the ids of a talk, by the tokenizer's own template. DataError if that fails."""
+        if not self.backend.chat_template:
+            raise DataError(
+                "this tokenizer has no chat template: pass the whole prompt to complete(...)"
+            )
+        try:
+            ids = self.backend.apply_chat_template(
+                list(messages),
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=False,
+                **options,
+            )
+        except Exception as error:  # of the template's own making
+            raise DataError(f"the chat template fails on these messages: {error}") from error
+        return [int(number) for number in ids]
+
+
+class ByteEncoding(Encoding):
+    """The bytes of UTF-8, of models that `unmask train` made of text without a tokenizer."""
+
+    def __init__(self, vocabulary: Vocabulary):
+        self.vocabulary, self.size = vocabulary, vocabulary.size
+        self.special = frozenset(range(BYTES, vocabulary.total))
+
+    def encode(self, text: str, special: bool = False) -> list[int]:
+        """Return the bytes of a text."""
+        return self.vocabulary.encode(text)
+
+    def decode(self, ids: Sequence[int], special: bool = False) -> str:
+        """Return the text of bytes; halves of characters become U+FFFD."""
+        return bytes(i for i in ids if i < BYTES).decode("utf-8", errors="replace")
+
+    def template(self, messages: Sequence[dict[str, str]], options: dict[str, Any]) -> list[int]:
+        """Raise DataError: bytes have no template."""
+        raise DataError("a model of bytes has no chat template: pass a prompt to complete(...)")
+
+
+def _check_words(tokenizer: Tokenizer) -> None:
+    """Raise ModelError for a tokenizer that does not give its own words the ids that it has."""
+    unknown = tokenizer.role("unk")
+    if unknown is None:
+        return
+    special = set(tokenizer.specials)
+    words = [
+        word for word, number in tokenizer.backend.get_vocab().items() if number not in special
+    ]
+    some = [word for word in sorted(words) if word.isalnum()][:: max(1, len(words) // 50)]
+    if some and all(unknown in row for row in tokenizer.encode(some)):
+        raise ModelError(
+            f"the tokenizer turns words of its own vocabulary, such as {some[0]!r}, into "
+            f"{tokenizer.backend.unk_token!r}: its files were not read; pass its tokenizer.json"
+        )

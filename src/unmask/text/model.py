@@ -1,0 +1,347 @@
+"""`TextModel`: a network with its tokenizer, template and strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unmask.candidates import length_beam
+from unmask.constraints import Constraint
+from unmask.core.checks import check_count
+from unmask.core.network import Denoiser
+from unmask.decoding import Canvas, Strategy
+from unmask.engine import default_strategy, run, stream
+from unmask.errors import CanvasError, InputError
+from unmask.presets.by_name import ending
+from unmask.revise import Never
+from unmask.scoring import Bound, PseudoLikelihood, Score, score
+from unmask.scoring.look import Method
+from unmask.text import masks
+from unmask.text.encoding import Encoding
+from unmask.text.filling import most_likely
+from unmask.text.opening import Parts, open_text
+from unmask.text.prompts import Row, canvas_of, in_whole_blocks, seeds_of
+from unmask.text.reading import completions
+from unmask.text.results import Filling
+from unmask.text.streaming import TextState, states
+
+Text = str | Sequence[str]
+
+
+class TextModel:
+    """Text in, text out, by a network of tokens.
+
+    Special tokens are never generated, but for the one that ends a text. The result of a text
+    depends on it and on the seed alone, not on texts beside it nor on their order.
+
+    denoiser: from `unmask.load` or `unmask.wrap`. encoding: its tokenizer. strategy: of all calls
+    that name none; by default that of the model's card. end_ids: ids that end a text, the first of
+    which fills a row behind it. template: options of the chat template.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        encoding: Encoding,
+        *,
+        strategy: Strategy | None = None,
+        end_ids: Sequence[int] = (),
+        template: Mapping[str, Any] | None = None,
+    ):
+        self.denoiser, self.encoding, self.strategy = denoiser, encoding, strategy
+        self.end_ids, self.template = tuple(end_ids), dict(template or {})
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path,
+        *,
+        strategy: Strategy | None = None,
+        tokenizer: Any = None,
+        **options: Any,
+    ) -> TextModel:
+        """Return the text model of a name, a folder, or a repository; options as in `unmask.load`.
+
+        tokenizer: one of transformers', where the model's own is missing or wrong.
+        Raises ModelError for a model without text, or a tokenizer of another model.
+        """
+        parts: Parts = open_text(model, tokenizer, options)
+        ends, template = parts.end_ids, parts.template
+        return cls(
+            parts.denoiser, parts.encoding, strategy=strategy, end_ids=ends, template=template
+        )
+
+    def complete(
+        self,
+        prompt: Text,
+        max_new_tokens: int = 64,
+        *,
+        n: int = 1,
+        stop: Text = (),
+        seed: int = 0,
+        strategy: Strategy | None = None,
+        max_rows: int | None = None,
+        max_tokens: int | None = None,
+    ) -> Any:
+        """Return the Completion of a prompt, or a list of them for a list of prompts.
+
+        n: completions of each, then in a list. stop: a text, or several, at which a completion
+        ends. max_rows, max_tokens: rows, and positions, that are generated at once; they change
+        memory and time, not results.
+        """
+        options = {"stop": stop, "seed": seed, "strategy": strategy}
+        options |= {"max_rows": max_rows, "max_tokens": max_tokens}
+        return self._each(prompt, n, lambda p: self._continued(p, max_new_tokens), options)
+
+    def chat(
+        self, messages: Sequence[Mapping[str, str]], max_new_tokens: int = 256, **options: Any
+    ) -> Any:
+        """Return the answer to a talk, a list of {"role": "user", "content": "..."}; n as a list.
+
+        options: as in `complete`. Raises DataError for a tokenizer without a template, or messages
+        that it does not take.
+        """
+        row = self._talk(messages, max_new_tokens)
+        return self._each("", options.pop("n", 1), lambda _: row, options)
+
+    def infill(
+        self,
+        prefix: str,
+        suffix: str,
+        *,
+        tokens: int | None = None,
+        max_tokens: int | None = None,
+        n: int = 1,
+        seed: int = 0,
+        strategy: Strategy | None = None,
+    ) -> Any:
+        """Return the Completion between two texts; n of them in a list.
+
+        tokens: how many there are. Or max_tokens: lengths up to it are tried, at most eight, and
+        the one is kept of which a token is likeliest (Mask-Predict 1904.09324, §3.3).
+        """
+        if (tokens is None) == (max_tokens is None):
+            raise InputError("pass tokens=, how many are between them, or max_tokens=, not both")
+        if max_tokens is not None:
+            check_count("max_tokens", max_tokens, InputError)
+            row = self._between(prefix, suffix, 1)
+            tokens = self._best_length(row, max_tokens, self._plan(strategy, closed=True), seed)
+        count = tokens or 0
+        options = {"seed": seed, "strategy": strategy}
+        return self._each(prefix, n, lambda p: self._between(p, suffix, count), options, suffix)
+
+    def edit(self, text: str, span: str | tuple[int, int], **options: Any) -> Any:
+        """Return the Completion in place of a part of a text, with as many tokens as the part had.
+
+        span: the part itself, where it is first found, or its first and last character, as in a
+        slice. options: as in `infill`.
+        """
+        if isinstance(span, str):
+            begin = text.find(span)
+            if begin < 0 or not span:
+                raise InputError(f"span={span!r} is not in the text: pass a part of it")
+            end = begin + len(span)
+        else:
+            begin, end = span
+            if not 0 <= begin < end <= len(text):
+                raise InputError(f"span={span!r} of a text of {len(text)} characters")
+        count = len(self.encoding.encode(text[begin:end]))
+        return self.infill(text[:begin], text[end:], tokens=count, **options)
+
+    def fill(
+        self,
+        text: Text,
+        *,
+        top_k: int = 1,
+        candidates: str | Sequence[int] | None = None,
+        strategy: Strategy | None = None,
+        seed: int = 0,
+    ) -> Any:
+        """Return the likeliest fillings of the masks in a text, the best first; or lists of them.
+
+        [MASK] is one unknown token, [MASK:3] are three; the tokenizer's own mask token counts, too.
+        All are filled in together: by a beam of top_k rows that fills in the most certain position
+        first, or, if strategy is given, by top_k draws of it. One mask: exact, as in the fill-mask
+        pipeline of transformers (`Filling.to_dict`). candidates: lengths of the only mask to try,
+        such as "1-6", ranked by log p a token. Raises CanvasError for a text without masks.
+        """
+        check_count("top_k", top_k, InputError)
+        if not isinstance(text, str):
+            options: dict[str, Any] = {"top_k": top_k, "candidates": candidates}
+            options |= {"strategy": strategy, "seed": seed}
+            return [self.fill(each, **options) for each in text]
+        pieces, counts = masks.split(text, self.encoding.mask_token)
+        if not counts:
+            raise CanvasError(f"{text!r} has no mask: write [MASK], or [MASK:3] for three tokens")
+        if candidates is None:
+            found = self._filled(pieces, counts, top_k, strategy, seed)
+            return sorted(found, key=lambda each: -each.logprob)
+        if len(counts) > 1:
+            raise CanvasError(f"candidates={candidates!r} for {len(counts)} masks: write one")
+        tried = [self._filled(pieces, [k], top_k, strategy, seed) for k in _lengths(candidates)]
+        every = [each for found in tried for each in found]
+        return sorted(every, key=lambda each: -each.logprob / len(each.tokens))
+
+    def stream(
+        self, prompt: str, max_new_tokens: int = 64, *, stop: Text = (), seed: int = 0,
+        strategy: Strategy | None = None,
+    ) -> Iterator[TextState]:  # fmt: skip
+        """Yield a TextState after every step; the pieces of all concatenate to the final text."""
+        return self._states(self._continued(prompt, max_new_tokens), stop, seed, strategy)
+
+    def stream_chat(
+        self, messages: Sequence[Mapping[str, str]], max_new_tokens: int = 256, *,
+        stop: Text = (), seed: int = 0, strategy: Strategy | None = None,
+    ) -> Iterator[TextState]:  # fmt: skip
+        """Yield a TextState of an answer after every step, as `stream`."""
+        return self._states(self._talk(messages, max_new_tokens), stop, seed, strategy)
+
+    def score(
+        self, text: str, given: str = "", *, by: Method | None = None, seed: int = 0
+    ) -> Score:
+        """Return how likely a text is, behind what is given.
+
+        by: a method of `unmask.scoring`, by default the bound with its standard error; a single
+        token is scored exactly, in one forward.
+        """
+        encoding = self.encoding
+        before = [*encoding.around[0], *encoding.encode(given)]
+        ids = encoding.encode(text)
+        if not ids:
+            raise InputError(f"text={text!r} has no token: pass a text to score")
+        whole = torch.tensor([[*before, *ids, *encoding.around[1]]])
+        place = torch.arange(whole.shape[1])
+        maskable = ((place >= len(before)) & (place < len(before) + len(ids)))[None]
+        if by is None and len(ids) == 1:
+            alone = score(self.denoiser, whole, maskable, by=PseudoLikelihood())
+            return replace(alone, kind="exact")
+        return score(self.denoiser, whole, maskable, by=by or Bound(), seed=seed)
+
+    def _plan(self, strategy: Strategy | None, closed: bool = False) -> Strategy:
+        """Return the strategy of a call. closed: whether text follows, so that rows do not end."""
+        chosen = strategy or self.strategy or default_strategy(self.denoiser)
+        ends = () if closed else self.end_ids
+        never = {*self.encoding.special, *self.denoiser.spec.reserved, *self.end_ids} - {*ends}
+        never |= {
+            *chosen.constraint.forbidden,
+            *range(self.encoding.size, self.denoiser.spec.vocab_size),
+        }
+        never -= {self.denoiser.spec.mask_id, *ends}
+        constraint = Constraint(tuple(sorted(never)), chosen.constraint.feasible)
+        chosen = chosen.but(constraint=constraint)
+        if closed:
+            return chosen.but(stopping=tuple(s for s in chosen.stopping if s.end_id is None))
+        return ending(chosen, next(iter(ends), None))
+
+    def _each(
+        self, texts: Text, n: int, row_of: Any, options: Mapping[str, Any], suffix: str = ""
+    ) -> Any:
+        """Return completions of texts, in lists where texts, or n, are several."""
+        check_count("n", n, InputError)
+        prompts = [texts] if isinstance(texts, str) else list(texts)
+        if not prompts:
+            return []
+        rows = [row for prompt in prompts for row in [row_of(prompt)] * n]
+        options = dict(options)
+        stop, seed = options.pop("stop", ()), options.pop("seed", 0)
+        plan = self._plan(options.pop("strategy", None), closed=bool(suffix))
+        canvas = canvas_of(rows, self.denoiser.spec.max_length, self._mask_id)
+        found = run(self.denoiser, canvas, plan, seeds=seeds_of(rows, seed), **options)
+        given = [prompt for prompt in prompts for _ in range(n)]
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        ends = () if suffix else self.end_ids
+        every = completions(self.encoding, rows, found, given, suffix, ends, stops)
+        grouped = [every[i : i + n] for i in range(0, len(every), n)] if n > 1 else every
+        return grouped[0] if isinstance(texts, str) else grouped
+
+    @property
+    def _mask_id(self) -> int:
+        mask = self.denoiser.spec.mask_id
+        return 0 if mask is None else mask
+
+    def _continued(self, prompt: str, count: int) -> Row:
+        check_count("max_new_tokens", count, InputError)
+        before, after = self.encoding.around
+        row = Row([*before, *self.encoding.encode(prompt)], count, list(after))
+        return in_whole_blocks(row, self.denoiser.spec.block_size)
+
+    def _talk(self, messages: Sequence[Mapping[str, str]], count: int) -> Row:
+        check_count("max_new_tokens", count, InputError)
+        ids = self.encoding.template([dict(each) for each in messages], self.template)
+        return in_whole_blocks(Row(ids, count, []), self.denoiser.spec.block_size)
+
+    def _between(self, prefix: str, suffix: str, count: int) -> Row:
+        check_count("tokens", count, InputError)
+        before, after = self.encoding.around
+        encode = self.encoding.encode
+        return Row([*before, *encode(prefix)], count, [*encode(suffix), *after])
+
+    def _best_length(self, row: Row, most: int, plan: Strategy, seed: int) -> int:
+        lengths = sorted({max(1, round(most * k / 8)) for k in range(1, 9)})
+        options: dict[str, Any] = {"prompt": row.before, "suffix": row.after, "seed": seed}
+        return int(length_beam(self.denoiser, lengths, plan, **options).length)
+
+    def _filled(
+        self, pieces: Sequence[str], counts: Sequence[int], top_k: int, strategy: Any, seed: int
+    ) -> list[Filling]:
+        ids, unknown = masks.encoded(self.encoding, pieces, counts, self._mask_id)
+        most = self.denoiser.spec.max_length
+        if most is not None and len(ids) > most:
+            raise CanvasError(f"the text has {len(ids)} tokens, and the network {most} positions")
+        if strategy is None:
+            never = {*self.encoding.special, *self.denoiser.spec.reserved} - {self._mask_id}
+            beam = most_likely(self.denoiser, ids, unknown, top_k, sorted(never))
+            found = list(zip(beam.tokens.tolist(), beam.logprob.tolist(), strict=True))
+        else:
+            found = self._drawn(ids, unknown, top_k, strategy, seed)
+        return [self._filling(ids, unknown, tokens, logprob) for tokens, logprob in found]
+
+    def _drawn(
+        self, ids: list[int], unknown: list[bool], top_k: int, strategy: Strategy, seed: int
+    ) -> list[tuple[list[int], float]]:
+        """Return different fillings of top_k draws of a strategy, with their log p."""
+        canvas = Canvas.infill([ids] * top_k, [unknown] * top_k)
+        found = run(self.denoiser, canvas, self._plan(strategy, closed=True), seed=seed)
+        drawn = found.tokens[:, torch.tensor(unknown)].tolist()
+        different = dict(zip(map(tuple, drawn), found.logprob.sum(1).tolist(), strict=True))
+        return [(list(tokens), logprob) for tokens, logprob in different.items()]
+
+    def _filling(
+        self, ids: Sequence[int], unknown: Sequence[bool], tokens: Sequence[int], logprob: float
+    ) -> Filling:
+        rest = iter(tokens)
+        whole = [
+            next(rest) if hidden else token for token, hidden in zip(ids, unknown, strict=True)
+        ]
+        texts = [self.encoding.decode([token]) for token in tokens]
+        return Filling(self.encoding.decode(whole), list(tokens), texts, float(logprob))
+
+    def _states(
+        self, row: Row, stop: Text, seed: int, strategy: Strategy | None
+    ) -> Iterator[TextState]:
+        plan = self._plan(strategy)
+        canvas = canvas_of([row], self.denoiser.spec.max_length, self._mask_id)
+        infos = stream(self.denoiser, canvas, plan, seeds=seeds_of([row], seed))
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        settles = isinstance(plan.revise, Never)
+        return states(infos, self.encoding, row, self.end_ids, stops, settles)
+
+
+def _lengths(candidates: str | Sequence[int]) -> list[int]:
+    """Return the lengths of "1-6", "1,2,4" or a list of them."""
+    try:
+        if isinstance(candidates, str):
+            first, dash, last = candidates.partition("-")
+            parts = range(int(first), int(last) + 1) if dash else map(int, candidates.split(","))
+            found = list(parts)
+        else:
+            found = [int(each) for each in candidates]
+    except (ValueError, TypeError):
+        found = []
+    if not found or min(found) < 1:
+        raise InputError(f"candidates={candidates!r}: pass lengths of 1 or more, such as '1-6'")
+    return found

@@ -1,0 +1,85 @@
+"""The network, tokenizer and ends of a text model, from its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unmask.core.network import Denoiser
+from unmask.data import Vocabulary
+from unmask.data.tokenizer import load_tokenizer
+from unmask.errors import ModelError
+from unmask.models.checkpoint import read_card
+from unmask.models.families import Files, recognise
+from unmask.models.loading import is_pretrained, load
+from unmask.text.encoding import ByteEncoding, Encoding, TokenizerEncoding
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a text model consists of. template: options of the chat template."""
+
+    denoiser: Denoiser
+    encoding: Encoding
+    end_ids: tuple[int, ...] = ()
+    template: Mapping[str, Any] = field(default_factory=dict)
+
+
+def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> Parts:
+    """Return the parts of a model. options: as in `unmask.load`.
+
+    tokenizer: one of transformers', where the model's own is missing or wrong.
+    Raises ModelError for a model without a tokenizer, and for one of another model.
+    """
+    denoiser: Any = load(model, **options)
+    if not is_pretrained(model):
+        return _saved(model, denoiser, tokenizer)
+    files = Files(str(model), _of_files(options))
+    kind = {name: options[name] for name in ("family", "mask_id", "block") if name in options}
+    found = recognise(files, **kind, trust_remote_code=bool(options.get("trust_remote_code")))
+    row = found.family
+    backend = tokenizer or files.tokenizer(*(row.tokenizers if row else ()))
+    if backend is None:
+        raise ModelError(
+            f"{model} has no tokenizer that opens: pass one of transformers', as tokenizer="
+        )
+    encoding = TokenizerEncoding(backend, found.mask_id, surround=row is None)
+    _check_size(denoiser, encoding)
+    if row is None:
+        return Parts(denoiser, encoding, found.end_ids)
+    known = backend.get_vocab()
+    ends = dict.fromkeys([*found.end_ids, *(known[n] for n in row.end_tokens if n in known)])
+    return Parts(denoiser, encoding, tuple(ends), row.template)
+
+
+def _saved(model: str | Path, denoiser: Denoiser, tokenizer: Any) -> Parts:
+    """Return the parts of a folder of `unmask.save`."""
+    card = read_card(model)
+    ends = () if card.end_id is None else (card.end_id,)
+    if tokenizer is None:
+        if card.vocabulary is None or card.vocabulary.get("kind") == "ids":
+            raise ModelError(f"{model} has ids that are no text: use unmask.load and generate")
+        vocabulary = Vocabulary.from_dict(card.vocabulary)
+        if vocabulary.tokenizer is None:
+            return Parts(denoiser, ByteEncoding(vocabulary), ends)
+        tokenizer = load_tokenizer(vocabulary.tokenizer).backend
+    encoding = TokenizerEncoding(tokenizer, card.mask_id, surround=not card.training)
+    _check_size(denoiser, encoding)
+    return Parts(denoiser, encoding, ends)
+
+
+def _of_files(options: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("revision", "subfolder", "cache_dir", "token", "local_files_only")
+    return {name: options[name] for name in names if options.get(name) is not None}
+
+
+def _check_size(denoiser: Denoiser, encoding: Encoding) -> None:
+    """Raise ModelError for a tokenizer of another model."""
+    size = denoiser.spec.vocab_size
+    if encoding.size > size or 2 * encoding.size < size:
+        raise ModelError(
+            f"the tokenizer has ids up to {encoding.size - 1}, and the network {size} ids: it is "
+            "of another model; pass the one that the network was trained with, as tokenizer="
+        )

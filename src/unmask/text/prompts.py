@@ -1,0 +1,73 @@
+"""Rows of a text model: given ids, unknown positions, and seeds that are theirs alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from unmask.core.random import check_seed, fold
+from unmask.decoding import Canvas
+from unmask.errors import CanvasError
+
+_SEED_BYTES = 7  # of a hash, for a seed below 2**63
+
+
+@dataclass(frozen=True)
+class Row:
+    """Given ids before and after the unknown positions, and how many of these are asked for.
+
+    surplus: unknown positions behind those, which fill the last block of a network and are cut off.
+    """
+
+    before: list[int]
+    unknown: int
+    after: list[int]
+    surplus: int = 0
+
+    def __len__(self) -> int:
+        return len(self.before) + self.unknown + len(self.after) + self.surplus
+
+
+def in_whole_blocks(row: Row, block: int | None) -> Row:
+    """Return the row with the surplus that fills its last block."""
+    surplus = 0 if block is None or row.after else -len(row) % block
+    return Row(row.before, row.unknown, row.after, surplus)
+
+
+def canvas_of(rows: Sequence[Row], most: int | None, mask_id: int) -> Canvas:
+    """Return the canvas of rows of any lengths. CanvasError for one that is too long."""
+    for nth, row in enumerate(rows):
+        if most is not None and len(row) > most:
+            given = len(row.before) + len(row.after)
+            left = most - given
+            raise CanvasError(
+                f"text {nth} has {given} given tokens and {row.unknown + row.surplus} to generate, "
+                f"and the network has {most} positions: "
+                + (f"generate at most {left}" if left > 0 else "pass a shorter text")
+            )
+    ids = [r.before + [mask_id] * r.unknown + r.after + [mask_id] * r.surplus for r in rows]
+    flags = [
+        [False] * len(r.before) + [True] * r.unknown + [False] * len(r.after) + [True] * r.surplus
+        for r in rows
+    ]
+    return Canvas.ragged(ids, flags)
+
+
+def seeds_of(rows: Sequence[Row], seed: int) -> torch.Tensor:
+    """Return (B,) int64: seeds by what is given and the number of equal rows before, and no more.
+
+    A row has the same seed wherever it stands in a file, and equal rows have different ones.
+    """
+    check_seed(seed)
+    seen, roots, numbers = Counter[bytes](), list[int](), list[int]()
+    for row in rows:
+        content = repr((seed, row.before, row.unknown, row.after)).encode()
+        digest = hashlib.blake2b(content, digest_size=_SEED_BYTES).digest()
+        roots.append(int.from_bytes(digest, "big"))
+        numbers.append(seen[digest])
+        seen[digest] += 1
+    return fold(torch.tensor(roots), torch.tensor(numbers))
