@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +12,17 @@ from unmask.data.tokenizer import Tokenizer
 from unmask.data.vocabulary import BYTES, Vocabulary
 from unmask.errors import DataError, ModelError
 
+_MESSAGE = ("role", "content")
+_BYTE = re.compile("<0x[0-9A-F]{2}>")  # a byte of a character without a token of its own
+
 
 class Encoding(ABC):
     """The tokenizer of a text model.
 
     size: ids are 0 to size − 1. mask_id, mask_token: the mask token that may stand in a text, None
     for none. special: ids that stand for no text. around: the ids that belong before and after a
-    text.
+    text. pending: ids whose text may change with the next id, as that of bytes which a tokenizer
+    reads together.
     """
 
     size: int
@@ -25,6 +30,7 @@ class Encoding(ABC):
     mask_id: int | None = None
     mask_token: str | None = None
     around: tuple[list[int], list[int]] = ([], [])
+    pending: frozenset[int] = frozenset()
 
     @abstractmethod
     def encode(self, text: str, special: bool = False) -> list[int]:
@@ -54,6 +60,8 @@ class TokenizerEncoding(Encoding):
         if mask_id < known.size:
             self.mask_id, self.mask_token = mask_id, str(backend.convert_ids_to_tokens(mask_id))
         self.special = frozenset({*known.specials, *range(mask_id, mask_id + 1)})
+        tokens = backend.get_vocab().items()
+        self.pending = frozenset(number for token, number in tokens if _BYTE.fullmatch(token))
         if surround:
             self.around = known.around
 
@@ -70,6 +78,12 @@ class TokenizerEncoding(Encoding):
 
     def template(self, messages: Sequence[dict[str, str]], options: dict[str, Any]) -> list[int]:
         """Return the ids of a talk, by the tokenizer's own template. DataError if that fails."""
+        wrong = [m for m in messages if not all(isinstance(m.get(k), str) for k in _MESSAGE)]
+        if wrong or not messages:
+            raise DataError(
+                f"messages={list(messages)!r}: pass a list such as [{{'role': 'user', 'content': "
+                "'Hello'}]"
+            )
         if not self.backend.chat_template:
             raise DataError(
                 "this tokenizer has no chat template: pass the whole prompt to complete(...)"

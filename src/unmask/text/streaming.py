@@ -79,6 +79,8 @@ def _final(
 ) -> str:
     """Return the text of the known tokens at the left, without what may still change."""
     count = next((i for i, token in enumerate(tokens) if token is None), len(tokens))
+    while not last and count and tokens[count - 1] in encoding.pending:
+        count -= 1
     ids = [token for token in tokens[:count] if token is not None]
     text, _, reason = cut(encoding, ids, end_ids, stops)
     if last or (reason == "stop"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -35,12 +36,13 @@ class Files:
         """Return the tokenizer, by the first of these classes that opens it; None if none does."""
         if not any(map(self._find, ("tokenizer_config.json", "tokenizer.json", "vocab.txt"))):
             return None
-        for kind in ("AutoTokenizer", *kinds):
-            try:
-                opened = getattr(library(), kind).from_pretrained
-                return opened(self.name, trust_remote_code=False, **self.options)
-            except Exception:  # of as many kinds as there are tokenizers
-                continue
+        with _quiet():
+            for kind in ("AutoTokenizer", *kinds):
+                try:
+                    opened = getattr(library(), kind).from_pretrained
+                    return opened(self.name, trust_remote_code=False, **self.options)
+                except Exception:  # of as many kinds as there are tokenizers
+                    continue
         return None
 
     def _find(self, name: str, needed: bool = False) -> str | None:
@@ -69,6 +71,18 @@ class Files:
         if not isinstance(found, dict):
             raise CheckpointError(f"{path} has a {type(found).__name__} in place of entries")
         return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let transformers say nothing of kinds of models that it does not know."""
+    logging = library().logging
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def library() -> Any:

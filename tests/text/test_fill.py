@@ -1,0 +1,132 @@
+"""Masks in a text: the numbers of transformers' pipeline, joint fillings, lengths."""
+
+from itertools import product
+
+import pytest
+import torch
+import transformers
+
+import unmask
+from unmask.errors import CanvasError, InputError
+from unmask.text import masks
+
+TEXTS = ["The cat [MASK] on the mat.", "[MASK] is the capital of France .", "un[MASK] dogs"]
+
+
+@pytest.fixture(scope="module")
+def pipeline(masked):
+    return transformers.pipeline("fill-mask", model=str(masked), device="cpu")
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_one_mask_is_that_of_the_pipeline(text, bert_model, pipeline):
+    """The same entries, but for special tokens, which are not generated."""
+    special = bert_model.encoding.special
+    theirs = [found for found in pipeline(text, top_k=20) if found["token"] not in special][:5]
+    ours = [found.to_dict() for found in bert_model.fill(text, top_k=5)]
+    assert [found["token"] for found in ours] == [found["token"] for found in theirs]
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine["score"] == pytest.approx(other["score"], rel=1e-5)
+        assert mine["token_str"] == other["token_str"]
+        assert mine["sequence"] == other["sequence"]
+
+
+def joint(model, ids, places, tokens):
+    """log p of tokens at places: the most certain position first, one forward for each."""
+    ids, left, total = list(ids), dict(zip(places, tokens, strict=True)), 0.0
+    barred = sorted(model.encoding.special)
+    while left:
+        with torch.no_grad():
+            net = model.denoiser.net
+            logp = net(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+        sure = logp.clone()
+        sure[:, barred] = -torch.inf
+        place = max(left, key=lambda place: float(sure[place].max()))
+        total += float(logp[place, left[place]])
+        ids[place] = left.pop(place)
+    return total
+
+
+def test_several_masks_have_a_joint_probability(bert_model):
+    ids, unknown = masks.encoded(
+        bert_model.encoding, *masks.split("the [MASK:2] of [MASK].", "[MASK]"), mask_id=4
+    )
+    places = [i for i, hidden in enumerate(unknown) if hidden]
+    found = bert_model.fill("the [MASK:2] of [MASK].", top_k=4)
+    assert [len(each.tokens) for each in found] == [3] * 4
+    for each in found:
+        assert each.logprob == pytest.approx(joint(bert_model, ids, places, each.tokens), abs=1e-4)
+        assert set(each.tokens).isdisjoint(bert_model.encoding.special)
+    assert [e.logprob for e in found] == sorted((e.logprob for e in found), reverse=True)
+    assert len({tuple(each.tokens) for each in found}) == 4
+
+
+def test_a_wide_beam_finds_the_best_of_all(bert_model):
+    """As wide as all pairs: the likeliest by its own order."""
+    ids, unknown = masks.encoded(
+        bert_model.encoding, *masks.split("a [MASK:2]", "[MASK]"), mask_id=4
+    )
+    places = [i for i, hidden in enumerate(unknown) if hidden]
+    size = bert_model.denoiser.spec.vocab_size
+    free = [i for i in range(size) if i not in bert_model.encoding.special]
+    best = max(product(free, free), key=lambda pair: joint(bert_model, ids, places, pair))
+    assert bert_model.fill("a [MASK:2]", top_k=len(free))[0].tokens == list(best)
+
+
+def test_masks_of_a_strategy(bert_model):
+    strategy = unmask.presets.random_order(steps=3)
+    found = bert_model.fill("the [MASK:3] .", top_k=6, strategy=strategy, seed=1)
+    assert 1 < len(found) <= 6
+    assert [e.logprob for e in found] == sorted((e.logprob for e in found), reverse=True)
+    assert found == bert_model.fill("the [MASK:3] .", top_k=6, strategy=strategy, seed=1)
+
+
+def test_lengths_are_ranked_by_a_token(bert_model):
+    found = bert_model.fill("the [MASK] .", candidates="1-3")
+    assert sorted(len(each.tokens) for each in found) == [1, 2, 3]
+    rates = [each.logprob / len(each.tokens) for each in found]
+    assert rates == sorted(rates, reverse=True)
+    (alone,) = bert_model.fill("the [MASK:2] .")
+    assert alone in found
+    assert bert_model.fill("the [MASK] .", candidates=[2]) == [alone]
+
+
+def test_lists_in_lists_out(bert_model):
+    assert bert_model.fill(TEXTS, top_k=2) == [bert_model.fill(text, top_k=2) for text in TEXTS]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "told"),
+    [
+        ("no mask", {}, "has no mask: write"),
+        ("a [MASK:0]", {}, r"\[MASK:0\]: pass \[MASK\]"),
+        ("a [MASK:-2]", {}, r"\[MASK:-2\]: pass \[MASK\]"),
+        ("a [MASK]", {"top_k": 0}, "top_k=0"),
+        ("a [MASK]", {"candidates": "x"}, "candidates='x': pass lengths"),
+        ("a [MASK]", {"candidates": "0-3"}, "candidates='0-3': pass lengths"),
+        ("a [MASK]", {"candidates": "4-3"}, "candidates='4-3': pass lengths"),
+        ("a [MASK] b [MASK]", {"candidates": "1-2"}, "for 2 masks"),
+        ("a [MASK:200]", {}, "the text has 203 tokens, and the network 64 positions"),
+    ],
+)
+def test_bad_input(text, options, told, bert_model):
+    with pytest.raises((CanvasError, InputError), match=told):
+        bert_model.fill(text, **options)
+
+
+def test_masks_of_bytes_and_of_a_tokenizer_that_names_its_mask_otherwise(byte_model):
+    (found,) = byte_model.fill("caf[MASK:2]!")
+    assert found.sequence.startswith("caf")
+    assert found.sequence.endswith("!")
+    assert len(found.tokens) == 2
+    assert byte_model.fill("caf<|mask|><|mask|>!") == [found]
+
+
+def test_a_special_token_in_the_text_stays_text(byte_model):
+    """Its name is spelt by other tokens; only a mask is one."""
+    ids, unknown = masks.encoded(
+        byte_model.encoding, *masks.split("<|end|> [MASK]", "<|mask|>"), mask_id=3
+    )
+    assert sum(unknown) == 1
+    assert not {*ids} & {0, 1, 2}
+    assert byte_model.encoding.decode(ids) == "<|end|> "
