@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from unmask.sampling import Annealed, Sampling, SquaredDecay
     from unmask.schedules import Schedule
     from unmask.scoring import score
+    from unmask.text import TextModel
 
 __version__: str
 

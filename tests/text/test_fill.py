@@ -87,12 +87,20 @@ def test_lengths_are_ranked_by_a_token(bert_model):
     rates = [each.logprob / len(each.tokens) for each in found]
     assert rates == sorted(rates, reverse=True)
     (alone,) = bert_model.fill("the [MASK:2] .")
-    assert alone in found
+    two = next(each for each in found if len(each.tokens) == 2)
+    assert two.tokens == alone.tokens
+    assert two.logprob == pytest.approx(alone.logprob, abs=1e-4)
     assert bert_model.fill("the [MASK] .", candidates=[2]) == [alone]
 
 
 def test_lists_in_lists_out(bert_model):
-    assert bert_model.fill(TEXTS, top_k=2) == [bert_model.fill(text, top_k=2) for text in TEXTS]
+    """Texts of unequal length and several masks share forwards and change nothing."""
+    every = [*TEXTS, "the [MASK:3] on a [MASK]", "[MASK] dog"]
+    for text, together in zip(every, bert_model.fill(every, top_k=3), strict=True):
+        alone = bert_model.fill(text, top_k=3)
+        assert [each.sequence for each in together] == [each.sequence for each in alone]
+        for one, other in zip(together, alone, strict=True):
+            assert one.logprob == pytest.approx(other.logprob, abs=1e-4)
 
 
 @pytest.mark.parametrize(

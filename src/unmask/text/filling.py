@@ -1,12 +1,13 @@
 """The likeliest ids of several unknown positions together: a beam over the most certain position.
 
-Shapes: R rows of the beam, N positions, V vocabulary.
+Shapes: T texts, R rows of their beams, N positions, M unknown ones, V vocabulary, K choices of one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,69 +15,102 @@ from torch import Tensor
 from unmask.core.head import illegal_tensor
 from unmask.core.inference import evaluating
 from unmask.core.network import Denoiser, Query
+from unmask.decoding import Canvas
+
+
+class Hidden(NamedTuple):
+    """The ids of a text, and which of them are unknown."""
+
+    ids: list[int]
+    unknown: list[bool]
+
+
+class Likely(NamedTuple):
+    """Ids of the unknown positions, and the logarithm of their joint probability, in nats."""
+
+    tokens: list[int]
+    logprob: float
 
 
 @dataclass(frozen=True)
-class Beam:
-    """Ids (K,U) of the unknown positions of a row, the likeliest first, and log p (K,) in nats."""
+class _Beams:
+    """Rows of which some positions are unknown still."""
 
-    tokens: Tensor
-    logprob: Tensor
+    text: Tensor  # (R,) int64: the text of each row
+    tokens: Tensor  # (R,N) int64
+    unknown: Tensor  # (R,N) bool
+    valid: Tensor  # (R,N) bool
+    logprob: Tensor  # (R,) float32
+
+    def take(self, rows: Tensor) -> _Beams:
+        """Return these rows."""
+        return _Beams(*(part[rows] for part in vars(self).values()))
 
 
-@torch.no_grad()
 def most_likely(
-    denoiser: Denoiser,
-    ids: Sequence[int],
-    unknown: Sequence[bool],
-    top_k: int,
-    never: Sequence[int],
-) -> Beam:
-    """Return the best top_k fillings that a beam of that width finds; exact for one position.
+    denoiser: Denoiser, texts: Sequence[Hidden], top_k: int, never: Sequence[int]
+) -> list[list[Likely]]:
+    """Return for each text the best top_k fillings that a beam finds; exact for one position.
 
-    At each step, every row of the beam fills in the position of which its best id is likeliest.
-    log p is the sum over these steps of the logarithm of the network's probabilities, among all
-    ids; `never` are not chosen.
+    At each step, every row of the beams fills in the position of which its best id is likeliest.
+    log p is the sum of the network's own logarithms over these steps; `never` are not chosen.
     """
-    device = denoiser.device
-    tokens = torch.tensor([list(ids)], device=device)
-    open_ = torch.tensor([list(unknown)], device=device)
-    where = open_[0].nonzero().squeeze(1)
-    total = torch.zeros(1, device=device)
-    barred = illegal_tensor(denoiser.spec, tokens.device, tuple(never))
+    canvas = Canvas.ragged([each.ids for each in texts], [each.unknown for each in texts])
+    canvas = canvas.to(denoiser.device) if denoiser.device is not None else canvas
+    first = torch.arange(len(texts), device=canvas.tokens.device)
+    total = torch.zeros(len(texts), device=canvas.tokens.device)
+    beams = _Beams(first, canvas.tokens, canvas.editable, canvas.valid, total)
+    barred = illegal_tensor(denoiser.spec, canvas.tokens.device, tuple(never))
+    found: list[list[Likely]] = [[] for _ in texts]
     with evaluating(denoiser):
-        for _ in range(len(where)):
-            tokens, open_, total = _grown(denoiser, tokens, open_, total, where, barred, top_k)
-    return Beam(tokens[:, where].cpu(), total.cpu())
+        while len(beams.text):
+            beams = _grown(denoiser, beams, canvas.editable, barred, top_k)
+            full = ~beams.unknown.any(1)
+            for i in full.nonzero().squeeze(1).tolist():
+                text = int(beams.text[i])
+                ids = beams.tokens[i, canvas.editable[text]].tolist()
+                found[text].append(Likely(ids, float(beams.logprob[i])))
+            beams = beams.take(~full)
+    return found
 
 
-def _grown(
-    denoiser: Denoiser,
-    tokens: Tensor,
-    open_: Tensor,
-    total: Tensor,
-    where: Tensor,
-    barred: Tensor,
-    top_k: int,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the beam (R,N) with one more position of each row filled in, the best rows first."""
-    query = Query.of(tokens).with_inputs(denoiser.spec.inputs, open_, open_)
+def _grown(denoiser: Denoiser, beams: _Beams, asked: Tensor, barred: Tensor, top_k: int) -> _Beams:
+    """Return the best top_k rows of each text with one more position filled in, best first."""
+    hidden_at = denoiser.spec.mask_id or 0
+    shown = beams.tokens.masked_fill(beams.unknown, hidden_at)
+    query = Query.of(shown, beams.valid)
+    query = query.with_inputs(denoiser.spec.inputs, beams.unknown, asked[beams.text])
     hidden, _ = denoiser.forward(query, None)
-    row, position = open_.nonzero().unbind(1)
-    logp = denoiser.logits(hidden[row, position]).float().log_softmax(-1)
+    row, position = beams.unknown.nonzero().unbind(1)
+    logp = denoiser.logits(hidden[row, position]).float().log_softmax(-1)  # (M,V)
     logp[:, barred] = -torch.inf
-    best, choice = logp.topk(min(top_k, logp.shape[1] - len(barred)), dim=-1)  # (R·U,K)
-    best, choice = (part.view(len(tokens), -1, part.shape[1]) for part in (best, choice))
-    surest = best[..., 0].argmax(1)  # (R,)
-    every = torch.arange(len(tokens), device=tokens.device)
-    place = position.view(len(tokens), -1)[every, surest]
-    score = (total.unsqueeze(1) + best[every, surest]).flatten()
-    grown, still = (part.repeat_interleave(best.shape[2], 0) for part in (tokens, open_))
-    at = place.repeat_interleave(best.shape[2])
-    grown[torch.arange(len(at)), at] = choice[every, surest].flatten()
-    still[torch.arange(len(at)), at] = False
-    first = dict[tuple[int, ...], int]()  # of rows that are alike, the best
-    for i in score.argsort(descending=True, stable=True).tolist():
-        first.setdefault(tuple(grown[i, where].where(~still[i, where], -1).tolist()), i)
-    kept = list(first.values())[:top_k]
-    return grown[kept], still[kept], score[kept]
+    best, choice = logp.topk(min(top_k, logp.shape[1] - len(barred)), dim=-1)  # (M,K)
+    sure = torch.full(shown.shape, -torch.inf, device=shown.device)
+    sure[row, position] = best[:, 0]
+    place = sure.argmax(1)  # (R,)
+    number = torch.zeros_like(shown)
+    number[row, position] = torch.arange(len(row), device=shown.device)
+    picked = number.gather(1, place.unsqueeze(1)).squeeze(1)
+    grown = beams.take(
+        torch.arange(len(shown), device=shown.device).repeat_interleave(best.shape[1])
+    )
+    at = (
+        torch.arange(len(grown.text), device=shown.device),
+        place.repeat_interleave(best.shape[1]),
+    )
+    grown.tokens[at], grown.unknown[at] = choice[picked].flatten(), False
+    grown.logprob.add_(best[picked].flatten())
+    return grown.take(_best(grown, top_k))
+
+
+def _best(beams: _Beams, top_k: int) -> Tensor:
+    """Return the rows to keep: of each text the top_k best different ones, the best first."""
+    shown = beams.tokens.masked_fill(beams.unknown, -1).tolist()
+    kept: dict[int, dict[tuple[int, ...], int]] = {}
+    order = beams.logprob.argsort(descending=True, stable=True).tolist()
+    for i, text in zip(order, beams.text[order].tolist(), strict=True):
+        of_text = kept.setdefault(text, {})
+        if len(of_text) < top_k:
+            of_text.setdefault(tuple(shown[i]), i)
+    rows = [i for of_text in kept.values() for i in of_text.values()]
+    return torch.tensor(rows, device=beams.text.device)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from unmask.errors import CanvasError
+from unmask.errors import CanvasError, InputError
 
 MARK = r"\[MASK(?::(?P<count>-?\d+))?\]"
 
@@ -60,3 +60,19 @@ def encoded(
         ids += [*part, *[mask_id] * count]
         unknown += [*[False] * len(part), *[True] * count]
     return [*ids, *after], [*unknown, *[False] * len(after)]
+
+
+def lengths(candidates: str | Sequence[int]) -> list[int]:
+    """Return the lengths of "1-6", "1,2,4" or a list of them."""
+    try:
+        if isinstance(candidates, str):
+            first, dash, last = candidates.partition("-")
+            parts = range(int(first), int(last) + 1) if dash else map(int, candidates.split(","))
+            found = list(parts)
+        else:
+            found = [int(each) for each in candidates]
+    except (ValueError, TypeError):
+        found = []
+    if not found or min(found) < 1:
+        raise InputError(f"candidates={candidates!r}: pass lengths of 1 or more, such as '1-6'")
+    return found

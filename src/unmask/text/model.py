@@ -22,7 +22,8 @@ from unmask.scoring import Bound, PseudoLikelihood, Score, score
 from unmask.scoring.look import Method
 from unmask.text import masks
 from unmask.text.encoding import Encoding
-from unmask.text.filling import most_likely
+from unmask.text.filling import Hidden, Likely, most_likely
+from unmask.text.masks import lengths
 from unmask.text.opening import Parts, open_text
 from unmask.text.prompts import Row, canvas_of, in_whole_blocks, seeds_of
 from unmask.text.reading import completions
@@ -30,6 +31,7 @@ from unmask.text.results import Filling
 from unmask.text.streaming import TextState, states
 
 Text = str | Sequence[str]
+ROWS = 64  # texts that are filled in together
 
 
 class TextModel:
@@ -170,21 +172,20 @@ class TextModel:
         such as "1-6", ranked by log p a token. Raises CanvasError for a text without masks.
         """
         check_count("top_k", top_k, InputError)
-        if not isinstance(text, str):
-            options: dict[str, Any] = {"top_k": top_k, "candidates": candidates}
-            options |= {"strategy": strategy, "seed": seed}
-            return [self.fill(each, **options) for each in text]
-        pieces, counts = masks.split(text, self.encoding.mask_token)
-        if not counts:
-            raise CanvasError(f"{text!r} has no mask: write [MASK], or [MASK:3] for three tokens")
-        if candidates is None:
-            found = self._filled(pieces, counts, top_k, strategy, seed)
-            return sorted(found, key=lambda each: -each.logprob)
-        if len(counts) > 1:
-            raise CanvasError(f"candidates={candidates!r} for {len(counts)} masks: write one")
-        tried = [self._filled(pieces, [k], top_k, strategy, seed) for k in _lengths(candidates)]
-        every = [each for found in tried for each in found]
-        return sorted(every, key=lambda each: -each.logprob / len(each.tokens))
+        alone, rows, owner = isinstance(text, str), list[Hidden](), list[int]()
+        texts = [text] if isinstance(text, str) else list(text)
+        for nth, each in enumerate(texts):
+            made = self._hidden(each, candidates)
+            rows += made
+            owner += [nth] * len(made)
+        found: list[list[Filling]] = [[] for _ in texts]
+        for row, nth, likely in zip(
+            rows, owner, self._likely(rows, top_k, strategy, seed), strict=True
+        ):
+            found[nth] += [self._filling(row, each) for each in likely]
+        for every in found:
+            every.sort(key=lambda each: -each.logprob / (len(each.tokens) if candidates else 1))
+        return found[0] if alone else found
 
     def stream(
         self, prompt: str, max_new_tokens: int = 64, *, stop: Text = (), seed: int = 0,
@@ -285,40 +286,42 @@ class TextModel:
         options: dict[str, Any] = {"prompt": row.before, "suffix": row.after, "seed": seed}
         return int(length_beam(self.denoiser, lengths, plan, **options).length)
 
-    def _filled(
-        self, pieces: Sequence[str], counts: Sequence[int], top_k: int, strategy: Any, seed: int
-    ) -> list[Filling]:
-        ids, unknown = masks.encoded(self.encoding, pieces, counts, self._mask_id)
-        most = self.denoiser.spec.max_length
-        if most is not None and len(ids) > most:
-            raise CanvasError(f"the text has {len(ids)} tokens, and the network {most} positions")
-        if strategy is None:
-            never = {*self.encoding.special, *self.denoiser.spec.reserved} - {self._mask_id}
-            beam = most_likely(self.denoiser, ids, unknown, top_k, sorted(never))
-            found = list(zip(beam.tokens.tolist(), beam.logprob.tolist(), strict=True))
-        else:
-            found = self._drawn(ids, unknown, top_k, strategy, seed)
-        return [self._filling(ids, unknown, tokens, logprob) for tokens, logprob in found]
-
-    def _drawn(
-        self, ids: list[int], unknown: list[bool], top_k: int, strategy: Strategy, seed: int
-    ) -> list[tuple[list[int], float]]:
-        """Return different fillings of top_k draws of a strategy, with their log p."""
-        canvas = Canvas.infill([ids] * top_k, [unknown] * top_k)
-        found = run(self.denoiser, canvas, self._plan(strategy, closed=True), seed=seed)
-        drawn = found.tokens[:, torch.tensor(unknown)].tolist()
-        different = dict(zip(map(tuple, drawn), found.logprob.sum(1).tolist(), strict=True))
-        return [(list(tokens), logprob) for tokens, logprob in different.items()]
-
-    def _filling(
-        self, ids: Sequence[int], unknown: Sequence[bool], tokens: Sequence[int], logprob: float
-    ) -> Filling:
-        rest = iter(tokens)
-        whole = [
-            next(rest) if hidden else token for token, hidden in zip(ids, unknown, strict=True)
+    def _hidden(self, text: str, candidates: str | Sequence[int] | None) -> list[Hidden]:
+        """Return the rows of a text with masks: one, or one for each length of its mask."""
+        pieces, counts = masks.split(text, self.encoding.mask_token)
+        if not counts:
+            raise CanvasError(f"{text!r} has no mask: write [MASK], or [MASK:3] for three tokens")
+        if candidates is not None and len(counts) > 1:
+            raise CanvasError(f"candidates={candidates!r} for {len(counts)} masks: write one")
+        tried = [counts] if candidates is None else [[k] for k in lengths(candidates)]
+        rows = [
+            Hidden(*masks.encoded(self.encoding, pieces, each, self._mask_id)) for each in tried
         ]
-        texts = [self.encoding.decode([token]) for token in tokens]
-        return Filling(self.encoding.decode(whole), list(tokens), texts, float(logprob))
+        most, longest = self.denoiser.spec.max_length, max(len(row.ids) for row in rows)
+        if most is not None and longest > most:
+            raise CanvasError(f"the text has {longest} tokens, and the network {most} positions")
+        return rows
+
+    def _likely(
+        self, rows: Sequence[Hidden], top_k: int, strategy: Strategy | None, seed: int
+    ) -> Iterator[list[Likely]]:
+        """Yield the likeliest fillings of each row."""
+        never = {*self.encoding.special, *self.denoiser.spec.reserved} - {self._mask_id}
+        for i in range(0, len(rows) if strategy is None else 0, ROWS):
+            yield from most_likely(self.denoiser, rows[i : i + ROWS], top_k, sorted(never))
+        for row in rows if strategy is not None else ():
+            canvas = Canvas.infill([row.ids] * top_k, [row.unknown] * top_k)
+            found = run(self.denoiser, canvas, self._plan(strategy, closed=True), seed=seed)
+            drawn = found.tokens[:, torch.tensor(row.unknown)].tolist()
+            sums = dict(zip(map(tuple, drawn), found.logprob.sum(1).tolist(), strict=True))
+            yield [Likely(list(tokens), logprob) for tokens, logprob in sums.items()]
+
+    def _filling(self, row: Hidden, found: Likely) -> Filling:
+        rest = iter(found.tokens)
+        pairs = zip(row.ids, row.unknown, strict=True)
+        whole = [next(rest) if hidden else token for token, hidden in pairs]
+        texts = [self.encoding.decode([token]) for token in found.tokens]
+        return Filling(self.encoding.decode(whole), found.tokens, texts, found.logprob)
 
     def _states(
         self, row: Row, stop: Text, seed: int, strategy: Strategy | None
@@ -329,19 +332,3 @@ class TextModel:
         stops = (stop,) if isinstance(stop, str) else tuple(stop)
         settles = isinstance(plan.revise, Never)
         return states(infos, self.encoding, row, self.end_ids, stops, settles)
-
-
-def _lengths(candidates: str | Sequence[int]) -> list[int]:
-    """Return the lengths of "1-6", "1,2,4" or a list of them."""
-    try:
-        if isinstance(candidates, str):
-            first, dash, last = candidates.partition("-")
-            parts = range(int(first), int(last) + 1) if dash else map(int, candidates.split(","))
-            found = list(parts)
-        else:
-            found = [int(each) for each in candidates]
-    except (ValueError, TypeError):
-        found = []
-    if not found or min(found) < 1:
-        raise InputError(f"candidates={candidates!r}: pass lengths of 1 or more, such as '1-6'")
-    return found
