@@ -1,7 +1,7 @@
 """Text models, opened once."""
 
 import pytest
-from tests.text.models import bert, byte_fallback, byte_level, dream
+from tests.text.models import bert, byte_fallback, byte_level, decoder
 
 import unmask
 
@@ -19,9 +19,9 @@ def bert_model(masked):
 
 @pytest.fixture(scope="session")
 def byte_model(tmp_path_factory):
-    return unmask.TextModel.load(dream(tmp_path_factory.mktemp("bytes"), byte_level()))
+    return unmask.TextModel.load(decoder(tmp_path_factory.mktemp("bytes"), byte_level()))
 
 
 @pytest.fixture(scope="session")
 def fallback_model(tmp_path_factory):
-    return unmask.TextModel.load(dream(tmp_path_factory.mktemp("fallback"), byte_fallback()))
+    return unmask.TextModel.load(decoder(tmp_path_factory.mktemp("fallback"), byte_fallback()))

@@ -87,18 +87,20 @@ def bert(folder: Path, **changed: object) -> Path:
     return folder
 
 
-def dream(folder: Path, tokenizer: transformers.PreTrainedTokenizerFast) -> Path:
-    """A folder in the format of Dream with this tokenizer."""
-    size = len(tokenizer)
-    config = transformers.Qwen2Config(
-        vocab_size=size, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, intermediate_size=32, max_position_embeddings=512,
+def decoder(
+    folder: Path, tokenizer: transformers.PreTrainedTokenizerFast, kind: str = "Dream"
+) -> Path:
+    """A folder in the format of Dream, or of SDAR, with this tokenizer."""
+    stock = {"Dream": "Qwen2", "sdar": "Qwen3"}[kind]
+    config = getattr(transformers, f"{stock}Config")(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, intermediate_size=32, max_position_embeddings=512, head_dim=16,
         initializer_range=0.4, eos_token_id=tokenizer.eos_token_id,
     )  # fmt: skip
     torch.manual_seed(0)
-    transformers.Qwen2ForCausalLM(config).save_pretrained(folder)
-    text = (folder / "config.json").read_text().replace('"qwen2"', '"Dream"')
-    (folder / "config.json").write_text(text.replace("Qwen2ForCausalLM", "DreamModel"))
+    getattr(transformers, f"{stock}ForCausalLM")(config).save_pretrained(folder)
+    text = (folder / "config.json").read_text().replace(f'"{stock.lower()}"', f'"{kind}"')
+    (folder / "config.json").write_text(text)
     (folder / "generation_config.json").unlink(missing_ok=True)
     tokenizer.save_pretrained(folder)
     return folder

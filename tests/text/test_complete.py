@@ -123,6 +123,13 @@ def test_between_two_texts(bert_model):
     assert bert_model.edit("the cat sat on the mat", (8, 14)) == edited
 
 
+def test_between_two_texts_nothing_ends(byte_model):
+    """The end of sequence is a special token there as others are."""
+    found = byte_model.infill("def", "return", tokens=12, n=20)
+    assert {len(each.tokens) for each in found} == {12}
+    assert not {token for each in found for token in each.tokens} & byte_model.encoding.special
+
+
 def test_scores(bert_model):
     one = bert_model.score("sat", given="the cat")
     assert (one.kind, one.tokens, one.standard_error) == ("exact", 1, 0)

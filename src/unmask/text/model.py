@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from unmask.candidates import length_beam
-from unmask.constraints import Constraint
 from unmask.core.checks import check_count
 from unmask.core.network import Denoiser
 from unmask.decoding import Canvas, Strategy
@@ -225,18 +224,21 @@ class TextModel:
     def _plan(self, strategy: Strategy | None, closed: bool = False) -> Strategy:
         """Return the strategy of a call. closed: whether text follows, so that rows do not end."""
         chosen = strategy or self.strategy or default_strategy(self.denoiser)
-        ends = () if closed else self.end_ids
-        never = {*self.encoding.special, *self.denoiser.spec.reserved, *self.end_ids} - {*ends}
-        never |= {
-            *chosen.constraint.forbidden,
-            *range(self.encoding.size, self.denoiser.spec.vocab_size),
+        stopping = (
+            tuple(s for s in chosen.stopping if s.end_id is None) if closed else chosen.stopping
+        )
+        ends = set() if closed else {*self.end_ids, chosen.end_id}
+        size, spec = self.encoding.size, self.denoiser.spec
+        never = {
+            *self.encoding.special,
+            *spec.reserved,
+            *self.end_ids,
+            *range(size, spec.vocab_size),
         }
-        never -= {self.denoiser.spec.mask_id, *ends}
-        constraint = Constraint(tuple(sorted(never)), chosen.constraint.feasible)
-        chosen = chosen.but(constraint=constraint)
-        if closed:
-            return chosen.but(stopping=tuple(s for s in chosen.stopping if s.end_id is None))
-        return ending(chosen, next(iter(ends), None))
+        never = {*chosen.constraint.forbidden, *never} - {spec.mask_id, *ends}
+        constraint = replace(chosen.constraint, forbidden=tuple(never))
+        chosen = chosen.but(constraint=constraint, stopping=stopping)
+        return chosen if closed else ending(chosen, next(iter(self.end_ids), None))
 
     def _each(
         self, texts: Text, n: int, row_of: Any, options: Mapping[str, Any], suffix: str = ""

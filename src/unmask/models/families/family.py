@@ -27,10 +27,14 @@ class Family:
     """Published models, in words."""
     papers: tuple[str, ...]
     """arXiv ids."""
+    repository: str | None
+    """One of them on the hub."""
     stock: str
     """The class of transformers, such as "LlamaForCausalLM"."""
-    model_type: str | None = None
-    """The `model_type` in `config.json`; None where it is that of left-to-right models, too."""
+    model_types: tuple[str, ...] = ()
+    """The `model_type` in `config.json`; none if left-to-right models have the same."""
+    marks: Mapping[str, Any] = field(default_factory=dict)
+    """Entries of `config.json` that left-to-right models of that type do not have."""
     architecture: str = ""
     """How the class in `config.json` is called, where several families share a model_type."""
     config: Callable[[Config], dict[str, Any]] = as_it_is

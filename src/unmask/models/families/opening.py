@@ -47,7 +47,7 @@ def open_pretrained(files: Files, found: Found, loading: Mapping[str, Any]) -> A
     adapter.spec = replace(
         adapter.spec,
         recommended=None if row is None else row.recommended(found.block),
-        end_id=next(iter(found.end_ids), None),
+        end_id=next((each for each in found.end_ids if each < size), None),
         reserved=tuple(each for each in found.reserved if each < size),
     )
     return adapter.eval()

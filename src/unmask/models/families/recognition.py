@@ -77,11 +77,12 @@ def _family(config: Mapping[str, Any], asked: str | None) -> tuple[Family | None
         return rows[asked], ASKED
     kind, classes = config.get("model_type"), config.get("architectures") or [""]
     for row in CATALOGUE:
-        if row.model_type == kind and str(classes[0]).startswith(row.architecture):
-            named = f" and architecture {classes[0]!r}" if row.architecture else ""
-            return row, f"model_type {kind!r}{named} in config.json"
-    if kind == "qwen2" and config.get("is_causal") is False:
-        return rows["open_dllm"], "model_type 'qwen2' and is_causal false in config.json"
+        named = str(classes[0]).startswith(row.architecture)
+        marked = all(config.get(name, ...) == value for name, value in row.marks.items())
+        if kind in row.model_types and named and marked:
+            marks = "".join(f", {name} {value!r}" for name, value in row.marks.items())
+            marks += f", architecture {classes[0]!r}" if row.architecture else ""
+            return row, f"model_type {kind!r}{marks} in config.json"
     return None, f"model_type {kind!r} in config.json"
 
 
