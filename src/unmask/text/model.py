@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -228,14 +229,7 @@ class TextModel:
             tuple(s for s in chosen.stopping if s.end_id is None) if closed else chosen.stopping
         )
         ends = set() if closed else {*self.end_ids, chosen.end_id}
-        size, spec = self.encoding.size, self.denoiser.spec
-        never = {
-            *self.encoding.special,
-            *spec.reserved,
-            *self.end_ids,
-            *range(size, spec.vocab_size),
-        }
-        never = {*chosen.constraint.forbidden, *never} - {spec.mask_id, *ends}
+        never = {*chosen.constraint.forbidden, *self._never, *self.end_ids} - {*ends}
         constraint = replace(chosen.constraint, forbidden=tuple(never))
         chosen = chosen.but(constraint=constraint, stopping=stopping)
         return chosen if closed else ending(chosen, next(iter(self.end_ids), None))
@@ -260,6 +254,13 @@ class TextModel:
         every = completions(self.encoding, rows, found, given, suffix, ends, stops)
         grouped = [every[i : i + n] for i in range(0, len(every), n)] if n > 1 else every
         return grouped[0] if isinstance(texts, str) else grouped
+
+    @cached_property
+    def _never(self) -> tuple[int, ...]:
+        """Ids that stand for no text, or have none, but for the mask id."""
+        spec, size = self.denoiser.spec, self.encoding.size
+        never = {*self.encoding.special, *spec.reserved, *range(size, spec.vocab_size)}
+        return tuple(sorted(never - {spec.mask_id}))
 
     @property
     def _mask_id(self) -> int:
@@ -308,9 +309,8 @@ class TextModel:
         self, rows: Sequence[Hidden], top_k: int, strategy: Strategy | None, seed: int
     ) -> Iterator[list[Likely]]:
         """Yield the likeliest fillings of each row."""
-        never = {*self.encoding.special, *self.denoiser.spec.reserved} - {self._mask_id}
         for i in range(0, len(rows) if strategy is None else 0, ROWS):
-            yield from most_likely(self.denoiser, rows[i : i + ROWS], top_k, sorted(never))
+            yield from most_likely(self.denoiser, rows[i : i + ROWS], top_k, self._never)
         for row in rows if strategy is not None else ():
             canvas = Canvas.infill([row.ids] * top_k, [row.unknown] * top_k)
             found = run(self.denoiser, canvas, self._plan(strategy, closed=True), seed=seed)
