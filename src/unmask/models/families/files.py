@@ -47,7 +47,7 @@ class Files:
         return None
 
     def _of_words(self) -> Any:
-        """Return the tokenizer of a list of words, with capitals where it has them; None without."""
+        """Return the tokenizer of a list of words, with its capitals; None where there is none."""
         path = self._find(WORDS)
         if path is None:
             return None
