@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,11 +23,12 @@ from unmask.scoring.look import Method
 from unmask.text import masks
 from unmask.text.encoding import Encoding
 from unmask.text.filling import Hidden, Likely, most_likely
+from unmask.text.generating import generated
 from unmask.text.masks import lengths
 from unmask.text.opening import Parts, open_text
-from unmask.text.prompts import Row, canvas_of, in_whole_blocks, seeds_of
-from unmask.text.reading import completions
-from unmask.text.results import Filling
+from unmask.text.prompts import Row, canvas_of, check_lengths, in_whole_blocks, seeds_of
+from unmask.text.reading import completion
+from unmask.text.results import Completion, Filling
 from unmask.text.streaming import TextState, states
 
 Text = str | Sequence[str]
@@ -98,6 +99,22 @@ class TextModel:
         options = {"stop": stop, "seed": seed, "strategy": strategy}
         options |= {"max_rows": max_rows, "max_tokens": max_tokens}
         return self._each(prompt, n, lambda p: self._continued(p, max_new_tokens), options)
+
+    def complete_each(
+        self,
+        prompts: Sequence[str],
+        max_new_tokens: int = 64,
+        *,
+        done: Container[int] = (),
+        **options: Any,
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yield the number and the Completion of each prompt, as they finish, in any order.
+
+        They are those of `complete`, whatever is done: numbers of prompts that are left out, of an
+        earlier call. options: as in `complete`, but for n.
+        """
+        rows = [self._continued(prompt, max_new_tokens) for prompt in prompts]
+        return self._finished(rows, prompts, done=done, **options)
 
     def chat(
         self, messages: Sequence[Mapping[str, str]], max_new_tokens: int = 256, **options: Any
@@ -243,17 +260,34 @@ class TextModel:
         if not prompts:
             return []
         rows = [row for prompt in prompts for row in [row_of(prompt)] * n]
-        options = dict(options)
-        stop, seed = options.pop("stop", ()), options.pop("seed", 0)
-        plan = self._plan(options.pop("strategy", None), closed=bool(suffix))
-        canvas = canvas_of(rows, self.denoiser.spec.max_length, self._mask_id)
-        found = run(self.denoiser, canvas, plan, seeds=seeds_of(rows, seed), **options)
-        given = [prompt for prompt in prompts for _ in range(n)]
-        stops = (stop,) if isinstance(stop, str) else tuple(stop)
-        ends = () if suffix else self.end_ids
-        every = completions(self.encoding, rows, found, given, suffix, ends, stops)
+        made = dict(self._finished(rows, [p for p in prompts for _ in range(n)], suffix, **options))
+        every = [made[i] for i in range(len(rows))]
         grouped = [every[i : i + n] for i in range(0, len(every), n)] if n > 1 else every
         return grouped[0] if isinstance(texts, str) else grouped
+
+    def _finished(
+        self,
+        rows: Sequence[Row],
+        given: Sequence[str],
+        suffix: str = "",
+        *,
+        stop: Text = (),
+        seed: int = 0,
+        strategy: Strategy | None = None,
+        max_rows: int | None = None,
+        max_tokens: int | None = None,
+        done: Container[int] = (),
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yield the number and completion of each row that is not done, as they finish."""
+        check_lengths(rows, self.denoiser.spec.max_length)
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        ends = () if suffix else self.end_ids
+        plan, seeds = self._plan(strategy, closed=bool(suffix)), seeds_of(rows, seed)
+        asked = [i for i in range(len(rows)) if i not in done]
+        every = generated(self.denoiser, rows, seeds, plan, asked, max_rows, max_tokens)
+        for i, found in every:
+            made = completion(self.encoding, rows[i], found, given[i], suffix, ends, stops)
+            yield i, made
 
     @cached_property
     def _never(self) -> tuple[int, ...]:
@@ -329,7 +363,8 @@ class TextModel:
         self, row: Row, stop: Text, seed: int, strategy: Strategy | None
     ) -> Iterator[TextState]:
         plan = self._plan(strategy)
-        canvas = canvas_of([row], self.denoiser.spec.max_length, self._mask_id)
+        check_lengths([row], self.denoiser.spec.max_length)
+        canvas = canvas_of([row], self.denoiser.spec)
         infos = stream(self.denoiser, canvas, plan, seeds=seeds_of([row], seed))
         stops = (stop,) if isinstance(stop, str) else tuple(stop)
         settles = isinstance(plan.revise, Never)
