@@ -46,8 +46,9 @@ def _check_class(kind: type) -> None:
             continue
         if isinstance(member, classmethod | staticmethod):
             setattr(kind, name, type(member)(_checked(member.__func__)))
-        elif isinstance(member, FunctionType) and (name == "__init__" or not in_steps):
-            if len(inspect.signature(member).parameters) > 1:
+        elif isinstance(member, FunctionType):
+            told = not in_steps and len(inspect.signature(member).parameters) > 1
+            if told or name == "__init__":
                 setattr(kind, name, _checked(member))
 
 
