@@ -93,6 +93,12 @@ def _from_words(words: Tensor, dtype: np.dtype) -> Tensor:
     return words.bool() if dtype == np.bool_ else words
 
 
+def first_true(flags: Tensor) -> list[int] | None:
+    """Return the indices of the first True, None where there is none."""
+    places = flags.nonzero()
+    return places[0].tolist() if len(places) else None
+
+
 def true_positions(flags: Tensor, count: int | None = None) -> Tensor:
     """flags (n,) bool -> (count,) int64: where they are True, in order.
 
