@@ -60,13 +60,12 @@ def _ask(
     for stuck in (~allowed.any(1)).nonzero()[:1, 0].tolist():
         at = int(row[stuck])
         index = int(state.rows.index[at])
-        error = StrategyError(
+        raise StrategyError(
             f"the feasibility hook allows nothing at row {index}, position "
             f"{int(position[stuck])}, step {int(state.rows.step[at])}: what is given cannot be "
-            "completed, or the hook allowed an id earlier that it should not have"
+            "completed, or the hook allowed an id earlier that it should not have",
+            rows=(index,),
         )
-        error.rows = (index,)
-        raise error
     return allowed
 
 

@@ -6,7 +6,7 @@ A strategy is read here by its fields alone, so this module stands below it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from unmask.commit import ByGroup, Commit
 from unmask.constraints import Constraint
@@ -20,29 +20,8 @@ from unmask.revise import Revise
 from unmask.sampling import COLD, Sampling
 from unmask.stopping import Stop
 
-
-class Parts(Protocol):
-    """The fields of a strategy."""
-
-    @property
-    def commit(self) -> Commit: ...
-    @property
-    def order(self) -> Order: ...
-    @property
-    def sampling(self) -> Sampling: ...
-    @property
-    def revise(self) -> Revise: ...
-    @property
-    def groups(self) -> Groups | None: ...
-    @property
-    def constraint(self) -> Constraint: ...
-    @property
-    def stopping(self) -> tuple[Stop, ...]: ...
-    @property
-    def end_id(self) -> int | None: ...
-    @property
-    def ends_early(self) -> bool: ...
-
+Parts = Any
+"""The fields of a `decoding.strategy.Strategy`, whose module imports this one."""
 
 _KINDS: dict[str, tuple[Any, str]] = {
     "commit": (Commit, "commit.TopK('cosine', 12)"),
@@ -56,7 +35,7 @@ _KINDS: dict[str, tuple[Any, str]] = {
 }
 
 
-def check_kinds(strategy: Any) -> None:
+def check_kinds(strategy: Parts) -> None:
     """Raise StrategyError for a part that is not of its axis."""
     for axis, (kind, example) in _KINDS.items():
         part = getattr(strategy, axis)
