@@ -38,6 +38,5 @@ class Generation:
     @staticmethod
     def concat(parts: Sequence[Generation]) -> Generation:
         """The rows of all parts, of one width."""
-        return Generation(
-            *map(torch.cat, zip(*(vars(part).values() for part in parts), strict=True))
-        )
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return Generation(*map(torch.cat, columns))
