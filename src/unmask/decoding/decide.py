@@ -21,10 +21,10 @@ from unmask.core.ranking import as_score, eligible_score, on_grid
 from unmask.core.rows import Rows
 from unmask.core.state import Change, Proposal, State, StepInfo
 from unmask.decoding.apply import apply_change
-from unmask.decoding.basis import check_basis
 from unmask.decoding.context import ask, error_context, kind_of, named
 from unmask.decoding.faults import first_fault, in_scores, raise_faults
 from unmask.decoding.feasibility import enforce_feasibility
+from unmask.decoding.inputs import check_basis
 from unmask.decoding.packing import forward
 from unmask.decoding.prepare import prepare
 from unmask.decoding.propose import Head, nothing_proposed, propose

@@ -1,7 +1,13 @@
-"""The kinds of what a generation begins with, checked where it comes in."""
+"""What a generation begins with and goes on with, checked where it comes in.
+
+A state may go on under a strategy that would have begun it alike. `init` works parts of a strategy
+into the state: the plan, the groups, the budget, the histories and the rows of the cache. Other
+parts are read at each step and may change from step to step.
+"""
 
 from __future__ import annotations
 
+from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
 from unmask.core.state import State
 from unmask.decoding.canvas import Canvas
 from unmask.decoding.strategy import Strategy
@@ -32,3 +38,35 @@ def check_strategy(strategy: object) -> None:
             f"strategy={strategy!r}: pass a preset that has been called, such as "
             "presets.confidence(steps=16)"
         )
+
+
+def check_basis(state: State, strategy: Strategy, denoiser: Denoiser) -> None:
+    """Raise StrategyError unless the state may go on under this strategy, with this network."""
+    if getattr(denoiser, "spec", None) is not state.spec:
+        check_denoiser(denoiser)
+        _check_ids(state.spec, denoiser.spec)
+    if state.basis is strategy.basis or state.basis is None:
+        return
+    for name, value in strategy.basis.items():
+        if value != state.basis[name]:
+            raise StrategyError(
+                f"the state was begun with {name}={state.basis[name]!r}, and {strategy.name} has "
+                f"{name}={value!r}, which cannot change between steps: begin anew from what is "
+                "known, init(denoiser, Canvas.infill(state.tokens, state.masked, "
+                "valid=state.valid), strategy, seeds)"
+            )
+    strategy.constraint.check(state.spec.vocab_size)
+    strategy.order.check_lengths(state.rows.generated_lengths)
+    if strategy.guidance is not None:
+        strategy.guidance.check_kind(state.condition)
+
+
+def _check_ids(begun: DenoiserSpec, now: DenoiserSpec) -> None:
+    for name in ("vocab_size", "mask_id", "forbidden"):
+        was, value = getattr(begun, name), getattr(now, name)
+        if was != value:
+            raise StrategyError(
+                f"the state was begun with a network of {name}={was!r}, and this one has "
+                f"{name}={value!r}: go on with a network of the same ids, or begin anew by "
+                "init(denoiser, canvas, strategy, seeds)"
+            )

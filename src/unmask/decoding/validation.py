@@ -5,7 +5,6 @@ A strategy is read here by its fields alone, so this module stands below it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from unmask.commit import ByGroup, Commit
@@ -54,10 +53,12 @@ def check_kinds(strategy: Parts) -> None:
 
 def check_together(strategy: Parts) -> None:
     """Raise StrategyError for parts that contradict each other."""
-    for part in (strategy.order, strategy.commit, strategy.revise, *strategy.stopping):
+    for part in strategy.parts:
         check_needs(part)
-    for check in _CHECKS:
-        check(strategy)
+    _check_scores(strategy)
+    _check_groups(strategy)
+    _check_revision(strategy)
+    _check_stopping(strategy)
 
 
 _SCORES = {
@@ -66,7 +67,7 @@ _SCORES = {
 }
 
 
-def _scores(strategy: Parts) -> None:
+def _check_scores(strategy: Parts) -> None:
     compares = strategy.commit.compares
     if compares is not None and strategy.order.scores != compares:
         wanted, what = _SCORES[compares]
@@ -75,7 +76,8 @@ def _scores(strategy: Parts) -> None:
             f"{_name(strategy.order)} gives none: use order=orders.{wanted}"
         )
     drawn = isinstance(strategy.order, Probability) and strategy.order.of == "sampling"
-    if compares is not None and drawn and _is_greedy(strategy.sampling):
+    temperature = strategy.sampling.temperature
+    if compares is not None and drawn and not callable(temperature) and temperature < COLD:
         raise StrategyError(
             f"{_name(strategy.commit)} compares the probability of the draw with its bound, and a "
             "greedy draw has probability 1: use order=orders.Probability(choose='after', "
@@ -83,11 +85,7 @@ def _scores(strategy: Parts) -> None:
         )
 
 
-def _is_greedy(sampling: Sampling) -> bool:
-    return not callable(sampling.temperature) and sampling.temperature < COLD
-
-
-def _groups(strategy: Parts) -> None:
+def _check_groups(strategy: Parts) -> None:
     groups, commit = strategy.groups, strategy.commit
     if groups is None and isinstance(commit.count_plan, ByGroup):
         raise StrategyError(
@@ -102,7 +100,7 @@ def _groups(strategy: Parts) -> None:
     commit.check_groups(groups)
 
 
-def _revision(strategy: Parts) -> None:
+def _check_revision(strategy: Parts) -> None:
     amends = strategy.revise.amends
     if strategy.commit.takes_all_steps and (not strategy.revise.remasks or amends):
         raise StrategyError(
@@ -122,7 +120,7 @@ def _revision(strategy: Parts) -> None:
         )
 
 
-def _stopping(strategy: Parts) -> None:
+def _check_stopping(strategy: Parts) -> None:
     early = strategy.ends_early or strategy.groups is not None
     if strategy.commit.takes_all_steps and early:
         raise StrategyError(
@@ -144,9 +142,6 @@ def _stopping(strategy: Parts) -> None:
             f"EndOfSequence({strategy.end_id}): the id is forbidden, so it is never drawn: pass an "
             "id that may be drawn"
         )
-
-
-_CHECKS: tuple[Callable[[Parts], None], ...] = (_scores, _groups, _revision, _stopping)
 
 
 def _name(part: object) -> str:

@@ -19,9 +19,8 @@ from unmask.core.inference import evaluating, is_out_of_memory, release_memory
 from unmask.core.network import Cache, Denoiser, Query, check_denoiser
 from unmask.core.state import Change, State, StepInfo
 from unmask.decoding import Canvas, Strategy, decide, finish, forward_all, init, prepare
-from unmask.decoding.basis import check_basis
 from unmask.decoding.context import error_context, location
-from unmask.decoding.inputs import check_state, check_strategy
+from unmask.decoding.inputs import check_basis, check_state, check_strategy
 from unmask.decoding.propose import nothing_proposed
 from unmask.engine.cohort import Cohort, can_join
 from unmask.errors import SplitWarning, StrategyError
