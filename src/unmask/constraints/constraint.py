@@ -65,14 +65,13 @@ def check_legal(legal: object, shape: tuple[int, int]) -> None:
 
 def check_required(required: object, shape: tuple[int, int]) -> None:
     """Raise CanvasError unless required is int64 (N,) or (B,N), of ids or −1."""
-    rows, length = shape
     if not isinstance(required, Tensor) or required.dtype != torch.int64:
         raise CanvasError(
             "required: pass an int64 tensor of shape (N,) or (B,N), −1 where a position is free"
         )
-    if tuple(required.shape) not in ((length,), (rows, length)):
+    if tuple(required.shape) not in (shape[1:], shape):
         raise CanvasError(
-            f"required has shape {tuple(required.shape)}: pass ({length},) or ({rows}, {length})"
+            f"required has shape {tuple(required.shape)}: pass {shape[1:]} or {shape}"
         )
     if required.numel() and int(required.min()) < -1:
         raise CanvasError("required holds ids below −1: pass ids, or −1 where a position is free")

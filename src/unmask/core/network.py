@@ -62,13 +62,12 @@ class DenoiserSpec:
     end_id: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "forwards_per_call"):
+        optional = ("default_length", "max_length", "block_size")
+        given = [name for name in optional if getattr(self, name) is not None]
+        for name in ("vocab_size", "forwards_per_call", *given):
             check_count(name, getattr(self, name), ModelError)
         for name in ("open_block_only", "supports_trimming", "cached"):
             check_flag(name, getattr(self, name), ModelError)
-        for name in ("default_length", "max_length", "block_size"):
-            if getattr(self, name) is not None:
-                check_count(name, getattr(self, name), ModelError)
         if self.mask_id is not None and not is_integer(self.mask_id):
             raise ModelError(f"mask_id={self.mask_id!r}: pass an integer id")
         object.__setattr__(self, "forbidden", as_ids("forbidden", self.forbidden, ModelError))

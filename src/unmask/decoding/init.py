@@ -16,9 +16,8 @@ from unmask.core.head import illegal_ids, mask_id_of
 from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
 from unmask.core.rows import Plan, Rows
 from unmask.core.state import NEVER, State
-from unmask.decoding.blocks import check_blocks
 from unmask.decoding.canvas import Canvas
-from unmask.decoding.inputs import check_canvas, check_strategy
+from unmask.decoding.inputs import check_blocks, check_canvas, check_strategy
 from unmask.decoding.plan import is_kept, plan_in_sequence, plan_of, plan_side_by_side
 from unmask.decoding.seeds import row_seeds
 from unmask.decoding.strategy import Strategy

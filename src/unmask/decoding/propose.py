@@ -194,10 +194,7 @@ def _over_canvas(flat: dict[str, Tensor], queried: Tensor, places: Queried) -> P
             put(flat.pop("likeliest_logprob")),
             put(flat.pop("divergence"), torch.inf),
         )
-    same = flat["sampling_logprob"] is flat["logprob"]
-    if same:
-        flat.pop("sampling_logprob")
-    dense = {name: put(values) for name, values in flat.items()}
-    if same:
-        dense["sampling_logprob"] = dense["logprob"]
-    return Proposal(queried, history=history, **dense)
+    once = {id(values): values for values in flat.values()}  # one may have two names
+    dense = {each: put(values) for each, values in once.items()}
+    named = {name: dense[id(values)] for name, values in flat.items()}
+    return Proposal(queried, history=history, **named)
