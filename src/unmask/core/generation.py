@@ -1,7 +1,4 @@
-"""The record that generation returns.
-
-Shapes: B rows, N positions.
-"""
+"""The record that generation returns. Shapes: B rows, N positions."""
 
 from __future__ import annotations
 

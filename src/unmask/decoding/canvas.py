@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
-from unmask.constraints import check_legal, check_required
+from unmask.constraints.constraint import check_legal, check_required
 from unmask.core.arrays import Table, first_true, tensor_of
 from unmask.core.checks import check_count, is_integer, is_number
 from unmask.core.ids import are_integers

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unmask.commit import CountPlan
-from unmask.constraints import check_drawable, check_vocabulary
+from unmask.constraints.constraint import check_drawable, check_vocabulary
 from unmask.core.arrays import first_true
 from unmask.core.head import illegal_ids, mask_id_of
 from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.constraints import illegal_at
+from unmask.constraints.constraint import illegal_at
 from unmask.core.arrays import to_device
 from unmask.core.head import (
     chunk_rows,
