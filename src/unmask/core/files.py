@@ -72,10 +72,7 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 
 
 def put_in_place(temporary: Path, target: Path) -> None:
-    """Rename a complete folder to `target`, after its files are on the disk.
-
-    The earlier folder is kept aside under `previous(target)` until the new one stands.
-    """
+    """Rename a complete folder to `target`, after its files are on the disk."""
     for part in temporary.rglob("*"):
         if part.is_file():
             part.chmod(0o644)  # safetensors leaves them to their owner alone
