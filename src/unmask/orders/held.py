@@ -24,7 +24,6 @@ class Stored(Order):
     ranks_draws = True
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N) log-probability."""
         return proposal.logprob.where(state.masked, state.logprob)
 
 
@@ -45,7 +44,6 @@ class Weighted(Around):
             raise StrategyError(f"eta={self.eta!r}: pass a number ≥ 0, such as 1.0")
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N)."""
         score = self.order(state, proposal)
         if self.eta == 1:
             return score
@@ -65,6 +63,5 @@ class Noised(Order):
     ranks_draws = True
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N) log-probability."""
         assert proposal.noised_logprob is not None
         return proposal.noised_logprob
