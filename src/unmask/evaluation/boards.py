@@ -18,7 +18,7 @@ from unmask.decoding import Canvas, Strategy
 from unmask.engine.run import run
 from unmask.evaluation.figures import BATCH, Row, mean
 from unmask.tasks import shidoku, sudoku
-from unmask.tasks.rules import RULES, Rules
+from unmask.tasks.boards import Board
 
 CLUES = 5
 BLANKS = 50
@@ -52,7 +52,7 @@ class Played:
 class Boards:
     """A kind of board, whose puzzles have one solution."""
 
-    rules: Rules
+    rules: Board
     held_out: Callable[[], Tensor]  # (G,N) solved boards
     hide: Callable[[Tensor, int], tuple[Tensor, Tensor]]  # boards, seed -> puzzles, known (B,N)
 
@@ -70,13 +70,13 @@ class Boards:
 
 
 SHIDOKU = Boards(
-    RULES["shidoku"],
+    shidoku.BOARD,
     held_out=lambda: shidoku.split()[1],
     hide=lambda boards, seed: shidoku.puzzles(boards, CLUES, seed),
 )
 
 SUDOKU = Boards(
-    RULES["sudoku"],
+    sudoku.BOARD,
     held_out=sudoku.held_out,
     hide=lambda boards, seed: sudoku.puzzles(boards, BLANKS, seed),
 )

@@ -27,14 +27,10 @@ HELD_OUT_COUNT = 360
 class Digits:
     """The images and their labels under the fixed split; all tensors are long."""
 
-    train_tokens: Tensor
-    """(1437, 64), grey levels 0..16."""
-    train_labels: Tensor
-    """(1437,), classes 0..9."""
-    held_out_tokens: Tensor
-    """(360, 64)."""
-    held_out_labels: Tensor
-    """(360,)."""
+    train_tokens: Tensor  # (1437, 64), grey levels 0..16
+    train_labels: Tensor  # (1437,), classes 0..9
+    held_out_tokens: Tensor  # (360, 64)
+    held_out_labels: Tensor  # (360,)
 
 
 def load() -> Digits:
@@ -53,9 +49,5 @@ def load() -> Digits:
     order = np.random.default_rng(0).permutation(len(pixels))
     tokens = torch.from_numpy(pixels[order].astype(np.int64))
     classes = torch.from_numpy(labels[order].astype(np.int64))
-    return Digits(
-        train_tokens=tokens[:-HELD_OUT_COUNT],
-        train_labels=classes[:-HELD_OUT_COUNT],
-        held_out_tokens=tokens[-HELD_OUT_COUNT:],
-        held_out_labels=classes[-HELD_OUT_COUNT:],
-    )
+    train, held_out = slice(-HELD_OUT_COUNT), slice(-HELD_OUT_COUNT, None)
+    return Digits(tokens[train], classes[train], tokens[held_out], classes[held_out])

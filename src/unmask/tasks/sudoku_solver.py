@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from unmask.tasks.boards import units_of
+
 SIDE = 9
 BOX = 3
 CELLS = SIDE * SIDE
@@ -24,9 +26,7 @@ Bits = NDArray[np.uint16]
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 
-_CELL = np.arange(CELLS).reshape(SIDE, SIDE)
-_BOXES = _CELL.reshape(BOX, BOX, BOX, BOX).transpose(0, 2, 1, 3).reshape(SIDE, SIDE)
-UNITS = np.concatenate([_CELL, _CELL.T, _BOXES])  # (27, 9): rows, columns, boxes
+UNITS = units_of(SIDE, BOX)
 # The three units of each cell, (81, 3).
 _UNITS_OF = np.stack([np.flatnonzero(np.any(cell == UNITS, axis=1)) for cell in range(CELLS)])
 COUNT = np.array([bin(bits).count("1") for bits in range(2**SIDE)], dtype=np.uint8)
@@ -36,12 +36,9 @@ COUNT = np.array([bin(bits).count("1") for bits in range(2**SIDE)], dtype=np.uin
 class Solved:
     """The result of the search for solutions of B puzzles."""
 
-    count: Integers
-    """(B,) solutions, counted no further than the limit; that too where the search gave up."""
-    digits: Integers
-    """(B, 81) of 0..8, the first solution found; -1 where there is none."""
-    guessed: Flags
-    """(B,) whether naked and hidden singles alone leave cells open."""
+    count: Integers  # (B,) solutions, up to the limit; the limit too where the search gave up
+    digits: Integers  # (B, 81) of 0..8, the first solution found; -1 where there is none
+    guessed: Flags  # (B,) whether naked and hidden singles alone leave cells open
 
 
 def solve(digits: Integers, limit: int = 2) -> Solved:
