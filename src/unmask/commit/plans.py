@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from unmask.core.checks import MOST, check_count, check_share, is_number
+from unmask.core.checks import MOST, check_count, check_share, first_of_other_length, is_number
 from unmask.core.ids import as_ids
 from unmask.core.random import reveal_uniform
 from unmask.errors import StrategyError
@@ -78,21 +78,17 @@ class _Stepped(CountPlan):
                 "pass them to the canvas, as in Canvas.blank(2, 8, steps=[4, 6])"
             )
         check_count("steps", self.steps)
-        self._check_most(self.steps)
+        self._steps(np.ones(1, np.int64))
 
-    def _check_most(self, steps: int) -> None:
-        if steps > self.most:
+    def _steps(self, unknown: np.ndarray, steps: Steps = None) -> np.ndarray:
+        """(B,): the steps of rows with `unknown` (B,) positions."""
+        own = np.full_like(unknown, self.steps) if steps is None else steps
+        if (own > self.most).any():
             raise StrategyError(
-                f"steps={steps}: {type(self).__name__} lists every step beforehand, "
+                f"steps={own.max()}: {type(self).__name__} lists every step beforehand, "
                 f"{self.most:,} at most: pass fewer, such as steps=1000"
             )
-
-    def _steps(self, unknown: np.ndarray, steps: Steps) -> np.ndarray:
-        """(B,): the steps of rows with `unknown` (B,) positions."""
-        if steps is None:
-            return np.full_like(unknown, self.steps)
-        self._check_most(int(steps.max(initial=0)))
-        return steps
+        return own
 
 
 @dataclass(frozen=True)
@@ -142,16 +138,14 @@ class Explicit(CountPlan):
 
     def __call__(self, unknown: np.ndarray, steps: Steps = None) -> Planned:
         committed = np.cumsum(self.counts)
-        open_rows = unknown > 0
-        wrong = open_rows & (unknown != committed[-1])
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
+        row = first_of_other_length(unknown, committed[-1])
+        if row is not None:
             raise StrategyError(
                 f"counts={list(self.counts)!r} commit {int(committed[-1])} positions but row {row} "
                 f"has {int(unknown[row])} unknown: make them equal, or plan by a schedule"
             )
         remaining = np.maximum(unknown[:, None] - committed, 0)
-        return remaining, np.where(open_rows, len(self.counts), 0)
+        return remaining, np.where(unknown > 0, len(self.counts), 0)
 
 
 @dataclass(frozen=True)
@@ -238,7 +232,6 @@ class Ancestral(_Stepped):
         )
 
     def by_position(self, unknown: np.ndarray, seed: np.ndarray, steps: Steps = None) -> Planned:
-        """Plan rows by which positions are unknown, (B,N) bool, and by seeds (B,)."""
         reveal = reveal_uniform(torch.from_numpy(seed), unknown.shape[1]).numpy()
         ratio, plans = cache(self._ratio), list[list[int]]()
         for at, where, total in zip(
@@ -281,16 +274,13 @@ class ByGroup(CountPlan):
         return self.plans[0](unknown, steps)
 
     def of_group(self, group: int) -> CountPlan:
-        """Return the plan of a group, counted from 0."""
         return self.plans[min(group, len(self.plans) - 1)]
 
     def steps_of_group(self, group: int, steps: Steps) -> Steps:
-        """Return the steps for the first group, None for the others."""
         return steps if group == 0 else None
 
     @property
     def takes_steps(self) -> bool:
-        """Whether the plan of the first group has a number of steps."""
         return self.plans[0].takes_steps
 
 

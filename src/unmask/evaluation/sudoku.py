@@ -37,17 +37,12 @@ def plan(model: Denoiser, seed: int, quick: bool) -> Plan:
         presets.entropy_bound(0.02),
     ):
         name = f"{boards} boards from nothing, {strategy.name}"
-        yield name, partial(_from_nothing, model, strategy, boards, seed)
+        yield name, partial(SUDOKU.from_nothing, model, strategy, boards, seed)
     for solver, strategy in solvers().items():
         for blanks in BLANKS:
             for guessing in sorted(set(puzzles(blanks)[2][:count].tolist())):
                 row = partial(_puzzles, model, solver, strategy, count, blanks, guessing)
                 yield f"puzzles of {blanks} blanks, {solver}", row
-
-
-def _from_nothing(model: Denoiser, strategy: Strategy, boards: int, seed: int) -> Row:
-    played = SUDOKU.play(model, strategy, derive(seed, boards))
-    return played.row("from nothing", strategy.name)
 
 
 def _puzzles(

@@ -6,6 +6,8 @@ pixel. A class is no id: the network is given it apart (`models.ClassConditioned
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,18 +35,24 @@ class Digits:
     held_out_labels: Tensor  # (360,)
 
 
+@contextmanager
+def needing_sklearn(what: str) -> Iterator[None]:
+    """Raise MissingExtraError where an import fails."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{what} needs scikit-learn, which is not installed; type: pip install 'unmask[tasks]'"
+        ) from error
+
+
 def load() -> Digits:
     """The 1,797 images, of which a fixed permutation's last 360 are held out.
 
     Raises MissingExtraError without scikit-learn. Nothing is downloaded: scikit-learn ships them.
     """
-    try:
+    with needing_sklearn("the data set of digits"):
         from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise MissingExtraError(
-            "the digits ship with scikit-learn, which is not installed; "
-            "type: pip install 'unmask[tasks]'"
-        ) from error
     pixels, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(pixels))
     tokens = torch.from_numpy(pixels[order].astype(np.int64))
