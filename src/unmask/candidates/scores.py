@@ -64,13 +64,12 @@ def scores(
 
 
 def _checked(found: Any, by: By, seeds: Tensor) -> Tensor:
-    name = getattr(by, "__name__", type(by).__name__)
-    if not isinstance(found, Tensor) or found.shape != (seeds.numel(),):
-        kind = f"a {type(found).__name__}"
-        got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else kind
+    name, count = getattr(by, "__name__", type(by).__name__), seeds.numel()
+    if not isinstance(found, Tensor) or found.shape != (count,):
+        shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else None
         raise StrategyError(
-            f"{name} returned {got} for {seeds.numel()} candidates: return one number for each, "
-            f"a tensor of shape ({seeds.numel()},)"
+            f"{name} returned {shape or f'a {type(found).__name__}'} for {count} candidates: "
+            f"return one number for each, a tensor of shape ({count},)"
         )
     table = found.detach().double().view(seeds.shape)
     broken = table.isnan().nonzero()

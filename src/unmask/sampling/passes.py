@@ -13,12 +13,29 @@ import torch
 from torch import Tensor
 
 from unmask.core.inversion import LOWEST
-from unmask.sampling.scratch import Scratch
 from unmask.sampling.settings import Sampling
 from unmask.sampling.temperatures import Temperatures
 from unmask.sampling.two_level import block_maxima, block_sums
 
 SLICE_ELEMENTS = 2**19  # on the CPU, about: all slices are as large
+
+
+class Scratch:
+    """Buffers by name, each as large as the largest tensor it was asked for.
+
+    The system hands out large blocks page by page, which costs more than the arithmetic in them.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, Tensor] = {}
+
+    def like(self, name: str, values: Tensor) -> Tensor:
+        """A tensor like values, not filled; it is overwritten when the name is asked for again."""
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.numel() < values.numel():
+            empty = torch.empty(values.shape, dtype=values.dtype, device=values.device)
+            buffer = self._buffers[name] = empty
+        return buffer.view(-1)[: values.numel()].view(values.shape)
 
 
 def passes(

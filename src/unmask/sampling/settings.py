@@ -45,7 +45,6 @@ class Annealed(TemperatureRule):
         _check_temperature(self.start)
 
     def __call__(self, progress: Tensor, steps: Tensor) -> Tensor:
-        """progress (B,) in (0, 1] -> temperature (B,)."""
         return self.start * (1 - progress)
 
 
@@ -59,7 +58,6 @@ class SquaredDecay(TemperatureRule):
         _check_temperature(self.start, math.sqrt(HOTTEST))
 
     def __call__(self, progress: Tensor, steps: Tensor) -> Tensor:
-        """progress (B,) in (0, 1], steps (B,) -> temperature (B,)."""
         share = (progress * steps - 1) / (steps - 1).clamp(min=1)
         return (self.start - share).clamp(min=0.001) ** 2
 
@@ -94,10 +92,14 @@ class Sampling:
             )
         if not callable(self.temperature):
             _check_temperature(self.temperature)
-        if self.top_k is not None:
-            _check_top_k(self.top_k)
-            if isinstance(self.top_k, float) and self.top_k == 1:
-                object.__setattr__(self, "top_k", None)
+        if isinstance(self.top_k, float) and self.top_k == 1:
+            object.__setattr__(self, "top_k", None)
+        share = isinstance(self.top_k, float) and 0 < self.top_k <= 1
+        if not (self.top_k is None or share or is_integer(self.top_k, 1)):
+            raise StrategyError(
+                f"top_k={self.top_k!r}: pass how many ids to keep (an int ≥ 1) or which fraction "
+                "of the ids legal at a position (a float in (0, 1])"
+            )
         if self.top_p is not None and not (is_number(self.top_p) and 0 < self.top_p <= 1):
             raise StrategyError(f"top_p={self.top_p!r}: pass a mass in (0, 1], or None to keep all")
         check_flag("gumbel", self.gumbel)
@@ -113,11 +115,8 @@ class Sampling:
         """(B,) float64: the temperature of a step, from r = s/T and T of each row."""
         if not callable(self.temperature):
             return np.full_like(progress, self.temperature)
-        r = torch.from_numpy(progress)
-        if isinstance(self.temperature, TemperatureRule):
-            values = self.temperature(r, torch.from_numpy(steps))
-        else:
-            values = self.temperature(r)
+        r, rule = torch.from_numpy(progress), isinstance(self.temperature, TemperatureRule)
+        values = self.temperature(r, torch.from_numpy(steps)) if rule else self.temperature(r)
         found = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
         if found.shape != progress.shape or not ((found >= 0) & (found <= HOTTEST)).all():
             raise StrategyError(
@@ -148,14 +147,4 @@ def _check_temperature(value: float, most: float = HOTTEST) -> None:
     if not (is_number(value) and 0 <= value <= most):
         raise StrategyError(
             f"temperature={value!r}: pass a number ≥ 0 (0 is greedy), at most {most:g}"
-        )
-
-
-def _check_top_k(k: int | float) -> None:
-    fraction = isinstance(k, float) and 0 < k <= 1
-    count = is_integer(k, 1)
-    if not (fraction or count):
-        raise StrategyError(
-            f"top_k={k!r}: pass how many ids to keep (an int ≥ 1) or which fraction of the "
-            "ids legal at a position (a float in (0, 1])"
         )

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from unmask.core.inversion import pick
 from unmask.sampling.best import Best
-from unmask.sampling.passes import passes
-from unmask.sampling.scratch import Scratch
+from unmask.sampling.passes import Scratch, passes
 from unmask.sampling.settings import Sampling
 from unmask.sampling.temperatures import Temperatures
 from unmask.sampling.two_level import NEG_INF, at_ids, ids_of, likeliest, margin, two_largest
