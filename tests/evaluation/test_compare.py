@@ -25,9 +25,8 @@ from unmask.evaluation.compare import (
     model_fingerprint,
     pareto_front,
 )
-from unmask.evaluation.figures import Figure, Quality
+from unmask.evaluation.figures import Figure, Quality, Setting, Terms
 from unmask.evaluation.ledger import Ledger
-from unmask.evaluation.settings import Setting, Terms
 from unmask.models import checkpoint
 from unmask.tasks import shidoku
 

@@ -13,7 +13,6 @@ from unmask.sampling import (
     Sampling,
     Scratch,
     Temperatures,
-    best,
     draw_with_statistics,
     filters,
     passes,
@@ -101,7 +100,7 @@ def test_the_shorter_of_two_is_what_both_keep(values, data):
     )
     both = mask_of(one, logits) & mask_of(other, logits)
     assert torch.equal(mask_of(one.shorter(other), logits), both)
-    assert torch.equal(mask_of(best.all_of(logits), logits), torch.ones_like(both))
+    assert torch.equal(mask_of(filters.all_of(logits), logits), torch.ones_like(both))
 
 
 @pytest.mark.parametrize("mass", [0.2, 0.5, 0.75, 0.9])

@@ -14,9 +14,8 @@ from pathlib import Path
 from unmask.core.network import Denoiser
 from unmask.errors import DataError, InputError, nearest
 from unmask.evaluation.benches import BENCHES, Bench
-from unmask.evaluation.figures import Figure, Quality
+from unmask.evaluation.figures import Figure, Quality, Setting, Terms
 from unmask.evaluation.ledger import Ledger
-from unmask.evaluation.settings import Setting, Terms
 from unmask.models.checkpoint import CARD, WEIGHTS, locate
 
 _IDENTITY = (CARD, "config.json", WEIGHTS)

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from unmask.core.files import write_file
 from unmask.errors import DataError
-from unmask.evaluation.figures import Figure, Quality
-from unmask.evaluation.settings import Setting, Terms
+from unmask.evaluation.figures import Figure, Quality, Setting, Terms
 
 _TERMS = ("task", "fingerprint", "seed", "samples", "preset", "setting")
 

@@ -6,9 +6,8 @@ Everything here is float32 or better whatever comes in.
 from unmask.core.calls import check_calls
 from unmask.core.inversion import COLD
 from unmask.sampling.passes import Scratch
-from unmask.sampling.settings import Annealed, Sampling, SquaredDecay, Temperature
+from unmask.sampling.settings import Annealed, Sampling, SquaredDecay, Temperature, Temperatures
 from unmask.sampling.statistics import draw_with_statistics
-from unmask.sampling.temperatures import Temperatures
 from unmask.sampling.two_level import NEG_INF, draw, invert, tempered
 
 __all__ = [

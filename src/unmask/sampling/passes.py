@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from unmask.core.inversion import LOWEST
-from unmask.sampling.settings import Sampling
-from unmask.sampling.temperatures import Temperatures
+from unmask.sampling.settings import Sampling, Temperatures
 from unmask.sampling.two_level import block_maxima, block_sums
 
 SLICE_ELEMENTS = 2**19  # on the CPU, about: all slices are as large

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from unmask.core.inversion import pick
-from unmask.sampling.best import Best
+from unmask.sampling.filters import Best
 from unmask.sampling.passes import Scratch, passes
-from unmask.sampling.settings import Sampling
-from unmask.sampling.temperatures import Temperatures
+from unmask.sampling.settings import Sampling, Temperatures
 from unmask.sampling.two_level import NEG_INF, at_ids, ids_of, likeliest, margin, two_largest
 
 # The sums over the vocabulary that each statistic is made of.
