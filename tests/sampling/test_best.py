@@ -37,8 +37,7 @@ def mask_of(what, logits):
 def place(request, monkeypatch):
     """As on a device whose numbers are at hand, and on one that would have to be waited for."""
     if request.param == "far":
-        for module in (best, filters):
-            monkeypatch.setattr(module, "waits", lambda device: True)
+        monkeypatch.setattr(filters, "waits", lambda device: True)
     return request.param
 
 
