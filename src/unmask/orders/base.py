@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -53,30 +52,6 @@ class Order(Part, ABC):
     @abstractmethod
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """Return the score of each position, (B,N)."""
-
-
-class _Inner:
-    """An attribute that is the inner order's."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, around: Around, owner: type) -> Any:
-        return getattr(around.order, self.name)
-
-
-class Around(Order):
-    """Base of orders that change the scores of another, `order`, and share its declarations."""
-
-    order: Order
-    blind = _Inner()
-    needs = _Inner()
-    stored = _Inner()
-    ranks_draws = _Inner()
-    carry = _Inner()
-    check_lengths = _Inner()
-    init = _Inner()
-    update = _Inner()
 
 
 @dataclass(frozen=True)

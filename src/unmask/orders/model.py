@@ -70,6 +70,7 @@ class _OfStatistic(Order):
 
     of: Literal["model", "kept"]
     statistic: ClassVar[str]
+    also: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
         check_choice("of", self.of, ("model", "kept"))
@@ -77,6 +78,10 @@ class _OfStatistic(Order):
     @property
     def _field(self) -> str:
         return self.statistic if self.of == "model" else f"kept_{self.statistic}"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return self.also | {self._field}
 
     def _read(self, proposal: Proposal) -> Tensor:
         value: Tensor = getattr(proposal, self._field)
@@ -89,10 +94,7 @@ class Margin(_OfStatistic):
 
     of: Literal["model", "kept"] = "model"
     statistic = "margin"
-
-    @property
-    def needs(self) -> frozenset[str]:
-        return frozenset({self._field, "top_logprob"})
+    also = frozenset({"top_logprob"})
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N) in [0, 1], a multiple of 2⁻¹² of the largest probability.
@@ -111,10 +113,6 @@ class Entropy(_OfStatistic):
     of: Literal["model", "kept"] = "model"
     statistic = "entropy"
     scores = "entropy"
-
-    @property
-    def needs(self) -> frozenset[str]:
-        return frozenset({self._field})
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         return -self._read(proposal)

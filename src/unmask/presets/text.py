@@ -130,8 +130,7 @@ def llada2(
     steps: steps of each block. The network attends to all of a block, so the last block must be
     whole: make the canvas a multiple of `block` and cut the surplus afterwards. Approximate.
     """
-    strategy = sdar(threshold, block, steps, temperature)
-    return strategy.but(name="llada2")
+    return sdar(threshold, block, steps, temperature).but(name="llada2")
 
 
 def fast_dllm_v2(threshold: float = 0.9, block: int = 8, temperature: float = 0.0) -> Strategy:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from unmask.core.inversion import LOWEST
+from unmask.sampling.filters import kept
 from unmask.sampling.settings import Sampling, Temperatures
 from unmask.sampling.two_level import block_maxima, block_sums
 
@@ -80,7 +81,7 @@ def _pass(
         out["mean"] = finite.mul_(mass).sum(1)
     keep = None
     if how.filtered:
-        best = how.kept(logits, temperature.value, scratch.like("keep", logits))
+        best = kept(logits, temperature.value, *how.filters, room=scratch.like("keep", logits))
         out |= best._asdict()
         if wanted & {"kept", "kept_mean", "shaped"}:
             keep = best.mask(logits, scratch.like("keep", logits))

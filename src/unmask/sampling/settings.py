@@ -18,7 +18,6 @@ from torch import Tensor
 from unmask.core.checks import check_flag, is_integer, is_number
 from unmask.core.inversion import COLD
 from unmask.errors import StrategyError
-from unmask.sampling.filters import Best, kept
 
 HOTTEST = 1e30
 """The highest temperature: logits may be multiplied by its reciprocal in float32."""
@@ -134,13 +133,6 @@ class Sampling:
     def filtered(self) -> bool:
         """Whether some ids are not drawn."""
         return self.filters != (None, None, None)
-
-    def kept(self, logits: Tensor, temperature: float | Tensor, room: Tensor) -> Best:
-        """The ids that may be drawn, from logits (M,V); temperature: a number, or (M,).
-
-        room (M,V) is written to.
-        """
-        return kept(logits, temperature, *self.filters, room=room)
 
 
 def _check_temperature(value: float, most: float = HOTTEST) -> None:

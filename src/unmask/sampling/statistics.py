@@ -6,6 +6,7 @@ Shapes: M positions, V vocabulary, K blocks of about √V ids.
 from __future__ import annotations
 
 from collections.abc import Callable, Set
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -93,19 +94,16 @@ class TokenStatistics:
         mass = self.sum["sums"].double()
         self.shaped = self.sum["shaped"].double() if "shaped" in wanted else mass  # drawn from
         self.normaliser = mass.sum(1).log().float()
-        self._likeliest: Tensor | None = None
 
     @property
     def best(self) -> Best:
         """The last id that the filters keep."""
         return Best(self.sum["least"], self.sum["last"])
 
-    @property
+    @cached_property
     def likeliest(self) -> Tensor:
         """(M,) int64."""
-        if self._likeliest is None:
-            self._likeliest = likeliest(self.logits, self.sum["maxima"])
-        return self._likeliest
+        return likeliest(self.logits, self.sum["maxima"])
 
     def entropy(self) -> Tensor:
         """(M,) nats."""

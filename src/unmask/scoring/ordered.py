@@ -19,7 +19,7 @@ from unmask.decoding.inputs import check_strategy
 from unmask.engine import Engine, Event, complete
 from unmask.errors import StrategyError
 from unmask.orders import Order
-from unmask.orders.base import Around
+from unmask.orders.around import Around
 from unmask.sampling import COLD
 from unmask.scoring.look import Estimate, Report, initial_state
 
