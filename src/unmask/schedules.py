@@ -142,10 +142,10 @@ def _check_fall(name: str, values: Tensor) -> None:
                 f"schedule {name!r} must {place} at {1 - t}: it is {got:g} at t={t}. "
                 "γ(t) is the share still masked, as in `1 - t`"
             )
-    rise = (values[1:] - values[:-1]).max()
+    rise, at = values.diff().max(0)
     if float(rise) > _TOLERANCE:
-        at = int((values[1:] - values[:-1]).argmax()) / (_GRID - 1)
-        raise ScheduleError(f"schedule {name!r} rises near t={at:.3f}: it must never rise")
+        time = int(at) / (_GRID - 1)
+        raise ScheduleError(f"schedule {name!r} rises near t={time:.3f}: it must never rise")
 
 
 @dataclass(frozen=True)

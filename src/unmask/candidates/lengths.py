@@ -120,8 +120,7 @@ def _table(lengths: Lengths, prompts: list[Tensor], condition: Any) -> list[list
             f"lengths={given!r} for {len(prompts)} rows: pass integers of 1 or more, such as "
             f"[8, 10, 12], or as many of them for each row, ({len(prompts)},L)"
         )
-    listed: list[list[int]] = table.tolist()
-    return listed
+    return [[int(length) for length in row] for row in table]
 
 
 def _candidates(
@@ -131,8 +130,7 @@ def _candidates(
     tokens, editable = [], []
     for start, row, end in zip(before, table, after, strict=True):
         for length in row:
-            unknown = torch.zeros(length, dtype=torch.int64)
-            tokens.append(torch.cat([start.cpu(), unknown, end.cpu()]))
-            place = torch.arange(len(tokens[-1]))
-            editable.append((place >= len(start)) & (place < len(start) + length))
+            parts = [start.cpu(), torch.zeros(length, dtype=torch.int64), end.cpu()]
+            tokens.append(torch.cat(parts))
+            editable.append(torch.cat([torch.full((len(p),), p is parts[1]) for p in parts]))
     return tokens, editable

@@ -54,8 +54,8 @@ def scores(
     generated = every.editable & (every.commit_step != NEVER)
     if by == LIKELIHOOD:
         found = _mean(every.logprob, generated)
-    elif _is_method(by):
-        found = _measured(by, denoiser, every, canvas, generated, seeds, max_rows)
+    elif hasattr(by, "kind"):
+        found = _measured(cast(Method, by), denoiser, every, canvas, generated, seeds, max_rows)
     elif _is_critic(by):
         found = -_mean(_wrong(by, every, canvas, max_rows), generated)
     else:
@@ -97,11 +97,9 @@ def _measured(
     seeds: Tensor,
     max_rows: int,
 ) -> Tensor:
-    """Return (R,): minus nats per generated token.
+    """Return (R,): minus nats per generated token, row by row: masks do not depend on the batch.
 
-    Rows are scored one at a time, so that their masks do not depend on the batch. The seed of the
-    masks is that of no candidate, because a candidate scored in the order it was drawn in would
-    have an advantage.
+    Their seed is that of no candidate, because one scored in its own order would have an advantage.
     """
     count = seeds.shape[1]
     found = torch.zeros(seeds.numel(), dtype=torch.float64)
@@ -139,12 +137,7 @@ def _wrong(critic: Critic, every: Generation, canvas: Canvas, max_rows: int) -> 
     return in_batches(judged, len(index), max_rows)
 
 
-def _is_method(by: By) -> TypeGuard[Method]:
-    return hasattr(by, "kind")
-
-
 def _is_critic(by: By) -> TypeGuard[Critic]:
-    """Return whether this is a critic, which has the argument `valid`."""
     call: Any = by.forward if isinstance(by, nn.Module) else by
     try:
         takes = inspect.signature(call).parameters

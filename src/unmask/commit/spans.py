@@ -50,12 +50,12 @@ class TopSpans(Commit):
     def check_groups(self, groups: Groups | None) -> None:
         """Raise StrategyError for groups of other levels, or where levels overlap without any."""
         one_at_a_time = self.overlapping and self.levels > 1
-        if groups is None and one_at_a_time:
-            raise StrategyError(
-                "overlapping spans of several levels need groups=Groups.levels(levels): their "
-                "plan is of one level at a time"
-            )
         if groups is None:
+            if one_at_a_time:
+                raise StrategyError(
+                    "overlapping spans of several levels need groups=Groups.levels(levels): their "
+                    "plan is of one level at a time"
+                )
             return
         by_level = groups.kind == "levels"
         if (by_level and groups.size != self.levels) or (one_at_a_time and not by_level):
