@@ -73,8 +73,8 @@ def _given(name: str, given: Given) -> list[Tensor]:
     if given is None:
         return [torch.zeros(0, dtype=torch.int64)]
     try:
-        parts = [given] if _is_flat(given) else given
-        rows = [torch.as_tensor(ids) for ids in parts]
+        flat = all(torch.as_tensor(part).dim() == 0 for part in given)
+        rows = [torch.as_tensor(ids) for ids in ([given] if flat else given)]
     except (TypeError, ValueError, RuntimeError):
         rows = []
     # An empty list becomes a tensor of floats.
@@ -85,13 +85,6 @@ def _given(name: str, given: Given) -> list[Tensor]:
             "row, such as [[5, 2], [7]]"
         )
     return rows
-
-
-def _is_flat(given: Any) -> bool:
-    return all(
-        part.dim() == 0 if isinstance(part, Tensor) else not isinstance(part, Sequence)
-        for part in given
-    )
 
 
 def _batch(rows: dict[str, list[Tensor]], batch_size: int | None) -> int:

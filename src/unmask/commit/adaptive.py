@@ -81,7 +81,6 @@ class ThresholdOrShare(Commit):
 
     @property
     def compares(self) -> str | None:
-        """ "probability" if there is a threshold, else None."""
         return None if self.threshold is None else "probability"
 
     def __post_init__(self) -> None:

@@ -110,9 +110,8 @@ def pareto_front(
     """
     sign = -1.0 if higher_is_better else 1.0
     pairs = enumerate(zip(cost, quality, strict=True))
-    points = sorted((c, sign * q, i) for i, (c, q) in pairs if not math.isnan(c + q))
     found: list[tuple[float, float, int]] = []
-    for point in points:
+    for point in sorted((c, sign * q, i) for i, (c, q) in pairs if not math.isnan(c + q)):
         if not found or point[1] < found[-1][1] or point[:2] == found[-1][:2]:
             found.append(point)
     return [index for _, _, index in found]

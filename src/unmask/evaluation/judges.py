@@ -1,11 +1,10 @@
 """Judges of samples: classifiers that tell them from real rows, or tell their classes.
 
 B rows, N positions. The two-sample test asks whether a random forest can tell generated rows from
-real ones: an accuracy of 0.5 means that the two sets are indistinguishable to it, 1.0 that every
-row gives itself away (Lopez-Paz and Oquab, 2017, "Revisiting classifier two-sample tests"). Class
-accuracy asks whether the samples made for class c are recognised as class c, by a support-vector
-classifier fitted on real training rows; its accuracy on real held-out ones is the ceiling that the
-figure must be read against.
+real ones: 0.5 means that it cannot, 1.0 that every row gives itself away (Lopez-Paz and Oquab,
+2017, "Revisiting classifier two-sample tests"). Class accuracy asks whether samples made for a
+class are recognised by a support-vector classifier of real rows; its accuracy on real held-out ones
+is the ceiling.
 """
 
 from __future__ import annotations
@@ -64,12 +63,9 @@ def two_sample(generated: Tensor, real: Tensor, seed: int = 0) -> TwoSample:
     rows = len(generated)
     ids = torch.cat([generated.cpu(), real.cpu()]).numpy()
     is_real = np.repeat([0, 1], rows)
-    guess = cross_val_predict(
-        RandomForestClassifier(n_estimators=TREES, random_state=seed),
-        ids,
-        is_real,
-        cv=StratifiedKFold(FOLDS, shuffle=True, random_state=seed),
-    )
+    forest = RandomForestClassifier(n_estimators=TREES, random_state=seed)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    guess = cross_val_predict(forest, ids, is_real, cv=folds)
     accuracy = float((guess == is_real).mean())
     return TwoSample(accuracy, share_error(accuracy, 2 * rows), rows)
 

@@ -35,12 +35,9 @@ def known() -> dict[str, Preset]:
 
 def defaults(preset: Preset) -> dict[str, Any]:
     """The options of a preset with their defaults, as JSON knows them: a schedule by its name."""
-    parameters = inspect.signature(preset).parameters.values()
-    return {
-        p.name: getattr(p.default, "name", p.default)
-        for p in parameters
-        if p.default is not p.empty
-    }
+    usual = {p.name: p.default for p in inspect.signature(preset).parameters.values()}
+    missing = needs(preset)
+    return {key: getattr(v, "name", v) for key, v in usual.items() if key not in missing}
 
 
 def needs(preset: Preset, grid: Grid | None = None) -> list[str]:

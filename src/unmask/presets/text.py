@@ -82,12 +82,12 @@ def dream(
     check_choice("algorithm", algorithm, _DREAM_ORDERS)
     ancestral = algorithm == "origin"
     order = _DREAM_ORDERS[algorithm]
-    if choice_temperature is not None and ancestral:
-        raise StrategyError(
-            f"choice_temperature={choice_temperature!r}: algorithm='origin' does not rank "
-            "positions; leave it out, or pass algorithm='entropy'"
-        )
     if choice_temperature is not None:
+        if ancestral:
+            raise StrategyError(
+                f"choice_temperature={choice_temperature!r}: algorithm='origin' does not rank "
+                "positions; leave it out, or pass algorithm='entropy'"
+            )
         order = ChoiceNoise(order, choice_temperature, annealed=False)
     plan = Ancestral(schedules.linear, steps, epsilon) if ancestral else Remaining(steps, epsilon)
     return Strategy(

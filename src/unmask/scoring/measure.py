@@ -59,10 +59,7 @@ class Score:
     @property
     def perplexity(self) -> float:
         """exp(nats per token); infinite if that overflows."""
-        try:
-            return math.exp(self.nats_per_token)
-        except OverflowError:
-            return math.inf
+        return float(torch.tensor(self.nats_per_token, dtype=torch.float64).exp())
 
 
 def score(

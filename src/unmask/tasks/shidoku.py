@@ -33,9 +33,8 @@ def grids() -> Tensor:
     boards = torch.empty((1, 0), dtype=torch.long)
     lines = torch.tensor(list(permutations(range(DIGITS))))
     for _ in range(SIDE):
-        boards = torch.cat(
-            [boards.repeat_interleave(len(lines), dim=0), lines.repeat(len(boards), 1)], dim=1
-        )
+        above, below = boards.repeat_interleave(len(lines), 0), lines.repeat(len(boards), 1)
+        boards = torch.cat([above, below], 1)
         boards = boards[_free_of_repeats(boards)]
     return boards
 

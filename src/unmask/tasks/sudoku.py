@@ -97,10 +97,9 @@ def rate(tokens: Tensor) -> Rating:
     """Solve puzzles (B, 81), every id outside 0..8 unknown, and say how hard they are."""
     BOARD.check(tokens)
     digits = tokens.cpu().long().numpy()
-    solved = solver.solve(digits, LIMIT)
-    found = np.where(solved.digits < 0, MASK_ID, solved.digits)
+    count, found, guessed = solver.solve(digits, LIMIT)
     blanks = ((digits < 0) | (digits >= DIGITS)).sum(1)
-    arrays = (solved.count, blanks, solved.guessed, found)
+    arrays = (count, blanks, guessed, np.where(found < 0, MASK_ID, found))
     return Rating(*(torch.from_numpy(array).to(tokens.device) for array in arrays))
 
 
