@@ -21,7 +21,7 @@ from unmask.models.by_length import by_length
 from unmask.models.trial import padding_changes
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
 from unmask.orders import Order
-from unmask.orders.base import Around
+from unmask.orders.around import Around
 
 
 class SelfCritic(nn.Module):

@@ -46,7 +46,6 @@ class Method(Protocol):
     @property
     def kind(self) -> str:
         """The meaning of the result: "bound", "exact" or "pseudo"."""
-        ...
 
     def __call__(
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
@@ -55,7 +54,6 @@ class Method(Protocol):
 
         batch_size: rows of a forward.
         """
-        ...
 
 
 def initial_state(

@@ -22,7 +22,7 @@ from unmask.errors import InputError
 if TYPE_CHECKING:
     from unmask.evaluation.benches import Bench
     from unmask.evaluation.compare import Measurement
-    from unmask.evaluation.settings import Setting, Terms
+    from unmask.evaluation.figures import Setting, Terms
 
 CSV, PNG = "compare.csv", "compare.png"
 
@@ -167,7 +167,7 @@ def _length(model: Model) -> int:
 def _terms(model: Model, seed: int, samples: int) -> Terms:
     from unmask.core.random import check_seed
     from unmask.evaluation.compare import model_fingerprint
-    from unmask.evaluation.settings import Terms
+    from unmask.evaluation.figures import Terms
 
     assert model.task is not None
     check_seed(seed)

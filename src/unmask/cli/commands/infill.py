@@ -152,7 +152,7 @@ def _check_clues(model: Model, given: Given) -> None:
     """Raise DataError for a puzzle that contradicts itself, if the model is one of puzzles."""
     import torch
 
-    from unmask.tasks.rules import RULES
+    from unmask.tasks.task import RULES
 
     if model.task in RULES:
         rows = [[-1 if token is None else token for token in row] for row in given.rows]

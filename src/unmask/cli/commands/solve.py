@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from unmask.decoding import Strategy
     from unmask.models.checkpoint import Card
-    from unmask.tasks.rules import Rules
+    from unmask.tasks.boards import Board
 
 EXAMPLES = [
     ("Solve a file of puzzles", "unmask solve puzzles.txt --out solved.txt"),
@@ -125,9 +125,9 @@ def choose_strategy(
     return presets.build_strategy(name, start | further, grid)
 
 
-def rules_of(name: str, card: Card) -> Rules:
+def rules_of(name: str, card: Card) -> Board:
     """Return the rules of a model's puzzles. Raises InputError for a model without puzzles."""
-    from unmask.tasks.rules import RULES
+    from unmask.tasks.task import RULES
 
     task = card.about.get("task")
     if task not in RULES:
@@ -162,7 +162,7 @@ class Answers:
             "seconds": round(self.seconds, 3),
         }
 
-    def as_json(self, rules: Rules) -> dict[str, Any]:
+    def as_json(self, rules: Board) -> dict[str, Any]:
         """Return the summary and one entry a puzzle; exact is null unless one solution exists."""
         judged = zip(self.exact.tolist(), self.solutions.tolist(), strict=True)
         rows = zip(
@@ -178,7 +178,7 @@ class Answers:
 
 
 def _solve(
-    model: Model, rules: Rules, strategy: Strategy, tokens: Tensor, known: Tensor, seed: int
+    model: Model, rules: Board, strategy: Strategy, tokens: Tensor, known: Tensor, seed: int
 ) -> Answers:
     from unmask.decoding import Canvas
     from unmask.engine import Engine, complete

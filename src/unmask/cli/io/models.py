@@ -111,7 +111,7 @@ class Model:
         """Return whether each row of tokens (B,N) keeps the task's rules; None if it has none."""
         if self.task is None:
             return None
-        from unmask.tasks.rules import RULES
+        from unmask.tasks.task import RULES
 
         if self.task not in RULES:
             return None

@@ -12,7 +12,7 @@ from unmask.cli.io.presets import build_strategy
 from unmask.errors import StrategyError, nearest
 
 if TYPE_CHECKING:
-    from unmask.evaluation.settings import Setting
+    from unmask.evaluation.figures import Setting
 
 # A preset without steps is measured at these values of its first option that is listed here.
 KNOBS: dict[str, tuple[float, ...]] = {
@@ -88,7 +88,7 @@ def _settings(
     name: str, steps: Sequence[int], chosen: Mapping[str, Values], grid: Grid, length: int
 ) -> list[Setting]:
     """Return one preset with every combination of the values of its options."""
-    from unmask.evaluation.settings import Setting
+    from unmask.evaluation.figures import Setting
     from unmask.presets import by_name
 
     parameters = inspect.signature(by_name.known()[name]).parameters

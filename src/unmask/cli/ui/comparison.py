@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 
     from unmask.evaluation.benches import Bench
     from unmask.evaluation.compare import Measurement
-    from unmask.evaluation.figures import Quality
-    from unmask.evaluation.settings import Terms
+    from unmask.evaluation.figures import Quality, Terms
     from unmask.viz.frontier import Panel
 
 Measured = Sequence["Measurement"]
