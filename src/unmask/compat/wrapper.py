@@ -23,7 +23,7 @@ from unmask.decoding import Canvas, Strategy
 from unmask.engine import run, stream
 from unmask.errors import CanvasError, ModelError, StrategyError
 from unmask.models import SelfConditioning
-from unmask.models.adapter import device_of
+from unmask.models.adapter import Way, device_of
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
 from unmask.objectives import (
     BertNoise,
@@ -56,6 +56,7 @@ class NonAutoregressiveWrapper(nn.Module):
 
     net: Any
     token_critic: Any
+    _way: Way | None = None  # of running the network, that its trial found
 
     def __init__(
         self,
@@ -89,7 +90,9 @@ class NonAutoregressiveWrapper(nn.Module):
         self.token_critic = SelfCritic(net) if self_token_critic else token_critic
         self.critic_loss_weight = critic_loss_weight
         # Raises for wrong arguments now, instead of at the first use.
-        self._way = self._denoiser(try_network=True).way
+        tried = self._denoiser()
+        tried.settle()
+        self._way = tried.way
         self._critic_by_length = rows_by_length(self.token_critic, device_of(net))
         self._noise(), self._strategy(1.0, None, 1.0)
 
@@ -196,21 +199,13 @@ class NonAutoregressiveWrapper(nn.Module):
             batch = replace(batch, weight=even, maskable=batch.masked)
         return evaluate(batch, reading, bound=False).loss
 
-    def _denoiser(self, try_network: bool = False) -> XTransformersDenoiser:
-        """Return a new denoiser, which registers no parameters, so that their names stay.
-
-        try_network: find the way to run the network; otherwise that found at construction is taken.
-        """
+    def _denoiser(self) -> XTransformersDenoiser:
+        """Return a new denoiser, which registers no parameters, so that their names stay."""
+        parts = _Shared(self.null_embed, self.to_self_cond) if self.self_cond else None
         denoiser = XTransformersDenoiser(
-            self.net,
-            self.mask_id,
-            length=int(self.max_seq_len),
-            self_conditioning=_Shared(self.null_embed, self.to_self_cond)
-            if self.self_cond
-            else None,
-            try_network=try_network,
+            self.net, self.mask_id, length=int(self.max_seq_len), self_conditioning=parts
         )
-        denoiser.way = denoiser.way if try_network else self._way
+        denoiser.way = self._way or denoiser.way
         return denoiser
 
     def _judge(self, **how: bool) -> Judge:

@@ -53,8 +53,7 @@ class Captured(Forwarding):
             graph = self._graph(tokens)
             if graph is not None:
                 return graph(tokens)
-        out: tuple[Tensor, Cache | None] = self.inner.forward(query, cache)
-        return out
+        return self.inner.forward(query, cache)
 
     def _may_replay(self, query: Query) -> bool:
         """Return whether a graph may run this call: tokens alone, without padding or gradients."""

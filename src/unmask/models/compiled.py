@@ -62,7 +62,7 @@ class Compiled(Forwarding):
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """Return the hidden states (R,N,D), and the cache for the next step."""
         if self.failure is not None:
-            return self._plain(query, cache)
+            return self.inner.forward(query, cache)
         try:
             return self._compiled(query, cache)
         except UnmaskError:
@@ -72,7 +72,7 @@ class Compiled(Forwarding):
                 raise
             failure = said(error)
         # An error of the network itself is raised again here, and not blamed on the compiler.
-        out = self._plain(query, cache)
+        out = self.inner.forward(query, cache)
         self.failure = failure
         warnings.warn(
             f"torch.compile failed ({failure}), so the trunk runs uncompiled from here on: leave "
@@ -80,10 +80,6 @@ class Compiled(Forwarding):
             CompileWarning,
             stacklevel=2,
         )
-        return out
-
-    def _plain(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        out: tuple[Tensor, Cache | None] = self.inner.forward(query, cache)
         return out
 
     def _compiled(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:

@@ -36,6 +36,11 @@ def arguments(net: Any) -> set[str]:
         return set()
 
 
+def padding_argument(net: Any) -> str | None:
+    """Return the name of a callable's argument for padding, (B,N) bool; None if it has none."""
+    return next((name for name in ("valid", "attention_mask") if name in arguments(net)), None)
+
+
 def logits_of(output: Any, tokens: Tensor) -> Tensor:
     """Return the logits (B,N,V) in an output: a tensor, `logits` of it, or the first of a tuple.
 

@@ -8,8 +8,8 @@ from typing import Any
 from unmask.core.checks import is_integer
 from unmask.core.network import Denoiser
 from unmask.errors import ModelError
+from unmask.models.adapter import Adapter
 from unmask.models.hf import MaskedLMDenoiser, backbone_of, is_transformers
-from unmask.models.outputs import inside
 from unmask.models.plain import PlainDenoiser
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
@@ -32,7 +32,7 @@ def wrap(
     self_conditioning: SelfConditioning | None = None,
     logit_shift: bool = False,
     try_network: bool = True,
-) -> Denoiser:
+) -> Adapter:
     """Return a denoiser of an x-transformers network, a transformers `*ForMaskedLM`, or a callable.
 
     mask_id: the id of unknown positions; it is never generated.
@@ -58,29 +58,31 @@ def wrap(
         raise ModelError(f"mask_id={mask_id!r}: pass an integer id")
     if not isinstance(logit_shift, bool):
         raise ModelError(f"logit_shift={logit_shift!r}: pass True or False")
-    options: dict[str, Any] = {
-        "forbidden": forbidden,
-        "length": length,
-        "logit_shift": logit_shift,
-        "try_network": try_network,
-    }
-    if is_x_transformer(net):
-        options["length"] = int(net.max_seq_len) or None if length is None else length
-        _check_vocabulary(net.num_tokens, vocab_size)
-        return XTransformersDenoiser(net, mask_id, self_conditioning=self_conditioning, **options)
-    if self_conditioning is not None:
+    options: dict[str, Any] = {"forbidden": forbidden, "length": length, "logit_shift": logit_shift}
+    if self_conditioning is not None and not is_x_transformer(net):
         raise ModelError(
             f"self_conditioning needs an x-transformers TransformerWrapper, and this is a "
             f"{type(net).__name__}: leave it out"
         )
-    if is_transformers(net):
-        _check_vocabulary(backbone_of(inside(net)).config.vocab_size, vocab_size)
-        return MaskedLMDenoiser(net, mask_id, **options)
-    _reject_foreign(net)
-    found = getattr(net, "vocab_size", getattr(net, "num_tokens", None))
-    known = found if isinstance(found, int) else None
-    _check_vocabulary(known, vocab_size)
-    return PlainDenoiser(net, mask_id, vocab_size=known or vocab_size, **options)
+    denoiser: Adapter
+    if is_x_transformer(net):
+        _check_vocabulary(net.num_tokens, vocab_size)
+        options["length"] = int(net.max_seq_len) or None if length is None else length
+        denoiser = XTransformersDenoiser(
+            net, mask_id, self_conditioning=self_conditioning, **options
+        )
+    elif is_transformers(net):
+        _check_vocabulary(backbone_of(net).config.vocab_size, vocab_size)
+        denoiser = MaskedLMDenoiser(net, mask_id, **options)
+    else:
+        _reject_foreign(net)
+        found = getattr(net, "vocab_size", getattr(net, "num_tokens", None))
+        known = found if isinstance(found, int) else None
+        _check_vocabulary(known, vocab_size)
+        denoiser = PlainDenoiser(net, mask_id, known or vocab_size, **options)
+    if try_network:
+        denoiser.settle()
+    return denoiser
 
 
 def _check_vocabulary(found: int | None, vocab_size: int | None) -> None:

@@ -12,11 +12,10 @@ from unmask.core.network import Cache, Query
 from unmask.core.projection import Projection, tied, untied
 from unmask.errors import ModelError
 from unmask.models import trial
-from unmask.models.adapter import Adapter, keywords, make_spec
+from unmask.models.adapter import Adapter, Way, keywords
 from unmask.models.hidden_cache import HiddenCache
 from unmask.models.outputs import logits_of, states_of
 from unmask.models.self_conditioning import SelfConditioning
-from unmask.models.trial import Way
 
 # With these options, logits are not `to_logits(embedding)` of each position alone.
 _WHOLE = (
@@ -66,11 +65,8 @@ class XTransformersDenoiser(Adapter):
         net: Any,
         mask_id: int | None,
         *,
-        forbidden: Sequence[int] = (),
-        length: int | None = None,
-        logit_shift: bool = False,
         self_conditioning: SelfConditioning | None = None,
-        try_network: bool = True,
+        **options: Any,
     ):
         if net.attn_layers.causal:
             raise ModelError(
@@ -78,26 +74,28 @@ class XTransformersDenoiser(Adapter):
                 "make the TransformerWrapper with attn_layers=Encoder(...)"
             )
         cached = self_conditioning is not None
-        known: dict[str, Any] = {"cached": cached, "supports_trimming": not cached}
-        known["max_length"] = int(net.max_seq_len) or None  # 0 is x-transformers' "any"
-        super().__init__(
-            make_spec(int(net.num_tokens), mask_id, forbidden, length, **known), logit_shift
-        )
-        self.net, self.self_conditioning = net, self_conditioning
         if cached and not can_split(net):
             raise ModelError(
                 "self-conditioning needs a network whose logits are to_logits of the embeddings: "
                 "leave self_conditioning out, or the option that changes the head"
             )
+        options |= {"cached": cached, "supports_trimming": not cached}
+        options["max_length"] = int(net.max_seq_len) or None  # 0 is x-transformers' "any"
+        super().__init__(net, int(net.num_tokens), mask_id, **options)
+        self.self_conditioning = self_conditioning
         self.way = self.ways[0]
-        if try_network:
-            self.settle()
 
     @property
     def ways(self) -> Sequence[Way]:
         """Ways with the head apart where it is plain, as self-conditioning needs it."""
-        ways = trial.ways_of(can_split(self.net))
-        return ways if self.self_conditioning is None else [way for way in ways if way.split]
+        heads = [True, False] if can_split(self.net) else [False]
+        if self.self_conditioning is not None:
+            heads = [True]
+        return [Way(apart, by_length) for by_length in (False, True) for apart in heads]
+
+    def settle(self) -> None:
+        """Find the way to run the network, by a trial."""
+        trial.settle(self)
 
     def example(self, rows: int, length: int) -> Any:
         """Return what cross-attention, adaptive norms and further embeddings need."""
