@@ -116,7 +116,7 @@ class XTransformersDenoiser(Adapter):
 
     def whole(self, tokens: Tensor, condition: Any) -> Tensor:
         """Return the logits (R,N,V) of rows without padding, by the whole network."""
-        given = keywords(condition) | self._conditioning(None, tokens)
+        given = keywords(condition) | self.conditioning(None, tokens)
         output = _rows_alone(self.net(tokens, **given), given)
         return self.shift_logits(logits_of(output, tokens))
 
@@ -128,16 +128,20 @@ class XTransformersDenoiser(Adapter):
         given, tokens = keywords(query.condition), query.tokens
         if query.padded:
             given["mask"] = query.valid
-        given |= self._conditioning(cache, tokens)
+        given |= self.conditioning(cache, tokens)
         output = self.net(tokens, return_embeddings=self.way.split, **given)
         hidden = states_of(_rows_alone(output, given), tokens)
-        after = HiddenCache.of(hidden) if self.self_conditioning is not None else None
-        return self.shift_logits(hidden), after
+        return self.shift_logits(hidden), self.kept(hidden)
 
-    def _conditioning(self, cache: Cache | None, tokens: Tensor) -> dict[str, Tensor]:
+    def conditioning(self, cache: Cache | None, tokens: Tensor) -> dict[str, Tensor]:
+        """Return the network's argument of self-conditioning; nothing without it."""
         if self.self_conditioning is None:
             return {}
         return {"sum_embeds": self.self_conditioning(cache, *tokens.shape)}
+
+    def kept(self, hidden: Tensor) -> HiddenCache | None:
+        """Return the cache of hidden states (R,N,D); None without self-conditioning."""
+        return None if self.self_conditioning is None else HiddenCache.of(hidden)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits (M,V) of hidden states (M,D)."""
