@@ -13,7 +13,7 @@ from unmask.core.projection import Projection, untied, watched
 from unmask.errors import CanvasError, ModelError
 from unmask.models import trial
 from unmask.models.adapter import Adapter, Way, keywords
-from unmask.models.outputs import arguments, inside, logits_of, states_of
+from unmask.models.outputs import arguments, has_base, inside, logits_of, states_of
 
 POSITIONS = ("position_embeddings", "embed_positions")
 """The names that transformers' networks give to a table of positions."""
@@ -22,7 +22,7 @@ POSITIONS = ("position_embeddings", "embed_positions")
 def is_transformers(net: object) -> bool:
     """Return whether this is a transformers network with a head that predicts ids, or in peft."""
     inner: Any = backbone_of(net)
-    return _has_base(inner, "transformers.", "PreTrainedModel") and (
+    return has_base(inner, "transformers.", "PreTrainedModel") and (
         inner.get_output_embeddings() is not None or type(inner).__name__.endswith("ForMaskedLM")
     )
 
@@ -35,12 +35,7 @@ def backbone_of(net: Any) -> Any:
 
 def is_adapted(net: object) -> bool:
     """Return whether this is a peft model, without importing peft."""
-    return _has_base(net, "peft.", "PeftModel")
-
-
-def _has_base(net: object, library: str, name: str) -> bool:
-    kinds = type(net).__mro__
-    return any(kind.__name__ == name and kind.__module__.startswith(library) for kind in kinds)
+    return has_base(net, "peft.", "PeftModel")
 
 
 def check_kind(net: Any) -> None:

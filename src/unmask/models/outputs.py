@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import Tensor, nn
@@ -27,13 +28,35 @@ def inside(net: Any) -> Any:
     return net
 
 
-def arguments(net: Any) -> set[str]:
-    """Return the names of a callable's arguments; none where they cannot be told."""
+def has_base(net: object, library: str, name: str) -> bool:
+    """Return whether a class of this name (`*` is any part of it) in a library is the network's.
+
+    The library is not imported.
+    """
+    return any(
+        kind.__module__.startswith(library) and fnmatchcase(kind.__name__, name)
+        for kind in type(net).__mro__
+    )
+
+
+def _parameters(net: Any) -> Mapping[str, inspect.Parameter]:
     net = inside(net)
     try:
-        return set(inspect.signature(net.forward if isinstance(net, nn.Module) else net).parameters)
+        return inspect.signature(net.forward if isinstance(net, nn.Module) else net).parameters
     except (TypeError, ValueError):
-        return set()
+        return {}
+
+
+def arguments(net: Any) -> set[str]:
+    """Return the names of a callable's arguments; none where they cannot be told."""
+    return set(_parameters(net))
+
+
+def accepted(net: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the given arguments that a callable takes, by name or as any others."""
+    known = _parameters(net)
+    anything = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    return {name: value for name, value in given.items() if anything or name in known}
 
 
 def padding_argument(net: Any) -> str | None:

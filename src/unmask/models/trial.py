@@ -166,20 +166,17 @@ def same(one: Tensor, other: Tensor, times: float = 1.0) -> bool:
     return bool(((one - other).abs() <= tolerance * one.abs().maximum(usual)).all())
 
 
-def padding_changes(run: Callable[[Tensor, Tensor], Tensor], device: torch.device | None) -> bool:
+def padding_changes(judge: Callable[[Query], Tensor], device: torch.device | None) -> bool:
     """Return whether a critic's rows must go by length, because padding changes them.
 
-    run: a function of tokens (R,N) and valid (R,N) to what the critic says of each, (R,N) or
-    (R,N,1). It is also True where all answers are equal; a critic that does not run on three ids
-    alone, because it needs a condition, is believed.
+    judge: what the critic says of each token (R,N,1). True also where all answers are equal; a
+    critic that does not run on three ids alone, because it needs a condition, is believed.
     """
     tokens = torch.tensor([[2, 0, 1], [0, 0, 1]], device=device or torch.device("cpu"))
-    query = _padded(tokens[:1], None)
 
     def answers() -> Tensor:
-        alone = run(tokens, torch.ones_like(tokens, dtype=torch.bool))
-        padded = run(query.tokens, query.valid)[:, :TRIED]
-        return torch.cat([alone, padded.reshape(1, *alone.shape[1:])])
+        padded = judge(_padded(tokens[:1], None))[:, :TRIED]
+        return torch.cat([judge(Query.of(tokens)), padded])
 
     with _own_randomness():
         found = attempt(answers)

@@ -10,6 +10,7 @@ from unmask.core.network import Denoiser
 from unmask.errors import ModelError
 from unmask.models.adapter import Adapter
 from unmask.models.hf import MaskedLMDenoiser, backbone_of, is_transformers
+from unmask.models.outputs import has_base
 from unmask.models.plain import PlainDenoiser
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
@@ -103,5 +104,5 @@ def _reject_foreign(net: Any) -> None:
         ("transformers.", "a transformers model that is no *ForMaskedLM"),
         ("x_transformers.", "an x-transformers module that is no TransformerWrapper"),
     ):
-        if any(k.__module__.startswith(library) for k in kind.__mro__):
+        if has_base(net, library, "*"):
             raise ModelError(f"found {found}, {known}. {_WAYS}")

@@ -14,7 +14,7 @@ from unmask.errors import ModelError
 from unmask.models import trial
 from unmask.models.adapter import Adapter, Way, keywords
 from unmask.models.hidden_cache import HiddenCache
-from unmask.models.outputs import logits_of, states_of
+from unmask.models.outputs import has_base, logits_of, states_of
 from unmask.models.self_conditioning import SelfConditioning
 
 # With these options, logits are not `to_logits(embedding)` of each position alone.
@@ -33,10 +33,7 @@ _WHOLE = (
 
 def is_x_transformer(net: object) -> bool:
     """Return whether this is x-transformers' TransformerWrapper, without importing it."""
-    return any(
-        kind.__name__ == "TransformerWrapper" and kind.__module__.startswith("x_transformers")
-        for kind in type(net).__mro__
-    )
+    return has_base(net, "x_transformers", "TransformerWrapper")
 
 
 def can_split(net: Any) -> bool:
