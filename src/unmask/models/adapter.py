@@ -102,12 +102,26 @@ class Adapter(nn.Module, ABC):
     def run(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """Return the hidden states (R,N,D) of rows that share one pass, and the cache."""
 
-    @abstractmethod
+    @property
+    def apart(self) -> bool:
+        """Whether the head runs apart; otherwise the logits stand for hidden states."""
+        return self.way.split
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits (M,V) of hidden states (M,D)."""
+        logits: Tensor = self.head(hidden) if self.apart else hidden
+        return logits
 
     def projection(self, hidden: Tensor) -> Projection | None:
         """Return the projection whose product is the logits of hidden (M,D); None if unknown."""
+        return self.head_projection(hidden) if self.apart else None
+
+    def head(self, hidden: Tensor) -> Any:
+        """Return the logits (M,V) of hidden states (M,D), where the head runs apart."""
+        raise NotImplementedError
+
+    def head_projection(self, hidden: Tensor) -> Projection | None:
+        """Return the projection of hidden (M,D), where the head runs apart."""
         return None
 
     def shift_logits(self, hidden: Tensor) -> Tensor:

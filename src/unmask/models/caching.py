@@ -37,7 +37,6 @@ class KeyValueCache(RowCache):
     edge: Tensor  # (B,D): the trunk's state at the last position before the open block
 
     def resize(self, length: int) -> KeyValueCache:
-        """The cache for rows of `length` positions."""
         states = {name: widen(leaf, length, dim=2) for name, leaf in self.states.items()}
         return replace(self, states=states, tokens=widen(self.tokens, length))
 

@@ -99,7 +99,6 @@ class Decoder(Adapter):
         return backbone_of(self.net)
 
     def extra_repr(self) -> str:
-        """Return the kind of attention."""
         return "bidirectional" if self.block is None else f"block={self.block}"
 
     def run(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
@@ -111,16 +110,11 @@ class Decoder(Adapter):
         position = torch.arange(len(order), device=tokens.device).expand_as(tokens)
         return self.shift_logits(self.trunk(tokens, position, seen)), None
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return the logits (M,V) of hidden states (M,D)."""
-        if not self.way.split:
-            return hidden
-        logits: Tensor = self.backbone.get_output_embeddings()(hidden)
-        return logits
+    def head(self, hidden: Tensor) -> Any:
+        return self.backbone.get_output_embeddings()(hidden)
 
-    def projection(self, hidden: Tensor) -> Projection | None:
-        """Return the projection of hidden (M,D); None if `lm_head` is not a plain matrix."""
-        return untied(hidden, self.backbone.get_output_embeddings()) if self.way.split else None
+    def head_projection(self, hidden: Tensor) -> Projection | None:
+        return untied(hidden, self.backbone.get_output_embeddings())
 
     def trunk(self, tokens: Tensor, position: Tensor, seen: Tensor, **cache: Any) -> Tensor:
         """Return the hidden states (R,Q,D) of one pass.

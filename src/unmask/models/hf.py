@@ -189,7 +189,7 @@ class MaskedLMDenoiser(Adapter):
         return backbone_of(self.net)
 
     @property
-    def _apart(self) -> bool:
+    def apart(self) -> bool:
         """Whether the head runs apart; not in a network that got a hook since it was tried."""
         return self.way.split and not watched(self.backbone)
 
@@ -206,7 +206,6 @@ class MaskedLMDenoiser(Adapter):
         ]
 
     def whole(self, tokens: Tensor, condition: Any) -> Tensor:
-        """Return the logits (R,N,V) of rows without padding, by the whole network."""
         _restore(self.backbone)
         given = {}
         if self.way.always_masks and self._takes_mask:
@@ -230,19 +229,14 @@ class MaskedLMDenoiser(Adapter):
             tokens = tokens.masked_fill(~query.valid, padding or 0)
         if self.first_position is not None:
             given["position_ids"] = position_ids(self.first_position, query.valid)
-        if not self._apart:
+        if not self.apart:
             return self.shift_logits(logits_of(self.net(input_ids=tokens, **given), tokens)), None
         output = self.backbone.base_model(input_ids=tokens, **given)
         return self.shift_logits(states_of(output, tokens)), None
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return the logits (M,V) of hidden states (M,D)."""
-        if not self._apart:
-            return hidden
+    def head(self, hidden: Tensor) -> Any:
         # Found at each call, so that a copy of this module uses the head of its own network.
-        logits: Tensor = split_head(self.backbone)(hidden)
-        return logits
+        return split_head(self.backbone)(hidden)
 
-    def projection(self, hidden: Tensor) -> Projection | None:
-        """Return the projection whose product is the logits of hidden (M,D); None if unknown."""
-        return split_projection(self.backbone, hidden) if self._apart else None
+    def head_projection(self, hidden: Tensor) -> Projection | None:
+        return split_projection(self.backbone, hidden)

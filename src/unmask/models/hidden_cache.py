@@ -71,5 +71,4 @@ class HiddenCache(RowCache):
         return cls(np.ones(len(hidden), bool), hidden.detach())
 
     def resize(self, length: int) -> HiddenCache:
-        """The cache for rows of `length` positions."""
         return replace(self, hidden=widen(self.hidden, length))

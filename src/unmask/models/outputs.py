@@ -78,16 +78,14 @@ def states_of(output: Any, tokens: Tensor) -> Tensor:
 
 
 def _found(output: Any, name: str, tokens: Tensor) -> Tensor:
-    found = output
+    found, several = output, False
     if isinstance(output, Mapping):
         found = output.get(name)
-    elif isinstance(output, tuple) and hasattr(output, name):
-        return _found({name: getattr(output, name)}, name, tokens)
-    elif isinstance(output, tuple):
+    elif isinstance(output, tuple) and not hasattr(output, name):
         found = output[0] if output else None
+        several = len(output) > 1 and _alike(*output[:2])
     elif not isinstance(output, Tensor):
         found = getattr(output, name, None)
-    several = isinstance(output, tuple) and len(output) > 1 and _alike(*output[:2])
     fits = isinstance(found, Tensor) and found.dim() == 3 and found.shape[:2] == tokens.shape
     fits = fits and found.is_floating_point()
     if isinstance(found, Tensor) and fits and not several:

@@ -65,10 +65,6 @@ class PlainDenoiser(Adapter):
             )
         return self.shift_logits(logits), None
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return hidden (M,V), which are logits already."""
-        return hidden
-
     def _check_tokens(self, tokens: Tensor) -> None:
         vocab = self.spec.vocab_size
         low, high = map(int, tokens.aminmax()) if tokens.numel() else (0, 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from unmask.core.network import DenoiserSpec, Query
 from unmask.errors import LogitsError, ModelError
 from unmask.models.adapter import Adapter
 
+T = TypeVar("T")
 TRIED, PADDED = 3, 6  # positions of a row, and when it is padded
 
 
@@ -104,7 +105,7 @@ def _settle_at_full_length(adapter: Adapter, start: Tensor, error: Exception) ->
     raise _wrong(adapter.whole(tokens, query.condition), alone)
 
 
-def attempt(run: Callable[[], Tensor]) -> Tensor | Exception:
+def attempt(run: Callable[[], T]) -> T | Exception:
     """Return the result, or what the network raised, unless memory ran out."""
     try:
         return run()

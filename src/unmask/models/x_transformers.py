@@ -14,7 +14,7 @@ from unmask.errors import ModelError
 from unmask.models import trial
 from unmask.models.adapter import Adapter, Way, keywords
 from unmask.models.hidden_cache import HiddenCache
-from unmask.models.outputs import has_base, logits_of, states_of
+from unmask.models.outputs import has_base, states_of
 from unmask.models.self_conditioning import SelfConditioning
 
 # With these options, logits are not `to_logits(embedding)` of each position alone.
@@ -40,12 +40,6 @@ def can_split(net: Any) -> bool:
     """Return whether logits are `to_logits` of each position's embedding alone."""
     options = (getattr(net, name, None) for name in _WHOLE)
     return net.to_logits is not None and not any(o is not None and o is not False for o in options)
-
-
-def _rows_alone(output: Any, given: dict[str, Any]) -> Any:
-    """Return the network's output without the positions of embeddings that precede the rows."""
-    before = given.get("prepend_embeds")
-    return output if before is None else output[:, before.shape[1] :]
 
 
 class XTransformersDenoiser(Adapter):
@@ -91,7 +85,6 @@ class XTransformersDenoiser(Adapter):
         return [Way(apart, by_length) for by_length in (False, True) for apart in heads]
 
     def settle(self) -> None:
-        """Find the way to run the network, by a trial."""
         trial.settle(self)
 
     def example(self, rows: int, length: int) -> Any:
@@ -112,23 +105,23 @@ class XTransformersDenoiser(Adapter):
         return found or None
 
     def whole(self, tokens: Tensor, condition: Any) -> Tensor:
-        """Return the logits (R,N,V) of rows without padding, by the whole network."""
-        given = keywords(condition) | self.conditioning(None, tokens)
-        output = _rows_alone(self.net(tokens, **given), given)
-        return self.shift_logits(logits_of(output, tokens))
+        return self.shift_logits(self._pass(Query.of(tokens, condition=condition), None, False))
 
     def run(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """Return (R,N,D), and with self-conditioning a cache of the same, else None.
 
         A condition is a dict of further keyword arguments of the network, such as `context`.
         """
-        given, tokens = keywords(query.condition), query.tokens
+        hidden = self._pass(query, cache, self.way.split)
+        return self.shift_logits(hidden), self.kept(hidden)
+
+    def _pass(self, query: Query, cache: Cache | None, split: bool) -> Tensor:
+        given = keywords(query.condition) | self.conditioning(cache, query.tokens)
         if query.padded:
             given["mask"] = query.valid
-        given |= self.conditioning(cache, tokens)
-        output = self.net(tokens, return_embeddings=self.way.split, **given)
-        hidden = states_of(_rows_alone(output, given), tokens)
-        return self.shift_logits(hidden), self.kept(hidden)
+        output = self.net(query.tokens, return_embeddings=split, **given)
+        before = given.get("prepend_embeds")  # positions that precede the rows
+        return states_of(output if before is None else output[:, before.shape[1] :], query.tokens)
 
     def conditioning(self, cache: Cache | None, tokens: Tensor) -> dict[str, Tensor]:
         """Return the network's argument of self-conditioning; nothing without it."""
@@ -140,14 +133,10 @@ class XTransformersDenoiser(Adapter):
         """Return the cache of hidden states (R,N,D); None without self-conditioning."""
         return None if self.self_conditioning is None else HiddenCache.of(hidden)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return the logits (M,V) of hidden states (M,D)."""
-        return self.net.to_logits(hidden) if self.way.split else hidden
+    def head(self, hidden: Tensor) -> Any:
+        return self.net.to_logits(hidden)
 
-    def projection(self, hidden: Tensor) -> Projection | None:
-        """Return the projection of hidden (M,D), if `to_logits` is linear or tied to the ids."""
-        if not self.way.split:
-            return None
+    def head_projection(self, hidden: Tensor) -> Projection | None:
         scale = getattr(self.net, "tie_embedding_scale", None)
         if scale is not None and not isinstance(self.net.to_logits, nn.Module):
             return tied(hidden, self.net.token_emb.emb.weight, scale)
