@@ -116,25 +116,20 @@ class Guidance:
         else:
             none = _no_condition(condition, self.null)
 
-        def twice(leaf: Tensor | None) -> Tensor | None:
-            return None if leaf is None else leaf.repeat_interleave(2, 0)
+        def twice(leaf: Any) -> Any:
+            if isinstance(leaf, Tensor):
+                return leaf.repeat_interleave(2, 0)
+            return None if leaf is None else np.repeat(leaf, 2)
 
         def beside(conditional: Any, unconditional: Any) -> Any:
             if not isinstance(conditional, Tensor):
                 return conditional
             return torch.stack([conditional, unconditional], 1).flatten(0, 1)
 
-        return replace(
-            query,
-            tokens=beside(tokens, hidden),
-            valid=query.valid.repeat_interleave(2, 0),
-            lengths=np.repeat(query.lengths, 2),
-            condition=tree_map(beside, condition, none),
-            masked=twice(query.masked),
-            progress=twice(query.progress),
-            unknown_share=twice(query.unknown_share),
-            open_block=None if query.open_block is None else np.repeat(query.open_block, 2),
-        )
+        names = ("valid", "lengths", "masked", "progress", "unknown_share", "open_block")
+        rest: dict[str, Any] = {name: twice(getattr(query, name)) for name in names}
+        both = beside(tokens, hidden), tree_map(beside, condition, none)
+        return replace(query, tokens=both[0], condition=both[1], **rest)
 
     def weights(self, state: State) -> float | np.ndarray:
         """Return the weight of the step being taken: one number, or (B,) float64 on the host."""

@@ -254,10 +254,11 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Adapter | ClassC
         )
     preset, grid = card.about.get("preset"), card.grid
     denoiser.spec = replace(denoiser.spec, recommended=preset, grid=grid, end_id=card.end_id)
+    denoiser.eval()
     if card.classes is None:
-        return denoiser.eval()
-    assert isinstance(denoiser, MaskedLMDenoiser)
-    return ClassConditioned(denoiser, card.classes).eval()
+        return denoiser
+    inner: Any = denoiser
+    return ClassConditioned(inner, card.classes).eval()
 
 
 def _into(net: nn.Module | None, folder: Path, card: Card, options: dict[str, Any]) -> Adapter:
