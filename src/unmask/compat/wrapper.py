@@ -203,9 +203,7 @@ class NonAutoregressiveWrapper(nn.Module):
     def _denoiser(self) -> XTransformersDenoiser:
         """Return a new denoiser, which registers no parameters, so that their names stay."""
         parts = _Shared(self.null_embed, self.to_self_cond) if self.self_cond else None
-        denoiser = XTransformersDenoiser(
-            self.net, self.mask_id, length=int(self.max_seq_len), self_conditioning=parts
-        )
+        denoiser = XTransformersDenoiser(self.net, self.mask_id, self_conditioning=parts)
         denoiser.way = self._way or denoiser.way
         return denoiser
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -23,15 +23,9 @@ from unmask.models.forwarding import Forwarding
 
 Reuse = Literal["prefix", "dual"]
 """The positions whose keys and values are reused: all before the block, or also all after it."""
-
-
-class _Step(NamedTuple):
-    """What a step is asked."""
-
-    tokens: Tensor  # (B,N) int64
-    valid: Tensor  # (B,N) bool
-    block: Tensor  # (N,) int64: of each position
-    opened: Tensor  # (B,) int64: the open block
+Plan = tuple[Turn, Tensor, Tensor]
+"""What a step computes; (B,) bool, the rows in which that begins before the open block; and (B,)
+int64, the `blocks` of the cache after it."""
 
 
 class _Cached(Forwarding):
@@ -78,22 +72,21 @@ class _Cached(Forwarding):
         tokens = query.tokens
         self.inner.check(tokens, query.condition)
         assert cache is None or isinstance(cache, KeyValueCache)
-        block = torch.arange(tokens.shape[1], device=tokens.device) // self.block
         opened = to_device(query.open_block, tokens.device)
-        turn, anew, count = self._turn(_Step(tokens, query.valid, block, opened), cache)
+        turn, anew, count = self._plan(query, opened, cache)
         states = {} if cache is None else cache.states
         order = self.inner.order(tokens.shape[1], tokens.device)
         hidden, states = pass_through(self.inner, tokens, order, turn, states, self.tally)
         hidden, edge = _shift(self.inner, hidden, cache, opened * self.block, anew)
         return hidden, KeyValueCache(np.ones(len(tokens), bool), states, tokens, count, edge)
 
-    @abstractmethod
-    def _turn(self, step: _Step, before: KeyValueCache | None) -> tuple[Turn, Tensor, Tensor]:
-        """Return the positions to compute.
+    def _blocks(self, tokens: Tensor) -> Tensor:
+        """Return the block of each position, (N,) int64."""
+        return torch.arange(tokens.shape[1], device=tokens.device) // self.block
 
-        Also (B,) bool, the rows in which positions before the open block are computed, too; and
-        (B,) int64, the `blocks` of the cache after this step.
-        """
+    @abstractmethod
+    def _plan(self, query: Query, opened: Tensor, before: KeyValueCache | None) -> Plan:
+        """Return what to compute, given the open block of each row (B,) int64."""
 
 
 class BlockCache(_Cached):
@@ -119,8 +112,8 @@ class BlockCache(_Cached):
         self.block = inner.block
         try_cache(inner)
 
-    def _turn(self, step: _Step, before: KeyValueCache | None) -> tuple[Turn, Tensor, Tensor]:
-        tokens, valid, block, opened = step
+    def _plan(self, query: Query, opened: Tensor, before: KeyValueCache | None) -> Plan:
+        tokens, valid, block = query.tokens, query.valid, self._blocks(query.tokens)
         done = torch.zeros_like(opened)  # (B,): finished blocks that have not changed
         if before is not None:
             remembered = valid & (block < before.blocks.unsqueeze(1))
@@ -160,8 +153,8 @@ class ReusedCache(_Cached):
         """Return the block and the kind of reuse."""
         return f"approximate, block={self.block}, reuse={self.reuse!r}"
 
-    def _turn(self, step: _Step, before: KeyValueCache | None) -> tuple[Turn, Tensor, Tensor]:
-        _, valid, block, opened = step
+    def _plan(self, query: Query, opened: Tensor, before: KeyValueCache | None) -> Plan:
+        valid, block = query.valid, self._blocks(query.tokens)
         first = torch.ones_like(opened, dtype=torch.bool)
         if before is not None:
             first = before.blocks != opened + 1

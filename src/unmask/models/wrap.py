@@ -60,37 +60,30 @@ def wrap(
     if not isinstance(logit_shift, bool):
         raise ModelError(f"logit_shift={logit_shift!r}: pass True or False")
     options: dict[str, Any] = {"forbidden": forbidden, "length": length, "logit_shift": logit_shift}
-    if self_conditioning is not None and not is_x_transformer(net):
+    kind: Any  # of adapter
+    if is_x_transformer(net):
+        kind, found = XTransformersDenoiser, net.num_tokens
+        options["self_conditioning"] = self_conditioning
+    elif self_conditioning is not None:
         raise ModelError(
             f"self_conditioning needs an x-transformers TransformerWrapper, and this is a "
             f"{type(net).__name__}: leave it out"
         )
-    denoiser: Adapter
-    if is_x_transformer(net):
-        _check_vocabulary(net.num_tokens, vocab_size)
-        options["length"] = int(net.max_seq_len) or None if length is None else length
-        denoiser = XTransformersDenoiser(
-            net, mask_id, self_conditioning=self_conditioning, **options
-        )
     elif is_transformers(net):
-        _check_vocabulary(backbone_of(net).config.vocab_size, vocab_size)
-        denoiser = MaskedLMDenoiser(net, mask_id, **options)
+        kind, found = MaskedLMDenoiser, backbone_of(net).config.vocab_size
     else:
         _reject_foreign(net)
-        found = getattr(net, "vocab_size", getattr(net, "num_tokens", None))
-        known = found if isinstance(found, int) else None
-        _check_vocabulary(known, vocab_size)
-        denoiser = PlainDenoiser(net, mask_id, known or vocab_size, **options)
-    if try_network:
-        denoiser.settle()
-    return denoiser
-
-
-def _check_vocabulary(found: int | None, vocab_size: int | None) -> None:
-    if found is not None and vocab_size is not None and vocab_size != found:
+        kind, found = PlainDenoiser, getattr(net, "vocab_size", getattr(net, "num_tokens", None))
+        found = found if isinstance(found, int) else None
+        options["vocab_size"] = found or vocab_size
+    if found is not None and vocab_size not in (None, found):
         raise ModelError(
             f"vocab_size={vocab_size}, and the network has {found} ids: leave vocab_size out"
         )
+    denoiser: Adapter = kind(net, mask_id, **options)
+    if try_network:
+        denoiser.settle()
+    return denoiser
 
 
 def _reject_foreign(net: Any) -> None:

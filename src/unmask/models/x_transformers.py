@@ -56,6 +56,7 @@ class XTransformersDenoiser(Adapter):
         net: Any,
         mask_id: int | None,
         *,
+        length: int | None = None,
         self_conditioning: SelfConditioning | None = None,
         **options: Any,
     ):
@@ -71,7 +72,9 @@ class XTransformersDenoiser(Adapter):
                 "leave self_conditioning out, or the option that changes the head"
             )
         options |= {"cached": cached, "supports_trimming": not cached}
-        options["max_length"] = int(net.max_seq_len) or None  # 0 is x-transformers' "any"
+        longest = int(net.max_seq_len) or None  # 0 is x-transformers' "any"
+        options["max_length"] = longest
+        options["length"] = longest if length is None else length
         super().__init__(net, int(net.num_tokens), mask_id, **options)
         self.self_conditioning = self_conditioning
         self.way = self.ways[0]
