@@ -143,8 +143,7 @@ def finished(denoiser: nn.Module, material: Material) -> Denoiser:
     if not isinstance(denoiser, ClassConditioned):
         return denoiser  # type: ignore[return-value]
     if not material.classes:
-        inner: Denoiser = denoiser.inner
-        return inner
+        return denoiser.inner
     return ClassConditioned(denoiser.inner, material.classes)
 
 
