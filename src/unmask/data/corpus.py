@@ -83,6 +83,8 @@ class Corpus:
     documents: bool = False
     """Whether examples are whole texts, so that their ends can be learnt: if `read` was told so, or
     they differ in length."""
+    inner_ends: int = 0
+    """Number of documents that go on after an end-of-sequence id, so that it does not end them."""
     shape: tuple[int, int] | None = None
     """Height and width, if examples are images."""
     text: bool = False

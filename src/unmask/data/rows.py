@@ -5,8 +5,8 @@ R rows of a part, slices of its T values; n positions of one row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,7 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class StoredPart:
-    """Rows that share one array of values."""
+    """Rows that share one array of values. Raises DataError for values that are no integers."""
 
     values: np.ndarray
     """(T,) of any integer dtype, not copied."""
@@ -67,6 +67,10 @@ class StoredPart:
     def __len__(self) -> int:
         return len(self.starts)
 
+    def span(self, row: int) -> slice:
+        """Return the values of a row, as a slice."""
+        return slice(int(self.starts[row]), int(self.starts[row] + self.lengths[row]))
+
     def describe(self, position: int) -> str:
         """Return the place of a position of the values, as text."""
         row = int(np.searchsorted(self.starts, position, side="right")) - 1
@@ -74,6 +78,17 @@ class StoredPart:
         offset += 0 if self.skipped is None else int(self.skipped[row])
         where = self.place.describe(int(self.numbers[row]))
         return f"{where}, position {offset} (counted from 0)"
+
+    def check(self, wrong: np.ndarray, why: Callable[[int], str]) -> None:
+        """Raise DataError for the first row that is wrong (R,) bool. why: row -> the reason."""
+        for row in np.flatnonzero(wrong)[:1]:
+            raise DataError(f"{self.place.describe(int(self.numbers[row]))}: {why(int(row))}")
+
+    def select(self, keep: np.ndarray) -> StoredPart:
+        """Return the rows where keep (R,) is True; their padding is still there."""
+        classes = None if self.categories is None else self.categories[keep]
+        starts, lengths, numbers = self.starts[keep], self.lengths[keep], self.numbers[keep]
+        return replace(self, starts=starts, lengths=lengths, numbers=numbers, categories=classes)
 
 
 def packed(rows: Sequence[np.ndarray], numbers: Sequence[int], place: Place) -> StoredPart:
@@ -84,9 +99,8 @@ def packed(rows: Sequence[np.ndarray], numbers: Sequence[int], place: Place) -> 
         low, high = np.min_scalar_type(values.min()), np.min_scalar_type(values.max())
         small = np.promote_types(low, high)
         values = values.astype(small) if small.kind in "iu" else values
-    return StoredPart(
-        values, np.cumsum(lengths) - lengths, lengths, np.array(numbers, np.int64), place
-    )
+    starts = np.cumsum(lengths) - lengths
+    return StoredPart(values, starts, lengths, np.array(numbers, np.int64), place)
 
 
 def covered(starts: np.ndarray, ends: np.ndarray, size: int) -> np.ndarray:
@@ -118,14 +132,12 @@ class StoredRows:
     def tokens(self, index: int) -> np.ndarray:
         """Return the ids (n,) of a row, in the stored dtype; a view."""
         part, row = self.find(index)
-        return part.values[part.starts[row] : part.starts[row] + part.lengths[row]]
+        return part.values[part.span(row)]
 
     def given(self, index: int) -> np.ndarray | None:
         """Return (n,) bool, True at the prompt; None without prompts."""
         part, row = self.find(index)
-        if part.given is None:
-            return None
-        return part.given[part.starts[row] : part.starts[row] + part.lengths[row]]
+        return None if part.given is None else part.given[part.span(row)]
 
     def category(self, index: int) -> int | None:
         """Return the class of a row, or None."""
@@ -145,12 +157,12 @@ class Source:
     """All rows of some files, and their nature."""
 
     rows: StoredRows
-    nature: str
-    """`stream`: running text or ids; `grid`: rows of one width; `rows`: documents."""
+    stream: bool = False
+    """Whether they are running text or ids, a row for each file."""
     text: bool = False
     """Whether the files had text."""
     shape: tuple[int, ...] = ()
-    """Height and width of images; empty for other rows."""
+    """Of a row of an array: (W,), or (H,W) of images; empty for other rows."""
     beside: tuple[str, ...] = ()
     """Columns of tables that mark prompts and classes."""
     masked: bool = False
