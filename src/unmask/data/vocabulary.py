@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -157,12 +157,11 @@ class Vocabulary:
     @classmethod
     def from_dict(cls, card: Mapping[str, Any]) -> Vocabulary:
         """Return the vocabulary of a dict of `to_dict`. Raises DataError for wrong entries."""
-        names = [field.name for field in fields(cls)]
         for name in card:
-            if name not in names:
-                raise DataError(f"vocabulary: unknown entry {name!r}: {nearest(name, names)}")
-        for name in names:
-            if name not in card or not _CHECKS[name](card[name]):
+            if name not in _TYPES:
+                raise DataError(f"vocabulary: unknown entry {name!r}: {nearest(name, _TYPES)}")
+        for name in _TYPES:
+            if name not in card or not _fits(name, card[name]):
                 raise DataError(f"vocabulary: entry {name!r} is {card.get(name, 'missing')!r}")
         return cls(**{**card, "forbidden": tuple(card["forbidden"])})
 
@@ -182,16 +181,17 @@ def until(ids: Sequence[int], end_id: int | None) -> list[int]:
     return before[: before.index(end_id)] if end_id in before else before
 
 
-def _is_id_or_none(value: object) -> bool:
-    return value is None or is_integer(value)
-
-
-_CHECKS: dict[str, Callable[[Any], bool]] = {
-    "kind": lambda value: isinstance(value, str),
-    "size": is_integer,
-    "mask_id": is_integer,
-    "eos_id": _is_id_or_none,
-    "pad_id": _is_id_or_none,
-    "forbidden": lambda value: isinstance(value, list | tuple) and all(map(is_integer, value)),
-    "tokenizer": lambda value: value is None or isinstance(value, str),
+_TYPES: dict[str, Any] = {
+    "kind": str,
+    "size": int,
+    "mask_id": int,
+    "eos_id": int | None,
+    "pad_id": int | None,
+    "forbidden": list | tuple,
+    "tokenizer": str | None,
 }
+
+
+def _fits(name: str, value: Any) -> bool:
+    integers = all(map(is_integer, value)) if isinstance(value, list | tuple) else True
+    return isinstance(value, _TYPES[name]) and not isinstance(value, bool) and integers
