@@ -44,27 +44,33 @@ def sheet(
     prompts, drawn in another ink. changed (B, N) bool: cells to highlight. scale: height of a cell
     in pixels. Raises InputError for shapes that do not fit, MissingExtraError without Pillow.
     """
-    picture: Image = pillow("Image").fromarray(
-        pixels(tokens, layout, columns, given=given, changed=changed, scale=scale)
-    )
+    (drawn,) = pixels(tokens, layout, columns, given, changed, scale)
+    picture: Image = pillow("Image").fromarray(drawn)
     return picture
 
 
 def pixels(
     tokens: Tensor,
     layout: Layout,
-    columns: int | None = None,
-    *,
-    given: Tensor | None = None,
-    changed: Tensor | None = None,
-    scale: int | None = None,
-) -> Pixels:
-    """The pixels of `sheet`, (height, width, 3) uint8, with its arguments and errors."""
+    columns: int | None,
+    given: Tensor | None,
+    changed: Tensor | None,
+    scale: int | None,
+    frames: int = 1,
+) -> list[Pixels]:
+    """The pixels (height, width, 3) uint8 of sheets of one size, with the arguments of `sheet`.
+
+    tokens, given, changed: (frames·B, N), the rows of all sheets.
+    """
     cells = layout.cells(tokens)
     if not len(cells):
         raise InputError("no rows to draw: tokens has shape (0, N)")
+    if columns is not None and columns < 1:
+        raise InputError(f"columns={columns}: a sheet has at least one column")
     drawn = tiles(layout, cells, looks(layout, tokens, given, changed), scale)
-    return _arranged(drawn, _column_count(columns, len(cells), layout))
+    rows = len(cells) // frames
+    columns = min(rows, columns or (1 if layout.kind == "text" else COLUMNS))
+    return [_arranged(drawn[first : first + rows], columns) for first in range(0, len(drawn), rows)]
 
 
 def save_png(picture: Image, path: str | Path) -> Path:
@@ -82,14 +88,6 @@ def check_suffix(path: str | Path, suffix: str) -> None:
     """Raise InputError where the file name ends in anything but `suffix`."""
     if Path(path).suffix.lower() != suffix:
         raise InputError(f"{path} does not end in {suffix}; type {Path(path).with_suffix(suffix)}")
-
-
-def _column_count(columns: int | None, rows: int, layout: Layout) -> int:
-    if columns is None:
-        return min(rows, 1 if layout.kind == "text" else COLUMNS)
-    if columns < 1:
-        raise InputError(f"columns={columns}: a sheet has at least one column")
-    return min(columns, rows)
 
 
 def _arranged(rows: Pixels, columns: int) -> Pixels:
