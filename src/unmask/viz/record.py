@@ -15,12 +15,15 @@ import torch
 from torch import Tensor
 
 from unmask.core.files import write_file
-from unmask.errors import CheckpointError, InputError, MissingExtraError
+from unmask.core.optional import library
+from unmask.errors import CheckpointError, InputError
 from unmask.viz.layout import Layout
+from unmask.viz.sheet import check_suffix
 
 FORMAT = "unmask.record"
 VERSION = 1
 SUFFIX = ".safetensors"
+NEEDED = "records are .safetensors files, and safetensors is not installed; type"
 
 _DTYPES = {
     "frames": torch.int32,
@@ -53,20 +56,19 @@ class Record:
 
     def __post_init__(self) -> None:
         for name, dtype in _DTYPES.items():
-            if getattr(self, name).dtype != dtype:
+            if (other := getattr(self, name).dtype) != dtype:
                 raise InputError(
-                    f"{name} is {getattr(self, name).dtype}, but a record keeps {dtype}; "
-                    f"type {name}.to({dtype})"
+                    f"{name} is {other}, but a record keeps {dtype}; type {name}.to({dtype})"
                 )
         if self.frames.dim() != 3 or not len(self.frames):
             raise InputError(f"frames have shape {tuple(self.frames.shape)}; pass (S+1, B, N)")
         rows = tuple(self.frames.shape[1:])
         shapes = {"editable": rows, "logprob": rows, "commit_step": rows, "seeds": rows[:1]}
         for name, shape in shapes.items():
-            if tuple(getattr(self, name).shape) != shape:
+            if (found := tuple(getattr(self, name).shape)) != shape:
                 raise InputError(
-                    f"{name} has shape {tuple(getattr(self, name).shape)}, but frames "
-                    f"{tuple(self.frames.shape)} ask for {shape}"
+                    f"{name} has shape {found}, but frames {tuple(self.frames.shape)} ask for "
+                    f"{shape}"
                 )
         for key, text in self.info.items():
             if not isinstance(key, str) or not isinstance(text, str):
@@ -79,10 +81,7 @@ class Record:
         an interrupt or a full disk leaves an earlier file as it was. Raises InputError for
         another suffix, MissingExtraError without safetensors.
         """
-        if Path(path).suffix != SUFFIX:
-            raise InputError(
-                f"{path} does not end in {SUFFIX}; type {Path(path).with_suffix(SUFFIX)}"
-            )
+        check_suffix(path, SUFFIX)
         header = {
             "format": FORMAT,
             "version": VERSION,
@@ -90,8 +89,8 @@ class Record:
             "info": dict(self.info),
         }
         tensors = {name: getattr(self, name).cpu().contiguous() for name in _DTYPES}
-        data = _safetensors("safetensors.torch").save(tensors, {"record": json.dumps(header)})
-        return write_file(path, data)
+        safetensors = library("safetensors.torch", "hf", NEEDED)
+        return write_file(path, safetensors.save(tensors, {"record": json.dumps(header)}))
 
     @classmethod
     def load(cls, path: str | Path) -> Record:
@@ -102,33 +101,24 @@ class Record:
         if not Path(path).is_file():
             what = "is a folder" if Path(path).is_dir() else "does not exist"
             raise CheckpointError(f"{path} {what}; pass a {SUFFIX} file written by Record.save")
-        tensors, metadata = _read(path)
-        header = _header(path, metadata)
-        missing = sorted(_DTYPES.keys() - tensors.keys())
+        safetensors = library("safetensors", "hf", NEEDED)
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                # Cloned, so that nothing points into a file that may be cut short later.
+                found = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+                header = _header(path, file.metadata() or {})
+        except safetensors.SafetensorError as error:
+            raise CheckpointError(
+                f"{path} is truncated or no safetensors file ({error}); record it again"
+            ) from error
+        missing = sorted(_DTYPES.keys() - found.keys())
         if missing:
             raise CheckpointError(f"{path} is not a complete record: it lacks {', '.join(missing)}")
+        tensors = {name: found[name] for name in _DTYPES}
         try:
-            return cls(
-                layout=Layout.from_dict(header["layout"]),
-                info=header["info"],
-                **{name: tensors[name] for name in _DTYPES},
-            )
+            return cls(layout=Layout.from_dict(header["layout"]), info=header["info"], **tensors)
         except (InputError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{path} is a damaged record: {error}") from error
-
-
-def _read(path: str | Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
-    """The tensors and the metadata of a safetensors file."""
-    safetensors = _safetensors("safetensors")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            # Cloned, so that nothing points into a file that may be cut short later.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-            return tensors, file.metadata() or {}
-    except safetensors.SafetensorError as error:
-        raise CheckpointError(
-            f"{path} is truncated or no safetensors file ({error}); record it again"
-        ) from error
 
 
 def _header(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -148,16 +138,3 @@ def _header(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
             "type: pip install --upgrade unmask"
         )
     return header
-
-
-def _safetensors(module: str) -> Any:
-    """Import safetensors or one of its modules. Raises MissingExtraError where it is absent."""
-    try:
-        import safetensors
-        import safetensors.torch
-    except ImportError as error:
-        raise MissingExtraError(
-            "records are .safetensors files, and safetensors is not installed; "
-            "type: pip install 'unmask[hf]'"
-        ) from error
-    return safetensors.torch if module.endswith(".torch") else safetensors

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unmask.errors import InputError, MissingExtraError
+from unmask.core.optional import library
+from unmask.errors import InputError
 from unmask.viz import palette
 from unmask.viz.highlights import FRESH, GIVEN, PLAIN
 from unmask.viz.layout import BLANK, UNKNOWN, Cells, Layout
@@ -27,15 +28,9 @@ BORDER = 3
 
 def pillow(module: str) -> Any:
     """Import one of Pillow's modules. Raises MissingExtraError where Pillow is not installed."""
-    try:
-        import PIL.Image
-        import PIL.ImageDraw
-        import PIL.ImageFont
-    except ImportError as error:
-        raise MissingExtraError(
-            "pictures are drawn by Pillow, which is not installed; type: pip install 'unmask[viz]'"
-        ) from error
-    return getattr(PIL, module)
+    return library(
+        f"PIL.{module}", "viz", "pictures are drawn by Pillow, which is not installed; type"
+    )
 
 
 def tiles(layout: Layout, cells: Cells, looks: Cells, scale: int | None = None) -> Pixels:
@@ -59,17 +54,13 @@ def tiles(layout: Layout, cells: Cells, looks: Cells, scale: int | None = None) 
 
 
 def _patch_size(layout: Layout, cells: Cells, scale: int | None) -> tuple[int, int]:
-    if layout.kind == "image":
-        size = scale or max(1, IMAGE_WIDTH // layout.width)
-        return size, size
-    if layout.kind == "board":
-        size = scale or BOARD_CELL
-        return size, size
+    if layout.kind != "text":
+        usual = max(1, IMAGE_WIDTH // layout.width) if layout.kind == "image" else BOARD_CELL
+        return scale or usual, scale or usual
     tall = scale or TEXT_CELL
-    shown = np.unique(cells[cells >= 0]).tolist()
     font = _font(_font_size(tall))
-    widest = max((font.getlength(layout.symbol(token)) for token in shown), default=0)
-    return tall, max(tall * 5 // 8, round(widest) + tall // 4)
+    shown = [layout.symbol(token) for token in np.unique(cells[cells >= 0]).tolist()]
+    return tall, max(tall * 5 // 8, round(max(map(font.getlength, shown), default=0)) + tall // 4)
 
 
 def _patch(layout: Layout, token: int, look: int, tall: int, wide: int) -> Pixels:
@@ -131,27 +122,18 @@ def _font(size: int) -> Any:
 
 def _ruled(pixels: Pixels, layout: Layout, tall: int, wide: int) -> Pixels:
     """Draw the lines of a board: thin between cells, thick around boxes and the board."""
-    box_tall, box_wide = layout.box
     ruled = np.pad(pixels, ((0, 0), (BORDER, BORDER), (BORDER, BORDER), (0, 0)))
-    down = [(line * tall, _is_thick(line, box_tall)) for line in range(1, layout.height)]
-    across = [(line * wide, _is_thick(line, box_wide)) for line in range(1, layout.width)]
+    strokes = [
+        (axis, line * side + BORDER, box > 0 and line % box == 0)
+        for axis, side, box, lines in (
+            (1, tall, layout.box[0], layout.height),
+            (2, wide, layout.box[1], layout.width),
+        )
+        for line in range(1, lines)
+    ]
+    edges = [(axis, at, True) for axis in (1, 2) for at in (1, ruled.shape[axis] - 2)]
     # Thick lines last, so that no thin one crosses them.
-    for thick, colour in ((False, palette.RULE), (True, palette.INK)):
-        for at in (at for at, this in down if this is thick):
-            ruled[:, _stroke(at, thick)] = colour
-        for at in (at for at, this in across if this is thick):
-            ruled[:, :, _stroke(at, thick)] = colour
-    for edge in (slice(None, BORDER), slice(-BORDER, None)):
-        ruled[:, edge] = palette.INK
-        ruled[:, :, edge] = palette.INK
+    for axis, at, thick in sorted(strokes, key=lambda stroke: stroke[2]) + edges:
+        place = slice(at - 1, at + 2) if thick else slice(at, at + 1)
+        np.moveaxis(ruled, axis, 0)[place] = palette.INK if thick else palette.RULE
     return ruled
-
-
-def _is_thick(line: int, box: int) -> bool:
-    return box > 0 and line % box == 0
-
-
-def _stroke(at: int, thick: bool) -> slice:
-    """The pixels of a line before cell pixel `at`: three wide around it, or one."""
-    middle = at + BORDER
-    return slice(middle - 1, middle + 2) if thick else slice(middle, middle + 1)
