@@ -20,20 +20,16 @@ from unmask.data.rows import Place
 from unmask.data.text import lines_of
 from unmask.errors import DataError
 
-LINES = 1 << 20
-"""Bytes of the lines of JSON in a block."""
-BATCH = 1 << 14
-"""Rows of parquet or `datasets` in a block."""
+LINES = 1 << 20  # bytes of the lines of JSON in a block
+BATCH = 1 << 14  # rows of parquet or `datasets` in a block
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
     """Some rows of a table, by column."""
 
-    columns: dict[str, Any]
-    """By name, each a list (R,) of JSON values, or a pyarrow array (R,)."""
-    numbers: np.ndarray
-    """(R,) int64, the numbers of rows in messages."""
+    columns: dict[str, Any]  # by name, each a list (R,) of JSON values, or a pyarrow array (R,)
+    numbers: np.ndarray  # (R,) int64, the numbers of rows in messages
     place: Place
 
     def column(self, name: str) -> tuple[Any, np.ndarray, Place]:
@@ -47,8 +43,9 @@ class Table:
 
     path: Path
     names: tuple[str, ...]
-    blocks: Callable[[Sequence[str]], Iterator[Block]]
-    """A function from names of columns to blocks with at least these columns."""
+    blocks: Callable[
+        [Sequence[str]], Iterator[Block]
+    ]  # names -> blocks with these columns, or more
 
 
 def from_jsonl(path: Path) -> Table:

@@ -16,11 +16,9 @@ READABLE = f"{', '.join(SUFFIXES)}, a folder of one of them, or a folder that `d
 class Files:
     """Files of one kind, in the order of their names."""
 
-    kind: str
-    """One of SUFFIXES, or `datasets`."""
+    kind: str  # one of SUFFIXES, or `datasets`
     paths: tuple[Path, ...]
-    others: int = 0
-    """Number of files in the folder that cannot be read."""
+    others: int = 0  # number of files in the folder that cannot be read
 
 
 def files_at(path: str | Path) -> Files:

@@ -23,10 +23,8 @@ from unmask.data.trimming import cut_id, likely_padding, rows_with_inner
 from unmask.data.vocabulary import Vocabulary
 from unmask.errors import DataError
 
-WINDOW = 128
-"""The default length of the windows of a stream."""
-LEVELS = 256
-"""The most grey levels of images that are told from other rows."""
+WINDOW = 128  # the default length of the windows of a stream
+LEVELS = 256  # the most grey levels of images that are told from other rows
 
 
 def read(

@@ -13,10 +13,8 @@ import numpy as np
 
 from unmask.errors import DataError
 
-IDS = ("input_ids", "tokens", "ids")
-"""Names of ids in tables and in files of several arrays, the first one first."""
-MASK = "attention_mask"
-"""Name of the flags beside them: 1 at tokens, 0 at padding."""
+IDS = ("input_ids", "tokens", "ids")  # names of ids in tables and archives, the first one first
+MASK = "attention_mask"  # flags beside them: 1 at tokens, 0 at padding
 
 
 @dataclass(frozen=True)
@@ -24,8 +22,7 @@ class Place:
     """The origin of rows, for messages."""
 
     file: Path
-    unit: str = "row"
-    """`row`, counted from 0, `line`, counted from 1, or `file`, which is one row."""
+    unit: str = "row"  # `row`, counted from 0, `line`, counted from 1, or `file`, which is one row
     column: str | None = None
 
     def describe(self, number: int) -> str:
@@ -41,21 +38,14 @@ class Place:
 class StoredPart:
     """Rows that share one array of values. Raises DataError for values that are no integers."""
 
-    values: np.ndarray
-    """(T,) of any integer dtype, not copied."""
-    starts: np.ndarray
-    """(R,) int64: the first index of each row in the values; ascending."""
-    lengths: np.ndarray
-    """(R,) int64."""
-    numbers: np.ndarray
-    """(R,) int64: the number of each row in messages."""
+    values: np.ndarray  # (T,) of any integer dtype, not copied
+    starts: np.ndarray  # (R,) int64: the first index of each row in the values; ascending
+    lengths: np.ndarray  # (R,) int64
+    numbers: np.ndarray  # (R,) int64: the number of each row in messages
     place: Place
-    given: np.ndarray | None = None
-    """(T,) bool, True at values of a prompt; None for no prompts."""
-    categories: np.ndarray | None = None
-    """(R,) int64: classes, −1 for no class; None for no classes."""
-    skipped: np.ndarray | None = None
-    """(R,) int64: values of padding that were cut off before each row; None for none."""
+    given: np.ndarray | None = None  # (T,) bool, True at values of a prompt
+    categories: np.ndarray | None = None  # (R,) int64: classes, −1 for no class
+    skipped: np.ndarray | None = None  # (R,) int64: values of padding that were cut off before
 
     def __post_init__(self) -> None:
         if self.values.dtype.kind not in "iu":
@@ -157,20 +147,13 @@ class Source:
     """All rows of some files, and their nature."""
 
     rows: StoredRows
-    stream: bool = False
-    """Whether they are running text or ids, a row for each file."""
-    text: bool = False
-    """Whether the files had text."""
-    shape: tuple[int, ...] = ()
-    """Of a row of an array: (W,), or (H,W) of images; empty for other rows."""
-    beside: tuple[str, ...] = ()
-    """Columns of tables that mark prompts and classes."""
-    masked: bool = False
-    """Whether the files marked padding, which is cut off."""
-    unread: tuple[str, ...] = ()
-    """Columns of tables and arrays of files that are not read."""
-    empty: int = 0
-    """Number of empty rows of text, which are left out."""
+    stream: bool = False  # whether they are running text or ids, a row for each file
+    text: bool = False  # whether the files had text
+    shape: tuple[int, ...] = ()  # of a row of an array: (W,), or (H,W) of images
+    beside: tuple[str, ...] = ()  # columns of tables that mark prompts and classes
+    masked: bool = False  # whether the files marked padding, which is cut off
+    unread: tuple[str, ...] = ()  # columns of tables and arrays of files that are not read
+    empty: int = 0  # number of empty rows of text, which are left out
 
     @property
     def padding(self) -> int:

@@ -20,11 +20,9 @@ from unmask.errors import DataError, nearest
 
 TEXT = "text"
 LABELS, PROMPT = "labels", "prompt"
-LEARNT = ("completion_mask", "assistant_masks", "loss_mask")
-"""Flags that are 1 at tokens to learn, and 0 at a prompt."""
+LEARNT = ("completion_mask", "assistant_masks", "loss_mask")  # 1 at tokens to learn
 CATEGORY = ("class", "label")
-IGNORED = -100
-"""The label of positions of the prompt, as in transformers."""
+IGNORED = -100  # the label of positions of the prompt, as in transformers
 
 
 def rows_of(table: Table, column: str | None, tokenizer: Tokenizer | None) -> Source:

@@ -14,10 +14,8 @@ from unmask.data.rows import Place, Source, StoredPart, StoredRows, packed
 from unmask.data.tokenizer import Tokenizer
 from unmask.errors import DataError
 
-PIECE = 1 << 24
-"""Bytes given to a tokenizer at once; longer files are cut at the end of a line."""
-LINES = 1 << 14
-"""Lines given to a tokenizer at once."""
+PIECE = 1 << 24  # bytes given to a tokenizer at once; longer files are cut at the end of a line
+LINES = 1 << 14  # lines given to a tokenizer at once
 NEWLINE, RETURN = 10, 13
 
 

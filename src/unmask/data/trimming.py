@@ -51,14 +51,11 @@ def cut_id(part: StoredPart, number: int) -> StoredPart:
 
 def rows_with_inner(part: StoredPart, number: int) -> int:
     """Return the number of rows that go on after this id, where it is not given."""
-    _, stop, _ = _extents(part, lambda values: values != number)
-    inside = np.zeros(len(part), dtype=bool)
-    for positions, chunk in check.chunks(part):
-        at = np.asarray(positions)[chunk == number]
-        at = at if part.given is None else at[~part.given[at]]
-        rows = np.searchsorted(part.starts, at, side="right") - 1
-        inside[rows[at < stop[rows]]] = True
-    return int(inside.sum())
+    values = part.values
+    if part.given is not None:
+        values = np.where(part.given, abs(number - 1), values)  # any other id
+    first, stop, count = _extents(replace(part, values=values), lambda ids: ids != number)
+    return int(((count != stop - first) | ((first > part.starts) & (count > 0))).sum())
 
 
 def likely_padding(parts: Sequence[StoredPart]) -> str | None:

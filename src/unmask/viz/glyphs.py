@@ -37,8 +37,7 @@ class Drawing:
     """Rows that are drawn in one way, each as a tile."""
 
     layout: Layout
-    cells: Cells
-    """(B, H, W)."""
+    cells: Cells  # (B, H, W)
     way: Way
 
     @property
