@@ -122,19 +122,14 @@ def _of_tokenizer(rows: StoredRows, tokenizer: Tokenizer, size: int | None) -> V
     check.check_below(rows, tokenizer.size, advice)
     seen = check.seen(rows, tokenizer.specials)
     vocabulary = Vocabulary.of_tokenizer(tokenizer.path, size=size, seen=seen)
-    for number, why in (
-        (
-            vocabulary.mask_id,
-            "mask token, which marks unknown positions and cannot be in data; remove it",
-        ),
-        (
-            tokenizer.pad_id,
-            "padding token, and more of the row follows; store rows with padding at their ends, "
-            "or without",
-        ),
-    ):
-        if number in seen:
-            raise DataError(f"{seen[number]}: id {number} is the tokenizer's {why}")
+    why = {
+        tokenizer.pad_id: "padding token, and more of the row follows; store rows with padding at "
+        "their ends, or without",
+        vocabulary.mask_id: "mask token, which marks unknown positions and cannot be in data; "
+        "remove it",
+    }
+    for number in seen.keys() & why.keys():
+        raise DataError(f"{seen[number]}: id {number} is the tokenizer's {why[number]}")
     return vocabulary
 
 
@@ -241,15 +236,11 @@ def _image(
 ) -> tuple[int, int]:
     """Return height and width of images, of the files or as passed. DataError if they differ."""
     wanted = source.shape if shape is None else shape
-    stored = source.shape if len(source.shape) == 2 else None
-    if (
-        not isinstance(wanted, list | tuple)
-        or [is_integer(side, 1) for side in wanted] != [True] * 2
-    ):
+    if not isinstance(wanted, list | tuple) or [is_integer(n, 1) for n in wanted] != [True, True]:
         raise DataError(f"shape={shape!r}: pass height and width of an image, such as [28, 28]")
     tall, wide = wanted
-    if not source.shape or (stored and stored != (tall, wide)):
-        found = f"images of {stored}" if stored else "no rows of one width"
+    if not source.shape or (len(source.shape) == 2 and source.shape != (tall, wide)):
+        found = f"images of {source.shape}" if source.shape else "no rows of one width"
         raise DataError(f"shape={[tall, wide]}: {file} has {found}; leave it out")
     widths = set(source.rows.lengths.tolist())
     if widths != {tall * wide}:

@@ -124,18 +124,6 @@ class StoredRows:
         part, row = self.find(index)
         return part.values[part.span(row)]
 
-    def given(self, index: int) -> np.ndarray | None:
-        """Return (n,) bool, True at the prompt; None without prompts."""
-        part, row = self.find(index)
-        return None if part.given is None else part.given[part.span(row)]
-
-    def category(self, index: int) -> int | None:
-        """Return the class of a row, or None."""
-        part, row = self.find(index)
-        if part.categories is None or part.categories[row] < 0:
-            return None
-        return int(part.categories[row])
-
     def describe(self, index: int) -> str:
         """Return the place of a row, as text."""
         part, row = self.find(index)

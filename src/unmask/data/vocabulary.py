@@ -78,24 +78,17 @@ class Vocabulary:
         a size that is too small.
         """
         loaded = tokenizers.load_tokenizer(str(path))
-        if size is not None and size < loaded.size:
+        total = loaded.size if size is None else size
+        if total < loaded.size:
             raise DataError(
                 f"vocab_size={size} with tokenizer {path}, which has ids 0 to {loaded.size - 1}: "
                 f"pass {loaded.size} or more, or leave it out"
             )
-        total = loaded.size if size is None else size
-        mask, eos = loaded.role("mask"), loaded.role("eos")
-        free = {mask, eos, *seen}
+        mask, eos, pad = map(loaded.role, ("mask", "eos", "pad"))
         unused = [*loaded.specials, *range(loaded.size, total)]
-        return cls(
-            kind="tokenizer",
-            size=total,
-            mask_id=total if mask is None else mask,
-            eos_id=eos,
-            pad_id=loaded.role("pad"),
-            forbidden=tuple(number for number in unused if number not in free),
-            tokenizer=str(path),
-        )
+        forbidden = tuple(number for number in unused if number not in {mask, eos, *seen})
+        mask = total if mask is None else mask
+        return cls("tokenizer", total, mask, eos, pad, forbidden, str(path))
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, without special tokens around it.
@@ -115,8 +108,7 @@ class Vocabulary:
             raise DataError(
                 f"{text!r}: this vocabulary has ids and no text; type numbers such as '3 1 4'"
             ) from None
-        self._check(ids)
-        return ids
+        return self._checked(ids)
 
     @property
     def around(self) -> tuple[list[int], list[int]]:
@@ -132,14 +124,11 @@ class Vocabulary:
 
         Raises DataError for ids outside the vocabulary.
         """
-        numbers = [int(number) for number in ids]
-        self._check(numbers)
-        if self.kind == "bytes":
-            numbers = until(numbers, self.eos_id)
+        numbers = self._checked([int(number) for number in ids])
         if self.kind == "tokenizer":
             return self._loaded().decode(numbers)
         if self.kind == "bytes":
-            return bytes(numbers).decode("utf-8", errors="replace")
+            return bytes(until(numbers, self.eos_id)).decode("utf-8", errors="replace")
         return " ".join(map(str, numbers))
 
     def text(self, ids: Sequence[int], end_id: int | None, given: int = 0) -> str:
@@ -165,10 +154,10 @@ class Vocabulary:
                 raise DataError(f"vocabulary: entry {name!r} is {card.get(name, 'missing')!r}")
         return cls(**{**card, "forbidden": tuple(card["forbidden"])})
 
-    def _check(self, ids: list[int]) -> None:
-        wrong = [number for number in ids if not 0 <= number < self.size]
-        if wrong:
-            raise DataError(f"id {wrong[0]} is not one of 0 to {self.size - 1}")
+    def _checked(self, ids: list[int]) -> list[int]:
+        for wrong in (number for number in ids if not 0 <= number < self.size):
+            raise DataError(f"id {wrong} is not one of 0 to {self.size - 1}")
+        return ids
 
     def _loaded(self) -> tokenizers.Tokenizer:
         assert self.tokenizer is not None

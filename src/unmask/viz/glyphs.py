@@ -7,13 +7,13 @@ characters a pixel) and "ascii" (no Unicode).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from rich.cells import cell_len
+from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
@@ -153,8 +153,5 @@ def _sign(signs: str, way: Way) -> Segment:
 
 @lru_cache(maxsize=4096)
 def _style(ink: palette.RGB | None, paper: palette.RGB | None, bold: bool = False) -> Style:
-    return Style(color=_named(ink), bgcolor=_named(paper), bold=bold or None)
-
-
-def _named(colour: Sequence[int] | None) -> str | None:
-    return None if colour is None else "rgb({},{},{})".format(*colour)
+    colours = [None if colour is None else Color.from_rgb(*colour) for colour in (ink, paper)]
+    return Style(color=colours[0], bgcolor=colours[1], bold=bold or None)

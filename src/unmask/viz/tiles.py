@@ -58,38 +58,27 @@ def _patch_size(layout: Layout, cells: Cells, scale: int | None) -> tuple[int, i
         usual = max(1, IMAGE_WIDTH // layout.width) if layout.kind == "image" else BOARD_CELL
         return scale or usual, scale or usual
     tall = scale or TEXT_CELL
-    font = _font(_font_size(tall))
+    font = _font(tall)
     shown = [layout.symbol(token) for token in np.unique(cells[cells >= 0]).tolist()]
     return tall, max(tall * 5 // 8, round(max(map(font.getlength, shown), default=0)) + tall // 4)
 
 
 def _patch(layout: Layout, token: int, look: int, tall: int, wide: int) -> Pixels:
-    if token == BLANK:
-        return _flat(palette.PAPER, tall, wide)
     if token == UNKNOWN:
-        return _hatched(tall, wide)
-    if layout.kind == "image":
-        return _flat(_grey(layout.levels, token, look), tall, wide)
-    return _written(layout.symbol(token), look, tall, wide)
-
-
-def _flat(colour: palette.RGB, tall: int, wide: int) -> Pixels:
+        # Diagonal stripes tell it from any grey without colour, too.
+        diagonal = (np.arange(tall)[:, None] + np.arange(wide)) % HATCH_PERIOD
+        colours: Pixels = np.array([palette.UNKNOWN, palette.HATCH], np.uint8)
+        return colours.take(diagonal < HATCH_PERIOD // 2, axis=0)
+    if token != BLANK and layout.kind != "image":
+        return _written(layout.symbol(token), look, tall, wide)
+    colour = palette.PAPER
+    if token != BLANK:
+        ink = palette.INK
+        if look == GIVEN:
+            colour, ink = palette.GIVEN_PAPER, palette.GIVEN_INK
+        grey = palette.ramp(colour, ink, layout.levels)[token]
+        colour = palette.blend(grey, palette.FRESH, 0.55 if look == FRESH else 0.0)
     return np.broadcast_to(np.array(colour, np.uint8), (tall, wide, 3))
-
-
-def _hatched(tall: int, wide: int) -> Pixels:
-    """An unknown cell: diagonal stripes, which tell it from any grey without colour too."""
-    diagonal = (np.arange(tall)[:, None] + np.arange(wide)) % HATCH_PERIOD
-    stripe = (diagonal < HATCH_PERIOD // 2)[..., None]
-    return np.where(stripe, np.array(palette.HATCH), np.array(palette.UNKNOWN)).astype(np.uint8)
-
-
-def _grey(levels: int, level: int, look: int) -> palette.RGB:
-    paper, ink = (
-        (palette.GIVEN_PAPER, palette.GIVEN_INK) if look == GIVEN else (palette.PAPER, palette.INK)
-    )
-    colour = palette.ramp(paper, ink, levels)[level]
-    return palette.blend(colour, palette.FRESH, 0.55 if look == FRESH else 0.0)
 
 
 @lru_cache(maxsize=4096)
@@ -97,27 +86,24 @@ def _written(symbol: str, look: int, tall: int, wide: int) -> Pixels:
     """A cell with a symbol in its middle: clues in bold ink on grey, generated ones in blue."""
     paper = {GIVEN: palette.CLUE_PAPER, FRESH: palette.FRESH}.get(look, palette.PAPER)
     ink = {GIVEN: palette.INK, FRESH: palette.FRESH_INK}.get(look, palette.DRAWN)
-    size = _font_size(tall)
+    font = _font(tall)
     image = pillow("Image").new("RGB", (wide, tall), paper)
     pillow("ImageDraw").Draw(image).text(
-        (wide / 2, tall / 2 + size * 0.03),
+        (wide / 2, tall / 2 + font.size * 0.03),
         symbol,
         fill=ink,
-        font=_font(size),
+        font=font,
         anchor="mm",
         # Pillow bundles one weight only; a thin outline is its bold.
-        stroke_width=max(1, round(size / 26)) if look == GIVEN else 0,
+        stroke_width=max(1, round(font.size / 26)) if look == GIVEN else 0,
     )
     return np.asarray(image)
 
 
-def _font_size(tall: int) -> int:
-    return max(6, round(tall * 0.62))
-
-
 @lru_cache(maxsize=16)
-def _font(size: int) -> Any:
-    return pillow("ImageFont").load_default(size)
+def _font(tall: int) -> Any:
+    """The font of cells of this height."""
+    return pillow("ImageFont").load_default(max(6, round(tall * 0.62)))
 
 
 def _ruled(pixels: Pixels, layout: Layout, tall: int, wide: int) -> Pixels:
