@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from unmask.core.checks import is_integer
 from unmask.data.rows import Place, StoredPart, packed
 from unmask.errors import DataError
 
@@ -28,21 +27,13 @@ def holds_text(values: Any) -> bool:
 
 def integers(values: Any, numbers: np.ndarray, place: Place, *, none: int) -> np.ndarray:
     """Return (R,) int64 of a column of whole numbers, with `none` for null."""
-    found = listed(values)
-    for value, number in zip(found, numbers, strict=True):
-        if value is not None and not is_integer(value):
-            raise DataError(f"{place.describe(int(number))}: {value!r:.60}; write a whole number")
-    return np.array([none if value is None else value for value in found], dtype=np.int64)
+    found = _scalars(values, numbers, place, int, none, "; write a whole number")
+    return np.array(found, dtype=np.int64)
 
 
 def strings(values: Any, numbers: np.ndarray, place: Place, *, none: str | None) -> list[str]:
     """Return the texts (R,) of a column, with `none` for null; None: null is an error."""
-    found: list[Any] = [none if value is None else value for value in listed(values)]
-    for value, number in zip(found, numbers, strict=True):
-        if not isinstance(value, str):
-            shown = "nothing" if value is None else f"{value!r:.60}"
-            raise DataError(f"{place.describe(int(number))}: {shown} instead of text")
-    return found
+    return _scalars(values, numbers, place, str, none, " instead of text")
 
 
 def ragged(values: Any, numbers: np.ndarray, place: Place, flags: bool = False) -> StoredPart:
@@ -63,6 +54,17 @@ def ragged(values: Any, numbers: np.ndarray, place: Place, flags: bool = False) 
 def listed(values: Any) -> list[Any]:
     """Return the values (R,) as Python objects."""
     return values if isinstance(values, list) else list(values.to_pylist())
+
+
+def _scalars(
+    values: Any, numbers: np.ndarray, place: Place, kind: type, none: Any, why: str
+) -> list[Any]:
+    found = [none if value is None else value for value in listed(values)]
+    for value, number in zip(found, numbers, strict=True):
+        if type(value) is not kind:
+            shown = "nothing" if value is None else f"{value!r:.60}"
+            raise DataError(f"{place.describe(number)}: {shown}{why}")
+    return found
 
 
 def _row(row: Any, number: int, place: Place, kinds: set[type]) -> np.ndarray:

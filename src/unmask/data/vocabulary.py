@@ -22,18 +22,13 @@ class Vocabulary:
     Raises DataError for fields that contradict each other.
     """
 
-    kind: str
-    """`ids`, `bytes` or `tokenizer`."""
-    size: int
-    """Ids are 0 to size − 1, including a tokenizer's own mask id."""
-    mask_id: int
-    """The tokenizer's own mask token if it has one, else `size`, an additional id."""
+    kind: str  # `ids`, `bytes` or `tokenizer`
+    size: int  # ids are 0 to size − 1, including a tokenizer's own mask id
+    mask_id: int  # the tokenizer's own mask token if it has one, else `size`, an additional id
     eos_id: int | None = None
     pad_id: int | None = None
-    forbidden: tuple[int, ...] = ()
-    """Ids beside mask_id that the data never has: special tokens, and ids without a token."""
-    tokenizer: str | None = None
-    """Path of the tokenizer, as it was passed."""
+    forbidden: tuple[int, ...] = ()  # other ids that the data never has, such as special tokens
+    tokenizer: str | None = None  # path of the tokenizer, as it was passed
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

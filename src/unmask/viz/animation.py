@@ -14,7 +14,7 @@ from torch import Tensor
 from unmask.core.files import write_file
 from unmask.errors import InputError
 from unmask.viz import palette
-from unmask.viz.highlights import check_frames, highlights, share_known
+from unmask.viz.highlights import check_frames, highlights, looks, share_known
 from unmask.viz.layout import Layout
 from unmask.viz.sheet import MARGIN, check_suffix, pixels
 from unmask.viz.tiles import Pixels, pillow
@@ -51,9 +51,10 @@ def gif(
             f"step_ms={step_ms}, hold_ms={hold_ms}: viewers slow a GIF down below "
             f"{MIN_STEP_MS} ms; type step_ms={STEP_MS}"
         )
-    changed, count = highlights(frames, given).flatten(0, 1), len(frames)
-    clues = None if given is None else given.repeat(count, 1)
-    drawn = pixels(frames.flatten(0, 1), layout, columns, clues, changed, scale, count)
+    clues = None if given is None else given.repeat(len(frames), 1)
+    changed, rows = highlights(frames, given).flatten(0, 1), frames.flatten(0, 1)
+    marks = looks(layout, rows, clues, changed)
+    drawn = pixels(rows, layout, marks, columns, scale, len(frames))
     for picture, frame in zip(drawn, frames, strict=True):
         _draw_bar(picture, share_known(frame, layout))
     # One palette for all, because a cell that does not change must not flicker: exact up to 256

@@ -18,8 +18,7 @@ from unmask.core.ids import are_integers
 from unmask.errors import InputError, nearest
 
 UNKNOWN = -1
-BLANK = -2
-"""Stands in `cells` where a text line is longer than the row: nothing is drawn there."""
+BLANK = -2  # in `cells` where a line of text is longer than the row: nothing is drawn there
 
 KINDS = ("image", "board", "text")
 LINE = 32
@@ -35,20 +34,13 @@ class Layout:
     carry it through JSON.
     """
 
-    kind: str
-    """One of KINDS."""
-    height: int = 0
-    """Lines of an image or board; 0 for text, which has as many as it needs."""
-    width: int = LINE
-    """Cells in a line."""
-    levels: int = 0
-    """Grey levels of an image: ids 0..levels-1, dark ink last."""
-    symbols: tuple[str, ...] = ()
-    """Text of each id, on boards and in text; empty in text: the id itself."""
-    box: tuple[int, int] = (0, 0)
-    """Height and width of the boxes that thick lines enclose on a board; (0, 0): none."""
-    offset: int = 0
-    """Leading positions that are not drawn, such as a class id."""
+    kind: str  # one of KINDS
+    height: int = 0  # lines of an image or board; 0 for text, which has as many as it needs
+    width: int = LINE  # cells in a line
+    levels: int = 0  # grey levels of an image: ids 0..levels-1, dark ink last
+    symbols: tuple[str, ...] = ()  # text of each id, but of images; empty in text: the id itself
+    box: tuple[int, int] = (0, 0)  # height and width of what thick lines enclose; (0, 0): none
+    offset: int = 0  # leading positions that are not drawn, such as a class id
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

@@ -38,37 +38,28 @@ _DTYPES = {
 class Record:
     """One batch as it emerged, with what is needed to show it and to make it again."""
 
-    # What happened.
-    frames: Tensor
-    """(S+1, B, N) int32, -1 where unknown: the canvas, then the tokens after each step."""
-    editable: Tensor
-    """(B, N) bool: True where generation could write."""
-    logprob: Tensor
-    """(B, N) float32: log-probability of each token when it was committed."""
-    commit_step: Tensor
-    """(B, N) int32: the step at which it was."""
-    # What made it, and how to look at it.
-    seeds: Tensor
-    """(B,) int64."""
+    frames: Tensor  # (S+1,B,N) int32, -1 where unknown: the canvas, then the tokens after each step
+    editable: Tensor  # (B,N) bool: True where generation could write
+    logprob: Tensor  # (B,N) float32: log-probability of each token when it was committed
+    commit_step: Tensor  # (B,N) int32: the step at which it was
+    seeds: Tensor  # (B,) int64
     layout: Layout
-    info: Mapping[str, str] = field(default_factory=dict)
-    """Names such as model, preset and version."""
+    info: Mapping[str, str] = field(default_factory=dict)  # such as model, preset and version
 
     def __post_init__(self) -> None:
+        frames = tuple(self.frames.shape)
+        if len(frames) != 3 or not len(self.frames):
+            raise InputError(f"frames have shape {frames}; pass (S+1, B, N)")
+        shapes = {"frames": frames, "seeds": frames[1:2]}
         for name, dtype in _DTYPES.items():
-            if (other := getattr(self, name).dtype) != dtype:
+            tensor, shape = getattr(self, name), shapes.get(name, frames[1:])
+            if tensor.dtype != dtype:
                 raise InputError(
-                    f"{name} is {other}, but a record keeps {dtype}; type {name}.to({dtype})"
+                    f"{name} is {tensor.dtype}, but a record keeps {dtype}; type {name}.to({dtype})"
                 )
-        if self.frames.dim() != 3 or not len(self.frames):
-            raise InputError(f"frames have shape {tuple(self.frames.shape)}; pass (S+1, B, N)")
-        rows = tuple(self.frames.shape[1:])
-        shapes = {"editable": rows, "logprob": rows, "commit_step": rows, "seeds": rows[:1]}
-        for name, shape in shapes.items():
-            if (found := tuple(getattr(self, name).shape)) != shape:
+            if tensor.shape != shape:
                 raise InputError(
-                    f"{name} has shape {found}, but frames {tuple(self.frames.shape)} ask for "
-                    f"{shape}"
+                    f"{name} has shape {tuple(tensor.shape)}, but frames {frames} ask for {shape}"
                 )
         for key, text in self.info.items():
             if not isinstance(key, str) or not isinstance(text, str):

@@ -17,7 +17,7 @@ from unmask.core.files import write_file
 from unmask.errors import InputError
 from unmask.viz import palette
 from unmask.viz.highlights import looks
-from unmask.viz.layout import Layout
+from unmask.viz.layout import Cells, Layout
 from unmask.viz.tiles import Pixels, pillow, tiles
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def sheet(
     prompts, drawn in another ink. changed (B, N) bool: cells to highlight. scale: height of a cell
     in pixels. Raises InputError for shapes that do not fit, MissingExtraError without Pillow.
     """
-    (drawn,) = pixels(tokens, layout, columns, given, changed, scale)
+    (drawn,) = pixels(tokens, layout, looks(layout, tokens, given, changed), columns, scale, 1)
     picture: Image = pillow("Image").fromarray(drawn)
     return picture
 
@@ -52,23 +52,20 @@ def sheet(
 def pixels(
     tokens: Tensor,
     layout: Layout,
+    marks: Cells,
     columns: int | None,
-    given: Tensor | None,
-    changed: Tensor | None,
     scale: int | None,
-    frames: int = 1,
+    sheets: int,
 ) -> list[Pixels]:
-    """The pixels (height, width, 3) uint8 of sheets of one size, with the arguments of `sheet`.
+    """The pixels (height, width, 3) uint8 of sheets of one size.
 
-    tokens, given, changed: (frames·B, N), the rows of all sheets.
+    tokens: (sheets·B, N), the rows of all; marks: the looks of their cells.
     """
-    cells = layout.cells(tokens)
-    if not len(cells):
+    if not len(tokens):
         raise InputError("no rows to draw: tokens has shape (0, N)")
     if columns is not None and columns < 1:
         raise InputError(f"columns={columns}: a sheet has at least one column")
-    drawn = tiles(layout, cells, looks(layout, tokens, given, changed), scale)
-    rows = len(cells) // frames
+    drawn, rows = tiles(layout, layout.cells(tokens), marks, scale), len(tokens) // sheets
     columns = min(rows, columns or (1 if layout.kind == "text" else COLUMNS))
     return [_arranged(drawn[first : first + rows], columns) for first in range(0, len(drawn), rows)]
 
