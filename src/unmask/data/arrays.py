@@ -92,14 +92,14 @@ def _choose(path: Path, what: str, names: Sequence[str], column: str | None) -> 
     if column is not None and column not in names:
         raise DataError(f"{path} holds no {what} {column!r}: {nearest(column, names)}")
     others = [name for name in names if name != MASK]
-    known = [name for name in IDS if name in names] or (others if len(others) == 1 else [])
-    if column is None and not known:
-        first = (others or ["ids"])[0]
-        raise DataError(
-            f"{path} holds {len(names)} {what}s ({', '.join(names) or 'none'}): name one, "
-            f"column={first!r} (--column {first})"
-        )
-    return column or known[0]
+    known = [name for name in (column, *IDS) if name in names]
+    if known or len(others) == 1:
+        return (known or others)[0]
+    first = (others or ["ids"])[0]
+    raise DataError(
+        f"{path} holds {len(names)} {what}s ({', '.join(names) or 'none'}): name one, "
+        f"column={first!r} (--column {first})"
+    )
 
 
 def _mapped(path: Path, name: str) -> np.ndarray:

@@ -39,13 +39,14 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table on disk: the names of its columns, and its rows on demand."""
+    """A table on disk: the names of its columns, and its rows on demand.
+
+    blocks: names of columns -> blocks with at least these columns.
+    """
 
     path: Path
     names: tuple[str, ...]
-    blocks: Callable[
-        [Sequence[str]], Iterator[Block]
-    ]  # names -> blocks with these columns, or more
+    blocks: Callable[[Sequence[str]], Iterator[Block]]
 
 
 def from_jsonl(path: Path) -> Table:
@@ -101,7 +102,7 @@ def from_datasets(path: Path) -> Table:
 
 def _json_blocks(path: Path) -> Iterator[Block]:
     place = Place(path, "line")
-    for first, lines in lines_of(path, LINES):
+    for first, lines in lines_of(place, LINES):
         rows = {n: _row(place, n, line) for n, line in enumerate(lines, first) if line.strip()}
         names = dict.fromkeys(name for row in rows.values() for name in row)
         columns = {name: [row.get(name) for row in rows.values()] for name in names}
@@ -129,10 +130,8 @@ def _arrow_blocks(path: Path, kind: str, batches: Iterable[Any]) -> Iterator[Blo
     first = 0
     with _whole(path, kind):
         for batch in batches:
-            numbers = np.arange(first, first + len(batch), dtype=np.int64)
-            yield Block(
-                dict(zip(batch.schema.names, batch.columns, strict=True)), numbers, Place(path)
-            )
+            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+            yield Block(columns, np.arange(first, first + len(batch)), Place(path))
             first += len(batch)
 
 

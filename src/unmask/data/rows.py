@@ -81,7 +81,9 @@ class StoredPart:
         return replace(self, starts=starts, lengths=lengths, numbers=numbers, categories=classes)
 
 
-def packed(rows: Sequence[np.ndarray], numbers: Sequence[int], place: Place) -> StoredPart:
+def packed(
+    rows: Sequence[np.ndarray], numbers: Sequence[int] | np.ndarray, place: Place
+) -> StoredPart:
     """Return a copy of rows (n,) in one array, of the smallest dtype that fits."""
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     values = np.concatenate(rows) if rows else np.zeros(0, np.uint8)

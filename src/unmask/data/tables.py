@@ -27,47 +27,38 @@ IGNORED = -100  # the label of positions of the prompt, as in transformers
 
 def rows_of(table: Table, column: str | None, tokenizer: Tokenizer | None) -> Source:
     """Read a table. Raises DataError for an unknown column, and values of a wrong kind."""
-    name = _choose(table, column)
-    parts: list[StoredPart] = []
-    beside: dict[str, None] = {}
-    unread: dict[str, None] = {}
-    empty, text = 0, None
-    for block in table.blocks([name, *_beside(table.names, name)]):
+    name, text = _choose(table, column), None
+    names = dict.fromkeys(table.names)
+    parts, empty = [], 0
+    for block in table.blocks([name, *_beside(names, name)]):
         if text is None:  # all blocks must be of the kind of the first
             text = holds_text(block.columns.get(name))
         part = _text_part(block, name, tokenizer) if text else _ids_part(block, name)
         parts.append(part)
-        # Lines of JSON may have different columns.
-        names = dict.fromkeys((*table.names, *block.columns))
-        known = _beside(names, name, text)
-        beside |= dict.fromkeys(each for each in known if each in block.columns)
-        unread |= dict.fromkeys(each for each in names if each not in (name, *known))
+        names |= dict.fromkeys(block.columns)  # lines of JSON may have different ones
         empty += len(block.numbers) - len(part)
+    beside = _beside(names, name, bool(text))
     return Source(
         StoredRows(parts),
         text=bool(text),
         beside=tuple(each for each in beside if each != MASK),
         masked=MASK in beside,
-        unread=tuple(unread),
+        unread=tuple(each for each in names if each not in (name, *beside)),
         empty=empty,
     )
 
 
 def _choose(table: Table, column: str | None) -> str:
-    if column is not None:
-        if column not in table.names:
-            raise DataError(
-                f"{table.path} has no column {column!r}: {nearest(column, table.names)}"
-            )
-        return column
-    for name in (*IDS, TEXT):
-        if name in table.names:
-            return name
-    raise DataError(
-        f"{table.path} has no column {', '.join(IDS)} or {TEXT}, but "
-        f"{', '.join(table.names) or 'none at all'}: name the one to read, "
-        f"column={(table.names or ('ids',))[0]!r}"
-    )
+    if column is not None and column not in table.names:
+        raise DataError(f"{table.path} has no column {column!r}: {nearest(column, table.names)}")
+    known = [name for name in (column, *IDS, TEXT) if name in table.names]
+    if not known:
+        raise DataError(
+            f"{table.path} has no column {', '.join(IDS)} or {TEXT}, but "
+            f"{', '.join(table.names) or 'none at all'}: name the one to read, "
+            f"column={(table.names or ('ids',))[0]!r}"
+        )
+    return known[0]
 
 
 def _beside(names: Collection[str], main: str, text: bool = False) -> tuple[str, ...]:
@@ -99,28 +90,26 @@ def _ids_part(block: Block, name: str) -> StoredPart:
 
 def _text_part(block: Block, name: str, tokenizer: Tokenizer | None) -> StoredPart:
     """Return rows of text as ids, preceded by their prompt if it is text, too."""
-    _, numbers, place = block.column(name)
-    if LABELS in block.columns:
+    (_, numbers, place), here = block.column(name), _beside(block.columns, name, text=True)
+    if LABELS in _beside(block.columns, name):
         raise DataError(
             f"{place.file}: column {LABELS!r} belongs to ids, and column {name!r} holds text; "
             f"mark what is given in a column {PROMPT!r}"
         )
 
     def encoded(column: str, none: str | None = None) -> list[np.ndarray]:
-        values, _, at = block.column(column)
-        texts = strings(values, numbers, at, none=none)
-        return encode_text(texts, numbers.tolist(), at, tokenizer)
+        texts = strings(*block.column(column), none=none)
+        return encode_text(texts, numbers, block.column(column)[2], tokenizer)
 
     rows, counts = encoded(name), None
     keep = np.array([len(row) > 0 for row in rows], dtype=bool)
-    if holds_text(block.columns.get(PROMPT)):
+    if PROMPT in here and holds_text(block.columns[PROMPT]):
         heads = encoded(PROMPT, none="")
         counts = np.array([len(head) for head in heads])
         rows = [np.concatenate(pair) for pair in zip(heads, rows, strict=True)]
-    elif PROMPT in block.columns:
+    elif PROMPT in here:
         counts = integers(*block.column(PROMPT), none=0)
-    part = packed(rows, numbers.tolist(), place)
-    part = _with_categories(part, block, _beside(block.columns, name, text=True)).select(keep)
+    part = _with_categories(packed(rows, numbers, place), block, here).select(keep)
     return part if counts is None else _with_prompts(part, counts[keep])
 
 

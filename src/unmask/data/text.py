@@ -5,7 +5,7 @@ T bytes of a file; R lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,9 @@ LINES = 1 << 14  # lines given to a tokenizer at once
 NEWLINE, RETURN = 10, 13
 
 
-def encode_text(texts: Sequence[str], numbers: Sequence[int], place: Place,
-                tokenizer: Tokenizer | None) -> list[np.ndarray]:  # fmt: skip
+def encode_text(
+    texts: Sequence[str], numbers: Iterable[int], place: Place, tokenizer: Tokenizer | None
+) -> list[np.ndarray]:
     """Return ids (n,) of each text, by a tokenizer or as UTF-8 bytes. numbers: for errors."""
     try:
         if tokenizer is not None:
@@ -49,7 +50,7 @@ def from_text(path: Path, tokenizer: Tokenizer | None, documents: bool) -> Sourc
     else:
         place = Place(path, "file")
         if tokenizer is not None:
-            texts = ("".join(lines) for _, lines in lines_of(path, PIECE))
+            texts = ("".join(lines) for _, lines in lines_of(place, PIECE))
             pieces = [encode_text([text], [1], place, tokenizer)[0] for text in texts]
             values = packed(pieces, range(len(pieces)), place).values
         one = np.ones(1, np.int64)
@@ -58,34 +59,33 @@ def from_text(path: Path, tokenizer: Tokenizer | None, documents: bool) -> Sourc
     return Source(StoredRows(parts), stream=not documents, text=True)
 
 
-def lines_of(path: Path, size: int) -> Iterator[tuple[int, list[str]]]:
+def lines_of(place: Place, size: int) -> Iterator[tuple[int, list[str]]]:
     """Yield lines of `size` bytes in all, or a little more, and the number of the first, from 1.
 
     They keep their ends. Raises DataError for bytes that are no UTF-8 text.
     """
     number = 1
-    with path.open("rb") as stream:
+    with place.file.open("rb") as stream:
         while lines := stream.readlines(size):
-            yield number, [_decoded(line, path, at) for at, line in enumerate(lines, number)]
+            yield number, [_decoded(line, at, place) for at, line in enumerate(lines, number)]
             number += len(lines)
 
 
-def _decoded(line: bytes, path: Path, number: int) -> str:
+def _decoded(line: bytes, number: int, place: Place) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}, line {number}, byte {error.start} (lines from 1, bytes from 0): "
+            f"{place.file}, line {number}, byte {error.start} (lines from 1, bytes from 0): "
             f"{error.reason}; store UTF-8 text"
         ) from error
 
 
 def _encoded_lines(lines: StoredPart, tokenizer: Tokenizer) -> Iterator[StoredPart]:
     for first in range(0, len(lines), LINES):
-        rows = range(first, min(first + LINES, len(lines)))
-        numbers = [int(lines.numbers[row]) for row in rows]
-        raw = [lines.values[lines.span(row)].tobytes() for row in rows]
-        texts = [_decoded(line, lines.place.file, n) for line, n in zip(raw, numbers, strict=True)]
+        numbers = lines.numbers[first : first + LINES]
+        raw = (lines.values[lines.span(first + row)].tobytes() for row in range(len(numbers)))
+        texts = [_decoded(*pair, lines.place) for pair in zip(raw, numbers, strict=True)]
         yield packed(encode_text(texts, numbers, lines.place, tokenizer), numbers, lines.place)
 
 

@@ -41,8 +41,8 @@ class Tokenizer:
     def specials(self) -> tuple[int, ...]:
         """Ids of all special tokens, ascending."""
         added = self.backend.added_tokens_decoder.items()
-        special = {number for number, token in added if token.special}
-        return tuple(sorted(special.union(self.backend.all_special_ids)))
+        special = [number for number, token in added if token.special]
+        return tuple(sorted({*special, *self.backend.all_special_ids}))
 
     def role(self, name: str) -> int | None:
         """Return the id of the `mask`, `eos`, `pad` or `unk` token, or None."""
@@ -74,19 +74,16 @@ class Tokenizer:
         for word in sorted(word for word in numbers if numbers[word] not in special):
             bare = self.encode([word])[0].tolist()
             whole = [int(number) for number in self.backend(word, verbose=False)["input_ids"]]
-            for start in range(len(whole) - len(bare) + 1 if bare else 0):
+            for start in range(len(whole) if bare else 0):
                 if whole[start : start + len(bare)] == bare:
                     return whole[:start], whole[start + len(bare) :]
         return [], []
 
     def unknown(self, text: str) -> str | None:
         """Return the first word that has no token, or None."""
-        unknown = self.role("unk")
-        named = self.backend.unk_token
-        for word in text.split():
-            if unknown in self.encode([word])[0].tolist() and str(named) not in word:
-                return word
-        return None
+        unknown, named = self.role("unk"), str(self.backend.unk_token)
+        words = (word for word in text.split() if named not in word)
+        return next((word for word in words if unknown in self.encode([word])[0].tolist()), None)
 
 
 @lru_cache(maxsize=4)
@@ -110,16 +107,13 @@ def load_tokenizer(path: str) -> Tokenizer:
     try:
         if bare.name in here and here.isdisjoint(CONFIGS):
             backend = transformers.PreTrainedTokenizerFast(tokenizer_file=str(bare))
-            _give_roles(backend)
+            added = backend.added_tokens_decoder.values()
+            special = {token.content for token in added if token.special}
+            for role, names in ROLES.items():
+                for name in [name for name in names if name in special][:1]:
+                    setattr(backend, role, name)
         else:
             backend = transformers.AutoTokenizer.from_pretrained(str(where), local_files_only=True)
     except Exception as error:  # the libraries raise any kind of error
         raise DataError(f"tokenizer {path} cannot be read: {error}") from error
     return Tokenizer(backend, where)
-
-
-def _give_roles(backend: Any) -> None:
-    special = {token.content for token in backend.added_tokens_decoder.values() if token.special}
-    for role, names in ROLES.items():
-        for name in [name for name in names if name in special][:1]:
-            setattr(backend, role, name)

@@ -48,7 +48,7 @@ def ragged(values: Any, numbers: np.ndarray, place: Place, flags: bool = False) 
         return _arrow(values, numbers, place, flags)
     kinds: set[type] = {int, bool} if flags else {int}
     rows = [_row(row, int(n), place, kinds) for row, n in zip(values, numbers, strict=True)]
-    return packed(rows, numbers.tolist(), place)
+    return packed(rows, numbers, place)
 
 
 def listed(values: Any) -> list[Any]:

@@ -64,7 +64,7 @@ def frontier(panels: Sequence[Panel], *, title: str, cost: str, note: str = "") 
     }
     lines = -(-(len(looks) + 1) // (COLUMNS * len(panels) // 2))
     size = (PANEL[0] * len(panels), PANEL[1] + LINE * lines)
-    figure: Figure = _matplotlib_figure().Figure(figsize=size, dpi=DPI, facecolor=PAPER)
+    figure: Figure = check_drawable().Figure(figsize=size, dpi=DPI, facecolor=PAPER)
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1, wspace=0.03)
     axes = list(figure.subplots(1, len(panels), squeeze=False)[0])
     for place, panel in zip(axes, panels, strict=True):
@@ -86,12 +86,8 @@ def save_frontier(figure: Figure, path: str | Path) -> Path:
     return write_file(path, data.getvalue())
 
 
-def check_drawable() -> None:
-    """Raise MissingExtraError before any work is done where matplotlib is not installed."""
-    _matplotlib_figure()
-
-
-def _matplotlib_figure() -> Any:
+def check_drawable() -> Any:
+    """Return matplotlib.figure. Raises MissingExtraError where matplotlib is not installed."""
     why = "the picture needs matplotlib, which is not installed; type"
     return library("matplotlib.figure", "viz", why)
 

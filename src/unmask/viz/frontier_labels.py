@@ -96,20 +96,17 @@ def _front_names(front: Sequence[Point]) -> dict[tuple[float, float], str]:
 def _settle(note: Annotation, taken: Sequence[Bbox], named: Sequence[Bbox], room: Bbox) -> None:
     """Move a label to the spot that leaves the room least, covers least, and is nearest."""
 
-    def move(spot: tuple[float, float]) -> None:
-        note.set_position(spot)
-        across = spot[0]
-        note.set_horizontalalignment("left" if across > 0 else "right" if across < 0 else "center")
-
     def harm(spot: tuple[float, float]) -> float:
-        move(spot)
+        note.set_position(spot)
+        side = spot[0]
+        note.set_horizontalalignment("left" if side > 0 else "right" if side < 0 else "center")
         box = _extent(note)
         inside = room.x0 <= box.x0 and box.x1 <= room.x1 and room.y0 <= box.y0 and box.y1 <= room.y1
         names = sum(box.overlaps(other) for other in named)
         points = sum(box.overlaps(other) for other in taken)
         return 20 * (not inside) + 10 * names + points + hypot(*spot) / 15
 
-    move(min(_SPOTS, key=harm))
+    harm(min(_SPOTS, key=harm))  # which moves the label there
 
 
 def _extent(note: Annotation) -> Bbox:

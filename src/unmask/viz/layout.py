@@ -115,10 +115,7 @@ class Layout:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON knows them: strings, integers, lists."""
-        return {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in asdict(self).items()
-        }
+        return {**asdict(self), "symbols": list(self.symbols), "box": list(self.box)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Layout:
@@ -129,10 +126,8 @@ class Layout:
                 raise InputError(f"a layout has no field {key!r}; {nearest(str(key), known)}")
         if "kind" not in data:
             raise InputError(f"the layout {dict(data)} says no kind; known: {', '.join(KINDS)}")
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
-        }
-        return cls(**values)
+        listed = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
+        return cls(**{**data, **listed})
 
     def _arranged(self, rows: Tensor, end: int) -> Any:
         drawn = rows[:, self.offset :].cpu().numpy()
