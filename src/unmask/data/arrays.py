@@ -92,7 +92,7 @@ def _choose(path: Path, what: str, names: Sequence[str], column: str | None) -> 
     if column is not None and column not in names:
         raise DataError(f"{path} holds no {what} {column!r}: {nearest(column, names)}")
     others = [name for name in names if name != MASK]
-    known = [name for name in (column, *IDS) if name in names]
+    known = [name for name in (IDS if column is None else (column,)) if name in names]
     if known or len(others) == 1:
         return (known or others)[0]
     first = (others or ["ids"])[0]

@@ -39,12 +39,6 @@ def highest_id(rows: StoredRows) -> int:
     return check_values(rows.parts, lambda v: v < 0, lambda v: f"id {v} is negative; {advice}")
 
 
-def check_below(rows: StoredRows, size: int, advice: str) -> None:
-    """Raise DataError for the first id that is not below size; advice: what to type instead."""
-    why = f"is not below {size}; {advice}"
-    check_values(rows.parts, lambda v: v >= size, lambda v: f"id {v} {why}")
-
-
 def seen(rows: StoredRows, ids: Sequence[int]) -> dict[int, str]:
     """Return which of these ids are in the data, each with the first place of it."""
     found: dict[int, str] = {}

@@ -112,14 +112,19 @@ def _vocabulary(
     top = check.highest_id(source.rows)
     if size is not None:
         advice = f"pass vocab_size={top + 1} (--vocab-size {top + 1}) or more, or leave it out"
-        check.check_below(source.rows, size, advice)
+        _check_below(source.rows, size, advice)
     return Vocabulary.of_ids(top + 1 if size is None else size)
+
+
+def _check_below(rows: StoredRows, size: int, advice: str) -> None:
+    why = f"is not below {size}; {advice}"
+    check.check_values(rows.parts, lambda v: v >= size, lambda v: f"id {v} {why}")
 
 
 def _of_tokenizer(rows: StoredRows, tokenizer: Tokenizer, size: int | None) -> Vocabulary:
     check.highest_id(rows)
     advice = f"the tokenizer {tokenizer.path} has no such id: this data was made with another"
-    check.check_below(rows, tokenizer.size, advice)
+    _check_below(rows, tokenizer.size, advice)
     seen = check.seen(rows, tokenizer.specials)
     vocabulary = Vocabulary.of_tokenizer(tokenizer.path, size=size, seen=seen)
     why = {

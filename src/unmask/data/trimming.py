@@ -51,10 +51,10 @@ def cut_id(part: StoredPart, number: int) -> StoredPart:
 
 def rows_with_inner(part: StoredPart, number: int) -> int:
     """Return the number of rows that go on after this id, where it is not given."""
-    values = part.values
     if part.given is not None:
-        values = np.where(part.given, abs(number - 1), values)  # any other id
-    first, stop, count = _extents(replace(part, values=values), lambda ids: ids != number)
+        ends = (part.values == number) & ~part.given
+        part, number = replace(part, values=ends.view(np.uint8)), 1
+    first, stop, count = _extents(part, lambda values: values != number)
     return int(((count != stop - first) | ((first > part.starts) & (count > 0))).sum())
 
 
@@ -90,9 +90,9 @@ def _edge(part: StoredPart, at: int, depth: int) -> np.ndarray:
 def _surplus(part: StoredPart, number: int, at: int) -> np.ndarray:
     """Return how often (R,) a row ends (at −1) or begins (0) with an id; −1 if it is inside too."""
     first, stop, count = _extents(part, lambda values: values != number)
-    before, after = first - part.starts, part.starts + part.lengths - stop
-    times, others = (before, after) if at == 0 else (after, before)
-    return np.where((count == stop - first) & (count > 0) & (others == 0), times, -1)
+    outside = [first - part.starts, part.starts + part.lengths - stop]
+    nowhere_else = (count == stop - first) & (count > 0) & (outside[at + 1] == 0)
+    return np.where(nowhere_else, outside[at], -1)
 
 
 def _cut(part: StoredPart, first: np.ndarray, stop: np.ndarray) -> StoredPart:

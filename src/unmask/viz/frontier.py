@@ -124,11 +124,9 @@ def _draw(place: Axes, panel: Panel, looks: dict[str, tuple[str, str]]) -> None:
 
 def _axes(place: Axes, panel: Panel) -> None:
     """Powers of two below, plain numbers, no box."""
-    from matplotlib.ticker import FuncFormatter, NullLocator
-
     place.set_xscale("log", base=2)
-    place.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    place.xaxis.set_minor_locator(NullLocator())
+    place.xaxis.set_major_formatter("{x:g}")
+    place.minorticks_off()
     costs = [point.cost for point in panel.points]
     place.set_xlim(min(costs) * 0.85, max(costs) * 1.25)
     low = min(point.quality - point.error for point in panel.points)

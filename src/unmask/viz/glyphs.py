@@ -66,11 +66,9 @@ class Drawing:
         wide = self.cell
         if self.layout.kind == "text":
             return self._symbols(cells, looks, wide)
-        box = self.layout.box[0]
-        heavy = [box > 0 and line % box == 0 for line in range(1, len(cells))]
-        rules = [TOP, *(THICK if each else THIN for each in heavy)]
-        lines = []
-        for signs, line in zip(rules, self._symbols(cells, looks, wide - 1), strict=True):
+        box, lines = self.layout.box[0], []
+        for at, line in enumerate(self._symbols(cells, looks, wide - 1)):
+            signs = TOP if at == 0 else THICK if box and at % box == 0 else THIN
             lines += [self._rule(signs, wide - 1), self._divided(CELLS, line)]
         return [*lines, self._rule(BOTTOM, wide - 1)]
 

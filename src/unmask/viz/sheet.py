@@ -107,8 +107,9 @@ def _arranged(rows: Pixels, columns: int) -> Pixels:
 def _rounded(tall: int, wide: int) -> npt.NDArray[np.float64]:
     """Coverage (h, w, 1) of a tile with rounded corners, 1 inside and 0 outside."""
     radius = min(RADIUS, tall / 2, wide / 2)
-    down = np.abs(np.arange(tall) + 0.5 - tall / 2) - (tall / 2 - radius)
-    across = np.abs(np.arange(wide) + 0.5 - wide / 2) - (wide / 2 - radius)
-    distance = np.hypot(np.maximum(down, 0)[:, None], np.maximum(across, 0))
-    covered: npt.NDArray[np.float64] = np.clip(radius + 0.5 - distance, 0.0, 1.0)[..., None]
-    return covered
+    down, across = (
+        np.maximum(np.abs(np.arange(side) + 0.5 - side / 2) - (side / 2 - radius), 0)
+        for side in (tall, wide)
+    )
+    covered: npt.NDArray[np.float64] = radius + 0.5 - np.hypot(down[:, None], across)
+    return covered.clip(0.0, 1.0)[..., None]
