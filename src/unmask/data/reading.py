@@ -99,9 +99,8 @@ def _vocabulary(
     source: Source, tokenizer: Tokenizer | None, size: int | None, apart: bool
 ) -> Vocabulary:
     """Return the vocabulary, after checking every id. apart: whether rows stay apart."""
-    if tokenizer is not None:
-        return _of_tokenizer(source.rows, tokenizer, size)
-    if source.text:
+    rows = source.rows
+    if source.text and tokenizer is None:
         vocabulary = Vocabulary.of_bytes(end=apart)
         if size not in (None, vocabulary.size):
             raise DataError(
@@ -109,32 +108,26 @@ def _vocabulary(
                 f"256{', and an end' if apart else ''}; leave it out, or pass tokenizer="
             )
         return vocabulary
-    top = check.highest_id(source.rows)
-    if size is not None:
-        advice = f"pass vocab_size={top + 1} (--vocab-size {top + 1}) or more, or leave it out"
-        _check_below(source.rows, size, advice)
-    return Vocabulary.of_ids(top + 1 if size is None else size)
-
-
-def _check_below(rows: StoredRows, size: int, advice: str) -> None:
-    why = f"is not below {size}; {advice}"
-    check.check_values(rows.parts, lambda v: v >= size, lambda v: f"id {v} {why}")
-
-
-def _of_tokenizer(rows: StoredRows, tokenizer: Tokenizer, size: int | None) -> Vocabulary:
-    check.highest_id(rows)
-    advice = f"the tokenizer {tokenizer.path} has no such id: this data was made with another"
-    _check_below(rows, tokenizer.size, advice)
+    top = check.highest_id(rows)
+    above, advice = size, f"pass vocab_size={top + 1} (--vocab-size {top + 1}) or more"
+    if tokenizer is not None:
+        above = tokenizer.size
+        advice = f"the tokenizer {tokenizer.path} has no such id: this data was made with another"
+    if above is not None:
+        why = f"is not below {above}; {advice}"
+        check.check_values(rows.parts, lambda v: v >= above, lambda v: f"id {v} {why}")
+    if tokenizer is None:
+        return Vocabulary.of_ids(top + 1 if size is None else size)
     seen = check.seen(rows, tokenizer.specials)
     vocabulary = Vocabulary.of_tokenizer(tokenizer.path, size=size, seen=seen)
-    why = {
+    reasons = {
         tokenizer.pad_id: "padding token, and more of the row follows; store rows with padding at "
         "their ends, or without",
         vocabulary.mask_id: "mask token, which marks unknown positions and cannot be in data; "
         "remove it",
     }
-    for number in seen.keys() & why.keys():
-        raise DataError(f"{seen[number]}: id {number} is the tokenizer's {why[number]}")
+    for number in seen.keys() & reasons.keys():
+        raise DataError(f"{seen[number]}: id {number} is the tokenizer's {reasons[number]}")
     return vocabulary
 
 

@@ -17,7 +17,7 @@ from unmask.viz import palette
 from unmask.viz.highlights import check_frames, highlights, looks, share_known
 from unmask.viz.layout import Layout
 from unmask.viz.sheet import MARGIN, check_suffix, pixels
-from unmask.viz.tiles import Pixels, pillow
+from unmask.viz.tiles import pillow
 
 STEP_MS = 160
 HOLD_MS = 2000
@@ -56,7 +56,9 @@ def gif(
     marks = looks(layout, rows, clues, changed)
     drawn = pixels(rows, layout, marks, columns, scale, len(frames))
     for picture, frame in zip(drawn, frames, strict=True):
-        _draw_bar(picture, share_known(frame, layout))
+        bar = picture[-(MARGIN + BAR) // 2 :][:BAR, MARGIN:-MARGIN]
+        bar[:] = palette.RULE
+        bar[:, : round(bar.shape[1] * share_known(frame, layout))] = palette.DRAWN
     # One palette for all, because a cell that does not change must not flicker: exact up to 256
     # colours.
     image, (tall, wide, _) = pillow("Image"), drawn[0].shape
@@ -66,11 +68,3 @@ def gif(
     data = BytesIO()
     images[0].save(data, "GIF", save_all=True, append_images=images[1:], duration=times, loop=0)
     return write_file(path, data.getvalue())
-
-
-def _draw_bar(picture: Pixels, share: float) -> None:
-    """Draw the progress line in the lower margin."""
-    tall, wide, _ = picture.shape
-    top, span = tall - (MARGIN + BAR) // 2, wide - 2 * MARGIN
-    picture[top : top + BAR, MARGIN : MARGIN + span] = palette.RULE
-    picture[top : top + BAR, MARGIN : MARGIN + round(span * share)] = palette.DRAWN

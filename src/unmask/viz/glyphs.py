@@ -28,7 +28,6 @@ RAMPS = {"shade": " ░▒▓█", "ascii": " .:*#"}
 DOTS = {"colour": "·", "shade": "·", "ascii": "."}
 # Of a line of a board: the left end, what divides cells thinly and thickly, the right end.
 CELLS, TOP, BOTTOM, THIN, THICK = "┃│┃┃", "┏┯┳┓", "┗┷┻┛", "┠┼╂┨", "┣┿╋┫"
-DASHES = {THIN: "─"}
 THIN_SIGNS = frozenset("─│┼")
 
 
@@ -112,7 +111,7 @@ class Drawing:
         return Segment(text, _style(palette.NIGHT_DRAWN, None))
 
     def _rule(self, signs: str, wide: int) -> Line:
-        dashes = _sign(DASHES.get(signs, "━") * wide, self.way)
+        dashes = _sign(("─" if signs == THIN else "━") * wide, self.way)
         return self._divided(signs, [dashes] * self.layout.width)
 
     def _divided(self, signs: str, parts: Line) -> Line:

@@ -142,15 +142,12 @@ class Layout:
                 f"a frame is {frame.dtype} of shape {tuple(frame.shape)}; pass integer ids (B, N)"
             )
         wanted = self.offset + self.height * self.width
-        if self.kind == "text" and frame.shape[1] < wanted:
+        found, tiled = frame.shape[1], self.kind != "text"
+        if found < wanted or (tiled and found > wanted):
+            cells = f" of {self.height}×{self.width} cells; pass (B, {wanted})" if tiled else ""
             raise InputError(
-                f"rows of {frame.shape[1]} positions, of which {wanted} are not drawn (offset)"
-            )
-        if self.kind != "text" and frame.shape[1] != wanted:
-            raise InputError(
-                f"rows of {frame.shape[1]} positions do not fit this {self.kind} of "
-                f"{self.height}×{self.width} cells after {self.offset} that are not drawn; "
-                f"pass (B, {wanted})"
+                f"rows of {found} positions, of which {self.offset} are not drawn (offset), do not "
+                f"fit this {self.kind}{cells}"
             )
         count = self.levels if self.kind == "image" else len(self.symbols)
         outside = frame < UNKNOWN
