@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 def read_corpus(model: Model, file: Path, length: int | None, reading: dict[str, Any]) -> Corpus:
     """Read the file; running text is cut into windows of at most the model's length."""
     from unmask import data
+    from unmask.data.reading import is_stream
 
     known = model.card.vocabulary or {}
     around = sum(map(len, model.around))
-    if model.length is not None:
-        reading = {**reading, "window": max(1, model.length - around)}
     with waiting(f"Reading {file}"):
+        if length is None and model.length is not None and not reading["documents"]:
+            most = max(1, model.length - around)
+            length = most if is_stream(file, reading["column"]) else None
         corpus = data.read(file, length=length, tokenizer=known.get("tokenizer"), **reading)
     if corpus.vocabulary.kind == "bytes" and known.get("kind") != "bytes":
         raise InputError(
