@@ -245,7 +245,6 @@ def _parts() -> Any:
     """Return the trainer module. Raises MissingExtraError without transformers or accelerate."""
     try:
         import accelerate  # noqa: F401
-        import pydantic  # noqa: F401
         import transformers  # noqa: F401
 
         from unmask.training import trainer
