@@ -16,12 +16,10 @@ from unmask.data.padding import to_dict
 from unmask.errors import MissingExtraError
 from unmask.models import save
 from unmask.models.checkpoint import check_replaceable
-from unmask.scoring import Score
 from unmask.tasks import task as load_task
 from unmask.training.arguments import arguments
 from unmask.training.augment import Warped
 from unmask.training.defaults import default_recipe
-from unmask.training.heldout import held_out_score
 from unmask.training.inputs import check_call, check_out, check_training_seed
 from unmask.training.material import Material, of_corpus, of_task
 from unmask.training.measuring import FEWEST, Budget
@@ -103,6 +101,8 @@ class _Run:
         start: Start,
         report: Report | None,
     ):
+        from transformers import PrinterCallback
+
         self.material, self.start, self.stopping = material, start, Stopping()
         denoiser = build_network(recipe, material, seed)
         if start.taken:
@@ -127,7 +127,7 @@ class _Run:
         _parts().discard_incomplete(work)
         self.trainer.card = self.card()
         self.trainer.add_callback(self.stopping)
-        self.trainer.remove_callback(_printer())
+        self.trainer.remove_callback(PrinterCallback)  # `report` is in its place
         self.budget = Budget(
             rows=min(recipe.held_out_rows, len(material.held_out)),
             samples=recipe.samples,
@@ -137,15 +137,7 @@ class _Run:
         if report is not None:
             samples = target.with_name(target.name + ".samples")
             self.trainer.add_callback(
-                Watching(
-                    material,
-                    samples,
-                    lambda: self.model,
-                    self._last_loss,
-                    lambda rows: self._score(limit=rows).nats_per_token,
-                    self.budget,
-                    report,
-                )
+                Watching(material, samples, self.trainer, self.model, self.budget, report)
             )
 
     @property
@@ -173,40 +165,24 @@ class _Run:
         with self.stopping.listening():
             self.trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         seconds = budget.trained + budget.spent
-        examples = len(self.material.held_out)
+        held_out = self.material.held_out
+        examples = len(held_out)
         if "row" not in budget.costs:
             with budget.spending("row", min(FEWEST, examples)):
-                self._score(limit=FEWEST)
+                self.trainer.bound(held_out, FEWEST)
         rows = budget.final_rows()
         pairs = max(1, min(FINAL_PAIRS, rows // examples))
         with budget.spending("row", pairs * min(rows, examples)):
-            held_out = self._score(samples=pairs, limit=rows)
+            bound = self.trainer.bound(held_out, rows, samples=pairs)
         return {
-            "bits_per_token": held_out.bits_per_token,
-            "standard_error": held_out.bits_error,
-            "held_out_examples": held_out.examples,
+            "bits_per_token": bound.bits_per_token,
+            "standard_error": bound.bits_error,
+            "held_out_examples": bound.examples,
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "seconds": round(seconds, 1),
             "measuring_seconds": round(budget.spent, 1),
             "threads": torch.get_num_threads(),
         }
-
-    def _last_loss(self) -> float:
-        loss: float = self.trainer.last_loss
-        return loss
-
-    def _score(self, *, limit: int, samples: int = 1) -> Score:
-        material = self.material
-        return held_out_score(
-            self.model,
-            material.held_out,
-            material.padding,
-            material.length,
-            material.pad_id,
-            samples=samples,
-            limit=limit,
-            batch_size=2 * self.trainer.args.train_batch_size,
-        )
 
 
 def data_fingerprint(material: Material) -> str:
@@ -232,13 +208,6 @@ def about(material: Material, recipe: Recipe, seed: int) -> dict[str, Any]:
         "seed": seed,
     }
     return said if material.name == "data" else {"task": material.name, **said}
-
-
-def _printer() -> Any:
-    """Return Trainer's printing callback, which `report` replaces."""
-    from transformers import PrinterCallback
-
-    return PrinterCallback
 
 
 def _parts() -> Any:

@@ -22,10 +22,10 @@ from unmask.data.padding import Excluded, Padding
 from unmask.errors import TOKEN_DROPOUT, StrategyError, TrainingError
 from unmask.models import save
 from unmask.objectives import complementary
+from unmask.scoring import Bound, Score, score
 from unmask.training.averaging import Averaging
 from unmask.training.collate import Augment, Collator
 from unmask.training.examples import check_examples, examples_of, rules_of
-from unmask.training.heldout import held_out_score
 from unmask.training.inputs import (
     check_classes,
     check_network,
@@ -49,6 +49,7 @@ except ImportError:  # this module stays importable on a bare install; `train` n
 WEIGHTS = "weights.safetensors"  # weights of the network in training
 EXCLUDED = Excluded()
 MODEL = "model"  # in a checkpoint: a folder for `unmask.load`
+LIMIT = 256  # examples of `evaluate`
 STAGING = ".writing"  # the folder in which a checkpoint is written before it has its name
 
 
@@ -175,23 +176,15 @@ class MaskedTrainer(Trainer):
     ) -> dict[str, float]:
         """Return, log and report the bound of the finished network on held-out examples.
 
-        eval_dataset: examples in place of held_out. At most `heldout.LIMIT` examples, spread
-        evenly, by one pair of masks each; for more use `unmask.score`.
+        eval_dataset: examples in place of held_out. At most `LIMIT` examples, spread evenly, by one
+        pair of masks each; for more use `bound` or `unmask.score`.
         """
         examples = self.held_out
         if eval_dataset is not None:
             examples = self._measurable("eval_dataset", eval_dataset)
         if examples is None:
             raise StrategyError("there are no examples to evaluate on: pass held_out=")
-        how: Any = self.data_collator
-        bound = held_out_score(
-            self.finished,
-            examples,
-            how.padding,
-            how.length,
-            how.pad_id,
-            batch_size=2 * self.args.train_batch_size,  # rows, as pairs of masks have in training
-        )
+        bound = self.bound(examples)
         metrics = {
             f"{metric_key_prefix}_{name}": value
             for name, value in (
@@ -205,6 +198,24 @@ class MaskedTrainer(Trainer):
             self.args, self.state, self.control, metrics
         )
         return metrics
+
+    def bound(self, examples: Sequence[Example], limit: int = LIMIT, *, samples: int = 1) -> Score:
+        """Return the bound of the finished network on at most `limit` examples, spread evenly.
+
+        By `samples` pairs of masks each, always the same ones, and without classes.
+        """
+        count = min(limit, len(examples))
+        collator: Any = self.data_collator
+        rows = collator.padded([examples[i * len(examples) // count] for i in range(count)])
+        device = next(self.finished.parameters()).device
+        return score(
+            self.finished,  # type: ignore[arg-type]
+            rows.tokens.to(device),
+            rows.maskable.to(device),
+            valid=rows.valid.to(device),
+            by=Bound(samples=samples),
+            batch_size=2 * self.args.train_batch_size,  # rows, as pairs of masks have in training
+        )
 
     def _measurable(self, name: str, examples: Any) -> Sequence[Example]:
         """Return examples to measure on. Raises DataError for those that cannot be."""
