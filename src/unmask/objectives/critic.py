@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from unmask import sampling, schedules
-from unmask.core.checks import is_number
+from unmask.core.checks import check_choice, is_number
 from unmask.core.loss import Loss
 from unmask.core.network import Critic, Denoiser
 from unmask.core.random import Purpose, uniform
-from unmask.errors import DataError, LogitsError, StrategyError, nearest
+from unmask.errors import DataError, LogitsError, StrategyError
 from unmask.objectives.evaluate import Corrupted, Reading, check_corrupted, read_corrupted
 from unmask.objectives.inputs import check_beside, kind_of
 from unmask.objectives.nelbo import corrupt_by_count
@@ -110,8 +110,7 @@ def _check_judge(judge: object, labels: str) -> None:
         raise StrategyError(
             f"judge={judge!r}: pass a critic, such as unmask.SelfCritic(denoiser, width)"
         )
-    if labels not in ("differs", "masked"):
-        raise StrategyError(f"labels={labels!r}: {nearest(str(labels), ('differs', 'masked'))}")
+    check_choice("labels", labels, get_args(Labels))
 
 
 def _check_temperature(temperature: object, rows: int) -> None:

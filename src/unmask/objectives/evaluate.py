@@ -111,6 +111,22 @@ def evaluate(batch: Corrupted, reading: Reading, *, bound: bool) -> Loss:
     return weighted(batch, nll, bound=bound)
 
 
+def loss_of(
+    denoiser: Denoiser,
+    batch: Corrupted,
+    valid: Tensor | None,
+    condition: Any,
+    self_condition: float,
+    *,
+    bound: bool = True,
+) -> Loss:
+    """Return the weighted cross-entropy of what the network reads in a batch."""
+    reading = read_corrupted(
+        denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
+    )
+    return weighted(batch, reading.nll, bound=bound)
+
+
 def weighted(batch: Corrupted, nll: Tensor, *, bound: bool) -> Loss:
     """Return the loss of −log p(data) (M,) at the masked positions, as `evaluate` does."""
     per_position = batch.weight.new_zeros(batch.masked.shape).masked_scatter(

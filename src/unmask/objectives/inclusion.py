@@ -18,7 +18,7 @@ from unmask.core.loss import Loss
 from unmask.core.network import Denoiser
 from unmask.objectives.corruption import hide_each, stratified_times
 from unmask.objectives.counts import binomial, inverse
-from unmask.objectives.evaluate import Corrupted, read_corrupted, weighted
+from unmask.objectives.evaluate import Corrupted, loss_of
 from unmask.objectives.inputs import checked_batch
 from unmask.schedules import AnySchedule, Schedule
 
@@ -95,10 +95,7 @@ def bernoulli(
         time=time,
         latest=1 - epsilon,
     )
-    reading = read_corrupted(
-        denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
-    )
-    return weighted(batch, reading.nll, bound=epsilon == 0)
+    return loss_of(denoiser, batch, valid, condition, self_condition, bound=epsilon == 0)
 
 
 def bernoulli_by_count(
@@ -122,7 +119,4 @@ def bernoulli_by_count(
     batch = corrupt_bernoulli(
         denoiser, tokens, maskable, seed, weight=by_count, schedule=schedule, time=time
     )
-    reading = read_corrupted(
-        denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
-    )
-    return weighted(batch, reading.nll, bound=True)
+    return loss_of(denoiser, batch, valid, condition, self_condition)

@@ -42,15 +42,7 @@ def masked_mean(
     """
     check_share_below_one("label_smoothing", label_smoothing)
     batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
-    reading = read_corrupted(
-        denoiser,
-        batch,
-        valid=valid,
-        condition=condition,
-        self_condition=self_condition,
-        label_smoothing=label_smoothing,
-    )
-    return weighted(_evenly(batch), reading.nll, bound=False)
+    return _mean(denoiser, batch, valid, condition, self_condition, label_smoothing)
 
 
 def bert(
@@ -76,12 +68,25 @@ def bert(
     batch = corrupt_by_count(
         denoiser, tokens, maskable, seed, schedule=schedule, noise=noise, time=time
     )
+    return _mean(denoiser, batch, valid, condition, self_condition)
+
+
+def _mean(
+    denoiser: Denoiser,
+    batch: Corrupted,
+    valid: Tensor | None,
+    condition: Any,
+    self_condition: float,
+    label_smoothing: float = 0.0,
+) -> Loss:
+    """Return the loss with equal weights, and only hidden positions counted."""
     reading = read_corrupted(
-        denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
+        denoiser,
+        batch,
+        valid=valid,
+        condition=condition,
+        self_condition=self_condition,
+        label_smoothing=label_smoothing,
     )
-    return weighted(_evenly(batch), reading.nll, bound=False)
-
-
-def _evenly(batch: Corrupted) -> Corrupted:
-    """Return the corruption with equal weights, and only hidden positions counted."""
-    return replace(batch, weight=torch.ones_like(batch.weight), maskable=batch.masked)
+    even = replace(batch, weight=torch.ones_like(batch.weight), maskable=batch.masked)
+    return weighted(even, reading.nll, bound=False)
