@@ -15,20 +15,15 @@ from unmask.models.hf import MaskedLMDenoiser
 from unmask.training.geometry import know_the_layout
 from unmask.training.material import Material
 from unmask.training.recipe import Recipe
+from unmask.training.recipes import small
 
-SMALL = {
+# Rotary positions learn text faster, but with every token hidden all positions look alike to them.
+IN_STREAMS = {
+    "model_type": "modernbert",
     "hidden_size": 128,
     "num_hidden_layers": 4,
     "num_attention_heads": 4,
     "intermediate_size": 256,
-}
-
-# Rotary positions learn text faster, but with every token hidden all positions look alike to them.
-IN_STREAMS = {"model_type": "modernbert"}
-IN_PLACE = {
-    "model_type": "megatron-bert",
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
 }
 # Configs have default ids of another vocabulary.
 _SPECIAL = [f"{name}_token_id" for name in ("pad", "bos", "eos", "cls", "sep")]
@@ -77,7 +72,7 @@ def network(options: dict[str, Any]) -> Any:
 
     try:
         return AutoModelForMaskedLM.from_config(AutoConfig.for_model(**options))
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+    except Exception as error:  # options of any kind reach code of transformers and torch
         raise _no_network(options, error) from error
 
 
@@ -88,9 +83,8 @@ def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
     """
     several = kinds(material)
     # Classes need token types.
-    chosen: dict[str, Any] = dict(recipe.backbone) or SMALL | (
-        IN_STREAMS if material.stream and several == 1 else IN_PLACE
-    )
+    usual = IN_STREAMS if material.stream and several == 1 else small(128, 4)
+    chosen: dict[str, Any] = recipe.backbone or usual
     if "model_type" not in chosen:
         raise StrategyError(
             f"backbone={recipe.backbone} has no model_type: add one, such as "
@@ -103,7 +97,10 @@ def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
         "type_vocab_size": several,
         **dict.fromkeys(_SPECIAL),
     }
-    for name in chosen:
+    for name, value in chosen.items():
+        size = name.startswith("num_") or name.endswith("_size")
+        if size and isinstance(value, int) and value < 1:
+            raise StrategyError(f"backbone.{name}={value}: pass 1 or more")
         if name in fixed:
             raise StrategyError(f"backbone.{name} is set by the data: leave it out")
         if name not in known:

@@ -19,16 +19,21 @@ from unmask.models.checkpoint import check_replaceable
 from unmask.tasks import task as load_task
 from unmask.training.arguments import arguments
 from unmask.training.augment import Warped
-from unmask.training.defaults import default_recipe
-from unmask.training.inputs import check_call, check_out, check_training_seed
+from unmask.training.inputs import (
+    check_call,
+    check_data_options,
+    check_out,
+    check_training_seed,
+)
 from unmask.training.material import Material, of_corpus, of_task
 from unmask.training.measuring import FEWEST, Budget
 from unmask.training.network import backbone, build_network, finished, kinds, take_weights
 from unmask.training.recipe import Recipe
-from unmask.training.recipes import RECIPES
+from unmask.training.recipes import RECIPES, default_recipe
 from unmask.training.resuming import Start, same_run, start_of
 from unmask.training.stopping import Stopping
 from unmask.training.stream import seed_after
+from unmask.training.trainer import MaskedTrainer, discard_incomplete, latest
 from unmask.training.watching import PASSES, Progress, Watching
 from unmask.training.writing import writing
 
@@ -64,6 +69,7 @@ def train(
     Raises CheckpointError if that would lose a model or a run, or if there is nothing to resume;
     DataError for data that cannot be used; TrainingError if the loss is not finite.
     """
+    _check_extra()
     check_training_seed(seed)
     target = check_out(out)
     check_call(data, recipe, resume, overwrite, steps, report)
@@ -74,11 +80,12 @@ def train(
         task = load_task(data)
         recipe = RECIPES[data] if recipe is None else recipe
         material = of_task(task, recipe.padding)
+    check_data_options(data, recipe.data)
     if steps is not None:
-        recipe = replace(recipe, steps=int(steps))
+        recipe = replace(recipe, steps=steps)
     check_replaceable(target)
     work = target.with_name(target.name + ".training")
-    start = start_of(target, work, _parts().latest(work), recipe.steps, resume, overwrite)
+    start = start_of(target, work, latest(work), recipe.steps, resume, overwrite)
     run = _Run(material, recipe, target, work, seed, start, report)
     figures = run.train()
     if run.trainer.args.should_save:
@@ -108,7 +115,7 @@ class _Run:
         if start.taken:
             take_weights(denoiser, target)
         further = replace(recipe, steps=recipe.steps - start.taken)
-        self.trainer = _parts().MaskedTrainer(
+        self.trainer = MaskedTrainer(
             denoiser,
             arguments(further, work, seed_after(seed, start.taken)),
             material.train,
@@ -124,7 +131,7 @@ class _Run:
         )
         self.about = about(material, recipe, seed)
         same_run(target, work, start, self.about)
-        _parts().discard_incomplete(work)
+        discard_incomplete(work)
         self.trainer.card = self.card()
         self.trainer.add_callback(self.stopping)
         self.trainer.remove_callback(PrinterCallback)  # `report` is in its place
@@ -163,7 +170,7 @@ class _Run:
         checkpoint, budget = self.start.checkpoint, self.budget
         budget.begin()
         with self.stopping.listening():
-            self.trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+            self.trainer.train(None if checkpoint is None else str(checkpoint))
         seconds = budget.trained + budget.spent
         held_out = self.material.held_out
         examples = len(held_out)
@@ -210,15 +217,11 @@ def about(material: Material, recipe: Recipe, seed: int) -> dict[str, Any]:
     return said if material.name == "data" else {"task": material.name, **said}
 
 
-def _parts() -> Any:
-    """Return the trainer module. Raises MissingExtraError without transformers or accelerate."""
+def _check_extra() -> None:
     try:
         import accelerate  # noqa: F401
         import transformers  # noqa: F401
-
-        from unmask.training import trainer
     except ImportError as error:
         raise MissingExtraError(
             f"training needs {error.name}: pip install 'unmask[train]'"
         ) from None
-    return trainer

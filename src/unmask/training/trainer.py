@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 
+from unmask.core.calls import check_calls
 from unmask.core.files import discard, put_in_place
 from unmask.data import Corpus, Example
 from unmask.data.padding import Excluded, Padding
@@ -27,12 +27,14 @@ from unmask.training.averaging import Averaging
 from unmask.training.collate import Augment, Collator
 from unmask.training.examples import check_examples, examples_of, rules_of
 from unmask.training.inputs import (
+    check_arguments,
     check_classes,
     check_network,
     check_objective,
     check_options,
     check_rows,
-    check_steps,
+    checked_callbacks,
+    need,
 )
 from unmask.training.model import MaskedModel, Objective
 from unmask.training.stream import Draws
@@ -54,7 +56,7 @@ STAGING = ".writing"  # the folder in which a checkpoint is written before it ha
 
 
 class MaskedTrainer(Trainer):
-    """transformers' Trainer for denoisers; arguments not listed here are Trainer's.
+    """transformers' Trainer for denoisers; `args` has the settings that are Trainer's own.
 
     examples: any sequence of `data.Example`, or a corpus. held_out: the same, for the bound that
     `evaluate` and `eval_strategy` report. objective: a function of `unmask.objectives`. padding,
@@ -87,11 +89,12 @@ class MaskedTrainer(Trainer):
         augment: Augment | None = None,
         ema_decay: float = 0.0,
         card: dict[str, Any] | None = None,
-        callbacks: list[Any] | None = None,
+        callbacks: Sequence[Any] | None = None,
     ):
         check_network(denoiser)
-        check_steps(args, held_out is not None)
         check_arguments(args)
+        measured = f"eval_strategy={str(args.eval_strategy)!r} without examples to measure on"
+        need(args.eval_strategy == "no" or held_out is not None, measured, "pass held_out=")
         check_options(denoiser, self_condition, ema_decay, augment, card)
         check_classes(denoiser, classes, condition_dropout)
         check_rows(denoiser, padding, length, pad_id)
@@ -130,19 +133,17 @@ class MaskedTrainer(Trainer):
             data_collator=collator,
             train_dataset=Draws(examples, args.max_steps * size, args.seed),
             eval_dataset=self.held_out,  # `evaluate` alone reads it
-            callbacks=[*([self.average] if self.average else []), *(callbacks or [])],
+            callbacks=[*([self.average] if self.average else []), *checked_callbacks(callbacks)],
         )
         self.model_accepts_loss_kwargs, self._loss_shifts_labels = True, False
 
     @property
-    def denoiser(self) -> nn.Module:
+    def denoiser(self) -> Any:
         """The network in training, without averaging."""
-        model: Any = self.accelerator.unwrap_model(self.model)
-        denoiser: nn.Module = model.denoiser
-        return denoiser
+        return self.accelerator.unwrap_model(self.model).denoiser
 
     @property
-    def finished(self) -> nn.Module:
+    def finished(self) -> Any:
         """The network to use: with averaged weights, if they are computed."""
         return self.denoiser if self.average is None else self.average.denoiser
 
@@ -186,12 +187,9 @@ class MaskedTrainer(Trainer):
             raise StrategyError("there are no examples to evaluate on: pass held_out=")
         bound = self.bound(examples)
         metrics = {
-            f"{metric_key_prefix}_{name}": value
-            for name, value in (
-                ("loss", bound.nats_per_token),
-                ("bits_per_token", bound.bits_per_token),
-                ("standard_error", bound.standard_error),
-            )
+            f"{metric_key_prefix}_loss": bound.nats_per_token,
+            f"{metric_key_prefix}_bits_per_token": bound.bits_per_token,
+            f"{metric_key_prefix}_standard_error": bound.standard_error,
         }
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
@@ -209,7 +207,7 @@ class MaskedTrainer(Trainer):
         rows = collator.padded([examples[i * len(examples) // count] for i in range(count)])
         device = next(self.finished.parameters()).device
         return score(
-            self.finished,  # type: ignore[arg-type]
+            self.finished,
             rows.tokens.to(device),
             rows.maskable.to(device),
             valid=rows.valid.to(device),
@@ -248,7 +246,7 @@ class MaskedTrainer(Trainer):
                     return
                 if self.average is not None:
                     self.average.write(staged)
-                save(self.finished, staged / MODEL, **self.card)  # type: ignore[arg-type]
+                save(self.finished, staged / MODEL, **self.card)
                 put_in_place(staged, target)
                 keep_newest(root, self.args.save_total_limit)
         finally:
@@ -256,10 +254,8 @@ class MaskedTrainer(Trainer):
             if self.args.should_save:
                 discard(staged.parent)
 
-    def _get_output_dir(self, trial: Any) -> str:
-        """Return the folder that Trainer writes a checkpoint to."""
-        folder: str = self._staging or super()._get_output_dir(trial)
-        return folder
+    def _get_output_dir(self, trial: Any) -> Any:
+        return self._staging or super()._get_output_dir(trial)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Take up the optimiser's state, at the learning rate that this run has at that step."""
@@ -297,32 +293,6 @@ def steps_of(args: TrainingArguments, examples: int, step_size: int) -> int:
     return max(1, math.ceil(args.num_train_epochs * examples / step_size))
 
 
-def check_arguments(args: TrainingArguments) -> None:
-    """Raise StrategyError for arguments that would change the loss of a step."""
-    if not args.average_tokens_across_devices:
-        raise StrategyError(
-            "average_tokens_across_devices=False would weigh processes instead of tokens: "
-            "leave it True"
-        )
-    refused = ("load_best_model_at_end", "activation_checkpointing", "gradient_checkpointing")
-    for name in (*refused, "data_seed"):
-        if getattr(args, name, None):
-            raise StrategyError(
-                f"{name}={getattr(args, name)} does not work with MaskedTrainer: leave it out"
-            )
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
-    if launched != args.world_size:
-        raise StrategyError(
-            f"{launched} processes were launched and TrainingArguments knows of {args.world_size}, "
-            "so each would train alone: on a machine without an accelerator pass use_cpu=True"
-        )
-    if args.label_smoothing_factor:
-        raise StrategyError(
-            "label_smoothing_factor is for Trainer's own loss: pass objective=partial("
-            "objectives.masked_mean, label_smoothing=...)"
-        )
-
-
 def complete(folder: Path) -> list[Path]:
     """Return the complete checkpoints in a folder, the oldest first."""
     models = folder.glob(f"checkpoint-*/{MODEL}/unmask.json")
@@ -349,3 +319,6 @@ def discard_incomplete(folder: Path) -> None:
 
 def _number(checkpoint: Path) -> str:
     return checkpoint.name.rpartition("-")[2]
+
+
+check_calls(__name__, "MaskedTrainer")

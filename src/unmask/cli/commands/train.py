@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -115,7 +114,9 @@ def command(
     sets = [*(set_ or []), *(f"{key}={each}" for key, each in words.items() if each is not None)]
     with waiting("Reading"):
         run = chosen(task, data, recipe, sets)
-    for line in run.notes() if _leads() else []:
+    from unmask.training.processes import leads
+
+    for line in run.notes() if leads() else []:
         note((line, "dim"))
     begun = time.perf_counter()
     try:
@@ -129,7 +130,7 @@ def command(
             else "Stopped before the first checkpoint, so nothing was saved."
         ) from None
     seconds = round(time.perf_counter() - begun, 1)
-    if not _leads():
+    if not leads():
         return
     if json:
         print_json({**run.named(), "folder": str(folder), "seconds": seconds, "figures": figures})
@@ -140,10 +141,10 @@ def command(
 def _train(run: Chosen, folder: Path, seed: int, resume: bool, overwrite: bool) -> dict[str, Any]:
     with waiting("Starting"):
         from unmask.training import train
-        from unmask.training.processes import leave
+        from unmask.training.processes import leads, leave
 
     view = TrainingScreen(run.name)
-    with view.shown() if _leads() else nullcontext():
+    with view.shown() if leads() else nullcontext():
         figures = train(
             run.source,
             folder,
@@ -155,11 +156,6 @@ def _train(run: Chosen, folder: Path, seed: int, resume: bool, overwrite: bool) 
         )
     leave()
     return figures
-
-
-def _leads() -> bool:
-    """Return whether this process prints: the first of those that a launcher started."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def _again(
