@@ -138,11 +138,8 @@ def checked_callbacks(callbacks: Any) -> Sequence[Any]:
     return several
 
 
-def check_arguments(args: Any) -> None:
-    """Raise StrategyError unless these are TrainingArguments by which MaskedTrainer can train.
-
-    Their sizes must be possible, and nothing may change the loss of a step.
-    """
+def check_sizes(args: Any) -> None:
+    """Raise StrategyError unless these are TrainingArguments with possible sizes and seed."""
     from transformers import TrainingArguments
 
     advice = "pass transformers.TrainingArguments(output_dir, max_steps=1000)"
@@ -158,6 +155,10 @@ def check_arguments(args: Any) -> None:
     for name in ("max_steps", *sizes):
         number = getattr(args, name)
         need(number < MOST, f"{name}={number}", f"pass a number below {MOST}")
+
+
+def check_arguments(args: Any) -> None:
+    """Raise StrategyError for TrainingArguments that would change the loss of a step."""
     for name in REFUSED:
         given = f"{name}={getattr(args, name, None)} does not work with MaskedTrainer"
         need(not getattr(args, name, None), given, "leave it out")

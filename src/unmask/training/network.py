@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,10 @@ def network(options: dict[str, Any]) -> Any:
     """
     from transformers import AutoConfig, AutoModelForMaskedLM
 
-    try:
+    def make(**options: Any) -> Any:
         return AutoModelForMaskedLM.from_config(AutoConfig.for_model(**options))
-    except Exception as error:  # options of any kind reach code of transformers and torch
-        raise _no_network(options, error) from error
+
+    return _made(make, **options)
 
 
 def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
@@ -122,17 +123,18 @@ def _options(model_type: str) -> list[str]:
         raise MissingExtraError(
             "training needs transformers: pip install 'unmask[train]'"
         ) from None
+    return list(_made(AutoConfig.for_model, model_type=model_type).to_dict())
+
+
+def _made(make: Callable[..., Any], **options: Any) -> Any:
+    """Return what transformers makes of options. Raises StrategyError for those that it refuses."""
     try:
-        return list(AutoConfig.for_model(model_type).to_dict())
-    except (ValueError, KeyError) as error:
-        raise _no_network({"model_type": model_type}, error) from error
-
-
-def _no_network(options: dict[str, Any], error: Exception) -> StrategyError:
-    return StrategyError(
-        f"backbone={options} makes no network: {str(error)[:300]}; pass a model_type of "
-        "transformers that has a *ForMaskedLM, such as modernbert, and options of its config"
-    )
+        return make(**options)
+    except Exception as error:  # options of any kind reach code of transformers and torch
+        raise StrategyError(
+            f"backbone={options} makes no network: {str(error)[:300]}; pass a model_type of "
+            "transformers that has a *ForMaskedLM, such as modernbert, and options of its config"
+        ) from error
 
 
 def finished(denoiser: nn.Module, material: Material) -> Denoiser:

@@ -33,6 +33,7 @@ from unmask.training.inputs import (
     check_objective,
     check_options,
     check_rows,
+    check_sizes,
     checked_callbacks,
     need,
 )
@@ -92,6 +93,7 @@ class MaskedTrainer(Trainer):
         callbacks: Sequence[Any] | None = None,
     ):
         check_network(denoiser)
+        check_sizes(args)
         check_arguments(args)
         measured = f"eval_strategy={str(args.eval_strategy)!r} without examples to measure on"
         need(args.eval_strategy == "no" or held_out is not None, measured, "pass held_out=")
