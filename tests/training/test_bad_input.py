@@ -181,6 +181,9 @@ OPTIONS = {
     "a card of no keys": ({"card": {"notes": "x"}}, "card={'notes': 'x'}"),
     "a card of text": ({"card": "x"}, "card='x'"),
     "augment of a number": ({"augment": 3}, "augment=3"),
+    "callbacks of a number": ({"callbacks": 3}, "callbacks=3: pass a list"),
+    "callbacks of numbers": ({"callbacks": [3]}, "callbacks=[3]: pass a list"),
+    "a name misspelt": ({"heldout": GOOD}, "takes no heldout=: did you mean 'held_out'?"),
     "augment of other shapes": (
         {"augment": lambda tokens, kinds, seed, progress: (tokens[:, :1], kinds)},
         "return tokens of that shape",
@@ -213,6 +216,8 @@ ARGUMENTS = {
     "epochs of NaN": (changed(max_steps=-1, num_train_epochs=NAN), "num_train_epochs=nan"),
     "no rows": (changed(per_device_train_batch_size=0), "per_device_train_batch_size=0"),
     "no pieces": (changed(gradient_accumulation_steps=0), "gradient_accumulation_steps=0"),
+    "rows beyond all memory": (changed(per_device_train_batch_size=2**40), "a number below 2147"),
+    "steps beyond all time": (changed(max_steps=2**40), "max_steps=1099511627776: pass a number"),
     "measuring on nothing": (changed(eval_strategy="steps"), "held_out="),
 }
 
@@ -446,6 +451,53 @@ def test_numbers_of_numpy_are_numbers():
     assert Recipe(warped=[0, 1]).warped == (0.0, 1.0)
 
 
+BACKBONES = {
+    "no layers": ({"num_hidden_layers": -1}, "backbone.num_hidden_layers=-1: pass 1 or more"),
+    "no heads": ({"num_attention_heads": 0}, "backbone.num_attention_heads=0: pass 1 or more"),
+    "no width": ({"intermediate_size": 0}, "backbone.intermediate_size=0: pass 1 or more"),
+    "layers in words": ({"num_hidden_layers": "2"}, "makes no network"),
+    "a width beyond all memory": ({"hidden_size": 2**40}, "makes no network"),
+}
+
+
+@pytest.mark.parametrize("what", BACKBONES)
+def test_backbones_that_cannot_be(what, tmp_path):
+    options, words = BACKBONES[what]
+    recipe = Recipe(backbone=TINY | options, steps=1)
+    refused(partial(train, "shidoku", tmp_path / "m", recipe=recipe), words)
+
+
+def test_numbers_of_numpy_in_sections_are_numbers():
+    recipe = Recipe(backbone=TINY | {"hidden_size": np.int64(16)}, warped=(np.float32(0), 0.5))
+    assert type(recipe.backbone["hidden_size"]) is int
+    assert recipe.warped == (0.0, 0.5)
+
+
+UNREAD = {
+    "windows of another length": ({"stream": True}, {"length": 6}, "data.length=6"),
+    "shorter rows": ({}, {"length": 6}, "data.length=6 in the recipe of a corpus read without"),
+    "documents": ({}, {"documents": True}, "pass documents= to unmask.data.read"),
+    "a shape": ({}, {"shape": (3, 4)}, "data.shape=(3, 4)"),
+    "more ids": ({}, {"vocab_size": 99}, "data.vocab_size=99"),
+    "a tokenizer": ({}, {"tokenizer": "tokenizer.json"}, "data.tokenizer='tokenizer.json'"),
+}
+
+
+@pytest.mark.parametrize("what", UNREAD)
+def test_options_by_which_a_corpus_was_not_read(what, tmp_path):
+    fields, how, words = UNREAD[what]
+    recipe = Recipe(backbone=TINY, steps=1, data=DataOptions(**how))
+    refused(partial(train, corpus_of(**fields), tmp_path / "m", recipe=recipe), words)
+    alone = partial(train, "shidoku", tmp_path / "m", recipe=replace(RECIPE, data=recipe.data))
+    refused(alone, "shidoku is built in: leave it out")
+
+
+def test_options_by_which_a_corpus_was_read(tmp_path):
+    how = DataOptions(length=LENGTH + 2, vocab_size=MASK, held_out=0.2, column="ids")
+    train(corpus_of(), tmp_path / "m", recipe=Recipe(backbone=TINY, steps=1, data=how))
+    assert unmask.load(tmp_path / "m").spec.max_length == LENGTH + 2
+
+
 TINY = {
     "model_type": "bert",
     "hidden_size": 16,
@@ -453,3 +505,4 @@ TINY = {
     "num_attention_heads": 2,
     "intermediate_size": 16,
 }
+RECIPE = Recipe(backbone=TINY, steps=1)
