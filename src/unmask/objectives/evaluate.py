@@ -129,14 +129,18 @@ def loss_of(
 
 def weighted(batch: Corrupted, nll: Tensor, *, bound: bool) -> Loss:
     """Return the loss of −log p(data) (M,) at the masked positions, as `evaluate` does."""
-    per_position = batch.weight.new_zeros(batch.masked.shape).masked_scatter(
-        batch.masked, nll.double()
-    )
-    per_example = per_position.sum(1) * batch.weight
-    counts = batch.maskable.sum(1)
-    tokens = counts.sum()
-    loss = (per_example.sum() / tokens.clamp(min=1)).float()
-    total = per_example.sum().detach() if bound else None
+    zeros = batch.weight.new_zeros(batch.masked.shape)
+    per_example = zeros.masked_scatter(batch.masked, nll.double()).sum(1) * batch.weight
+    return per_token(per_example, batch.maskable, bound=bound)
+
+
+def per_token(per_example: Tensor, maskable: Tensor, *, bound: bool) -> Loss:
+    """Return the loss of nats (B,) per token of maskable (B,N)."""
+    counts, total = maskable.sum(1), per_example.sum()
     return Loss(
-        loss=loss, nll=total, tokens=tokens, per_example=per_example.detach(), counts=counts
+        loss=(total / counts.sum().clamp(min=1)).float(),
+        nll=total.detach() if bound else None,
+        tokens=counts.sum(),
+        per_example=per_example.detach(),
+        counts=counts,
     )

@@ -118,10 +118,11 @@ def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
 def _options(model_type: str) -> list[str]:
     """Return the options of a transformers config, which accepts and ignores other names."""
     try:
+        import accelerate  # noqa: F401  # which transformers' Trainer needs
         from transformers import AutoConfig
-    except ImportError:
+    except ImportError as error:
         raise MissingExtraError(
-            "training needs transformers: pip install 'unmask[train]'"
+            f"training needs {error.name}: pip install 'unmask[train]'"
         ) from None
     return list(_made(AutoConfig.for_model, model_type=model_type).to_dict())
 

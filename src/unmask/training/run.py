@@ -13,7 +13,6 @@ import torch
 from unmask.core.files import discard
 from unmask.data import Corpus
 from unmask.data.padding import to_dict
-from unmask.errors import MissingExtraError
 from unmask.models import save
 from unmask.models.checkpoint import check_replaceable
 from unmask.tasks import task as load_task
@@ -69,7 +68,6 @@ def train(
     Raises CheckpointError if that would lose a model or a run, or if there is nothing to resume;
     DataError for data that cannot be used; TrainingError if the loss is not finite.
     """
-    _check_extra()
     check_training_seed(seed)
     target = check_out(out)
     check_call(data, recipe, resume, overwrite, steps, report)
@@ -215,13 +213,3 @@ def about(material: Material, recipe: Recipe, seed: int) -> dict[str, Any]:
         "seed": seed,
     }
     return said if material.name == "data" else {"task": material.name, **said}
-
-
-def _check_extra() -> None:
-    try:
-        import accelerate  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            f"training needs {error.name}: pip install 'unmask[train]'"
-        ) from None

@@ -63,7 +63,7 @@ def read_settings(
     Raises InputError for a file that cannot be read, unknown keys, values of another type, fields
     without a value, and errors of the class itself.
     """
-    values = _defaults(kind) if start is None else asdict(start)  # type: ignore[call-overload]
+    values = _nested(kind, start)
     said: dict[Keys, str] = {}
     tree = {} if path is None else parse_file(Path(path))
     for keys, value in _entries(kind, tree):
@@ -87,7 +87,7 @@ def commented(kind: type[Any], *, values: Any = None) -> str:
 
     The values are those of `values`, a `kind`, or the defaults.
     """
-    return "\n".join(_lines(kind, values, "")) + "\n"
+    return "\n".join(_lines(kind, _nested(kind, values), "")) + "\n"
 
 
 def _plain(value: Any) -> Any:
@@ -106,7 +106,10 @@ def _hint(hint: Any, *keys: Any) -> Any:
     return hint
 
 
-def _defaults(kind: Any) -> dict[str, Any]:
+def _nested(kind: Any, settings: Any) -> dict[str, Any]:
+    """Return the fields of settings, or their defaults, with sections as dicts."""
+    if settings is not None:
+        return asdict(settings)
     fields = kind.__pydantic_fields__.items()
     values = {name: info.get_default(call_default_factory=True) for name, info in fields}
     return {
@@ -203,18 +206,13 @@ def _advice(problem: str, value: Any) -> str:
     return ""
 
 
-def _lines(kind: Any, values: Any, indent: str) -> list[str]:
+def _lines(kind: Any, values: dict[str, Any], indent: str) -> list[str]:
     lines = []
     for name, info in kind.__pydantic_fields__.items():
-        value = info.get_default(call_default_factory=True)
-        value = value if values is None else getattr(values, name)
-        comment = " ".join((info.description or "").split())
-        if is_dataclass(info.annotation):
-            lines += _line(f"{indent}{name}:", comment)
-            lines += _lines(info.annotation, value, indent + "  ")
-        else:
-            text = "" if value is PydanticUndefined else " " + yaml_text(value)
-            lines += _line(f"{indent}{name}:{text}", comment)
+        section = is_dataclass(info.annotation)
+        text = "" if section or name not in values else " " + yaml_text(values[name])
+        lines += _line(f"{indent}{name}:{text}", " ".join((info.description or "").split()))
+        lines += _lines(info.annotation, values[name], indent + "  ") if section else []
     return lines
 
 

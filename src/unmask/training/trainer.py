@@ -25,7 +25,7 @@ from unmask.objectives import complementary
 from unmask.scoring import Bound, Score, score
 from unmask.training.averaging import Averaging
 from unmask.training.collate import Augment, Collator
-from unmask.training.examples import check_examples, examples_of, rules_of
+from unmask.training.examples import checked_examples, rules_of
 from unmask.training.inputs import (
     check_arguments,
     check_classes,
@@ -103,9 +103,10 @@ class MaskedTrainer(Trainer):
         check_objective(objective)
         self.rules = rules_of(denoiser, classes, length)
         filled = not isinstance(padding, Excluded)
-        examples = examples_of("examples", examples)
-        check_examples("examples", examples, self.rules, filled=filled)
-        self.held_out = None if held_out is None else self._measurable("held_out", held_out)
+        examples = checked_examples("examples", examples, self.rules, filled=filled)
+        if held_out is not None:
+            held_out = checked_examples("held_out", held_out, self.rules)
+        self.held_out = held_out
         args = copy.copy(args)
         size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         args.max_steps = steps_of(args, len(examples), size)
@@ -184,7 +185,7 @@ class MaskedTrainer(Trainer):
         """
         examples = self.held_out
         if eval_dataset is not None:
-            examples = self._measurable("eval_dataset", eval_dataset)
+            examples = checked_examples("eval_dataset", eval_dataset, self.rules)
         if examples is None:
             raise StrategyError("there are no examples to evaluate on: pass held_out=")
         bound = self.bound(examples)
@@ -216,12 +217,6 @@ class MaskedTrainer(Trainer):
             by=Bound(samples=samples),
             batch_size=2 * self.args.train_batch_size,  # rows, as pairs of masks have in training
         )
-
-    def _measurable(self, name: str, examples: Any) -> Sequence[Example]:
-        """Return examples to measure on. Raises DataError for those that cannot be."""
-        found = examples_of(name, examples)
-        check_examples(name, found, self.rules)
-        return found
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
         """Return a sequential sampler, because the draws are shuffled already."""

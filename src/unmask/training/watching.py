@@ -10,12 +10,13 @@ from typing import Any
 from torch import Tensor
 
 from unmask import presets
-from unmask.core.files import replacing_file
+from unmask.core.files import write_file
 from unmask.engine.run import generate
 from unmask.presets.by_name import ending
 from unmask.training.material import Material
 from unmask.training.measuring import Budget
 from unmask.viz.layout import Layout
+from unmask.viz.sheet import save_png, sheet
 from unmask.viz.tiles import pillow
 
 try:
@@ -89,17 +90,10 @@ class Watching(TrainerCallback):
         length = self.material.length
         strategy = ending(presets.random_order(min(PASSES, length)), self.material.padding.eos_id)
         samples = generate(self.model, batch_size=count, length=length, seed=0, strategy=strategy)
-        keep_sheet(samples, self.material, self.folder / f"step-{step:06d}")
+        path = self.folder / f"step-{step:06d}"
+        if self.material.layout.kind == "text":
+            text = "\n----\n".join(self.material.text(row) for row in samples) + "\n"
+            write_file(path.with_suffix(".txt"), text.encode())
+        else:
+            save_png(sheet(samples, self.material.layout), path.with_suffix(".png"))
         return samples
-
-
-def keep_sheet(samples: Tensor, material: Material, path: Path) -> None:
-    """Write samples (n,N) as a picture, or text as a text file."""
-    if material.layout.kind == "text":
-        lines = [material.text(row) for row in samples]
-        with replacing_file(path.with_suffix(".txt")) as temporary:
-            temporary.write_text("\n----\n".join(lines) + "\n", encoding="utf-8")
-        return
-    from unmask.viz import save_png, sheet
-
-    save_png(sheet(samples, material.layout), path.with_suffix(".png"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -122,7 +122,7 @@ def command(
     try:
         figures = _train(run, folder, seed, resume, overwrite)
     except KeyboardInterrupt:
-        again = _again(task, data, out, recipe, sets, seed)
+        again = _again(task, sets, data=data, out=out, recipe=recipe, seed=seed)
         kept = any(folder.with_name(folder.name + ".training").glob("checkpoint-*/model"))
         raise KeyboardInterrupt(
             f"Stopped. Continue from the last checkpoint with: {again}"
@@ -158,22 +158,14 @@ def _train(run: Chosen, folder: Path, seed: int, resume: bool, overwrite: bool) 
     return figures
 
 
-def _again(
-    task: str | None,
-    data: Path | None,
-    out: Path | None,
-    recipe: Path | None,
-    sets: list[str],
-    seed: int,
-) -> str:
+def _again(task: str | None, sets: list[str], **options: object) -> str:
     """Return the command line that continues this training."""
-    extra = {"--data": data, "--out": out, "--recipe": recipe, "--seed": seed or None}
-    words = ["unmask", "train", *([task] if task else [])]
-    for name, value in extra.items():
-        words += [] if value is None else [name, str(value)]
+    words = ["unmask", "train", *filter(None, [task])]
+    for name, value in options.items():
+        words += [f"--{name}", str(value)] if value else []
     for each in sets:
         words += ["--set", each]
-    return " ".join(map(quote, [*words, "--resume"]))
+    return join([*words, "--resume"])
 
 
 def _print_summary(run: Chosen, folder: Path, seconds: float, figures: dict[str, Any]) -> None:
