@@ -5,7 +5,7 @@ Shapes: B rows, N positions, D width, M hidden positions over the batch, V vocab
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -119,12 +119,24 @@ def loss_of(
     self_condition: float,
     *,
     bound: bool = True,
+    even: bool = False,
+    label_smoothing: float = 0.0,
 ) -> Loss:
-    """Return the weighted cross-entropy of what the network reads in a batch."""
+    """Return the cross-entropy of what the network reads in a batch.
+
+    even: whether weights are equal, and only hidden positions are counted.
+    """
     reading = read_corrupted(
-        denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
+        denoiser,
+        batch,
+        valid=valid,
+        condition=condition,
+        self_condition=self_condition,
+        label_smoothing=label_smoothing,
     )
-    return weighted(batch, reading.nll, bound=bound)
+    if even:
+        batch = replace(batch, weight=torch.ones_like(batch.weight), maskable=batch.masked)
+    return weighted(batch, reading.nll, bound=bound and not even)
 
 
 def weighted(batch: Corrupted, nll: Tensor, *, bound: bool) -> Loss:

@@ -58,7 +58,8 @@ def corrupt_bernoulli(
     u = u * latest
     masked = hide_each(maskable, ratio(u), seeds)
     shown = tokens.masked_fill(masked, mask_id_of(denoiser.spec))
-    weights = weight(ratio, u, masked.sum(1), maskable.sum(1))
+    # Times cover this share of the interval, so each has that weight.
+    weights = latest * weight(ratio, u, masked.sum(1), maskable.sum(1))
     return Corrupted(tokens, shown, masked, weights, maskable, seeds)
 
 
@@ -84,16 +85,9 @@ def bernoulli(
     token, is no bound, and `nll` is None. Other arguments as in `count`.
     """
     check_share_below_one("epsilon", epsilon)
+    given = (denoiser, tokens, maskable, seed)
     batch = corrupt_bernoulli(
-        denoiser,
-        tokens,
-        maskable,
-        seed,
-        # Times cover the share 1 − epsilon of the interval, so each has that weight.
-        weight=lambda *row: by_time(*row) * (1 - epsilon),
-        schedule=schedule,
-        time=time,
-        latest=1 - epsilon,
+        *given, weight=by_time, schedule=schedule, time=time, latest=1 - epsilon
     )
     return loss_of(denoiser, batch, valid, condition, self_condition, bound=epsilon == 0)
 

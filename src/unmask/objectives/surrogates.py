@@ -5,10 +5,8 @@ Shapes: B rows, N positions.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from unmask import schedules
@@ -16,7 +14,7 @@ from unmask.core.checks import check_share_below_one
 from unmask.core.loss import Loss
 from unmask.core.network import Denoiser
 from unmask.objectives.corruption import BertNoise
-from unmask.objectives.evaluate import Corrupted, read_corrupted, weighted
+from unmask.objectives.evaluate import loss_of
 from unmask.objectives.nelbo import corrupt_by_count
 from unmask.schedules import AnySchedule
 
@@ -42,7 +40,15 @@ def masked_mean(
     """
     check_share_below_one("label_smoothing", label_smoothing)
     batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
-    return _mean(denoiser, batch, valid, condition, self_condition, label_smoothing)
+    return loss_of(
+        denoiser,
+        batch,
+        valid,
+        condition,
+        self_condition,
+        even=True,
+        label_smoothing=label_smoothing,
+    )
 
 
 def bert(
@@ -68,25 +74,4 @@ def bert(
     batch = corrupt_by_count(
         denoiser, tokens, maskable, seed, schedule=schedule, noise=noise, time=time
     )
-    return _mean(denoiser, batch, valid, condition, self_condition)
-
-
-def _mean(
-    denoiser: Denoiser,
-    batch: Corrupted,
-    valid: Tensor | None,
-    condition: Any,
-    self_condition: float,
-    label_smoothing: float = 0.0,
-) -> Loss:
-    """Return the loss with equal weights, and only hidden positions counted."""
-    reading = read_corrupted(
-        denoiser,
-        batch,
-        valid=valid,
-        condition=condition,
-        self_condition=self_condition,
-        label_smoothing=label_smoothing,
-    )
-    even = replace(batch, weight=torch.ones_like(batch.weight), maskable=batch.masked)
-    return weighted(even, reading.nll, bound=False)
+    return loss_of(denoiser, batch, valid, condition, self_condition, even=True)

@@ -19,6 +19,7 @@ from unmask.core.network import Denoiser
 from unmask.data import Corpus, Example
 from unmask.errors import DataError
 from unmask.objectives.inputs import kind_of
+from unmask.training.stream import spread
 
 CHECKED = 2**17  # examples checked before a run, spread evenly; all are checked as they are drawn
 AT_ONCE = 1024
@@ -112,12 +113,11 @@ def checked_examples(
     if other or not (hasattr(found, "__len__") and hasattr(found, "__getitem__")):
         shown = repr(found) if isinstance(found, str | Path) else kind_of(found)
         raise DataError(f"{name} is {shown}: {EXAMPLES}")
-    if not (count := len(found)):
+    if not len(found):
         raise DataError(f"{name}: there are no examples; pass one or more")
-    looked = min(count, CHECKED)
-    chosen = (i * count // looked for i in range(looked))
+    chosen = spread(len(found), CHECKED)
     free = rules.check(f"{name}: example", ((i, found[i]) for i in chosen))
-    if not free and not filled and looked == count:
+    if not free and not filled and len(chosen) == len(found):
         raise DataError(
             f"{name}: maskable is False everywhere, so there is nothing to learn; make it True at "
             "the tokens that may be hidden"

@@ -2,14 +2,11 @@
 
 All weights stay trainable. D width, d width of a head.
 
-Images and lines: position embeddings start as Fourier features of (row, column), so that a shift on
-the grid is a rotation of features; heads of the first two layers start with attention to one of the
-eight neighbours each (in a line, four on either side); grey levels start as Fourier features of
-their value.
-
-Boards: position embeddings start with one-hot row, column and box. In every layer, one head each
-starts with attention to the same row, column and box; on large boards to these alone, because most
-cells share none of them.
+Images and lines: position embeddings and grey levels start as Fourier features, so that a shift on
+the grid is a rotation; the first heads attend to one of the eight neighbours each (in a line, four
+on either side). Boards: positions start with one-hot row, column and box, and in every layer one
+head each attends to the same row, column and box; on large boards, where most cells share none, to
+these alone.
 """
 
 from __future__ import annotations

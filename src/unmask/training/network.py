@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from unmask.core.network import Denoiser
 from unmask.errors import CheckpointError, MissingExtraError, StrategyError, nearest
 from unmask.models import ClassConditioned, load, wrap
 from unmask.models.hf import MaskedLMDenoiser
@@ -138,14 +137,13 @@ def _made(make: Callable[..., Any], **options: Any) -> Any:
         ) from error
 
 
-def finished(denoiser: nn.Module, material: Material) -> Denoiser:
+def finished(denoiser: Any, material: Material) -> Any:
     """Return the model to save: without the classes of warped examples."""
     if not isinstance(denoiser, ClassConditioned):
-        return denoiser  # type: ignore[return-value]
-    if not material.classes:
-        inner: Denoiser = denoiser.inner
-        return inner
-    return ClassConditioned(denoiser.inner, material.classes)
+        return denoiser
+    return (
+        ClassConditioned(denoiser.inner, material.classes) if material.classes else denoiser.inner
+    )
 
 
 def take_weights(denoiser: nn.Module, folder: Path) -> None:

@@ -117,12 +117,10 @@ class Recipe:
 
     def loss(self) -> Objective:
         """Return the objective with its options bound."""
-        function = getattr(objectives, self.objective)
         options: dict[str, Any] = {"schedule": self.schedule}
         if self.objective == "masked_mean":
             options["label_smoothing"] = self.label_smoothing
-        bound: Objective = partial(function, **options)
-        return bound
+        return partial(getattr(objectives, self.objective), **options)
 
 
 def padding_named(name: str, eos_id: int | None, documents: bool = False) -> Policy:

@@ -31,7 +31,7 @@ from unmask.training.recipe import Recipe
 from unmask.training.recipes import RECIPES, default_recipe
 from unmask.training.resuming import Start, same_run, start_of
 from unmask.training.stopping import Stopping
-from unmask.training.stream import seed_after
+from unmask.training.stream import seed_after, spread
 from unmask.training.trainer import MaskedTrainer, discard_incomplete, latest
 from unmask.training.watching import PASSES, Progress, Watching
 from unmask.training.writing import writing
@@ -194,9 +194,8 @@ def data_fingerprint(material: Material) -> str:
     """Return a fingerprint of the data: the number of examples, and a digest of some."""
     digest = hashlib.sha256()
     for examples in (material.train, material.held_out):
-        count = len(examples)
-        for i in range(min(FINGERPRINTED, count)):
-            example = examples[i * count // min(FINGERPRINTED, count)]
+        for i in spread(len(examples), FINGERPRINTED):
+            example = examples[i]
             parts = (example.tokens.tolist(), example.maskable.tolist(), example.category)
             digest.update(repr(parts).encode())
     return f"{len(material.train)} examples, {digest.hexdigest()[:16]}"

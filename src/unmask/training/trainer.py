@@ -38,7 +38,7 @@ from unmask.training.inputs import (
     need,
 )
 from unmask.training.model import MaskedModel, Objective
-from unmask.training.stream import Draws
+from unmask.training.stream import Draws, spread
 from unmask.training.writing import writing
 
 if TYPE_CHECKING:
@@ -205,9 +205,8 @@ class MaskedTrainer(Trainer):
 
         By `samples` pairs of masks each, always the same ones, and without classes.
         """
-        count = min(limit, len(examples))
         collator: Any = self.data_collator
-        rows = collator.padded([examples[i * len(examples) // count] for i in range(count)])
+        rows = collator.padded([examples[i] for i in spread(len(examples), limit)])
         device = next(self.finished.parameters()).device
         return score(
             self.finished,
@@ -293,8 +292,8 @@ def steps_of(args: TrainingArguments, examples: int, step_size: int) -> int:
 def complete(folder: Path) -> list[Path]:
     """Return the complete checkpoints in a folder, the oldest first."""
     models = folder.glob(f"checkpoint-*/{MODEL}/unmask.json")
-    found = [path.parent.parent for path in models if _number(path.parent.parent).isdecimal()]
-    return sorted(found, key=lambda path: int(_number(path)))
+    found = {path.parent.parent.name.removeprefix("checkpoint-") for path in models}
+    return [folder / f"checkpoint-{n}" for n in sorted(filter(str.isdecimal, found), key=int)]
 
 
 def latest(folder: Path) -> Path | None:
@@ -312,10 +311,6 @@ def discard_incomplete(folder: Path) -> None:
     """Delete checkpoints of a run of `train` that were cut off while they were written."""
     for path in set(folder.glob("checkpoint-*")) - set(complete(folder)):
         discard(path)
-
-
-def _number(checkpoint: Path) -> str:
-    return checkpoint.name.rpartition("-")[2]
 
 
 check_calls(__name__, "MaskedTrainer")

@@ -44,7 +44,6 @@ def command(
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data",
             metavar="PATH",
             help="Your data: .txt, or ids or text in .npy, .npz, .safetensors, .jsonl, .parquet or "
             "a folder of Hugging Face datasets.",
@@ -52,14 +51,12 @@ def command(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FOLDER", help="Folder for the model; default runs/NAME."),
+        typer.Option(metavar="FOLDER", help="Folder for the model; default runs/NAME."),
     ] = None,
     recipe: Annotated[
         Path | None,
         typer.Option(
-            "--recipe",
-            metavar="FILE",
-            help="Training options in YAML or TOML, as unmask init writes them.",
+            metavar="FILE", help="Training options in YAML or TOML, as unmask init writes them."
         ),
     ] = None,
     set_: Annotated[
@@ -72,20 +69,16 @@ def command(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", metavar="N", help="Training steps; the same as --set steps=N."),
+        typer.Option(metavar="N", help="Training steps; the same as --set steps=N."),
     ] = None,
     samples: Annotated[
         int | None,
-        typer.Option(
-            "--samples", metavar="N", help="Samples to look at in each tenth of the run; 0: none."
-        ),
+        typer.Option(metavar="N", help="Samples to look at in each tenth of the run; 0: none."),
     ] = None,
     held_out_rows: Annotated[
         int | None,
         typer.Option(
-            "--held-out-rows",
-            metavar="N",
-            help="Held-out examples measured in each tenth of the run; 0: none.",
+            metavar="N", help="Held-out examples measured in each tenth of the run; 0: none."
         ),
     ] = None,
     seed: options.Seed = 0,
@@ -114,13 +107,17 @@ def command(
     sets = [*(set_ or []), *(f"{key}={each}" for key, each in words.items() if each is not None)]
     with waiting("Reading"):
         run = chosen(task, data, recipe, sets)
-    from unmask.training.processes import leads
+    from unmask.training import train
+    from unmask.training.processes import leads, leave
 
     for line in run.notes() if leads() else []:
         note((line, "dim"))
-    begun = time.perf_counter()
+    begun, view = time.perf_counter(), TrainingScreen(run.name)
+    how: dict[str, Any] = {"seed": seed, "resume": resume, "overwrite": overwrite}
     try:
-        figures = _train(run, folder, seed, resume, overwrite)
+        with view.shown() if leads() else nullcontext():
+            figures = train(run.source, folder, recipe=run.recipe, report=view.report, **how)
+        leave()
     except KeyboardInterrupt:
         again = _again(task, sets, data=data, out=out, recipe=recipe, seed=seed)
         kept = any(folder.with_name(folder.name + ".training").glob("checkpoint-*/model"))
@@ -136,26 +133,6 @@ def command(
         print_json({**run.named(), "folder": str(folder), "seconds": seconds, "figures": figures})
     else:
         _print_summary(run, folder, seconds, figures)
-
-
-def _train(run: Chosen, folder: Path, seed: int, resume: bool, overwrite: bool) -> dict[str, Any]:
-    with waiting("Starting"):
-        from unmask.training import train
-        from unmask.training.processes import leads, leave
-
-    view = TrainingScreen(run.name)
-    with view.shown() if leads() else nullcontext():
-        figures = train(
-            run.source,
-            folder,
-            recipe=run.recipe,
-            seed=seed,
-            resume=resume,
-            overwrite=overwrite,
-            report=view.report,
-        )
-    leave()
-    return figures
 
 
 def _again(task: str | None, sets: list[str], **options: object) -> str:
