@@ -13,12 +13,8 @@ from typing import Any
 import torch
 
 from unmask.core.interruption import Interrupted
+from unmask.training.base import TrainerCallback
 from unmask.training.processes import leads
-
-try:
-    from transformers import TrainerCallback
-except ImportError:  # this module stays importable on a bare install; `train` names the extra
-    TrainerCallback = object  # type: ignore[assignment,misc]
 
 SECONDS = 600.0  # between checkpoints, at most, whatever share of the run that is
 SAID = "Stopping: this step ends and its checkpoint is written; Ctrl-C again stops at once."

@@ -24,6 +24,7 @@ from unmask.models import save
 from unmask.objectives import complementary
 from unmask.scoring import Bound, Score, score
 from unmask.training.averaging import Averaging
+from unmask.training.base import Trainer
 from unmask.training.collate import Augment, Collator
 from unmask.training.examples import checked_examples, rules_of
 from unmask.training.inputs import (
@@ -43,11 +44,6 @@ from unmask.training.writing import writing
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
-
-try:
-    from transformers import Trainer
-except ImportError:  # this module stays importable on a bare install; `train` names the extra
-    Trainer = object  # type: ignore[assignment,misc]
 
 WEIGHTS = "weights.safetensors"  # weights of the network in training
 EXCLUDED = Excluded()

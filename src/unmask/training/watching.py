@@ -13,16 +13,12 @@ from unmask import presets
 from unmask.core.files import write_file
 from unmask.engine.run import generate
 from unmask.presets.by_name import ending
+from unmask.training.base import TrainerCallback
 from unmask.training.material import Material
 from unmask.training.measuring import Budget
 from unmask.viz.layout import Layout
 from unmask.viz.sheet import save_png, sheet
 from unmask.viz.tiles import pillow
-
-try:
-    from transformers import TrainerCallback
-except ImportError:  # this module stays importable on a bare install; `train` names the extra
-    TrainerCallback = object  # type: ignore[assignment,misc]
 
 PASSES = 64  # of the network, for one sample, at most
 
