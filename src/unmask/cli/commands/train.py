@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,7 +44,6 @@ def command(
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data",
             metavar="PATH",
             help="Your data: .txt, or ids or text in .npy, .npz, .safetensors, .jsonl, .parquet or "
             "a folder of Hugging Face datasets.",
@@ -53,14 +51,12 @@ def command(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FOLDER", help="Folder for the model; default runs/NAME."),
+        typer.Option(metavar="FOLDER", help="Folder for the model; default runs/NAME."),
     ] = None,
     recipe: Annotated[
         Path | None,
         typer.Option(
-            "--recipe",
-            metavar="FILE",
-            help="Training options in YAML or TOML, as unmask init writes them.",
+            metavar="FILE", help="Training options in YAML or TOML, as unmask init writes them."
         ),
     ] = None,
     set_: Annotated[
@@ -73,20 +69,16 @@ def command(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", metavar="N", help="Training steps; the same as --set steps=N."),
+        typer.Option(metavar="N", help="Training steps; the same as --set steps=N."),
     ] = None,
     samples: Annotated[
         int | None,
-        typer.Option(
-            "--samples", metavar="N", help="Samples to look at in each tenth of the run; 0: none."
-        ),
+        typer.Option(metavar="N", help="Samples to look at in each tenth of the run; 0: none."),
     ] = None,
     held_out_rows: Annotated[
         int | None,
         typer.Option(
-            "--held-out-rows",
-            metavar="N",
-            help="Held-out examples measured in each tenth of the run; 0: none.",
+            metavar="N", help="Held-out examples measured in each tenth of the run; 0: none."
         ),
     ] = None,
     seed: options.Seed = 0,
@@ -115,13 +107,19 @@ def command(
     sets = [*(set_ or []), *(f"{key}={each}" for key, each in words.items() if each is not None)]
     with waiting("Reading"):
         run = chosen(task, data, recipe, sets)
-    for line in run.notes() if _leads() else []:
+    from unmask.training import train
+    from unmask.training.processes import leads, leave
+
+    for line in run.notes() if leads() else []:
         note((line, "dim"))
-    begun = time.perf_counter()
+    begun, view = time.perf_counter(), TrainingScreen(run.name)
+    how: dict[str, Any] = {"seed": seed, "resume": resume, "overwrite": overwrite}
     try:
-        figures = _train(run, folder, seed, resume, overwrite)
+        with view.shown() if leads() else nullcontext():
+            figures = train(run.source, folder, recipe=run.recipe, report=view.report, **how)
+        leave()
     except KeyboardInterrupt:
-        again = _again(task, data, out, recipe, sets, seed)
+        again = _again(task, sets, data=data, out=out, recipe=recipe, seed=seed)
         kept = any(folder.with_name(folder.name + ".training").glob("checkpoint-*/model"))
         raise KeyboardInterrupt(
             f"Stopped. Continue from the last checkpoint with: {again}"
@@ -129,7 +127,7 @@ def command(
             else "Stopped before the first checkpoint, so nothing was saved."
         ) from None
     seconds = round(time.perf_counter() - begun, 1)
-    if not _leads():
+    if not leads():
         return
     if json:
         print_json({**run.named(), "folder": str(folder), "seconds": seconds, "figures": figures})
@@ -137,47 +135,14 @@ def command(
         _print_summary(run, folder, seconds, figures)
 
 
-def _train(run: Chosen, folder: Path, seed: int, resume: bool, overwrite: bool) -> dict[str, Any]:
-    with waiting("Starting"):
-        from unmask.training import train
-        from unmask.training.processes import leave
-
-    view = TrainingScreen(run.name)
-    with view.shown() if _leads() else nullcontext():
-        figures = train(
-            run.source,
-            folder,
-            recipe=run.recipe,
-            seed=seed,
-            resume=resume,
-            overwrite=overwrite,
-            report=view.report,
-        )
-    leave()
-    return figures
-
-
-def _leads() -> bool:
-    """Return whether this process prints: the first of those that a launcher started."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def _again(
-    task: str | None,
-    data: Path | None,
-    out: Path | None,
-    recipe: Path | None,
-    sets: list[str],
-    seed: int,
-) -> str:
+def _again(task: str | None, sets: list[str], **options: object) -> str:
     """Return the command line that continues this training."""
-    extra = {"--data": data, "--out": out, "--recipe": recipe, "--seed": seed or None}
-    words = ["unmask", "train", *([task] if task else [])]
-    for name, value in extra.items():
-        words += [] if value is None else [name, str(value)]
+    words = ["unmask", "train", *filter(None, [task])]
+    for name, value in options.items():
+        words += [f"--{name}", str(value)] if value else []
     for each in sets:
         words += ["--set", each]
-    return " ".join(map(quote, [*words, "--resume"]))
+    return join([*words, "--resume"])
 
 
 def _print_summary(run: Chosen, folder: Path, seconds: float, figures: dict[str, Any]) -> None:
