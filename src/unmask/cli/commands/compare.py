@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from unmask.cli import options
 from unmask.cli.io import outputs
 from unmask.cli.io.models import Model, open_model
 from unmask.cli.io.sweep import swept, takes_steps
@@ -37,48 +34,24 @@ EXAMPLES = [
         "unmask compare digits --preset threshold --set threshold.threshold=0.5,0.9 --samples 100",
     ),
 ]
+OPTIONS = """
+--preset NAME: Preset to compare; repeatable. Default: all presets that apply to the task.
+--steps N: Steps of presets with that option; repeatable.
+--set PRESET.OPTION=V,V: Values to measure for one option of a preset; repeatable.
+--samples N: Rows for each figure; fewer are faster and less certain.
+--out FOLDER: Folder for compare.csv and compare.png; default runs/compare-NAME.
+"""
 
 
 def command(
-    model: options.ModelName,
-    preset: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--preset",
-            metavar="NAME",
-            help="Preset to compare; repeatable. Default: all presets that apply to the task.",
-        ),
-    ] = None,
-    steps: Annotated[
-        list[int] | None,
-        typer.Option("--steps", metavar="N", help="Steps of presets with that option; repeatable."),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PRESET.OPTION=V,V",
-            help="Values to measure for one option of a preset; repeatable.",
-        ),
-    ] = None,
-    samples: Annotated[
-        int | None,
-        typer.Option(
-            "--samples",
-            metavar="N",
-            help="Rows for each figure; fewer are faster and less certain.",
-        ),
-    ] = None,
-    seed: options.Seed = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            metavar="FOLDER",
-            help="Folder for compare.csv and compare.png; default runs/compare-NAME.",
-        ),
-    ] = None,
-    json: options.AsJson = False,
+    model: str,
+    preset: list[str] | None = None,
+    steps: list[int] | None = None,
+    set_: list[str] | None = None,
+    samples: int | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    json: bool = False,
 ) -> None:
     """Compare presets on the task of a model: quality against network passes.
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from unmask.cli import options
 from unmask.cli.io import outputs
 from unmask.cli.io.models import Model, open_model
 from unmask.cli.runs.demo_scenes import Scene, Stage
@@ -28,14 +25,18 @@ HALVES, COMPLETIONS = 4, 2
 CLUES, BOARDS = 5, 8
 
 
+OPTIONS = """
+--out FOLDER: Folder for the pictures.
+--fast: Do not pause between steps.
+"""
+
+
 def command(
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Folder for the pictures.")
-    ] = Path("unmask-out"),
-    seed: options.Seed = 0,
-    fast: Annotated[bool, typer.Option("--fast", help="Do not pause between steps.")] = False,
-    live: options.Live = None,
-    json: options.AsJson = False,
+    out: Path = Path("unmask-out"),
+    seed: int = 0,
+    fast: bool = False,
+    live: bool | None = None,
+    json: bool = False,
 ) -> None:
     """Watch the bundled models generate.
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from unmask.cli import options
 from unmask.cli.io.models import open_model
 from unmask.cli.ui.screen import counting, out, print_json, say, waiting
 from unmask.cli.ui.table import figures
@@ -21,21 +18,15 @@ EXAMPLES = [
 ]
 
 
+OPTIONS = """
+TASK: digits, shidoku or sudoku.
+--model MODEL: A bundled name or a folder; default: the bundled model of the task.
+--quick: Use a tenth of the samples: faster, and less certain.
+"""
+
+
 def command(
-    task: options.TaskName,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            metavar="MODEL",
-            help="A bundled name or a folder; default: the bundled model of the task.",
-        ),
-    ] = None,
-    seed: options.Seed = 0,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Use a tenth of the samples: faster, and less certain.")
-    ] = False,
-    json: options.AsJson = False,
+    task: str, model: str | None = None, seed: int = 0, quick: bool = False, json: bool = False
 ) -> None:
     """Measure a model of a built-in task.
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from json import dumps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from unmask.cli import options
 from unmask.cli.io.canvas_input import Given, is_ids, marked_rows, read_image, read_text, text_of
 from unmask.cli.io.models import Model
-from unmask.cli.runs.generation_job import JobResult, check_size, prepare_job
+from unmask.cli.runs.generation_job import Asked, JobResult, check_size, prepare_job
 from unmask.cli.ui.live import print_frame
 from unmask.cli.ui.screen import note, print_json
 from unmask.errors import InputError
@@ -29,61 +28,28 @@ EXAMPLES = [
         "echo '[1, null, null, 0]' | unmask infill FOLDER --json",
     ),
 ]
+OPTIONS = """
+FILE: Rows to fill in: lines of text, symbols or JSON, or an array in .npy; '-' or nothing is
+    standard input.
+--puzzle LINE: One character per cell, '.' or '0' where unknown, or text with [MASK]; repeatable.
+--tokens FILE: One JSON list of ids a line, null where unknown; '#' begins a comment; '-' is
+    standard input.
+--image FILE.npy: An array (H,W) or (B,H,W) of grey levels, -1 or NaN where unknown.
+--number, -n N: Completions of each row.
+"""
 SOURCES = "a FILE, --puzzle LINE, --tokens FILE, --image FILE.npy, or lines on standard input"
 
 
 def command(
-    model: options.ModelName,
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="FILE",
-            help="Rows to fill in: lines of text, symbols or JSON, or an array in .npy; '-' or "
-            "nothing is standard input.",
-        ),
-    ] = None,
-    puzzle: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--puzzle",
-            metavar="LINE",
-            help="One character per cell, '.' or '0' where unknown, or text with [MASK]; "
-            "repeatable.",
-        ),
-    ] = None,
-    tokens: Annotated[
-        Path | None,
-        typer.Option(
-            "--tokens",
-            metavar="FILE",
-            help="One JSON list of ids a line, null where unknown; '#' begins a comment; '-' is "
-            "standard input.",
-        ),
-    ] = None,
-    image: Annotated[
-        Path | None,
-        typer.Option(
-            "--image",
-            metavar="FILE.npy",
-            help="An array (H,W) or (B,H,W) of grey levels, -1 or NaN where unknown.",
-        ),
-    ] = None,
-    number: Annotated[
-        int, typer.Option("--number", "-n", metavar="N", help="Completions of each row.")
-    ] = 1,
-    preset: options.Preset = None,
-    steps: options.Steps = None,
-    temperature: options.Temperature = None,
-    schedule: options.Schedule = None,
-    set_: options.Settings = None,
-    classes: options.Classes = None,
-    seed: options.Seed = 0,
-    max_rows: options.MaxRows = None,
-    max_tokens: options.MaxTokens = None,
-    out: options.Outputs = None,
-    record: options.RecordFile = None,
-    live: options.Live = None,
-    json: options.AsJson = False,
+    model: str,
+    *,
+    file: Path | None = None,
+    puzzle: list[str] | None = None,
+    tokens: Path | None = None,
+    image: Path | None = None,
+    number: int = 1,
+    asked: Asked,
+    json: bool = False,
 ) -> None:
     """Fill in the unknown positions of rows; given positions never change.
 
@@ -92,24 +58,12 @@ def command(
     in the same form. A tokenizer's special tokens are put around a text and never generated.
     """
     _check_sources(file, puzzle, tokens, image)
-    job = prepare_job(
-        model,
-        preset=preset,
-        options={"steps": steps, "temperature": temperature, "schedule": schedule},
-        settings=set_,
-        seed=seed,
-        out=out,
-        record=record,
-        live=live,
-        as_json=json,
-        max_rows=max_rows,
-        max_tokens=max_tokens,
-    )
+    job = prepare_job(model, asked, as_json=json)
     given = _read(job.model, file, puzzle, tokens, image)
     check_size(len(given.rows) * number, max(map(len, given.rows)))
     given = given.repeated(number)
     _check_clues(job.model, given)
-    condition = job.model.condition(classes, len(given.rows))
+    condition = job.model.condition(asked.class_, len(given.rows))
     result = job.run(given.canvas(condition), given.around)
     if json:
         print_json(result.as_json())

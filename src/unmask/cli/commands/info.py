@@ -5,14 +5,12 @@ from __future__ import annotations
 import inspect
 from dataclasses import asdict
 from itertools import starmap
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from unmask.cli import options
 from unmask.cli.io import presets
 from unmask.cli.io.models import class_count, weights
 from unmask.cli.ui.screen import out, print_json, say
@@ -32,16 +30,10 @@ APART = (
 )  # entries of `about` that are printed elsewhere or not at all
 
 
-def command(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="A bundled name or a folder; without it, the bundled models are listed.",
-        ),
-    ] = None,
-    json: options.AsJson = False,
-) -> None:
+OPTIONS = "MODEL: A bundled name or a folder; without it, the bundled models are listed."
+
+
+def command(model: str | None = None, json: bool = False) -> None:
     """Describe a model, or list the bundled ones.
 
     Prints the vocabulary, size and figures of the model, and all presets with their options.

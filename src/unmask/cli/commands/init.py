@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from unmask.cli.ui.screen import say
 from unmask.errors import InputError
@@ -14,17 +11,13 @@ EXAMPLES = [
     ("A recipe with every key, its default and its meaning", "unmask init"),
     ("The recipe of a bundled model", "unmask init digits.yaml --task digits"),
 ]
+OPTIONS = """
+FILE: File to write; .yaml or .yml.
+--task TASK: Write the recipe of this built-in task.
+"""
 
 
-def command(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="File to write; .yaml or .yml.")
-    ] = Path("recipe.yaml"),
-    task: Annotated[
-        str | None,
-        typer.Option("--task", metavar="TASK", help="Write the recipe of this built-in task."),
-    ] = None,
-) -> None:
+def command(file: Path = Path("recipe.yaml"), task: str | None = None) -> None:
     """Write a commented recipe for training.
 
     The file has every key with its default; keys that you do not change may be deleted.

@@ -6,11 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from unmask.cli import options
 from unmask.cli.io import outputs, presets
 from unmask.cli.io.canvas_input import text_of
 from unmask.cli.io.models import Model, open_model
@@ -36,38 +35,25 @@ EXAMPLES = [
 ADAPTIVE = "threshold"
 SURE = {"threshold": 0.99, "block": None}  # 0.9 is faster, and wrong more often
 BATCH = 100
+OPTIONS = """
+FILE: One puzzle a line, one character a cell, '.' or '0' where unknown; '#' begins a comment; '-'
+    is standard input.
+MODEL: sudoku, shidoku, or a folder of such a model.
+--preset NAME: The decoding method. Default: threshold, which fills all cells of probability 0.99 or
+    more at once; with --steps, confidence.
+--out FILE: Write the solutions here, one a line.
+"""
 
 
 def command(
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE",
-            help="One puzzle a line, one character a cell, '.' or '0' where unknown; "
-            "'#' begins a comment; '-' is standard input.",
-        ),
-    ],
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help="sudoku, shidoku, or a folder of such a model."),
-    ] = "sudoku",
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            "--preset",
-            metavar="NAME",
-            help="The decoding method. Default: threshold, which fills all cells of probability "
-            "0.99 or more at once; with --steps, confidence.",
-        ),
-    ] = None,
-    steps: options.Steps = None,
-    set_: options.Settings = None,
-    seed: options.Seed = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="FILE", help="Write the solutions here, one a line."),
-    ] = None,
-    json: options.AsJson = False,
+    file: str,
+    model: str = "sudoku",
+    preset: str | None = None,
+    steps: int | None = None,
+    set_: list[str] | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    json: bool = False,
 ) -> None:
     """Solve puzzles with a network, and check every answer.
 

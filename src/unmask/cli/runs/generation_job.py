@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,37 +144,44 @@ class JobResult:
             say("wrote ", (str(path), "cyan"))
 
 
-def prepare_job(
-    name: str,
-    *,
-    preset: str | None,
-    options: dict[str, Any],
-    settings: Sequence[str] | None,
-    seed: int,
-    out: Sequence[Path] | None,
-    record: Path | None,
-    live: bool | None,
-    as_json: bool,
-    max_rows: int | None,
-    max_tokens: int | None,
-) -> Job:
+@dataclass(frozen=True)
+class Asked:
+    """The options of `unmask generate` and `unmask infill` about the run."""
+
+    preset: str | None = None
+    steps: int | None = None
+    temperature: float | None = None
+    schedule: str | None = None
+    set_: list[str] | None = None
+    class_: list[int] | None = None
+    seed: int = 0
+    max_rows: int | None = None
+    max_tokens: int | None = None
+    out: list[Path] | None = None
+    record: Path | None = None
+    live: bool | None = None
+
+
+def prepare_job(name: str, asked: Asked, *, as_json: bool) -> Job:
     """Return a job whose options can work; the network is loaded when it runs."""
     from unmask.core.checks import check_count
     from unmask.core.random import check_seed
 
-    shown = is_shown(live, as_json)
-    files = outputs.checked(out, outputs.EVERYTHING)
-    files += outputs.checked([record] if record else [], outputs.RECORDS, "--record", inputs=files)
+    shown = is_shown(asked.live, as_json)
+    files = outputs.checked(asked.out, outputs.EVERYTHING)
+    records = [asked.record] if asked.record else []
+    files += outputs.checked(records, outputs.RECORDS, "--record", inputs=files)
     model = open_model(name)
-    strategy = presets.choose_preset(model.card, preset, options, settings or ())
+    flags = {flag: getattr(asked, flag) for flag in presets.FLAGS}
+    strategy = presets.choose_preset(model.card, asked.preset, flags, asked.set_ or ())
     if reserved := (*model.reserved(strategy.end_id), *model.card.absent):
         never = replace(strategy.constraint, forbidden=(*strategy.constraint.forbidden, *reserved))
         strategy = strategy.but(constraint=never)
-    check_seed(seed)
-    for option, most in (("--max-rows", max_rows), ("--max-tokens", max_tokens)):
+    check_seed(asked.seed)
+    for option, most in (("--max-rows", asked.max_rows), ("--max-tokens", asked.max_tokens)):
         if most is not None:
             check_count(option, most)
-    return Job(model, strategy, seed, files, shown, max_rows, max_tokens)
+    return Job(model, strategy, asked.seed, files, shown, asked.max_rows, asked.max_tokens)
 
 
 def check_size(rows: int, positions: int) -> None:
