@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from unmask.cli.io import outputs
 from unmask.cli.io.models import Model, open_model
-from unmask.cli.runs.demo_scenes import Scene, Stage
+from unmask.cli.runs.demo_scenes import Stage
 from unmask.cli.ui.screen import is_shown, print_json, say
 
 if TYPE_CHECKING:
@@ -68,12 +68,13 @@ def draw_digits(stage: Stage, model: Model) -> None:
     from unmask import Canvas, presets
     from unmask.tasks import digits
 
-    stage.heading("Digits from nothing", "each step decides one more pixel of every digit")
     stage.play(
+        DRAWN,
+        ("1. Digits from nothing", "each step decides one more pixel of every digit"),
         model,
         Canvas.blank(DIGITS, digits.PIXELS, condition=torch.arange(DIGITS) % digits.CLASSES),
         presets.random_order(steps=DIGIT_STEPS),
-        Scene(DRAWN, pause=0.06),
+        pause=0.06,
     )
 
 
@@ -100,13 +101,16 @@ def complete_halves(stage: Stage, model: Model, images: Tensor) -> None:
         parts = [first[:, None], frame.unflatten(0, (HALVES, COMPLETIONS)), last[:, None]]
         return torch.cat([part.to(frame.dtype) for part in parts], 1).flatten(0, 1)
 
-    stage.heading("Half a digit completed", "given · one completion · another · the truth")
     rows, editable = (part.repeat_interleave(COMPLETIONS, 0) for part in (images, ~known))
     stage.play(
+        COMPLETED,
+        ("2. Half a digit completed", "given · one completion · another · the truth"),
         model,
         Canvas.infill(rows, editable),
         presets.random_order(steps=DIGIT_STEPS),
-        Scene(COMPLETED, pause=0.08, arrange=beside, given=beside(~editable, known, true)),
+        pause=0.08,
+        arrange=beside,
+        given=beside(~editable, known, true),
     )
 
 
@@ -117,22 +121,24 @@ def solve_puzzles(stage: Stage, model: Model) -> tuple[dict[str, int], str]:
 
     _, solutions = shidoku.split()
     tokens, known = shidoku.puzzles(solutions, clues=CLUES, seed=stage.seed)
-    stage.heading(
-        "Shidoku solved",
-        f"{len(tokens)} unseen puzzles of {CLUES} clues, the surest cell first",
-    )
+    below = f"{len(tokens)} unseen puzzles of {CLUES} clues, the surest cell first"
     emerged = stage.play(
+        SOLVED,
+        ("3. Shidoku solved", below),
         model,
         Canvas.infill(tokens, ~known),
         presets.confidence(steps=shidoku.CELLS, temperature=0.0),
-        Scene(SOLVED, pause=0.25, arrange=lambda frame: frame[:BOARDS], given=known[:BOARDS]),
+        pause=0.25,
+        arrange=lambda frame: frame[:BOARDS],
+        given=known[:BOARDS],
     )
     solved = {
         "puzzles": len(tokens),
         "valid": int(shidoku.is_valid(emerged.tokens).sum()),
         "exact": int((emerged.tokens == solutions).all(1).sum()),
     }
-    stage.report("{valid} of {puzzles} boards are valid, {exact} are the solution".format(**solved))
+    told = "{valid} of {puzzles} boards are valid, {exact} are the solution".format(**solved)
+    stage.say((told, "bold green"))
     return solved, shidoku.format(tokens[:1])
 
 

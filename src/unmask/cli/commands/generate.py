@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from unmask.cli.io.models import Model
 from unmask.cli.runs.generation_job import Asked, check_size, prepare_job
-from unmask.cli.ui.live import print_frame
 from unmask.cli.ui.screen import print_json, print_texts
 from unmask.core.checks import check_count
 from unmask.errors import CanvasError, InputError
@@ -51,13 +50,11 @@ def command(
     result = job.run(Canvas.blank(number, positions, condition=condition))
     if json:
         print_json(result.as_json())
-        return
-    prose = job.model.prose(result.rows())
-    if prose is not None:
-        print_texts(prose)
-    elif not job.live:
-        print_frame(result.emerged.tokens, job.model.layout, job.model.name)
-    result.print_summary()
+    elif job.model.vocabulary is not None:
+        print_texts(result.text() or [])
+        result.print_summary()
+    else:
+        result.show()
 
 
 def _positions(model: Model, asked: int | None) -> int:

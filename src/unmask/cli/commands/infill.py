@@ -12,7 +12,6 @@ import typer
 from unmask.cli.io.canvas_input import Given, is_ids, marked_rows, read_image, read_text, text_of
 from unmask.cli.io.models import Model
 from unmask.cli.runs.generation_job import Asked, JobResult, check_size, prepare_job
-from unmask.cli.ui.live import print_frame
 from unmask.cli.ui.screen import note, print_json
 from unmask.errors import InputError
 
@@ -68,7 +67,7 @@ def command(
     if json:
         print_json(result.as_json())
     elif given.form == "image":
-        _show(result)
+        result.show()
     else:
         _print_lines(result, given.form)
 
@@ -113,18 +112,9 @@ def _check_clues(model: Model, given: Given) -> None:
         RULES[model.task].check_clues(torch.tensor(rows))
 
 
-def _show(result: JobResult) -> None:
-    if not result.job.live:
-        given = result.emerged.given
-        print_frame(
-            result.emerged.tokens, result.job.model.layout, result.job.model.name, given=given
-        )
-    result.print_summary()
-
-
 def _print_lines(result: JobResult, form: str) -> None:
     """Print results on stdout, one line a row, and the summary on stderr."""
-    lines = result.job.model.text(result.rows(), result.given()) if form == "symbols" else None
+    lines = result.text() if form == "symbols" else None
     for line in lines or map(dumps, result.rows()):
         typer.echo(line)
     result.print_summary(note)

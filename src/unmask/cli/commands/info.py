@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unmask.cli.io import presets
-from unmask.cli.io.models import class_count, weights
+from unmask.cli.io.models import weights
 from unmask.cli.ui.screen import out, print_json, say
 from unmask.cli.ui.table import facts, value_text
 from unmask.errors import StrategyError
@@ -60,7 +60,7 @@ def _short(name: str) -> dict[str, Any]:
         "model": name,
         "task": card.about.get("task"),
         "length": card.length,
-        "classes": class_count(card),
+        "classes": card.classes or 0,
         **weights(folder),
         "folder": str(folder),
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unmask.cli.io.canvas_input import Around
-from unmask.cli.io.models import Model, class_count
+from unmask.cli.io.models import Model
 from unmask.cli.ui.screen import waiting
 from unmask.errors import InputError
 
@@ -123,7 +123,7 @@ def _condition(model: Model, class_: str, examples: Sequence[Example]) -> Tensor
         if not class_.lstrip("-").isdigit():
             raise InputError(f"--class {class_}: pass a number, or 'file'")
         return model.condition([int(class_)], len(examples))
-    count = class_count(model.card)
+    count = model.card.classes
     if not count:
         raise InputError(f"{model.name} has no classes: leave --class out")
     for row, example in enumerate(examples):

@@ -98,3 +98,8 @@ def counting() -> Progress:
         transient=True,
         disable=not is_terminal(),
     )
+
+
+def counted(number: int, what: str) -> str:
+    """Return `1 row`, `2 rows` and so on."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
