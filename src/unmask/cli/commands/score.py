@@ -9,12 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
 from unmask.cli.io import presets
 from unmask.cli.io.corpus import canvas_of_examples, read_corpus
 from unmask.cli.io.models import open_model
-from unmask.cli.ui.screen import err, is_terminal, print_json, say
+from unmask.cli.ui.screen import counting, print_json, say
 from unmask.core.checks import check_count
 from unmask.errors import InputError
 
@@ -122,17 +120,8 @@ def _method(
 def _score(denoiser: Denoiser, canvas: Canvas, by: Method, seed: int, batch_size: int) -> Score:
     from unmask.scoring import score
 
-    progress = Progress(
-        TextColumn("Scoring"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=err(),
-        transient=True,
-        disable=not is_terminal(),
-    )
-    with progress:
-        bar = progress.add_task("", total=None)
+    with counting() as progress:
+        bar = progress.add_task("Scoring", total=None)
         return score(
             denoiser,
             canvas.tokens,
@@ -152,12 +141,13 @@ def _figures(result: Score) -> dict[str, Any]:
     nats = each.pop("per_example").tolist()
     counts = each.pop("tokens_per_example").tolist()
     each |= {"bits_per_token": result.bits_per_token, "perplexity": result.perplexity}
-    finite = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in each.items()
-    }
-    rows = [value if math.isfinite(value) else None for value in nats]
+    finite = {name: _finite(value) for name, value in each.items()}
+    rows = list(map(_finite, nats))
     return {**finite, "nats_per_example": rows, "tokens_per_example": counts}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print_summary(result: Score, title: str, how: str, notes: Sequence[str]) -> None:
