@@ -33,7 +33,7 @@ MODEL: A bundled name (digits, shidoku, sudoku) or a folder.
 
 def described(parameter: inspect.Parameter, text: str) -> inspect.Parameter:
     """Return a parameter of a command with its entry in `text`, or in `SHARED`."""
-    flags, metavar, prose = {**_entries(SHARED), **_entries(text)}[parameter.name.rstrip("_")]
+    flags, metavar, prose = {**entries(SHARED), **entries(text)}[parameter.name.rstrip("_")]
     make: Any = typer.Option if flags else typer.Argument
     shown = parameter.default is not None
     entry = make(*flags, metavar=metavar, help=prose, show_default=shown)
@@ -42,7 +42,7 @@ def described(parameter: inspect.Parameter, text: str) -> inspect.Parameter:
     )
 
 
-def _entries(text: str) -> dict[str, tuple[list[str], str | None, str]]:
+def entries(text: str) -> dict[str, tuple[list[str], str | None, str]]:
     """Return flags, the name of the value, and the help text, by the name of the parameter."""
     found = {}
     for entry in re.split(r"\n(?=\S)", text.strip()):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from unmask.cli.io import outputs
 from unmask.cli.io.models import Model, open_model
-from unmask.cli.io.sweep import swept, takes_steps
+from unmask.cli.io.sweep import swept
 from unmask.cli.ui import screen
 from unmask.cli.ui.comparison import entries, picture, table_rows
 from unmask.cli.ui.screen import note, print_json, say, waiting
@@ -64,16 +64,18 @@ def command(
     the preset's default temperature, or at 1 where that is 0. Compare figures of equal --samples
     only: the two-sample test of digits detects more with more images.
     """
-    from unmask.viz.frontier import save_frontier
+    from unmask.viz.frontier import check_drawable, save_frontier
 
     folder = out or Path("runs") / f"compare-{Path(model).resolve().name}"
-    _check_folder(folder)
+    outputs.checked([folder / CSV, folder / PNG], folder=folder)
+    check_drawable()
     opened = open_model(model)
     bench = _bench(opened)
+    length = opened.length or opened.layout.height * opened.layout.width
     settings, left_out = swept(
-        preset or [], steps or bench.steps, set_ or [], opened.card.grid, _length(opened)
+        preset or [], steps or bench.steps, set_ or [], opened.card.grid, length
     )
-    if steps and not takes_steps([setting.preset for setting in settings]):
+    if steps and not any("steps" in setting.options for setting in settings):
         raise InputError(
             "--steps: none of these presets takes steps; leave it out, or type "
             "--set PRESET.OPTION=V"
@@ -87,35 +89,18 @@ def command(
         names = ", ".join(f"{name} ({why})" for name, why in sorted(left_out.items()))
         note(("left out: ", "bold"), (names, "dim"))
     if json:
-        print_json(
-            {
-                **asdict(terms),
-                "rows": entries(measured, bench),
-                "left_out": left_out,
-                "files": [str(folder / CSV), str(folder / PNG)],
-            }
-        )
+        files = {"files": [str(folder / CSV), str(folder / PNG)]}
+        rows = {"rows": entries(measured, bench), "left_out": left_out}
+        print_json(asdict(terms) | rows | files)
         return
-    say((f"{model} on {terms.task}", "bold"),
-        (f"  {terms.samples:,} rows a figure, seed {seed}", "dim"))  # fmt: skip
+    how = f"  {terms.samples:,} rows a figure, seed {seed}"
+    say((f"{model} on {terms.task}", "bold"), (how, "dim"))
     for table in figures(table_rows(measured, bench)):
         screen.out().print(table)
     names = ", ".join(quality.key for quality in bench.qualities)
-    say(
-        ("front", "bold"),
-        f" ({names}): ● marks settings that no other beats in both quality and passes",
-    )
+    what = f" ({names}): ● marks settings that no other beats in both quality and passes"
+    say(("front", "bold"), what)
     say("wrote ", (str(folder / CSV), "cyan"), " and ", (str(folder / PNG), "cyan"))
-
-
-def _check_folder(folder: Path) -> None:
-    for place in (folder, *folder.parents):
-        if place.exists() and not place.is_dir():
-            raise InputError(f"--out {folder}: {place} is a file; pass the name of a folder")
-    outputs.checked([folder / CSV, folder / PNG])
-    from unmask.viz.frontier import check_drawable
-
-    check_drawable()
 
 
 def _bench(model: Model) -> Bench:
@@ -130,11 +115,6 @@ def _bench(model: Model) -> Bench:
             f"a model of a built-in task ({tasks}), such as one that unmask train shidoku wrote"
         )
     return bench_of(model.task)
-
-
-def _length(model: Model) -> int:
-    """Return N: that of the model, or of its board or image."""
-    return model.length or model.layout.height * model.layout.width
 
 
 def _terms(model: Model, seed: int, samples: int) -> Terms:

@@ -45,7 +45,8 @@ def command(
     """
     from unmask.core.random import check_seed
 
-    outputs.checked([out / f"{scene}{suffix}" for scene in SCENES for suffix in outputs.PICTURES])
+    files = [out / f"{scene}{suffix}" for scene in SCENES for suffix in outputs.PICTURES]
+    outputs.checked(files, folder=out)
     check_seed(seed)
     begun = time.perf_counter()
     stage = Stage(out, seed, fast, is_shown(live, json), quiet=json)

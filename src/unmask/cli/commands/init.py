@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unmask.cli.io import outputs
 from unmask.cli.ui.screen import say
 from unmask.errors import InputError
 
@@ -26,15 +27,15 @@ def command(file: Path = Path("recipe.yaml"), task: str | None = None) -> None:
         raise InputError(f"{file}: a recipe is YAML; type {file.with_suffix('.yaml')}")
     if file.exists():
         raise InputError(f"{file} exists already: type another name, or remove it first")
-    from unmask.core.files import replacing_file
+    outputs.checked([file], option="")
+    from unmask.core.files import write_file
     from unmask.tasks import task as load_task
     from unmask.training import RECIPES, Recipe, commented
 
     if task is not None:
         load_task(task)
     text = commented(Recipe, values=None if task is None else RECIPES[task])
-    with replacing_file(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_file(file, text.encode())
     say("wrote ", (str(file), "cyan"))
     what = "--data YOUR-DATA" if task is None else task
     say("Try: ", (f"unmask train {what} --recipe {file} --out mine", "cyan"))

@@ -9,12 +9,12 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from unmask.cli.io import outputs
 from unmask.cli.io.recipes import chosen
 from unmask.cli.ui import screen
 from unmask.cli.ui.screen import note, print_json, say, waiting
 from unmask.cli.ui.table import facts
 from unmask.cli.ui.training_screen import TrainingScreen
-from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.cli.io.recipes import Chosen
@@ -66,8 +66,9 @@ def command(
     and the chosen settings are printed.
     """
     folder = out or HOME / (task or (data.stem if data else "model"))
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder} is a file: pass a folder, such as --out {HOME / 'mine'}")
+    # A finished model is replaced as a whole, from a folder beside it.
+    place = folder.with_name(folder.name + ".training") if folder.is_dir() else folder
+    outputs.checked([place / "model.safetensors"], folder=folder)
     words = {"steps": steps, "samples": samples, "held_out_rows": held_out_rows}
     sets = [*(set_ or []), *(f"{key}={each}" for key, each in words.items() if each is not None)]
     with waiting("Reading"):

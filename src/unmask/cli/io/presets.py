@@ -49,10 +49,15 @@ def _setting(pair: str) -> tuple[str, Any]:
     name, equals, value = pair.partition("=")
     if not name or not equals:
         raise StrategyError(f"--set {pair}: type NAME=VALUE, such as --set keep=0.5")
+    return name, value_of(value)
+
+
+def value_of(text: str) -> Any:
+    """Return the value of --set that a text stands for: JSON, or else the text itself."""
     try:
-        return name, json.loads(value)
+        return json.loads(text)
     except json.JSONDecodeError:
-        return name, value
+        return text
 
 
 def choose_preset(

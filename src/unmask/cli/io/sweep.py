@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from unmask.cli.io.presets import build_strategy
+from unmask.cli.io.presets import build_strategy, value_of
 from unmask.errors import StrategyError, nearest
 
 if TYPE_CHECKING:
@@ -53,14 +52,6 @@ def swept(
     return found, left_out
 
 
-def takes_steps(names: Sequence[str]) -> bool:
-    """Whether one of these presets is swept over --steps."""
-    from unmask.presets import by_name
-
-    presets = by_name.known()
-    return any("steps" in inspect.signature(presets[name]).parameters for name in names)
-
-
 def parsed(pairs: Sequence[str], wanted: Sequence[str]) -> Chosen:
     """`["threshold.threshold=0.5,0.9"]` as preset -> option -> values; of wanted presets only."""
     from unmask.presets import by_name
@@ -80,7 +71,7 @@ def parsed(pairs: Sequence[str], wanted: Sequence[str]) -> Chosen:
         if name not in wanted:
             raise StrategyError(f"--set {pair}: {name} is not compared; type --preset {name} too")
         options = chosen.setdefault(name, {})
-        options[option] = _once([*options.get(option, ()), *map(_value, text.split(","))])
+        options[option] = _once([*options.get(option, ()), *map(value_of, text.split(","))])
     return chosen
 
 
@@ -129,12 +120,5 @@ def _unfit(name: str, grid: Grid) -> str | None:
     return None
 
 
-def _once(values: Sequence[Any]) -> Values:
+def _once(values: Iterable[Any]) -> Values:
     return tuple(dict.fromkeys(values))
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
