@@ -158,23 +158,18 @@ def _locked(path: Path) -> Iterator[bool]:
 
     It is not if another block has the lock, and where the system has none.
     """
-    try:
+    handle, locked = None, False
+    with suppress(ImportError, OSError):
         import fcntl
 
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except (ImportError, OSError):
-        yield False
-        return
-    try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        locked = False
-    else:
         locked = True
     try:
         yield locked
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
 
 
 def _check_replaceable(target: Path) -> None:

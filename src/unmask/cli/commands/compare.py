@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.evaluation.benches import Bench
-    from unmask.evaluation.compare import Measurement
+    from unmask.evaluation.compare import LeftOut, Measurement
     from unmask.evaluation.settings import Setting, Terms
 
 CSV, PNG = "compare.csv", "compare.png"
@@ -64,14 +64,16 @@ def command(
     the preset's default temperature, or at 1 where that is 0. Compare figures of equal --samples
     only: the two-sample test of digits detects more with more images.
     """
+    from unmask.evaluation.compare import compare
+    from unmask.evaluation.ledger import Ledger
     from unmask.viz.frontier import check_drawable, save_frontier
 
     folder = out or Path("runs") / f"compare-{Path(model).resolve().name}"
     outputs.checked([folder / CSV, folder / PNG], folder=folder)
     check_drawable()
     opened = open_model(model)
-    bench = _bench(opened)
-    length = opened.length or opened.layout.height * opened.layout.width
+    bench, terms = _bench(opened, seed, samples)
+    length = opened.card.length or opened.layout.height * opened.layout.width
     settings, left_out = swept(
         preset or [], steps or bench.steps, set_ or [], opened.card.grid, length
     )
@@ -80,9 +82,9 @@ def command(
             "--steps: none of these presets takes steps; leave it out, or type "
             "--set PRESET.OPTION=V"
         )
-    terms = _terms(opened, seed, bench.samples if samples is None else samples)
-    bench.check_samples(terms.samples)
-    measured, refused = _measured(opened, settings, terms, folder, lenient=not preset)
+    ledger = Ledger(folder / CSV, bench.qualities)
+    results = compare(opened.denoiser, settings, terms, ledger, lenient=not preset)
+    measured, refused = _measured(results, settings, folder)
     left_out |= refused
     save_frontier(picture(measured, bench, terms), folder / PNG)
     if left_out:
@@ -103,39 +105,33 @@ def command(
     say("wrote ", (str(folder / CSV), "cyan"), " and ", (str(folder / PNG), "cyan"))
 
 
-def _bench(model: Model) -> Bench:
+def _bench(model: Model, seed: int, samples: int | None) -> tuple[Bench, Terms]:
+    """Return the qualities of the model's task, and what the figures are measured with."""
     with waiting("Starting"):
+        from unmask.core.random import check_seed
         from unmask.evaluation.benches import BENCHES
-        from unmask.evaluation.compare import bench_of
+        from unmask.evaluation.compare import bench_of, model_fingerprint
+        from unmask.evaluation.settings import Terms
 
+    check_seed(seed)
     if model.task is None:
         tasks = ", ".join(sorted(BENCHES))
         raise InputError(
             f"{model.name}: its card names no task, so no measure of quality is known; pass "
             f"a model of a built-in task ({tasks}), such as one that unmask train shidoku wrote"
         )
-    return bench_of(model.task)
-
-
-def _terms(model: Model, seed: int, samples: int) -> Terms:
-    from unmask.core.random import check_seed
-    from unmask.evaluation.compare import model_fingerprint
-    from unmask.evaluation.settings import Terms
-
-    assert model.task is not None
-    check_seed(seed)
-    return Terms(model.task, model_fingerprint(model.name), seed, samples)
+    bench = bench_of(model.task)
+    samples = bench.samples if samples is None else samples
+    bench.check_samples(samples)
+    return bench, Terms(model.task, model_fingerprint(model.name), seed, samples)
 
 
 def _measured(
-    model: Model, settings: Sequence[Setting], terms: Terms, folder: Path, *, lenient: bool
+    results: Iterator[Measurement | LeftOut], settings: Sequence[Setting], folder: Path
 ) -> tuple[list[Measurement], dict[str, str]]:
     """Return the measurements, and for each preset that could not run the reason."""
-    from unmask.evaluation.compare import LeftOut, bench_of, compare
-    from unmask.evaluation.ledger import Ledger
+    from unmask.evaluation.compare import LeftOut
 
-    ledger = Ledger(folder / CSV, bench_of(terms.task).qualities)
-    results = compare(model.denoiser, settings, terms, ledger, lenient=lenient)
     measured: list[Measurement] = []
     refused: dict[str, str] = {}
     with screen.counting() as bar:

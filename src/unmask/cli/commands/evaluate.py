@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from unmask.cli.io.models import open_model
@@ -55,9 +56,11 @@ def _evaluate(task: str, model: str, seed: int, quick: bool) -> list[dict[str, A
     tasks.task(task)  # a misspelt task is an error about the task, not about a missing model
     denoiser = open_model(model).denoiser
     with counting() as progress:
-        bar = progress.add_task("", total=None)
-
-        def report(done: int, total: int, what: str) -> None:
-            progress.update(bar, completed=done, total=total, description=what)
-
-        return evaluate(task, denoiser, seed=seed, quick=quick, report=report)
+        show = partial(progress.update, progress.add_task("", total=None))
+        return evaluate(
+            task,
+            denoiser,
+            seed=seed,
+            quick=quick,
+            report=lambda done, total, what: show(completed=done, total=total, description=what),
+        )

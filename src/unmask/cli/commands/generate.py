@@ -58,13 +58,13 @@ def command(
 
 
 def _positions(model: Model, asked: int | None) -> int:
-    length = model.length if asked is None else asked
+    own = model.card.length
+    length = own if asked is None else asked
     if length is None:
         raise InputError(f"{model.name} has no fixed length: type one, such as --length 64")
-    if model.length is not None and length != model.length and model.layout.kind != "text":
+    if own not in (None, length) and model.layout.kind != "text":
         raise InputError(
-            f"--length {length}: {model.name} generates {model.length} positions only; leave "
-            "--length out"
+            f"--length {length}: {model.name} generates {own} positions only; leave --length out"
         )
     check_count("length", length, CanvasError)
     return length

@@ -61,9 +61,10 @@ def command(
     given = _read(job.model, file, puzzle, tokens, image)
     check_size(len(given.rows) * number, max(map(len, given.rows)))
     given = given.repeated(number)
-    _check_clues(job.model, given)
-    condition = job.model.condition(asked.class_, len(given.rows))
-    result = job.run(given.canvas(condition), given.around)
+    canvas = given.canvas(job.model.condition(asked.class_, len(given.rows)))
+    if job.model.rules is not None:
+        job.model.rules.check_clues(canvas.tokens.masked_fill(canvas.editable, -1))
+    result = job.run(canvas, given.around)
     if json:
         print_json(result.as_json())
     elif given.form == "image":
@@ -98,18 +99,8 @@ def _read(
     vocabulary = model.vocabulary
     if vocabulary is None or tokens is not None or is_ids(text):
         return read_text(text, model.layout, ids=tokens is not None)
-    return Given(marked_rows(text, vocabulary, model.around, model.length), "symbols", model.around)
-
-
-def _check_clues(model: Model, given: Given) -> None:
-    """Raise DataError for a puzzle that contradicts itself, if the model is one of puzzles."""
-    import torch
-
-    from unmask.tasks.rules import RULES
-
-    if model.task in RULES:
-        rows = [[-1 if token is None else token for token in row] for row in given.rows]
-        RULES[model.task].check_clues(torch.tensor(rows))
+    rows = marked_rows(text, vocabulary, model.around, model.card.length)
+    return Given(rows, "symbols", model.around)
 
 
 def _print_lines(result: JobResult, form: str) -> None:

@@ -115,14 +115,14 @@ class Answers:
 
 
 def _solve(model: Model, text: str, strategy: Strategy, seed: int) -> Answers:
-    from unmask.tasks.rules import RULES
+    rules = model.rules
+    if rules is None:
+        from unmask.tasks.rules import RULES
 
-    if model.task not in RULES:
         raise InputError(
             f"{model.name} is not a model of puzzles: pass {' or '.join(sorted(RULES))}, or a "
             "folder that unmask train wrote for one of them; for other models type unmask infill"
         )
-    rules = RULES[model.task]
     puzzles, known = rules.parse(text)
     rules.check_clues(puzzles)
     begun = time.perf_counter()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from unmask.core.network import Denoiser
     from unmask.data import Vocabulary
     from unmask.models.checkpoint import Card
+    from unmask.tasks.rules import Rules
     from unmask.viz import Layout
 
 
@@ -42,9 +43,11 @@ class Model:
         return self.card.about.get("task")
 
     @property
-    def length(self) -> int | None:
-        """The model's number of positions, None if it has no fixed length."""
-        return self.card.length
+    def rules(self) -> Rules | None:
+        """The rules of the model's puzzles, None for a model without puzzles."""
+        from unmask.tasks.rules import RULES
+
+        return RULES.get(self.task or "")
 
     @property
     def vocabulary(self) -> Vocabulary | None:
@@ -98,10 +101,7 @@ class Model:
 
     def valid(self, tokens: Tensor) -> list[bool] | None:
         """Return whether each row of tokens (B,N) keeps the task's rules; None if it has none."""
-        from unmask.tasks.rules import RULES
-
-        rules = RULES.get(self.task or "")
-        return None if rules is None else rules.is_valid(tokens).tolist()
+        return None if self.rules is None else self.rules.is_valid(tokens).tolist()
 
     def condition(self, classes: Sequence[int] | None, rows: int) -> Tensor | None:
         """Return (B,) int64: the given classes, repeated in turn; None if none is given."""
