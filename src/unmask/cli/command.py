@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from rich.markup import escape
 
-from unmask.cli.options import described
+from unmask.cli.options import SHARED, described, entries
 from unmask.cli.ui.screen import complain
 from unmask.core.interruption import Interrupted, interruptible
 from unmask.errors import MissingExtraError, UnmaskError
@@ -63,7 +63,8 @@ def guarded(function: Callable[..., None], text: str) -> Callable[..., None]:
 
     parts = {name: inspect.signature(kind, eval_str=True) for name, kind in groups.items()}
     nested = [parts[p.name].parameters.values() if p.name in parts else [p] for p in own]
-    parameters = [described(each, text) for each in (*chain(*nested), DEBUG)]
+    texts = entries(SHARED) | entries(text)
+    parameters = [described(each, texts) for each in (*chain(*nested), DEBUG)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     run.__name__ = function.__module__.rpartition(".")[2]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -31,9 +32,12 @@ MODEL: A bundled name (digits, shidoku, sudoku) or a folder.
 """
 
 
-def described(parameter: inspect.Parameter, text: str) -> inspect.Parameter:
-    """Return a parameter of a command with its entry in `text`, or in `SHARED`."""
-    flags, metavar, prose = {**entries(SHARED), **entries(text)}[parameter.name.rstrip("_")]
+Entry = tuple[list[str], str | None, str]  # flags, the name of the value, the help text
+
+
+def described(parameter: inspect.Parameter, texts: Mapping[str, Entry]) -> inspect.Parameter:
+    """Return a parameter of a command with its entry."""
+    flags, metavar, prose = texts[parameter.name.rstrip("_")]
     make: Any = typer.Option if flags else typer.Argument
     shown = parameter.default is not None
     entry = make(*flags, metavar=metavar, help=prose, show_default=shown)
@@ -42,8 +46,8 @@ def described(parameter: inspect.Parameter, text: str) -> inspect.Parameter:
     )
 
 
-def entries(text: str) -> dict[str, tuple[list[str], str | None, str]]:
-    """Return flags, the name of the value, and the help text, by the name of the parameter."""
+def entries(text: str) -> dict[str, Entry]:
+    """Return the entries of a text by the name of the parameter."""
     found = {}
     for entry in re.split(r"\n(?=\S)", text.strip()):
         head, _, prose = entry.partition(": ")

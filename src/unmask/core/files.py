@@ -116,10 +116,8 @@ def check_writable(path: str | Path) -> None:
             return
         try:
             probe.write_bytes(bytes(BLOCK))
+        finally:
             probe.unlink(missing_ok=True)
-        except BaseException:  # an interruption of the line above, too
-            probe.unlink(missing_ok=True)
-            raise
 
 
 def previous(path: Path) -> Path:

@@ -88,12 +88,8 @@ def _print_list(found: list[dict[str, Any]]) -> None:
         return
     table = Table("model", "length", "classes", "parameters", box=SIMPLE_HEAD)
     for each in found:
-        table.add_row(
-            Text(each["model"], "cyan"),
-            value_text(each["length"]),
-            str(each["classes"] or "–"),
-            f"{each['parameters']:,}",
-        )
+        figures = (each["length"], each["classes"] or None, each["parameters"])
+        table.add_row(Text(each["model"], "cyan"), *map(value_text, figures))
     out().print(table)
     say("More on one: ", (f"unmask info {found[0]['model']}", "cyan"))
 

@@ -138,12 +138,10 @@ def _score(denoiser: Denoiser, canvas: Canvas, by: Method, seed: int, batch_size
 def _figures(result: Score) -> dict[str, Any]:
     """Return the score as JSON values, with null in place of infinity and NaN."""
     each = asdict(result)
-    nats = each.pop("per_example").tolist()
-    counts = each.pop("tokens_per_example").tolist()
+    nats, counts = (each.pop(name).tolist() for name in ("per_example", "tokens_per_example"))
     each |= {"bits_per_token": result.bits_per_token, "perplexity": result.perplexity}
     finite = {name: _finite(value) for name, value in each.items()}
-    rows = list(map(_finite, nats))
-    return {**finite, "nats_per_example": rows, "tokens_per_example": counts}
+    return finite | {"nats_per_example": [*map(_finite, nats)], "tokens_per_example": counts}
 
 
 def _finite(value: Any) -> Any:

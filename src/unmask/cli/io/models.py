@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unmask.cli.ui.screen import waiting
-from unmask.errors import CheckpointError, InputError
+from unmask.errors import CheckpointError, InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -148,8 +148,6 @@ def weights(folder: Path) -> dict[str, int]:
     try:
         import safetensors
     except ImportError:
-        from unmask.errors import MissingExtraError
-
         raise MissingExtraError(
             "the weights are in safetensors files: pip install 'unmask[hf]'"
         ) from None
