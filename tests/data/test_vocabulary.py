@@ -139,6 +139,16 @@ def test_a_card_keeps_all_of_it(tokenizer, kind):
     assert hash(Vocabulary.from_dict(card)) == hash(vocabulary)
 
 
+def test_bytes_that_text_has_nowhere(tmp_path):
+    (tmp_path / "names.txt").write_text("Bo\nDörte\n", encoding="utf-8")
+    vocabulary = read(tmp_path / "names.txt", documents=True).vocabulary
+    assert vocabulary.absent == tuple(sorted(set(range(256)) - set("BoDörte".encode())))
+    card = json.loads(json.dumps(vocabulary.to_dict()))
+    assert Vocabulary.from_dict(card).absent == vocabulary.absent
+    del card["absent"]  # of an older card
+    assert Vocabulary.from_dict(card).absent == ()
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -152,6 +162,7 @@ def test_a_card_keeps_all_of_it(tokenizer, kind):
         ({"pad_id": "0"}, "entry 'pad_id' is '0'"),
         ({"forbidden": 3}, "entry 'forbidden' is 3"),
         ({"forbidden": [1, "2"]}, "entry 'forbidden' is"),
+        ({"absent": [1.5]}, "entry 'absent' is"),
         ({"kind": "byte"}, "kind 'byte': did you mean 'bytes'"),
         ({"kind": 3}, "entry 'kind' is 3"),
         ({"tokenizer": 3}, "entry 'tokenizer' is 3"),

@@ -42,6 +42,7 @@ class DenoiserSpec:
     recommended: the preset that the model's card recommends, by name with its options, as in
     {"name": "maskgit", "steps": 12}. grid: height and width, where the card says that positions
     form a grid. end_id: the id that ends a row, where the card says that training showed one.
+    absent: ids that the training data had nowhere, which the recommended strategy does not draw.
     Raises ModelError for numbers that are none, ids outside the vocabulary, and inputs that do
     not exist.
     """
@@ -60,6 +61,7 @@ class DenoiserSpec:
     recommended: Mapping[str, Any] | None = field(default=None, compare=False)
     grid: tuple[int, int] | None = field(default=None, compare=False)
     end_id: int | None = field(default=None, compare=False)
+    absent: tuple[int, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "forwards_per_call"):

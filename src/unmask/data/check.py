@@ -51,6 +51,15 @@ def seen(rows: StoredRows, ids: Sequence[int]) -> dict[int, str]:
     return found
 
 
+def absent(rows: StoredRows, size: int) -> list[int]:
+    """Return which ids below size the data has nowhere."""
+    there = np.zeros(size, dtype=bool)
+    for part in rows.parts:
+        for _, chunk in chunks(part):
+            there |= np.bincount(chunk, minlength=size) > 0
+    return np.flatnonzero(~there).tolist()
+
+
 def chunks(part: StoredPart) -> Iterator[tuple[Sequence[int] | np.ndarray, np.ndarray]]:
     """Yield some positions of the values at a time that are in a row, and the values there."""
     ends = part.starts + part.lengths

@@ -20,7 +20,7 @@ from unmask.data.source import TABLES, open_source
 from unmask.data.text import NEWLINE
 from unmask.data.tokenizer import Tokenizer
 from unmask.data.trimming import cut_id, likely_padding, rows_with_inner
-from unmask.data.vocabulary import Vocabulary
+from unmask.data.vocabulary import BYTES, Vocabulary
 from unmask.errors import DataError
 
 WINDOW = 128  # the default length of the windows of a stream
@@ -101,11 +101,11 @@ def _vocabulary(
     """Return the vocabulary, after checking every id. apart: whether rows stay apart."""
     rows = source.rows
     if source.text and tokenizer is None:
-        vocabulary = Vocabulary.of_bytes(end=apart)
+        vocabulary = Vocabulary.of_bytes(apart, check.absent(rows, BYTES))
         if size not in (None, vocabulary.size):
             raise DataError(
                 f"vocab_size={size}: text without a tokenizer is read as bytes, of which there are "
-                f"256{', and an end' if apart else ''}; leave it out, or pass tokenizer="
+                f"{BYTES}{', and an end' if apart else ''}; leave it out, or pass tokenizer="
             )
         return vocabulary
     top = check.highest_id(rows)

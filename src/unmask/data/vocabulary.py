@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class Vocabulary:
     pad_id: int | None = None
     forbidden: tuple[int, ...] = ()  # other ids that the data never has, such as special tokens
     tokenizer: str | None = None  # path of the tokenizer, as it was passed
+    absent: tuple[int, ...] = field(default=(), compare=False)
+    """Bytes that the training data had nowhere: a model takes them, and draws none by itself."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -55,12 +57,14 @@ class Vocabulary:
         return cls("ids", size, size)
 
     @classmethod
-    def of_bytes(cls, end: bool = False) -> Vocabulary:
+    def of_bytes(cls, end: bool = False, absent: Iterable[int] = ()) -> Vocabulary:
         """Return the vocabulary of bytes of UTF-8 text, 0 to 255; the mask id is one more.
 
-        end: whether 256 is the end of a document, and the mask id 257.
+        end: whether 256 is the end of a document, and the mask id 257. absent: bytes that the data
+        has nowhere.
         """
-        return cls("bytes", BYTES + 1, BYTES + 1, BYTES) if end else cls("bytes", BYTES, BYTES)
+        size, eos = (BYTES + 1, BYTES) if end else (BYTES, None)
+        return cls("bytes", size, size, eos, absent=tuple(absent))
 
     @classmethod
     def of_tokenizer(
@@ -136,7 +140,7 @@ class Vocabulary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the vocabulary as JSON values, for a model card."""
-        return {**asdict(self), "forbidden": list(self.forbidden)}
+        return {**asdict(self), "forbidden": list(self.forbidden), "absent": list(self.absent)}
 
     @classmethod
     def from_dict(cls, card: Mapping[str, Any]) -> Vocabulary:
@@ -144,10 +148,12 @@ class Vocabulary:
         for name in card:
             if name not in _TYPES:
                 raise DataError(f"vocabulary: unknown entry {name!r}: {nearest(name, _TYPES)}")
+        card = {"absent": (), **card}  # which older cards do not have
         for name in _TYPES:
             if name not in card or not _fits(name, card[name]):
                 raise DataError(f"vocabulary: entry {name!r} is {card.get(name, 'missing')!r}")
-        return cls(**{**card, "forbidden": tuple(card["forbidden"])})
+        ids = {name: tuple(card[name]) for name in ("forbidden", "absent")}
+        return cls(**{**card, **ids})
 
     def _checked(self, ids: list[int]) -> list[int]:
         for wrong in (number for number in ids if not 0 <= number < self.size):
@@ -173,6 +179,7 @@ _TYPES: dict[str, Any] = {
     "pad_id": int | None,
     "forbidden": list | tuple,
     "tokenizer": str | None,
+    "absent": list | tuple,
 }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unmask.constraints import Constraint
 from unmask.core.generation import Generation
 from unmask.core.network import Denoiser, check_denoiser
 from unmask.core.state import State, StepInfo
@@ -147,12 +148,16 @@ def check_inputs(
 def default_strategy(denoiser: Denoiser, canvas: Canvas | None = None) -> Strategy:
     """Return the preset that the model's card recommends, else `presets.by_name.DEFAULT`.
 
-    Rows end at the id that ended them in training, if the canvas has no ids required or allowed.
+    If the canvas has no ids required or allowed, rows end at the id that ended them in training,
+    and ids that the training data had nowhere are not drawn.
     """
     spec = denoiser.spec
     strategy = build_recommended(spec.recommended, grid=spec.grid, instead="strategy=")
-    free = canvas is None or (canvas.legal is None and canvas.required is None)
-    return ending(strategy, spec.end_id) if free else strategy
+    if canvas is not None and (canvas.legal is not None or canvas.required is not None):
+        return strategy
+    if spec.absent:
+        strategy = strategy.but(constraint=Constraint(forbidden=spec.absent))
+    return ending(strategy, spec.end_id)
 
 
 def _canvas(

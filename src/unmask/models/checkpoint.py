@@ -69,6 +69,12 @@ class Card:
         end: int | None = ((self.training or {}).get("padding") or {}).get("eos_id")
         return end
 
+    @property
+    def absent(self) -> tuple[int, ...]:
+        """Ids of text that the training data had nowhere."""
+        ids = (self.vocabulary or {}).get("absent")
+        return tuple(ids) if isinstance(ids, list) and all(map(is_integer, ids)) else ()
+
 
 def save(
     denoiser: Denoiser,
@@ -266,8 +272,13 @@ def load(model: str | Path, *, net: nn.Module | None = None) -> Adapter | ClassC
     if isinstance(denoiser, nn.Module):
         denoiser.eval()
     if isinstance(denoiser, Adapter):
-        preset, grid = card.about.get("preset"), card.grid
-        denoiser.spec = replace(denoiser.spec, recommended=preset, grid=grid, end_id=card.end_id)
+        denoiser.spec = replace(
+            denoiser.spec,
+            recommended=card.about.get("preset"),
+            grid=card.grid,
+            end_id=card.end_id,
+            absent=card.absent,
+        )
     if card.classes is None:
         assert isinstance(denoiser, Adapter)
         return denoiser

@@ -44,6 +44,17 @@ def test_names_that_end(call, tmp_path):
     assert said["tokens"] == tokens.tolist()
     texts = [vocabulary.decode(row) for row in tokens.tolist()]
     assert said["text"] == texts
+    data = {*"\n".join(NAMES).encode(), END} - {ord("\n")}
+    assert set(tokens.unique().tolist()) <= data  # an untrained network draws what data has
+    line = ("generate", "names", "-n", 40, "--json", "--preset", "confidence")
+    assert {token for row in call(*line).json["tokens"] for token in row} <= data
+    advice = "to fill it in itself, pass --puzzle 'Zx[MASK]'"
+    assert advice in call("infill", "names", "Zx[MASK]").error()
+    (infilled,) = call("infill", "names", "--puzzle", "Zx[MASK]", "--json").json["tokens"]
+    assert infilled[:2] == [*b"Zx"]  # may be given
+    assert infilled[2] in data
+    (tmp_path / "other.txt").write_text("Zoe\n")
+    assert call("score", "names", "other.txt", "--documents", "--json").json["tokens"] == 7
     ends = [row.index(END) if END in row else len(row) for row in tokens.tolist()]
     assert len(set(ends)) > 2
     for row, end, text in zip(tokens.tolist(), ends, texts, strict=True):

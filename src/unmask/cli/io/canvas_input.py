@@ -82,7 +82,8 @@ def text_of(path: Path | None, option: str = "") -> str:
             "in .npy"
         ) from None
     except OSError as error:
-        raise InputError(f"{where} cannot be read: {error.strerror}") from None
+        advice = f"; to fill it in itself, pass --puzzle '{path}'" if "[MASK" in str(path) else ""
+        raise InputError(f"{where} cannot be read: {error.strerror}{advice}") from None
 
 
 def is_ids(text: str) -> bool:

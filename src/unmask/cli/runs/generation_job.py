@@ -167,8 +167,7 @@ def prepare_job(
     files += outputs.checked([record] if record else [], outputs.RECORDS, "--record", inputs=files)
     model = open_model(name)
     strategy = presets.choose_preset(model.card, preset, options, settings or ())
-    reserved = model.reserved(strategy.end_id)
-    if reserved:
+    if reserved := (*model.reserved(strategy.end_id), *model.card.absent):
         never = replace(strategy.constraint, forbidden=(*strategy.constraint.forbidden, *reserved))
         strategy = strategy.but(constraint=never)
     check_seed(seed)
