@@ -101,13 +101,13 @@ def _vocabulary(
     """Return the vocabulary, after checking every id. apart: whether rows stay apart."""
     rows = source.rows
     if source.text and tokenizer is None:
-        vocabulary = Vocabulary.of_bytes(end=apart)
+        vocabulary = Vocabulary.of_bytes(apart, check.absent(rows, BYTES))
         if size not in (None, vocabulary.size):
             raise DataError(
                 f"vocab_size={size}: text without a tokenizer is read as bytes, of which there are "
-                f"256{', and an end' if apart else ''}; leave it out, or pass tokenizer="
+                f"{BYTES}{', and an end' if apart else ''}; leave it out, or pass tokenizer="
             )
-        return Vocabulary.of_bytes(apart, check.absent(rows, BYTES))
+        return vocabulary
     top = check.highest_id(rows)
     above, advice = size, f"pass vocab_size={top + 1} (--vocab-size {top + 1}) or more"
     if tokenizer is not None:

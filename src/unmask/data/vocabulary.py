@@ -29,8 +29,8 @@ class Vocabulary:
     pad_id: int | None = None
     forbidden: tuple[int, ...] = ()  # other ids that the data never has, such as special tokens
     tokenizer: str | None = None  # path of the tokenizer, as it was passed
-    # bytes that the training data had nowhere: a model takes them, and draws none by itself
     absent: tuple[int, ...] = field(default=(), compare=False)
+    """Bytes that the training data had nowhere: a model takes them, and draws none by itself."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -178,8 +178,8 @@ _TYPES: dict[str, Any] = {
     "eos_id": int | None,
     "pad_id": int | None,
     "forbidden": list | tuple,
-    "absent": list | tuple,
     "tokenizer": str | None,
+    "absent": list | tuple,
 }
 
 
