@@ -83,7 +83,8 @@ def _know_places(
     cell = torch.stack([cells // sides[1], cells % sides[1]], 1).float()
     place, word = embeddings.position_embeddings.weight, embeddings.word_embeddings.weight
     place.normal_(0, 0.1, generator=generator)
-    place[:, :head] = _fourier(cell, frequencies) * 0.5 * (width / head) ** 0.5
+    even = 2 * len(frequencies)
+    place[:, :even] = _fourier(cell, frequencies) * 0.5 * (width / even) ** 0.5
     # Words leave the position's channels to it; ids that are levels have features beside them.
     word.normal_(0, 0.3, generator=generator)
     word[:, :head] = 0
