@@ -3,7 +3,9 @@
 import errno
 import os
 import random
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,33 @@ def test_an_error_within_a_folder_names_the_folder(tmp_path):
         write()
     assert caught.value.filename == str(tmp_path / "model")
     assert names(tmp_path) == []
+
+
+KILLED = """
+import os, signal
+from unmask.core.files import replacing_file, replacing_folder
+with {writer}({target!r}) as temporary:
+    (temporary if temporary.is_file() else temporary / "weights").write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("again", [replacing_file, replacing_folder])
+@pytest.mark.parametrize("writer", ["replacing_file", "replacing_folder"])
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(
+    tmp_path, writer, again
+):
+    target, other = tmp_path / "[a].bin", tmp_path / ".[a].bin.more.12345678.tmp"
+    other.write_bytes(b"of another name")
+    line = [sys.executable, "-c", KILLED.format(writer=writer, target=str(target))]
+    assert subprocess.run(line, timeout=60, check=False).returncode == -signal.SIGKILL
+    (litter,) = set(tmp_path.iterdir()) - {other}
+    with replacing_file(tmp_path / "b.bin"):
+        assert litter.exists()
+    with again(target) as living:
+        assert not litter.exists()
+        litter.touch()
+        check_writable(tmp_path / "[a].bin")
+        assert not litter.exists()
+        assert living.exists()
+    assert sorted(tmp_path.iterdir()) == [other, target, tmp_path / "b.bin"]

@@ -42,7 +42,9 @@ app = typer.Typer(
 
 for module in (demo, generate, infill, solve, show, info, train, init, evaluate, compare, score):
     prose = paragraphs(module.command.__doc__ or "")
-    app.command(help=prose, epilog=examples(module.EXAMPLES))(guarded(module.command))
+    app.command(help=prose, epilog=examples(module.EXAMPLES))(
+        guarded(module.command, module.OPTIONS)
+    )
 
 
 def _print_version(wanted: bool) -> None:

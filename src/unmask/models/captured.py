@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from unmask.core.checks import check_count
-from unmask.core.inference import is_out_of_memory
 from unmask.core.network import Cache, Denoiser, Query
 from unmask.errors import CompileWarning, UnmaskError
 from unmask.models.compiled import said
 from unmask.models.forwarding import Forwarding
+from unmask.models.trial import attempt
 
 WARM_UP = 3  # passes before a capture, in which libraries initialise
 
@@ -45,7 +45,6 @@ class Captured(Forwarding):
         self.failure: str | None = None
 
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        """Return the hidden states (R,N,D), and the cache for the next step."""
         tokens = query.tokens
         if self.failure is None and not tokens.is_cuda:
             self._give_up(f"tokens are on {tokens.device}, and CUDA graphs need CUDA")
@@ -53,8 +52,7 @@ class Captured(Forwarding):
             graph = self._graph(tokens)
             if graph is not None:
                 return graph(tokens)
-        out: tuple[Tensor, Cache | None] = self.inner.forward(query, cache)
-        return out
+        return self.inner.forward(query, cache)
 
     def _may_replay(self, query: Query) -> bool:
         """Return whether a graph may run this call: tokens alone, without padding or gradients."""
@@ -70,14 +68,13 @@ class Captured(Forwarding):
             self._places = places
         key = (tokens.shape, tokens.device)
         if key not in self._graphs and self._recurring.due(key, len(self._graphs)):
-            try:
-                self._graphs[key] = _Graph(self.inner, tokens)
-            except UnmaskError:
-                raise
-            except Exception as error:
-                if is_out_of_memory(error):
-                    raise
-                self._give_up(said(error))
+            graph = attempt(lambda: _Graph(self.inner, tokens))
+            if isinstance(graph, UnmaskError):
+                raise graph
+            if isinstance(graph, Exception):
+                self._give_up(said(graph))
+            else:
+                self._graphs[key] = graph
         return self._graphs.get(key)
 
     def _give_up(self, failure: str) -> None:
