@@ -14,6 +14,7 @@ from unmask.errors import DataError, ModelError
 from unmask.models.families.files import lost_word
 
 _MESSAGE = ("role", "content")
+CONTEXT = 8  # tokens before a text that decide how it begins
 _BYTE = re.compile("<0x[0-9A-F]{2}>")  # a byte of a character without a token of its own
 
 
@@ -40,6 +41,15 @@ class Encoding(ABC):
     @abstractmethod
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
         """Return the text of ids, without special tokens, or with their names."""
+
+    def continued(self, ids: Sequence[int], context: Sequence[int]) -> str:
+        """Return the text of ids behind others, which begins with a space where one comes between.
+
+        context: the ids before, of which the last few are read; none for a text of its own.
+        """
+        before = list(context[-CONTEXT:])
+        head, whole = self.decode(before), self.decode([*before, *ids])
+        return whole[len(head) :] if whole.startswith(head) else self.decode(ids)
 
     @abstractmethod
     def template(self, messages: Sequence[dict[str, str]], options: dict[str, Any]) -> list[int]:

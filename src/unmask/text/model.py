@@ -304,7 +304,8 @@ class TextModel:
     def _continued(self, prompt: str, count: int) -> Row:
         check_count("max_new_tokens", count, InputError)
         before, after = self.encoding.around
-        row = Row([*before, *self.encoding.encode(prompt)], count, list(after))
+        ids = self.encoding.encode(prompt)
+        row = Row([*before, *ids], count, list(after), context=ids)
         return in_whole_blocks(row, self.denoiser.spec.block_size)
 
     def _talk(self, messages: Sequence[Mapping[str, str]], count: int) -> Row:
@@ -315,8 +316,8 @@ class TextModel:
     def _between(self, prefix: str, suffix: str, count: int) -> Row:
         check_count("tokens", count, InputError)
         before, after = self.encoding.around
-        encode = self.encoding.encode
-        return Row([*before, *encode(prefix)], count, [*encode(suffix), *after])
+        ids, rest = map(self.encoding.encode, (prefix, suffix))
+        return Row([*before, *ids], count, [*rest, *after], context=ids)
 
     def _best_length(self, row: Row, most: int, plan: Strategy, seed: int) -> int:
         lengths = sorted({max(1, round(most * k / 8)) for k in range(1, 9)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -22,12 +22,14 @@ class Row:
     """Given ids before and after the unknown positions, and how many of these are asked for.
 
     surplus: unknown positions behind those, which fill the last block of a network and are cut off.
+    context: ids that a text continues, of which the last decide about a space between.
     """
 
     before: list[int]
     unknown: int
     after: list[int]
     surplus: int = 0
+    context: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.before) + self.unknown + len(self.after) + self.surplus
@@ -36,7 +38,7 @@ class Row:
 def in_whole_blocks(row: Row, block: int | None) -> Row:
     """Return the row with the surplus that fills its last block."""
     surplus = 0 if block is None or row.after else -len(row) % block
-    return Row(row.before, row.unknown, row.after, surplus)
+    return replace(row, surplus=surplus)
 
 
 def check_lengths(rows: Sequence[Row], most: int | None) -> None:

@@ -22,7 +22,7 @@ def completion(
     """Return the completion of a row, of its record (1,n)."""
     here = slice(len(row.before), len(row.before) + row.unknown)
     tokens: list[int] = found.tokens[0, here].tolist()
-    text, count, reason = cut(encoding, tokens, end_ids, stops)
+    text, count, reason = cut(encoding, tokens, row.context, end_ids, stops)
     kept = slice(here.start, here.start + count)
     return Completion(
         text,
@@ -38,15 +38,19 @@ def completion(
 
 
 def cut(
-    encoding: Encoding, ids: Sequence[int], end_ids: Sequence[int], stops: Sequence[str]
+    encoding: Encoding,
+    ids: Sequence[int],
+    context: Sequence[int],
+    end_ids: Sequence[int],
+    stops: Sequence[str],
 ) -> tuple[str, int, Reason]:
     """Return the text of ids up to its end, the ids that it has, and the reason of its end."""
     count = next((i for i, token in enumerate(ids) if token in end_ids), len(ids))
     reason: Reason = "stop" if count < len(ids) else "length"
-    text = encoding.decode(ids[:count])
+    text = encoding.continued(ids[:count], context)
     places = [text.find(stop) for stop in stops if stop and stop in text]
     if places:
         text, reason = text[: min(places)], "stop"
-        while count and encoding.decode(ids[: count - 1]).startswith(text):
+        while count and encoding.continued(ids[: count - 1], context).startswith(text):
             count -= 1
     return text, count, reason
