@@ -231,7 +231,7 @@ def test_an_error_of_a_user_s_own_class_gets_its_rows():
     def order(state, proposal):
         raise Own("not today")
 
+    strategy = presets.confidence().but(order=order)
     with pytest.raises(Own, match=r"not today \(step 0, rows \[0, 1\]\)") as caught:
-        strategy = unmask.presets.confidence().but(order=order)
         unmask.generate(Toy(), batch_size=2, length=4, strategy=strategy, seed=0)
     assert caught.value.rows == (0, 1)
