@@ -34,6 +34,8 @@ class UnmaskError(Exception):
     their place in the canvas; none where it is about no rows.
     """
 
+    rows: tuple[int, ...] = ()
+
     def __init__(self, *words: object, rows: tuple[int, ...] = ()):
         super().__init__(*words)
         self.rows = rows

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -47,63 +46,86 @@ class Schedule:
         """Return γ(t) clamped to [0, 1]; t and the result are float64 tensors of the same shape."""
         return self.ratio(t).clamp(0.0, 1.0)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Return what makes it again: its name where it is known by that, else its functions."""
-        if _named(self.name) == self:
-            return resolve, (self.name,)
-        return Schedule, (self.name, self.ratio, self.derivative, self.inverse)
+
+def _half(t: Tensor) -> Tensor:
+    return t * (math.pi / 2)
 
 
-_HALF = math.pi / 2
-_linear = (lambda t: 1 - t, lambda t: -torch.ones_like(t), lambda m: 1 - m)
-linear = Schedule("linear", *_linear)
-"""γ(t) = 1 − t."""
+@dataclass(frozen=True)
+class _Power:
+    """One of the functions of `power`."""
 
-log_linear = Schedule("log_linear", *_linear)
-"""MDLM's log-linear noise σ(t) = −log(1 − (1−ε)t) (2406.07524). Its mask probability is linear in
-t, so with ε = 0 it equals `linear`."""
+    part: Literal["ratio", "derivative", "inverse"]
+    exponent: float
 
-cosine = Schedule(
-    "cosine",
-    lambda t: torch.cos(t * _HALF),
-    lambda t: -torch.sin(t * _HALF) * _HALF,
-    lambda m: torch.acos(m) * (2 / math.pi),
-)
-"""MaskGIT's cos(πt/2) (2202.04200): few commits first, many last."""
-
-cosine_mdlm = Schedule(
-    "cosine_mdlm",
-    lambda t: 1 - cosine.ratio(1 - t),
-    lambda t: cosine.derivative(1 - t),
-    lambda m: 1 - cosine.inverse(1 - m),
-)
-"""MDLM's 1 − cos(π(1−t)/2) (2406.07524): many commits first, few last."""
-
-arccos = Schedule(
-    "arccos",
-    lambda t: cosine.inverse(t.clamp(0, 1)),
-    lambda t: -(2 / math.pi) / torch.sqrt(1 - t * t),
-    cosine.ratio,
-)
-"""2·arccos(t)/π (2503.17076): close to linear, faster at the end."""
+    def __call__(self, t: Tensor) -> Tensor:
+        if self.part == "ratio":
+            return 1 - t**self.exponent
+        if self.part == "derivative":
+            return -self.exponent * t ** (self.exponent - 1)
+        return (1 - t) ** (1 / self.exponent)
 
 
 def power(exponent: float = 2.0) -> Schedule:
     """Return γ(t) = 1 − t^exponent, for exponent > 0 (2202.04200: square, cubic, square root)."""
     if not (is_number(exponent) and exponent > 0):
         raise ScheduleError(f"power(exponent={exponent!r}): pass a number above 0, such as 2")
-    return _power(float(exponent))
-
-
-@cache
-def _power(exponent: float) -> Schedule:
+    parts = (_Power(part, exponent) for part in ("ratio", "derivative", "inverse"))
     short = f"{exponent:g}"
-    return Schedule(
-        f"power({short if float(short) == exponent else repr(exponent)})",
-        lambda t: 1 - t**exponent,
-        lambda t: -exponent * t ** (exponent - 1),
-        lambda m: (1 - m) ** (1 / exponent),
-    )
+    name = short if float(short) == exponent else repr(float(exponent))
+    return Schedule(f"power({name})", *parts)
+
+
+linear = replace(power(1.0), name="linear")
+"""γ(t) = 1 − t."""
+
+log_linear = replace(linear, name="log_linear")
+"""MDLM's log-linear noise σ(t) = −log(1 − (1−ε)t) (2406.07524). Its mask probability is linear in
+t, so with ε = 0 it equals `linear`."""
+
+
+def _cosine(t: Tensor) -> Tensor:
+    return torch.cos(_half(t))
+
+
+def _cosine_slope(t: Tensor) -> Tensor:
+    return -torch.sin(_half(t)) * (math.pi / 2)
+
+
+def _arccos(m: Tensor) -> Tensor:
+    return torch.acos(m) * (2 / math.pi)
+
+
+cosine = Schedule("cosine", _cosine, _cosine_slope, _arccos)
+"""MaskGIT's cos(πt/2) (2202.04200): few commits first, many last."""
+
+
+def _mdlm(t: Tensor) -> Tensor:
+    return 1 - torch.cos(_half(1 - t))
+
+
+def _mdlm_slope(t: Tensor) -> Tensor:
+    return -torch.sin(_half(1 - t)) * (math.pi / 2)
+
+
+def _mdlm_inverse(m: Tensor) -> Tensor:
+    return 1 - torch.acos(1 - m) * (2 / math.pi)
+
+
+cosine_mdlm = Schedule("cosine_mdlm", _mdlm, _mdlm_slope, _mdlm_inverse)
+"""MDLM's 1 − cos(π(1−t)/2) (2406.07524): many commits first, few last."""
+
+
+def _arccos_ratio(t: Tensor) -> Tensor:
+    return _arccos(t.clamp(0, 1))
+
+
+def _arccos_slope(t: Tensor) -> Tensor:
+    return -(2 / math.pi) / torch.sqrt(1 - t * t)
+
+
+arccos = Schedule("arccos", _arccos_ratio, _arccos_slope, _cosine)
+"""2·arccos(t)/π (2503.17076): close to linear, faster at the end."""
 
 
 def custom(ratio: Curve, name: str = "custom") -> Schedule:
@@ -142,10 +164,10 @@ def _check_fall(name: str, values: Tensor) -> None:
                 f"schedule {name!r} must {place} at {1 - t}: it is {got:g} at t={t}. "
                 "γ(t) is the share still masked, as in `1 - t`"
             )
-    rise, at = values.diff().max(0)
+    rise = (values[1:] - values[:-1]).max()
     if float(rise) > _TOLERANCE:
-        time = int(at) / (_GRID - 1)
-        raise ScheduleError(f"schedule {name!r} rises near t={time:.3f}: it must never rise")
+        at = int((values[1:] - values[:-1]).argmax()) / (_GRID - 1)
+        raise ScheduleError(f"schedule {name!r} rises near t={at:.3f}: it must never rise")
 
 
 @dataclass(frozen=True)
@@ -188,27 +210,22 @@ def resolve(schedule: AnySchedule) -> Schedule:
         return schedule
     if callable(schedule):
         return custom(schedule, getattr(schedule, "__name__", "custom"))
-    found = _named(schedule)
-    if found is None:
-        known = [*NAMED, "power(EXPONENT)"]
-        raise ScheduleError(f"unknown schedule {schedule!r}: {nearest(str(schedule), known)}")
-    return found
+    if isinstance(schedule, str):
+        if schedule.startswith("power(") and schedule.endswith(")"):
+            return power(_number(schedule))
+        if schedule in NAMED:
+            return NAMED[schedule]
+    known = [*NAMED, "power(EXPONENT)"]
+    raise ScheduleError(f"unknown schedule {schedule!r}: {nearest(str(schedule), known)}")
 
 
-def _named(name: object) -> Schedule | None:
-    """Return the schedule of a name, None if it has none."""
-    if not isinstance(name, str):
-        return None
-    if not (name.startswith("power(") and name.endswith(")")):
-        return NAMED.get(name)
-    inside = name.removeprefix("power(").removesuffix(")")
+def _number(text: str) -> float:
+    inside = text.removeprefix("power(").removesuffix(")")
     try:
-        return power(float(inside))
-    except ValueError as error:
-        if isinstance(error, ScheduleError):
-            raise
+        return float(inside)
+    except ValueError:
         raise ScheduleError(
-            f"{name!r}: {inside!r} is not a number; type one, such as 'power(2)'"
+            f"{text!r}: {inside!r} is not a number; type one, such as 'power(2)'"
         ) from None
 
 

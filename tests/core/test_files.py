@@ -162,12 +162,33 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
     line = [sys.executable, "-c", KILLED.format(writer=writer, target=str(target))]
     assert subprocess.run(line, timeout=60, check=False).returncode == -signal.SIGKILL
     (litter,) = set(tmp_path.iterdir()) - {other}
-    with replacing_file(tmp_path / "b.bin"):
+    with replacing_file(tmp_path / "b.bin"), again(tmp_path / "c"):
         assert litter.exists()
+    (tmp_path / "c").rmdir() if (tmp_path / "c").is_dir() else (tmp_path / "c").unlink()
+    check_writable(target)
+    assert litter.exists()  # a process may just have made it, and not have locked it yet
+    os.utime(litter, (0, 0))
     with again(target) as living:
         assert not litter.exists()
         litter.touch()
-        check_writable(tmp_path / "[a].bin")
+        os.utime(litter, (0, 0))
+        check_writable(target)
         assert not litter.exists()
         assert living.exists()
     assert sorted(tmp_path.iterdir()) == [other, target, tmp_path / "b.bin"]
+
+
+def test_what_another_user_left_is_in_nobody_s_way(tmp_path, monkeypatch):
+    litter = tmp_path / ".a.bin.12345678.tmp"
+    litter.write_bytes(b"")
+    os.utime(litter, (0, 0))
+    unlink = Path.unlink
+
+    def refused(path, missing_ok=False):
+        if path == litter:
+            raise PermissionError(1, "Operation not permitted")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    write_file(tmp_path / "a.bin", b"whole")
+    assert (tmp_path / "a.bin").read_bytes() == b"whole"

@@ -116,7 +116,9 @@ class Scheduled(_Stepped):
         total = np.minimum(self._steps(unknown, steps), unknown)
         n, s = unknown[:, None], np.arange(1, _width(total) + 1)
         time = np.minimum(s / np.maximum(total, 1)[:, None], 1.0)
-        ratio = resolve(self.schedule)(torch.from_numpy(time)).numpy()
+        # A schedule of one's own may know vectors alone.
+        flat = resolve(self.schedule)(torch.from_numpy(time.reshape(-1)))
+        ratio = flat.numpy().reshape(time.shape)
         wanted = np.floor(n * ratio + (self.lift + _ROUNDING * (n + 1))).astype(np.int64)
         left = np.maximum(total[:, None] - s, 0)
         # Fewer than after any step before, by one for each step since.
@@ -196,10 +198,9 @@ class Remaining(_Stepped):
         """Return the unknown positions after each step that commits one or more."""
         times = torch.linspace(1, self.epsilon, steps + 1)
         shares = (1 - times[1:] / times[:-1]).numpy()
-        shares[-1] = 1
         left, plan = unknown, list[int]()
-        for share in shares:
-            count = int(np.float32(left) * share)
+        for step, share in enumerate(shares, 1):
+            count = left if step == steps else int(np.float32(left) * share)
             left -= count
             plan += [left] if count else []
         return plan

@@ -13,10 +13,12 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+SETTLED = 60  # seconds; a temporary file is locked long before
 BLOCK = 4096  # bytes; what a full disk has no place for
 
 
@@ -135,16 +137,27 @@ def recover(path: Path) -> None:
 def _temporary(target: Path) -> Path:
     """Return a new name beside target, no longer than names may be; remove what has such a name.
 
-    Unless its process is alive, which has a lock on it then.
+    Unless its process is alive, which has a lock on it, or is about to.
     """
     start = f".{target.name[:50]}."
     for stale in target.parent.glob(f"{glob.escape(start)}{'[0-9a-f]' * 8}.tmp"):
+        if not _is_old(stale):
+            continue
         with _locked(stale) as abandoned:
             if abandoned and stale.is_dir():
                 shutil.rmtree(stale, ignore_errors=True)
             elif abandoned:
-                stale.unlink(missing_ok=True)
+                with suppress(OSError):  # of another user, perhaps
+                    stale.unlink()
     return target.with_name(f"{start}{secrets.token_hex(4)}.tmp")
+
+
+def _is_old(path: Path) -> bool:
+    """Return whether a file or folder was there before, not just made by a process beside."""
+    try:
+        return time.time() - path.stat().st_mtime > SETTLED
+    except OSError:
+        return False
 
 
 @contextmanager

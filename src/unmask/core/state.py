@@ -37,8 +37,8 @@ class _Number:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, state: State, owner: type) -> Tensor:
-        return state.numbers[self.name]
+    def __get__(self, state: State | None, owner: type) -> Any:
+        return self if state is None else state.numbers[self.name]
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,9 @@ class Corpus:
     notes: list[str] = field(default_factory=list)  # sentences on how the data was read
     stream: bool = False  # whether examples are windows, of which neighbours continue each other
     documents: bool = False  # whether examples are whole texts: told so, or of different lengths
-    inner_ends: int = 0  # how many documents go on after an end-of-sequence id
     shape: tuple[int, int] | None = None  # height and width, if examples are images
     text: bool = False  # whether the files had text, and not ids
+    inner_ends: int = 0  # how many documents go on after an end-of-sequence id
 
     def split(self, share: float = 0.1) -> tuple[Corpus, Corpus]:
         """Return (train, held out), with `share` of the examples held out, at least one.

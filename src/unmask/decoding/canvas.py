@@ -131,7 +131,7 @@ class Canvas:
             raise CanvasError(f"pad_id={pad_id!r}: pass an integer id, such as 0")
         flags = _ragged_flags(rows, editable)
         valid = _padded([torch.ones_like(ids, dtype=torch.bool) for ids in rows])
-        tokens = _padded(rows).long().masked_fill(~valid, pad_id)
+        tokens = _padded([ids.long() for ids in rows]).masked_fill(~valid, pad_id)
         return cls(tokens, _padded(flags), valid, **of_rows)
 
     def to(self, device: torch.device | str) -> Canvas:

@@ -31,8 +31,9 @@ def error_context(
     except UnmaskError as error:
         if error.rows:
             raise
-        message = f"{error} ({location(rows)})"
-        raise type(error)(message, rows=_index(rows)) from error.__cause__ or error
+        located = type(error)(f"{error} ({location(rows)})")  # of a user's own class, perhaps
+        located.rows = _index(rows)
+        raise located from error.__cause__ or error
     except Exception as error:
         if is_out_of_memory(error):
             raise

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unmask.constraints import Feasible
-from unmask.core.arrays import arange
+from unmask.core.arrays import arange, first_true
 from unmask.core.ranking import eligible_score, ranked_positions
 from unmask.core.state import Change, Proposal, State
 from unmask.decoding.context import ask
@@ -57,12 +57,12 @@ def _ask(
     what, shape = "the feasibility hook", (len(row), state.spec.vocab_size)
     shown, asked = tokens.masked_fill(~known, 0), partial(hook, **padding)
     allowed: Tensor = ask(asked, shown, known, position, what=what, of=state, shape=shape)
-    for stuck in (~allowed.any(1)).nonzero()[:1, 0].tolist():
-        at = int(row[stuck])
+    if (stuck := first_true(~allowed.any(1))) is not None:
+        at = int(row[stuck[0]])
         index = int(state.rows.index[at])
         raise StrategyError(
             f"the feasibility hook allows nothing at row {index}, position "
-            f"{int(position[stuck])}, step {int(state.rows.step[at])}: what is given cannot be "
+            f"{int(position[stuck[0]])}, step {int(state.rows.step[at])}: what is given cannot be "
             "completed, or the hook allowed an id earlier that it should not have",
             rows=(index,),
         )

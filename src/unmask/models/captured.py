@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from unmask.core.checks import check_count
+from unmask.core.inference import is_out_of_memory
 from unmask.core.network import Cache, Denoiser, Query
 from unmask.errors import CompileWarning, UnmaskError
 from unmask.models.compiled import said
 from unmask.models.forwarding import Forwarding
-from unmask.models.trial import attempt
 
 WARM_UP = 3  # passes before a capture, in which libraries initialise
 
@@ -68,13 +68,14 @@ class Captured(Forwarding):
             self._places = places
         key = (tokens.shape, tokens.device)
         if key not in self._graphs and self._recurring.due(key, len(self._graphs)):
-            graph = attempt(lambda: _Graph(self.inner, tokens))
-            if isinstance(graph, UnmaskError):
-                raise graph
-            if isinstance(graph, Exception):
-                self._give_up(said(graph))
-            else:
-                self._graphs[key] = graph
+            try:
+                self._graphs[key] = _Graph(self.inner, tokens)
+            except UnmaskError:
+                raise
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                self._give_up(said(error))
         return self._graphs.get(key)
 
     def _give_up(self, failure: str) -> None:

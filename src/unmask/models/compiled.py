@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from unmask.core.inference import is_out_of_memory
 from unmask.core.network import Cache, Denoiser, Query
 from unmask.errors import CompileWarning, ModelError, UnmaskError, nearest
 from unmask.models.forwarding import Forwarding
-from unmask.models.trial import attempt
 
 Mode = Literal["default", "max-autotune-no-cudagraphs"]
 SHOWN = 300  # characters of a compiler's message
@@ -62,14 +62,17 @@ class Compiled(Forwarding):
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         if self.failure is not None:
             return self.inner.forward(query, cache)
-        found = attempt(lambda: self._compiled(query, cache))
-        if isinstance(found, UnmaskError):
-            raise found
-        if not isinstance(found, Exception):
-            return found
+        try:
+            return self._compiled(query, cache)
+        except UnmaskError:
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            failure = said(error)
         # An error of the network itself is raised again here, and not blamed on the compiler.
         out = self.inner.forward(query, cache)
-        self.failure = said(found)
+        self.failure = failure
         warnings.warn(
             f"torch.compile failed ({self.failure}), so the trunk runs uncompiled from here on: "
             "leave Compiled out, or pass another backend, such as backend='aot_eager'",

@@ -86,16 +86,20 @@ class TokenCritic(nn.Module):
 
     def forward(self, tokens: Tensor, *, valid: Tensor, condition: Any = None) -> Tensor:
         """Return (B,N) logits that a token is wrong, given ids (B,N) int64."""
-        query = Query.of(tokens, valid, condition)
+        if self._padding is not None and not self.by_length:
+            return self._logits(tokens, valid, condition)
+        query = Query.of(tokens, valid, condition)  # which waits for the lengths
         if self._padding is None:
             check_told(query, "valid", ModelError)
         per_token = MaskedLMDenoiser.per_token if self.by_length else None
         return judged(self._call, query, per_token).squeeze(-1)
 
     def _call(self, query: Query) -> Tensor:
+        return self._logits(query.tokens, query.valid, query.condition).unsqueeze(-1)
+
+    def _logits(self, tokens: Tensor, valid: Tensor, condition: Any) -> Tensor:
         call = self._transformers if self.transformers else self._module
-        wrong = call(query.tokens, query.valid, query.condition)
-        return logit_per_token(wrong, query.tokens).unsqueeze(-1)
+        return logit_per_token(call(tokens, valid, condition), tokens)
 
     def _transformers(self, tokens: Tensor, valid: Tensor, condition: Any) -> Tensor:
         config: Any = inside(self.net).config

@@ -24,8 +24,8 @@ class _Inner:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, around: Around, owner: type) -> Any:
-        return getattr(around.order, self.name)
+    def __get__(self, around: Around | None, owner: type) -> Any:
+        return self if around is None else getattr(around.order, self.name)
 
 
 class Around(Order):

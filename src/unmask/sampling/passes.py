@@ -35,6 +35,8 @@ class Scratch:
         if buffer is None or buffer.numel() < values.numel():
             empty = torch.empty(values.shape, dtype=values.dtype, device=values.device)
             buffer = self._buffers[name] = empty
+        if buffer.shape == values.shape:
+            return buffer
         return buffer.view(-1)[: values.numel()].view(values.shape)
 
 
