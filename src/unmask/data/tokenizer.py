@@ -12,6 +12,7 @@ import numpy as np
 
 from unmask.core.optional import library
 from unmask.errors import DataError
+from unmask.models.families.files import quiet
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "spiece.model",
          "vocab.txt", "vocab.json")  # fmt: skip
@@ -113,7 +114,10 @@ def load_tokenizer(path: str) -> Tokenizer:
                 for name in [name for name in names if name in special][:1]:
                     setattr(backend, role, name)
         else:
-            backend = transformers.AutoTokenizer.from_pretrained(str(where), local_files_only=True)
+            with quiet():
+                backend = transformers.AutoTokenizer.from_pretrained(
+                    str(where), local_files_only=True
+                )
     except Exception as error:  # the libraries raise any kind of error
         raise DataError(f"tokenizer {path} cannot be read: {error}") from error
     return Tokenizer(backend, where)

@@ -163,3 +163,14 @@ def test_info_says_what_was_recognised_and_where(call, talker, masked):
         "mask_id=7: digits is none of transformers'"
         in call("info", "digits", "--mask-id", 7).error()
     )
+
+
+def test_commands_of_all_models_take_one_of_transformers(call, masked, tmp_path):
+    said = call("generate", masked, "-n", 3, "--length", 6, "--json").json
+    assert len(said["tokens"]) == 3
+    assert all(token > 4 for row in said["tokens"] for token in row)  # no special token
+    filled = call("infill", masked, given="the cat [MASK:2] .\n")
+    assert filled.out.startswith("the cat")
+    (tmp_path / "text.txt").write_text("the cat sat on the mat\n")
+    scored = call("score", masked, tmp_path / "text.txt", "--documents", "--json").json
+    assert scored["tokens"] == 6

@@ -124,9 +124,10 @@ def open_model(name: str, tokenizer: Path | None = None) -> Model:
     tokenizer: path of one in place of that of the card.
     """
     from unmask.models.checkpoint import read_card
+    from unmask.models.loading import is_pretrained
     from unmask.viz import Layout
 
-    card = read_card(name)
+    card = _recognised(name) if is_pretrained(name) else read_card(name)
     if tokenizer is not None:
         from unmask.data import Vocabulary
 
@@ -137,6 +138,31 @@ def open_model(name: str, tokenizer: Path | None = None) -> Model:
     except (InputError, TypeError) as error:
         raise CheckpointError(f"the card of {name} holds a damaged layout: {error}") from error
     return Model(name, card, layout)
+
+
+def _recognised(name: str) -> Card:
+    """Return a card of what the files of a model of transformers say."""
+    from unmask.data import Vocabulary
+    from unmask.errors import DataError
+    from unmask.models.checkpoint import TRANSFORMERS, Card
+    from unmask.models.families import Files, recognise
+
+    files = Files(name)
+    found = recognise(files)
+    size = files.config.get("embedding_size") or files.config["vocab_size"]
+    try:
+        vocabulary = Vocabulary.of_tokenizer(name, size=size).to_dict()
+    except DataError:  # ids without a text
+        vocabulary = None
+    row = found.family
+    return Card(
+        mask_id=found.mask_id,
+        vocab_size=size,
+        backbone=TRANSFORMERS,
+        forbidden=list(found.reserved),
+        vocabulary=vocabulary,
+        about={} if row is None else {"preset": row.recommended(found.block)},
+    )
 
 
 def weights(folder: Path) -> dict[str, int]:

@@ -36,7 +36,7 @@ class Files:
         """Return the tokenizer, by the first of these classes that opens it; None if none does."""
         if not any(map(self._find, ("tokenizer_config.json", "tokenizer.json", WORDS))):
             return None
-        with _quiet():
+        with quiet():
             for kind in ("AutoTokenizer", *kinds):
                 try:
                     opened = getattr(library(), kind).from_pretrained
@@ -99,7 +99,7 @@ def lost_word(tokenizer: Any) -> str | None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Let transformers say nothing of kinds of models that it does not know."""
     logging = library().logging
     before = logging.get_verbosity()
