@@ -13,27 +13,25 @@ import torch
 from unmask.candidates import length_beam
 from unmask.core.checks import check_count
 from unmask.core.network import Denoiser
-from unmask.decoding import Canvas, Strategy
-from unmask.engine import default_strategy, run, stream
-from unmask.errors import CanvasError, InputError
+from unmask.decoding import Strategy
+from unmask.engine import default_strategy, stream
+from unmask.errors import InputError
 from unmask.presets.by_name import ending
 from unmask.revise import Never
 from unmask.scoring import Bound, PseudoLikelihood, Score, score
 from unmask.scoring.look import Method
-from unmask.text import masks
+from unmask.text.beam import Hidden, Likely, most_of_draws
 from unmask.text.encoding import Encoding
-from unmask.text.filling import Hidden, Likely, most_likely
+from unmask.text.filling import fillings
 from unmask.text.generating import generated
-from unmask.text.masks import lengths
 from unmask.text.opening import Parts, open_text
 from unmask.text.prompts import Row, canvas_of, check_lengths, in_whole_blocks, seeds_of
 from unmask.text.reading import completion
-from unmask.text.results import Completion, Filling
+from unmask.text.results import Completion
 from unmask.text.saving import save_text
 from unmask.text.streaming import TextState, states
 
 Text = str | Sequence[str]
-ROWS = 64  # texts that are filled in together
 
 
 class TextModel:
@@ -198,20 +196,22 @@ class TextModel:
         such as "1-6", ranked by log p a token. Raises CanvasError for a text without masks.
         """
         check_count("top_k", top_k, InputError)
-        alone, rows, owner = isinstance(text, str), list[Hidden](), list[int]()
         texts = [text] if isinstance(text, str) else list(text)
-        for nth, each in enumerate(texts):
-            made = self._hidden(each, candidates)
-            rows += made
-            owner += [nth] * len(made)
-        found: list[list[Filling]] = [[] for _ in texts]
-        for row, nth, likely in zip(
-            rows, owner, self._likely(rows, top_k, strategy, seed), strict=True
-        ):
-            found[nth] += [self._filling(row, each) for each in likely]
-        for every in found:
-            every.sort(key=lambda each: -each.logprob / (len(each.tokens) if candidates else 1))
-        return found[0] if alone else found
+
+        def drawn(row: Hidden) -> list[Likely]:
+            plan = self._plan(strategy, closed=True)
+            return most_of_draws(self.denoiser, row, top_k, plan, seed)
+
+        found = fillings(
+            self.denoiser,
+            self.encoding,
+            texts,
+            top_k=top_k,
+            candidates=candidates,
+            never=self._never,
+            drawn=None if strategy is None else drawn,
+        )
+        return found[0] if isinstance(text, str) else found
 
     def stream(
         self, prompt: str, max_new_tokens: int = 64, *, stop: Text = (), seed: int = 0,
@@ -332,42 +332,6 @@ class TextModel:
         lengths = sorted({max(1, round(most * k / 8)) for k in range(1, 9)})
         options: dict[str, Any] = {"prompt": row.before, "suffix": row.after, "seed": seed}
         return int(length_beam(self.denoiser, lengths, plan, **options).length)
-
-    def _hidden(self, text: str, candidates: str | Sequence[int] | None) -> list[Hidden]:
-        """Return the rows of a text with masks: one, or one for each length of its mask."""
-        pieces, counts = masks.split(text, self.encoding.mask_token)
-        if not counts:
-            raise CanvasError(f"{text!r} has no mask: write [MASK], or [MASK:3] for three tokens")
-        if candidates is not None and len(counts) > 1:
-            raise CanvasError(f"candidates={candidates!r} for {len(counts)} masks: write one")
-        tried = [counts] if candidates is None else [[k] for k in lengths(candidates)]
-        rows = [
-            Hidden(*masks.encoded(self.encoding, pieces, each, self._mask_id)) for each in tried
-        ]
-        most, longest = self.denoiser.spec.max_length, max(len(row.ids) for row in rows)
-        if most is not None and longest > most:
-            raise CanvasError(f"the text has {longest} tokens, and the network {most} positions")
-        return rows
-
-    def _likely(
-        self, rows: Sequence[Hidden], top_k: int, strategy: Strategy | None, seed: int
-    ) -> Iterator[list[Likely]]:
-        """Yield the likeliest fillings of each row."""
-        for i in range(0, len(rows) if strategy is None else 0, ROWS):
-            yield from most_likely(self.denoiser, rows[i : i + ROWS], top_k, self._never)
-        for row in rows if strategy is not None else ():
-            canvas = Canvas.infill([row.ids] * top_k, [row.unknown] * top_k)
-            found = run(self.denoiser, canvas, self._plan(strategy, closed=True), seed=seed)
-            drawn = found.tokens[:, torch.tensor(row.unknown)].tolist()
-            sums = dict(zip(map(tuple, drawn), found.logprob.sum(1).tolist(), strict=True))
-            yield [Likely(list(tokens), logprob) for tokens, logprob in sums.items()]
-
-    def _filling(self, row: Hidden, found: Likely) -> Filling:
-        rest = iter(found.tokens)
-        pairs = zip(row.ids, row.unknown, strict=True)
-        whole = [next(rest) if hidden else token for token, hidden in pairs]
-        texts = [self.encoding.decode([token]) for token in found.tokens]
-        return Filling(self.encoding.decode(whole), found.tokens, texts, found.logprob)
 
     def _states(
         self, row: Row, stop: Text, seed: int, strategy: Strategy | None

@@ -148,3 +148,18 @@ def test_wrong_lines_of_prompts(call, masked, tmp_path):
         assert told in call("complete", masked, "--file", path).error()
     path.write_text("\n")
     assert "has no prompt" in call("complete", masked, "--file", path).error()
+
+
+def test_info_says_what_was_recognised_and_where(call, talker, masked):
+    said = call("info", talker, "--json").json
+    assert (said["family"], said["opened as"], said["mask_id"]) == ("dream", "Qwen2ForCausalLM", 3)
+    assert said["found in"]["kind"] == "model_type 'Dream' in config.json"
+    assert said["found in"]["mask_id"] == "the mask token of the tokenizer"
+    assert "--preset dream --set algorithm=entropy" in " ".join(call("info", talker).out.split())
+    assert call("info", masked, "--json").json["opened as"] == "BertForMaskedLM"
+    asked = call("info", talker, "--mask-id", 7, "--json").json
+    assert (asked["mask_id"], asked["found in"]["mask_id"]) == (7, "as asked for")
+    assert (
+        "mask_id=7: digits is none of transformers'"
+        in call("info", "digits", "--mask-id", 7).error()
+    )

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import typer
 from rich.live import Live
 from rich.text import Text
 
@@ -96,7 +97,7 @@ def _answer(text: TextModel, talk: list[dict[str, str]], count: int, drawn: Draw
         if not is_terminal():
             for state in states:
                 final += state.piece
-            out().print(Text(final))
+            typer.echo(final)
             return final
         with Live(console=out(), transient=True, refresh_per_second=20) as live:
             for state in states:

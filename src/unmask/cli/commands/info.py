@@ -13,9 +13,10 @@ from rich.text import Text
 from unmask.cli.command import paragraphs
 from unmask.cli.io import presets
 from unmask.cli.io.models import weights
+from unmask.cli.runs.text_job import KIND, Kind
 from unmask.cli.ui.screen import out, print_json, say
 from unmask.cli.ui.table import facts, value_text
-from unmask.errors import StrategyError
+from unmask.errors import InputError, StrategyError
 
 if TYPE_CHECKING:
     from unmask.models.checkpoint import Card
@@ -29,16 +30,27 @@ APART = ("task", "layout", "preset", "classes")
 """Entries of `about` that are printed elsewhere or not at all."""
 
 
-OPTIONS = "MODEL: A bundled name or a folder; without it, the bundled models are listed."
+OPTIONS = f"""
+MODEL: A bundled name, a folder, or a repository of transformers' hub; without it, the bundled
+    models are listed.
+{KIND}"""
 
 
-def command(model: str | None = None, json: bool = False) -> None:
+def command(model: str | None = None, *, kind: Kind, json: bool = False) -> None:
     """Describe a model, or list the bundled ones.
 
-    Prints the vocabulary, size and figures of the model, and all presets with their options.
+    Prints the vocabulary, size and figures of the model, and all presets with their options; of a
+    model of transformers, the kind that was found in its files, and where. No weight is read.
     """
     from unmask.models import checkpoint
+    from unmask.models.loading import is_pretrained
 
+    if model is not None and is_pretrained(model):
+        description = recognised(model, kind)
+        print_json(description) if json else _print_recognised(description)
+        return
+    for name, value in kind.given().items():
+        raise InputError(f"{name}={value!r}: {model or 'no model'} is none of transformers' models")
     if model is None:
         found = [_short(name, checkpoint.read_card(name)) for name in checkpoint.bundled()]
         print_json({"models": found}) if json else _print_list(found)
@@ -46,6 +58,44 @@ def command(model: str | None = None, json: bool = False) -> None:
         card = checkpoint.read_card(model)
         description = _described(model, card)
         print_json(description) if json else _print_model(description, card)
+
+
+def recognised(name: str, kind: Kind) -> dict[str, Any]:
+    """Return the kind of a model of transformers, and the places where each part was found."""
+    from unmask.models.families import Files, recognise
+
+    asked = kind.given()
+    revision = asked.pop("revision", None)
+    found = recognise(Files(name, {"revision": revision} if revision else {}), **asked)
+    row = found.family
+    return {
+        "model": name,
+        "family": None if row is None else row.name,
+        "about": "a masked language model of transformers" if row is None else row.models,
+        "opened as": found.stock,
+        "attention": "bidirectional" if found.block is None else f"blocks of {found.block}",
+        "logits": "shifted by one" if row is not None and row.logit_shift else "in place",
+        "mask_id": found.mask_id,
+        "end_ids": list(found.end_ids),
+        "special ids": len(found.reserved),
+        "default": by_default(None if row is None else row.recommended(found.block)),
+        "found in": dict(found.reasons),
+    }
+
+
+def by_default(recommended: dict[str, Any] | None) -> str:
+    """Return a recommended preset as it is typed."""
+    from unmask.presets import by_name
+
+    name, options = by_name.name_and_options(recommended)
+    return " ".join(["--preset", name, *starmap(presets.typed, options.items())])
+
+
+def _print_recognised(found: dict[str, Any]) -> None:
+    say((found["model"], "bold cyan"))
+    places = found.pop("found in")
+    out().print(facts({key: value for key, value in found.items() if key != "model"}))
+    out().print(facts({f"{key} from": value for key, value in places.items()}))
 
 
 def _short(name: str, card: Card) -> dict[str, Any]:
@@ -116,14 +166,12 @@ def _print_model(description: dict[str, Any], card: Card) -> None:
 
 def _default(card: Card) -> str:
     """Return what a card recommends as it is typed, or why that cannot be used."""
-    from unmask.presets import by_name
 
     try:
         presets.choose_preset(card, None, {})
     except StrategyError as error:
         return str(error)
-    name, advised = by_name.name_and_options(card.about.get("preset"))
-    return " ".join(["--preset", name, *starmap(presets.typed, advised.items())])
+    return by_default(card.about.get("preset"))
 
 
 def _print_presets(found: list[dict[str, Any]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unmask.cli.io import presets
 from unmask.cli.ui.screen import waiting
@@ -16,29 +16,41 @@ if TYPE_CHECKING:
 MODEL = (
     "MODEL: A folder, or a repository of transformers' hub, such as google-bert/bert-base-uncased."
 )
-OPENING = """
+KIND = """
 --family NAME: The kind of model, if its files do not say it: llada, dream, sdar, ...
     (docs/language-models.md).
 --mask-id N: The id of unknown positions, if its files do not say it.
 --block N: Positions of a block, for attention that is block-causal.
 --revision NAME: The branch, tag or commit of a repository.
+--trust-remote-code: Allow the code of a model of no known family to be run.
+"""
+OPENING = f"""{KIND.rstrip()}
 --dtype NAME: bfloat16, float16, float32, or auto.
 --device-map NAME: The device, or auto, as transformers has it.
---trust-remote-code: Allow the code of a model of no known family to be run.
 """
 
 
 @dataclass(frozen=True)
-class Opened:
-    """The options about opening a model."""
+class Kind:
+    """The options about the files of a model of transformers."""
 
     family: str | None = None
     mask_id: int | None = None
     block: int | None = None
     revision: str | None = None
+    trust_remote_code: bool = False
+
+    def given(self) -> dict[str, Any]:
+        """Return those that are given."""
+        return {key: value for key, value in asdict(self).items() if value}
+
+
+@dataclass(frozen=True)
+class Opened(Kind):
+    """The options about opening it."""
+
     dtype: str | None = None
     device_map: str | None = None
-    trust_remote_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,8 +70,7 @@ def open_text_model(name: str, opened: Opened) -> TextModel:
     with waiting(f"Loading {name}"):
         from unmask.text import TextModel
 
-        given = {key: value for key, value in asdict(opened).items() if value}
-        return TextModel.load(name, **given)
+        return TextModel.load(name, **opened.given())
 
 
 def strategy_of(model: TextModel, drawn: Drawn) -> Strategy | None:
