@@ -139,6 +139,15 @@ def test_a_decoder_is_a_folder_of_transformers(tmp_path):
         assert torch.equal(net(tokens).logits, denoiser.backbone(tokens).logits)
 
 
+def test_settings_of_generation_that_transformers_refuses_are_left_out(tmp_path):
+    denoiser = decoder()
+    own = denoiser.backbone.generation_config
+    own.temperature, own.do_sample = 0.3, False
+    again = unmask.load(unmask.save(denoiser, tmp_path / "model"))
+    assert same(denoiser, again)
+    assert denoiser.backbone.generation_config is own
+
+
 def test_what_a_spec_says_survives_wherever_it_came_from(tmp_path):
     """Without the arguments of the first `save`, and with those that say something else."""
     layout = {"layout": {"kind": "image", "height": 2, "width": 3, "levels": 4}}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -173,8 +175,27 @@ def _write_pretrained(net: nn.Module, folder: Path) -> None:
     whole: Any = inside(net)
     if is_adapted(whole):
         whole = copy.deepcopy(whole).merge_and_unload()
-    with without_bars():
+    with without_bars(), _generating(whole, folder):
         whole.save_pretrained(folder, max_shard_size="1000TB")
+
+
+@contextmanager
+def _generating(net: Any, folder: Path) -> Iterator[None]:
+    """Let a network have settings of left-to-right generation that transformers agrees to write.
+
+    Files of published models may have others, such as a temperature without sampling.
+    """
+    own: Any = getattr(net, "generation_config", None)
+    try:
+        if own is not None:
+            own.save_pretrained(folder)
+    except ValueError:
+        net.generation_config = type(own).from_model_config(net.config)
+    try:
+        yield
+    finally:
+        if own is not None:
+            net.generation_config = own
 
 
 def _copy(source: Path, target: Path) -> None:
