@@ -209,10 +209,14 @@ def test_copies_have_their_own_weights(copied):
     assert not torch.equal(first, expected)
 
 
-def test_saving_writes_the_denoiser_within(tmp_path):
+def test_saving_writes_wrappers_and_the_denoiser_within(tmp_path):
     model = net()
     unmask.save(Captured(Compiled(model, backend="eager")), tmp_path / "model")
-    again = unmask.load(tmp_path / "model", net=Net(seed=7))
+    opened = unmask.load(tmp_path / "model", net=Net(seed=7))
+    assert isinstance(opened, Captured)
+    assert isinstance(opened.inner, Compiled)
+    assert opened.inner.backend == "eager"
+    again = opened.inner.inner
     for name, value in model.net.state_dict().items():
         assert torch.equal(value, again.net.state_dict()[name])
 

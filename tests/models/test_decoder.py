@@ -163,13 +163,10 @@ def test_rows_longer_than_a_sliding_window_are_refused(kind, options):
         states(denoiser, torch.zeros(1, 7, dtype=torch.int64))
 
 
-def test_it_is_saved_by_transformers(tmp_path):
+def test_a_network_that_transformers_saved_is_the_same(tmp_path):
     from transformers import AutoModelForCausalLM
 
     denoiser, tokens = decoder(block=3), torch.arange(N).unsqueeze(0)
-    with pytest.raises(ModelError, match=r"net\.save_pretrained.*make the Decoder again"):
-        unmask.save(denoiser, tmp_path / "refused")
-    assert not (tmp_path / "refused").exists()
     denoiser.net.save_pretrained(tmp_path / "net")
     net = AutoModelForCausalLM.from_pretrained(tmp_path / "net").eval()
     again = Decoder(net, MASK, block=3)

@@ -2,9 +2,9 @@
 
 import unmask
 from unmask.models.adapter import Adapter
-from unmask.models.conditioning import ClassConditioned
+from unmask.models.forwarding import Forwarding
 
-loaded: Adapter | ClassConditioned = unmask.load("shidoku")
-moved: Adapter | ClassConditioned = unmask.load("shidoku").to("cpu")
+loaded: Adapter | Forwarding = unmask.load("shidoku")
+moved: Adapter | Forwarding = unmask.load("shidoku").to("cpu")
 denoiser: unmask.Denoiser = moved
 weights: int = sum(weight.numel() for weight in moved.parameters())

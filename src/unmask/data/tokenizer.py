@@ -87,7 +87,6 @@ class Tokenizer:
         return next((word for word in words if unknown in self.encode([word])[0].tolist()), None)
 
 
-@lru_cache(maxsize=4)
 def load_tokenizer(path: str) -> Tokenizer:
     """Return a tokenizer, given the path of a `tokenizer.json` or of a folder with its files.
 
@@ -99,7 +98,14 @@ def load_tokenizer(path: str) -> Tokenizer:
             f"tokenizer {where}: no such file or folder; nothing is downloaded, so pass the path "
             "of a tokenizer.json or of a folder that holds one"
         )
-    here = {file.name for file in where.iterdir()} if where.is_dir() else {where.name}
+    files = [each for each in where.iterdir() if each.is_file()] if where.is_dir() else [where]
+    return _loaded(path, tuple(sorted((each.name, each.stat().st_mtime_ns) for each in files)))
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: str, files: tuple[tuple[str, int], ...]) -> Tokenizer:
+    """Return the tokenizer of a path. files: their names and times, as others may replace them."""
+    where, here = Path(path), {name for name, _ in files}
     if where.is_dir() and not here.intersection(FILES):
         raise DataError(f"tokenizer {where}: the folder holds none of {', '.join(FILES)}")
     transformers = library("transformers", "hf", f"tokenizer {path}: tokenizers need transformers")

@@ -4,13 +4,13 @@ from unmask.core.calls import check_calls
 from unmask.models.cached import BlockCache, ReusedCache
 from unmask.models.caching import Tally
 from unmask.models.captured import Captured
-from unmask.models.checkpoint import save
 from unmask.models.compiled import Compiled
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.critic import SelfCritic, TokenCritic
 from unmask.models.decoder import Decoder
 from unmask.models.loading import load
 from unmask.models.packing import Packed
+from unmask.models.saving import save
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.wrap import wrap
 

@@ -40,6 +40,7 @@ class Captured(Forwarding):
         super().__init__(inner)
         for name, value in (("after", after), ("most", most)):
             check_count(name, value)
+        self.after, self.most = after, most
         self._recurring, self._graphs = Recurring(after, most), dict[Hashable, _Graph]()
         self._places: tuple[int, ...] = ()
         self.failure: str | None = None

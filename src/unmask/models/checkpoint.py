@@ -1,15 +1,14 @@
 """Models as folders: safetensors and JSON, nothing that is unpickled.
 
-`unmask.json` gives the mask id, the vocabulary and a description; a transformers backbone is stored
-by its own `save_pretrained`, so that transformers opens the same folder. Of other networks the
-weights are stored, and loading needs the network.
+`unmask.json` gives the mask id, the vocabulary, adapters and a description; a transformers backbone
+is stored by its own `save_pretrained`, so that transformers opens the same folder. Of other
+networks the weights are stored, and loading needs the network.
 """
 
 from __future__ import annotations
 
-import copy
 import json
-import shutil
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -18,24 +17,16 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from torch import nn
-
-from unmask.core.checks import check_dicts, check_path, is_integer
-from unmask.core.files import previous, replacing_folder
-from unmask.core.network import Denoiser, check_denoiser
-from unmask.errors import CheckpointError, MissingExtraError, ModelError, nearest
-from unmask.models.adapter import Adapter
-from unmask.models.conditioning import ClassConditioned
-from unmask.models.decoder import Decoder
-from unmask.models.forwarding import unwrapped
-from unmask.models.hf import MaskedLMDenoiser, is_adapted
-from unmask.models.outputs import inside
-from unmask.models.self_conditioning import SelfConditioning
-from unmask.models.wrap import wrap
+from unmask.core.checks import check_path, is_integer
+from unmask.core.files import previous
+from unmask.core.optional import library
+from unmask.errors import CheckpointError, nearest
 
 CARD = "unmask.json"
 WEIGHTS = "model.safetensors"
 FORMAT = "unmask-1"
+NEWEST = "unmask-2"  # with entries that older versions would ignore to their harm
+ADDED = ("adapters", "attention", "spec", "text")  # these entries
 TRANSFORMERS = "transformers"  # the backbone of a card whose network transformers opens
 TOKENIZER = "tokenizer"  # a folder in the model's
 
@@ -55,11 +46,25 @@ class Card:
     vocabulary: dict[str, Any] | None = None  # meaning of ids: bytes, or a tokenizer
     training: dict[str, Any] | None = None  # objective, schedule and padding policy
     about: dict[str, Any] = field(default_factory=dict)  # anything: task, recipe, figures, layout
+    adapters: list[dict[str, Any]] = field(default_factory=list)  # as in models/registry.py
+    attention: str | None = None  # of a decoder: the network's attn_implementation
+    spec: dict[str, Any] = field(default_factory=dict)  # grid, end_id and reserved, unsaid above
+    text: dict[str, Any] | None = None  # of a text model: see text/saving.py
     format: str = FORMAT
+
+    def entries(self) -> dict[str, Any]:
+        """Return what is written: in the older format, if older versions can read it."""
+        data = asdict(self)
+        added = [name for name in ADDED if data[name]]
+        kept = {name: value for name, value in data.items() if name not in ADDED or value}
+        return {**kept, "format": NEWEST if added else FORMAT}
 
     @property
     def grid(self) -> tuple[int, int] | None:
         """Height and width of the layout of `about`, None where it is no grid."""
+        if "grid" in self.spec:
+            height, width = self.spec["grid"]
+            return (height, width)
         layout = self.about.get("layout")
         sides = [layout.get("height"), layout.get("width")] if isinstance(layout, dict) else []
         known = [side for side in sides if is_integer(side) and side > 0]
@@ -69,96 +74,13 @@ class Card:
     def end_id(self) -> int | None:
         """The id that fills a row after its end in training, None if padding was excluded."""
         end: int | None = ((self.training or {}).get("padding") or {}).get("eos_id")
-        return end
+        return self.spec.get("end_id", end)
 
     @property
     def absent(self) -> tuple[int, ...]:
-        """Ids of text that the training data had nowhere."""
-        ids = (self.vocabulary or {}).get("absent")
+        """Ids that are not drawn by default, such as those that the training data had nowhere."""
+        ids = self.spec.get("reserved", (self.vocabulary or {}).get("absent"))
         return tuple(ids) if isinstance(ids, list) and all(map(is_integer, ids)) else ()
-
-
-def save(
-    denoiser: Denoiser,
-    folder: str | Path,
-    *,
-    about: dict[str, Any] | None = None,
-    vocabulary: dict[str, Any] | None = None,
-    training: dict[str, Any] | None = None,
-) -> Path:
-    """Write a denoiser to a folder and return its path.
-
-    An earlier model in the folder is replaced only when the new one is complete. about: any JSON
-    values, returned by `read_card`; its `preset` is the default of `generate`, checked at use.
-    vocabulary: `data.Vocabulary.to_dict()`. training: objective, schedule and padding policy. LoRA
-    adapters are merged into the weights that are written. Raises ModelError for a network without
-    weights, CheckpointError for a folder with other files, or values that are not JSON.
-    """
-    check_path("folder", folder)
-    check_denoiser(denoiser, ModelError)
-    check_dicts(CheckpointError, about=about, vocabulary=vocabulary, training=training)
-    denoiser = unwrapped(denoiser)
-    inner: Any = denoiser.inner if isinstance(denoiser, ClassConditioned) else denoiser
-    if isinstance(inner, Decoder):
-        raise ModelError(
-            f"the attention mask of a {type(inner).__name__} cannot be saved: write the network by "
-            "net.save_pretrained(folder), and make the Decoder again after loading it"
-        )
-    net = getattr(inner, "net", None)
-    if not isinstance(net, nn.Module):
-        raise ModelError(f"{type(net).__name__} has no weights to save: wrap an nn.Module")
-    with_transformers = isinstance(inner, MaskedLMDenoiser)
-    parts = getattr(inner, "self_conditioning", None)
-    card = Card(
-        mask_id=inner.spec.mask_id,
-        vocab_size=inner.spec.vocab_size,
-        backbone=TRANSFORMERS if with_transformers else type(net).__qualname__,
-        forbidden=list(inner.spec.forbidden),
-        length=inner.spec.default_length,
-        classes=denoiser.classes if isinstance(denoiser, ClassConditioned) else None,
-        self_conditioning=None if parts is None else len(parts.null_embed),
-        logit_shift=inner.logit_shift,
-        vocabulary=_with_tokenizer(vocabulary, TOKENIZER),
-        training=training,
-        about=about or {},
-    )
-    try:
-        text = json.dumps(asdict(card), indent=2, ensure_ascii=False)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"about cannot be written as JSON: {error}; pass strings, numbers, lists and dicts"
-        ) from None
-    target = Path(folder).resolve()
-    check_replaceable(target)
-    with replacing_folder(target) as temporary:
-        if with_transformers:
-            with _without_bars():
-                whole: Any = inside(net)
-                if is_adapted(whole):
-                    whole = copy.deepcopy(whole).merge_and_unload()
-                whole.save_pretrained(temporary)
-        else:
-            _safetensors().save_model(inner, str(temporary / WEIGHTS))
-        if vocabulary and vocabulary.get("tokenizer"):
-            _copy(Path(vocabulary["tokenizer"]), temporary / TOKENIZER)
-        (temporary / CARD).write_text(text + "\n", encoding="utf-8")
-    return target
-
-
-def _with_tokenizer(vocabulary: dict[str, Any] | None, path: str) -> dict[str, Any] | None:
-    """Return the vocabulary with the path of its tokenizer replaced, if it has one."""
-    if vocabulary is None or not vocabulary.get("tokenizer"):
-        return vocabulary
-    return {**vocabulary, "tokenizer": path}
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a tokenizer's files into the model's folder, so that the folder can be moved."""
-    if not source.exists():
-        raise CheckpointError(f"the tokenizer {source} does not exist any more: restore it")
-    target.mkdir()
-    for file in [source] if source.is_file() else filter(Path.is_file, source.iterdir()):
-        shutil.copy(file, target / ("tokenizer.json" if source.is_file() else file.name))
 
 
 def check_replaceable(target: Path) -> None:
@@ -208,14 +130,24 @@ def read_card(model: str | Path) -> Card:
         raise CheckpointError(f"{path} is not JSON, perhaps cut short: {error}") from None
     card = _parse(path, data)
     inside = str(folder / TOKENIZER)
-    return replace(card, vocabulary=_with_tokenizer(card.vocabulary, inside))
+    return replace(card, vocabulary=with_tokenizer(card.vocabulary, inside))
+
+
+def with_tokenizer(vocabulary: dict[str, Any] | None, path: str) -> dict[str, Any] | None:
+    """Return the vocabulary with the path of its tokenizer replaced, if it has one."""
+    if vocabulary is None or not vocabulary.get("tokenizer"):
+        return vocabulary
+    return {**vocabulary, "tokenizer": path}
 
 
 def _parse(path: Path, data: Any) -> Card:
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
+    if not isinstance(data, dict) or data.get("format") not in (FORMAT, NEWEST):
         found = data.get("format") if isinstance(data, dict) else type(data).__name__
-        raise CheckpointError(f"{path} has format {found!r}; this version reads {FORMAT!r}")
-    known = [f.name for f in fields(Card)]
+        raise CheckpointError(
+            f"{path} has format {found!r}; this version reads {FORMAT!r} and {NEWEST!r}"
+        )
+    later = ADDED if data["format"] == FORMAT else ()
+    known = [f.name for f in fields(Card) if f.name not in later]
     for key in data:
         if key not in known:
             raise CheckpointError(f"{path} has an unknown entry {key!r}: {nearest(key, known)}")
@@ -226,7 +158,22 @@ def _parse(path: Path, data: Any) -> Card:
     for name, hint in get_type_hints(Card).items():
         if not _fits(getattr(card, name), hint):
             raise CheckpointError(f"{path}: {name}={getattr(card, name)!r} is of a wrong type")
+    _check_spec(path, card)
     return card
+
+
+def _check_spec(path: Path, card: Card) -> None:
+    """Raise CheckpointError for unknown fields of the spec, wrong types, and ids out of range."""
+    kinds: dict[str, Any] = {"grid": list[int], "end_id": int, "reserved": list[int]}
+    for name, value in card.spec.items():
+        if name not in kinds:
+            raise CheckpointError(f"{path}: spec has {name!r}: {nearest(name, kinds)}")
+        if not _fits(value, kinds[name]) or (name == "grid" and len(value) != 2):
+            raise CheckpointError(f"{path}: {name}={value!r} of spec is of a wrong type")
+        least, end = (1, math.inf) if name == "grid" else (0, card.vocab_size)
+        numbers = value if isinstance(value, list) else [value]
+        if not all(least <= number < end for number in numbers):
+            raise CheckpointError(f"{path}: {name}={value!r} of spec is out of range")
 
 
 def _fits(value: object, hint: Any) -> bool:
@@ -238,76 +185,8 @@ def _fits(value: object, hint: Any) -> bool:
     return type(value) is (get_origin(hint) or hint)
 
 
-def load_saved(model: str | Path, net: nn.Module | None = None) -> Adapter | ClassConditioned:
-    """Return the denoiser of a bundled name or of a folder that `save` wrote, as `unmask.load`."""
-    folder, card = locate(model), read_card(model)
-    names = ("mask_id", "forbidden", "length", "logit_shift")
-    options: dict[str, Any] = {name: getattr(card, name) for name in names}
-    if card.backbone != TRANSFORMERS:
-        denoiser = _into(net, folder, card, options)
-    elif net is None:
-        denoiser = wrap(_pretrained(folder), **options)
-    else:
-        raise CheckpointError(f"{folder} stores the network itself: leave net out")
-    if denoiser.spec.vocab_size != card.vocab_size:
-        raise CheckpointError(
-            f"{folder}: {CARD} says {card.vocab_size} ids, the network has "
-            f"{denoiser.spec.vocab_size}"
-        )
-    denoiser.spec = replace(
-        denoiser.spec,
-        recommended=card.about.get("preset"),
-        grid=card.grid,
-        end_id=card.end_id,
-        reserved=card.absent,
-    )
-    denoiser.eval()
-    if card.classes is None:
-        return denoiser
-    inner: Any = denoiser
-    return ClassConditioned(inner, card.classes).eval()
-
-
-def _into(net: nn.Module | None, folder: Path, card: Card, options: dict[str, Any]) -> Adapter:
-    """Return a denoiser of the network, with the weights of a folder read into it."""
-    if net is None:
-        raise CheckpointError(
-            f"{folder} has the weights of a {card.backbone}: make one and pass it, as in "
-            "unmask.load(folder, net=...)"
-        )
-    if type(net).__qualname__ != card.backbone:
-        raise CheckpointError(
-            f"{folder} has the weights of a {card.backbone}, and net is a "
-            f"{type(net).__qualname__}: pass a {card.backbone}"
-        )
-    width = card.self_conditioning
-    parts = None if width is None else SelfConditioning(width)
-    options |= {"vocab_size": card.vocab_size, "self_conditioning": parts}
-    denoiser = wrap(net, try_network=False, **options)
-    with _reading(folder):
-        _safetensors().load_model(denoiser, str(folder / WEIGHTS))
-    denoiser.settle()  # by the weights that were read
-    return denoiser
-
-
-def _pretrained(folder: Path) -> Any:
-    try:
-        from transformers import AutoModelForMaskedLM
-    except ImportError:
-        raise MissingExtraError("this model needs transformers: pip install 'unmask[hf]'") from None
-    how = {"local_files_only": True, "use_safetensors": True, "trust_remote_code": False}
-    with _without_bars(), _reading(folder):
-        net, found = AutoModelForMaskedLM.from_pretrained(
-            str(folder), output_loading_info=True, **how
-        )
-    wrong = {name: sorted(map(str, keys)) for name, keys in found.items() if keys}
-    if wrong:
-        raise CheckpointError(f"{folder / WEIGHTS} has the weights of another network: {wrong}")
-    return net
-
-
 @contextmanager
-def _without_bars() -> Iterator[None]:
+def without_bars() -> Iterator[None]:
     """Turn transformers' progress bars off while the block runs."""
     from transformers.utils import logging
 
@@ -320,22 +199,6 @@ def _without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-@contextmanager
-def _reading(folder: Path) -> Iterator[None]:
-    """Raise CheckpointError for whatever reading the weights raises."""
-    if not (folder / WEIGHTS).is_file():
-        raise CheckpointError(f"{folder} has no {WEIGHTS}: the folder is incomplete")
-    try:
-        yield
-    except Exception as error:
-        raise CheckpointError(
-            f"{folder / WEIGHTS} cannot be read, perhaps cut short or of another network: {error}"
-        ) from error
-
-
-def _safetensors() -> Any:
-    try:
-        import safetensors.torch
-    except ImportError:
-        raise MissingExtraError("saving needs safetensors: pip install 'unmask[hf]'") from None
-    return safetensors.torch
+def safetensors() -> Any:
+    """Return safetensors' functions for torch. Raises MissingExtraError without it."""
+    return library("safetensors.torch", "hf", "saving needs safetensors")

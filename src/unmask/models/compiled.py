@@ -25,7 +25,7 @@ SHOWN = 300  # characters of a compiler's message
 class Compiled(Forwarding):
     """A denoiser with its trunk compiled by torch.compile; results differ by rounding only.
 
-    inner: the denoiser, which `save` writes. mode: of torch.compile, for the backend "inductor";
+    inner: the denoiser. mode: of torch.compile, for the backend "inductor";
     modes with CUDA graphs are refused: use `Captured(Compiled(denoiser))`.
     backend: of torch.compile, by name or as a function.
 

@@ -23,7 +23,6 @@ class ClassConditioned(Forwarding):
     for every row. Raises ModelError unless the network has classes + 1 token types.
     """
 
-    changes_network = True
     inner: MaskedLMDenoiser
 
     def __init__(self, inner: MaskedLMDenoiser, classes: int):

@@ -6,7 +6,6 @@ Shapes: M rows of the head, D width, V vocabulary.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +18,9 @@ from unmask.errors import ModelError
 class Forwarding(nn.Module, ABC):
     """Base of denoisers with the spec and head of `inner` and a `forward` of their own.
 
-    changes_network: whether the wrapper's function differs from that of `inner`; False if it only
-    runs `inner` in another way. Raises ModelError unless `inner` is a denoiser.
+    Raises ModelError unless `inner` is a denoiser.
     """
 
-    changes_network: ClassVar[bool] = False
     inner: Denoiser
 
     def __init__(self, inner: Denoiser):
@@ -52,10 +49,3 @@ class Forwarding(nn.Module, ABC):
     def projection(self, hidden: Tensor) -> Projection | None:
         """Return the projection whose product is the logits of hidden (M,D); None if unknown."""
         return self.inner.projection(hidden)
-
-
-def unwrapped(denoiser: Denoiser) -> Denoiser:
-    """Return the denoiser inside all wrappers that do not change its function."""
-    while isinstance(denoiser, Forwarding) and not denoiser.changes_network:
-        denoiser = denoiser.inner
-    return denoiser

@@ -12,10 +12,11 @@ from unmask.core.checks import check_path
 from unmask.core.files import previous
 from unmask.errors import ModelError
 from unmask.models.adapter import Adapter
-from unmask.models.checkpoint import CARD, bundled, load_saved
-from unmask.models.conditioning import ClassConditioned
+from unmask.models.checkpoint import CARD, bundled
 from unmask.models.families import open_pretrained, recognise
 from unmask.models.families.files import CONFIG, Files
+from unmask.models.forwarding import Forwarding
+from unmask.models.saved import load_saved
 
 REPOSITORY = r"[\w-][\w.-]*/[\w.-]+"
 """Names of repositories, of an owner and a model."""
@@ -37,7 +38,7 @@ def load(
     cache_dir: str | Path | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
-) -> Adapter | ClassConditioned:
+) -> Adapter | Forwarding:
     """Return the denoiser of a model, in evaluation mode.
 
     model: a bundled name ("digits", "shidoku", "sudoku"), a folder that `unmask.save` wrote, a

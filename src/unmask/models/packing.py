@@ -33,11 +33,8 @@ class Packed(Forwarding):
     inner: `unmask.wrap` of an x-transformers network, or of a transformers `*ForMaskedLM` of a
     tested family; or `ClassConditioned` around the latter. A condition is a dict of per-token
     tensors (B,N,...), or class numbers. Raises ModelError for a network whose documents cannot be
-    kept apart (found by a trial pass), DataError for a document longer than `length`. To save it,
-    save `inner`.
+    kept apart (found by a trial pass), DataError for a document longer than `length`.
     """
-
-    changes_network = True
 
     def __init__(self, inner: Any, length: int):
         super().__init__(inner)

@@ -30,6 +30,7 @@ from unmask.text.opening import Parts, open_text
 from unmask.text.prompts import Row, canvas_of, check_lengths, in_whole_blocks, seeds_of
 from unmask.text.reading import completion
 from unmask.text.results import Completion
+from unmask.text.saving import save_text
 from unmask.text.streaming import TextState, states
 
 Text = str | Sequence[str]
@@ -73,10 +74,18 @@ class TextModel:
         Raises ModelError for a model without text, or a tokenizer of another model.
         """
         parts: Parts = open_text(model, tokenizer, options)
-        ends, template = parts.end_ids, parts.template
-        return cls(
-            parts.denoiser, parts.encoding, strategy=strategy, end_ids=ends, template=template
-        )
+        chosen, ends = strategy or parts.strategy, parts.end_ids
+        network, encoding, template = parts.denoiser, parts.encoding, parts.template
+        return cls(network, encoding, strategy=chosen, end_ids=ends, template=template)
+
+    def save(self, folder: str | Path, **options: Any) -> Path:
+        """Write the network, tokenizer, strategy, ends and template to a folder; return its path.
+
+        `TextModel.load` and `unmask.load` open it. options: about and training, as in
+        `unmask.save`, which says what is raised.
+        """
+        parts = (self.denoiser, self.encoding, self.strategy, self.end_ids, self.template)
+        return save_text(folder, *parts, options)
 
     def complete(
         self,

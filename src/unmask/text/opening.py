@@ -10,21 +10,27 @@ from typing import Any
 from unmask.core.network import Denoiser
 from unmask.data import Vocabulary
 from unmask.data.tokenizer import load_tokenizer
+from unmask.decoding import Strategy
 from unmask.errors import ModelError
 from unmask.models.checkpoint import read_card
 from unmask.models.families import Files, recognise
 from unmask.models.loading import is_pretrained, load
 from unmask.text.encoding import ByteEncoding, Encoding, TokenizerEncoding
+from unmask.text.saving import TextCard
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a text model consists of. template: options of the chat template."""
+    """What a text model consists of. template: options of the chat template.
+
+    strategy: of calls that name none, where a folder says it.
+    """
 
     denoiser: Denoiser
     encoding: Encoding
     end_ids: tuple[int, ...] = ()
     template: Mapping[str, Any] = field(default_factory=dict)
+    strategy: Strategy | None = None
 
 
 def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> Parts:
@@ -57,17 +63,19 @@ def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> 
 def _saved(model: str | Path, denoiser: Denoiser, tokenizer: Any) -> Parts:
     """Return the parts of a folder of `unmask.save`."""
     card = read_card(model)
-    ends = () if card.end_id is None else (card.end_id,)
+    said = TextCard.of(model, card)
+    strategy = None if said.strategy is None else Strategy.from_dict(said.strategy)
     if tokenizer is None:
         if card.vocabulary is None or card.vocabulary.get("kind") == "ids":
             raise ModelError(f"{model} has ids that are no text: use unmask.load and generate")
         vocabulary = Vocabulary.from_dict(card.vocabulary)
         if vocabulary.tokenizer is None:
-            return Parts(denoiser, ByteEncoding(vocabulary), ends)
+            ends = tuple(said.end_ids)
+            return Parts(denoiser, ByteEncoding(vocabulary), ends, strategy=strategy)
         tokenizer = load_tokenizer(vocabulary.tokenizer).backend
-    encoding = TokenizerEncoding(tokenizer, card.mask_id, surround=not card.training)
+    encoding = TokenizerEncoding(tokenizer, card.mask_id, surround=said.surround)
     _check_size(denoiser, encoding)
-    return Parts(denoiser, encoding, ends)
+    return Parts(denoiser, encoding, tuple(said.end_ids), said.template, strategy)
 
 
 def _of_files(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +117,7 @@ def _described(name: str, card: Card) -> dict[str, Any]:
     recommended = card.about.get("preset")
     return {
         **_short(name, card),
-        "card": asdict(card),
+        "card": card.entries(),
         "recommended": by_name.DEFAULT if recommended is None else recommended,
         "presets": [
             {
