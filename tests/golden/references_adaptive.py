@@ -62,6 +62,55 @@ def factor(tokens, editable, seed, steps, ratio, factor=1.0, block=32, temperatu
     return accepting(tokens, editable, seed, block, temperature, rule)
 
 
+def frechet_profile(tokens, editable, seed, steps, ratio, bound=0.25, block=32, temperature=0.0):
+    """2606.02955: the largest n with (Σ₁ⁿc − (n − 1)) − (1 − c₍n₎) > δ."""
+
+    def rule(p, x):
+        ranked = sorted(p, key=lambda i: (-p[i], i))
+        c = [p[i] for i in ranked]
+        numbers = range(1, len(c) + 1)
+        passing = [n for n in numbers if sum(c[:n]) - (n - 1) - (1 - c[n - 1]) > bound]
+        return set(ranked[: max(passing, default=1)])
+
+    return accepting(tokens, editable, seed, block, temperature, rule)
+
+
+def local_leap(tokens, editable, seed, steps, ratio, threshold=0.9, low=0.75, radius=4, **options):
+    """2510.07081: anchors, and what is near one and nearly as sure."""
+
+    def rule(p, x):
+        anchors = {i for i in p if p[i] >= threshold}
+        return {
+            i
+            for i in p
+            if p[i] >= threshold
+            or (p[i] >= low and any(abs(i - anchor) <= radius for anchor in anchors))
+        }
+
+    return accepting(tokens, editable, seed, rule=rule, **{"block": 32, "temperature": 0} | options)
+
+
+def runs_of(places):
+    """Places in runs of neighbours."""
+    runs = []
+    for i in sorted(places):
+        if runs and runs[-1][-1] == i - 1:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    return runs
+
+
+def hierarchy(tokens, editable, seed, steps, ratio, threshold=0.9, low=0.4, **options):
+    """2510.08666: the surest of every run if it is sure enough, and all that are sure."""
+
+    def rule(p, x):
+        surest = {max(run, key=lambda i: (p[i], -i)) for run in runs_of(p)}
+        return {i for i in p if p[i] > threshold or (i in surest and p[i] > low)}
+
+    return accepting(tokens, editable, seed, rule=rule, **{"block": 32, "temperature": 0} | options)
+
+
 def entropy_bound(tokens, editable, seed, steps, ratio, bound=0.1, temperature=1.0):
     """2505.24857: the largest set, most certain first, with ΣH − max H ≤ γ."""
 

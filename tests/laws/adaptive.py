@@ -93,6 +93,48 @@ def by_factor(factor):
     return accepts
 
 
+def by_profile(bound):
+    """2606.02955: the n surest, n the largest with (Σc − (n − 1)) − (1 − c₍n₎) > bound."""
+
+    def accepts(says):
+        ranked = sorted(says, key=lambda i: (-says[i], i))
+        passing, total = 0, 0.0
+        for n, i in enumerate(ranked, 1):
+            total += says[i]
+            passing = n if total - (n - 1) - (1 - says[i]) > bound else passing
+        return frozenset(ranked[:passing])
+
+    return accepts
+
+
+def near_anchors(least, low, radius):
+    """2510.07081: what is sure, and what is nearly so and at most `radius` from that."""
+
+    def accepts(says):
+        anchors = frozenset(i for i, p in says.items() if p >= least)
+        near = {i for i in says for anchor in anchors if abs(i - anchor) <= radius}
+        return anchors | {i for i in near if says[i] >= low}
+
+    return accepts
+
+
+def best_of_runs(least, low):
+    """2510.08666: what is sure, and the surest of every run of unknown positions, if above low."""
+
+    def accepts(says):
+        chosen, run = set(), []
+        for i in range(5):
+            if i in says:
+                run.append(i)
+            elif run:
+                surest = max(run, key=lambda i: (says[i], -i))
+                chosen |= {surest} if says[surest] > low else set()
+                run = []
+        return frozenset(chosen | {i for i, p in says.items() if p > least})
+
+    return accepts
+
+
 def entropy_bound(bound, temperature=1.0):
     """2505.24857: the largest set, most certain first, with ΣH − max H ≤ bound; then draw."""
 
@@ -230,6 +272,51 @@ LAWS = {
         "1.5, blocks of two": Case(
             presets.factor(1.5, block=2, temperature=1.0),
             accepting(by_factor(1.5), 2),
+            FOUR_AT_MOST,
+        ),
+    },
+    "frechet_profile": {
+        "as published, warm": Case(
+            presets.frechet_profile(temperature=1.0), accepting(by_profile(0.25)), FOUR_AT_MOST
+        ),
+        "anything": Case(
+            presets.frechet_profile(-0.6, temperature=1.0),
+            accepting(by_profile(-0.6)),
+            FOUR_AT_MOST,
+        ),
+        "blocks of two": Case(
+            presets.frechet_profile(0.0, block=2, temperature=1.0),
+            accepting(by_profile(0.0), 2),
+            FOUR_AT_MOST,
+        ),
+    },
+    "local_leap": {
+        "as published, warm": Case(
+            presets.local_leap(temperature=1.0), accepting(near_anchors(0.9, 0.75, 4)), FOUR_AT_MOST
+        ),
+        "next to one": Case(
+            presets.local_leap(0.5, 0.25, 1, temperature=1.0),
+            accepting(near_anchors(0.5, 0.25, 1)),
+            FOUR_AT_MOST,
+        ),
+        "blocks of three": Case(
+            presets.local_leap(0.5, 0.2, 2, block=3, temperature=1.0),
+            accepting(near_anchors(0.5, 0.2, 2), 3),
+            FOUR_AT_MOST,
+        ),
+    },
+    "hierarchy": {
+        "as published, warm": Case(
+            presets.hierarchy(temperature=1.0), accepting(best_of_runs(0.9, 0.4)), FOUR_AT_MOST
+        ),
+        "low": Case(
+            presets.hierarchy(0.6, 0.1, temperature=1.0),
+            accepting(best_of_runs(0.6, 0.1)),
+            FOUR_AT_MOST,
+        ),
+        "blocks of three": Case(
+            presets.hierarchy(0.5, 0.3, block=3, temperature=1.0),
+            accepting(best_of_runs(0.5, 0.3), 3),
             FOUR_AT_MOST,
         ),
     },

@@ -14,9 +14,12 @@ from tests.laws.adaptive import (
     NOT_BEGUN,
     above,
     accepting,
+    best_of_runs,
     by_factor,
+    by_profile,
     klass,
     llada21,
+    near_anchors,
     strictly_above,
     sure_or_share,
     wino,
@@ -82,6 +85,48 @@ GREEDY = {
     "factor": [
         (presets.factor(), accepting(by_factor(1.0), temperature=0), as_many_as_unknown, ()),
         (presets.factor(1.5, block=2), accepting(by_factor(1.5), 2, 0), as_many_as_unknown, ()),
+    ],
+    "frechet_profile": [
+        (
+            presets.frechet_profile(),
+            accepting(by_profile(0.25), temperature=0),
+            as_many_as_unknown,
+            (),
+        ),
+        (
+            presets.frechet_profile(0.0, block=2),
+            accepting(by_profile(0.0), 2, 0),
+            as_many_as_unknown,
+            (),
+        ),
+    ],
+    "local_leap": [
+        (
+            presets.local_leap(),
+            accepting(near_anchors(0.9, 0.75, 4), temperature=0),
+            as_many_as_unknown,
+            (),
+        ),
+        (
+            presets.local_leap(0.6, 0.45, 1),
+            accepting(near_anchors(0.6, 0.45, 1), temperature=0),
+            as_many_as_unknown,
+            (),
+        ),
+    ],
+    "hierarchy": [
+        (
+            presets.hierarchy(),
+            accepting(best_of_runs(0.9, 0.4), temperature=0),
+            as_many_as_unknown,
+            (),
+        ),
+        (
+            presets.hierarchy(0.7, 0.35, block=3),
+            accepting(best_of_runs(0.7, 0.35), 3, 0),
+            as_many_as_unknown,
+            (),
+        ),
     ],
     "klass": [
         (presets.klass(), klass(0.9, 0.001, 2, temperature=0), as_many_as_unknown, NO_PAST),

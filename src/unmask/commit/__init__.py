@@ -3,8 +3,16 @@
 Derive a new one from `Commit`.
 """
 
-from unmask.commit.adaptive import EntropyBound, Factor, Stable, Threshold, ThresholdOrShare
+from unmask.commit.adaptive import (
+    EntropyBound,
+    Factor,
+    FrechetProfile,
+    Stable,
+    Threshold,
+    ThresholdOrShare,
+)
 from unmask.commit.base import Commit
+from unmask.commit.places import BestOfRuns, NearAnchors
 from unmask.commit.plans import (
     AllSteps,
     Ancestral,
@@ -25,6 +33,7 @@ from unmask.core.calls import check_calls
 __all__ = [
     "AllSteps",
     "Ancestral",
+    "BestOfRuns",
     "ByGroup",
     "Commit",
     "CountPlan",
@@ -32,6 +41,8 @@ __all__ = [
     "Even",
     "Explicit",
     "Factor",
+    "FrechetProfile",
+    "NearAnchors",
     "NoPlan",
     "OneAtATime",
     "ReMDM",

@@ -6,7 +6,17 @@ published defaults; change a part with `Strategy.but`. `docs/methods.md` has a t
 """
 
 from unmask.core.calls import check_calls
-from unmask.presets.adaptive import entropy_bound, factor, klass, llada21, threshold, wino
+from unmask.presets.adaptive import (
+    entropy_bound,
+    factor,
+    frechet_profile,
+    hierarchy,
+    klass,
+    llada21,
+    local_leap,
+    threshold,
+    wino,
+)
 from unmask.presets.image import amused, halton, maskgit, muse
 from unmask.presets.reference import annealed, confidence, first_hitting, random_order, top_margin
 from unmask.presets.revising import dplm, p2, remdm, self_critic, token_critic
@@ -24,11 +34,14 @@ __all__ = [
     "factor",
     "fast_dllm_v2",
     "first_hitting",
+    "frechet_profile",
     "halton",
+    "hierarchy",
     "klass",
     "llada",
     "llada2",
     "llada21",
+    "local_leap",
     "magnet",
     "mask_predict",
     "maskgit",

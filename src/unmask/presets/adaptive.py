@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from unmask.commit import EntropyBound, Factor, Stable, Threshold
+from unmask.commit import (
+    BestOfRuns,
+    EntropyBound,
+    Factor,
+    FrechetProfile,
+    NearAnchors,
+    Stable,
+    Threshold,
+)
 from unmask.decoding.strategy import Strategy
 from unmask.orders import Entropy
 from unmask.presets.parts import in_blocks
@@ -26,6 +34,42 @@ def factor(factor: float = 1.0, block: int | None = 32, temperature: float = 0.0
     In blocks as in `threshold`. Approximate.
     """
     return in_blocks("factor", Factor(factor), block, temperature, "prompt")
+
+
+def frechet_profile(
+    bound: float = 0.25, block: int | None = 32, temperature: float = 0.0
+) -> Strategy:
+    """Fast-dLLM++ (2606.02955): the n best, with (Σc − (n − 1)) − (1 − c₍n₎) > bound.
+
+    bound: the authors' δ, .25 in their README and .02 in their scripts. In blocks as in
+    `threshold`. Approximate.
+    """
+    return in_blocks("frechet_profile", FrechetProfile(bound), block, temperature, "prompt")
+
+
+def local_leap(
+    threshold: float = 0.9,
+    low: float = 0.75,
+    radius: int = 4,
+    block: int | None = 32,
+    temperature: float = 0.0,
+) -> Strategy:
+    """LocalLeap (2510.07081): all with p ≥ threshold, and with p ≥ low within a radius of these.
+
+    In blocks as in `threshold`. Approximate.
+    """
+    commit = NearAnchors(threshold, low, radius)
+    return in_blocks("local_leap", commit, block, temperature, "prompt")
+
+
+def hierarchy(
+    threshold: float = 0.9, low: float = 0.4, block: int | None = 32, temperature: float = 0.0
+) -> Strategy:
+    """Hierarchical decoding (2510.08666): the best of every run of unknown positions, if p > low.
+
+    And all with p > threshold, or else the best one. In blocks as in `threshold`. Approximate.
+    """
+    return in_blocks("hierarchy", BestOfRuns(threshold, low), block, temperature, "prompt")
 
 
 def entropy_bound(bound: float = 0.1, temperature: float = 1.0) -> Strategy:
