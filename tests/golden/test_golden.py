@@ -140,6 +140,10 @@ BRANCHES = {
     "remdm, loop": [remasking, nothing, several],
     "threshold": [several, alone(0, 0.6)],
     "factor": [several, alone(0, 0.5)],
+    "frechet_profile": [several, alone(0, 0.6)],
+    "local_leap": [several, alone(0, 0.7)],
+    "hierarchy": [several, alone(0, 0.45)],
+    "prophet": [several, alone(0, 1)],
     "entropy_bound": [several, alone(0, 1)],
     # The likeliest position because none is sure, and because those that are sure are not stable.
     "klass": [several, alone(0, 0.4), alone(0.4, 1)],

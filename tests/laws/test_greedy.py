@@ -26,7 +26,7 @@ from tests.laws.adaptive import (
 )
 from tests.laws.cases import Told
 from tests.laws.plain import choose_then_draw, draw_then_choose, gap, negative_entropy
-from tests.laws.text import NOTHING_STORED, mask_predict
+from tests.laws.text import NOTHING_STORED, mask_predict, prophet
 from tests.laws.world import UNKNOWN, heated, law_of, turns, unknown_in
 
 import unmask
@@ -147,6 +147,15 @@ GREEDY = {
             presets.llada(steps=1, block=2),
             likeliest,
             lambda canvas: from_the_prompt(2, canvas, 2),
+            (),
+        ),
+    ],
+    "prophet": [
+        (presets.prophet(), prophet(7.5, 5.0, 2.5, 0), one_at_a_time, ()),
+        (
+            presets.prophet(early=1.5, middle=1.0, late=0.5),
+            prophet(1.5, 1.0, 0.5, 0),
+            one_at_a_time,
             (),
         ),
     ],

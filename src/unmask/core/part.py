@@ -20,6 +20,7 @@ STATISTICS = frozenset(
         "top_logprob",
         "top_token",
         "margin",
+        "gap",
         "entropy",
         "noised_logprob",
         "divergence",

@@ -20,7 +20,16 @@ from unmask.presets.adaptive import (
 from unmask.presets.image import amused, halton, maskgit, muse
 from unmask.presets.reference import annealed, confidence, first_hitting, random_order, top_margin
 from unmask.presets.revising import dplm, p2, remdm, self_critic, token_critic
-from unmask.presets.text import dream, fast_dllm_v2, llada, llada2, mask_predict, mdlm, sdar
+from unmask.presets.text import (
+    dream,
+    fast_dllm_v2,
+    llada,
+    llada2,
+    mask_predict,
+    mdlm,
+    prophet,
+    sdar,
+)
 from unmask.presets.tracks import esm3, magnet, soundstorm
 
 __all__ = [
@@ -48,6 +57,7 @@ __all__ = [
     "mdlm",
     "muse",
     "p2",
+    "prophet",
     "random_order",
     "remdm",
     "sdar",
