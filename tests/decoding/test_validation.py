@@ -11,6 +11,12 @@ from unmask.errors import CanvasError, InputError, StrategyError
 from unmask.schedules import linear
 
 
+class BiasedCommit(commit.Threshold):
+    """A commit rule that says it changes the logits."""
+
+    biases = True
+
+
 def adaptive(rule, order=None):
     return Strategy(rule, order or orders.Probability("after"))
 
@@ -34,6 +40,12 @@ def adaptive(rule, order=None):
         (lambda: commit.Threshold(1.5), r"threshold=1.5: pass a probability"),
         (lambda: commit.Factor(0), r"factor=0: pass a number above 0"),
         (lambda: commit.EntropyBound(-1), r"bound=-1: pass nats"),
+        (lambda: orders.Credit(alpha=-1), r"alpha=-1: pass a number of 0 or more"),
+        (lambda: orders.Credit(beta=1.5), r"beta=1.5: pass a probability"),
+        (
+            lambda: adaptive(BiasedCommit(), orders.Credit()),
+            r"Credit and BiasedCommit both change the logits.*leave one",
+        ),
         (lambda: commit.FrechetProfile(1), r"bound=1: pass a number below 1, such as 0.25"),
         (lambda: commit.NearAnchors(radius=0), r"radius=0: pass an integer of 1 or more"),
         (lambda: commit.NearAnchors(0.5), r"low=0.75 is above threshold=0.5.*pass low=0.5 or"),

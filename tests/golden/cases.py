@@ -68,6 +68,7 @@ OPTIONS = {
     "local_leap": {"threshold": 0.7, "low": 0.4, "radius": 2, "block": 6},
     "hierarchy": {"threshold": 0.8, "low": 0.45, "block": 7},
     "prophet": {"block": 6, "early": 2.5, "middle": 1.5, "late": 0.5},
+    "credit": {"threshold": 0.85, "alpha": 2.0, "block": 6, "temperature": 0.6},
     "entropy_bound": {"bound": 0.8},
     "klass": {"threshold": 0.4, "divergence": 0.05, "history": 1, "block": 6},
     "remdm": {"steps": 7, "eta": 0.4},

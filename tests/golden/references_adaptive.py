@@ -13,6 +13,7 @@ from tests.golden.rules import (
     model,
     write,
 )
+from tests.golden.world import VOCAB
 
 
 def open_block(unknown, block, start=0):
@@ -109,6 +110,30 @@ def hierarchy(tokens, editable, seed, steps, ratio, threshold=0.9, low=0.4, **op
         return {i for i in p if p[i] > threshold or (i in surest and p[i] > low)}
 
     return accepting(tokens, editable, seed, rule=rule, **{"block": 32, "temperature": 0} | options)
+
+
+def credit(tokens, editable, seed, steps, ratio, threshold=0.9, **options):
+    """2510.06133: C fades, grows at the likeliest id, and log(1 + C) is added before the draw."""
+    block, temperature = options.get("block", 32), options.get("temperature", 0.0)
+    alpha, gamma, beta = (
+        options.get(*each) for each in [("alpha", 0.7), ("gamma", 0.2), ("beta", 0.8)]
+    )
+    tokens, unknown, s = list(tokens), set(editable), 0
+    credits = np.zeros((len(tokens), VOCAB))
+    while unknown:
+        x = model(tokens, unknown)
+        inside = open_block(unknown, block, min(editable))
+        for i in inside:
+            credits[i] *= beta
+            credits[i, np.argmax(x[i])] += np.exp(log_softmax(x[i]).max()) ** gamma
+        fused = [row + alpha * np.log1p(c) for row, c in zip(x, credits, strict=True)]
+        drawn, shaped = draw(fused, seed, s, temperature)
+        p = {i: np.exp(log_softmax(fused[i])[drawn[i]]) for i in inside}
+        chosen = {i for i in p if p[i] >= threshold} or highest(p, p, 1)
+        step = commit(chosen, drawn, x, shaped)
+        write(step, tokens, unknown)
+        s += 1
+        yield step
 
 
 def entropy_bound(tokens, editable, seed, steps, ratio, bound=0.1, temperature=1.0):

@@ -6,6 +6,7 @@ committed: a step for each unknown position.
 
 import math
 
+import numpy as np
 from tests.laws.cases import Case, exact
 from tests.laws.plain import negative_entropy
 from tests.laws.world import (
@@ -188,6 +189,29 @@ def klass(least, limit, history, block=32, temperature=1.0):
     return rule
 
 
+def credited(least, alpha=0.7, gamma=0.2, beta=0.8, block=32, temperature=1.0):
+    """2510.06133: above(least) of p·(1 + C)^alpha; C fades and grows at the likeliest id."""
+
+    def rule(turn, canvas, credits):
+        p, mine = conditionals(canvas), np.array(credits)
+        running = open_block(canvas, block, min(turn.editable)) & unknown_in(canvas)
+        for i in running:
+            mine[i] *= beta
+            mine[i, p[i].argmax()] += p[i].max() ** gamma
+        fused = p * (1 + mine) ** alpha
+        fused /= fused.sum(1, keepdims=True)
+        for f, filled in fills(canvas, running, heated(fused, temperature)):
+            says = {i: float(fused[i, filled[i]]) for i in running}
+            chosen = above(least)(says) or best(says, 1)
+            after = tuple(tuple(row) for row in mine.tolist())
+            yield f, only(filled, chosen | (ALL - unknown_in(canvas))), after
+
+    return rule
+
+
+NO_CREDIT = (((0.0,) * 3,) * 4,)
+
+
 def edited(canvas, where, edit):
     """The canvas with another id put where one is surer than `edit`."""
     p = conditionals(canvas)
@@ -318,6 +342,23 @@ LAWS = {
             presets.hierarchy(0.5, 0.3, block=3, temperature=1.0),
             accepting(best_of_runs(0.5, 0.3), 3),
             FOUR_AT_MOST,
+        ),
+    },
+    "credit": {
+        "as published, warm": Case(
+            presets.credit(temperature=1.0), credited(0.9), FOUR_AT_MOST, memory=NO_CREDIT
+        ),
+        "much of it": Case(
+            presets.credit(0.7, 2.0, 0.5, 1.0, temperature=1.0),
+            credited(0.7, 2.0, 0.5, 1.0),
+            FOUR_AT_MOST,
+            memory=NO_CREDIT,
+        ),
+        "blocks of three": Case(
+            presets.credit(0.6, block=3, temperature=0.8),
+            credited(0.6, block=3, temperature=0.8),
+            FOUR_AT_MOST,
+            memory=NO_CREDIT,
         ),
     },
     "entropy_bound": {

@@ -11,12 +11,14 @@ import pytest
 import torch
 from tests.golden.references_text import what_is_left
 from tests.laws.adaptive import (
+    NO_CREDIT,
     NOT_BEGUN,
     above,
     accepting,
     best_of_runs,
     by_factor,
     by_profile,
+    credited,
     klass,
     llada21,
     near_anchors,
@@ -126,6 +128,15 @@ GREEDY = {
             accepting(best_of_runs(0.7, 0.35), 3, 0),
             as_many_as_unknown,
             (),
+        ),
+    ],
+    "credit": [
+        (presets.credit(), credited(0.9, temperature=0), as_many_as_unknown, NO_CREDIT),
+        (
+            presets.credit(0.7, 3.0, block=2),
+            credited(0.7, 3.0, block=2, temperature=0),
+            as_many_as_unknown,
+            NO_CREDIT,
         ),
     ],
     "klass": [

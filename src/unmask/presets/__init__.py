@@ -7,6 +7,7 @@ published defaults; change a part with `Strategy.but`. `docs/methods.md` has a t
 
 from unmask.core.calls import check_calls
 from unmask.presets.adaptive import (
+    credit,
     entropy_bound,
     factor,
     frechet_profile,
@@ -36,6 +37,7 @@ __all__ = [
     "amused",
     "annealed",
     "confidence",
+    "credit",
     "dplm",
     "dream",
     "entropy_bound",

@@ -12,7 +12,7 @@ from unmask.commit import (
     Threshold,
 )
 from unmask.decoding.strategy import Strategy
-from unmask.orders import Entropy
+from unmask.orders import Credit, Entropy
 from unmask.presets.parts import in_blocks
 from unmask.revise import Edit, Verify
 from unmask.sampling import Sampling
@@ -70,6 +70,23 @@ def hierarchy(
     And all with p > threshold, or else the best one. In blocks as in `threshold`. Approximate.
     """
     return in_blocks("hierarchy", BestOfRuns(threshold, low), block, temperature, "prompt")
+
+
+def credit(
+    threshold: float = 0.9,
+    alpha: float = 0.7,
+    gamma: float = 0.2,
+    beta: float = 0.8,
+    block: int | None = 32,
+    temperature: float = 0.0,
+) -> Strategy:
+    """CreditDecoding (2510.06133): `threshold` on logits + alpha·log(1 + C), C the credit of an id.
+
+    The credit grows by p^gamma each step that the id is the likeliest of an unknown position, and
+    fades by beta. Approximate.
+    """
+    strategy = in_blocks("credit", Threshold(threshold), block, temperature, "prompt")
+    return strategy.but(order=Credit(alpha, gamma, beta))
 
 
 def entropy_bound(bound: float = 0.1, temperature: float = 1.0) -> Strategy:
