@@ -19,6 +19,7 @@ REQUIRED: dict[str, Callable[[int], list[Any]]] = {  # N -> values to try
     "critic": lambda length: [critic],
     "order": lambda length: [orders.Probability(choose="after"), orders.Random()],
     "scale": lambda length: [2.0],
+    "delimiters": lambda length: [(0, 3)],
     "height": lambda length: [rows_of(length)],
     "width": lambda length: [length // rows_of(length)],
 }

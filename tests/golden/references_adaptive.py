@@ -63,14 +63,14 @@ def factor(tokens, editable, seed, steps, ratio, factor=1.0, block=32, temperatu
     return accepting(tokens, editable, seed, block, temperature, rule)
 
 
-def frechet_profile(tokens, editable, seed, steps, ratio, bound=0.25, block=32, temperature=0.0):
+def frechet_profile(tokens, editable, seed, steps, ratio, delta=0.25, block=32, temperature=0.0):
     """2606.02955: the largest n with (Σ₁ⁿc − (n − 1)) − (1 − c₍n₎) > δ."""
 
     def rule(p, x):
         ranked = sorted(p, key=lambda i: (-p[i], i))
         c = [p[i] for i in ranked]
         numbers = range(1, len(c) + 1)
-        passing = [n for n in numbers if sum(c[:n]) - (n - 1) - (1 - c[n - 1]) > bound]
+        passing = [n for n in numbers if sum(c[:n]) - (n - 1) - (1 - c[n - 1]) > delta]
         return set(ranked[: max(passing, default=1)])
 
     return accepting(tokens, editable, seed, block, temperature, rule)
@@ -110,6 +110,29 @@ def hierarchy(tokens, editable, seed, steps, ratio, threshold=0.9, low=0.4, **op
         return {i for i in p if p[i] > threshold or (i in surest and p[i] > low)}
 
     return accepting(tokens, editable, seed, rule=rule, **{"block": 32, "temperature": 0} | options)
+
+
+def adablock(tokens, editable, seed, steps, ratio, delimiters, **options):
+    """2509.26432: a threshold in blocks that end behind the surest delimiter, if it is sure."""
+    usual = {"delimiter_threshold": 0.3, "threshold": 0.9, "block": 32, "window": 0.25}
+    usual |= {"temperature": 0.0} | options
+    tokens, unknown, s, end = list(tokens), set(editable), 0, 0
+    while unknown:
+        x = model(tokens, unknown)
+        drawn, shaped = draw(x, seed, s, usual["temperature"])
+        p = {i: np.exp(log_softmax(x[i])[drawn[i]]) for i in unknown}
+        start = min(unknown)
+        if start >= end:
+            ahead = start + int(usual["window"] * len(editable))
+            ends = {i for i in p if i < ahead and drawn[i] in delimiters}
+            ends = {i for i in ends if p[i] >= usual["delimiter_threshold"]}
+            end = min(highest(p, ends, 1)) + 1 if ends else start + usual["block"]
+        inside = {i for i in p if i < end}
+        chosen = {i for i in inside if p[i] >= usual["threshold"]} or highest(p, inside, 1)
+        step = commit(chosen, drawn, x, shaped)
+        write(step, tokens, unknown)
+        s += 1
+        yield step
 
 
 def credit(tokens, editable, seed, steps, ratio, threshold=0.9, **options):

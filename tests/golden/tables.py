@@ -4,6 +4,14 @@ Ids in hexadecimal, a point where unknown; 9 is the prompt. `cases` has the seed
 """
 
 TABLES = {
+    "adablock": """
+        . . 9 . . . . .
+        3 . 9 . . . . .
+        3 7 9 . . . . .
+        3 7 9 . 8 . 8 .
+        3 7 9 2 8 2 8 .
+        3 7 9 2 8 2 8 6
+    """,
     "amused": """
         . . 9 . . . . .
         . . 9 6 8 . . .

@@ -143,6 +143,7 @@ BRANCHES = {
     "frechet_profile": [several, alone(0, 0.6)],
     "local_leap": [several, alone(0, 0.7)],
     "hierarchy": [several, alone(0, 0.45)],
+    "adablock": [several, alone(0, 0.6)],
     "credit": [several, alone(0, 0.85)],
     "prophet": [several, alone(0, 1)],
     "entropy_bound": [several, alone(0, 1)],

@@ -212,6 +212,29 @@ def credited(least, alpha=0.7, gamma=0.2, beta=0.8, block=32, temperature=1.0):
 NO_CREDIT = (((0.0,) * 3,) * 4,)
 
 
+def delimited(delimiters, least_end=0.3, least=0.9, block=32, window=0.25, temperature=0.0):
+    """2509.26432: above(least) in blocks, each up to its surest delimiter, if one is sure."""
+
+    def rule(turn, canvas, end):
+        p, open_ = conditionals(canvas), unknown_in(canvas)
+        for f, filled in fills(canvas, open_, heated(p, temperature)):
+            says = {i: float(p[i, filled[i]]) for i in open_}
+            now, start = end, min(open_)
+            if start >= end:
+                inside = range(start, start + int(window * len(turn.editable)))
+                ends = [i for i in inside if i in says and filled[i] in delimiters]
+                ends = [i for i in ends if says[i] >= least_end]
+                now = max(ends, key=lambda i: (says[i], -i)) + 1 if ends else start + block
+            running = {i: q for i, q in says.items() if i < now}
+            chosen = above(least)(running) or best(running, 1)
+            yield f, only(filled, chosen | (ALL - open_)), now
+
+    return rule
+
+
+NO_BLOCK = (0,)
+
+
 def edited(canvas, where, edit):
     """The canvas with another id put where one is surer than `edit`."""
     p = conditionals(canvas)
@@ -342,6 +365,20 @@ LAWS = {
             presets.hierarchy(0.5, 0.3, block=3, temperature=1.0),
             accepting(best_of_runs(0.5, 0.3), 3),
             FOUR_AT_MOST,
+        ),
+    },
+    "adablock": {
+        "half a row ahead": Case(
+            presets.adablock([1], 0.3, 0.5, 3, 0.5, temperature=1.0),
+            delimited([1], 0.3, 0.5, 3, 0.5, 1.0),
+            FOUR_AT_MOST,
+            memory=NO_BLOCK,
+        ),
+        "all ahead": Case(
+            presets.adablock([0, 2], 0.2, 0.4, 1, 1.0, temperature=0.8),
+            delimited([0, 2], 0.2, 0.4, 1, 1.0, 0.8),
+            FOUR_AT_MOST,
+            memory=NO_BLOCK,
         ),
     },
     "credit": {

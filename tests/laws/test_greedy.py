@@ -11,6 +11,7 @@ import pytest
 import torch
 from tests.golden.references_text import what_is_left
 from tests.laws.adaptive import (
+    NO_BLOCK,
     NO_CREDIT,
     NOT_BEGUN,
     above,
@@ -19,6 +20,7 @@ from tests.laws.adaptive import (
     by_factor,
     by_profile,
     credited,
+    delimited,
     klass,
     llada21,
     near_anchors,
@@ -139,6 +141,15 @@ GREEDY = {
             NO_CREDIT,
         ),
     ],
+    "adablock": [
+        (presets.adablock([1]), delimited([1]), as_many_as_unknown, NO_BLOCK),
+        (
+            presets.adablock([0, 2], 0.4, 0.6, 2, 0.75),
+            delimited([0, 2], 0.4, 0.6, 2, 0.75),
+            as_many_as_unknown,
+            NO_BLOCK,
+        ),
+    ],
     "klass": [
         (presets.klass(), klass(0.9, 0.001, 2, temperature=0), as_many_as_unknown, NO_PAST),
         (presets.klass(0.4, 0.3, 1), klass(0.4, 0.3, 1, 32, 0), as_many_as_unknown, NO_PAST),
@@ -227,7 +238,7 @@ def made(strategy, starts, seed=0):
 
 @pytest.mark.parametrize("name", presets.__all__)
 def test_every_preset_that_is_greedy_as_published_is_here(name):
-    needed = {"critic": None, "height": 2, "width": 2}
+    needed = {"critic": None, "delimiters": [1], "height": 2, "width": 2}
     make = getattr(presets, name)
     names = inspect.signature(make).parameters
     strategy = make(**{key: needed[key] for key in names if key in needed})

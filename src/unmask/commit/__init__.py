@@ -12,6 +12,7 @@ from unmask.commit.adaptive import (
     ThresholdOrShare,
 )
 from unmask.commit.base import Commit
+from unmask.commit.blocks import BlocksToDelimiters
 from unmask.commit.places import BestOfRuns, NearAnchors
 from unmask.commit.plans import (
     AllSteps,
@@ -34,6 +35,7 @@ __all__ = [
     "AllSteps",
     "Ancestral",
     "BestOfRuns",
+    "BlocksToDelimiters",
     "ByGroup",
     "Commit",
     "CountPlan",

@@ -129,24 +129,24 @@ class Factor(Adaptive):
 
 @dataclass(frozen=True)
 class FrechetProfile(Adaptive):
-    """The n best, n the largest with (Σc − (n − 1)) − (1 − c₍n₎) > bound (Fast-dLLM++ 2606.02955).
+    """The n best, n the largest with (Σc − (n − 1)) − (1 − c₍n₎) > delta (Fast-dLLM++ 2606.02955).
 
     Σc − (n − 1) is Fréchet's lower bound of the chance that all n tokens are right. c is
-    exp(score), as in `Threshold`. With equal confidences this is `Factor(1 − bound)`.
+    exp(score), as in `Threshold`. With equal confidences this is `Factor(1 − delta)`.
     """
 
-    bound: float = 0.25
+    delta: float = 0.25
     cap: int | None = None
     compares = "probability"
 
     def __post_init__(self) -> None:
-        if not (is_number(self.bound) and self.bound < 1):
-            raise StrategyError(f"bound={self.bound!r}: pass a number below 1, such as 0.25")
+        if not (is_number(self.delta) and self.delta < 1):
+            raise StrategyError(f"delta={self.delta!r}: pass a number below 1, such as 0.25")
         self._check_cap()
 
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
         doubt = -torch.expm1(_descending(score, eligible))
-        passing = doubt.cumsum(1) + doubt < 1 - self.bound
+        passing = doubt.cumsum(1) + doubt < 1 - self.delta
         return self._best(_leading(passing), score, eligible)
 
 

@@ -16,11 +16,10 @@ from unmask.core.arrays import arange
 from unmask.core.checks import check_count, check_share
 from unmask.core.ranking import log_on_grid
 from unmask.core.state import Proposal, State
-from unmask.errors import StrategyError
 
 
 class _TwoBounds(Adaptive):
-    """A rule with a bound for all positions, and a lower one for some."""
+    """A rule with a bound for all positions, and a lower one for some. A higher one adds none."""
 
     threshold: float
     low: float
@@ -29,11 +28,6 @@ class _TwoBounds(Adaptive):
     def __post_init__(self) -> None:
         check_share("threshold", self.threshold)
         check_share("low", self.low)
-        if self.low > self.threshold:
-            raise StrategyError(
-                f"low={self.low!r} is above threshold={self.threshold!r}, and is the bound that "
-                f"fewer need to pass: pass low={self.threshold!r} or less"
-            )
         self._check_cap()
 
 

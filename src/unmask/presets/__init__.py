@@ -7,6 +7,7 @@ published defaults; change a part with `Strategy.but`. `docs/methods.md` has a t
 
 from unmask.core.calls import check_calls
 from unmask.presets.adaptive import (
+    adablock,
     credit,
     entropy_bound,
     factor,
@@ -34,6 +35,7 @@ from unmask.presets.text import (
 from unmask.presets.tracks import esm3, magnet, soundstorm
 
 __all__ = [
+    "adablock",
     "amused",
     "annealed",
     "confidence",

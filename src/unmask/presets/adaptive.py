@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from unmask.commit import (
     BestOfRuns,
+    BlocksToDelimiters,
     EntropyBound,
     Factor,
     FrechetProfile,
@@ -37,14 +40,14 @@ def factor(factor: float = 1.0, block: int | None = 32, temperature: float = 0.0
 
 
 def frechet_profile(
-    bound: float = 0.25, block: int | None = 32, temperature: float = 0.0
+    delta: float = 0.25, block: int | None = 32, temperature: float = 0.0
 ) -> Strategy:
-    """Fast-dLLM++ (2606.02955): the n best, with (Σc − (n − 1)) − (1 − c₍n₎) > bound.
+    """Fast-dLLM++ (2606.02955): the n best, with (Σc − (n − 1)) − (1 − c₍n₎) > delta.
 
-    bound: the authors' δ, .25 in their README and .02 in their scripts. In blocks as in
+    delta: .25 in the authors' README, .02 in their scripts. In blocks as in
     `threshold`. Approximate.
     """
-    return in_blocks("frechet_profile", FrechetProfile(bound), block, temperature, "prompt")
+    return in_blocks("frechet_profile", FrechetProfile(delta), block, temperature, "prompt")
 
 
 def local_leap(
@@ -70,6 +73,24 @@ def hierarchy(
     And all with p > threshold, or else the best one. In blocks as in `threshold`. Approximate.
     """
     return in_blocks("hierarchy", BestOfRuns(threshold, low), block, temperature, "prompt")
+
+
+def adablock(
+    delimiters: Sequence[int],
+    delimiter_threshold: float = 0.3,
+    threshold: float = 0.9,
+    block: int = 32,
+    window: float = 0.25,
+    temperature: float = 0.0,
+) -> Strategy:
+    """AdaBlock (2509.26432): `threshold` in blocks that end behind a delimiter, if one is likely.
+
+    delimiters: ids that end a unit of meaning; LLaDA's newline is 198. The likeliest of the next
+    `window` of the positions to generate ends the block if its p ≥ delimiter_threshold; otherwise
+    the block has `block` positions. Approximate.
+    """
+    commit = BlocksToDelimiters(delimiters, delimiter_threshold, threshold, block, window)
+    return in_blocks("adablock", commit, None, temperature)
 
 
 def credit(
