@@ -134,7 +134,7 @@ def planned(strategy):
     return (
         isinstance(strategy.commit, commit.TopK)
         and isinstance(strategy.commit.plan, Scheduled)
-        and not isinstance(strategy.revise, revise.Verify)
+        and not isinstance(strategy.revise, revise.Verify | revise.Doubt)
         and strategy.groups is None
     )
 

@@ -40,6 +40,9 @@ def adaptive(rule, order=None):
         (lambda: commit.Threshold(1.5), r"threshold=1.5: pass a probability"),
         (lambda: commit.Factor(0), r"factor=0: pass a number above 0"),
         (lambda: commit.EntropyBound(-1), r"bound=-1: pass nats"),
+        (lambda: presets.token_to_mask("rivl"), r"by='rivl'.*did you mean 'rival'"),
+        (lambda: presets.token_to_mask(doubt=2), r"bound=2: pass a probability"),
+        (lambda: presets.token_to_mask(times=0), r"times=0: pass an integer of 1 or more"),
         (lambda: presets.adablock([]), r"delimiters=\(\): pass one id or more"),
         (lambda: presets.adablock([3], window=2), r"window=2: pass a probability"),
         (

@@ -159,6 +159,43 @@ def credit(tokens, editable, seed, steps, ratio, threshold=0.9, **options):
         yield step
 
 
+def token_to_mask(tokens, editable, seed, steps, ratio, by="probability", **options):
+    """2605.26436: fill what is sure; what is doubted of the block's tokens is unknown again."""
+    bound = options.get("doubt") or {"probability": 0.5, "rival": 0.9, "change": 0.3}[by]
+    fill, share, times = (options.get(*x) for x in [("fill", 0.7), ("share", 0.25), ("times", 3)])
+    block, temperature = options.get("block", 32), options.get("temperature", 0.0)
+    tokens, unknown, taken = list(tokens), set(editable), 0
+    often, before, opened, s = dict.fromkeys(editable, 0), {}, None, 0
+    while unknown:
+        here = min(unknown) // block
+        opened, s = here, (s + 1 if here == opened else 1)
+        inside = {i for i in editable if i // block == here}
+        x = model(tokens, unknown)
+        drawn, shaped = draw(x, seed, taken, temperature)
+        running, last = inside & unknown, s == len(inside)
+        token = {i: drawn[i] if i in running else tokens[i] for i in inside}
+        p = {i: np.exp(log_softmax(x[i])[token[i]]) for i in inside}
+        doubt = {}
+        for i in inside - running:
+            top = np.exp(log_softmax(x[i]).max())
+            if by == "probability" and p[i] < bound:
+                doubt[i] = -p[i]
+            if by == "rival" and top > bound and np.argmax(x[i]) != tokens[i]:
+                doubt[i] = top
+            if by == "change" and abs(p[i] - before[i]) > bound:
+                doubt[i] = abs(p[i] - before[i])
+        sure = {i for i in running if p[i] > fill} or highest(p, running, 1)
+        step = commit(running if last else sure, drawn, x, shaped)
+        may = [i for i in doubt if often[i] < times]
+        most = max(1, int(len(inside - running) * share))
+        step.remasked = set() if last else highest(doubt, may, most)
+        for i in step.remasked:
+            often[i] += 1
+        write(step, tokens, unknown)
+        before, taken = before | p, taken + 1
+        yield step
+
+
 def entropy_bound(tokens, editable, seed, steps, ratio, bound=0.1, temperature=1.0):
     """2505.24857: the largest set, most certain first, with ΣH − max H ≤ γ."""
 

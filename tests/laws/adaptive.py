@@ -298,7 +298,64 @@ def wino(fill, verify, block=128, temperature=1.0):
     return rule
 
 
+def doubting(by, bound, fill=0.7, share=0.25, times=3, temperature=1.0):
+    """2605.26436: fill what is sure; what is doubted is unknown again, a quarter or one a step."""
+
+    def rule(turn, canvas, often, before):
+        p, open_ = conditionals(canvas), unknown_in(canvas)
+        doubt = {}
+        for i in turn.editable - open_:
+            now, top = float(p[i, canvas[i]]), float(p[i].max())
+            if by == "probability" and now < bound:
+                doubt[i] = -now
+            if by == "rival" and top > bound and p[i].argmax() != canvas[i]:
+                doubt[i] = top
+            if by == "change" and abs(now - before[i]) > bound:
+                doubt[i] = abs(now - before[i])
+        doubt = {i: worth for i, worth in doubt.items() if often[i] < times}
+        last = turn.s == turn.of
+        back = frozenset() if last else best(doubt, max(1, int(share * len(turn.editable - open_))))
+        for f, filled in fills(canvas, open_, heated(p, temperature)):
+            says = {i: float(p[i, filled[i]]) for i in open_}
+            chosen = open_ if last else strictly_above(fill)(says) or best(says, 1)
+            after = only(filled, (chosen | (ALL - open_)) - back)
+            counts = tuple(n + (i in back) for i, n in enumerate(often))
+            # What was known and what has become so; the rest is not looked at.
+            seen = tuple(float(p[i, t]) if t < 3 else 0.0 for i, t in enumerate(after))
+            yield f, after, counts, seen
+
+    return rule
+
+
+NO_DOUBT = ((0,) * 4, (0.0,) * 4)
+
 LAWS = {
+    "token_to_mask": {
+        "as published, warm": Case(
+            presets.token_to_mask(temperature=1.0),
+            doubting("probability", 0.5),
+            FOUR_AT_MOST,
+            memory=NO_DOUBT,
+        ),
+        "half, once": Case(
+            presets.token_to_mask(doubt=0.7, fill=0.3, share=0.5, times=1, temperature=1.0),
+            doubting("probability", 0.7, 0.3, 0.5, 1),
+            FOUR_AT_MOST,
+            memory=NO_DOUBT,
+        ),
+        "rivals": Case(
+            presets.token_to_mask("rival", 0.5, fill=0.25, temperature=1.0),
+            doubting("rival", 0.5, 0.25),
+            FOUR_AT_MOST,
+            memory=NO_DOUBT,
+        ),
+        "changes": Case(
+            presets.token_to_mask("change", 0.15, fill=0.25, temperature=1.0),
+            doubting("change", 0.15, 0.25),
+            FOUR_AT_MOST,
+            memory=NO_DOUBT,
+        ),
+    },
     "threshold": {
         "0.9": Case(presets.threshold(temperature=1.0), accepting(above(0.9)), FOUR_AT_MOST),
         "0.5": Case(presets.threshold(0.5, temperature=1.0), accepting(above(0.5)), FOUR_AT_MOST),

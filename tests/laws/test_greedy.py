@@ -13,6 +13,7 @@ from tests.golden.references_text import what_is_left
 from tests.laws.adaptive import (
     NO_BLOCK,
     NO_CREDIT,
+    NO_DOUBT,
     NOT_BEGUN,
     above,
     accepting,
@@ -21,6 +22,7 @@ from tests.laws.adaptive import (
     by_profile,
     credited,
     delimited,
+    doubting,
     klass,
     llada21,
     near_anchors,
@@ -148,6 +150,20 @@ GREEDY = {
             delimited([0, 2], 0.4, 0.6, 2, 0.75),
             as_many_as_unknown,
             NO_BLOCK,
+        ),
+    ],
+    "token_to_mask": [
+        (
+            presets.token_to_mask(),
+            doubting("probability", 0.5, temperature=0),
+            as_many_as_unknown,
+            NO_DOUBT,
+        ),
+        (
+            presets.token_to_mask("rival", 0.5, 0.4),
+            doubting("rival", 0.5, 0.4, temperature=0),
+            as_many_as_unknown,
+            NO_DOUBT,
         ),
     ],
     "klass": [

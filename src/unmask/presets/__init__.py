@@ -17,6 +17,7 @@ from unmask.presets.adaptive import (
     llada21,
     local_leap,
     threshold,
+    token_to_mask,
     wino,
 )
 from unmask.presets.image import amused, halton, maskgit, muse
@@ -69,6 +70,7 @@ __all__ = [
     "soundstorm",
     "threshold",
     "token_critic",
+    "token_to_mask",
     "top_margin",
     "wino",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from unmask.commit import (
     BestOfRuns,
@@ -17,7 +18,7 @@ from unmask.commit import (
 from unmask.decoding.strategy import Strategy
 from unmask.orders import Credit, Entropy
 from unmask.presets.parts import in_blocks
-from unmask.revise import Edit, Verify
+from unmask.revise import Doubt, Edit, Verify
 from unmask.sampling import Sampling
 from unmask.stopping import Budget
 
@@ -155,6 +156,25 @@ def llada21(
     """
     commit = Threshold(fill, strict=True)
     return in_blocks("llada21", commit, block, temperature, revise=Edit(edit, passes))
+
+
+def token_to_mask(
+    by: Literal["probability", "rival", "change"] = "probability",
+    doubt: float | None = None,
+    fill: float = 0.7,
+    share: float = 0.25,
+    times: int = 3,
+    block: int | None = 32,
+    temperature: float = 0.0,
+) -> Strategy:
+    """T2M (2604.18738, 2605.26436): commit tokens with p > fill; doubted ones are unknown again.
+
+    by, doubt (its bound), share and times: see `revise.Doubt`. In blocks from 0, as `llada21`,
+    whose editing this replaces. Approximate.
+    """
+    revise = Doubt(by, doubt, share, times)
+    commit = Threshold(fill, strict=True)
+    return in_blocks("token_to_mask", commit, block, temperature, revise=revise)
 
 
 def wino(
