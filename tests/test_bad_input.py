@@ -284,6 +284,7 @@ def test_a_preset_takes_an_option_or_says_what_to_pass(name):
     options = inspect.signature(make).parameters
     needed = {key: 2 for key in ("height", "width") if key in options}
     needed |= {"critic": zeros} if "critic" in options else {}
+    needed |= {"delimiters": [1]} if "delimiters" in options else {}
     for option in options:
         for value in STRANGE:
             try:
@@ -621,7 +622,7 @@ def made(name):
     kind = getattr(presets, name)
     critic = lambda tokens, **_: torch.zeros(tokens.shape)  # noqa: E731
     options = {"critic": critic, "steps": 4, "schedule": "linear", "remask": False}
-    options |= {"height": 2, "width": 2}
+    options |= {"height": 2, "width": 2, "delimiters": [1]}
     return kind(**{k: v for k, v in options.items() if k in inspect.signature(kind).parameters})
 
 

@@ -19,6 +19,7 @@ REQUIRED: dict[str, Callable[[int], list[Any]]] = {  # N -> values to try
     "critic": lambda length: [critic],
     "order": lambda length: [orders.Probability(choose="after"), orders.Random()],
     "scale": lambda length: [2.0],
+    "delimiters": lambda length: [(0, 3)],
     "height": lambda length: [rows_of(length)],
     "width": lambda length: [length // rows_of(length)],
 }
@@ -133,7 +134,7 @@ def planned(strategy):
     return (
         isinstance(strategy.commit, commit.TopK)
         and isinstance(strategy.commit.plan, Scheduled)
-        and not isinstance(strategy.revise, revise.Verify)
+        and not isinstance(strategy.revise, revise.Verify | revise.Doubt)
         and strategy.groups is None
     )
 

@@ -58,6 +58,15 @@ def test_what_is_fixed():
     names = {entry.function.__name__ for entry in FIXED}
     assert {"annealed", "maskgit", "random_order", "mask_predict", "mdlm", "llada"} <= names
     adaptive = {"threshold", "factor", "entropy_bound", "klass", "wino", "llada21", "remdm"}
+    adaptive |= {
+        "frechet_profile",
+        "local_leap",
+        "hierarchy",
+        "prophet",
+        "credit",
+        "adablock",
+        "token_to_mask",
+    }
     assert not adaptive & names
 
 

@@ -5,10 +5,16 @@ import torch
 from tests.conformance.toys import Toy
 
 import unmask
-from unmask import Canvas, Strategy, commit, noise, orders, presets
+from unmask import Canvas, Groups, Strategy, commit, noise, orders, presets
 from unmask.commit import ByGroup, ReMDM
 from unmask.errors import CanvasError, InputError, StrategyError
 from unmask.schedules import linear
+
+
+class BiasedCommit(commit.Threshold):
+    """A commit rule that says it changes the logits."""
+
+    biases = True
 
 
 def adaptive(rule, order=None):
@@ -34,6 +40,24 @@ def adaptive(rule, order=None):
         (lambda: commit.Threshold(1.5), r"threshold=1.5: pass a probability"),
         (lambda: commit.Factor(0), r"factor=0: pass a number above 0"),
         (lambda: commit.EntropyBound(-1), r"bound=-1: pass nats"),
+        (lambda: presets.token_to_mask("rivl"), r"by='rivl'.*did you mean 'rival'"),
+        (lambda: presets.token_to_mask(doubt=2), r"bound=2: pass a probability"),
+        (lambda: presets.token_to_mask(times=0), r"times=0: pass an integer of 1 or more"),
+        (lambda: presets.adablock([]), r"delimiters=\(\): pass one id or more"),
+        (lambda: presets.adablock([3], window=2), r"window=2: pass a probability"),
+        (
+            lambda: presets.adablock([3]).but(groups=Groups.blocks(4)),
+            r"makes blocks of its own, and the groups are blocks of 4: leave groups= out",
+        ),
+        (lambda: orders.Credit(alpha=-1), r"alpha=-1: pass a number of 0 or more"),
+        (lambda: orders.Credit(beta=1.5), r"beta=1.5: pass a probability"),
+        (
+            lambda: adaptive(BiasedCommit(), orders.Credit()),
+            r"Credit and BiasedCommit both change the logits.*leave one",
+        ),
+        (lambda: commit.FrechetProfile(1), r"delta=1: pass a number below 1, such as 0.25"),
+        (lambda: commit.NearAnchors(radius=0), r"radius=0: pass an integer of 1 or more"),
+        (lambda: commit.BestOfRuns(low=2), r"low=2: pass a probability"),
         (lambda: commit.Stable(history=9), r"history=9: pass 1 to 4 steps"),
         (lambda: commit.Stable(divergence=0), r"divergence=0"),
         (lambda: commit.TopSpans(commit.Even(2), 0), r"width=0"),
@@ -60,6 +84,11 @@ def adaptive(rule, order=None):
 def test_what_cannot_go_together_is_refused(make, words):
     with pytest.raises(StrategyError, match=words):
         make()
+
+
+def test_delimiters_outside_the_vocabulary():
+    with pytest.raises(StrategyError, match=r"198 is outside the vocabulary of 7: pass ids from 0"):
+        unmask.generate(Toy(), Canvas.blank(2, 4), presets.adablock([3, 198]), seed=0)
 
 
 def test_guidance_needs_a_condition():

@@ -64,10 +64,11 @@ def mdlm(tokens, editable, seed, steps, ratio, temperature=1.0):
     return ancestral(tokens, editable, seed, steps, ratio, {"temperature": temperature})
 
 
-def llada(tokens, editable, seed, steps, ratio, block=32, temperature=0.0):
+def llada(tokens, editable, seed, steps, ratio, block=32, temperature=0.0, ends=None):
     """Block after block, as many positions at each step of a block, the odd ones at its first.
 
-    Blocks are counted from the first position to generate.
+    Blocks are counted from the first position to generate. ends(x, s, total): whether the block is
+    filled at once, by the logits of its unknown positions at step s of total.
     """
     start = min(editable, default=0)
 
@@ -78,13 +79,28 @@ def llada(tokens, editable, seed, steps, ratio, block=32, temperature=0.0):
 
     tokens, unknown = list(tokens), set(editable)
     plan = list(one_group_after_another(unknown, lambda i: (i - start) // block, even))
-    for taken, (group, _, _, left) in enumerate(plan):
+    still_open = (turn for turn in plan if turn[0] & unknown)
+    for taken, (group, s, total, left) in enumerate(still_open):
         x = model(tokens, unknown)
         drawn, shaped = draw(x, seed, taken, temperature)
         score = {i: log_softmax(x[i])[drawn[i]] for i in group & unknown}
-        step = commit(highest(score, score, len(score) - left), drawn, x, shaped)
+        full = ends and ends([x[i] for i in score], s, total)
+        count = len(score) - (0 if full else left)
+        step = commit(highest(score, score, count), drawn, x, shaped)
         write(step, tokens, unknown)
         yield step
+
+
+def prophet(tokens, editable, seed, steps, ratio, early=7.5, middle=5.0, late=2.5, **options):
+    """2508.19982: as LLaDA, until the best logit leads the second by enough on average."""
+
+    def ends(x, s, total):
+        lead = np.mean([np.sort(row)[-1] - np.sort(row)[-2] for row in x])
+        share = (s - 1) / total
+        return lead >= (early if share < 1 / 3 else middle if share < 2 / 3 else late)
+
+    options["block"] = options.get("block") or len(tokens)
+    return llada(tokens, editable, seed, steps, ratio, ends=ends, **options)
 
 
 def what_is_left(unknown, steps, epsilon=1e-3):

@@ -6,6 +6,7 @@ committed: a step for each unknown position.
 
 import math
 
+import numpy as np
 from tests.laws.cases import Case, exact
 from tests.laws.plain import negative_entropy
 from tests.laws.world import (
@@ -93,6 +94,48 @@ def by_factor(factor):
     return accepts
 
 
+def by_profile(bound):
+    """2606.02955: the n surest, n the largest with (Σc − (n − 1)) − (1 − c₍n₎) > bound."""
+
+    def accepts(says):
+        ranked = sorted(says, key=lambda i: (-says[i], i))
+        passing, total = 0, 0.0
+        for n, i in enumerate(ranked, 1):
+            total += says[i]
+            passing = n if total - (n - 1) - (1 - says[i]) > bound else passing
+        return frozenset(ranked[:passing])
+
+    return accepts
+
+
+def near_anchors(least, low, radius):
+    """2510.07081: what is sure, and what is nearly so and at most `radius` from that."""
+
+    def accepts(says):
+        anchors = frozenset(i for i, p in says.items() if p >= least)
+        near = {i for i in says for anchor in anchors if abs(i - anchor) <= radius}
+        return anchors | {i for i in near if says[i] >= low}
+
+    return accepts
+
+
+def best_of_runs(least, low):
+    """2510.08666: what is sure, and the surest of every run of unknown positions, if above low."""
+
+    def accepts(says):
+        chosen, run = set(), []
+        for i in range(5):
+            if i in says:
+                run.append(i)
+            elif run:
+                surest = max(run, key=lambda i: (says[i], -i))
+                chosen |= {surest} if says[surest] > low else set()
+                run = []
+        return frozenset(chosen | {i for i, p in says.items() if p > least})
+
+    return accepts
+
+
 def entropy_bound(bound, temperature=1.0):
     """2505.24857: the largest set, most certain first, with ΣH − max H ≤ bound; then draw."""
 
@@ -144,6 +187,52 @@ def klass(least, limit, history, block=32, temperature=1.0):
             yield f, only(filled, chosen | (ALL - unknown_in(canvas))), (*past, canvas)
 
     return rule
+
+
+def credited(least, alpha=0.7, gamma=0.2, beta=0.8, block=32, temperature=1.0):
+    """2510.06133: above(least) of p·(1 + C)^alpha; C fades and grows at the likeliest id."""
+
+    def rule(turn, canvas, credits):
+        p, mine = conditionals(canvas), np.array(credits)
+        running = open_block(canvas, block, min(turn.editable)) & unknown_in(canvas)
+        for i in running:
+            mine[i] *= beta
+            mine[i, p[i].argmax()] += p[i].max() ** gamma
+        fused = p * (1 + mine) ** alpha
+        fused /= fused.sum(1, keepdims=True)
+        for f, filled in fills(canvas, running, heated(fused, temperature)):
+            says = {i: float(fused[i, filled[i]]) for i in running}
+            chosen = above(least)(says) or best(says, 1)
+            after = tuple(tuple(row) for row in mine.tolist())
+            yield f, only(filled, chosen | (ALL - unknown_in(canvas))), after
+
+    return rule
+
+
+NO_CREDIT = (((0.0,) * 3,) * 4,)
+
+
+def delimited(delimiters, least_end=0.3, least=0.9, block=32, window=0.25, temperature=0.0):
+    """2509.26432: above(least) in blocks, each up to its surest delimiter, if one is sure."""
+
+    def rule(turn, canvas, end):
+        p, open_ = conditionals(canvas), unknown_in(canvas)
+        for f, filled in fills(canvas, open_, heated(p, temperature)):
+            says = {i: float(p[i, filled[i]]) for i in open_}
+            now, start = end, min(open_)
+            if start >= end:
+                inside = range(start, start + int(window * len(turn.editable)))
+                ends = [i for i in inside if i in says and filled[i] in delimiters]
+                ends = [i for i in ends if says[i] >= least_end]
+                now = max(ends, key=lambda i: (says[i], -i)) + 1 if ends else start + block
+            running = {i: q for i, q in says.items() if i < now}
+            chosen = above(least)(running) or best(running, 1)
+            yield f, only(filled, chosen | (ALL - open_)), now
+
+    return rule
+
+
+NO_BLOCK = (0,)
 
 
 def edited(canvas, where, edit):
@@ -209,7 +298,64 @@ def wino(fill, verify, block=128, temperature=1.0):
     return rule
 
 
+def doubting(by, bound, fill=0.7, share=0.25, times=3, temperature=1.0):
+    """2605.26436: fill what is sure; what is doubted is unknown again, a quarter or one a step."""
+
+    def rule(turn, canvas, often, before):
+        p, open_ = conditionals(canvas), unknown_in(canvas)
+        doubt = {}
+        for i in turn.editable - open_:
+            now, top = float(p[i, canvas[i]]), float(p[i].max())
+            if by == "probability" and now < bound:
+                doubt[i] = -now
+            if by == "rival" and top > bound and p[i].argmax() != canvas[i]:
+                doubt[i] = top
+            if by == "change" and abs(now - before[i]) > bound:
+                doubt[i] = abs(now - before[i])
+        doubt = {i: worth for i, worth in doubt.items() if often[i] < times}
+        last = turn.s == turn.of
+        back = frozenset() if last else best(doubt, max(1, int(share * len(turn.editable - open_))))
+        for f, filled in fills(canvas, open_, heated(p, temperature)):
+            says = {i: float(p[i, filled[i]]) for i in open_}
+            chosen = open_ if last else strictly_above(fill)(says) or best(says, 1)
+            after = only(filled, (chosen | (ALL - open_)) - back)
+            counts = tuple(n + (i in back) for i, n in enumerate(often))
+            # What was known and what has become so; the rest is not looked at.
+            seen = tuple(float(p[i, t]) if t < 3 else 0.0 for i, t in enumerate(after))
+            yield f, after, counts, seen
+
+    return rule
+
+
+NO_DOUBT = ((0,) * 4, (0.0,) * 4)
+
 LAWS = {
+    "token_to_mask": {
+        "as published, warm": Case(
+            presets.token_to_mask(temperature=1.0),
+            doubting("probability", 0.5),
+            FOUR_AT_MOST,
+            memory=NO_DOUBT,
+        ),
+        "half, once": Case(
+            presets.token_to_mask(doubt=0.7, fill=0.3, share=0.5, times=1, temperature=1.0),
+            doubting("probability", 0.7, 0.3, 0.5, 1),
+            FOUR_AT_MOST,
+            memory=NO_DOUBT,
+        ),
+        "rivals": Case(
+            presets.token_to_mask("rival", 0.5, fill=0.25, temperature=1.0),
+            doubting("rival", 0.5, 0.25),
+            FOUR_AT_MOST,
+            memory=NO_DOUBT,
+        ),
+        "changes": Case(
+            presets.token_to_mask("change", 0.15, fill=0.25, temperature=1.0),
+            doubting("change", 0.15, 0.25),
+            FOUR_AT_MOST,
+            memory=NO_DOUBT,
+        ),
+    },
     "threshold": {
         "0.9": Case(presets.threshold(temperature=1.0), accepting(above(0.9)), FOUR_AT_MOST),
         "0.5": Case(presets.threshold(0.5, temperature=1.0), accepting(above(0.5)), FOUR_AT_MOST),
@@ -231,6 +377,82 @@ LAWS = {
             presets.factor(1.5, block=2, temperature=1.0),
             accepting(by_factor(1.5), 2),
             FOUR_AT_MOST,
+        ),
+    },
+    "frechet_profile": {
+        "as published, warm": Case(
+            presets.frechet_profile(temperature=1.0), accepting(by_profile(0.25)), FOUR_AT_MOST
+        ),
+        "anything": Case(
+            presets.frechet_profile(-0.6, temperature=1.0),
+            accepting(by_profile(-0.6)),
+            FOUR_AT_MOST,
+        ),
+        "blocks of two": Case(
+            presets.frechet_profile(0.0, block=2, temperature=1.0),
+            accepting(by_profile(0.0), 2),
+            FOUR_AT_MOST,
+        ),
+    },
+    "local_leap": {
+        "as published, warm": Case(
+            presets.local_leap(temperature=1.0), accepting(near_anchors(0.9, 0.75, 4)), FOUR_AT_MOST
+        ),
+        "next to one": Case(
+            presets.local_leap(0.5, 0.25, 1, temperature=1.0),
+            accepting(near_anchors(0.5, 0.25, 1)),
+            FOUR_AT_MOST,
+        ),
+        "blocks of three": Case(
+            presets.local_leap(0.5, 0.2, 2, block=3, temperature=1.0),
+            accepting(near_anchors(0.5, 0.2, 2), 3),
+            FOUR_AT_MOST,
+        ),
+    },
+    "hierarchy": {
+        "as published, warm": Case(
+            presets.hierarchy(temperature=1.0), accepting(best_of_runs(0.9, 0.4)), FOUR_AT_MOST
+        ),
+        "low": Case(
+            presets.hierarchy(0.6, 0.1, temperature=1.0),
+            accepting(best_of_runs(0.6, 0.1)),
+            FOUR_AT_MOST,
+        ),
+        "blocks of three": Case(
+            presets.hierarchy(0.5, 0.3, block=3, temperature=1.0),
+            accepting(best_of_runs(0.5, 0.3), 3),
+            FOUR_AT_MOST,
+        ),
+    },
+    "adablock": {
+        "half a row ahead": Case(
+            presets.adablock([1], 0.3, 0.5, 3, 0.5, temperature=1.0),
+            delimited([1], 0.3, 0.5, 3, 0.5, 1.0),
+            FOUR_AT_MOST,
+            memory=NO_BLOCK,
+        ),
+        "all ahead": Case(
+            presets.adablock([0, 2], 0.2, 0.4, 1, 1.0, temperature=0.8),
+            delimited([0, 2], 0.2, 0.4, 1, 1.0, 0.8),
+            FOUR_AT_MOST,
+            memory=NO_BLOCK,
+        ),
+    },
+    "credit": {
+        "as published, warm": Case(
+            presets.credit(temperature=1.0), credited(0.9), FOUR_AT_MOST, memory=NO_CREDIT
+        ),
+        "much of it": Case(
+            presets.credit(0.7, 2.0, 0.5, 1.0, temperature=1.0),
+            credited(0.7, 2.0, 0.5, 1.0),
+            FOUR_AT_MOST,
+            memory=NO_CREDIT,
+        ),
+        "blocks of three": Case(
+            presets.credit(0.6, block=3, temperature=0.8),
+            credited(0.6, block=3, temperature=0.8),
+            FOUR_AT_MOST,
+            memory=NO_CREDIT,
         ),
     },
     "entropy_bound": {

@@ -11,19 +11,28 @@ import pytest
 import torch
 from tests.golden.references_text import what_is_left
 from tests.laws.adaptive import (
+    NO_BLOCK,
+    NO_CREDIT,
+    NO_DOUBT,
     NOT_BEGUN,
     above,
     accepting,
+    best_of_runs,
     by_factor,
+    by_profile,
+    credited,
+    delimited,
+    doubting,
     klass,
     llada21,
+    near_anchors,
     strictly_above,
     sure_or_share,
     wino,
 )
 from tests.laws.cases import Told
 from tests.laws.plain import choose_then_draw, draw_then_choose, gap, negative_entropy
-from tests.laws.text import NOTHING_STORED, mask_predict
+from tests.laws.text import NOTHING_STORED, mask_predict, prophet
 from tests.laws.world import UNKNOWN, heated, law_of, turns, unknown_in
 
 import unmask
@@ -83,6 +92,80 @@ GREEDY = {
         (presets.factor(), accepting(by_factor(1.0), temperature=0), as_many_as_unknown, ()),
         (presets.factor(1.5, block=2), accepting(by_factor(1.5), 2, 0), as_many_as_unknown, ()),
     ],
+    "frechet_profile": [
+        (
+            presets.frechet_profile(),
+            accepting(by_profile(0.25), temperature=0),
+            as_many_as_unknown,
+            (),
+        ),
+        (
+            presets.frechet_profile(0.0, block=2),
+            accepting(by_profile(0.0), 2, 0),
+            as_many_as_unknown,
+            (),
+        ),
+    ],
+    "local_leap": [
+        (
+            presets.local_leap(),
+            accepting(near_anchors(0.9, 0.75, 4), temperature=0),
+            as_many_as_unknown,
+            (),
+        ),
+        (
+            presets.local_leap(0.6, 0.45, 1),
+            accepting(near_anchors(0.6, 0.45, 1), temperature=0),
+            as_many_as_unknown,
+            (),
+        ),
+    ],
+    "hierarchy": [
+        (
+            presets.hierarchy(),
+            accepting(best_of_runs(0.9, 0.4), temperature=0),
+            as_many_as_unknown,
+            (),
+        ),
+        (
+            presets.hierarchy(0.7, 0.35, block=3),
+            accepting(best_of_runs(0.7, 0.35), 3, 0),
+            as_many_as_unknown,
+            (),
+        ),
+    ],
+    "credit": [
+        (presets.credit(), credited(0.9, temperature=0), as_many_as_unknown, NO_CREDIT),
+        (
+            presets.credit(0.7, 3.0, block=2),
+            credited(0.7, 3.0, block=2, temperature=0),
+            as_many_as_unknown,
+            NO_CREDIT,
+        ),
+    ],
+    "adablock": [
+        (presets.adablock([1]), delimited([1]), as_many_as_unknown, NO_BLOCK),
+        (
+            presets.adablock([0, 2], 0.4, 0.6, 2, 0.75),
+            delimited([0, 2], 0.4, 0.6, 2, 0.75),
+            as_many_as_unknown,
+            NO_BLOCK,
+        ),
+    ],
+    "token_to_mask": [
+        (
+            presets.token_to_mask(),
+            doubting("probability", 0.5, temperature=0),
+            as_many_as_unknown,
+            NO_DOUBT,
+        ),
+        (
+            presets.token_to_mask("rival", 0.5, 0.4),
+            doubting("rival", 0.5, 0.4, temperature=0),
+            as_many_as_unknown,
+            NO_DOUBT,
+        ),
+    ],
     "klass": [
         (presets.klass(), klass(0.9, 0.001, 2, temperature=0), as_many_as_unknown, NO_PAST),
         (presets.klass(0.4, 0.3, 1), klass(0.4, 0.3, 1, 32, 0), as_many_as_unknown, NO_PAST),
@@ -102,6 +185,15 @@ GREEDY = {
             presets.llada(steps=1, block=2),
             likeliest,
             lambda canvas: from_the_prompt(2, canvas, 2),
+            (),
+        ),
+    ],
+    "prophet": [
+        (presets.prophet(), prophet(7.5, 5.0, 2.5, 0), one_at_a_time, ()),
+        (
+            presets.prophet(early=1.5, middle=1.0, late=0.5),
+            prophet(1.5, 1.0, 0.5, 0),
+            one_at_a_time,
             (),
         ),
     ],
@@ -162,7 +254,7 @@ def made(strategy, starts, seed=0):
 
 @pytest.mark.parametrize("name", presets.__all__)
 def test_every_preset_that_is_greedy_as_published_is_here(name):
-    needed = {"critic": None, "height": 2, "width": 2}
+    needed = {"critic": None, "delimiters": [1], "height": 2, "width": 2}
     make = getattr(presets, name)
     names = inspect.signature(make).parameters
     strategy = make(**{key: needed[key] for key in names if key in needed})

@@ -3,6 +3,7 @@
 import math
 from itertools import product
 
+import numpy as np
 from tests.laws.cases import Case, exact
 from tests.laws.plain import (
     always,
@@ -110,6 +111,23 @@ def in_own_time(strategy, steps, *rule):
     return Case(strategy, ancestral(*rule), turns([0] * steps), in_step=False)
 
 
+def prophet(early, middle, late, temperature=1.0):
+    """2508.19982: LLaDA's rule, until the likeliest ids lead by enough on average."""
+    usual = draw_then_choose(shaped=lambda p, _turn: heated(p, temperature))
+
+    def rule(turn, canvas):
+        p, open_ = conditionals(canvas), unknown_in(canvas) & turn.inside
+        lead = [np.log(np.sort(p[i])[-1] / np.sort(p[i])[-2]) for i in open_]
+        share = (turn.s - 1) / turn.of
+        enough = early if share < 1 / 3 else middle if share < 2 / 3 else late
+        if not open_ or np.mean(lead) >= enough:
+            yield from fills(canvas, open_, heated(p, temperature))
+        else:
+            yield from usual(turn, canvas)
+
+    return rule
+
+
 LAWS = {
     "mask_predict": {
         "T=3": Case(
@@ -132,6 +150,24 @@ LAWS = {
         "T=3, cosine": in_own_time(presets.mdlm(steps=3, schedule="cosine"), 3, falling),
         "hot": in_own_time(
             presets.mdlm(steps=4, temperature=1.4), 4, linear, lambda p: heated(p, 1.4)
+        ),
+    },
+    "prophet": {
+        "early": Case(
+            presets.prophet(early=1.0, middle=0.8, late=0.6, temperature=1.0),
+            prophet(1.0, 0.8, 0.6),
+            turns(ONE_AT_A_TIME),
+        ),
+        "late": Case(
+            presets.prophet(early=1.5, middle=1.4, late=0.3, temperature=0.8),
+            prophet(1.5, 1.4, 0.3, 0.8),
+            turns(ONE_AT_A_TIME),
+        ),
+        "blocks of two": Case(
+            presets.prophet(block=2, early=0.8, middle=0.8, late=0.8, temperature=1.0),
+            prophet(0.8, 0.8, 0.8),
+            in_turn((LEFT_HALF, (1, 1)), (RIGHT_HALF, (1, 1))),
+            in_step=False,
         ),
     },
     "llada": {

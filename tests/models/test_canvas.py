@@ -212,7 +212,7 @@ def test_what_stands_where_generation_may_write_is_ignored():
 def test_nothing_editable_returns_the_canvas_without_a_forward(name):
     calls = []
     make = getattr(presets, name)
-    needed = {"critic": None, "height": 2, "width": IDS.shape[1] // 2}
+    needed = {"critic": None, "delimiters": [1], "height": 2, "width": IDS.shape[1] // 2}
     taken = inspect.signature(make).parameters
     strategy = make(**{key: value for key, value in needed.items() if key in taken})
     canvas = Canvas.infill(IDS, torch.zeros_like(FLAGS))

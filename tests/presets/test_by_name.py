@@ -47,8 +47,8 @@ def test_a_grid_is_for_presets_that_need_one_and_options_come_first():
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("maskgt", {}, "no preset 'maskgt': did you mean 'maskgit'? known: amused, annealed"),
-        (3, {}, "no preset 3: known: amused"),
+        ("maskgt", {}, "no preset 'maskgt': did you mean 'maskgit'? known: adablock, amused"),
+        (3, {}, "no preset 3: known: adablock"),
         (
             "maskgit",
             {"stepz": 3},

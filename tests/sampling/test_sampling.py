@@ -642,30 +642,32 @@ def test_a_misspelt_option_is_refused():
 
 
 def statistics(row):
-    """Margin and entropy of one row of logits."""
+    """Margin, entropy and gap of one row of logits."""
     u, held = torch.full((1, 2), 0.5, dtype=torch.float64), torch.tensor([-1])
-    needs = {"margin", "entropy"}
+    needs = {"margin", "entropy", "gap"}
     one = Temperatures(1.0, some_greedy=False)
     found = draw_with_statistics(row[None].clone(), Sampling(), one, u, held, needs)
-    return float(found["margin"]), float(found["entropy"])
+    return tuple(float(found[name]) for name in ("margin", "entropy", "gap"))
 
 
 @given(rows_of_logits())
-def test_margin_and_entropy_are_their_definitions(logits):
+def test_margin_entropy_and_gap_are_their_definitions(logits):
     row = torch.from_numpy(logits)
+    best = np.sort(row.double().numpy())[::-1]
+    gap = best[0] - best[1] if len(best) > 1 else INF
     p = np.sort(row.double().softmax(0).numpy())
     second = p[-2] if len(p) > 1 else 0.0
     positive = p[p > 0]
     naive = -(positive * np.log(positive)).sum()
-    assert statistics(row) == pytest.approx((p[-1] - second, naive), abs=1e-5)
+    assert statistics(row) == pytest.approx((p[-1] - second, naive, gap), abs=1e-5)
 
 
 def test_statistics_of_one_id_and_of_one_legal_id():
     for row in (torch.tensor([4.0]), torch.tensor([-INF, 4.0, -INF])):
-        assert statistics(row) == (1.0, 0.0)
+        assert statistics(row) == (1.0, 0.0, INF)
 
 
 def test_statistics_of_a_flat_row():
-    margin, entropy = statistics(torch.zeros(1000))
-    assert margin == 0
+    margin, entropy, gap = statistics(torch.zeros(1000))
+    assert margin == gap == 0
     assert entropy == pytest.approx(math.log(1000), rel=1e-6)

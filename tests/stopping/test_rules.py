@@ -81,6 +81,20 @@ def test_stable_and_confident_without_an_entropy():
         StableAndConfident(0)
 
 
+def test_a_row_of_forced_ids_is_filled_at_once_and_the_rest_by_its_own_lead():
+    """Where one id is legal nothing leads it: such positions do not count, unless all are such."""
+    legal = torch.ones(2, 6, VOCAB, dtype=torch.bool)
+    legal[0] = legal[1, :3] = torch.arange(VOCAB) == 1
+    canvas = Canvas.blank(2, 6, legal=legal)
+    result = unmask.run(Toy(), canvas, presets.prophet(6, early=99, middle=99, late=99), seed=0)
+    assert result.steps.tolist() == [1, 6]
+
+
+def test_a_gap_that_is_none():
+    with pytest.raises(StrategyError, match=r"middle=0: pass a gap of logits above 0"):
+        presets.prophet(middle=0)
+
+
 END = 3
 
 

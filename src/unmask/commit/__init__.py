@@ -3,8 +3,17 @@
 Derive a new one from `Commit`.
 """
 
-from unmask.commit.adaptive import EntropyBound, Factor, Stable, Threshold, ThresholdOrShare
+from unmask.commit.adaptive import (
+    EntropyBound,
+    Factor,
+    FrechetProfile,
+    Stable,
+    Threshold,
+    ThresholdOrShare,
+)
 from unmask.commit.base import Commit
+from unmask.commit.blocks import BlocksToDelimiters
+from unmask.commit.places import BestOfRuns, NearAnchors
 from unmask.commit.plans import (
     AllSteps,
     Ancestral,
@@ -25,6 +34,8 @@ from unmask.core.calls import check_calls
 __all__ = [
     "AllSteps",
     "Ancestral",
+    "BestOfRuns",
+    "BlocksToDelimiters",
     "ByGroup",
     "Commit",
     "CountPlan",
@@ -32,6 +43,8 @@ __all__ = [
     "Even",
     "Explicit",
     "Factor",
+    "FrechetProfile",
+    "NearAnchors",
     "NoPlan",
     "OneAtATime",
     "ReMDM",

@@ -18,7 +18,7 @@ from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 
 
-class _Adaptive(Commit):
+class Adaptive(Commit):
     """A rule without a plan: the scores decide how many positions are committed, cap at most."""
 
     adaptive = True
@@ -35,14 +35,14 @@ class _Adaptive(Commit):
         """The `count` (B,) best eligible positions, at least one and at most cap."""
         return best(score, eligible, count.clamp(min=1, max=self.cap))
 
-    def _sure(self, sure: Tensor, score: Tensor, eligible: Tensor) -> Tensor:
+    def sure(self, sure: Tensor, score: Tensor, eligible: Tensor) -> Tensor:
         """The best of the positions that are sure (B,N), or of the eligible if none is."""
         keep = at_least_one(sure & eligible, score, eligible)
         return keep if self.cap is None else self._best(keep.sum(1), score, keep)
 
 
 @dataclass(frozen=True)
-class Threshold(_Adaptive):
+class Threshold(Adaptive):
     """All positions with confidence c ≥ threshold, or else the best one (Fast-dLLM 2505.22618).
 
     c is exp(score), so the order must score by log-probability: `orders.Probability`.
@@ -62,7 +62,7 @@ class Threshold(_Adaptive):
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
         floor = log_on_grid(self.threshold)
         sure = score > floor if self.strict else score >= floor
-        return self._sure(sure, score, eligible)
+        return self.sure(sure, score, eligible)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class ThresholdOrShare(Commit):
 
 
 @dataclass(frozen=True)
-class Factor(_Adaptive):
+class Factor(Adaptive):
     """The k best, k the largest with (k + 1)(1 − c₍k₎) < factor (Fast-dLLM 2505.22618, eq. 4).
 
     c is exp(score), as in `Threshold`. The first position that fails is not committed.
@@ -128,7 +128,30 @@ class Factor(_Adaptive):
 
 
 @dataclass(frozen=True)
-class EntropyBound(_Adaptive):
+class FrechetProfile(Adaptive):
+    """The n best, n the largest with (Σc − (n − 1)) − (1 − c₍n₎) > delta (Fast-dLLM++ 2606.02955).
+
+    Σc − (n − 1) is Fréchet's lower bound of the chance that all n tokens are right. c is
+    exp(score), as in `Threshold`. With equal confidences this is `Factor(1 − delta)`.
+    """
+
+    delta: float = 0.25
+    cap: int | None = None
+    compares = "probability"
+
+    def __post_init__(self) -> None:
+        if not (is_number(self.delta) and self.delta < 1):
+            raise StrategyError(f"delta={self.delta!r}: pass a number below 1, such as 0.25")
+        self._check_cap()
+
+    def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
+        doubt = -torch.expm1(_descending(score, eligible))
+        passing = doubt.cumsum(1) + doubt < 1 - self.delta
+        return self._best(_leading(passing), score, eligible)
+
+
+@dataclass(frozen=True)
+class EntropyBound(Adaptive):
     """By entropy ascending, the largest prefix with ΣH − max H ≤ bound (EB-Sampler 2505.24857).
 
     The order must be `orders.Entropy`, whose score is −H in nats.
@@ -150,7 +173,7 @@ class EntropyBound(_Adaptive):
 
 
 @dataclass(frozen=True)
-class Stable(ComparesSteps, _Adaptive):
+class Stable(ComparesSteps, Adaptive):
     """{c > threshold and KL(now‖before) < divergence for `history` steps}, else the best one.
 
     KLASS (2511.05664). c is exp(score), as in `Threshold`. The divergence, in nats, is computed
@@ -175,7 +198,7 @@ class Stable(ComparesSteps, _Adaptive):
         assert proposal.history is not None
         recent = proposal.history.divergence[..., : self.history]
         calm = (recent < self.divergence).all(2)
-        return self._sure(calm & (score > log_on_grid(self.threshold)), score, eligible)
+        return self.sure(calm & (score > log_on_grid(self.threshold)), score, eligible)
 
 
 def _descending(score: Tensor, eligible: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+
 from unmask.core.state import Change, Proposal, State
 from unmask.errors import StrategyError
 
@@ -20,6 +22,7 @@ STATISTICS = frozenset(
         "top_logprob",
         "top_token",
         "margin",
+        "gap",
         "entropy",
         "noised_logprob",
         "divergence",
@@ -40,6 +43,20 @@ class Part:
     def needs(self) -> frozenset[str]:
         """The statistics of `Proposal` it reads, beyond `logprob`, which is always there."""
         return frozenset()
+
+    @property
+    def biases(self) -> bool:
+        """Whether tokens are drawn from other logits than the network's, those of `biased`."""
+        return False
+
+    def biased(self, logits: Tensor, carry: Any) -> Tensor:
+        """Return the logits (m,V) float32 that tokens are drawn from; the given stay as they are.
+
+        logits: the network's at m positions, −inf at illegal ids. carry: the history there,
+        (m,...). What a proposal says of the model is of the network's logits; what it says of the
+        distribution drawn from (`kept_...`, `sampling_logprob`) is of these.
+        """
+        return logits
 
     def init(self, state: State) -> Any:
         """Return the history before the first step."""

@@ -257,6 +257,7 @@ class Proposal:
     top_logprob: Tensor | None = None  # (B,N): log of the largest probability
     top_token: Tensor | None = None  # (B,N) int64: the likeliest id
     margin: Tensor | None = None  # (B,N): largest probability minus the second largest
+    gap: Tensor | None = None  # (B,N): largest logit minus the second, inf where one id is legal
     entropy: Tensor | None = None  # (B,N): nats
     kept_margin: Tensor | None = None  # (B,N): margin after top-k, top-p and min-p, temperature 1
     kept_entropy: Tensor | None = None  # (B,N): entropy of the same

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from unmask.constraints.constraint import illegal_at
 from unmask.core.arrays import to_device
@@ -36,6 +37,9 @@ from unmask.decoding.strategy import Strategy
 from unmask.errors import StrategyError
 from unmask.kernels import can_fuse, can_run, fused_draw, give_up
 from unmask.sampling import NEG_INF, Scratch, draw_with_statistics
+
+DRAWN_FROM = frozenset({"kept_logprob", "kept_entropy", "kept_margin", "noised_logprob"})
+"""Statistics of the distribution that tokens are drawn from."""
 
 NOISE_SHARE = 8  # of a chunk, where every id has a noise of its own, made of several integers
 
@@ -105,7 +109,7 @@ class Head:
         """Everything in one pass, where logits need not exist; nothing where they must."""
         state, how = self.state, self.strategy.sampling
         per_position = any(t is not None for t in (places.allowed, state.legal, state.required))
-        plain = state.readings == 1 and len(places) > 0
+        plain = state.readings == 1 and len(places) > 0 and self.strategy.biasing is None
         if not plain or not can_fuse(how, self.needs, per_position, state.device):
             return {}
         with error_context(state.rows, "the network's head"):
@@ -127,13 +131,34 @@ class Head:
         logits = self._legal_logits(places)
         noise = self._noise(places) if self.noised else None
         how, rest = self.strategy.sampling, (self.needs, noise, self.scratch)
-        out = draw_with_statistics(logits, how, places.temperature, places.u, places.held, *rest)
+        other, held = self._drawn_elsewhere(logits, places, noise), places.held
+        if other:
+            held = other["token"]
+        out = draw_with_statistics(logits, how, places.temperature, places.u, held, *rest) | other
         normaliser = out.pop("normaliser")
         if "divergence" in self.needs:
             history = self.state.carries["divergence"]
             before = History(*(part.flatten(0, 1)[places.index] for part in history))
             out |= compare_with_history(logits - normaliser.unsqueeze(1), before)
         return out
+
+    def _drawn_elsewhere(
+        self, logits: Tensor, places: Queried, noise: Tensor | None
+    ) -> dict[str, Tensor]:
+        """The token and what is said of the distribution drawn from, where a part biases it."""
+        part = self.strategy.biasing
+        if part is None:
+            return {}
+        carry = tree_map_only(
+            Tensor,
+            lambda x: x.flatten(0, 1)[places.index],
+            self.state.carries.get(part.carry or ""),
+        )
+        other, how = part.biased(logits, carry), self.strategy.sampling
+        needs = self.needs & DRAWN_FROM
+        rest = (places.temperature, places.u, places.held, needs, noise, Scratch())
+        said = draw_with_statistics(other, how, *rest)
+        return {name: said[name] for name in ("token", "sampling_logprob", *needs)}
 
     def _legal_logits(self, places: Queried) -> Tensor:
         """(m,V) float32 logits with illegal ids at -inf."""

@@ -65,6 +65,11 @@ class Strategy:
         return frozenset().union(*(frozenset(part.needs) for part in self.parts))
 
     @cached_property
+    def biasing(self) -> Part | None:
+        """The part that changes the logits which tokens are drawn from."""
+        return next((part for part in self.parts if part.biases), None)
+
+    @cached_property
     def blind(self) -> bool:
         """Whether positions are chosen before the network is asked, and it is asked there alone."""
         reads = (

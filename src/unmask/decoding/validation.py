@@ -55,6 +55,12 @@ def check_together(strategy: Parts) -> None:
     """Raise StrategyError for parts that contradict each other."""
     for part in strategy.parts:
         check_needs(part)
+    biasing = [_name(part) for part in strategy.parts if part.biases]
+    if len(biasing) > 1:
+        raise StrategyError(
+            f"{' and '.join(biasing)} both change the logits that tokens are drawn from: leave one "
+            "of them out"
+        )
     _check_scores(strategy)
     _check_groups(strategy)
     _check_revision(strategy)

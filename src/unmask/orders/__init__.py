@@ -6,12 +6,14 @@ Derive a new one from `Order`, or pass any function (state, proposal) -> (B,N).
 from unmask.core.calls import check_calls
 from unmask.orders.around import ChoiceNoise, Weighted
 from unmask.orders.base import FromFunction, Order, as_order
+from unmask.orders.credit import Credit
 from unmask.orders.fixed import Halton, LeftToRight, Random, RevealTime, halton_rank
 from unmask.orders.held import CriticOrder, Noised, Stored
 from unmask.orders.model import Entropy, Margin, Probability
 
 __all__ = [
     "ChoiceNoise",
+    "Credit",
     "CriticOrder",
     "Entropy",
     "FromFunction",

@@ -37,6 +37,8 @@ class Around(Order):
     stored = _Inner()
     ranks_draws = _Inner()
     carry = _Inner()
+    biases = _Inner()
+    biased = _Inner()
     check_lengths = _Inner()
     init = _Inner()
     update = _Inner()

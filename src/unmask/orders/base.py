@@ -64,7 +64,16 @@ class FromFunction(Order):
         return self.function(state, proposal)
 
 
-_DECLARED = ("needs", "blind", "stored", "scores", "ranks_draws", "carry", "check_lengths")
+_DECLARED = (
+    "needs",
+    "blind",
+    "stored",
+    "scores",
+    "ranks_draws",
+    "carry",
+    "check_lengths",
+    "biases",
+)
 
 
 def as_order(order: object) -> Order:

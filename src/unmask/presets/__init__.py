@@ -6,17 +6,41 @@ published defaults; change a part with `Strategy.but`. `docs/methods.md` has a t
 """
 
 from unmask.core.calls import check_calls
-from unmask.presets.adaptive import entropy_bound, factor, klass, llada21, threshold, wino
+from unmask.presets.adaptive import (
+    adablock,
+    credit,
+    entropy_bound,
+    factor,
+    frechet_profile,
+    hierarchy,
+    klass,
+    llada21,
+    local_leap,
+    threshold,
+    token_to_mask,
+    wino,
+)
 from unmask.presets.image import amused, halton, maskgit, muse
 from unmask.presets.reference import annealed, confidence, first_hitting, random_order, top_margin
 from unmask.presets.revising import dplm, p2, remdm, self_critic, token_critic
-from unmask.presets.text import dream, fast_dllm_v2, llada, llada2, mask_predict, mdlm, sdar
+from unmask.presets.text import (
+    dream,
+    fast_dllm_v2,
+    llada,
+    llada2,
+    mask_predict,
+    mdlm,
+    prophet,
+    sdar,
+)
 from unmask.presets.tracks import esm3, magnet, soundstorm
 
 __all__ = [
+    "adablock",
     "amused",
     "annealed",
     "confidence",
+    "credit",
     "dplm",
     "dream",
     "entropy_bound",
@@ -24,17 +48,21 @@ __all__ = [
     "factor",
     "fast_dllm_v2",
     "first_hitting",
+    "frechet_profile",
     "halton",
+    "hierarchy",
     "klass",
     "llada",
     "llada2",
     "llada21",
+    "local_leap",
     "magnet",
     "mask_predict",
     "maskgit",
     "mdlm",
     "muse",
     "p2",
+    "prophet",
     "random_order",
     "remdm",
     "sdar",
@@ -42,6 +70,7 @@ __all__ = [
     "soundstorm",
     "threshold",
     "token_critic",
+    "token_to_mask",
     "top_margin",
     "wino",
 ]

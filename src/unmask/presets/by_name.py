@@ -14,7 +14,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from itertools import starmap
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from unmask import presets
 from unmask.decoding.strategy import Strategy
@@ -136,7 +137,8 @@ def _fits(value: Any, hint: Any) -> bool:
     """Whether a value is of a type that an annotation allows; an integer is a float too."""
     if get_origin(hint) is Literal:
         return isinstance(value, str)  # the preset itself knows the names
-    kinds = {get_origin(kind) or kind for kind in get_args(hint) or (hint,)}
+    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    kinds = {get_origin(kind) or kind for kind in members}
     if value is None or isinstance(value, bool | str):
         return type(value) in kinds
     return isinstance(value, tuple(kinds)) or (isinstance(value, int) and float in kinds)

@@ -24,8 +24,9 @@ HEAD = """# Methods
 A preset is a published rule: it binds one member of each axis of the loop and nothing else.
 This table is generated from the presets (`python -m unmask.presets.table`).
 
-- *Options* are the arguments of the function, with their defaults. `critic`, `height` and `width`
-  have none; the row of `halton` is that of a grid of 16 × 16.
+- *Options* are the arguments of the function, with their defaults. `critic`, `delimiters`,
+  `height` and `width` have none; the row of `halton` is that of a grid of 16 × 16, the one of
+  `adablock` that of the delimiter 198.
 - *Commit* to *stopping* are the parts that these defaults give. A dash is the default part: nothing
   is revised, the whole canvas is one group, no row ends early. A preset has guidance only if
   `guidance=` is passed, and a budget only if `budget=` is passed.
@@ -53,7 +54,12 @@ FORWARDS: dict[type, str] = {
     NoPlan: "1 to U",
     OneAtATime: "U",
 }
-NEEDED: dict[str, Any] = {"critic": lambda tokens, **_: tokens, "height": 16, "width": 16}
+NEEDED: dict[str, Any] = {
+    "critic": lambda tokens, **_: tokens,
+    "delimiters": (198,),
+    "height": 16,
+    "width": 16,
+}
 
 
 def table() -> str:

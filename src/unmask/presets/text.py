@@ -15,6 +15,7 @@ from unmask.presets.parts import in_blocks, planned
 from unmask.revise import Remask
 from unmask.sampling import Sampling
 from unmask.schedules import AnySchedule
+from unmask.stopping import WideGap
 
 
 def mask_predict(
@@ -51,6 +52,26 @@ def llada(steps: int = 32, block: int = 32, temperature: float = 0.0) -> Strateg
     at temperature 0, the published default.
     """
     return in_blocks("llada", TopK(Even(steps)), block, temperature, "prompt")
+
+
+def prophet(
+    steps: int = 32,
+    block: int | None = None,
+    early: float = 7.5,
+    middle: float = 5.0,
+    late: float = 2.5,
+    temperature: float = 0.0,
+) -> Strategy:
+    """Prophet (2508.19982): as `llada`, but all is committed once the likeliest ids lead by enough.
+
+    The lead is the mean of largest minus second largest logit over the unknown positions, at least
+    `early`, `middle` or `late` in this third of the steps. The authors' loop looks at the answer's
+    positions where it is told them; here all unknown ones count. With blocks, each is filled by
+    its own lead. Approximate.
+    """
+    stopping = (WideGap(early, middle, late),)
+    commit = TopK(Even(steps))
+    return in_blocks("prophet", commit, block, temperature, "prompt", stopping=stopping)
 
 
 _DREAM_ORDERS: dict[str, Order] = {

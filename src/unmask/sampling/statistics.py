@@ -24,6 +24,7 @@ _SUMS = {
     "kept_entropy": {"kept", "kept_mean", "mean"},
     "kept_margin": {"kept", "maxima"},
     "margin": {"maxima"},
+    "gap": {"maxima"},
     "top_token": {"maxima"},
 }
 
@@ -59,6 +60,7 @@ def draw_with_statistics(
         "top_logprob": lambda: -stats.normaliser,  # of the likeliest id, whose logit is 0 here
         "top_token": lambda: stats.likeliest,
         "margin": stats.margin,
+        "gap": stats.gap,
         "entropy": stats.entropy,
         "kept_entropy": stats.kept_entropy,
         "kept_margin": stats.kept_margin,
@@ -157,6 +159,11 @@ class TokenStatistics:
         """(M,): largest probability minus the second largest (2502.06768); of one id, its own."""
         first, second = two_largest(self.logits, self.sum["maxima"])
         return (first - self.normaliser).exp() - (second - self.normaliser).exp()
+
+    def gap(self) -> Tensor:
+        """(M,): largest logit minus the second largest; inf where there is one."""
+        first, second = two_largest(self.logits, self.sum["maxima"])
+        return first - second
 
     def kept_margin(self) -> Tensor:
         """(M,): largest minus second largest probability among what the filters keep."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from unmask.core.checks import is_integer, is_number
@@ -68,6 +69,37 @@ class EndOfSequence(Stop):
             raise StrategyError(
                 f"EndOfSequence({self.end_id!r}): pass the id that ends a sequence, such as 2"
             )
+
+
+@dataclass(frozen=True)
+class WideGap(Stop):
+    """A group is filled when the largest logit leads the second by enough, on average.
+
+    Prophet (2508.19982). The mean is over the unknown positions of the open group, those with one
+    legal id aside; enough is `early` in the first third of its steps, then `middle`, then `late`.
+    """
+
+    early: float = 7.5
+    middle: float = 5.0
+    late: float = 2.5
+    needs = frozenset({"gap"})
+
+    def __post_init__(self) -> None:
+        for name in ("early", "middle", "late"):
+            value = getattr(self, name)
+            if not (is_number(value) and value > 0):
+                raise StrategyError(f"{name}={value!r}: pass a gap of logits above 0, such as 5.0")
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """(B,) bool."""
+        assert proposal.gap is not None
+        open_ = state.within_open(state.masked) & (proposal.gap < torch.inf)
+        count = open_.sum(1)
+        mean = proposal.gap.masked_fill(~open_, 0.0).sum(1, dtype=torch.float64) / count
+        taken, steps = 3 * (state.group_step - 1), state.group_steps
+        enough = torch.where(taken < 2 * steps, self.middle, self.late)
+        enough = torch.where(taken < steps, self.early, enough)
+        return (mean >= enough) | (count == 0)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # A preset without steps is measured at these values of its first option that is listed here.
 KNOBS: dict[str, tuple[float, ...]] = {
     "threshold": (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99),
+    "delta": (-1.0, -0.3, 0.0, 0.02, 0.25, 0.5, 0.75),
     "factor": (0.1, 0.3, 1.0, 3.0, 10.0),
     "bound": (0.01, 0.1, 0.3, 1.0, 3.0, 10.0),
     "fill": (0.3, 0.5, 0.7, 0.8, 0.9),
