@@ -17,7 +17,7 @@ from unmask.errors import ArgumentError, InputError, StrategyError, UnmaskError
 PACKAGES = [
     "candidates", "commit", "constraints", "data", "engine", "evaluation", "guidance",
     "models", "objectives", "orders", "presets", "revise", "scoring", "stopping",
-    "tasks", "training", "viz",
+    "tasks", "text", "training", "viz",
 ]  # fmt: skip
 SINGLE = {"core.network": ["DenoiserSpec"],
           "decoding": ["Canvas", "Strategy", "done", "finish", "init", "row_seeds", "step"],
