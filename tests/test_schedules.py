@@ -1,6 +1,8 @@
 """Schedules: their ends, slopes and inverses, and what is refused."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unmask import schedules
+from unmask.commit import Remaining, Scheduled
 from unmask.errors import ScheduleError
-from unmask.schedules import NAMED, Schedule, custom, power, resolve
+from unmask.schedules import NAMED, Schedule, custom, linear, power, resolve
 
 # γ as a formula of one number; the published one where there is a paper.
 FORMULA = {
@@ -220,3 +223,30 @@ def test_a_schedule_without_one_of_its_functions_is_refused(part):
     parts = {"ratio": torch.cos, "derivative": torch.sin, "inverse": torch.acos, part: None}
     with pytest.raises(ScheduleError, match=rf"{part}=None is not a function.*schedules\.custom"):
         schedules.Schedule("mine", **parts)
+
+
+def by_index(t):
+    """A schedule of vectors alone."""
+    return torch.stack([1 - each**2 for each in t])
+
+
+def test_a_schedule_of_vectors_plans_rows_of_several_lengths():
+    unknown = np.array([9, 4, 0])
+    own, known = (Scheduled(s, 5)(unknown)[0] for s in (by_index, power(2)))
+    assert own.tolist() == known.tolist()
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [*NAMED.values(), power(3), custom(by_index), custom(by_index, "power(x)"),
+     custom(schedules.cosine.ratio, "mine"),
+     Schedule("mine", linear.ratio, linear.derivative, linear.inverse)],
+    ids=repr,
+)  # fmt: skip
+def test_every_schedule_is_pickled(schedule):
+    assert pickle.loads(pickle.dumps(schedule)) == schedule
+    assert copy.deepcopy(schedule) == schedule
+
+
+def test_all_of_more_positions_than_float32_counts():
+    assert Remaining(1)(np.array([2**24 + 1]))[0].tolist() == [[0]]

@@ -7,56 +7,65 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unmask import (
-        commit,
-        compat,
-        constraints,
-        errors,
-        guidance,
-        models,
-        noise,
-        objectives,
-        orders,
-        presets,
-        revise,
-        schedules,
-        scoring,
-        stopping,
-    )
-    from unmask.candidates import Candidates, best_of, length_beam
-    from unmask.constraints import Constraint
-    from unmask.core.generation import Generation
-    from unmask.core.loss import Loss
-    from unmask.core.network import Cache, Denoiser, DenoiserSpec, Query
-    from unmask.core.state import Proposal, State, StepInfo
-    from unmask.data import padding
-    from unmask.decoding.canvas import Canvas
-    from unmask.decoding.decide import decide
-    from unmask.decoding.init import init
-    from unmask.decoding.prepare import prepare
-    from unmask.decoding.step import done, finish, step
-    from unmask.decoding.strategy import Strategy
-    from unmask.engine.engine import Engine
-    from unmask.engine.run import generate, run, stream
-    from unmask.engine.stages import run_stages
-    from unmask.groups import Groups
-    from unmask.guidance import Guidance
-    from unmask.models import (
-        Captured,
-        ClassConditioned,
-        Compiled,
-        Packed,
-        SelfConditioning,
-        SelfCritic,
-        TokenCritic,
-        load,
-        save,
-        wrap,
-    )
-    from unmask.sampling import Annealed, Sampling, SquaredDecay
-    from unmask.schedules import Schedule
-    from unmask.scoring import score
-    from unmask.text import TextModel
+    from unmask import commit as commit
+    from unmask import compat as compat
+    from unmask import constraints as constraints
+    from unmask import errors as errors
+    from unmask import guidance as guidance
+    from unmask import models as models
+    from unmask import noise as noise
+    from unmask import objectives as objectives
+    from unmask import orders as orders
+    from unmask import presets as presets
+    from unmask import revise as revise
+    from unmask import schedules as schedules
+    from unmask import scoring as scoring
+    from unmask import stopping as stopping
+    from unmask.candidates import Candidates as Candidates
+    from unmask.candidates import best_of as best_of
+    from unmask.candidates import length_beam as length_beam
+    from unmask.constraints import Constraint as Constraint
+    from unmask.core.generation import Generation as Generation
+    from unmask.core.loss import Loss as Loss
+    from unmask.core.network import Cache as Cache
+    from unmask.core.network import Denoiser as Denoiser
+    from unmask.core.network import DenoiserSpec as DenoiserSpec
+    from unmask.core.network import Query as Query
+    from unmask.core.state import Proposal as Proposal
+    from unmask.core.state import State as State
+    from unmask.core.state import StepInfo as StepInfo
+    from unmask.data import padding as padding
+    from unmask.decoding.canvas import Canvas as Canvas
+    from unmask.decoding.decide import decide as decide
+    from unmask.decoding.init import init as init
+    from unmask.decoding.prepare import prepare as prepare
+    from unmask.decoding.step import done as done
+    from unmask.decoding.step import finish as finish
+    from unmask.decoding.step import step as step
+    from unmask.decoding.strategy import Strategy as Strategy
+    from unmask.engine.engine import Engine as Engine
+    from unmask.engine.run import generate as generate
+    from unmask.engine.run import run as run
+    from unmask.engine.run import stream as stream
+    from unmask.engine.stages import run_stages as run_stages
+    from unmask.groups import Groups as Groups
+    from unmask.guidance import Guidance as Guidance
+    from unmask.models import Captured as Captured
+    from unmask.models import ClassConditioned as ClassConditioned
+    from unmask.models import Compiled as Compiled
+    from unmask.models import Packed as Packed
+    from unmask.models import SelfConditioning as SelfConditioning
+    from unmask.models import SelfCritic as SelfCritic
+    from unmask.models import TokenCritic as TokenCritic
+    from unmask.models import load as load
+    from unmask.models import save as save
+    from unmask.models import wrap as wrap
+    from unmask.sampling import Annealed as Annealed
+    from unmask.sampling import Sampling as Sampling
+    from unmask.sampling import SquaredDecay as SquaredDecay
+    from unmask.schedules import Schedule as Schedule
+    from unmask.scoring import score as score
+    from unmask.text import TextModel as TextModel
 
 __version__: str
 
@@ -112,64 +121,5 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-__all__ = [
-    "Annealed",
-    "Cache",
-    "Candidates",
-    "Canvas",
-    "Captured",
-    "ClassConditioned",
-    "Compiled",
-    "Constraint",
-    "Denoiser",
-    "DenoiserSpec",
-    "Engine",
-    "Generation",
-    "Groups",
-    "Guidance",
-    "Loss",
-    "Packed",
-    "Proposal",
-    "Query",
-    "Sampling",
-    "Schedule",
-    "SelfConditioning",
-    "SelfCritic",
-    "SquaredDecay",
-    "State",
-    "StepInfo",
-    "Strategy",
-    "TextModel",
-    "TokenCritic",
-    "best_of",
-    "commit",
-    "compat",
-    "constraints",
-    "decide",
-    "done",
-    "errors",
-    "finish",
-    "generate",
-    "guidance",
-    "init",
-    "length_beam",
-    "load",
-    "models",
-    "noise",
-    "objectives",
-    "orders",
-    "padding",
-    "prepare",
-    "presets",
-    "revise",
-    "run",
-    "run_stages",
-    "save",
-    "schedules",
-    "score",
-    "scoring",
-    "step",
-    "stopping",
-    "stream",
-    "wrap",
-]
+__all__ = list(_WHERE | _WHERE_MODULE)
+__all__.sort()

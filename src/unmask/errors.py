@@ -36,6 +36,10 @@ class UnmaskError(Exception):
 
     rows: tuple[int, ...] = ()
 
+    def __init__(self, *words: object, rows: tuple[int, ...] = ()):
+        super().__init__(*words)
+        self.rows = rows
+
 
 class InputError(UnmaskError, ValueError):
     """An argument or a file cannot be used; the message says what to pass instead."""

@@ -54,11 +54,12 @@ class Groups:
             "size": self.size != 1 and self.kind == "listed",
             "origin": self.origin != "start" and self.kind != "blocks",
         }
-        for name in (name for name, given in unread.items() if given):
-            raise StrategyError(
-                f"{name}={getattr(self, name)!r} means nothing for groups of the kind "
-                f"{self.kind!r}: leave it out; use Groups.blocks, levels or listed"
-            )
+        for name, given in unread.items():
+            if given:
+                raise StrategyError(
+                    f"{name}={getattr(self, name)!r} means nothing for groups of the kind "
+                    f"{self.kind!r}: leave it out; use Groups.blocks, levels or listed"
+                )
 
     @classmethod
     def blocks(cls, size: int, *, origin: Origin = "start", side_by_side: bool = False) -> Groups:
@@ -113,23 +114,12 @@ class Groups:
         return self._by_position(length).to(device).expand(editable.shape)
 
     def _by_position(self, length: int) -> Tensor:
-        if self.kind == "blocks":
-            return blocks(length, self.size)
-        if self.kind == "levels":
-            return interleaved(length, self.size)
+        if self.kind != "listed":
+            place = torch.arange(length)
+            return place // self.size if self.kind == "blocks" else place % self.size
         if length < len(self.ids):
             self.check_lengths(np.array([length]))
         return pad(torch.tensor(self.ids), (0, length - len(self.ids)))  # group 0 at padding
-
-
-def blocks(length: int, size: int) -> Tensor:
-    """Return (N,) int64: position // size."""
-    return torch.arange(length) // size
-
-
-def interleaved(length: int, count: int) -> Tensor:
-    """Return (N,) int64: position % count, for codebooks laid out by time: position = t·K + k."""
-    return torch.arange(length) % count
 
 
 check_calls(__name__, "Groups")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -51,18 +51,35 @@ def _half(t: Tensor) -> Tensor:
     return t * (math.pi / 2)
 
 
-def _linear(t: Tensor) -> Tensor:
-    return 1 - t
+@dataclass(frozen=True)
+class _Power:
+    """One of the functions of `power`."""
+
+    part: Literal["ratio", "derivative", "inverse"]
+    exponent: float
+
+    def __call__(self, t: Tensor) -> Tensor:
+        if self.part == "ratio":
+            return 1 - t**self.exponent
+        if self.part == "derivative":
+            return -self.exponent * t ** (self.exponent - 1)
+        return (1 - t) ** (1 / self.exponent)
 
 
-def _minus_one(t: Tensor) -> Tensor:
-    return -torch.ones_like(t)
+def power(exponent: float = 2.0) -> Schedule:
+    """Return γ(t) = 1 − t^exponent, for exponent > 0 (2202.04200: square, cubic, square root)."""
+    if not (is_number(exponent) and exponent > 0):
+        raise ScheduleError(f"power(exponent={exponent!r}): pass a number above 0, such as 2")
+    parts = (_Power(part, exponent) for part in ("ratio", "derivative", "inverse"))
+    short = f"{exponent:g}"
+    name = short if float(short) == exponent else repr(float(exponent))
+    return Schedule(f"power({name})", *parts)
 
 
-linear = Schedule("linear", _linear, _minus_one, _linear)
+linear = replace(power(1.0), name="linear")
 """γ(t) = 1 − t."""
 
-log_linear = Schedule("log_linear", linear.ratio, linear.derivative, linear.inverse)
+log_linear = replace(linear, name="log_linear")
 """MDLM's log-linear noise σ(t) = −log(1 − (1−ε)t) (2406.07524). Its mask probability is linear in
 t, so with ε = 0 it equals `linear`."""
 
@@ -109,31 +126,6 @@ def _arccos_slope(t: Tensor) -> Tensor:
 
 arccos = Schedule("arccos", _arccos_ratio, _arccos_slope, _cosine)
 """2·arccos(t)/π (2503.17076): close to linear, faster at the end."""
-
-
-@dataclass(frozen=True)
-class _Power:
-    """One of the functions of `power`."""
-
-    part: Literal["ratio", "derivative", "inverse"]
-    exponent: float
-
-    def __call__(self, t: Tensor) -> Tensor:
-        if self.part == "ratio":
-            return 1 - t**self.exponent
-        if self.part == "derivative":
-            return -self.exponent * t ** (self.exponent - 1)
-        return (1 - t) ** (1 / self.exponent)
-
-
-def power(exponent: float = 2.0) -> Schedule:
-    """Return γ(t) = 1 − t^exponent, for exponent > 0 (2202.04200: square, cubic, square root)."""
-    if not (is_number(exponent) and exponent > 0):
-        raise ScheduleError(f"power(exponent={exponent!r}): pass a number above 0, such as 2")
-    parts = (_Power(part, exponent) for part in ("ratio", "derivative", "inverse"))
-    short = f"{exponent:g}"
-    name = short if float(short) == exponent else repr(float(exponent))
-    return Schedule(f"power({name})", *parts)
 
 
 def custom(ratio: Curve, name: str = "custom") -> Schedule:

@@ -14,7 +14,7 @@ from tests.adapters import architectures, causal
 import unmask
 from unmask.errors import UnmaskError
 from unmask.models import Decoder
-from unmask.models.trial import Way
+from unmask.models.adapter import Way
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "networks.md"
 BEGIN, END = "<!-- tables: python -m tests.adapters.document -->\n", "<!-- end of tables -->\n"

@@ -11,9 +11,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import unmask
@@ -30,6 +32,7 @@ from unmask.cli.commands import (
     solve,
     train,
 )
+from unmask.cli.options import SHARED, entries
 from unmask.errors import DenoiserError, MissingExtraError
 
 from .conftest import files
@@ -84,6 +87,23 @@ def test_examples_name_options_that_exist(line):
         for word in command:
             if word.startswith("--"):
                 assert f" {word} " in told, (line, word)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_text_describes_an_option(name):
+    offered = {each.name.rstrip("_") for each in get_command(app).commands[name].params}
+    assert entries(COMMANDS[name].OPTIONS).keys() <= offered
+
+
+def test_every_shared_text_is_shared():
+    own = [entries(module.OPTIONS) for module in COMMANDS.values()]
+    taken = Counter(
+        each.name.rstrip("_")
+        for name, described in zip(COMMANDS, own, strict=True)
+        for each in get_command(app).commands[name].params
+        if each.name.rstrip("_") not in described
+    )
+    assert all(taken[name] > 1 for name in entries(SHARED))
 
 
 def test_help_does_not_wait_for_torch():

@@ -1,5 +1,6 @@
 """The ancestral plan: reveal times, their law, and the steps that are left out."""
 
+from functools import partial
 from math import comb
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from tests.reference.oracles import chi_square
 
-from unmask import schedules
+from unmask import presets, schedules
 from unmask.commit import AllSteps, Ancestral, NoPlan
 from unmask.core.random import derive, reveal_uniform
 from unmask.errors import StrategyError
@@ -88,3 +89,25 @@ def test_the_other_plans_without_counts():
 def test_ancestral_cannot_plan_by_counts():
     with pytest.raises(StrategyError, match=r"at a random time, so it cannot plan groups"):
         Ancestral(schedules.linear, 3)(np.array([3]))
+
+
+# --- Steps that are all listed ---------------------------------------------------------------
+
+
+ENTROPY = partial(presets.dream, algorithm="entropy")
+
+
+@pytest.mark.parametrize("preset", [presets.mdlm, presets.remdm, presets.dream, ENTROPY])
+def test_more_steps_than_memory_holds_are_refused_before_the_work(preset):
+    words = r"steps=1000000000000: \w+ lists every step beforehand, 1,000,000 at most: pass fewer"
+    with pytest.raises(StrategyError, match=words):
+        preset(steps=10**12)
+    plan = preset(steps=10**6).commit.count_plan
+    with pytest.raises(StrategyError, match=words):
+        plan.by_position(UNKNOWN, SEEDS, np.full(6000, 10**12))
+
+
+def test_steps_beyond_the_positions_cost_nothing_where_the_plan_ends_with_them():
+    for preset in (presets.maskgit, presets.llada, presets.p2):
+        plan, total = preset(steps=10**12).commit.count_plan(np.array([5]))
+        assert (plan.tolist(), total.tolist()) == ([[4, 3, 2, 1, 0]], [5])

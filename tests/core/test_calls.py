@@ -106,6 +106,13 @@ def test_a_type_error_within_a_call_is_left_as_it_is():
     assert not isinstance(caught.value, ArgumentError)
 
 
+def test_a_step_of_an_engine_goes_through_no_check_of_a_call():
+    run = importlib.import_module("unmask.engine.run")
+    constraint = importlib.import_module("unmask.constraints.constraint")
+    inside = [Engine.step, run.complete, constraint.illegal_at]
+    assert [each.__name__ for each in inside if hasattr(each, "__wrapped__")] == []
+
+
 def test_functions_are_checked_once_and_stay_what_they_are():
     before = presets.maskgit
     check_calls("unmask.presets")

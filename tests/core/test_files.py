@@ -3,7 +3,9 @@
 import errno
 import os
 import random
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,54 @@ def test_an_error_within_a_folder_names_the_folder(tmp_path):
         write()
     assert caught.value.filename == str(tmp_path / "model")
     assert names(tmp_path) == []
+
+
+KILLED = """
+import os, signal
+from unmask.core.files import replacing_file, replacing_folder
+with {writer}({target!r}) as temporary:
+    (temporary if temporary.is_file() else temporary / "weights").write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("again", [replacing_file, replacing_folder])
+@pytest.mark.parametrize("writer", ["replacing_file", "replacing_folder"])
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(
+    tmp_path, writer, again
+):
+    target, other = tmp_path / "[a].bin", tmp_path / ".[a].bin.more.12345678.tmp"
+    other.write_bytes(b"of another name")
+    line = [sys.executable, "-c", KILLED.format(writer=writer, target=str(target))]
+    assert subprocess.run(line, timeout=60, check=False).returncode == -signal.SIGKILL
+    (litter,) = set(tmp_path.iterdir()) - {other}
+    with replacing_file(tmp_path / "b.bin"), again(tmp_path / "c"):
+        assert litter.exists()
+    (tmp_path / "c").rmdir() if (tmp_path / "c").is_dir() else (tmp_path / "c").unlink()
+    check_writable(target)
+    assert litter.exists()  # a process may just have made it, and not have locked it yet
+    os.utime(litter, (0, 0))
+    with again(target) as living:
+        assert not litter.exists()
+        litter.touch()
+        os.utime(litter, (0, 0))
+        check_writable(target)
+        assert not litter.exists()
+        assert living.exists()
+    assert sorted(tmp_path.iterdir()) == [other, target, tmp_path / "b.bin"]
+
+
+def test_what_another_user_left_is_in_nobody_s_way(tmp_path, monkeypatch):
+    litter = tmp_path / ".a.bin.12345678.tmp"
+    litter.write_bytes(b"")
+    os.utime(litter, (0, 0))
+    unlink = Path.unlink
+
+    def refused(path, missing_ok=False):
+        if path == litter:
+            raise PermissionError(1, "Operation not permitted")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    write_file(tmp_path / "a.bin", b"whole")
+    assert (tmp_path / "a.bin").read_bytes() == b"whole"

@@ -154,6 +154,7 @@ def test_a_tensor_is_named_where_there_are_several(tmp_path):
         ('{"ids": [1, null]}', r"line 3 .*position 1 \(counted from 0\): None instead of an id"),
         ('{"ids": [1, 2, 3.0]}', "line 3 .*position 2 .*3.0 instead of an id"),
         ('{"ids": [true, false]}', "line 3 .*position 0 .*True instead of an id"),
+        ('{"ids": [1, true]}', "line 3 .*position 1 .*True instead of an id"),
         ('{"ids": ["1"]}', "line 3 .*position 0 .*'1' instead of an id"),
         ('{"ids": [1, [2, 3]]}', r"line 3 .*position 1 .*\[2, 3\] instead of an id"),
         ('{"ids": [[1, 2], [3, 4]]}', r"line 3 .*position 0 .*\[1, 2\] instead of an id"),

@@ -132,3 +132,13 @@ def test_labels_belong_to_ids(tmp_path):
     path = write_lines(tmp_path / "a.jsonl", [{"text": "ab", "labels": [97, 98]}])
     with pytest.raises(DataError, match="'labels' belongs to ids, and column 'text' holds text"):
         read(path)
+
+
+@KINDS
+def test_a_prompt_that_is_read_itself_leads_nothing(tmp_path, kind):
+    path = write_table(tmp_path, kind, {"text": ["ab", "c"], "prompt": ["de", "f"]})
+    corpus = read(path, column="prompt")
+    assert ids(corpus) == [list(b"de"), list(b"f")]
+    assert maskable(corpus) == [[True, True], [True]]
+    path = write_table(tmp_path, kind, {"labels": ["ab", "c"]})
+    assert ids(read(path, column="labels")) == [list(b"ab"), list(b"c")]

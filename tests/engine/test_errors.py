@@ -218,3 +218,20 @@ def test_an_order_that_raises_is_told_from_its_critic(order, error, words):
     with pytest.raises(error, match=words) as raised:
         unmask.generate(Toy(), Canvas.blank(2, 4), strategy, seed=0)
     assert raised.value.rows == (0, 1)
+
+
+class Own(StrategyError):
+    """A user's, with a constructor of its own."""
+
+    def __init__(self, message):
+        Exception.__init__(self, message)
+
+
+def test_an_error_of_a_user_s_own_class_gets_its_rows():
+    def order(state, proposal):
+        raise Own("not today")
+
+    strategy = presets.confidence().but(order=order)
+    with pytest.raises(Own, match=r"not today \(step 0, rows \[0, 1\]\)") as caught:
+        unmask.generate(Toy(), batch_size=2, length=4, strategy=strategy, seed=0)
+    assert caught.value.rows == (0, 1)

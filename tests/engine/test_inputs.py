@@ -100,3 +100,9 @@ def test_strategies_that_cannot_be_compared_run_apart():
         engine.submit(Canvas.blank(1, 4), presets.random_order(2).but(order=order), [seed])
     while engine.unfinished.size:
         engine.step()
+
+
+@pytest.mark.parametrize(("rows", "length"), [(1, 10**15), (10**15, 4), (1, 2**62), (2**40, 2**40)])
+def test_rows_that_no_memory_holds_are_told_by_their_size(rows, length):
+    with pytest.raises(CanvasError, match=rf"batch_size={rows} and length={length}: .*fewer rows"):
+        Canvas.blank(rows, length)

@@ -17,11 +17,16 @@ from unmask import presets
 from unmask.errors import DataError, StrategyError
 from unmask.evaluation import benches, boards
 from unmask.evaluation.benches import BENCHES, Bench
-from unmask.evaluation.compare import LeftOut, Measurement, compare, front, model_fingerprint
-from unmask.evaluation.figures import Figure, Quality
+from unmask.evaluation.compare import (
+    LeftOut,
+    Measurement,
+    compare,
+    front,
+    model_fingerprint,
+    pareto_front,
+)
+from unmask.evaluation.figures import Figure, Quality, Setting, Terms
 from unmask.evaluation.ledger import Ledger
-from unmask.evaluation.pareto import pareto_front
-from unmask.evaluation.settings import Setting, Terms
 from unmask.models import checkpoint
 from unmask.tasks import shidoku
 

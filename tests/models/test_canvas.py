@@ -370,3 +370,8 @@ def test_what_all_rows_share_is_shared_by_those_taken():
     assert part.condition.stride(0) == 0
     assert part.condition.shape == (2, 4)
     assert part.legal is canvas.legal
+
+
+def test_ragged_rows_of_several_kinds_of_integers_keep_their_ids():
+    rows = [np.array([5], np.uint8), [101, 30522], torch.tensor([3000], dtype=torch.int16)]
+    assert Canvas.ragged(rows).tokens.tolist() == [[5, 0], [101, 30522], [3000, 0]]

@@ -146,6 +146,12 @@ def test_a_network_that_looks_ahead_is_refused():
         Decoder(net, MASK, block=2)
 
 
+def test_it_is_tried_again_as_it_was_at_first():
+    denoiser = decoder("llama", 4)
+    denoiser.settle()
+    assert denoiser.way.split
+
+
 @pytest.mark.parametrize(
     ("kind", "options"),
     [("mistral", {"sliding_window": 6}), ("gemma3_text", {"sliding_window": 6, "head_dim": 8})],

@@ -233,7 +233,7 @@ class Stub(nn.Module):
 def self_conditioned(width=4):
     torch.manual_seed(0)
     parts = SelfConditioning(width)
-    options = {"length": 6, "self_conditioning": parts, "try_network": False}
+    options = {"length": 6, "self_conditioning": parts}
     denoiser = XTransformersDenoiser(Stub(width), MASK, **options)
     return denoiser, parts
 

@@ -12,7 +12,7 @@ from unmask.core.random import Purpose, uniform
 from unmask.errors import StrategyError
 from unmask.noise import UniformIds
 from unmask.orders import Probability
-from unmask.sampling import Sampling
+from unmask.sampling import Sampling, filters
 
 peer = pytest.importorskip(
     "diffusers.schedulers.scheduling_block_refinement", reason="needs Python 3.11"
@@ -337,5 +337,5 @@ def test_top_k_keeps_ids_that_tie():
     tied = torch.zeros(1, 1, VOCAB)
     kept = peer.BlockRefinementScheduler._top_k_filtering(tied, top_k=2)
     assert (kept == 0).sum() == VOCAB
-    ours = Sampling(top_k=2).kept(tied[0], torch.ones(1), torch.empty(1, VOCAB))
+    ours = filters.kept(tied[0], torch.ones(1), 2, None, None, torch.empty(1, VOCAB))
     assert (ours.dropping(tied[0]) == 0).sum() == 2

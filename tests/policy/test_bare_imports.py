@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 # What the extras bring, and what they bring with them that the base install lacks.
 OPTIONAL = [
     "PIL", "accelerate", "datasets", "einops", "einx", "huggingface_hub", "joblib", "loguru",
-    "matplotlib", "pyarrow", "pydantic", "safetensors", "scipy", "sklearn", "tokenizers",
+    "matplotlib", "pyarrow", "safetensors", "scipy", "sklearn", "tokenizers",
     "torch_einops_utils", "transformers", "triton", "x_transformers", "yaml",
 ]  # fmt: skip
 

@@ -13,7 +13,6 @@ from unmask.sampling import (
     Sampling,
     Scratch,
     Temperatures,
-    best,
     draw_with_statistics,
     filters,
     passes,
@@ -38,8 +37,7 @@ def mask_of(what, logits):
 def place(request, monkeypatch):
     """As on a device whose numbers are at hand, and on one that would have to be waited for."""
     if request.param == "far":
-        for module in (best, filters):
-            monkeypatch.setattr(module, "waits", lambda device: True)
+        monkeypatch.setattr(filters, "waits", lambda device: True)
     return request.param
 
 
@@ -101,7 +99,7 @@ def test_the_shorter_of_two_is_what_both_keep(values, data):
     )
     both = mask_of(one, logits) & mask_of(other, logits)
     assert torch.equal(mask_of(one.shorter(other), logits), both)
-    assert torch.equal(mask_of(best.all_of(logits), logits), torch.ones_like(both))
+    assert torch.equal(mask_of(filters.all_of(logits), logits), torch.ones_like(both))
 
 
 @pytest.mark.parametrize("mass", [0.2, 0.5, 0.75, 0.9])

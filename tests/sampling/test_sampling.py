@@ -23,7 +23,14 @@ import unmask
 from unmask import presets, sampling
 from unmask.core.random import Purpose, uniform
 from unmask.errors import StrategyError
-from unmask.sampling import Annealed, Sampling, Temperatures, draw_with_statistics, invert
+from unmask.sampling import (
+    Annealed,
+    Sampling,
+    Temperatures,
+    draw_with_statistics,
+    filters,
+    invert,
+)
 
 ALPHA = 1e-4
 LOW, HIGH = 2.0**-49, 1 - 2.0**-49  # the ends of what `uniform` returns
@@ -460,7 +467,9 @@ def naive_keep(logits, temperature=1.0, top_k=None, top_p=None, min_p=None):
 def dropping(draw, logits):
     """Logits (M,V) with what the filters drop at -inf."""
     temperature = torch.full((len(logits),), draw.temperature, dtype=torch.float32)
-    return draw.kept(logits, temperature, torch.empty_like(logits)).dropping(logits)
+    return filters.kept(logits, temperature, *draw.filters, torch.empty_like(logits)).dropping(
+        logits
+    )
 
 
 @st.composite

@@ -59,6 +59,35 @@ def test_a_row_depends_on_itself_alone(bert_model):
     assert drawn(bert_model.complete(prompts, 5, seed=4, strategy=FREE)) != alone
 
 
+def test_a_file_goes_on_where_it_was_interrupted(bert_model):
+    """What was done before changes nothing of the rest, nor do prompts that stand twice."""
+    prompts = ["the cat", "a dog sat", "the cat", "in the house", "the cat", "a"] * 3
+    whole = drawn(bert_model.complete(prompts, 4, strategy=FREE))
+    done = {0, 2, 3, 7, 11, 12}
+    options = {"strategy": FREE, "max_rows": 4}
+    rest = dict(bert_model.complete_each(prompts, 4, done=done, **options))
+    assert rest.keys() == set(range(18)) - done
+    assert drawn(rest.values()) == [whole[i] for i in rest]
+
+
+def test_a_thousand_prompts_in_bounded_memory(bert_model, monkeypatch):
+    """No pass of the network has more positions than max_tokens."""
+    rng, seen = random.Random(1), []
+    prompts = [" ".join(["the"] * rng.randint(1, 50)) for _ in range(1000)]
+    run = bert_model.denoiser.run
+
+    def counted(query, cache):
+        seen.append(query.tokens.numel())
+        return run(query, cache)
+
+    monkeypatch.setattr(bert_model.denoiser, "run", counted)
+    strategy = unmask.presets.random_order(steps=2)
+    found = bert_model.complete(prompts, 4, strategy=strategy, max_tokens=1500)
+    assert len(found) == 1000
+    assert max(seen) <= 1500
+    assert [each.given for each in found] == prompts
+
+
 def test_equal_prompts_and_n_differ(bert_model):
     two = bert_model.complete(["the cat"] * 2, 8, strategy=FREE)
     assert two[0].tokens != two[1].tokens

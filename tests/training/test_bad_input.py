@@ -181,6 +181,9 @@ OPTIONS = {
     "a card of no keys": ({"card": {"notes": "x"}}, "card={'notes': 'x'}"),
     "a card of text": ({"card": "x"}, "card='x'"),
     "augment of a number": ({"augment": 3}, "augment=3"),
+    "callbacks of a number": ({"callbacks": 3}, "callbacks=3: pass a list"),
+    "callbacks of numbers": ({"callbacks": [3]}, "callbacks=[3]: pass a list"),
+    "a name misspelt": ({"heldout": GOOD}, "takes no heldout=: did you mean 'held_out'?"),
     "augment of other shapes": (
         {"augment": lambda tokens, kinds, seed, progress: (tokens[:, :1], kinds)},
         "return tokens of that shape",
@@ -213,6 +216,8 @@ ARGUMENTS = {
     "epochs of NaN": (changed(max_steps=-1, num_train_epochs=NAN), "num_train_epochs=nan"),
     "no rows": (changed(per_device_train_batch_size=0), "per_device_train_batch_size=0"),
     "no pieces": (changed(gradient_accumulation_steps=0), "gradient_accumulation_steps=0"),
+    "rows beyond all memory": (changed(per_device_train_batch_size=2**40), "a number below 2147"),
+    "steps beyond all time": (changed(max_steps=2**40), "max_steps=1099511627776: pass a number"),
     "measuring on nothing": (changed(eval_strategy="steps"), "held_out="),
 }
 
@@ -336,37 +341,62 @@ def test_calls_of_train_that_cannot_work(what, tmp_path, monkeypatch):
 
 # Fields of a recipe -> words of the message.
 RECIPES = {
-    "steps in words": ({"steps": "5"}, "steps='5': expected a whole number, got '5'"),
-    "half a step": ({"steps": 2.5}, "steps=2.5: expected a whole number"),
+    "steps in words": ({"steps": "5"}, "steps='5': input should be a valid integer"),
+    "half a step": ({"steps": 2.5}, "steps=2.5: input should be a valid integer"),
     "steps of a whole float": ({"steps": 2.0}, "write 2"),
-    "True steps": ({"steps": True}, "steps=True: expected a whole number"),
-    "steps of None": ({"steps": None}, "steps=None: expected a whole number"),
-    "no steps": ({"steps": 0}, "steps=0: pass 1 or more"),
-    "steps of an array": ({"steps": np.ones(1)}, "expected a whole number"),
-    "a batch of no rows": ({"batch_size": 0}, "batch_size=0: pass 1 or more"),
-    "no pieces": ({"pieces": -1}, "pieces=-1: pass 1 or more"),
-    "a rate of NaN": ({"learning_rate": NAN}, "learning_rate=nan: pass 0 or more"),
+    "True steps": ({"steps": True}, "steps=True: input should be a valid integer"),
+    "steps of None": ({"steps": None}, "steps=None: input should be a valid integer"),
+    "no steps": ({"steps": 0}, "steps=0: input should be greater than or equal to 1"),
+    "steps of an array": ({"steps": np.ones(1)}, "input should be a valid integer"),
+    "a batch of no rows": ({"batch_size": 0}, "batch_size=0: input should be greater"),
+    "no pieces": ({"pieces": -1}, "pieces=-1: input should be greater"),
+    "a rate of NaN": ({"learning_rate": NAN}, "learning_rate=nan: input should be a finite number"),
     "an infinite rate": ({"learning_rate": float("inf")}, "learning_rate=inf"),
-    "a rate in words": ({"learning_rate": "1e-3"}, "expected a number, got '1e-3'"),
-    "a rate of True": ({"learning_rate": True}, "learning_rate=True: expected a number"),
-    "a decay of 1": ({"ema_decay": 1}, "ema_decay=1: pass 0 or more and below 1"),
-    "a backbone by name": ({"backbone": "bert"}, "backbone='bert': expected a section of entries"),
-    "a backbone of numbers": ({"backbone": {1: 2}}, "key 1: expected text, got 1"),
-    "data as a dict": ({"data": {"x": 1}}, "data={'x': 1}: pass a DataOptions"),
-    "data of a wrong length": ({"data": DataOptions(length="9")}, "data.length='9': expected"),
-    "data of wrong documents": ({"data": DataOptions(documents=1)}, "data.documents=1: expected"),
-    "warped by one number": ({"warped": 3}, "warped=3: expected a list of 2"),
-    "warped by three": ({"warped": (0.1, 0.2, 0.3)}, "got 3 values"),
-    "warped in words": ({"warped": ("a", 0.0)}, "[0]: expected a number, got 'a'"),
-    "warped above 1": ({"warped": (0.0, 1.5)}, "pass two shares in [0, 1]"),
+    "a rate in words": (
+        {"learning_rate": "1e-3"},
+        "learning_rate='1e-3': input should be a valid number",
+    ),
+    "a rate of True": (
+        {"learning_rate": True},
+        "learning_rate=True: input should be a valid number",
+    ),
+    "a decay of 1": ({"ema_decay": 1}, "ema_decay=1: input should be less than 1"),
+    "a backbone by name": (
+        {"backbone": "bert"},
+        "backbone='bert': input should be a valid dictionary",
+    ),
+    "a backbone of numbers": ({"backbone": {1: 2}}, "[1]: input should be a valid string, got 1"),
+    "data as a dict": (
+        {"data": {"x": 1}},
+        "data={'x': 1}: input should be an instance of DataOptions",
+    ),
+    "warped by one number": ({"warped": 3}, "warped=3: input should be a valid list"),
+    "warped by three": ({"warped": (0.1, 0.2, 0.3)}, "at most 2 items after validation, not 3"),
+    "warped in words": ({"warped": ("a", 0.0)}, "[0]: input should be a valid number, got 'a'"),
+    "warped above 1": (
+        {"warped": (0.0, 1.5)},
+        "[1]: input should be less than or equal to 1, got 1.5",
+    ),
     "an objective of no name": ({"objective": "cuont"}, "did you mean 'count'"),
-    "an objective that is a function": ({"objective": objectives.count}, "expected text"),
-    "a precision of 16": ({"precision": 16}, "expected text, got 16; write a text in quotes"),
-    "a schedule of a number": ({"schedule": 2}, "schedule=2: expected text"),
-    "padding by a policy": ({"padding": Excluded()}, "expected text"),
-    "a preset by name": ({"preset": "maskgit"}, "preset='maskgit': expected a section"),
-    "samples below 0": ({"samples": -1}, "samples=-1: pass 0 or more"),
-    "rows of floats": ({"held_out_rows": 1.5}, "held_out_rows=1.5: expected a whole number"),
+    "an objective that is a function": ({"objective": objectives.count}, "known: bernoulli"),
+    "a precision of 16": ({"precision": 16}, "precision=16: known: bfloat16, float32"),
+    "a schedule of a number": (
+        {"schedule": 2},
+        "schedule=2: input should be a valid string; write a text in quotes",
+    ),
+    "padding by a policy": (
+        {"padding": Excluded()},
+        "padding=Excluded(): input should be a valid string",
+    ),
+    "a preset by name": (
+        {"preset": "maskgit"},
+        "preset='maskgit': input should be a valid dictionary",
+    ),
+    "samples below 0": ({"samples": -1}, "samples=-1: input should be greater than or equal to 0"),
+    "rows of floats": (
+        {"held_out_rows": 1.5},
+        "held_out_rows=1.5: input should be a valid integer",
+    ),
 }
 
 
@@ -374,6 +404,11 @@ RECIPES = {
 def test_fields_of_a_recipe_that_cannot_be(what):
     fields, words = RECIPES[what]
     refused(lambda: Recipe(**fields), words)
+
+
+def test_options_of_data_that_cannot_be():
+    refused(lambda: DataOptions(length="9"), "length='9': input should be a valid integer")
+    refused(lambda: DataOptions(documents=1), "documents=1: input should be a valid boolean")
 
 
 @settings(max_examples=60, deadline=None)
@@ -416,6 +451,53 @@ def test_numbers_of_numpy_are_numbers():
     assert Recipe(warped=[0, 1]).warped == (0.0, 1.0)
 
 
+BACKBONES = {
+    "no layers": ({"num_hidden_layers": -1}, "backbone.num_hidden_layers=-1: pass 1 or more"),
+    "no heads": ({"num_attention_heads": 0}, "backbone.num_attention_heads=0: pass 1 or more"),
+    "no width": ({"intermediate_size": 0}, "backbone.intermediate_size=0: pass 1 or more"),
+    "layers in words": ({"num_hidden_layers": "2"}, "makes no network"),
+    "a width beyond all memory": ({"hidden_size": 2**40}, "makes no network"),
+}
+
+
+@pytest.mark.parametrize("what", BACKBONES)
+def test_backbones_that_cannot_be(what, tmp_path):
+    options, words = BACKBONES[what]
+    recipe = Recipe(backbone=TINY | options, steps=1)
+    refused(partial(train, "shidoku", tmp_path / "m", recipe=recipe), words)
+
+
+def test_numbers_of_numpy_in_sections_are_numbers():
+    recipe = Recipe(backbone=TINY | {"hidden_size": np.int64(16)}, warped=(np.float32(0), 0.5))
+    assert type(recipe.backbone["hidden_size"]) is int
+    assert recipe.warped == (0.0, 0.5)
+
+
+UNREAD = {
+    "windows of another length": ({"stream": True}, {"length": 6}, "data.length=6"),
+    "shorter rows": ({}, {"length": 6}, "data.length=6 in the recipe of a corpus read without"),
+    "documents": ({}, {"documents": True}, "pass documents= to unmask.data.read"),
+    "a shape": ({}, {"shape": (3, 4)}, "data.shape=(3, 4)"),
+    "more ids": ({}, {"vocab_size": 99}, "data.vocab_size=99"),
+    "a tokenizer": ({}, {"tokenizer": "tokenizer.json"}, "data.tokenizer='tokenizer.json'"),
+}
+
+
+@pytest.mark.parametrize("what", UNREAD)
+def test_options_by_which_a_corpus_was_not_read(what, tmp_path):
+    fields, how, words = UNREAD[what]
+    recipe = Recipe(backbone=TINY, steps=1, data=DataOptions(**how))
+    refused(partial(train, corpus_of(**fields), tmp_path / "m", recipe=recipe), words)
+    alone = partial(train, "shidoku", tmp_path / "m", recipe=replace(RECIPE, data=recipe.data))
+    refused(alone, "shidoku is built in: leave it out")
+
+
+def test_options_by_which_a_corpus_was_read(tmp_path):
+    how = DataOptions(length=LENGTH + 2, vocab_size=MASK, held_out=0.2, column="ids")
+    train(corpus_of(), tmp_path / "m", recipe=Recipe(backbone=TINY, steps=1, data=how))
+    assert unmask.load(tmp_path / "m").spec.max_length == LENGTH + 2
+
+
 TINY = {
     "model_type": "bert",
     "hidden_size": 16,
@@ -423,3 +505,4 @@ TINY = {
     "num_attention_heads": 2,
     "intermediate_size": 16,
 }
+RECIPE = Recipe(backbone=TINY, steps=1)

@@ -90,6 +90,21 @@ def test_a_signal_ends_a_run_with_a_checkpoint(number, tmp_path):
     assert seen == list(range(3, 21))
 
 
+def test_a_signal_is_answered_at_once(tmp_path, capsys, monkeypatch):
+    told = []
+
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        told.append(capsys.readouterr().err)
+
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        with pytest.raises(KeyboardInterrupt):
+            train("shidoku", tmp_path / rank, steps=20, report=at_step(1, interrupt))
+    line = "Stopping: this step ends and its checkpoint is written; Ctrl-C again stops at once.\n"
+    assert told == [line, ""]
+
+
 def test_a_second_signal_is_not_waited_for(tmp_path):
     def twice():
         os.kill(os.getpid(), signal.SIGINT)

@@ -56,6 +56,26 @@ def test_first_frame_is_unknown_and_the_last_is_the_plain_sheet(path):
     assert (without_bar(frames[-1]) == without_bar(np.asarray(sheet(TOKENS, LAYOUT)))).all()
 
 
+def test_frames_are_of_one_size_however_long_their_ids_are(path):
+    tokens, layout = torch.tensor([[1, 2, 345, 6]]), Layout.text(width=4)
+    gif(emerging(tokens), layout, path)
+    frames, _, _ = read(path)
+    wanted = np.asarray(sheet(tokens, layout))
+    assert {frame.shape for frame in frames} == {wanted.shape}
+    assert np.abs(without_bar(frames[-1]).astype(int) - without_bar(wanted)).max() <= 12
+    assert (frames[1] != frames[-1]).mean() < 0.5  # the first id is where it stays
+
+
+def test_common_colours_are_exact_beyond_256(path):
+    tokens = torch.arange(36).roll(5)[None] % 4
+    layout = Layout.board(6, 6, ("1", "2", "10", "x"), box=(2, 3))
+    given = torch.arange(36)[None] < 9
+    frames = torch.where(given, tokens, emerging(tokens))
+    gif(frames, layout, path, given=given)
+    wanted = without_bar(np.asarray(sheet(tokens, layout, given=given)))
+    assert (without_bar(read(path)[0][-1]) == wanted).mean() > 0.95
+
+
 def test_a_new_cell_is_highlighted_for_one_frame(path):
     gif(emerging(TOKENS), LAYOUT, path, scale=20)
     frames, _, _ = read(path)

@@ -73,8 +73,8 @@ def _given(name: str, given: Given) -> list[Tensor]:
     if given is None:
         return [torch.zeros(0, dtype=torch.int64)]
     try:
-        parts = [given] if _is_flat(given) else given
-        rows = [torch.as_tensor(ids) for ids in parts]
+        flat = all(torch.as_tensor(part).dim() == 0 for part in given)
+        rows = [torch.as_tensor(ids) for ids in ([given] if flat else given)]
     except (TypeError, ValueError, RuntimeError):
         rows = []
     # An empty list becomes a tensor of floats.
@@ -85,13 +85,6 @@ def _given(name: str, given: Given) -> list[Tensor]:
             "row, such as [[5, 2], [7]]"
         )
     return rows
-
-
-def _is_flat(given: Any) -> bool:
-    return all(
-        part.dim() == 0 if isinstance(part, Tensor) else not isinstance(part, Sequence)
-        for part in given
-    )
 
 
 def _batch(rows: dict[str, list[Tensor]], batch_size: int | None) -> int:
@@ -120,8 +113,7 @@ def _table(lengths: Lengths, prompts: list[Tensor], condition: Any) -> list[list
             f"lengths={given!r} for {len(prompts)} rows: pass integers of 1 or more, such as "
             f"[8, 10, 12], or as many of them for each row, ({len(prompts)},L)"
         )
-    listed: list[list[int]] = table.tolist()
-    return listed
+    return [[int(length) for length in row] for row in table]
 
 
 def _candidates(
@@ -131,8 +123,7 @@ def _candidates(
     tokens, editable = [], []
     for start, row, end in zip(before, table, after, strict=True):
         for length in row:
-            unknown = torch.zeros(length, dtype=torch.int64)
-            tokens.append(torch.cat([start.cpu(), unknown, end.cpu()]))
-            place = torch.arange(len(tokens[-1]))
-            editable.append((place >= len(start)) & (place < len(start) + length))
+            parts = [start.cpu(), torch.zeros(length, dtype=torch.int64), end.cpu()]
+            tokens.append(torch.cat(parts))
+            editable.append(torch.cat([torch.full((len(p),), p is parts[1]) for p in parts]))
     return tokens, editable

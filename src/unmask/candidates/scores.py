@@ -54,8 +54,8 @@ def scores(
     generated = every.editable & (every.commit_step != NEVER)
     if by == LIKELIHOOD:
         found = _mean(every.logprob, generated)
-    elif _is_method(by):
-        found = _measured(by, denoiser, every, canvas, generated, seeds, max_rows)
+    elif hasattr(by, "kind"):
+        found = _measured(cast(Method, by), denoiser, every, canvas, generated, seeds, max_rows)
     elif _is_critic(by):
         found = -_mean(_wrong(by, every, canvas, max_rows), generated)
     else:
@@ -64,13 +64,12 @@ def scores(
 
 
 def _checked(found: Any, by: By, seeds: Tensor) -> Tensor:
-    name = getattr(by, "__name__", type(by).__name__)
-    if not isinstance(found, Tensor) or found.shape != (seeds.numel(),):
-        kind = f"a {type(found).__name__}"
-        got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else kind
+    name, count = getattr(by, "__name__", type(by).__name__), seeds.numel()
+    if not isinstance(found, Tensor) or found.shape != (count,):
+        shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else None
         raise StrategyError(
-            f"{name} returned {got} for {seeds.numel()} candidates: return one number for each, "
-            f"a tensor of shape ({seeds.numel()},)"
+            f"{name} returned {shape or f'a {type(found).__name__}'} for {count} candidates: "
+            f"return one number for each, a tensor of shape ({count},)"
         )
     table = found.detach().double().view(seeds.shape)
     broken = table.isnan().nonzero()
@@ -98,11 +97,9 @@ def _measured(
     seeds: Tensor,
     max_rows: int,
 ) -> Tensor:
-    """Return (R,): minus nats per generated token.
+    """Return (R,): minus nats per generated token, row by row: masks do not depend on the batch.
 
-    Rows are scored one at a time, so that their masks do not depend on the batch. The seed of the
-    masks is that of no candidate, because a candidate scored in the order it was drawn in would
-    have an advantage.
+    Their seed is that of no candidate, because one scored in its own order would have an advantage.
     """
     count = seeds.shape[1]
     found = torch.zeros(seeds.numel(), dtype=torch.float64)
@@ -140,12 +137,7 @@ def _wrong(critic: Critic, every: Generation, canvas: Canvas, max_rows: int) -> 
     return in_batches(judged, len(index), max_rows)
 
 
-def _is_method(by: By) -> TypeGuard[Method]:
-    return hasattr(by, "kind")
-
-
 def _is_critic(by: By) -> TypeGuard[Critic]:
-    """Return whether this is a critic, which has the argument `valid`."""
     call: Any = by.forward if isinstance(by, nn.Module) else by
     try:
         takes = inspect.signature(call).parameters

@@ -8,9 +8,12 @@ import typer
 
 from unmask.cli.command import examples, guarded, paragraphs
 from unmask.cli.commands import (
+    chat,
     compare,
+    complete,
     demo,
     evaluate,
+    fill,
     generate,
     infill,
     info,
@@ -40,9 +43,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for module in (demo, generate, infill, solve, show, info, train, init, evaluate, compare, score):
+MODULES = (demo, generate, infill, solve, fill, complete, chat, show, info, train, init, evaluate)
+
+for module in (*MODULES, compare, score):
     prose = paragraphs(module.command.__doc__ or "")
-    app.command(help=prose, epilog=examples(module.EXAMPLES))(guarded(module.command))
+    app.command(help=prose, epilog=examples(module.EXAMPLES))(
+        guarded(module.command, module.OPTIONS)
+    )
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,11 +7,14 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from dataclasses import fields, is_dataclass
+from itertools import chain
+from typing import Any
 
 import typer
 from rich.markup import escape
 
+from unmask.cli.options import SHARED, described, entries
 from unmask.cli.ui.screen import complain
 from unmask.core.interruption import Interrupted, interruptible
 from unmask.errors import MissingExtraError, UnmaskError
@@ -20,12 +23,7 @@ FAILED, BAD_INPUT, MISSING_EXTRA, INTERRUPTED = 1, 2, 3, 130
 
 Example = tuple[str, str]  # a description, the command line
 
-DEBUG = inspect.Parameter(
-    "debug",
-    inspect.Parameter.KEYWORD_ONLY,
-    default=False,
-    annotation=Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
-)
+DEBUG = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=bool)
 
 
 def examples(each: Sequence[Example]) -> str:
@@ -39,14 +37,21 @@ def paragraphs(docstring: str) -> str:
     return "\n\n".join(" ".join(each.split()) for each in inspect.cleandoc(docstring).split("\n\n"))
 
 
-def guarded(function: Callable[..., None]) -> Callable[..., None]:
-    """Return the command with an option --debug, printing any error as one message."""
+def guarded(function: Callable[..., None], text: str) -> Callable[..., None]:
+    """Return the command with the options of `text` and --debug, printing any error as one message.
+
+    A parameter that is a dataclass stands for the options that are its fields.
+    """
+    own = inspect.signature(function, eval_str=True).parameters.values()
+    groups: dict[str, Any] = {p.name: p.annotation for p in own if is_dataclass(p.annotation)}
 
     @functools.wraps(function)
-    def run(*, debug: bool, **options: Any) -> None:
+    def run(*, debug: bool, **given: Any) -> None:
         try:
             with interruptible():
-                function(**options)
+                for name, kind in groups.items():
+                    given[name] = kind(**{each.name: given.pop(each.name) for each in fields(kind)})
+                function(**given)
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except (Exception, KeyboardInterrupt) as error:
@@ -56,9 +61,11 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
             complain(message, "" if isinstance(error, KeyboardInterrupt) else "Error: ")
             raise typer.Exit(code) from None
 
-    own = inspect.signature(function, eval_str=True)
-    parameters = [p.replace(kind=DEBUG.kind) for p in own.parameters.values()] + [DEBUG]
-    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    parts = {name: inspect.signature(kind, eval_str=True) for name, kind in groups.items()}
+    nested = [parts[p.name].parameters.values() if p.name in parts else [p] for p in own]
+    texts = entries(SHARED) | entries(text)
+    parameters = [described(each, texts) for each in (*chain(*nested), DEBUG)]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     run.__name__ = function.__module__.rpartition(".")[2]
     return run

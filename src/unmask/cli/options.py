@@ -1,113 +1,59 @@
-"""Options that several commands share, with one help text each."""
+"""Options and arguments of commands, described in text: one entry each, such as `--steps N: ...`.
+
+A command's own are in the `OPTIONS` of its module, and those that several share are here.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
-ModelName = Annotated[
-    str,
-    typer.Argument(metavar="MODEL", help="A bundled name (digits, shidoku, sudoku) or a folder."),
-]
-Number = Annotated[int, typer.Option("--number", "-n", metavar="N", help="Rows to generate.")]
-Preset = Annotated[
-    str | None,
-    typer.Option(
-        "--preset",
-        metavar="NAME",
-        help="The decoding method. Default: the one that the model's card recommends, or "
-        "random_order. [cyan]unmask info MODEL[/cyan] lists all.",
-    ),
-]
-Steps = Annotated[
-    int | None,
-    typer.Option(
-        "--steps", metavar="N", help="Network passes; more give better results and take longer."
-    ),
-]
-Temperature = Annotated[
-    float | None,
-    typer.Option(
-        "--temperature",
-        metavar="T",
-        help="Sampling temperature: 1 is the model's distribution, 0 the likeliest token.",
-    ),
-]
-Schedule = Annotated[
-    str | None,
-    typer.Option(
-        "--schedule",
-        metavar="NAME",
-        help="Share of positions committed by each step: linear, cosine, arccos, power(2), ...",
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="Another option of the preset, such as keep=0.5; repeatable.",
-    ),
-]
-Classes = Annotated[
-    list[int] | None,
-    typer.Option(
-        "--class",
-        metavar="C",
-        help="Class to generate, for a model with classes; several are assigned to rows in turn.",
-    ),
-]
-Seed = Annotated[
-    int,
-    typer.Option(
-        "--seed",
-        metavar="N",
-        help="Random seed; the same seed gives the same result on any machine.",
-    ),
-]
-MaxRows = Annotated[
-    int | None,
-    typer.Option(
-        "--max-rows",
-        metavar="N",
-        help="Rows generated at once; fewer use less memory. The result is the same.",
-    ),
-]
-MaxTokens = Annotated[
-    int | None,
-    typer.Option(
-        "--max-tokens",
-        metavar="N",
-        help="Positions generated at once; fewer use less memory. The result is the same.",
-    ),
-]
-Outputs = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--out",
-        metavar="FILE",
-        help="Write a picture (.png), an animation (.gif) or a record (.safetensors); repeatable.",
-    ),
-]
-RecordFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--record",
-        metavar="FILE",
-        help="Save every step as .safetensors, for [cyan]unmask show[/cyan].",
-    ),
-]
-Live = Annotated[
-    bool | None,
-    typer.Option(
-        "--live/--no-live",
-        show_default=False,
-        help="Draw each step. Default: only if stdout is a terminal.",
-    ),
-]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")
-]
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="digits, shidoku or sudoku.")]
+SHARED = """
+MODEL: A bundled name (digits, shidoku, sudoku) or a folder.
+--preset NAME: The decoding method. Default: the one that the model's card recommends, or
+    random_order. [cyan]unmask info MODEL[/cyan] lists all.
+--steps N: Network passes; more give better results and take longer.
+--temperature T: Sampling temperature: 1 is the model's distribution, 0 the likeliest token.
+--schedule NAME: Share of positions committed by each step: linear, cosine, arccos, power(2), ...
+--set NAME=VALUE: Another option of the preset, such as keep=0.5; repeatable.
+--class C: Class to generate, for a model with classes; several are assigned to rows in turn.
+--seed N: Random seed; the same seed gives the same result on any machine.
+--max-rows N: Rows generated at once; fewer use less memory. The result is the same.
+--max-tokens N: Positions generated at once; fewer use less memory. The result is the same.
+--out FILE: Write a picture (.png), an animation (.gif) or a record (.safetensors); repeatable.
+--record FILE: Save every step as .safetensors, for [cyan]unmask show[/cyan].
+--live/--no-live: Draw each step. Default: only if stdout is a terminal.
+--json: Print one JSON object on stdout, and nothing else.
+--debug: Show the traceback of an error.
+"""
+
+
+Entry = tuple[list[str], str | None, str]  # flags, the name of the value, the help text
+
+
+def described(parameter: inspect.Parameter, texts: Mapping[str, Entry]) -> inspect.Parameter:
+    """Return a parameter of a command with its entry."""
+    flags, metavar, prose = texts[parameter.name.rstrip("_")]
+    make: Any = typer.Option if flags else typer.Argument
+    shown = parameter.default is not None
+    entry = make(*flags, metavar=metavar, help=prose, show_default=shown)
+    return parameter.replace(
+        kind=parameter.KEYWORD_ONLY, annotation=Annotated[parameter.annotation, entry]
+    )
+
+
+def entries(text: str) -> dict[str, Entry]:
+    """Return the entries of a text by the name of the parameter."""
+    found = {}
+    for entry in re.split(r"\n(?=\S)", text.strip()):
+        head, _, prose = entry.partition(": ")
+        words = [word.rstrip(",") for word in head.split()]
+        flags = [word for word in words if word.startswith("-")]
+        metavar = next((word for word in words if word not in flags), None)
+        name = flags[0].partition("/")[0].strip("-") if flags else head.lower()
+        found[name.replace("-", "_")] = flags, metavar, " ".join(prose.split())
+    return found

@@ -17,13 +17,28 @@ from unmask.core.ranking import at_least_one, best, log_on_grid
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 
-_LOWEST = float("-inf")
-
 
 class _Adaptive(Commit):
-    """A rule without a plan: the scores decide how many positions are committed."""
+    """A rule without a plan: the scores decide how many positions are committed, cap at most."""
 
     adaptive = True
+    cap: int | None
+
+    def _check_cap(self) -> None:
+        if self.cap is not None and not is_integer(self.cap, 1):
+            raise StrategyError(
+                f"cap={self.cap!r}: every step must be able to commit a position: pass 1 or more, "
+                "or None"
+            )
+
+    def _best(self, count: Tensor, score: Tensor, eligible: Tensor) -> Tensor:
+        """The `count` (B,) best eligible positions, at least one and at most cap."""
+        return best(score, eligible, count.clamp(min=1, max=self.cap))
+
+    def _sure(self, sure: Tensor, score: Tensor, eligible: Tensor) -> Tensor:
+        """The best of the positions that are sure (B,N), or of the eligible if none is."""
+        keep = at_least_one(sure & eligible, score, eligible)
+        return keep if self.cap is None else self._best(keep.sum(1), score, keep)
 
 
 @dataclass(frozen=True)
@@ -42,17 +57,16 @@ class Threshold(_Adaptive):
     def __post_init__(self) -> None:
         check_share("threshold", self.threshold)
         check_flag("strict", self.strict)
-        _check_cap(self.cap)
+        self._check_cap()
 
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
-        """(B,N) bool."""
         floor = log_on_grid(self.threshold)
         sure = score > floor if self.strict else score >= floor
-        return _capped(sure & eligible, score, eligible, self.cap)
+        return self._sure(sure, score, eligible)
 
 
 @dataclass(frozen=True)
-class ThresholdOrShare(_Adaptive):
+class ThresholdOrShare(Commit):
     """All positions with c > threshold, if at least the step's share, else the best ones.
 
     c is exp(score), as in `Threshold`. A step's share is block/steps positions, the remainder at
@@ -63,10 +77,10 @@ class ThresholdOrShare(_Adaptive):
     threshold: float | None = 0.9
     block: int = 4
     steps: int = 4
+    adaptive = True
 
     @property
     def compares(self) -> str | None:
-        """ "probability" if there is a threshold, else None."""
         return None if self.threshold is None else "probability"
 
     def __post_init__(self) -> None:
@@ -81,7 +95,6 @@ class ThresholdOrShare(_Adaptive):
             )
 
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
-        """(B,N) bool."""
         each, more = divmod(self.block, self.steps)
         share = each + (state.group_step <= more).long()
         few = best(score, eligible, share)
@@ -105,14 +118,13 @@ class Factor(_Adaptive):
     def __post_init__(self) -> None:
         if not (is_number(self.factor) and self.factor > 0):
             raise StrategyError(f"factor={self.factor!r}: pass a number above 0, such as 1.0")
-        _check_cap(self.cap)
+        self._check_cap()
 
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
-        """(B,N) bool."""
         ranked = _descending(score, eligible)
         k = torch.arange(1, score.shape[1] + 1, device=score.device)
         passing = (k + 1) * -torch.expm1(ranked) < self.factor
-        return _first(_prefix(passing), score, eligible, self.cap)
+        return self._best(_leading(passing), score, eligible)
 
 
 @dataclass(frozen=True)
@@ -129,13 +141,12 @@ class EntropyBound(_Adaptive):
     def __post_init__(self) -> None:
         if not (is_number(self.bound) and self.bound >= 0):
             raise StrategyError(f"bound={self.bound!r}: pass nats ≥ 0, such as 0.1")
-        _check_cap(self.cap)
+        self._check_cap()
 
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
-        """(B,N) bool."""
         entropy = -_descending(score, eligible)
         before = (entropy.cumsum(1) - entropy).nan_to_num(torch.inf)  # ΣH − max H of a prefix
-        return _first(_prefix(before <= self.bound), score, eligible, self.cap)
+        return self._best(_leading(before <= self.bound), score, eligible)
 
 
 @dataclass(frozen=True)
@@ -158,43 +169,21 @@ class Stable(ComparesSteps, _Adaptive):
             raise StrategyError(f"divergence={self.divergence!r}: pass nats above 0, such as 0.001")
         if not (is_integer(self.history, 1) and self.history <= LOOK_BACK):
             raise StrategyError(f"history={self.history!r}: pass 1 to {LOOK_BACK} steps")
-        _check_cap(self.cap)
+        self._check_cap()
 
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
-        """(B,N) bool."""
         assert proposal.history is not None
         recent = proposal.history.divergence[..., : self.history]
         calm = (recent < self.divergence).all(2)
-        floor = log_on_grid(self.threshold)
-        return _capped(calm & (score > floor) & eligible, score, eligible, self.cap)
+        return self._sure(calm & (score > log_on_grid(self.threshold)), score, eligible)
 
 
 def _descending(score: Tensor, eligible: Tensor) -> Tensor:
     """(B,N) float64 scores of the eligible, best first, -inf behind them."""
-    ranked = score.double().masked_fill(~eligible, _LOWEST)
+    ranked = score.double().masked_fill(~eligible, -torch.inf)
     return ranked.sort(dim=1, descending=True).values
 
 
-def _prefix(good: Tensor) -> Tensor:
-    """(B,N) bool -> (B,): how many lead each row, at least 1."""
-    return good.long().cumprod(1).sum(1).clamp(min=1)
-
-
-def _first(count: Tensor, score: Tensor, eligible: Tensor, cap: int | None) -> Tensor:
-    """The `count` (B,) best eligible positions, at most cap."""
-    return best(score, eligible, count if cap is None else count.clamp(max=cap))
-
-
-def _capped(keep: Tensor, score: Tensor, eligible: Tensor, cap: int | None) -> Tensor:
-    """At least one position of the eligible and at most cap, the best ones."""
-    keep = at_least_one(keep, score, eligible)
-    if cap is None:
-        return keep
-    return best(score, keep & eligible, torch.full_like(keep[:, 0], cap, dtype=torch.int64))
-
-
-def _check_cap(cap: int | None) -> None:
-    if cap is not None and not is_integer(cap, 1):
-        raise StrategyError(
-            f"cap={cap!r}: every step must be able to commit a position: pass 1 or more, or None"
-        )
+def _leading(good: Tensor) -> Tensor:
+    """(B,N) bool -> (B,): how many lead each row."""
+    return good.long().cumprod(1).sum(1)

@@ -10,11 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from unmask.core.checks import check_count, check_share, is_number
+from unmask.core.checks import MOST, check_count, check_share, first_of_other_length, is_number
 from unmask.core.ids import as_ids
 from unmask.core.random import reveal_uniform
 from unmask.errors import StrategyError
@@ -23,12 +25,18 @@ from unmask.schedules import AnySchedule, resolve
 # Rounding, not policy: N·γ(s/T) that is a whole number in exact arithmetic must not fall below it.
 _ROUNDING = 1e-9
 
+MOST_STEPS = 10**6
+"""The steps of a plan that lists them all, however few positions are unknown."""
+
 Planned = tuple[np.ndarray, np.ndarray]
 """remaining (B,S) and total (B,), both int64.
 
 remaining[b, s] is how many positions of row b may be unknown after its step s (from 0), and is 0
 from step total[b] − 1 on.
 """
+
+Steps = np.ndarray | None
+"""The steps of each row, (B,), that a canvas sets; None: those of the plan."""
 
 
 class CountPlan(ABC):
@@ -40,12 +48,10 @@ class CountPlan(ABC):
         return False
 
     @abstractmethod
-    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+    def __call__(self, unknown: np.ndarray, steps: Steps = None) -> Planned:
         """Plan rows with `unknown` (B,) positions. steps: (B,) in place of the plan's own."""
 
-    def by_position(
-        self, unknown: np.ndarray, seed: np.ndarray, steps: np.ndarray | None = None
-    ) -> Planned:
+    def by_position(self, unknown: np.ndarray, seed: np.ndarray, steps: Steps = None) -> Planned:
         """Plan rows by which positions are unknown, (B,N) bool, and by seeds (B,)."""
         return self(unknown.sum(1), steps)
 
@@ -53,13 +59,40 @@ class CountPlan(ABC):
         """Return the plan of a group, counted from 0."""
         return self
 
-    def steps_of_group(self, group: int, steps: np.ndarray | None) -> np.ndarray | None:
+    def steps_of_group(self, group: int, steps: Steps) -> Steps:
         """Return the steps (B,) of a group, given those that a canvas sets for its rows."""
         return steps
 
 
+class _Stepped(CountPlan):
+    """Base of plans with a number of steps. most: how many there may be."""
+
+    takes_steps = True
+    steps: int
+    most: ClassVar[int] = MOST
+
+    def __post_init__(self) -> None:
+        if isinstance(self.steps, Sequence) and not isinstance(self.steps, str):
+            raise StrategyError(
+                f"steps={self.steps!r}: pass one integer here; to give each row its own steps, "
+                "pass them to the canvas, as in Canvas.blank(2, 8, steps=[4, 6])"
+            )
+        check_count("steps", self.steps)
+        self._steps(np.ones(1, np.int64))
+
+    def _steps(self, unknown: np.ndarray, steps: Steps = None) -> np.ndarray:
+        """(B,): the steps of rows with `unknown` (B,) positions."""
+        own = np.full_like(unknown, self.steps) if steps is None else steps
+        if (own > self.most).any():
+            raise StrategyError(
+                f"steps={own.max()}: {type(self).__name__} lists every step beforehand, "
+                f"{self.most:,} at most: pass fewer, such as steps=1000"
+            )
+        return own
+
+
 @dataclass(frozen=True)
-class Scheduled(CountPlan):
+class Scheduled(_Stepped):
     """After step s of T, ⌊U·γ(s/T)⌋ positions unknown, at least T − s, fewer than before.
 
     That is MaskGIT's clamp (2202.04200) with T replaced by min(T, U), for any mask ratio γ.
@@ -70,30 +103,27 @@ class Scheduled(CountPlan):
     schedule: AnySchedule
     steps: int
     lift: float = 0.0
-    takes_steps = True
 
     def __post_init__(self) -> None:
-        check_steps(self.steps)
+        super().__post_init__()
         if not (is_number(self.lift) and 0 <= self.lift < 1):
             raise StrategyError(
                 f"lift={self.lift!r}: pass a number in [0, 1), part of a position, such as 0.1"
             )
         object.__setattr__(self, "schedule", resolve(self.schedule))
 
-    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
-        total = np.minimum(_steps(self.steps, unknown, steps), unknown)
-        remaining = np.zeros((len(unknown), _width(total)), np.int64)
-        before = unknown
-        for s in range(1, remaining.shape[1] + 1):
-            left = np.maximum(total - s, 0)
-            r = torch.from_numpy(np.minimum(s / np.maximum(total, 1), 1.0))
-            lift = self.lift + _ROUNDING * (unknown + 1)
-            wanted = np.floor(unknown * resolve(self.schedule)(r).numpy() + lift).astype(np.int64)
-            # Where s is past a row's last step, `left` and `before` are 0 and so is the plan.
-            before = np.minimum(np.maximum(wanted, left), np.maximum(before - 1, 0))
-            before = np.where(left == 0, 0, before)
-            remaining[:, s - 1] = before
-        return remaining, total
+    def __call__(self, unknown: np.ndarray, steps: Steps = None) -> Planned:
+        total = np.minimum(self._steps(unknown, steps), unknown)
+        n, s = unknown[:, None], np.arange(1, _width(total) + 1)
+        time = np.minimum(s / np.maximum(total, 1)[:, None], 1.0)
+        # A schedule of one's own may know vectors alone.
+        flat = resolve(self.schedule)(torch.from_numpy(time.reshape(-1)))
+        ratio = flat.numpy().reshape(time.shape)
+        wanted = np.floor(n * ratio + (self.lift + _ROUNDING * (n + 1))).astype(np.int64)
+        left = np.maximum(total[:, None] - s, 0)
+        # Fewer than after any step before, by one for each step since.
+        most = np.minimum.accumulate(np.maximum(wanted, left) + s, axis=1)
+        return np.where(left > 0, np.minimum(most, n) - s, 0), total
 
 
 @dataclass(frozen=True)
@@ -108,41 +138,35 @@ class Explicit(CountPlan):
             raise StrategyError(f"counts={list(counts)}: every step must commit 1 or more")
         object.__setattr__(self, "counts", counts)
 
-    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+    def __call__(self, unknown: np.ndarray, steps: Steps = None) -> Planned:
         committed = np.cumsum(self.counts)
-        open_rows = unknown > 0
-        wrong = open_rows & (unknown != committed[-1])
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
+        row = first_of_other_length(unknown, committed[-1])
+        if row is not None:
             raise StrategyError(
                 f"counts={list(self.counts)!r} commit {int(committed[-1])} positions but row {row} "
                 f"has {int(unknown[row])} unknown: make them equal, or plan by a schedule"
             )
         remaining = np.maximum(unknown[:, None] - committed, 0)
-        return remaining, np.where(open_rows, len(self.counts), 0)
+        return remaining, np.where(unknown > 0, len(self.counts), 0)
 
 
 @dataclass(frozen=True)
 class OneAtATime(CountPlan):
     """One position a step. Exact if the order does not read the token drawn."""
 
-    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+    def __call__(self, unknown: np.ndarray, steps: Steps = None) -> Planned:
         taken = np.arange(1, _width(unknown) + 1)
         return np.maximum(unknown[:, None] - taken, 0), unknown.copy()
 
 
 @dataclass(frozen=True)
-class Even(CountPlan):
+class Even(_Stepped):
     """U/T positions at each of T steps, the remainder at the first ones (LLaDA 2502.09992)."""
 
     steps: int
-    takes_steps = True
 
-    def __post_init__(self) -> None:
-        check_steps(self.steps)
-
-    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
-        total = np.minimum(_steps(self.steps, unknown, steps), unknown)
+    def __call__(self, unknown: np.ndarray, steps: Steps = None) -> Planned:
+        total = np.minimum(self._steps(unknown, steps), unknown)
         taken = np.arange(1, _width(total) + 1)
         each, more = np.divmod(unknown, np.maximum(total, 1))
         committed = taken * each[:, None] + np.minimum(taken, more[:, None])
@@ -150,7 +174,7 @@ class Even(CountPlan):
 
 
 @dataclass(frozen=True)
-class Remaining(CountPlan):
+class Remaining(_Stepped):
     """⌊n·(1 − s/t)⌋ of the n still unknown at each step, and all at the last (Dream 2508.15487).
 
     t falls from 1 to epsilon in `steps` equal parts; s is the t of the next step. Steps that would
@@ -160,38 +184,30 @@ class Remaining(CountPlan):
 
     steps: int
     epsilon: float = 1e-3
-    takes_steps = True
+    most = MOST_STEPS
 
     def __post_init__(self) -> None:
-        check_steps(self.steps)
+        super().__post_init__()
         check_share("epsilon", self.epsilon)
 
-    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
-        each = np.stack([unknown, _steps(self.steps, unknown, steps)], 1)
-        kinds, of_row = np.unique(each, axis=0, return_inverse=True)
-        plans = [self._row(n, t) for n, t in kinds.tolist()]
-        total = np.array([len(plan) for plan in plans], np.int64)
-        remaining = np.zeros((len(plans), _width(total)), np.int64)
-        for i, plan in enumerate(plans):
-            remaining[i, : len(plan)] = plan
-        of_row = of_row.reshape(-1)
-        return remaining[of_row], total[of_row]
+    def __call__(self, unknown: np.ndarray, steps: Steps = None) -> Planned:
+        row = cache(self._row)
+        return _listed(list(map(row, unknown.tolist(), self._steps(unknown, steps).tolist())))
 
     def _row(self, unknown: int, steps: int) -> list[int]:
         """Return the unknown positions after each step that commits one or more."""
         times = torch.linspace(1, self.epsilon, steps + 1)
         shares = (1 - times[1:] / times[:-1]).numpy()
         left, plan = unknown, list[int]()
-        for i in range(steps):
-            last = i == steps - 1
-            count = left if last else int(np.float32(left) * shares[i])
+        for step, share in enumerate(shares, 1):
+            count = left if step == steps else int(np.float32(left) * share)
             left -= count
             plan += [left] if count else []
         return plan
 
 
 @dataclass(frozen=True)
-class Ancestral(CountPlan):
+class Ancestral(_Stepped):
     """Each position is revealed at a random time: the ancestral sampler (MDLM 2406.07524).
 
     A position stays unknown while its uniform is below γ(s/T), so that each step reveals it with
@@ -203,40 +219,35 @@ class Ancestral(CountPlan):
     schedule: AnySchedule
     steps: int
     epsilon: float = 0.0
-    takes_steps = True
+    most = MOST_STEPS
 
     def __post_init__(self) -> None:
-        check_steps(self.steps)
+        super().__post_init__()
         check_share("epsilon", self.epsilon)
         object.__setattr__(self, "schedule", resolve(self.schedule))
 
-    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+    def __call__(self, unknown: np.ndarray, steps: Steps = None) -> Planned:
         raise StrategyError(
             "commit.Ancestral reveals each position at a random time, so it cannot plan groups: "
             "leave groups= out, or use commit.Scheduled"
         )
 
-    def by_position(
-        self, unknown: np.ndarray, seed: np.ndarray, steps: np.ndarray | None = None
-    ) -> Planned:
-        """Plan rows by which positions are unknown, (B,N) bool, and by seeds (B,)."""
-        planned = _steps(self.steps, unknown.sum(1), steps)[:, None]
-        s = np.broadcast_to(np.arange(1, _width(planned) + 1), (len(unknown), _width(planned)))
-        time = np.minimum(s / planned, 1.0) * (1 - self.epsilon)
-        ratio = resolve(self.schedule)(torch.from_numpy(time)).numpy()
-        m = np.where(s >= planned, 0.0, ratio)
+    def by_position(self, unknown: np.ndarray, seed: np.ndarray, steps: Steps = None) -> Planned:
         reveal = reveal_uniform(torch.from_numpy(seed), unknown.shape[1]).numpy()
-        hidden = np.where(unknown, reveal, np.inf)
-        left = hidden[:, None, :] < m[:, :, None]  # (B,S,N)
-        counts = left.sum(2)
-        before = np.concatenate([unknown.sum(1, keepdims=True), counts[:, :-1]], 1)
-        taken = counts < before
-        # The steps that reveal something, moved to the front.
-        total = taken.sum(1)
-        order = np.argsort(~taken, axis=1, kind="stable")
-        remaining = np.take_along_axis(counts, order, 1)
-        remaining = np.where(s > total[:, None], 0, remaining)
-        return remaining[:, : _width(total)], total
+        ratio, plans = cache(self._ratio), list[list[int]]()
+        for at, where, total in zip(
+            reveal, unknown, self._steps(unknown.sum(1), steps), strict=True
+        ):
+            left = np.unique(np.sort(at[where]).searchsorted(ratio(int(total))))
+            plans.append([count for count in left[::-1].tolist() if count < where.sum()])
+        return _listed(plans)
+
+    def _ratio(self, steps: int) -> np.ndarray:
+        """(steps,): γ after each step, and 0 after the last."""
+        time = np.arange(1, steps + 1) / steps * (1 - self.epsilon)
+        ratio: np.ndarray = resolve(self.schedule)(torch.from_numpy(time)).numpy()
+        ratio[-1] = 0
+        return ratio
 
 
 @dataclass(frozen=True)
@@ -259,21 +270,18 @@ class ByGroup(CountPlan):
                 )
         object.__setattr__(self, "plans", tuple(self.plans))
 
-    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+    def __call__(self, unknown: np.ndarray, steps: Steps = None) -> Planned:
         """Plan rows without groups by the plan of the first group."""
         return self.plans[0](unknown, steps)
 
     def of_group(self, group: int) -> CountPlan:
-        """Return the plan of a group, counted from 0."""
         return self.plans[min(group, len(self.plans) - 1)]
 
-    def steps_of_group(self, group: int, steps: np.ndarray | None) -> np.ndarray | None:
-        """Return the steps for the first group, None for the others."""
+    def steps_of_group(self, group: int, steps: Steps) -> Steps:
         return steps if group == 0 else None
 
     @property
     def takes_steps(self) -> bool:
-        """Whether the plan of the first group has a number of steps."""
         return self.plans[0].takes_steps
 
 
@@ -281,19 +289,19 @@ class ByGroup(CountPlan):
 class NoPlan(CountPlan):
     """No plan: an adaptive rule decides the counts, at least one position a step."""
 
-    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
+    def __call__(self, unknown: np.ndarray, steps: Steps = None) -> Planned:
         return np.zeros((len(unknown), 1), np.int64), unknown
 
 
 @dataclass(frozen=True)
-class AllSteps(CountPlan):
+class AllSteps(_Stepped):
     """Exactly `steps` steps, whose counts the commit rule decides (ReMDM 2503.00307)."""
 
     steps: int
-    takes_steps = True
+    most = MOST_STEPS
 
-    def __call__(self, unknown: np.ndarray, steps: np.ndarray | None = None) -> Planned:
-        total = _steps(self.steps, unknown, steps) * (unknown > 0)
+    def __call__(self, unknown: np.ndarray, steps: Steps = None) -> Planned:
+        total = self._steps(unknown, steps) * (unknown > 0)
         return np.zeros((len(unknown), 1), np.int64), total
 
 
@@ -322,19 +330,14 @@ def as_plan(plan: CountPlan | AnySchedule, steps: int | None) -> CountPlan:
     return Scheduled(resolve(plan), steps)
 
 
-def check_steps(steps: object) -> None:
-    """Raise StrategyError unless `steps` is an integer of 1 or more."""
-    if isinstance(steps, Sequence) and not isinstance(steps, str):
-        raise StrategyError(
-            f"steps={steps!r}: pass one integer here; to give each row its own steps, pass them to "
-            "the canvas, as in Canvas.blank(2, 8, steps=[4, 6])"
-        )
-    check_count("steps", steps)
-
-
-def _steps(own: int, unknown: np.ndarray, steps: np.ndarray | None) -> np.ndarray:
-    return np.full_like(unknown, own) if steps is None else steps
+def _listed(plans: list[list[int]]) -> Planned:
+    """Return plans of rows, each a list of what is unknown after each step that is taken."""
+    total = np.array([len(plan) for plan in plans], np.int64)
+    remaining = np.zeros((len(plans), _width(total)), np.int64)
+    for row, plan in zip(remaining, plans, strict=True):
+        row[: len(plan)] = plan
+    return remaining, total
 
 
 def _width(total: np.ndarray) -> int:
-    return max(int(total.max()) if total.size else 0, 1)
+    return max(int(total.max(initial=0)), 1)

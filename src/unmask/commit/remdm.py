@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.commit.base import Commit
-from unmask.commit.plans import AllSteps, CountPlan, check_steps
+from unmask.commit.plans import AllSteps, CountPlan
 from unmask.core.checks import check_share
 from unmask.core.random import Purpose
 from unmask.core.state import Proposal, State
@@ -41,7 +41,7 @@ class ReMDM(Commit):
     takes_all_steps = True
 
     def __post_init__(self) -> None:
-        check_steps(self.steps)
+        AllSteps(self.steps)
         if isinstance(self.schedule, CountPlan):
             raise StrategyError(
                 f"schedule={self.schedule!r} is a plan: pass a schedule, as in "
@@ -55,13 +55,11 @@ class ReMDM(Commit):
 
     @property
     def count_plan(self) -> CountPlan:
-        """All steps; random numbers decide the counts."""
         return AllSteps(self.steps)
 
     def __call__(
         self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal | None = None
     ) -> Tensor:
-        """(B,N) bool: the eligible positions that are known afterwards."""
         s, steps = state.group_step.double(), state.group_steps.double()
         before, after = self._known((s - 1) / steps), self._known(s / steps)
         most = ((1 - after) / before.clamp(min=1e-12)).clamp(max=1.0)

@@ -38,8 +38,8 @@ class TopSpans(Commit):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "plan", as_plan(self.plan, None))
-        for name, size in (("width", self.width), ("levels", self.levels)):
-            check_count(name, size)
+        check_count("width", self.width)
+        check_count("levels", self.levels)
         check_flag("overlapping", self.overlapping)
         if not self.overlapping and type(self.plan).by_position is not CountPlan.by_position:
             raise StrategyError(
@@ -66,7 +66,6 @@ class TopSpans(Commit):
 
     @property
     def count_plan(self) -> CountPlan:
-        """The plan, in spans, or in positions if spans overlap."""
         return self.plan
 
     def count(self, where: Tensor) -> Tensor:
@@ -78,7 +77,6 @@ class TopSpans(Commit):
     def __call__(
         self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal | None = None
     ) -> Tensor:
-        """(B,N) bool: the positions that are known afterwards."""
         left = self._left(eligible, state)
         if self.overlapping:
             return eligible & ~self._unlikely(score, eligible, state, left)
@@ -86,10 +84,8 @@ class TopSpans(Commit):
         lowest = score.new_full((len(score), width), float("-inf"))
         pooled = lowest.scatter_reduce(1, span.expand_as(eligible), score, "amax")
         unknown = self._membership(eligible, span, width)
-        return (
-            best(pooled, unknown, unknown.sum(1) - left).gather(1, span.expand_as(eligible))
-            & eligible
-        )
+        chosen = best(pooled, unknown, unknown.sum(1) - left)
+        return chosen.gather(1, span.expand_as(eligible)) & eligible
 
     def _span(self, where: Tensor) -> tuple[Tensor, int]:
         """(N,): the span of each position of (B,N), and how many spans there are at most."""

@@ -32,13 +32,11 @@ class TopK(Commit):
 
     @property
     def count_plan(self) -> CountPlan:
-        """The plan: how many may be unknown after each step."""
         return as_plan(self.plan, None)
 
     def __call__(
         self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal | None = None
     ) -> Tensor:
-        """score (B,N), eligible (B,N) bool -> (B,N) bool: positions known afterwards."""
         if not state.rows.plan.side_by_side:
             return highest(score, eligible.sum(1) - state.numbers["left"])
         assert state.group is not None

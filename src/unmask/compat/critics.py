@@ -5,7 +5,6 @@ Shapes: B rows, N positions.
 
 from __future__ import annotations
 
-import inspect
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from unmask.core.inference import evaluating
-from unmask.core.network import Cache, Query
+from unmask.core.network import Query
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
-from unmask.models.by_length import by_length
+from unmask.models.critic import check_told, judged
+from unmask.models.outputs import accepted
 from unmask.models.trial import padding_changes
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
 from unmask.orders import Order
-from unmask.orders.base import Around
+from unmask.orders.around import Around
 
 
 class SelfCritic(nn.Module):
@@ -64,41 +64,33 @@ class Judge:
 
     def __call__(self, tokens: Tensor, *, valid: Tensor, condition: Any) -> Tensor:
         query = Query.of(tokens, valid, condition)
-        if query.padded and "mask" not in _accepted(self.critic, {"mask": valid}):
-            raise StrategyError(
-                "there is padding, and the critic's forward takes no `mask`: add that argument, "
-                "(B,N) bool, False at padding"
-            )
-        if self.by_length and query.padded:
-            return by_length(self._passed, query, None, XTransformersDenoiser.per_token)[0]
-        return self._passed(query, None)[0]
+        if "mask" not in _accepted(self.critic, {"mask": valid}):
+            check_told(query, "mask", StrategyError)
+        per_token = XTransformersDenoiser.per_token if self.by_length else None
+        return judged(self.answer, query, per_token)
 
-    def _passed(self, query: Query, cache: Cache | None) -> tuple[Tensor, None]:
+    def answer(self, query: Query) -> Tensor:
+        """Return (R,N,1) logits that a token is wrong, of rows that share one pass."""
         padded = {"mask": query.valid} if query.padded else {}
         given = _accepted(self.critic, (query.condition or {}) | padded)
         if self.frozen and isinstance(self.critic, SelfCritic):
             given["frozen"] = True
         with evaluating(self.critic) if self.inference else nullcontext():
             logits: Tensor = self.critic(query.tokens, **given)
-        return (logits if logits.dim() > 2 else logits.unsqueeze(-1)), None
+        return logits if logits.dim() > 2 else logits.unsqueeze(-1)
 
 
 def rows_by_length(critic: nn.Module | None, device: torch.device | None) -> bool:
     """Return whether padding changes what a critic says of a row, found by a trial."""
-    if critic is None:
-        return False
-    judge = Judge(critic, inference=True)
-    return padding_changes(lambda x, valid: judge(x, valid=valid, condition=None), device)
+    return critic is not None and padding_changes(Judge(critic, inference=True).answer, device)
 
 
 def _accepted(critic: nn.Module, given: dict[str, Any]) -> dict[str, Any]:
     """Return those arguments that the critic takes; x-transformers' options exclude some."""
     net: Any = critic.net if isinstance(critic, SelfCritic) else critic
-    if is_x_transformer(net):
-        layers = net.attn_layers
-        able = dict.fromkeys(("context", "context_mask"), layers.cross_attend)
-        able |= {"condition": layers.need_condition, "embed_ids": net.embeds is not None}
-        return {name: value for name, value in given.items() if able.get(name, True)}
-    takes = inspect.signature(critic.forward).parameters
-    anything = any(p.kind is p.VAR_KEYWORD for p in takes.values())
-    return {name: value for name, value in given.items() if anything or name in takes}
+    if not is_x_transformer(net):
+        return accepted(critic, given)
+    layers = net.attn_layers
+    able = dict.fromkeys(("context", "context_mask"), layers.cross_attend)
+    able |= {"condition": layers.need_condition, "embed_ids": net.embeds is not None}
+    return {name: value for name, value in given.items() if able.get(name, True)}

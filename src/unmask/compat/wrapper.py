@@ -17,13 +17,14 @@ from torch.nn.functional import pad
 
 from unmask import presets, schedules
 from unmask.compat.critics import Judge, Minus, SelfCritic, rows_by_length
+from unmask.core.checks import check_share, check_share_below_one
 from unmask.core.random import Purpose, fresh_seed, uniform
 from unmask.core.state import StepInfo
 from unmask.decoding import Canvas, Strategy
 from unmask.engine import run, stream
 from unmask.errors import CanvasError, ModelError, StrategyError
 from unmask.models import SelfConditioning
-from unmask.models.adapter import device_of
+from unmask.models.adapter import Way, device_of
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
 from unmask.objectives import (
     BertNoise,
@@ -56,6 +57,7 @@ class NonAutoregressiveWrapper(nn.Module):
 
     net: Any
     token_critic: Any
+    _way: Way | None = None  # of running the network, that its trial found
 
     def __init__(
         self,
@@ -89,7 +91,9 @@ class NonAutoregressiveWrapper(nn.Module):
         self.token_critic = SelfCritic(net) if self_token_critic else token_critic
         self.critic_loss_weight = critic_loss_weight
         # Raises for wrong arguments now, instead of at the first use.
-        self._way = self._denoiser(try_network=True).way
+        tried = self._denoiser()
+        tried.settle()
+        self._way = tried.way
         self._critic_by_length = rows_by_length(self.token_critic, device_of(net))
         self._noise(), self._strategy(1.0, None, 1.0)
 
@@ -196,21 +200,11 @@ class NonAutoregressiveWrapper(nn.Module):
             batch = replace(batch, weight=even, maskable=batch.masked)
         return evaluate(batch, reading, bound=False).loss
 
-    def _denoiser(self, try_network: bool = False) -> XTransformersDenoiser:
-        """Return a new denoiser, which registers no parameters, so that their names stay.
-
-        try_network: find the way to run the network; otherwise that found at construction is taken.
-        """
-        denoiser = XTransformersDenoiser(
-            self.net,
-            self.mask_id,
-            length=int(self.max_seq_len),
-            self_conditioning=_Shared(self.null_embed, self.to_self_cond)
-            if self.self_cond
-            else None,
-            try_network=try_network,
-        )
-        denoiser.way = denoiser.way if try_network else self._way
+    def _denoiser(self) -> XTransformersDenoiser:
+        """Return a new denoiser, which registers no parameters, so that their names stay."""
+        parts = _Shared(self.null_embed, self.to_self_cond) if self.self_cond else None
+        denoiser = XTransformersDenoiser(self.net, self.mask_id, self_conditioning=parts)
+        denoiser.way = self._way or denoiser.way
         return denoiser
 
     def _judge(self, **how: bool) -> Judge:
@@ -220,8 +214,8 @@ class NonAutoregressiveWrapper(nn.Module):
         return BertNoise(self.no_replace_prob, self.random_token_prob)
 
     def _strategy(self, temperature: float, thres: float | None, noise: float) -> Strategy:
-        if thres is not None and not 0 <= thres < 1:
-            raise StrategyError(f"filter_thres={thres!r}: pass a share in [0, 1), or None")
+        if thres is not None:
+            check_share_below_one("filter_thres", thres)
         keep = None if thres is None else 1.0 - thres
         remask = self.can_mask_prev_unmasked
         strategy = presets.annealed(self.steps, self.schedule_fn, temperature, keep, remask)
@@ -262,23 +256,20 @@ class NonAutoregressiveWrapper(nn.Module):
                 f"batch_size={batch_size} and shapes {[tuple(part.shape) for part in parts]} of "
                 f"prompt, editable and valid must agree, on at most {self.max_seq_len} positions"
             )
-        count = max(rows, default=1)
-        blank = Canvas.blank(count, length, condition=_of_rows(condition, count) or None)
-        return _fill(blank.to(device_of(self.net) or "cpu"), prompt, editable, valid), not rows
-
-
-def _fill(
-    blank: Canvas, prompt: Tensor | None, editable: Tensor | None, valid: Tensor | None
-) -> Canvas:
-    """Return the canvas with these ids and flags, of one row or all. Padding is not editable."""
-    (rows, length), device = blank.shape, blank.tokens.device
-    start = blank.tokens[0, :0] if prompt is None else prompt.to(device)
-    after = torch.arange(length, device=device) >= start.shape[-1]
-    free = (after if editable is None else editable.to(device)).expand(rows, -1)
-    real = blank.valid if valid is None else valid.to(device).expand(rows, -1)
-    tokens = pad(start, (0, length - start.shape[-1])).expand(rows, -1)
-    free = free.where(real.bool(), torch.zeros_like(free))
-    return Canvas.infill(tokens, free, valid=real, condition=blank.condition)
+        count, device = max(rows, default=1), device_of(self.net) or torch.device("cpu")
+        start = torch.zeros(0, dtype=torch.int64) if prompt is None else prompt
+        after = torch.arange(length) >= start.shape[-1]
+        tokens, free, real = (
+            part.to(device).expand(count, -1)
+            for part in (
+                pad(start, (0, length - start.shape[-1])),
+                after if editable is None else editable,
+                torch.ones(length, dtype=torch.bool) if valid is None else valid,
+            )
+        )
+        condition, free = _of_rows(condition, count), free * real.bool()
+        canvas = Canvas.infill(tokens, free, valid=real, condition=condition or None)
+        return canvas.to(device), not rows
 
 
 class _Shared(SelfConditioning):
@@ -323,7 +314,6 @@ def _check(
         raise ModelError(f"net is a {kind}: pass a TransformerWrapper, or use unmask.wrap instead")
     if self_cond and net.emb_dim != net.attn_layers.dim:
         raise ModelError("self_cond needs a network with emb_dim equal to the dim of its Encoder")
-    if not 0 <= share <= 1:
-        raise StrategyError(f"self_cond_train_prob={share!r}: pass a probability in [0, 1]")
+    check_share("self_cond_train_prob", share)
     if self_critic and critic is not None:
         raise StrategyError("token_critic and self_token_critic are both given: pass one of them")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unmask.constraints.feasible import Feasible
-from unmask.core.arrays import arange
+from unmask.core.arrays import arange, first_true
 from unmask.core.ids import as_ids, check_forbidden
 from unmask.errors import CanvasError, StrategyError
 
@@ -59,23 +59,19 @@ def check_legal(legal: object, shape: tuple[int, int]) -> None:
             f"legal is {legal.dtype} of shape {tuple(legal.shape)}: pass a bool tensor of shape "
             f"({length}, V), or ({rows}, {length}, V), True where an id may be drawn"
         )
-    stuck = (~legal.any(-1)).nonzero()
-    if len(stuck):
-        raise CanvasError(
-            f"legal allows no id at index {stuck[0].tolist()}: leave at least one True"
-        )
+    if (stuck := first_true(~legal.any(-1))) is not None:
+        raise CanvasError(f"legal allows no id at index {stuck}: leave at least one True")
 
 
 def check_required(required: object, shape: tuple[int, int]) -> None:
     """Raise CanvasError unless required is int64 (N,) or (B,N), of ids or −1."""
-    rows, length = shape
     if not isinstance(required, Tensor) or required.dtype != torch.int64:
         raise CanvasError(
             "required: pass an int64 tensor of shape (N,) or (B,N), −1 where a position is free"
         )
-    if tuple(required.shape) not in ((length,), (rows, length)):
+    if tuple(required.shape) not in (shape[1:], shape):
         raise CanvasError(
-            f"required has shape {tuple(required.shape)}: pass ({length},) or ({rows}, {length})"
+            f"required has shape {tuple(required.shape)}: pass {shape[1:]} or {shape}"
         )
     if required.numel() and int(required.min()) < -1:
         raise CanvasError("required holds ids below −1: pass ids, or −1 where a position is free")
@@ -114,29 +110,22 @@ def check_drawable(
         return
     drawn = torch.ones(vocab, dtype=torch.bool, device=editable.device)
     drawn[list(never)] = False
+    if legal is not None:
+        drawn = legal & drawn
+        what = "allows no id but the mask id and forbidden ones"
+        _raise_first(editable & ~drawn.any(-1), what)
     if required is not None:
         wanted = required.to(editable.device).expand(editable.shape)
-        allowed = drawn[wanted.clamp(min=0)]
-        if legal is not None:
-            allowed = allowed & legal.expand(*editable.shape, vocab).gather(
-                2, wanted.clamp(min=0).unsqueeze(2)
-            ).squeeze(2)
-        _raise_first(
-            editable & (wanted >= 0) & ~allowed,
-            "requires an id that is forbidden, stands for unknown positions, or is not legal there",
-        )
-    if legal is not None:
-        _raise_first(
-            editable & ~(legal & drawn).any(-1), "allows no id but the mask id and forbidden ones"
-        )
+        ids = wanted.clamp(min=0).unsqueeze(2)
+        allowed = drawn.expand(*editable.shape, vocab).gather(2, ids).squeeze(2)
+        what = "requires an id that is forbidden, stands for unknown positions, or is not legal"
+        _raise_first(editable & (wanted >= 0) & ~allowed, f"{what} there")
 
 
 def _raise_first(wrong: Tensor, what: str) -> None:
-    places = wrong.nonzero()
-    if len(places):
-        row, position = places[0].tolist()
+    if (at := first_true(wrong)) is not None:
         raise CanvasError(
-            f"the canvas {what}, at row {row}, position {position}: nothing could be drawn, so "
+            f"the canvas {what}, at row {at[0]}, position {at[1]}: nothing could be drawn, so "
             "change required=, legal= or forbidden="
         )
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from unmask.core.arrays import first_true
 from unmask.core.by_value import ByValue
 from unmask.core.checks import is_integer
 from unmask.core.ids import are_integers
@@ -52,11 +53,10 @@ class Automaton(ByValue):
     def __post_init__(self) -> None:
         table = _integers("transitions", "(S,V)", self.transitions)
         states = len(table)
-        if bool(((table < -1) | (table >= states)).any()):
-            state, token = ((table < -1) | (table >= states)).nonzero()[0].tolist()
+        if (at := first_true((table < -1) | (table >= states))) is not None:
             raise StrategyError(
-                f"transitions lead from state {state} by id {token} to state "
-                f"{int(table[state, token])}: pass 0 to {states - 1}, or -1 for no transition"
+                f"transitions lead from state {at[0]} by id {at[1]} to state "
+                f"{int(table[tuple(at)])}: pass 0 to {states - 1}, or -1 for no transition"
             )
         if not isinstance(self.accept, Sequence) or not len(self.accept):
             raise StrategyError(
@@ -136,11 +136,9 @@ class Listed(ByValue):
             raise StrategyError(
                 f"vocab_size={self.vocab_size!r}: pass the number of ids, such as 17"
             )
-        outside = ((listed < 0) | (listed >= self.vocab_size)).nonzero()
-        if len(outside):
-            row, position = outside[0].tolist()
+        if (at := first_true((listed < 0) | (listed >= self.vocab_size))) is not None:
             raise StrategyError(
-                f"sequence {row} has id {int(listed[row, position])} at position {position}: pass "
+                f"sequence {at[0]} has id {int(listed[tuple(at)])} at position {at[1]}: pass "
                 f"ids from 0 to {self.vocab_size - 1}"
             )
         object.__setattr__(self, "sequences", listed)
@@ -197,16 +195,16 @@ def _between(before: Tensor, table: Tensor, after: Tensor) -> Tensor:
 
 def _integers(name: str, shape: str, given: Any) -> Tensor:
     """An int64 tensor of two dimensions, neither empty."""
-    if not isinstance(given, Tensor):
-        raise StrategyError(
-            f"{name} is a {type(given).__name__}: pass a tensor of integers {shape}"
+    tensor = isinstance(given, Tensor)
+    if not tensor or given.dim() != 2 or not are_integers(given) or not given.numel():
+        what = (
+            f"{given.dtype} of shape {tuple(given.shape)}"
+            if tensor
+            else f"a {type(given).__name__}"
         )
-    if given.dim() != 2 or not are_integers(given) or not given.numel():
-        raise StrategyError(
-            f"{name} is {given.dtype} of shape {tuple(given.shape)}: pass a tensor of integers "
-            f"{shape}"
-        )
-    return given.long()
+        raise StrategyError(f"{name} is {what}: pass a tensor of integers {shape}")
+    integers: Tensor = given.long()
+    return integers
 
 
 def _is_index(value: object, size: int) -> bool:
@@ -214,10 +212,8 @@ def _is_index(value: object, size: int) -> bool:
 
 
 def _check_known(tokens: Tensor, known: Tensor, vocab: int) -> None:
-    outside = (known & ((tokens < 0) | (tokens >= vocab))).nonzero()
-    if len(outside):
-        row, position = outside[0].tolist()
+    if (at := first_true(known & ((tokens < 0) | (tokens >= vocab)))) is not None:
         raise StrategyError(
-            f"id {int(tokens[row, position])} at position {position} has no transition: the "
+            f"id {int(tokens[tuple(at)])} at position {at[1]} has no transition: the "
             f"automaton has {vocab} ids; give transitions one column for each id of the vocabulary"
         )

@@ -73,24 +73,25 @@ def send(arrays: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Te
     """Arrays (B,...) of int64, bool or float64 as tensors of these dtypes, in one copy."""
     if not waits(device):
         return Sent(arrays, device)  # nothing is copied, so nothing need be sent together
-    flat = [_as_words(array).ravel() for array in arrays.values()]
-    words = to_device(np.concatenate(flat), device)
-    out, at = {}, 0
-    for (name, array), part in zip(arrays.items(), flat, strict=True):
-        piece = words[at : at + len(part)].view(array.shape)
-        out[name] = _from_words(piece, array.dtype)
-        at += len(part)
-    return out
-
-
-def _as_words(array: np.ndarray) -> np.ndarray:
-    return array.view(np.int64) if array.dtype == np.float64 else array.astype(np.int64)
+    each = [a.view(np.int64) if a.dtype == np.float64 else a for a in arrays.values()]
+    flat = np.concatenate([array.ravel() for array in each], dtype=np.int64)
+    parts = to_device(flat, device).split([array.size for array in each])
+    return {
+        name: _from_words(part.view(array.shape), array.dtype)
+        for (name, array), part in zip(arrays.items(), parts, strict=True)
+    }
 
 
 def _from_words(words: Tensor, dtype: np.dtype) -> Tensor:
     if dtype == np.float64:
         return words.view(torch.float64)
     return words.bool() if dtype == np.bool_ else words
+
+
+def first_true(flags: Tensor) -> list[int] | None:
+    """Return the indices of the first True, None where there is none."""
+    places = flags.nonzero()
+    return places[0].tolist() if len(places) else None
 
 
 def true_positions(flags: Tensor, count: int | None = None) -> Tensor:

@@ -25,7 +25,8 @@ def check_calls(module: str, *names: str) -> None:
 
     A number of numpy becomes Python's, and arguments that do not fit raise an ArgumentError with
     the nearest name. Of classes, this holds for constructors, class methods included, and for other
-    public methods except those of parts, states and networks, which run at every step.
+    public methods that take arguments, except those of parts, states and networks, which run at
+    every step.
     """
     package = sys.modules[module]
     for name in names or package.__all__:
@@ -45,8 +46,10 @@ def _check_class(kind: type) -> None:
             continue
         if isinstance(member, classmethod | staticmethod):
             setattr(kind, name, type(member)(_checked(member.__func__)))
-        elif isinstance(member, FunctionType) and (name == "__init__" or not in_steps):
-            setattr(kind, name, _checked(member))
+        elif isinstance(member, FunctionType):
+            told = not in_steps and len(inspect.signature(member).parameters) > 1
+            if told or name == "__init__":
+                setattr(kind, name, _checked(member))
 
 
 def _checked(function: Callable[..., Any]) -> Callable[..., Any]:

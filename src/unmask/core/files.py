@@ -1,20 +1,24 @@
 """Writing without losing: a temporary name beside the target, then a rename.
 
-A temporary file is called `.NAME.12345678.tmp`. It outlives a process that is killed, and nothing
-else. Every OSError names the path that was passed, whatever the path that it happened to.
+A temporary file is called `.NAME.12345678.tmp` and locked by its process. It outlives a process
+that is killed, until the next that writes NAME. Every OSError names the path that was passed,
+whatever the path that it happened to.
 """
 
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+SETTLED = 60  # seconds; a temporary file is locked long before
 BLOCK = 4096  # bytes; what a full disk has no place for
 
 
@@ -34,9 +38,10 @@ def replacing_file(path: str | Path) -> Iterator[Path]:
                 return
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary.open("xb").close()  # not mkstemp, whose files only their owner may read
-            yield temporary
-            _flush(temporary)
-            os.replace(temporary, target)
+            with _locked(temporary):
+                yield temporary
+                _flush(temporary)
+                os.replace(temporary, target)
             _flush_folder(target.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -63,8 +68,9 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         with _named(path, temporary):
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary.mkdir()
-            yield temporary
-            put_in_place(temporary, target)
+            with _locked(temporary):
+                yield temporary
+                put_in_place(temporary, target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         recover(target)
@@ -72,10 +78,7 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 
 
 def put_in_place(temporary: Path, target: Path) -> None:
-    """Rename a complete folder to `target`, after its files are on the disk.
-
-    The earlier folder is kept aside under `previous(target)` until the new one stands.
-    """
+    """Rename a complete folder to `target`, after its files are on the disk."""
     for part in temporary.rglob("*"):
         if part.is_file():
             part.chmod(0o644)  # safetensors leaves them to their owner alone
@@ -112,10 +115,8 @@ def check_writable(path: str | Path) -> None:
             return
         try:
             probe.write_bytes(bytes(BLOCK))
-            probe.unlink()
-        except BaseException:  # an interruption of the line above, too
+        finally:
             probe.unlink(missing_ok=True)
-            raise
 
 
 def previous(path: Path) -> Path:
@@ -134,8 +135,49 @@ def recover(path: Path) -> None:
 
 
 def _temporary(target: Path) -> Path:
-    """Return a new name beside target, no longer than names may be."""
-    return target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.tmp")
+    """Return a new name beside target, no longer than names may be; remove what has such a name.
+
+    Unless its process is alive, which has a lock on it, or is about to.
+    """
+    start = f".{target.name[:50]}."
+    for stale in target.parent.glob(f"{glob.escape(start)}{'[0-9a-f]' * 8}.tmp"):
+        if not _is_old(stale):
+            continue
+        with _locked(stale) as abandoned:
+            if abandoned and stale.is_dir():
+                shutil.rmtree(stale, ignore_errors=True)
+            elif abandoned:
+                with suppress(OSError):  # of another user, perhaps
+                    stale.unlink()
+    return target.with_name(f"{start}{secrets.token_hex(4)}.tmp")
+
+
+def _is_old(path: Path) -> bool:
+    """Return whether a file or folder was there before, not just made by a process beside."""
+    try:
+        return time.time() - path.stat().st_mtime > SETTLED
+    except OSError:
+        return False
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Lock a file or folder until the end of the block, or of the process; yield whether it is.
+
+    It is not if another block has the lock, and where the system has none.
+    """
+    handle, locked = None, False
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locked = True
+    try:
+        yield locked
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def _check_replaceable(target: Path) -> None:

@@ -1,12 +1,9 @@
-"""The record that generation returns.
-
-Shapes: B rows, N positions.
-"""
+"""The record that generation returns. Shapes: B rows, N positions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -28,19 +25,15 @@ class Generation:
 
     def take(self, rows: Tensor | slice) -> Generation:
         """These rows, in this order."""
-        named = {f.name: getattr(self, f.name)[rows] for f in fields(self)}
-        return Generation(**named)
+        return Generation(*(value[rows] for value in vars(self).values()))
 
     def cut(self) -> Generation:
         """The record without the padding that every row has."""
         length = int(self.valid.sum(1).max())
-        named = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Generation(**{k: v[:, :length] if v.dim() > 1 else v for k, v in named.items()})
+        return Generation(*(v[:, :length] if v.dim() > 1 else v for v in vars(self).values()))
 
     @staticmethod
     def concat(parts: Sequence[Generation]) -> Generation:
         """The rows of all parts, of one width."""
-        named = {
-            f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Generation)
-        }
-        return Generation(**named)
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return Generation(*map(torch.cat, columns))

@@ -9,9 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from unmask.core.network import Cache
 from unmask.core.trees import tree_form
 from unmask.errors import CanvasError, StrategyError, UnmaskError
@@ -65,19 +62,13 @@ def fill_absent(states: Sequence[State]) -> list[State]:
     """The states, each with the neutral value of what another has and it lacks."""
     filled = list(states)
     for name, neutral in NEUTRAL.items():
-        given = next((v for s in states if (v := getattr(s, name)) is not None), None)
-        if given is not None:
-            filled = [_with(state, name, given, neutral) for state in filled]
+        like = next((v for s in states if (v := getattr(s, name)) is not None), None)
+        for i, state in enumerate(filled):
+            if like is not None and getattr(state, name) is None:
+                one = like.new_full((1,) * like.dim(), neutral)
+                named = {name: one.expand(*state.tokens.shape, *like.shape[2:])}
+                filled[i] = replace(state, **named)
     return filled
-
-
-def _with(state: State, name: str, like: Tensor, neutral: int) -> State:
-    if getattr(state, name) is not None:
-        return state
-    shape = (*state.tokens.shape, *like.shape[2:])
-    one = torch.full((1,) * len(shape), neutral, dtype=like.dtype, device=like.device)
-    named: dict[str, Any] = {name: one.expand(shape)}
-    return replace(state, **named)
 
 
 def concat_caches(states: Sequence[State]) -> Cache | None:

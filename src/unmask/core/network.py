@@ -18,7 +18,7 @@ from unmask.core.calls import check_calls
 from unmask.core.checks import check_count, check_flag, is_integer
 from unmask.core.ids import as_ids, check_forbidden
 from unmask.core.projection import Projection
-from unmask.core.trees import tree_take
+from unmask.core.trees import tree_concat, tree_take, widen
 from unmask.errors import ModelError, StrategyError, UnmaskError, nearest
 
 INPUTS = frozenset({"masked", "progress", "open_block"})
@@ -65,13 +65,12 @@ class DenoiserSpec:
     reserved: tuple[int, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "forwards_per_call"):
+        optional = ("default_length", "max_length", "block_size")
+        given = [name for name in optional if getattr(self, name) is not None]
+        for name in ("vocab_size", "forwards_per_call", *given):
             check_count(name, getattr(self, name), ModelError)
         for name in ("open_block_only", "supports_trimming", "cached"):
             check_flag(name, getattr(self, name), ModelError)
-        for name in ("default_length", "max_length", "block_size"):
-            if getattr(self, name) is not None:
-                check_count(name, getattr(self, name), ModelError)
         if self.mask_id is not None and not is_integer(self.mask_id):
             raise ModelError(f"mask_id={self.mask_id!r}: pass an integer id")
         object.__setattr__(self, "forbidden", as_ids("forbidden", self.forbidden, ModelError))
@@ -137,25 +136,40 @@ class Query:
     def take(self, rows: np.ndarray, width: int | None = None) -> Query:
         """These rows (b,) alone, in this order, cut to `width` positions."""
         index = torch.from_numpy(rows).to(self.tokens.device)
-        cut = slice(None, width)
 
-        def part(leaf: Tensor | None) -> Tensor | None:
-            return None if leaf is None else leaf.index_select(0, index)
+        def taken(value: Any) -> Any:
+            if isinstance(value, np.ndarray):
+                return value[rows]
+            part = value.index_select(0, index)
+            return part if part.dim() == 1 else part[:, :width].contiguous()
 
-        def grid(leaf: Tensor | None) -> Tensor | None:
-            return None if leaf is None else leaf.index_select(0, index)[:, cut].contiguous()
+        named: dict[str, Any] = {
+            name: taken(value) for name in _OF_ROWS if (value := getattr(self, name)) is not None
+        }
+        return replace(self, **named, condition=tree_take(self.condition, index))
 
-        return replace(
-            self,
-            tokens=self.tokens.index_select(0, index)[:, cut].contiguous(),
-            valid=self.valid.index_select(0, index)[:, cut].contiguous(),
-            lengths=self.lengths[rows],
-            condition=tree_take(self.condition, index),
-            masked=grid(self.masked),
-            progress=part(self.progress),
-            unknown_share=part(self.unknown_share),
-            open_block=None if self.open_block is None else self.open_block[rows],
-        )
+    @staticmethod
+    def concat(queries: Sequence[Query]) -> Query:
+        """The rows of all queries, which have the same inputs, padded to the widest."""
+        width = max(query.tokens.shape[1] for query in queries)
+
+        def joined(values: Sequence[Any]) -> Any:
+            if isinstance(values[0], np.ndarray):
+                return np.concatenate(values)
+            wide = values if values[0].dim() == 1 else [widen(each, width) for each in values]
+            return torch.cat(list(wide))
+
+        named: dict[str, Any] = {
+            name: joined([getattr(query, name) for query in queries])
+            for name in _OF_ROWS
+            if getattr(queries[0], name) is not None
+        }
+        return Query(**named, condition=tree_concat([query.condition for query in queries]))
+
+
+_OF_ROWS = (
+    "tokens", "valid", "lengths", "masked", "progress", "unknown_share", "open_block",
+)  # fmt: skip
 
 
 CacheType = TypeVar("CacheType", bound="Cache")
@@ -167,27 +181,21 @@ class Cache(Protocol):
     @property
     def begun(self) -> np.ndarray:
         """(R,) bool, on the host: rows of which something is kept."""
-        ...
 
     def take(self: CacheType, rows: np.ndarray) -> CacheType:
         """The cache of these rows alone, in this order."""
-        ...
 
     def put(self: CacheType, rows: np.ndarray, part: CacheType) -> CacheType:
         """This cache with `rows` replaced by those of `part`."""
-        ...
 
     def resize(self: CacheType, length: int) -> CacheType:
         """The cache for rows of `length` positions: cut, or with room at the end."""
-        ...
 
     def blank(self: CacheType, rows: int) -> CacheType:
         """A cache of the same form for so many rows that have not begun."""
-        ...
 
     def concat(self: CacheType, others: Sequence[CacheType]) -> CacheType:
         """The rows of this cache, then those of the others, all of one length."""
-        ...
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ Shapes: B rows, G groups, P groups that run side by side (1 otherwise), S planne
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -33,10 +33,9 @@ class Plan:
     total: Array  # (B,) int64: planned steps; the last one leaves nothing unknown
     side_by_side: bool = False  # every group runs from the first step on, by a plan of its own
 
-    def take(self, rows: Array) -> Plan:
+    def __getitem__(self, rows: Array) -> Plan:
         """The plan of these rows."""
-        named = {name: getattr(self, name)[rows] for name in _TABLES}
-        return Plan(**named, side_by_side=self.side_by_side)
+        return replace(self, **{name: getattr(self, name)[rows] for name in _TABLES})
 
     @staticmethod
     def concat(plans: Sequence[Plan]) -> Plan:
@@ -97,21 +96,15 @@ class Rows:
 
     def take(self, rows: Array) -> Rows:
         """These rows alone, in this order."""
-        named: dict[str, Any] = {f.name: _take(getattr(self, f.name), rows) for f in _FIELDS}
-        return Rows(**named)
+        return Rows(**{f.name: getattr(self, f.name)[rows] for f in _FIELDS})
 
     def put(self, rows: Array, part: Rows) -> Rows:
         """These rows replaced by those of `part`."""
-
-        def put_column(name: str) -> Any:
-            old, new = getattr(self, name), getattr(part, name)
-            if name in _UNCHANGED:
-                return old
-            out = old.copy()
-            out[rows] = new
-            return out
-
-        return Rows(**{field.name: put_column(field.name) for field in _FIELDS})
+        names = [f.name for f in _FIELDS if f.name not in _UNCHANGED]
+        columns = {name: getattr(self, name).copy() for name in names}
+        for name, column in columns.items():
+            column[rows] = getattr(part, name)
+        return replace(self, **columns)
 
     @staticmethod
     def concat(parts: Sequence[Rows]) -> Rows:
@@ -193,10 +186,6 @@ def row_indices(rows: object, count: int) -> Array:
 
 _FIELDS = fields(Rows)
 _UNCHANGED = ("plan", "members", "group_start")  # by a step
-
-
-def _take(value: Any, rows: Array) -> Any:
-    return value.take(rows) if isinstance(value, Plan) else value[rows]
 
 
 def _concat(tables: Sequence[Array], edge: bool = False) -> Array:

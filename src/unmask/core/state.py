@@ -31,6 +31,16 @@ NEVER = -1
 """`commit_step` of a position that generation has not committed."""
 
 
+class _Number:
+    """One of a state's `numbers`, by the name of the attribute."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, state: State | None, owner: type) -> Any:
+        return self if state is None else state.numbers[self.name]
+
+
 @dataclass(frozen=True)
 class State:
     """B rows of one strategy. Data is on one device, one number a row on the host (`rows`)."""
@@ -76,40 +86,14 @@ class State:
         named = {"seed": rows.seed, "step": rows.step, "open_group": rows.open_group}
         return send(named | rows.now._asdict(), self.device)
 
-    @property
-    def seed(self) -> Tensor:
-        """(B,) int64."""
-        return self.numbers["seed"]
-
-    @property
-    def step(self) -> Tensor:
-        """(B,) int64: steps taken."""
-        return self.numbers["step"]
-
-    @property
-    def progress(self) -> Tensor:
-        """(B,) float64: r = s/T of the step being taken, s counted from 1 within the open group."""
-        return self.numbers["progress"]
-
-    @property
-    def group_step(self) -> Tensor:
-        """(B,) int64: s, the step being taken, counted from 1 within the open group."""
-        return self.numbers["group_step"]
-
-    @property
-    def group_steps(self) -> Tensor:
-        """(B,) int64: T, the steps of the open group."""
-        return self.numbers["group_steps"]
-
-    @property
-    def remaining(self) -> Tensor:
-        """(B,P) int64: how many positions the plan leaves unknown after the step being taken."""
-        return self.numbers["remaining"]
-
-    @property
-    def is_final_step(self) -> Tensor:
-        """(B,) bool: rows whose step is the last they may take, which leaves nothing unknown."""
-        return self.numbers["is_final_step"]
+    # of `numbers`
+    seed = _Number()  # (B,) int64
+    step = _Number()  # (B,) int64: steps taken
+    progress = _Number()  # (B,) float64: r = s/T of the step being taken, within the open group
+    group_step = _Number()  # (B,) int64: s, the step being taken, counted from 1
+    group_steps = _Number()  # (B,) int64: T, the steps of the open group
+    remaining = _Number()  # (B,P) int64: positions that the plan leaves unknown after the step
+    is_final_step = _Number()  # (B,) bool: the step is the row's last, and leaves nothing unknown
 
     def uniform(self, purpose: Purpose) -> Tensor:
         """(B,N) float64 in (0, 1), a function of (row seed, step, position, purpose)."""

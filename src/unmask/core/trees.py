@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_flatten, tree_map, tree_map_only
 
 
 def take_rows(leaf: Tensor, rows: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ def concat_rows(leaves: Sequence[Tensor]) -> Tensor:
 
 def tree_take(tree: Any, rows: Tensor) -> Any:
     """These rows of every tensor in a tree."""
-    return tree_map(lambda leaf: take_rows(leaf, rows) if isinstance(leaf, Tensor) else leaf, tree)
+    return tree_map_only(Tensor, lambda leaf: take_rows(leaf, rows), tree)
 
 
 def tree_put(tree: Any, rows: Tensor, part: Any) -> Any:

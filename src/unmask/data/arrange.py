@@ -23,12 +23,13 @@ class Documents(Lazy):
 
     def at(self, index: int) -> Example:
         """Return the row of this index."""
-        tokens = torch.from_numpy(self.rows.tokens(index).astype(np.int64))
-        given = self.rows.given(index)
+        part, row = self.rows.find(index)
+        tokens = torch.from_numpy(part.values[part.span(row)].astype(np.int64))
         maskable = torch.ones(len(tokens), dtype=torch.bool)
-        if given is not None:
-            maskable = torch.from_numpy(~given)
-        return Example(tokens, maskable, self.rows.category(index))
+        if part.given is not None:
+            maskable = torch.from_numpy(~part.given[part.span(row)])
+        category = -1 if part.categories is None else int(part.categories[row])
+        return Example(tokens, maskable, None if category < 0 else category)
 
 
 class Windows(Lazy):

@@ -8,41 +8,45 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import chain, islice
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unmask.core.optional import library
 from unmask.data.rows import Place
-from unmask.data.text import opened
-from unmask.errors import DataError, MissingExtraError
+from unmask.data.text import lines_of
+from unmask.errors import DataError
 
-LINES = 1 << 12
-"""Lines of JSON in a block."""
-BATCH = 1 << 14
-"""Rows of parquet in a block."""
+LINES = 1 << 20  # bytes of the lines of JSON in a block
+BATCH = 1 << 14  # rows of parquet or `datasets` in a block
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
     """Some rows of a table, by column."""
 
-    columns: dict[str, Any]
-    """By name, each a list (R,) of JSON values, or a pyarrow array (R,)."""
-    numbers: np.ndarray
-    """(R,) int64, the numbers of rows in messages."""
+    columns: dict[str, Any]  # by name, each a list (R,) of JSON values, or a pyarrow array (R,)
+    numbers: np.ndarray  # (R,) int64, the numbers of rows in messages
+    place: Place
+
+    def column(self, name: str) -> tuple[Any, np.ndarray, Place]:
+        """Return a column, or None if the block has none, the numbers of its rows, its place."""
+        return self.columns.get(name), self.numbers, replace(self.place, column=name)
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table on disk: the names of its columns, and its rows on demand."""
+    """A table on disk: the names of its columns, and its rows on demand.
 
+    blocks: names of columns -> blocks with at least these columns.
+    """
+
+    path: Path
     names: tuple[str, ...]
-    place: Place
     blocks: Callable[[Sequence[str]], Iterator[Block]]
-    """A function from names of columns to blocks with at least these columns."""
 
 
 def from_jsonl(path: Path) -> Table:
@@ -54,18 +58,12 @@ def from_jsonl(path: Path) -> Table:
     first = next(blocks, None)
     if first is None:
         raise DataError(f"{path} is empty: write one JSON object a line, such as {{'ids': [1, 2]}}")
-
-    return Table(tuple(first.columns), Place(path, "line"), lambda _: chain([first], blocks))
+    return Table(path, tuple(first.columns), lambda _: chain([first], blocks))
 
 
 def from_parquet(path: Path) -> Table:
     """Read a parquet file. Raises DataError if it is broken, MissingExtraError without pyarrow."""
-    try:
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingExtraError(
-            f"{path}: reading parquet needs pyarrow: pip install 'unmask[train]'"
-        ) from None
+    parquet = library("pyarrow.parquet", "train", f"{path}: reading parquet needs pyarrow")
     with _whole(path, "parquet file"):
         file = parquet.ParquetFile(path)
         names = tuple(file.schema_arrow.names)
@@ -75,7 +73,7 @@ def from_parquet(path: Path) -> Table:
             batches = file.iter_batches(BATCH, columns=list(columns))
             yield from _arrow_blocks(path, "parquet file", batches)
 
-    return Table(names, Place(path), blocks)
+    return Table(path, names, blocks)
 
 
 def from_datasets(path: Path) -> Table:
@@ -89,37 +87,31 @@ def from_datasets(path: Path) -> Table:
         raise DataError(
             f"{path} holds several splits ({', '.join(splits)}): pass one, such as {path / first}"
         )
-    try:
-        import datasets
-    except ImportError:
-        raise MissingExtraError(
-            f"{path}: reading a datasets folder needs datasets: pip install 'unmask[train]'"
-        ) from None
+    datasets = library("datasets", "train", f"{path}: reading a datasets folder needs datasets")
     with _whole(path, "datasets folder"):
         found = datasets.load_from_disk(str(path))
-        if found._indices is not None:  # written by an old version after a shuffle
-            found = found.flatten_indices(keep_in_memory=True)
+        names = tuple(found.column_names)
 
     def blocks(columns: Sequence[str]) -> Iterator[Block]:
-        batches = found.data.table.select(list(columns)).to_batches()
+        tables = found.select_columns(list(columns)).with_format("arrow").iter(BATCH)
+        batches = (batch for table in tables for batch in table.to_batches())
         return _arrow_blocks(path, "datasets folder", batches)
 
-    return Table(tuple(found.column_names), Place(path), blocks)
+    return Table(path, names, blocks)
 
 
 def _json_blocks(path: Path) -> Iterator[Block]:
-    with opened(path) as stream:
-        counted = enumerate(stream, start=1)
-        while batch := list(islice(counted, LINES)):
-            rows = [(number, _row(path, number, line)) for number, line in batch if line.strip()]
-            names = dict.fromkeys(name for _, row in rows for name in row)
-            columns = {name: [row.get(name) for _, row in rows] for name in names}
-            if rows:
-                yield Block(columns, np.array([number for number, _ in rows], np.int64))
+    place = Place(path, "line")
+    for first, lines in lines_of(place, LINES):
+        rows = {n: _row(place, n, line) for n, line in enumerate(lines, first) if line.strip()}
+        names = dict.fromkeys(name for row in rows.values() for name in row)
+        columns = {name: [row.get(name) for row in rows.values()] for name in names}
+        if rows:
+            yield Block(columns, np.array(list(rows), np.int64), place)
 
 
-def _row(path: Path, number: int, line: str) -> dict[str, Any]:
-    where = f"{path}, line {number} (counted from 1)"
+def _row(place: Place, number: int, line: str) -> dict[str, Any]:
+    where = place.describe(number)
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -135,15 +127,12 @@ def _row(path: Path, number: int, line: str) -> dict[str, Any]:
 
 
 def _arrow_blocks(path: Path, kind: str, batches: Iterable[Any]) -> Iterator[Block]:
-    first, remaining = 0, iter(batches)
-    while True:
-        with _whole(path, kind):
-            batch = next(remaining, None)
-        if batch is None:
-            return
-        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        yield Block(columns, np.arange(first, first + len(batch), dtype=np.int64))
-        first += len(batch)
+    first = 0
+    with _whole(path, kind):
+        for batch in batches:
+            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+            yield Block(columns, np.arange(first, first + len(batch)), Place(path))
+            first += len(batch)
 
 
 @contextmanager

@@ -1,11 +1,11 @@
-"""Checks that ids are in a vocabulary, a few million at a time.
+"""Checks of the values of rows, a few million at a time.
 
 T values of a part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -15,29 +15,28 @@ from unmask.errors import DataError
 CHUNK = 1 << 22
 
 
-def highest_id(rows: StoredRows) -> int:
-    """Return the highest id. Raises DataError for a negative one, with its place."""
+def check_values(
+    parts: Sequence[StoredPart],
+    wrong: Callable[[np.ndarray], np.ndarray],
+    why: Callable[[int], str],
+) -> int:
+    """Return the highest value. Raises DataError for the first that is wrong, with its place.
+
+    wrong: values (n,) -> (n,) bool; why: a value -> the reason.
+    """
     top = 0
-    for part in rows.parts:
+    for part in parts:
         for positions, chunk in chunks(part):
-            for wrong in np.flatnonzero(chunk < 0)[:1]:
-                raise DataError(
-                    f"{part.describe(positions[wrong])}: id {chunk[wrong]} is negative; ids count "
-                    "from 0, and a prompt is marked in a column 'labels' or 'prompt'"
-                )
+            for at in np.flatnonzero(wrong(chunk))[:1]:
+                raise DataError(f"{part.describe(positions[at])}: {why(int(chunk[at]))}")
             top = max(top, int(chunk.max()))
     return top
 
 
-def check_below(rows: StoredRows, size: int, advice: str) -> None:
-    """Raise DataError for the first id that is not below size; advice: what to type instead."""
-    for part in rows.parts:
-        for positions, chunk in chunks(part):
-            for wrong in np.flatnonzero(chunk >= size)[:1]:
-                raise DataError(
-                    f"{part.describe(positions[wrong])}: id {chunk[wrong]} is not below {size}; "
-                    f"{advice}"
-                )
+def highest_id(rows: StoredRows) -> int:
+    """Return the highest id. Raises DataError for a negative one."""
+    advice = "ids count from 0, and a prompt is marked in a column 'labels' or 'prompt'"
+    return check_values(rows.parts, lambda v: v < 0, lambda v: f"id {v} is negative; {advice}")
 
 
 def seen(rows: StoredRows, ids: Sequence[int]) -> dict[int, str]:
@@ -45,11 +44,10 @@ def seen(rows: StoredRows, ids: Sequence[int]) -> dict[int, str]:
     found: dict[int, str] = {}
     for part in rows.parts:
         for positions, chunk in chunks(part):
-            hits = np.flatnonzero(np.isin(chunk, list(ids))) if len(ids) else np.zeros(0, int)
+            hits = np.flatnonzero(np.isin(chunk, list(ids)))
             values, first = np.unique(chunk[hits], return_index=True)
-            for value, index in zip(values, first, strict=True):
-                if int(value) not in found:
-                    found[int(value)] = part.describe(positions[hits[index]])
+            for value, index in zip(values.tolist(), hits[first], strict=True):
+                found.setdefault(value, part.describe(positions[index]))
     return found
 
 

@@ -23,12 +23,9 @@ from unmask.errors import DataError
 class Example:
     """One training sequence."""
 
-    tokens: Tensor
-    """(n,) int64."""
-    maskable: Tensor
-    """(n,) bool, False at a prompt, which is never hidden and in no loss."""
-    category: int | None = None
-    """The class, counted from 0, or None."""
+    tokens: Tensor  # (n,) int64
+    maskable: Tensor  # (n,) bool, False at a prompt, which is never hidden and in no loss
+    category: int | None = None  # the class, counted from 0
 
 
 class Lazy(Sequence[Example]):
@@ -69,24 +66,16 @@ class Subset(Lazy):
 class Corpus:
     """Examples with their vocabulary, as `read` returns them."""
 
-    examples: Sequence[Example]
-    """(E,), each made when it is indexed."""
+    examples: Sequence[Example]  # (E,), each made when it is indexed
     vocabulary: Vocabulary
-    longest: int
-    """Positions of the longest example."""
-    classes: int = 0
-    """The highest class + 1, or 0 without classes."""
-    notes: list[str] = field(default_factory=list)
-    """Sentences on how the data was read."""
-    stream: bool = False
-    """Whether examples are windows of a stream, in which neighbours continue each other."""
-    documents: bool = False
-    """Whether examples are whole texts, so that their ends can be learnt: if `read` was told so, or
-    they differ in length."""
-    shape: tuple[int, int] | None = None
-    """Height and width, if examples are images."""
-    text: bool = False
-    """Whether the files had text, and not ids."""
+    longest: int  # positions of the longest example
+    classes: int = 0  # the highest class + 1, or 0 without classes
+    notes: list[str] = field(default_factory=list)  # sentences on how the data was read
+    stream: bool = False  # whether examples are windows, of which neighbours continue each other
+    documents: bool = False  # whether examples are whole texts: told so, or of different lengths
+    shape: tuple[int, int] | None = None  # height and width, if examples are images
+    text: bool = False  # whether the files had text, and not ids
+    inner_ends: int = 0  # how many documents go on after an end-of-sequence id
 
     def split(self, share: float = 0.1) -> tuple[Corpus, Corpus]:
         """Return (train, held out), with `share` of the examples held out, at least one.

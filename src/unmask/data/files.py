@@ -16,11 +16,9 @@ READABLE = f"{', '.join(SUFFIXES)}, a folder of one of them, or a folder that `d
 class Files:
     """Files of one kind, in the order of their names."""
 
-    kind: str
-    """One of SUFFIXES, or `datasets`."""
+    kind: str  # one of SUFFIXES, or `datasets`
     paths: tuple[Path, ...]
-    others: int = 0
-    """Number of files in the folder that cannot be read."""
+    others: int = 0  # number of files in the folder that cannot be read
 
 
 def files_at(path: str | Path) -> Files:
@@ -37,21 +35,17 @@ def files_at(path: str | Path) -> Files:
         return Files(where.suffix, (where,))
     if any((where / name).is_file() for name in ("state.json", "dataset_dict.json")):
         return Files(DATASETS, (where,))
-    return _in_folder(where)
-
-
-def _in_folder(folder: Path) -> Files:
     every = [
         part
-        for part in folder.rglob("*")
-        if part.is_file() and not any(n.startswith(".") for n in part.relative_to(folder).parts)
+        for part in where.rglob("*")
+        if part.is_file() and not any(n.startswith(".") for n in part.relative_to(where).parts)
     ]
     kinds = sorted({part.suffix for part in every} & set(SUFFIXES))
     if not kinds:
-        raise DataError(f"{folder} holds no file that can be read; pass {READABLE}")
+        raise DataError(f"{where} holds no file that can be read; pass {READABLE}")
     if len(kinds) > 1:
         raise DataError(
-            f"{folder} holds files of several kinds ({', '.join(kinds)}): pass one file, or a "
+            f"{where} holds files of several kinds ({', '.join(kinds)}): pass one file, or a "
             "folder of one kind"
         )
     paths = tuple(sorted(part for part in every if part.suffix == kinds[0]))

@@ -5,9 +5,10 @@ B rows, N positions, n positions of one row.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -42,11 +43,14 @@ class Padding(Protocol):
     ) -> Padded: ...
 
 
-@dataclass(frozen=True)
-class Excluded:
-    """Padding is excluded from attention and loss, so a row gives the loss that it gives alone."""
+class _Fill(ABC):
+    """Rows followed by eos_id, which may be hidden, to an end of their own, and then by pad_id."""
 
-    eos_id: ClassVar[None] = None
+    eos_id: int | None
+
+    @abstractmethod
+    def _end(self, count: int, size: int) -> int:
+        """Return where a row of `count` tokens ends, in a batch of `size` positions."""
 
     def __call__(
         self,
@@ -55,30 +59,52 @@ class Excluded:
         length: int | None = None,
         pad_id: int = 0,
     ) -> Padded:
-        """Return the rows followed by pad_id."""
-        return _filled(rows, maskable, [len(row) for row in rows], length, pad_id, pad_id)
+        """Return rows (n,) as a batch, as `Padding` says."""
+        counts = [len(row) for row in rows]
+        longest = max(counts, default=0)
+        if length is not None and longest > length:
+            raise DataError(
+                f"row {counts.index(longest)} has {longest} tokens and the length is {length}: "
+                f"pass length={longest}, or cut the row"
+            )
+        ends = [self._end(count, longest if length is None else length) for count in counts]
+        size = max(ends, default=0) if length is None else length
+        tokens = torch.full((len(rows), size), pad_id, dtype=torch.int64)
+        free = torch.zeros((len(rows), size), dtype=torch.bool)
+        for i, (row, flags, end) in enumerate(zip(rows, maskable, ends, strict=True)):
+            if row.shape != flags.shape:
+                raise DataError(
+                    f"row {i} has {len(row)} tokens and {len(flags)} flags: pass one for each token"
+                )
+            tokens[i, :end] = pad_id if self.eos_id is None else self.eos_id
+            free[i, :end] = True
+            tokens[i, : len(row)], free[i, : len(row)] = row, flags
+        valid = torch.arange(size) < torch.tensor(ends).unsqueeze(1)
+        return Padded(tokens, free, valid)
 
 
 @dataclass(frozen=True)
-class EndFill:
+class Excluded(_Fill):
+    """Padding is excluded from attention and loss, so a row gives the loss that it gives alone."""
+
+    eos_id = None
+
+    def _end(self, count: int, size: int) -> int:
+        return count
+
+
+@dataclass(frozen=True)
+class EndFill(_Fill):
     """Rows are filled up with eos_id, which is learnt, and with it lengths (LLaDA 2502.09992)."""
 
     eos_id: int
 
-    def __call__(
-        self,
-        rows: Sequence[Tensor],
-        maskable: Sequence[Tensor],
-        length: int | None = None,
-        pad_id: int = 0,
-    ) -> Padded:
-        """Return the rows followed by eos_id, up to `length`."""
-        size = _length(rows, length)
-        return _filled(rows, maskable, [size] * len(rows), size, self.eos_id, pad_id)
+    def _end(self, count: int, size: int) -> int:
+        return size
 
 
 @dataclass(frozen=True)
-class BlockFill:
+class BlockFill(_Fill):
     """The last block of a row is filled up with eos_id, which is learnt; the rest is excluded.
 
     For generation block by block (2503.09573): a row then learns to end inside its last block.
@@ -91,18 +117,8 @@ class BlockFill:
         if self.block < 1:
             raise StrategyError(f"block={self.block}: pass the positions of a block, 1 or more")
 
-    def __call__(
-        self,
-        rows: Sequence[Tensor],
-        maskable: Sequence[Tensor],
-        length: int | None = None,
-        pad_id: int = 0,
-    ) -> Padded:
-        """Return the rows followed by eos_id to the end of their block, then pad_id."""
-        ends = [-(-len(row) // self.block) * self.block for row in rows]
-        size = max(ends, default=0) if length is None else length
-        ends = [min(end, size) for end in ends]
-        return _filled(rows, maskable, ends, size, self.eos_id, pad_id)
+    def _end(self, count: int, size: int) -> int:
+        return -(-count // self.block) * self.block
 
 
 Policy = Excluded | EndFill | BlockFill
@@ -130,37 +146,3 @@ def from_dict(entry: dict[str, Any]) -> Padding:
     except TypeError as error:
         raise StrategyError(f"padding {name!r} with {options}: {error}") from None
     return policy
-
-
-def _filled(
-    rows: Sequence[Tensor],
-    maskable: Sequence[Tensor],
-    ends: Sequence[int],
-    length: int | None,
-    fill_id: int,
-    pad_id: int,
-) -> Padded:
-    """Return each row followed by fill_id up to its end, then pad_id."""
-    size = _length(rows, length)
-    tokens = torch.full((len(rows), size), pad_id, dtype=torch.int64)
-    free = torch.zeros((len(rows), size), dtype=torch.bool)
-    for i, (row, flags, end) in enumerate(zip(rows, maskable, ends, strict=True)):
-        if row.shape != flags.shape:
-            raise DataError(
-                f"row {i} has {len(row)} tokens and {len(flags)} flags: pass one for each token"
-            )
-        tokens[i, : len(row)], free[i, : len(row)] = row, flags
-        tokens[i, len(row) : end], free[i, len(row) : end] = fill_id, True
-    valid = torch.arange(size) < torch.tensor(list(ends)).unsqueeze(1)
-    return Padded(tokens, free, valid)
-
-
-def _length(rows: Sequence[Tensor], length: int | None) -> int:
-    longest = max((len(row) for row in rows), default=0)
-    if length is not None and longest > length:
-        where = [len(row) for row in rows].index(longest)
-        raise DataError(
-            f"row {where} has {longest} tokens and the length is {length}: pass length={longest}, "
-            "or cut the row"
-        )
-    return longest if length is None else length

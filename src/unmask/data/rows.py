@@ -5,18 +5,16 @@ R rows of a part, slices of its T values; n positions of one row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from unmask.errors import DataError
 
-IDS = ("input_ids", "tokens", "ids")
-"""Names of ids in tables and in files of several arrays, the first one first."""
-MASK = "attention_mask"
-"""Name of the flags beside them: 1 at tokens, 0 at padding."""
+IDS = ("input_ids", "tokens", "ids")  # names of ids in tables and archives, the first one first
+MASK = "attention_mask"  # flags beside them: 1 at tokens, 0 at padding
 
 
 @dataclass(frozen=True)
@@ -24,8 +22,7 @@ class Place:
     """The origin of rows, for messages."""
 
     file: Path
-    unit: str = "row"
-    """`row`, counted from 0, `line`, counted from 1, or `file`, which is one row."""
+    unit: str = "row"  # `row`, counted from 0, `line`, counted from 1, or `file`, which is one row
     column: str | None = None
 
     def describe(self, number: int) -> str:
@@ -39,23 +36,16 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class StoredPart:
-    """Rows that share one array of values."""
+    """Rows that share one array of values. Raises DataError for values that are no integers."""
 
-    values: np.ndarray
-    """(T,) of any integer dtype, not copied."""
-    starts: np.ndarray
-    """(R,) int64: the first index of each row in the values; ascending."""
-    lengths: np.ndarray
-    """(R,) int64."""
-    numbers: np.ndarray
-    """(R,) int64: the number of each row in messages."""
+    values: np.ndarray  # (T,) of any integer dtype, not copied
+    starts: np.ndarray  # (R,) int64: the first index of each row in the values; ascending
+    lengths: np.ndarray  # (R,) int64
+    numbers: np.ndarray  # (R,) int64: the number of each row in messages
     place: Place
-    given: np.ndarray | None = None
-    """(T,) bool, True at values of a prompt; None for no prompts."""
-    categories: np.ndarray | None = None
-    """(R,) int64: classes, −1 for no class; None for no classes."""
-    skipped: np.ndarray | None = None
-    """(R,) int64: values of padding that were cut off before each row; None for none."""
+    given: np.ndarray | None = None  # (T,) bool, True at values of a prompt
+    categories: np.ndarray | None = None  # (R,) int64: classes, −1 for no class
+    skipped: np.ndarray | None = None  # (R,) int64: values of padding that were cut off before
 
     def __post_init__(self) -> None:
         if self.values.dtype.kind not in "iu":
@@ -67,6 +57,10 @@ class StoredPart:
     def __len__(self) -> int:
         return len(self.starts)
 
+    def span(self, row: int) -> slice:
+        """Return the values of a row, as a slice."""
+        return slice(int(self.starts[row]), int(self.starts[row] + self.lengths[row]))
+
     def describe(self, position: int) -> str:
         """Return the place of a position of the values, as text."""
         row = int(np.searchsorted(self.starts, position, side="right")) - 1
@@ -75,8 +69,21 @@ class StoredPart:
         where = self.place.describe(int(self.numbers[row]))
         return f"{where}, position {offset} (counted from 0)"
 
+    def check(self, wrong: np.ndarray, why: Callable[[int], str]) -> None:
+        """Raise DataError for the first row that is wrong (R,) bool. why: row -> the reason."""
+        for row in np.flatnonzero(wrong)[:1]:
+            raise DataError(f"{self.place.describe(int(self.numbers[row]))}: {why(int(row))}")
 
-def packed(rows: Sequence[np.ndarray], numbers: Sequence[int], place: Place) -> StoredPart:
+    def select(self, keep: np.ndarray) -> StoredPart:
+        """Return the rows where keep (R,) is True; their padding is still there."""
+        classes = None if self.categories is None else self.categories[keep]
+        starts, lengths, numbers = self.starts[keep], self.lengths[keep], self.numbers[keep]
+        return replace(self, starts=starts, lengths=lengths, numbers=numbers, categories=classes)
+
+
+def packed(
+    rows: Sequence[np.ndarray], numbers: Sequence[int] | np.ndarray, place: Place
+) -> StoredPart:
     """Return a copy of rows (n,) in one array, of the smallest dtype that fits."""
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     values = np.concatenate(rows) if rows else np.zeros(0, np.uint8)
@@ -84,9 +91,8 @@ def packed(rows: Sequence[np.ndarray], numbers: Sequence[int], place: Place) -> 
         low, high = np.min_scalar_type(values.min()), np.min_scalar_type(values.max())
         small = np.promote_types(low, high)
         values = values.astype(small) if small.kind in "iu" else values
-    return StoredPart(
-        values, np.cumsum(lengths) - lengths, lengths, np.array(numbers, np.int64), place
-    )
+    starts = np.cumsum(lengths) - lengths
+    return StoredPart(values, starts, lengths, np.array(numbers, np.int64), place)
 
 
 def covered(starts: np.ndarray, ends: np.ndarray, size: int) -> np.ndarray:
@@ -118,21 +124,7 @@ class StoredRows:
     def tokens(self, index: int) -> np.ndarray:
         """Return the ids (n,) of a row, in the stored dtype; a view."""
         part, row = self.find(index)
-        return part.values[part.starts[row] : part.starts[row] + part.lengths[row]]
-
-    def given(self, index: int) -> np.ndarray | None:
-        """Return (n,) bool, True at the prompt; None without prompts."""
-        part, row = self.find(index)
-        if part.given is None:
-            return None
-        return part.given[part.starts[row] : part.starts[row] + part.lengths[row]]
-
-    def category(self, index: int) -> int | None:
-        """Return the class of a row, or None."""
-        part, row = self.find(index)
-        if part.categories is None or part.categories[row] < 0:
-            return None
-        return int(part.categories[row])
+        return part.values[part.span(row)]
 
     def describe(self, index: int) -> str:
         """Return the place of a row, as text."""
@@ -145,20 +137,13 @@ class Source:
     """All rows of some files, and their nature."""
 
     rows: StoredRows
-    nature: str
-    """`stream`: running text or ids; `grid`: rows of one width; `rows`: documents."""
-    text: bool = False
-    """Whether the files had text."""
-    shape: tuple[int, ...] = ()
-    """Height and width of images; empty for other rows."""
-    beside: tuple[str, ...] = ()
-    """Columns of tables that mark prompts and classes."""
-    masked: bool = False
-    """Whether the files marked padding, which is cut off."""
-    unread: tuple[str, ...] = ()
-    """Columns of tables and arrays of files that are not read."""
-    empty: int = 0
-    """Number of empty rows of text, which are left out."""
+    stream: bool = False  # whether they are running text or ids, a row for each file
+    text: bool = False  # whether the files had text
+    shape: tuple[int, ...] = ()  # of a row of an array: (W,), or (H,W) of images
+    beside: tuple[str, ...] = ()  # columns of tables that mark prompts and classes
+    masked: bool = False  # whether the files marked padding, which is cut off
+    unread: tuple[str, ...] = ()  # columns of tables and arrays of files that are not read
+    empty: int = 0  # number of empty rows of text, which are left out
 
     @property
     def padding(self) -> int:

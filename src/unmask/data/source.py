@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unmask.data import arrays, blocks, text
-from unmask.data.arrays import ArrayRows
+from unmask.data import arrays, blocks
 from unmask.data.files import DATASETS, Files
 from unmask.data.rows import Source, StoredRows
 from unmask.data.tables import rows_of
+from unmask.data.text import from_text
 from unmask.data.tokenizer import Tokenizer
 from unmask.errors import DataError
 
@@ -17,61 +17,58 @@ TABLES = {
     ".parquet": blocks.from_parquet,
     DATASETS: blocks.from_datasets,
 }
+ARCHIVES = {".safetensors": arrays.from_safetensors, ".npz": arrays.from_npz}
 
 
 def open_source(
     files: Files, *, column: str | None, tokenizer: Tokenizer | None, documents: bool
 ) -> Source:
     """Read or map the files. Raises DataError for files that cannot be read, or have no token."""
-    if files.kind in TABLES:
-        source = rows_of(map(TABLES[files.kind], files.paths), column, tokenizer)
-    elif files.kind == ".txt":
-        source = _texts(files, column, tokenizer, documents)
-    else:
-        source = _arrays(files, column)
+    source = _joined(
+        [_open(path, files.kind, column, tokenizer, documents) for path in files.paths],
+        files.paths,
+    )
     if not len(source.rows):
         holder = f"{files.paths[0]} holds" if len(files.paths) == 1 else "these files hold"
         raise DataError(f"{holder} nothing to read: no row with a token")
     return source
 
 
-def _texts(
-    files: Files, column: str | None, tokenizer: Tokenizer | None, documents: bool
+def _open(
+    path: Path, kind: str, column: str | None, tokenizer: Tokenizer | None, documents: bool
 ) -> Source:
+    if kind in TABLES:
+        return rows_of(TABLES[kind](path), column, tokenizer)
+    if kind in ARCHIVES:
+        return ARCHIVES[kind](path, column)
     if column is not None:
-        raise DataError(f"column={column!r}: {files.paths[0]} is text and has no columns")
-    read = text.lines if documents else text.whole
-    parts = [part for path in files.paths for part in read(path, tokenizer)]
-    return Source(StoredRows(parts), "rows" if documents else "stream", text=True)
+        what = "is text" if kind == ".txt" else "holds one array"
+        raise DataError(f"column={column!r}: {path} {what} and has no columns")
+    return from_text(path, tokenizer, documents) if kind == ".txt" else arrays.from_npy(path)
 
 
-def _arrays(files: Files, column: str | None) -> Source:
-    found = [_array(path, files.kind, column) for path in files.paths]
-    first, unread = found[0], dict.fromkeys(name for each in found for name in each.unread)
-    for each, path in zip(found, files.paths, strict=True):
-        if bool(each.shape) != bool(first.shape):
+def _joined(sources: list[Source], paths: tuple[Path, ...]) -> Source:
+    """Return the rows of all files. Raises DataError for files that do not go together."""
+    first = sources[0]
+    for each, path in zip(sources, paths, strict=True):
+        both = f"{path} and {paths[0]}"
+        if each.text != first.text:
+            raise DataError(f"{both}: one holds text, the other ids")
+        if each.stream != first.stream:
             raise DataError(
-                f"{path} and {files.paths[0]}: one is a stream (positions,), the other has rows "
-                "(rows, positions)"
+                f"{both}: one is a stream (positions,), the other has rows (rows, positions)"
             )
         if each.shape != first.shape and 2 in (len(each.shape), len(first.shape)):
             raise DataError(
-                f"{path} and {files.paths[0]}: rows of shape {each.shape}, and of {first.shape}; "
-                "images are of one size"
+                f"{both}: rows of shape {each.shape}, and of {first.shape}; images are of one size"
             )
     return Source(
-        StoredRows([each.part for each in found]),
-        "grid" if first.shape else "stream",
-        shape=first.shape if len(first.shape) == 2 else (),
-        masked=any(each.masked for each in found),
-        unread=tuple(unread),
+        StoredRows([part for each in sources for part in each.rows.parts]),
+        stream=first.stream,
+        text=first.text,
+        shape=first.shape,
+        beside=tuple(dict.fromkeys(name for each in sources for name in each.beside)),
+        masked=any(each.masked for each in sources),
+        unread=tuple(dict.fromkeys(name for each in sources for name in each.unread)),
+        empty=sum(each.empty for each in sources),
     )
-
-
-def _array(path: Path, kind: str, column: str | None) -> ArrayRows:
-    named = {".safetensors": arrays.from_safetensors, ".npz": arrays.from_npz}
-    if kind in named:
-        return named[kind](path, column)
-    if column is not None:
-        raise DataError(f"column={column!r}: {path} holds one array and has no columns")
-    return arrays.from_npy(path)

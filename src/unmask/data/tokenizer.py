@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from unmask.errors import DataError, MissingExtraError
+from unmask.core.optional import library
+from unmask.errors import DataError
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "spiece.model",
          "vocab.txt", "vocab.json")  # fmt: skip
+CONFIGS = ("tokenizer_config.json", "config.json")
 # A bare tokenizer.json names its special tokens but not their roles; these names are customary.
 ROLES = {
     "mask_token": ("[MASK]", "<mask>", "<|mask|>", "<|mdm_mask|>", "<MASK>"),
@@ -38,7 +40,9 @@ class Tokenizer:
     @property
     def specials(self) -> tuple[int, ...]:
         """Ids of all special tokens, ascending."""
-        return tuple(sorted(set(self.backend.all_special_ids) | self._added()))
+        added = self.backend.added_tokens_decoder.items()
+        special = [number for number, token in added if token.special]
+        return tuple(sorted({*special, *self.backend.all_special_ids}))
 
     def role(self, name: str) -> int | None:
         """Return the id of the `mask`, `eos`, `pad` or `unk` token, or None."""
@@ -70,23 +74,16 @@ class Tokenizer:
         for word in sorted(word for word in numbers if numbers[word] not in special):
             bare = self.encode([word])[0].tolist()
             whole = [int(number) for number in self.backend(word, verbose=False)["input_ids"]]
-            for start in range(len(whole) - len(bare) + 1 if bare else 0):
+            for start in range(len(whole) if bare else 0):
                 if whole[start : start + len(bare)] == bare:
                     return whole[:start], whole[start + len(bare) :]
         return [], []
 
     def unknown(self, text: str) -> str | None:
         """Return the first word that has no token, or None."""
-        unknown = self.role("unk")
-        named = self.backend.unk_token
-        for word in text.split():
-            if unknown in self.encode([word])[0].tolist() and str(named) not in word:
-                return word
-        return None
-
-    def _added(self) -> set[int]:
-        added = self.backend.added_tokens_decoder
-        return {number for number, token in added.items() if token.special}
+        unknown, named = self.role("unk"), str(self.backend.unk_token)
+        words = (word for word in text.split() if named not in word)
+        return next((word for word in words if unknown in self.encode([word])[0].tolist()), None)
 
 
 @lru_cache(maxsize=4)
@@ -96,46 +93,27 @@ def load_tokenizer(path: str) -> Tokenizer:
     Raises DataError if it is missing or broken, MissingExtraError without transformers.
     """
     where = Path(path)
-    _check_files(where)
-    try:
-        from transformers import AutoTokenizer, PreTrainedTokenizerFast
-    except ImportError:
-        raise MissingExtraError(
-            f"tokenizer {path}: tokenizers need transformers: pip install 'unmask[hf]'"
-        ) from None
-    bare = where if where.is_file() else _bare(where)
-    backend: Any
-    try:
-        if bare is not None:
-            backend = PreTrainedTokenizerFast(tokenizer_file=str(bare))
-            _give_roles(backend)
-        else:
-            backend = AutoTokenizer.from_pretrained(str(where), local_files_only=True)
-    except Exception as error:  # the libraries raise any kind of error
-        raise DataError(f"tokenizer {path} cannot be read: {error}") from error
-    return Tokenizer(backend, where)
-
-
-def _check_files(where: Path) -> None:
     if not where.exists():
         raise DataError(
             f"tokenizer {where}: no such file or folder; nothing is downloaded, so pass the path "
             "of a tokenizer.json or of a folder that holds one"
         )
-    if where.is_dir() and not any((where / name).is_file() for name in FILES):
+    here = {file.name for file in where.iterdir()} if where.is_dir() else {where.name}
+    if where.is_dir() and not here.intersection(FILES):
         raise DataError(f"tokenizer {where}: the folder holds none of {', '.join(FILES)}")
-
-
-def _bare(folder: Path) -> Path | None:
-    """Return the tokenizer.json of a folder without a config of it, or None."""
-    configured = any((folder / name).is_file() for name in ("tokenizer_config.json", "config.json"))
-    found = folder / "tokenizer.json"
-    return found if found.is_file() and not configured else None
-
-
-def _give_roles(backend: Any) -> None:
-    special = {t.content for t in backend.added_tokens_decoder.values() if t.special}
-    for role, names in ROLES.items():
-        found = [name for name in names if name in special]
-        if found:
-            setattr(backend, role, found[0])
+    transformers = library("transformers", "hf", f"tokenizer {path}: tokenizers need transformers")
+    # A tokenizer.json without a config beside it does not say the roles of its tokens.
+    bare = where if where.is_file() else where / "tokenizer.json"
+    try:
+        if bare.name in here and here.isdisjoint(CONFIGS):
+            backend = transformers.PreTrainedTokenizerFast(tokenizer_file=str(bare))
+            added = backend.added_tokens_decoder.values()
+            special = {token.content for token in added if token.special}
+            for role, names in ROLES.items():
+                for name in [name for name in names if name in special][:1]:
+                    setattr(backend, role, name)
+        else:
+            backend = transformers.AutoTokenizer.from_pretrained(str(where), local_files_only=True)
+    except Exception as error:  # the libraries raise any kind of error
+        raise DataError(f"tokenizer {path} cannot be read: {error}") from error
+    return Tokenizer(backend, where)

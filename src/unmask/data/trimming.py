@@ -17,16 +17,14 @@ from unmask.errors import DataError
 
 def check_flags(flags: StoredPart, whole: StoredPart) -> StoredPart:
     """Return flags if they are 0 or 1, one for each value of `whole`. Raises DataError if not."""
-    for row in np.flatnonzero(flags.lengths != whole.lengths)[:1]:
-        raise DataError(
-            f"{flags.place.describe(int(flags.numbers[row]))}: {flags.lengths[row]} flags of "
-            f"{whole.lengths[row]} tokens; give one flag a token"
-        )
-    for positions, chunk in check.chunks(flags):
-        for wrong in np.flatnonzero((chunk != 0) & (chunk != 1))[:1]:
-            raise DataError(
-                f"{flags.describe(positions[wrong])}: {chunk[wrong]} is no flag; write 1 or 0"
-            )
+    flags.check(
+        flags.lengths != whole.lengths,
+        lambda row: (
+            f"{flags.lengths[row]} flags of {whole.lengths[row]} tokens; give one flag a token"
+        ),
+    )
+    why = "is no flag; write 1 or 0"
+    check.check_values([flags], lambda v: (v != 0) & (v != 1), lambda v: f"{v} {why}")
     return flags
 
 
@@ -51,20 +49,25 @@ def cut_id(part: StoredPart, number: int) -> StoredPart:
     return _cut(part, first, stop)
 
 
+def rows_with_inner(part: StoredPart, number: int) -> int:
+    """Return the number of rows that go on after this id, where it is not given."""
+    if part.given is not None:
+        ends = (part.values == number) & ~part.given
+        part, number = replace(part, values=ends.view(np.uint8)), 1
+    first, stop, count = _extents(part, lambda values: values != number)
+    return int(((count != stop - first) | ((first > part.starts) & (count > 0))).sum())
+
+
 def likely_padding(parts: Sequence[StoredPart]) -> str | None:
     """Return a sentence on an id that rows end or begin with, and have nowhere else; None if none.
 
     Padding repeats one id, more often in some rows than in others.
     """
     for side, at in (("end", -1), ("beginning", 0)):
-        edges = [p.starts if at == 0 else p.starts + p.lengths - 1 for p in parts]
-        outer = np.concatenate([p.values[edge] for p, edge in zip(parts, edges, strict=True)])
+        outer = np.concatenate([_edge(part, at, 0) for part in parts])
         ids, often = np.unique(outer, return_counts=True)
         number = int(ids[often.argmax()])
-        inner = [
-            e[p.lengths > 1] + (1 if at == 0 else -1) for p, e in zip(parts, edges, strict=True)
-        ]
-        if not any((p.values[i] == number).any() for p, i in zip(parts, inner, strict=True)):
+        if not any((_edge(part, at, 1) == number).any() for part in parts):
             continue  # before all values are read
         left = np.concatenate([_surplus(part, number, at) for part in parts])
         if left.max() > 1 and left.min() >= 0 and left.min() < left.max():
@@ -76,18 +79,24 @@ def likely_padding(parts: Sequence[StoredPart]) -> str | None:
     return None
 
 
+def _edge(part: StoredPart, at: int, depth: int) -> np.ndarray:
+    """Return the values `depth` before the last (at −1) or after the first (0) of longer rows."""
+    some = part.lengths > depth
+    first, last = part.starts[some], part.starts[some] + part.lengths[some] - 1
+    edge: np.ndarray = part.values[first + depth if at == 0 else last - depth]
+    return edge
+
+
 def _surplus(part: StoredPart, number: int, at: int) -> np.ndarray:
     """Return how often (R,) a row ends (at −1) or begins (0) with an id; −1 if it is inside too."""
     first, stop, count = _extents(part, lambda values: values != number)
-    before, after = first - part.starts, part.starts + part.lengths - stop
-    times, others = (before, after) if at == 0 else (after, before)
-    return np.where((count == stop - first) & (count > 0) & (others == 0), times, -1)
+    outside = [first - part.starts, part.starts + part.lengths - stop]
+    nowhere_else = (count == stop - first) & (count > 0) & (outside[at + 1] == 0)
+    return np.where(nowhere_else, outside[at], -1)
 
 
 def _cut(part: StoredPart, first: np.ndarray, stop: np.ndarray) -> StoredPart:
-    for row in np.flatnonzero(stop == first)[:1]:
-        where = part.place.describe(int(part.numbers[row]))
-        raise DataError(f"{where}: nothing but padding; leave the row out")
+    part.check(stop == first, lambda _: "nothing but padding; leave the row out")
     before = 0 if part.skipped is None else part.skipped
     skipped = before + first - part.starts
     return replace(part, starts=first, lengths=stop - first, skipped=skipped)

@@ -9,27 +9,31 @@ from typing import Any
 
 import numpy as np
 
-from unmask.core.checks import is_integer
 from unmask.data.rows import Place, StoredPart, packed
 from unmask.errors import DataError
 
 
-def listed(values: Any) -> list[Any]:
-    """Return the values (R,) as Python objects."""
-    return values if isinstance(values, list) else list(values.to_pylist())
-
-
-def column_kind(values: Any) -> str:
-    """Return "text" or, for anything else, "ids"; the first value of a JSON column decides."""
+def holds_text(values: Any) -> bool:
+    """Return whether a column, None if missing, is text; the first value of a JSON one decides."""
     if values is None:
-        return "ids"
+        return False
     if isinstance(values, list):
-        first = next((value for value in values if value is not None), None)
-        return "text" if isinstance(first, str) else "ids"
-    import pyarrow.types as kinds
+        return isinstance(next((value for value in values if value is not None), None), str)
+    from pyarrow import types as kinds
 
     kind = values.type.value_type if kinds.is_dictionary(values.type) else values.type
-    return "text" if kinds.is_string(kind) or kinds.is_large_string(kind) else "ids"
+    return bool(kinds.is_string(kind) or kinds.is_large_string(kind))
+
+
+def integers(values: Any, numbers: np.ndarray, place: Place, *, none: int) -> np.ndarray:
+    """Return (R,) int64 of a column of whole numbers, with `none` for null."""
+    found = _scalars(values, numbers, place, int, none, "; write a whole number")
+    return np.array(found, dtype=np.int64)
+
+
+def strings(values: Any, numbers: np.ndarray, place: Place, *, none: str | None) -> list[str]:
+    """Return the texts (R,) of a column, with `none` for null; None: null is an error."""
+    return _scalars(values, numbers, place, str, none, " instead of text")
 
 
 def ragged(values: Any, numbers: np.ndarray, place: Place, flags: bool = False) -> StoredPart:
@@ -38,75 +42,67 @@ def ragged(values: Any, numbers: np.ndarray, place: Place, flags: bool = False) 
     flags: whether true and false stand for 1 and 0. Raises DataError for rows that are missing, or
     not lists of integers.
     """
-    if isinstance(values, list):
-        if flags:
-            values = [[*map(_flag, row)] if isinstance(row, list) else row for row in values]
-        rows = [_row(row, int(number), place) for row, number in zip(values, numbers, strict=True)]
-        return packed(rows, [int(number) for number in numbers], place)
     if values is None:
         raise DataError(f"{place.describe(int(numbers[0]))}: the column is missing")
-    return _arrow(values, numbers, place, flags)
+    if not isinstance(values, list):
+        return _arrow(values, numbers, place, flags)
+    kinds: set[type] = {int, bool} if flags else {int}
+    rows = [_row(row, int(n), place, kinds) for row, n in zip(values, numbers, strict=True)]
+    return packed(rows, numbers, place)
 
 
-def _flag(value: Any) -> Any:
-    return int(value) if isinstance(value, bool) else value
+def listed(values: Any) -> list[Any]:
+    """Return the values (R,) as Python objects."""
+    return values if isinstance(values, list) else list(values.to_pylist())
 
 
-def _row(row: Any, number: int, place: Place) -> np.ndarray:
+def _scalars(
+    values: Any, numbers: np.ndarray, place: Place, kind: type, none: Any, why: str
+) -> list[Any]:
+    found = [none if value is None else value for value in listed(values)]
+    for value, number in zip(found, numbers, strict=True):
+        if type(value) is not kind:
+            shown = "nothing" if value is None else f"{value!r:.60}"
+            raise DataError(f"{place.describe(number)}: {shown}{why}")
+    return found
+
+
+def _row(row: Any, number: int, place: Place, kinds: set[type]) -> np.ndarray:
     if not isinstance(row, list):
         shown = "nothing" if row is None else f"{row!r:.60}"
         raise DataError(f"{place.describe(number)}: {shown} instead of a list of ids")
-    try:
-        array = np.array(row if row else np.zeros(0, np.int64))
-    except (ValueError, OverflowError):
-        array = np.zeros(0, dtype=object)
-    if array.ndim == 1 and array.dtype.kind == "i":
-        return array
-    _refuse(row, number, place)
+    if kinds.issuperset(map(type, row)):
+        try:
+            return np.array(row, np.int64)
+        except OverflowError:
+            pass
+    position, value = next(
+        (at, v) for at, v in enumerate(row) if type(v) not in kinds or abs(v) >= 2**63
+    )
     raise DataError(
-        f"{place.describe(number)}: not a flat list of ids; write one, such as [3, 1, 4]"
+        f"{place.describe(number)}, position {position} (counted from 0): {value!r:.60} instead of "
+        "an id; ids are whole numbers"
     )
 
 
-def _refuse(row: list[Any], number: int, place: Place) -> None:
-    """Raise DataError for the first entry of a row that is not an id."""
-    for position, value in enumerate(row):
-        if not (is_integer(value) and abs(value) < 2**63):
-            raise DataError(
-                f"{place.describe(number)}, position {position} (counted from 0): {value!r:.60} "
-                "instead of an id; ids are whole numbers"
-            )
-
-
 def _arrow(values: Any, numbers: np.ndarray, place: Place, flags: bool) -> StoredPart:
-    import pyarrow.types as kinds
+    from pyarrow import compute
+    from pyarrow import types as kinds
 
-    fixed = kinds.is_fixed_size_list(values.type)
-    if not (fixed or kinds.is_list(values.type) or kinds.is_large_list(values.type)):
-        raise DataError(
-            f"{place.file}, column {place.column!r}: values of type {values.type} instead of "
-            "lists of whole numbers"
-        )
-    logical = flags and kinds.is_boolean(values.type.value_type)
-    if not (logical or kinds.is_integer(values.type.value_type)):
-        raise DataError(
-            f"{place.file}, column {place.column!r}: ids of type {values.type.value_type}; "
-            "store integers, such as int32"
-        )
-    for row in np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[:1]:
-        raise DataError(f"{place.describe(int(numbers[row]))}: nothing instead of a list of ids")
-    if fixed:
-        lengths = np.full(len(values), values.type.list_size, dtype=np.int64)
-    else:
-        lengths = np.diff(values.offsets.to_numpy()).astype(np.int64)
+    column, kind = f"{place.file}, column {place.column!r}", values.type
+    if not (kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind)):
+        raise DataError(f"{column}: values of type {kind} instead of lists of whole numbers")
+    logical = flags and kinds.is_boolean(kind.value_type)
+    if not (logical or kinds.is_integer(kind.value_type)):
+        raise DataError(f"{column}: ids of type {kind.value_type}; store integers, such as int32")
+    if values.null_count:
+        row = int(numbers[values.is_null().to_pylist().index(True)])
+        raise DataError(f"{place.describe(row)}: nothing instead of a list of ids")
+    lengths = compute.list_value_length(values).to_numpy(zero_copy_only=False).astype(np.int64)
     flat = values.flatten()
-    starts = np.cumsum(lengths) - lengths
+    found = (flat.is_null() if flat.null_count else flat).to_numpy(zero_copy_only=False)
+    found = found.view(np.uint8) if found.dtype == bool else found
+    part = StoredPart(found, np.cumsum(lengths) - lengths, lengths, numbers, place)
     if flat.null_count:
-        position = int(np.flatnonzero(flat.is_null().to_numpy(zero_copy_only=False))[0])
-        row = int(np.searchsorted(starts, position, side="right")) - 1
-        raise DataError(
-            f"{place.describe(int(numbers[row]))}, position {position - int(starts[row])} (counted "
-            "from 0): nothing instead of an id"
-        )
-    found = flat.to_numpy(zero_copy_only=not logical)
-    return StoredPart(found.view(np.uint8) if logical else found, starts, lengths, numbers, place)
+        raise DataError(f"{part.describe(int(found.argmax()))}: nothing instead of an id")
+    return part

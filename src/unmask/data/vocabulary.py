@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,13 @@ class Vocabulary:
     Raises DataError for fields that contradict each other.
     """
 
-    kind: str
-    """`ids`, `bytes` or `tokenizer`."""
-    size: int
-    """Ids are 0 to size − 1, including a tokenizer's own mask id."""
-    mask_id: int
-    """The tokenizer's own mask token if it has one, else `size`, an additional id."""
+    kind: str  # `ids`, `bytes` or `tokenizer`
+    size: int  # ids are 0 to size − 1, including a tokenizer's own mask id
+    mask_id: int  # the tokenizer's own mask token if it has one, else `size`, an additional id
     eos_id: int | None = None
     pad_id: int | None = None
-    forbidden: tuple[int, ...] = ()
-    """Ids beside mask_id that the data never has: special tokens, and ids without a token."""
-    tokenizer: str | None = None
-    """Path of the tokenizer, as it was passed."""
+    forbidden: tuple[int, ...] = ()  # other ids that the data never has, such as special tokens
+    tokenizer: str | None = None  # path of the tokenizer, as it was passed
     absent: tuple[int, ...] = field(default=(), compare=False)
     """Bytes that the training data had nowhere: a model takes them, and draws none by itself."""
 
@@ -82,24 +77,17 @@ class Vocabulary:
         a size that is too small.
         """
         loaded = tokenizers.load_tokenizer(str(path))
-        if size is not None and size < loaded.size:
+        total = loaded.size if size is None else size
+        if total < loaded.size:
             raise DataError(
                 f"vocab_size={size} with tokenizer {path}, which has ids 0 to {loaded.size - 1}: "
                 f"pass {loaded.size} or more, or leave it out"
             )
-        total = loaded.size if size is None else size
-        mask, eos = loaded.role("mask"), loaded.role("eos")
-        free = {mask, eos, *seen}
+        mask, eos, pad = map(loaded.role, ("mask", "eos", "pad"))
         unused = [*loaded.specials, *range(loaded.size, total)]
-        return cls(
-            kind="tokenizer",
-            size=total,
-            mask_id=total if mask is None else mask,
-            eos_id=eos,
-            pad_id=loaded.role("pad"),
-            forbidden=tuple(number for number in unused if number not in free),
-            tokenizer=str(path),
-        )
+        forbidden = tuple(number for number in unused if number not in {mask, eos, *seen})
+        mask = total if mask is None else mask
+        return cls("tokenizer", total, mask, eos, pad, forbidden, str(path))
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, without special tokens around it.
@@ -119,8 +107,7 @@ class Vocabulary:
             raise DataError(
                 f"{text!r}: this vocabulary has ids and no text; type numbers such as '3 1 4'"
             ) from None
-        self._check(ids)
-        return ids
+        return self._checked(ids)
 
     @property
     def around(self) -> tuple[list[int], list[int]]:
@@ -136,14 +123,11 @@ class Vocabulary:
 
         Raises DataError for ids outside the vocabulary.
         """
-        numbers = [int(number) for number in ids]
-        self._check(numbers)
-        if self.kind == "bytes":
-            numbers = until(numbers, self.eos_id)
+        numbers = self._checked([int(number) for number in ids])
         if self.kind == "tokenizer":
             return self._loaded().decode(numbers)
         if self.kind == "bytes":
-            return bytes(numbers).decode("utf-8", errors="replace")
+            return bytes(until(numbers, self.eos_id)).decode("utf-8", errors="replace")
         return " ".join(map(str, numbers))
 
     def text(self, ids: Sequence[int], end_id: int | None, given: int = 0) -> str:
@@ -162,19 +146,19 @@ class Vocabulary:
     def from_dict(cls, card: Mapping[str, Any]) -> Vocabulary:
         """Return the vocabulary of a dict of `to_dict`. Raises DataError for wrong entries."""
         for name in card:
-            if name not in _CHECKS:
-                raise DataError(f"vocabulary: unknown entry {name!r}: {nearest(name, _CHECKS)}")
+            if name not in _TYPES:
+                raise DataError(f"vocabulary: unknown entry {name!r}: {nearest(name, _TYPES)}")
         card = {"absent": (), **card}  # which older cards do not have
-        for name, fits in _CHECKS.items():
-            if name not in card or not fits(card[name]):
+        for name in _TYPES:
+            if name not in card or not _fits(name, card[name]):
                 raise DataError(f"vocabulary: entry {name!r} is {card.get(name, 'missing')!r}")
         ids = {name: tuple(card[name]) for name in ("forbidden", "absent")}
         return cls(**{**card, **ids})
 
-    def _check(self, ids: list[int]) -> None:
-        wrong = [number for number in ids if not 0 <= number < self.size]
-        if wrong:
-            raise DataError(f"id {wrong[0]} is not one of 0 to {self.size - 1}")
+    def _checked(self, ids: list[int]) -> list[int]:
+        for wrong in (number for number in ids if not 0 <= number < self.size):
+            raise DataError(f"id {wrong} is not one of 0 to {self.size - 1}")
+        return ids
 
     def _loaded(self) -> tokenizers.Tokenizer:
         assert self.tokenizer is not None
@@ -187,21 +171,18 @@ def until(ids: Sequence[int], end_id: int | None) -> list[int]:
     return before[: before.index(end_id)] if end_id in before else before
 
 
-def _is_id_or_none(value: object) -> bool:
-    return value is None or is_integer(value)
-
-
-def _are_ids(value: object) -> bool:
-    return isinstance(value, list | tuple) and all(map(is_integer, value))
-
-
-_CHECKS: dict[str, Callable[[Any], bool]] = {
-    "kind": lambda value: isinstance(value, str),
-    "size": is_integer,
-    "mask_id": is_integer,
-    "eos_id": _is_id_or_none,
-    "pad_id": _is_id_or_none,
-    "forbidden": _are_ids,
-    "absent": _are_ids,
-    "tokenizer": lambda value: value is None or isinstance(value, str),
+_TYPES: dict[str, Any] = {
+    "kind": str,
+    "size": int,
+    "mask_id": int,
+    "eos_id": int | None,
+    "pad_id": int | None,
+    "forbidden": list | tuple,
+    "tokenizer": str | None,
+    "absent": list | tuple,
 }
+
+
+def _fits(name: str, value: Any) -> bool:
+    integers = all(map(is_integer, value)) if isinstance(value, list | tuple) else True
+    return isinstance(value, _TYPES[name]) and not isinstance(value, bool) and integers

@@ -108,7 +108,7 @@ def _rows_by_plan(rows: Rows) -> Rows:
     here = unknown - later.sum(1)
     following = np.where(later > 0, group, group[-1]).min(1)
     opened = np.where(here > 0, rows.open_group, following)
-    members = np.take_along_axis(rows.members, opened[:, None], 1)[:, 0]
+    members = rows.members[np.arange(len(rows)), opened]
     return _move(rows, unknown, opened, np.where(here > 0, here, np.where(unknown > 0, members, 0)))
 
 
@@ -157,6 +157,6 @@ def _move(rows: Rows, unknown: np.ndarray, opened: np.ndarray, here: np.ndarray)
     """Rows with these counts, at the next step of the plan, or the first of a group that opened."""
     index = rows.plan_index + 1
     if not rows.plan.side_by_side:
-        start = np.take_along_axis(rows.plan.starts, opened[:, None], 1)[:, 0]
+        start = rows.plan.starts[np.arange(len(rows)), opened]
         index = np.where(opened != rows.open_group, start, index)
     return replace(rows, unknown=unknown, open_group=opened, open_unknown=here, plan_index=index)

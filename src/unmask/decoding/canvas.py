@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
-from unmask.constraints import check_legal, check_required
-from unmask.core.arrays import Table, tensor_of
+from unmask.constraints.constraint import check_legal, check_required
+from unmask.core.arrays import Table, first_true, tensor_of
 from unmask.core.checks import check_count, is_integer, is_number
 from unmask.core.ids import are_integers
 from unmask.core.trees import tree_take
@@ -49,35 +50,33 @@ class Canvas:
         for name in ("tokens", "editable", "valid", "legal", "required"):
             object.__setattr__(self, name, tensor_of(getattr(self, name)))
         _check_ids(self.tokens)
+        rows = len(self.tokens)
         object.__setattr__(self, "tokens", self.tokens.to(torch.int64))
-        object.__setattr__(self, "condition", of_rows(self.condition, len(self.tokens)))
+        object.__setattr__(self, "condition", of_rows(self.condition, rows))
         if self.tokens.shape[1] == 0:
             raise CanvasError(f"tokens has shape {self.shape}: a row needs one position or more")
         if self.steps is not None:
-            object.__setattr__(self, "steps", steps_of_rows(self.steps, len(self.tokens)))
+            object.__setattr__(self, "steps", steps_of_rows(self.steps, rows))
         if self.legal is not None:
             check_legal(self.legal, self.shape)
         if self.required is not None:
             check_required(self.required, self.shape)
-        for name, flags in (("editable", self.editable), ("valid", self.valid)):
-            _check_flags(name, flags, self.tokens.shape)
-        if bool((self.editable & ~self.valid).any()):
-            row, position = (self.editable & ~self.valid).nonzero()[0].tolist()
+        for name in ("editable", "valid"):
+            _check_flags(name, getattr(self, name), self.shape)
+        if (at := first_true(self.editable & ~self.valid)) is not None:
             raise CanvasError(
-                f"editable is True at padding (row {row}, position {position}): "
+                f"editable is True at padding (row {at[0]}, position {at[1]}): "
                 "generation cannot write where valid is False"
             )
-        gap = self.valid[:, 1:] & ~self.valid[:, :-1]
-        if bool(gap.any()):
-            row, position = gap.nonzero()[0].tolist()
+        if (at := first_true(self.valid[:, 1:] & ~self.valid[:, :-1])) is not None:
             raise CanvasError(
-                f"padding of row {row} stands before position {position + 1}: padding must be at "
+                f"padding of row {at[0]} stands before position {at[1] + 1}: padding must be at "
                 "the end of a row, because positions are counted from its start; pass the rows "
                 "without padding to Canvas.ragged(sequences)"
             )
         if self.required is not None:
             _check_kept(self)
-        _check_condition(self.condition, len(self.tokens))
+        _check_condition(self.condition, rows)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -89,18 +88,19 @@ class Canvas:
         """Every position unknown. of_rows: condition, steps, legal and required."""
         for name, size in (("batch_size", batch_size), ("length", length)):
             check_count(name, size, CanvasError)
-        tokens = torch.zeros(batch_size, length, dtype=torch.int64)
-        everywhere = torch.ones(batch_size, length, dtype=torch.bool)
+        try:
+            tokens = torch.zeros(batch_size, length, dtype=torch.int64)
+            everywhere = torch.ones(batch_size, length, dtype=torch.bool)
+        except RuntimeError as error:
+            raise CanvasError(
+                f"batch_size={batch_size} and length={length}: {batch_size * length:,} positions "
+                "are more than memory holds: pass fewer rows at a time, or shorter ones"
+            ) from error
         return cls(tokens, everywhere, everywhere.clone(), **of_rows)
 
     @classmethod
     def infill(
-        cls,
-        tokens: Table,
-        editable: Table,
-        *,
-        valid: Table | None = None,
-        **of_rows: Any,
+        cls, tokens: Table, editable: Table, *, valid: Table | None = None, **of_rows: Any
     ) -> Canvas:
         """Given integer tokens (B,N); those where editable (B,N) bool is True are generated.
 
@@ -130,18 +130,14 @@ class Canvas:
         if not is_integer(pad_id) or abs(pad_id) > sys.maxsize:
             raise CanvasError(f"pad_id={pad_id!r}: pass an integer id, such as 0")
         flags = _ragged_flags(rows, editable)
-        valid = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.bool)
-        tokens = torch.full(valid.shape, pad_id, dtype=torch.int64)
-        writable = torch.zeros_like(valid)
-        for i, (ids, flag) in enumerate(zip(rows, flags, strict=True)):
-            valid[i, : len(ids)] = True
-            tokens[i, : len(ids)] = ids
-            writable[i, : len(ids)] = flag
-        return cls(tokens, writable, valid, **of_rows)
+        valid = _padded([torch.ones_like(ids, dtype=torch.bool) for ids in rows])
+        tokens = _padded([ids.long() for ids in rows]).masked_fill(~valid, pad_id)
+        return cls(tokens, _padded(flags), valid, **of_rows)
 
     def to(self, device: torch.device | str) -> Canvas:
         """The same canvas on another device."""
-        return self._map(lambda leaf: leaf.to(device))
+        named = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Canvas(**tree_map_only(Tensor, lambda leaf: leaf.to(device), named))
 
     @property
     def generated_lengths(self) -> np.ndarray:
@@ -150,20 +146,11 @@ class Canvas:
 
     def take(self, rows: Tensor) -> Canvas:
         """These rows (b,) int64, in this order; one may stand more than once."""
-        shared = {}
-        for name, rank in (("legal", 3), ("required", 2)):
-            of_all = getattr(self, name)
-            if of_all is not None and of_all.dim() < rank:
-                shared[name] = of_all
-        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in shared}
-        return Canvas(**tree_take(named, rows), **shared)
-
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Canvas:
-        """Every tensor changed."""
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Canvas(
-            **tree_map(lambda leaf: change(leaf) if isinstance(leaf, Tensor) else leaf, named)
-        )
+        named = {f.name: getattr(self, f.name) for f in fields(self)}
+        rank = {"legal": 3, "required": 2}
+        shared = [n for n in rank if named[n] is not None and named[n].dim() < rank[n]]
+        of_all = {name: named.pop(name) for name in shared}
+        return Canvas(**tree_take(named, rows), **of_all)
 
 
 def _check_kept(canvas: Canvas) -> None:
@@ -171,9 +158,8 @@ def _check_kept(canvas: Canvas) -> None:
     assert canvas.required is not None
     required = canvas.required.to(canvas.tokens.device)
     given = canvas.valid & ~canvas.editable & (required >= 0)
-    wrong = (given & (canvas.tokens != required)).nonzero()
-    if len(wrong):
-        row, position = wrong[0].tolist()
+    if (at := first_true(given & (canvas.tokens != required))) is not None:
+        row, position = at
         wanted = int(required.expand(canvas.shape)[row, position])
         raise CanvasError(
             f"required has id {wanted} at row {row}, position {position}, where id "
@@ -223,11 +209,10 @@ def _check_ids(tokens: object) -> None:
         )
 
 
-def _check_flags(name: str, flags: object, shape: torch.Size) -> None:
+def _check_flags(name: str, flags: object, shape: tuple[int, int]) -> None:
     if not isinstance(flags, Tensor) or flags.dtype != torch.bool or flags.shape != shape:
         raise CanvasError(
-            f"{name} must be a bool tensor of the shape of tokens, {tuple(shape)}; got "
-            f"{_described(flags)}"
+            f"{name} must be a bool tensor of the shape of tokens, {shape}; got {_described(flags)}"
         )
 
 
@@ -273,6 +258,11 @@ def _ragged_flags(
                 f"editable of row {i} is {got}: pass one bool for each of its {len(ids)} ids"
             )
     return flags
+
+
+def _padded(rows: list[Tensor]) -> Tensor:
+    """(B,N), with zeros behind shorter rows, on the host."""
+    return pad_sequence([row.cpu() for row in rows], batch_first=True)
 
 
 def _is_rows(given: object) -> bool:

@@ -31,28 +31,23 @@ def error_context(
     except UnmaskError as error:
         if error.rows:
             raise
-        located = type(error)(f"{error} ({location(rows)})")
-        raise _with_rows(located, rows) from error.__cause__ or error
+        located = type(error)(f"{error} ({location(rows)})")  # of a user's own class, perhaps
+        located.rows = _index(rows)
+        raise located from error.__cause__ or error
     except Exception as error:
         if is_out_of_memory(error):
             raise
         message = f"{what} raised {type(error).__name__}: {error} ({location(rows)})"
-        raise _with_rows(kind(message), rows) from error
-
-
-def _with_rows(error: UnmaskError, rows: Rows | Sequence[Rows]) -> UnmaskError:
-    """The error, which knows its rows."""
-    error.rows = tuple(_index(rows))
-    return error
+        raise kind(message, rows=_index(rows)) from error
 
 
 def _parts(rows: Rows | Sequence[Rows]) -> Sequence[Rows]:
     return [rows] if isinstance(rows, Rows) else rows
 
 
-def _index(rows: Rows | Sequence[Rows]) -> list[int]:
+def _index(rows: Rows | Sequence[Rows]) -> tuple[int, ...]:
     """The rows by name, each once."""
-    return list(dict.fromkeys(i for part in _parts(rows) for i in part.index.tolist()))
+    return tuple(dict.fromkeys(i for part in _parts(rows) for i in part.index.tolist()))
 
 
 def ask(
@@ -99,4 +94,4 @@ def location(rows: Rows | Sequence[Rows]) -> str:
     index = _index(rows)
     more = f" and {len(index) - SHOWN} more" if len(index) > SHOWN else ""
     step = max(int(part.step.max()) for part in _parts(rows))
-    return f"step {step}, rows {index[:SHOWN]}{more}"
+    return f"step {step}, rows {list(index[:SHOWN])}{more}"

@@ -6,6 +6,7 @@ Shapes: B rows, N positions.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,13 +21,13 @@ from unmask.core.ranking import as_score, eligible_score, on_grid
 from unmask.core.rows import Rows
 from unmask.core.state import Change, Proposal, State, StepInfo
 from unmask.decoding.apply import apply_change
-from unmask.decoding.basis import check_basis
 from unmask.decoding.context import ask, error_context, kind_of, named
 from unmask.decoding.faults import first_fault, in_scores, raise_faults
 from unmask.decoding.feasibility import enforce_feasibility
+from unmask.decoding.inputs import check_basis
 from unmask.decoding.packing import forward
 from unmask.decoding.prepare import prepare
-from unmask.decoding.propose import nothing_proposed, propose
+from unmask.decoding.propose import Head, nothing_proposed, propose
 from unmask.decoding.strategy import Strategy
 from unmask.errors import StrategyError
 
@@ -57,13 +58,12 @@ def decide(
     early = choose(state, strategy, nothing_proposed(state), eligible) if strategy.blind else None
     queried, count = queried_positions(state, strategy, eligible, early)
     holds = strategy.revise.remasks or strategy.revise.amends
-    proposal = propose(state, strategy, denoiser, hidden, queried, count=count, holds=holds)
+    head = Head(state, strategy, denoiser, hidden)
+    proposal = propose(head, queried, count=count, holds=holds)
     choice = early or choose(state, strategy, proposal, eligible)
-    change = _change(state, strategy, denoiser, eligible, choice.keep, proposal, max_rows)
+    change = _change(head, eligible, choice.keep, proposal, max_rows)
     if strategy.constraint.feasible is not None:
-        proposal = enforce_feasibility(
-            state, strategy, denoiser, hidden, proposal, choice.score, change
-        )
+        proposal = enforce_feasibility(head, proposal, choice.score, change)
     fault = first_fault(state.fault, proposal.fault, choice.fault)
     after = apply_change(state, strategy, proposal, change, fault, cache)
     return StepInfo(after, np.arange(len(state)), proposal, choice.score, change)
@@ -152,25 +152,16 @@ def _scores(state: State, strategy: Strategy, proposal: Proposal, eligible: Tens
 
 
 def _change(
-    state: State,
-    strategy: Strategy,
-    denoiser: Denoiser,
-    eligible: Tensor,
-    keep: Tensor,
-    proposal: Proposal,
-    max_rows: int | None,
+    head: Head, eligible: Tensor, keep: Tensor, proposal: Proposal, max_rows: int | None
 ) -> Change:
     """The positions that become known, unknown or another token."""
-    revise = strategy.revise
+    state, revise = head.state, head.strategy.revise
     change = Change(keep)
     if revise.remasks:
         change = Change(keep & state.masked, eligible > (keep | state.masked))
     if not revise.amends:
         return change
-
-    def rest(asked: Tensor) -> Tensor:
-        return leave_one_out(state, strategy, denoiser, asked, max_rows)
-
+    rest = partial(leave_one_out, head, max_rows=max_rows)
     name = named("reviser", revise)
     with error_context(state.rows, name, StrategyError):
         amended = revise.amend(change, state, proposal, rest)
@@ -182,18 +173,13 @@ def _change(
     return amended
 
 
-def leave_one_out(
-    state: State,
-    strategy: Strategy,
-    denoiser: Denoiser,
-    asked: Tensor,
-    max_rows: int | None = None,
-) -> Tensor:
+def leave_one_out(head: Head, asked: Tensor, max_rows: int | None) -> Tensor:
     """(B,N) float32: log p(token held | the canvas with that one position unknown), 0 elsewhere.
 
     asked (B,N) bool. One row of a pass for each position: B rows at once, or 8 if that is more, and
     no more than max_rows.
     """
+    state, strategy, denoiser = head.state, head.strategy, head.denoiser
     batch = max(8, len(asked))
     batch = batch if max_rows is None else min(batch, max_rows)
     out = torch.zeros(asked.shape, device=asked.device)
@@ -213,7 +199,8 @@ def leave_one_out(
         query = prepare(replace(held, tokens=shown, masked=held.masked | alone), strategy)
         with error_context(held.rows, "the network"):
             hidden, _ = forward(denoiser, query, held.cache)
-        proposal = propose(held, strategy, denoiser, hidden, alone, count=len(row), holds=True)
+        there = Head(held, strategy, denoiser, hidden)
+        proposal = propose(there, alone, count=len(row), holds=True)
         raise_faults(proposal.fault, held)
         return proposal.logprob.sum(1)  # 0 elsewhere
 

@@ -16,6 +16,10 @@ from unmask.core.state import State
 from unmask.errors import TOKEN_DROPOUT, LogitsError, StrategyError, UnmaskError
 
 _NO_LEGAL_ID, _NOT_FINITE, _NAN_SCORE = 1, 2, 3
+_WAYS_OUT = {
+    _NO_LEGAL_ID: "no legal id left: allow another id in forbidden, legal, required or feasible",
+    _NOT_FINITE: f"NaN or +inf: check the network's weights and dtype ({TOKEN_DROPOUT})",
+}
 _STEPS = 2**28
 _NONE = torch.iinfo(torch.int64).max
 
@@ -65,9 +69,7 @@ def raise_first(fault: np.ndarray, row: np.ndarray) -> None:
     """Raise what the first row with a fault had. fault, row (B,)."""
     if fault.any():
         worst = int(fault.nonzero()[0][0])
-        error = _error(int(fault[worst]), int(row[worst]))
-        error.rows = (int(row[worst]),)
-        raise error
+        raise _error(int(fault[worst]), int(row[worst]))
 
 
 def _encoded(code: Tensor, step: Tensor, position: Tensor | int) -> Tensor:
@@ -88,15 +90,10 @@ def _error(fault: int, row: int) -> UnmaskError:
     if code == _NAN_SCORE:
         return StrategyError(
             f"the order scored row {row}, position {position} as NaN at step {step}: return a "
-            "number for every eligible position"
+            "number for every eligible position",
+            rows=(row,),
         )
-    illegal = code == _NO_LEGAL_ID
-    why = "no legal id left" if illegal else "NaN or +inf"
     return LogitsError(
-        f"the logits at row {row}, position {position}, step {step} have {why}: "
-        + (
-            "allow another id in forbidden, legal, required or feasible"
-            if illegal
-            else f"check the network's weights and dtype ({TOKEN_DROPOUT})"
-        )
+        f"the logits at row {row}, position {position}, step {step} have {_WAYS_OUT[code]}",
+        rows=(row,),
     )

@@ -9,15 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.constraints import check_drawable, check_vocabulary
+from unmask.commit import CountPlan
+from unmask.constraints.constraint import check_drawable, check_vocabulary
+from unmask.core.arrays import first_true
 from unmask.core.head import illegal_ids, mask_id_of
 from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
 from unmask.core.rows import Plan, Rows
 from unmask.core.state import NEVER, State
-from unmask.decoding.blocks import check_blocks
 from unmask.decoding.canvas import Canvas
-from unmask.decoding.inputs import check_canvas, check_strategy
-from unmask.decoding.plan import is_kept, make_plan
+from unmask.decoding.inputs import check_blocks, check_canvas, check_strategy
+from unmask.decoding.plan import is_kept, plan_in_sequence, plan_of, plan_side_by_side
 from unmask.decoding.seeds import row_seeds
 from unmask.decoding.strategy import Strategy
 from unmask.errors import CanvasError, StrategyError
@@ -40,72 +41,60 @@ def init(
     seed = row_seeds(canvas, None, seeds).cpu().numpy()
     canvas = canvas.to(device)
     _check(canvas, strategy, spec)
-    group = None if strategy.groups is None else strategy.groups.of(canvas.editable)
-    rows = _rows(canvas, strategy, spec, group, seed)
-    state = _blank(canvas, strategy, spec, group, rows)
-    carries = {name: part.init(state) for name, part in strategy.carriers.items()}
-    exact = strategy.exact_counts and is_kept(rows.plan, rows.members)
-    state = replace(state, carries=carries, exact_counts=exact)
-    check_blocks(state, strategy)
-    return state
-
-
-def _blank(
-    canvas: Canvas, strategy: Strategy, spec: DenoiserSpec, group: Tensor | None, rows: Rows
-) -> State:
-    (batch, length), device = canvas.shape, canvas.tokens.device
     tokens, legal, required = canvas.tokens, canvas.legal, canvas.required
     if strategy.noise.keeps_sample:
         tokens = tokens.masked_fill(canvas.editable, mask_id_of(spec))
     if legal is not None:
-        legal = legal.expand(batch, *legal.shape[-2:])
-    return State(
+        legal = legal.expand(len(tokens), *legal.shape[-2:])
+    group = None if strategy.groups is None else strategy.groups.of(canvas.editable)
+    rows = _rows(canvas, strategy, spec, group, seed)
+    state = State(
         tokens=tokens,
         masked=canvas.editable,
         editable=canvas.editable,
         valid=canvas.valid,
         group=group,
-        logprob=torch.zeros(batch, length, device=device),
-        sampling_logprob=torch.zeros(batch, length, device=device),
-        commit_step=torch.full((batch, length), NEVER, device=device),
-        fault=torch.zeros(batch, dtype=torch.int64, device=device),
+        logprob=torch.zeros(canvas.shape, device=device),
+        sampling_logprob=torch.zeros(canvas.shape, device=device),
+        commit_step=torch.full(canvas.shape, NEVER, device=device),
+        fault=torch.zeros(len(tokens), dtype=torch.int64, device=device),
         rows=rows,
         spec=spec,
+        exact_counts=strategy.exact_counts and is_kept(rows.plan, rows.members),
         readings=strategy.readings,
         basis=strategy.basis,
         condition=canvas.condition,
         legal=legal,
-        required=None if required is None else required.expand(batch, length),
+        required=None if required is None else required.expand(canvas.shape),
     )
+    carries = {name: part.init(state) for name, part in strategy.carriers.items()}
+    state = replace(state, carries=carries)
+    check_blocks(state, strategy)
+    return state
 
 
 def _rows(
-    canvas: Canvas,
-    strategy: Strategy,
-    spec: DenoiserSpec,
-    group: Tensor | None,
-    seed: np.ndarray,
+    canvas: Canvas, strategy: Strategy, spec: DenoiserSpec, group: Tensor | None, seed: np.ndarray
 ) -> Rows:
     editable = canvas.editable.cpu().numpy()
-    where = None if group is None else group.cpu().numpy()
     side_by_side = strategy.groups is not None and strategy.groups.side_by_side
-    plan = _plan(canvas, strategy, editable, where, side_by_side, seed)
-    count = 1 if where is None else int(where.max(initial=0)) + 1
-    each = [editable if where is None else editable & (where == g) for g in range(count)]
+    where = np.zeros_like(editable, np.int64) if group is None else group.cpu().numpy()
+    count = int(where.max(initial=0)) + 1
+    each = [editable & (where == g) for g in range(count)]
+    plan = _plan(canvas, strategy, each if strategy.groups else None, editable, seed)
     members = np.stack([member.sum(1) for member in each], 1)
     starts = np.stack([member.argmax(1) for member in each], 1)
     none, unknown = np.zeros(len(editable), np.int64), members.sum(1)
     opened = np.where(members > 0, np.arange(count), count - 1).min(1)
-    open_unknown = np.take_along_axis(members, opened[:, None], 1)[:, 0]
     cost = spec.forwards_per_call * strategy.readings
     if strategy.budget < cost:
         raise StrategyError(
             f"Budget({strategy.budget}): a step of this strategy takes {cost} network passes: pass "
             f"Budget({cost}) or more"
         )
-    start = np.take_along_axis(plan.starts, opened[:, None], 1)[:, 0]
+    row = np.arange(len(editable))
     return Rows(
-        index=np.arange(len(editable)),
+        index=row,
         seed=seed,
         step=none,
         forwards=none,
@@ -114,8 +103,8 @@ def _rows(
         length=canvas.valid.sum(1).cpu().numpy(),
         unknown=unknown,
         open_group=none if side_by_side else opened,
-        open_unknown=unknown if side_by_side else open_unknown,
-        plan_index=none if side_by_side else start,
+        open_unknown=unknown if side_by_side else members[row, opened],
+        plan_index=none if side_by_side else plan.starts[row, opened],
         rest=none,
         group_rest=none,
         at_rest=np.zeros(len(editable), bool),
@@ -129,11 +118,11 @@ def _rows(
 def _plan(
     canvas: Canvas,
     strategy: Strategy,
+    members: list[np.ndarray] | None,
     editable: np.ndarray,
-    group: np.ndarray | None,
-    side_by_side: bool,
     seed: np.ndarray,
 ) -> Plan:
+    """The plan of rows with these positions to generate, (B,N) bool, in groups of these members."""
     commit, counts = strategy.commit, strategy.commit.count_plan
     steps = None if canvas.steps is None else np.asarray(canvas.steps.cpu())  # type: ignore[union-attr]
     if steps is not None and not counts.takes_steps:
@@ -142,17 +131,27 @@ def _plan(
             "has none: leave steps= out of the canvas, or use a plan with steps"
         )
 
-    def count(where: np.ndarray) -> np.ndarray:
-        counted: np.ndarray = commit.count(torch.from_numpy(where)).numpy()
-        return counted
-
-    return make_plan(counts, editable, group, side_by_side, seed, count, steps)
+    if members is None and type(counts).by_position is not CountPlan.by_position:
+        return plan_of(*counts.by_position(editable, seed, steps))
+    sizes = [commit.count(torch.from_numpy(where)).numpy() for where in members or [editable]]
+    if members is None:
+        return plan_of(*counts(sizes[0], steps))
+    parts = [
+        counts.of_group(g)(size, counts.steps_of_group(g, steps)) for g, size in enumerate(sizes)
+    ]
+    assert strategy.groups is not None
+    if strategy.groups.side_by_side:
+        return plan_side_by_side(parts)
+    return plan_in_sequence(parts, sizes)
 
 
 def _check(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
-    """Raise for ids, ends and conditions that do not fit the network."""
+    """Raise for ids, lengths, ends and conditions that do not fit the network or the strategy."""
     check_given(canvas, spec.vocab_size)
-    _check_lengths(canvas, strategy, spec)
+    check_longest(canvas, spec)
+    for part in (strategy.order, strategy.groups):
+        if part is not None:
+            part.check_lengths(canvas.generated_lengths)
     strategy.constraint.check(spec.vocab_size)
     check_vocabulary(canvas.legal, canvas.required, spec.vocab_size)
     never = illegal_ids(spec, strategy.constraint.forbidden)
@@ -160,15 +159,6 @@ def _check(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
     if strategy.guidance is not None:
         strategy.guidance.check(canvas.condition)
     _check_end(canvas, strategy, spec)
-
-
-def _check_lengths(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
-    """Raise for rows longer than the network takes, or for which order or groups are not made."""
-    check_longest(canvas, spec)
-    generated = canvas.generated_lengths
-    strategy.order.check_lengths(generated)
-    if strategy.groups is not None:
-        strategy.groups.check_lengths(generated)
 
 
 def check_longest(canvas: Canvas, spec: DenoiserSpec) -> None:
@@ -204,10 +194,11 @@ def _check_end(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
 def check_given(canvas: Canvas, vocab: int) -> None:
     """Raise CanvasError unless every id that the network will be shown is inside the vocabulary."""
     outside = ~canvas.editable & ((canvas.tokens < 0) | (canvas.tokens >= vocab))
-    if bool(outside.any()):
-        row, position = outside.nonzero()[0].tolist()
-        given = bool(canvas.valid[row, position])
-        way_out = "or make it editable" if given else "for padding by pad_id=..."
+    if (at := first_true(outside)) is not None:
+        row, position = at
+        way_out = (
+            "or make it editable" if canvas.valid[row, position] else "for padding by pad_id=..."
+        )
         raise CanvasError(
             f"id {int(canvas.tokens[row, position])} at row {row}, position {position} is outside "
             f"the vocabulary of {vocab}: pass ids from 0 to {vocab - 1}, {way_out}"

@@ -6,23 +6,22 @@ Shapes: R rows, N positions, D width; r rows of one pass, n positions of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten
 
 from unmask.core.arrays import to_device, waits
 from unmask.core.inference import is_out_of_memory, likeness
 from unmask.core.network import Cache, Denoiser, Query
-from unmask.core.trees import tree_concat, tree_form, widen
+from unmask.core.trees import tree_form
 from unmask.errors import DenoiserError, LogitsError, ModelError, UnmaskError
 
 PADDING = 0.1  # the share of positions passed through the trunk that may be padding
 Result = tuple[Tensor, Cache | None]
 """Hidden states (R,N,D) of a query, and what its rows keep for the next step."""
+Pass = tuple[np.ndarray, int]
+"""Rows (r,) of a query, and how many positions of each are passed."""
 
 
 def forward(denoiser: Denoiser, query: Query, cache: Cache | None = None) -> Result:
@@ -45,22 +44,15 @@ def forward_all(
     """
     if denoiser.spec.cached:
         return [_checked(denoiser, *each) for each in zip(queries, caches, strict=True)]
-    results: list[Result | None] = [None] * len(queries)
-    for members in _alike(denoiser, queries):
-        some = [queries[i] for i in members]
-        for i, hidden in zip(members, _shared(denoiser, some, max_tokens), strict=True):
-            results[i] = (hidden, None)
-    return [result for result in results if result is not None]
-
-
-def _alike(denoiser: Denoiser, queries: Sequence[Query]) -> list[list[int]]:
-    """Which queries may share passes."""
-    if len(queries) == 1:
-        return [[0]]
     kinds: dict[object, list[int]] = {}
     for i, query in enumerate(queries):
-        kinds.setdefault(_kind(denoiser, query), []).append(i)
-    return list(kinds.values())
+        kind = _kind(denoiser, query) if len(queries) > 1 else None
+        kinds.setdefault(kind, []).append(i)
+    hidden: dict[int, Tensor] = {}
+    for members in kinds.values():
+        some = [queries[i] for i in members]
+        hidden |= zip(members, _shared(denoiser, some, max_tokens), strict=True)
+    return [(hidden[i], None) for i in range(len(queries))]
 
 
 def _kind(denoiser: Denoiser, query: Query) -> object:
@@ -75,18 +67,13 @@ def _by_row(query: Query) -> bool:
     return all(leaf is None or (isinstance(leaf, Tensor) and leaf.dim() == 1) for leaf in leaves)
 
 
-class _Pass(NamedTuple):
-    rows: np.ndarray  # (r,) int64: rows of the joined query
-    width: int
-
-
 def _shared(
     denoiser: Denoiser, queries: Sequence[Query], max_tokens: int | None = None
 ) -> list[Tensor]:
     """Hidden states of queries that may share passes."""
-    query = queries[0] if len(queries) == 1 else _concat(queries)
+    query = queries[0] if len(queries) == 1 else Query.concat(queries)
     passes = _passes(denoiser, query, max_tokens)
-    if len(passes) == 1 and passes[0].width == query.tokens.shape[1]:
+    if len(passes) == 1 and passes[0][1] == query.tokens.shape[1]:
         hidden, _ = _checked(denoiser, query)
     else:
         hidden = _in_parts(denoiser, query, passes)
@@ -97,52 +84,20 @@ def _shared(
     return [part[:, : q.tokens.shape[1]] for part, q in zip(parts, queries, strict=True)]
 
 
-def _concat(queries: Sequence[Query]) -> Query:
-    """The rows of all queries, padded to the widest."""
-    width = max(query.tokens.shape[1] for query in queries)
-
-    def grids(name: str) -> Tensor | None:
-        if getattr(queries[0], name) is None:
-            return None
-        return torch.cat([widen(getattr(query, name), width) for query in queries])
-
-    def columns(name: str) -> Tensor | None:
-        if getattr(queries[0], name) is None:
-            return None
-        return torch.cat([getattr(query, name) for query in queries])
-
-    blocks = [query.open_block for query in queries if query.open_block is not None]
-    tokens, valid = grids("tokens"), grids("valid")
-    assert tokens is not None
-    assert valid is not None
-    return replace(
-        queries[0],
-        tokens=tokens,
-        valid=valid,
-        lengths=np.concatenate([query.lengths for query in queries]),
-        condition=tree_concat([query.condition for query in queries]),
-        masked=grids("masked"),
-        progress=columns("progress"),
-        unknown_share=columns("unknown_share"),
-        open_block=np.concatenate(blocks) if blocks else None,
-    )
-
-
-def _passes(denoiser: Denoiser, query: Query, max_tokens: int | None) -> list[_Pass]:
-    length = query.tokens.shape[1]
+def _passes(denoiser: Denoiser, query: Query, max_tokens: int | None) -> list[Pass]:
     everything = np.arange(len(query.lengths))
     if denoiser.spec.supports_trimming and query.padded and _by_row(query):
         bounds = widths(query.lengths)
         narrowest = np.searchsorted(bounds, np.maximum(query.lengths, 1))
-        passes = [_Pass(everything[narrowest == i], width) for i, width in enumerate(bounds)]
+        passes = [(everything[narrowest == i], width) for i, width in enumerate(bounds)]
     else:
-        passes = [_Pass(everything, length)]
+        passes = [(everything, query.tokens.shape[1])]
     if max_tokens is None:
         return passes
     parts = []
     for rows, width in passes:
         most = max(1, max_tokens // width)
-        parts += [_Pass(rows[i : i + most], width) for i in range(0, len(rows), most)]
+        parts += [(rows[i : i + most], width) for i in range(0, len(rows), most)]
     return parts
 
 
@@ -168,7 +123,7 @@ def widths(lengths: np.ndarray, padding: float = PADDING) -> list[int]:
     return bounds
 
 
-def _in_parts(denoiser: Denoiser, query: Query, passes: Sequence[_Pass]) -> Tensor:
+def _in_parts(denoiser: Denoiser, query: Query, passes: Sequence[Pass]) -> Tensor:
     out: Tensor | None = None
     for rows, width in passes:
         hidden, _ = _checked(denoiser, query.take(rows, width))

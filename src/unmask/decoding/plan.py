@@ -5,58 +5,30 @@ Shapes: B rows, N positions, G groups, P of them side by side, S steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from unmask.commit import CountPlan
 from unmask.core.rows import Plan
 
-Count = Callable[[np.ndarray], np.ndarray]
-"""(B,N) bool -> (B,) int64: how many units are in there."""
 
-
-def make_plan(
-    counts: CountPlan,
-    editable: np.ndarray,
-    group: np.ndarray | None,
-    side_by_side: bool,
-    seed: np.ndarray,
-    count: Count,
-    steps: np.ndarray | None,
-) -> Plan:
-    """The plan of rows with these positions to generate, (B,N) bool, in these groups (B,N)."""
-    if group is None:
-        by_place = type(counts).by_position is not CountPlan.by_position
-        if by_place:
-            return _plain(*counts.by_position(editable, seed, steps))
-        return _plain(*counts(count(editable), steps))
-    members = [editable & (group == g) for g in range(int(group.max(initial=0)) + 1)]
-    sizes = [count(member) for member in members]
-    parts = [
-        counts.of_group(g)(size, counts.steps_of_group(g, steps)) for g, size in enumerate(sizes)
-    ]
-    return _side_by_side(parts) if side_by_side else _in_sequence(parts, sizes)
-
-
-def _plain(remaining: np.ndarray, total: np.ndarray) -> Plan:
+def plan_of(remaining: np.ndarray, total: np.ndarray) -> Plan:
+    """The plan of one group of all positions: remaining (B,S), total (B,) steps."""
     width = max(int(total.max()) if total.size else 0, 1)
     step = np.minimum(np.arange(1, width + 1), np.maximum(total, 1)[:, None])
     steps = np.broadcast_to(total[:, None], step.shape)
     return Plan(remaining[:, None], step, steps, np.zeros((len(total), 1), np.int64), total)
 
 
-def _side_by_side(parts: list[tuple[np.ndarray, np.ndarray]]) -> Plan:
+def plan_side_by_side(parts: list[tuple[np.ndarray, np.ndarray]]) -> Plan:
     """Every group by its own plan from the first step on."""
     total = np.max([steps for _, steps in parts], axis=0)
     width = max(remaining.shape[1] for remaining, _ in parts)
     wide = [np.pad(part, [(0, 0), (0, width - part.shape[1])]) for part, _ in parts]
-    plain = _plain(wide[0], total)
+    plain = plan_of(wide[0], total)
     starts = np.zeros((len(total), len(parts)), np.int64)
-    return Plan(np.stack(wide, 1), plain.step, plain.steps, starts, total, side_by_side=True)
+    return Plan(np.stack(wide, 1), plain.step, plain.steps, starts, total, True)
 
 
-def _in_sequence(parts: list[tuple[np.ndarray, np.ndarray]], sizes: list[np.ndarray]) -> Plan:
+def plan_in_sequence(parts: list[tuple[np.ndarray, np.ndarray]], sizes: list[np.ndarray]) -> Plan:
     """The plans in a row; what later groups hold is still unknown meanwhile."""
     each = np.stack([steps for _, steps in parts], 1)
     total = each.sum(1)

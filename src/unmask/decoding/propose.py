@@ -14,9 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.constraints import illegal_at
+from unmask.constraints.constraint import illegal_at
 from unmask.core.arrays import to_device
-from unmask.core.head import chunk_rows, head_logits, illegal_tensor, projection_of, without_ids
+from unmask.core.head import (
+    chunk_rows,
+    head_logits,
+    illegal_tensor,
+    legal_logits,
+    projection_of,
+    without_ids,
+)
 from unmask.core.history import History, compare_with_history
 from unmask.core.inference import is_out_of_memory
 from unmask.core.network import Denoiser
@@ -34,10 +41,7 @@ NOISE_SHARE = 8  # of a chunk, where every id has a noise of its own, made of se
 
 
 def propose(
-    state: State,
-    strategy: Strategy,
-    denoiser: Denoiser,
-    hidden: Tensor,
+    head: Head,
     queried: Tensor,
     *,
     count: int | None = None,
@@ -46,41 +50,34 @@ def propose(
 ) -> Proposal:
     """Ask the head where queried (B,N) bool: a token drawn at unknown positions, and statistics.
 
-    hidden (B·K,N,D) of the trunk. count: how many positions are queried, where the host knows.
-    holds: some are known, and propose the token they hold. allowed: bool (M,V), what may be drawn
-    at each of them, in the order of the canvas.
+    count: how many positions are queried, where the host knows. holds: some are known, and propose
+    the token they hold. allowed: bool (M,V), what may be drawn at each of them, in the order of the
+    canvas.
     """
-    places = find_queried(state, strategy, queried, count, holds, allowed)
-    head = _Head(state, strategy, denoiser, hidden)
-    flat = head.fused(places)
+    state = head.state
+    places = find_queried(state, head.strategy, queried, count, holds, allowed)
+    flat = head.fused(places) or _concat([head.draw(part) for part in places.split(head.chunk)])
     if not flat:
-        parts = [head.draw(part) for part in places.split(head.chunk)]
-        flat = parts[0] if len(parts) == 1 else _concat(parts)
-    if not flat:
-        return _nothing_queried(state, strategy)
+        return nothing_proposed(state, head.needs)
     fault = in_logits(flat.pop("max_logit"), places.row, places.position, state)
     return replace(_over_canvas(flat, queried, places), fault=fault)
 
 
-def nothing_proposed(state: State) -> Proposal:
-    """Return the proposal that a blind order receives."""
+def nothing_proposed(state: State, needs: frozenset[str] = frozenset()) -> Proposal:
+    """Return the proposal of no positions; the statistics of `needs` are there, and mean nothing.
+
+    A blind order receives it, and a step at which the head runs nowhere.
+    """
     nowhere = torch.zeros_like(state.masked)
-    return Proposal(nowhere, state.tokens, state.logprob, state.sampling_logprob)
-
-
-def _nothing_queried(state: State, strategy: Strategy) -> Proposal:
-    """The proposal of a step at which the head runs nowhere: statistics that mean nothing."""
-    wanted = strategy.needs - {"divergence"}
-    empty: dict[str, Any] = {
-        name: state.tokens if name == "top_token" else state.logprob for name in wanted
-    }
-    history = state.carries.get("divergence")
-    return replace(nothing_proposed(state), history=history, **empty)
+    given = Proposal(nowhere, state.tokens, state.logprob, state.sampling_logprob)
+    empty = {name: state.tokens if name == "top_token" else state.logprob for name in needs}
+    empty.pop("divergence", None)
+    return replace(given, history=state.carries.get("divergence"), **empty)
 
 
 @dataclass
-class _Head:
-    """The head of a network over the hidden states (B·K,N,D) of one pass."""
+class Head:
+    """The head of a network over the trunk's hidden states (B·K,N,D) of one pass."""
 
     state: State
     strategy: Strategy
@@ -93,10 +90,12 @@ class _Head:
         self.needs = self.strategy.needs
         self.noised = self.strategy.sampling.gumbel or "noised_logprob" in self.needs
         guidance, device = self.strategy.guidance, self.hidden.device
-        self.weight: float | Tensor = 1.0
+        self.weight: Any = 1.0  # or (B,1) float32
         if guidance is not None:
             with error_context(self.state.rows, "the weight of the guidance", StrategyError):
-                self.weight = _sent(guidance.weights(self.state), device)
+                given: Any = guidance.weights(self.state)
+            by_row = isinstance(given, np.ndarray)
+            self.weight = to_device(given.astype(np.float32)[:, None], device) if by_row else given
         self.scratch = Scratch()
         rows = chunk_rows(self.state.spec.vocab_size, self.hidden.shape[2], device)
         parts = self.state.readings * (NOISE_SHARE if self.noised else 1)
@@ -127,16 +126,8 @@ class _Head:
         """The fields of a Proposal at one chunk of the queried positions, `max_logit` beside."""
         logits = self._legal_logits(places)
         noise = self._noise(places) if self.noised else None
-        out = draw_with_statistics(
-            logits,
-            self.strategy.sampling,
-            places.temperature,
-            places.u,
-            places.held,
-            self.needs,
-            noise,
-            self.scratch,
-        )
+        how, rest = self.strategy.sampling, (self.needs, noise, self.scratch)
+        out = draw_with_statistics(logits, how, places.temperature, places.u, places.held, *rest)
         normaliser = out.pop("normaliser")
         if "divergence" in self.needs:
             history = self.state.carries["divergence"]
@@ -146,23 +137,19 @@ class _Head:
 
     def _legal_logits(self, places: Queried) -> Tensor:
         """(m,V) float32 logits with illegal ids at -inf."""
-        state = self.state
+        state, guidance, weight = self.state, self.strategy.guidance, self.weight
         with error_context(state.rows, "the network's head"):
             states = self._gather(places.index, 0)
-            if self.strategy.guidance is None:
-                logits = without_ids(head_logits(self.denoiser, states), self.illegal, states)
+            if guidance is None:
+                logits = legal_logits(self.denoiser, states, self.illegal)
             else:
                 both = torch.cat([states, self._gather(places.index, 1)])
                 c, u = head_logits(self.denoiser, both).chunk(2)
-                weight = self.weight
                 weight = weight[places.row] if isinstance(weight, Tensor) else weight
-                combined = self.strategy.guidance.combine(c, u, weight)
-                logits = without_ids(combined, self.illegal)
-        if state.legal is not None or state.required is not None:
-            illegal = illegal_at(
-                state.legal, state.required, places.row, places.position, logits.shape[1]
-            )
-            assert illegal is not None
+                logits = without_ids(guidance.combine(c, u, weight), self.illegal)
+        vocab = logits.shape[1]
+        illegal = illegal_at(state.legal, state.required, places.row, places.position, vocab)
+        if illegal is not None:
             logits = logits.masked_fill(illegal, NEG_INF)
         if places.allowed is not None:
             logits = logits.masked_fill(~places.allowed, NEG_INF)
@@ -186,15 +173,10 @@ class _Head:
         return gumbel(u).float() * (value.unsqueeze(1) if isinstance(value, Tensor) else value)
 
 
-def _sent(weight: float | np.ndarray, device: torch.device) -> float | Tensor:
-    """One number, or (B,1) float32."""
-    if not isinstance(weight, np.ndarray):
-        return weight
-    return to_device(weight.astype(np.float32)[:, None], device)
-
-
 def _concat(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Chunks one after the other; nothing of none."""
+    if len(parts) == 1:
+        return parts[0]
     return {name: torch.cat([part[name] for part in parts]) for name in (parts or [{}])[0]}
 
 
@@ -212,10 +194,7 @@ def _over_canvas(flat: dict[str, Tensor], queried: Tensor, places: Queried) -> P
             put(flat.pop("likeliest_logprob")),
             put(flat.pop("divergence"), torch.inf),
         )
-    same = flat["sampling_logprob"] is flat["logprob"]
-    if same:
-        flat.pop("sampling_logprob")
-    dense = {name: put(values) for name, values in flat.items()}
-    if same:
-        dense["sampling_logprob"] = dense["logprob"]
-    return Proposal(queried, history=history, **dense)
+    once = {id(values): values for values in flat.values()}  # one may have two names
+    dense = {each: put(values) for each, values in once.items()}
+    named = {name: dense[id(values)] for name, values in flat.items()}
+    return Proposal(queried, history=history, **named)

@@ -5,7 +5,8 @@ Shapes: B rows, N positions, M positions queried over the whole batch, V vocabul
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,10 +44,9 @@ class Queried:
         return [self._part(slice(i, i + size)) for i in range(0, len(self.index), size)]
 
     def _part(self, at: slice) -> Queried:
-        grids = {name: getattr(self, name) for name in ("index", "row", "position", "u")}
-        more = {"held": self.held, "allowed": self.allowed}
-        cut = {name: None if grid is None else grid[at] for name, grid in (grids | more).items()}
-        return replace(self, temperature=self.temperature.take(at), **cut)  # type: ignore[arg-type]
+        given: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        cut = {name: v[at] for name, v in given.items() if isinstance(v, Tensor)}
+        return replace(self, temperature=self.temperature.take(at), **cut)
 
 
 def find_queried(

@@ -47,7 +47,8 @@ def _reject_copies(canvas: Canvas, seeds: list[int]) -> None:
     for row, seed in enumerate(seeds):
         if rows_of[seed] == 1:
             continue
-        first = seen.setdefault((seed, *(_content(leaf[row]) for leaf in leaves)), row)
+        content = (leaf[row].reshape(-1).view(torch.uint8).numpy().tobytes() for leaf in leaves)
+        first = seen.setdefault((seed, *content), row)
         if first != row:
             raise SeedError(
                 f"rows {first} and {row} have the same canvas and the same seed {seed}, so they "
@@ -64,7 +65,3 @@ def _leaves(canvas: Canvas) -> list[Tensor]:
     every += [None if legal is None else legal.expand(batch, length, -1)]
     every += [None if required is None else required.expand(batch, length)]
     return [leaf.cpu() for leaf in tree_leaves(every) if isinstance(leaf, Tensor)]
-
-
-def _content(leaf: Tensor) -> bytes:
-    return leaf.reshape(-1).view(torch.uint8).numpy().tobytes()

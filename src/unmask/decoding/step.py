@@ -11,11 +11,10 @@ from unmask.core.generation import Generation
 from unmask.core.inference import evaluating
 from unmask.core.network import Denoiser
 from unmask.core.state import State, StepInfo
-from unmask.decoding.basis import check_basis
 from unmask.decoding.context import error_context
 from unmask.decoding.decide import decide
 from unmask.decoding.faults import raise_faults
-from unmask.decoding.inputs import check_state, check_strategy
+from unmask.decoding.inputs import check_basis, check_state, check_strategy
 from unmask.decoding.packing import forward
 from unmask.decoding.prepare import prepare
 from unmask.decoding.strategy import Strategy

@@ -5,8 +5,7 @@ A strategy is read here by its fields alone, so this module stands below it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from unmask.commit import ByGroup, Commit
 from unmask.constraints import Constraint
@@ -20,29 +19,8 @@ from unmask.revise import Revise
 from unmask.sampling import COLD, Sampling
 from unmask.stopping import Stop
 
-
-class Parts(Protocol):
-    """The fields of a strategy."""
-
-    @property
-    def commit(self) -> Commit: ...
-    @property
-    def order(self) -> Order: ...
-    @property
-    def sampling(self) -> Sampling: ...
-    @property
-    def revise(self) -> Revise: ...
-    @property
-    def groups(self) -> Groups | None: ...
-    @property
-    def constraint(self) -> Constraint: ...
-    @property
-    def stopping(self) -> tuple[Stop, ...]: ...
-    @property
-    def end_id(self) -> int | None: ...
-    @property
-    def ends_early(self) -> bool: ...
-
+Parts = Any
+"""The fields of a `decoding.strategy.Strategy`, whose module imports this one."""
 
 _KINDS: dict[str, tuple[Any, str]] = {
     "commit": (Commit, "commit.TopK('cosine', 12)"),
@@ -56,7 +34,7 @@ _KINDS: dict[str, tuple[Any, str]] = {
 }
 
 
-def check_kinds(strategy: Any) -> None:
+def check_kinds(strategy: Parts) -> None:
     """Raise StrategyError for a part that is not of its axis."""
     for axis, (kind, example) in _KINDS.items():
         part = getattr(strategy, axis)
@@ -75,10 +53,12 @@ def check_kinds(strategy: Any) -> None:
 
 def check_together(strategy: Parts) -> None:
     """Raise StrategyError for parts that contradict each other."""
-    for part in (strategy.order, strategy.commit, strategy.revise, *strategy.stopping):
+    for part in strategy.parts:
         check_needs(part)
-    for check in _CHECKS:
-        check(strategy)
+    _check_scores(strategy)
+    _check_groups(strategy)
+    _check_revision(strategy)
+    _check_stopping(strategy)
 
 
 _SCORES = {
@@ -87,7 +67,7 @@ _SCORES = {
 }
 
 
-def _scores(strategy: Parts) -> None:
+def _check_scores(strategy: Parts) -> None:
     compares = strategy.commit.compares
     if compares is not None and strategy.order.scores != compares:
         wanted, what = _SCORES[compares]
@@ -96,7 +76,8 @@ def _scores(strategy: Parts) -> None:
             f"{_name(strategy.order)} gives none: use order=orders.{wanted}"
         )
     drawn = isinstance(strategy.order, Probability) and strategy.order.of == "sampling"
-    if compares is not None and drawn and _is_greedy(strategy.sampling):
+    temperature = strategy.sampling.temperature
+    if compares is not None and drawn and not callable(temperature) and temperature < COLD:
         raise StrategyError(
             f"{_name(strategy.commit)} compares the probability of the draw with its bound, and a "
             "greedy draw has probability 1: use order=orders.Probability(choose='after', "
@@ -104,11 +85,7 @@ def _scores(strategy: Parts) -> None:
         )
 
 
-def _is_greedy(sampling: Sampling) -> bool:
-    return not callable(sampling.temperature) and sampling.temperature < COLD
-
-
-def _groups(strategy: Parts) -> None:
+def _check_groups(strategy: Parts) -> None:
     groups, commit = strategy.groups, strategy.commit
     if groups is None and isinstance(commit.count_plan, ByGroup):
         raise StrategyError(
@@ -123,7 +100,7 @@ def _groups(strategy: Parts) -> None:
     commit.check_groups(groups)
 
 
-def _revision(strategy: Parts) -> None:
+def _check_revision(strategy: Parts) -> None:
     amends = strategy.revise.amends
     if strategy.commit.takes_all_steps and (not strategy.revise.remasks or amends):
         raise StrategyError(
@@ -143,7 +120,7 @@ def _revision(strategy: Parts) -> None:
         )
 
 
-def _stopping(strategy: Parts) -> None:
+def _check_stopping(strategy: Parts) -> None:
     early = strategy.ends_early or strategy.groups is not None
     if strategy.commit.takes_all_steps and early:
         raise StrategyError(
@@ -165,9 +142,6 @@ def _stopping(strategy: Parts) -> None:
             f"EndOfSequence({strategy.end_id}): the id is forbidden, so it is never drawn: pass an "
             "id that may be drawn"
         )
-
-
-_CHECKS: tuple[Callable[[Parts], None], ...] = (_scores, _groups, _revision, _stopping)
 
 
 def _name(part: object) -> str:

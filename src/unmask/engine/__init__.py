@@ -2,19 +2,11 @@
 
 from unmask.core.calls import check_calls
 from unmask.engine.engine import Engine, Event
-from unmask.engine.run import check_inputs, complete, default_strategy, generate, run, stream
+from unmask.engine.run import check_inputs as check_inputs
+from unmask.engine.run import complete as complete
+from unmask.engine.run import default_strategy, generate, run, stream
 from unmask.engine.stages import run_stages
 
-__all__ = [
-    "Engine",
-    "Event",
-    "check_inputs",
-    "complete",
-    "default_strategy",
-    "generate",
-    "run",
-    "run_stages",
-    "stream",
-]
+__all__ = ["Engine", "Event", "default_strategy", "generate", "run", "run_stages", "stream"]
 
 check_calls(__name__)

@@ -45,15 +45,11 @@ class Cohort:
 
 def can_join(one: Cohort, other: Cohort) -> bool:
     """Whether the rows of both can step together."""
-    return _alike(one.strategy, other.strategy) and _form(one.state) == _form(other.state)
-
-
-def _alike(one: Strategy, other: Strategy) -> bool:
-    """Whether strategies are equal; a part of one's own that cannot be compared is not."""
     try:
-        return one is other or one == other
-    except (RuntimeError, ValueError):  # a tensor or an array of several truth values
+        alike = one.strategy is other.strategy or one.strategy == other.strategy
+    except (RuntimeError, ValueError):  # a part holds a tensor or an array of several truth values
         return False
+    return alike and _form(one.state) == _form(other.state)
 
 
 def _form(state: State) -> dict[str, object]:

@@ -19,9 +19,8 @@ from unmask.core.inference import evaluating, is_out_of_memory, release_memory
 from unmask.core.network import Cache, Denoiser, Query, check_denoiser
 from unmask.core.state import Change, State, StepInfo
 from unmask.decoding import Canvas, Strategy, decide, finish, forward_all, init, prepare
-from unmask.decoding.basis import check_basis
 from unmask.decoding.context import error_context, location
-from unmask.decoding.inputs import check_state, check_strategy
+from unmask.decoding.inputs import check_basis, check_state, check_strategy
 from unmask.decoding.propose import nothing_proposed
 from unmask.engine.cohort import Cohort, can_join
 from unmask.errors import SplitWarning, StrategyError
@@ -71,8 +70,8 @@ class Engine:
         for name, most in (("max_rows", max_rows), ("max_tokens", max_tokens)):
             if most is not None:
                 check_count(name, most)
-        self.denoiser, self.max_rows, self.max_tokens = denoiser, max_rows, max_tokens
-        self.halves = halves
+        self.denoiser, self.halves = denoiser, halves
+        self.max_rows, self.max_tokens = max_rows, max_tokens
         self._next = 0
         self._waiting: deque[Cohort] = deque()
         self._cohorts: list[Cohort] = []
@@ -144,13 +143,13 @@ class Engine:
         """The trunk's answers to all cohorts, by as few passes as there can be."""
         if not self._cohorts:
             return []
-        states = [cohort.state for cohort in self._cohorts]
-        caches = [state.cache for state in states]
+        rows = [cohort.state.rows for cohort in self._cohorts]
+        caches = [cohort.state.cache for cohort in self._cohorts]
         queries = []
         for cohort in self._cohorts:
             with error_context(cohort.state.rows, "the strategy", StrategyError):
                 queries.append(prepare(cohort.state, cohort.strategy))
-        with error_context([state.rows for state in states], "the network"):
+        with error_context(rows, "the network"):
             results = forward_all(self.denoiser, queries, caches, self.max_tokens)
         return [(query, *result) for query, result in zip(queries, results, strict=True)]
 
@@ -243,14 +242,12 @@ class Engine:
                 SplitWarning,
                 stacklevel=4,
             )
-        kept, back, left = list[Cohort](), list[Cohort](), most
+        parts, left = [], most
         for cohort in self._cohorts:
-            here, later = cohort.split(np.arange(len(cohort)) < left)
-            left -= len(here)
-            kept += [here] if len(here) else []
-            back += [later] if len(later) else []
-        self._cohorts = kept
-        self._waiting.extendleft(reversed(back))
+            parts.append(cohort.split(np.arange(len(cohort)) < left))
+            left -= len(parts[-1][0])
+        self._cohorts = [kept for kept, _ in parts if len(kept)]
+        self._waiting.extendleft(back for _, back in reversed(parts) if len(back))
         release_memory(self.denoiser.device)
 
 

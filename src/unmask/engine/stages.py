@@ -42,33 +42,6 @@ def run_stages(
     from stage to stage. Raises as `generate` does, and StrategyError where there are more
     strategies than groups, or the groups do not fit the rows.
     """
-    _check_kinds(denoiser, canvas, groups, strategies)
-    canvas = canvas.to(denoiser.device or canvas.tokens.device)
-    group = groups.of(canvas.editable)
-    stages = int(group.max()) + 1
-    _check_fit(canvas, groups, strategies, stages)
-    _check_readers(strategies, denoiser.spec.inputs)
-    root = row_seeds(canvas, seed, seeds)
-    hidden = canvas.tokens.masked_fill(canvas.editable, mask_id_of(denoiser.spec))
-    done = _empty_record(canvas, hidden, root)
-    for stage in range(stages):
-        here = canvas.editable & (group == stage)
-        required = canvas.required
-        if required is not None:  # in later groups, of positions that count as known till then
-            required = required.expand(canvas.shape).masked_fill(~here, -1)
-        given = replace(canvas, tokens=done.tokens, editable=here, required=required)
-        strategy = strategies[min(stage, len(strategies) - 1)]
-        seed_of_stage = fold(root, torch.full_like(root, stage))
-        state = init(denoiser, given, strategy, seed_of_stage)
-        part = complete(Engine(denoiser), state, strategy)
-        done = _merge(done, part)
-    return done
-
-
-def _check_kinds(
-    denoiser: object, canvas: object, groups: object, strategies: Sequence[Strategy]
-) -> None:
-    """Raise unless these are a denoiser, a canvas, groups, and a list of strategies."""
     check_denoiser(denoiser)
     check_canvas(canvas)
     if not isinstance(groups, Groups):
@@ -77,6 +50,26 @@ def _check_kinds(
         raise StrategyError(f"strategies={strategies!r}: pass a list, one strategy for each group")
     for strategy in strategies:
         check_strategy(strategy)
+    canvas = canvas.to(denoiser.device or canvas.tokens.device)
+    group = groups.of(canvas.editable)
+    stages = int(group.max()) + 1
+    _check_fit(canvas, groups, strategies, stages)
+    _check_readers(strategies, denoiser.spec.inputs)
+    root = row_seeds(canvas, seed, seeds)
+    tokens = canvas.tokens.masked_fill(canvas.editable, mask_id_of(denoiser.spec))
+    done: Generation | None = None
+    for stage in range(stages):
+        here = canvas.editable & (group == stage)
+        required = canvas.required
+        if required is not None:  # in later groups, of positions that count as known till then
+            required = required.expand(canvas.shape).masked_fill(~here, -1)
+        given = replace(canvas, tokens=tokens, editable=here, required=required)
+        strategy = strategies[min(stage, len(strategies) - 1)]
+        state = init(denoiser, given, strategy, fold(root, torch.full_like(root, stage)))
+        part = complete(Engine(denoiser), state, strategy)
+        done, tokens = part if done is None else _merge(done, part), part.tokens
+    assert done is not None
+    return replace(done, seeds=root.to(tokens.device), editable=canvas.editable)
 
 
 def _check_fit(canvas: Canvas, groups: Groups, strategies: Sequence[Strategy], stages: int) -> None:
@@ -105,16 +98,6 @@ def _check_readers(strategies: Sequence[Strategy], inputs: frozenset[str]) -> No
             f"{what} which positions are unknown, and in a stage those of later groups count as "
             "known: use Strategy.groups in one generation"
         )
-
-
-def _empty_record(canvas: Canvas, tokens: Tensor, seeds: Tensor) -> Generation:
-    """The record before the first stage, on the device of the canvas."""
-    device = canvas.tokens.device
-    blank = torch.zeros(canvas.shape, device=device)
-    none = torch.zeros(canvas.shape[0], dtype=torch.int64, device=device)
-    never = torch.full(canvas.shape, NEVER, device=device)
-    seeds = seeds.to(device)
-    return Generation(tokens, blank, blank, never, none, none, seeds, canvas.editable, canvas.valid)
 
 
 def _merge(done: Generation, part: Generation) -> Generation:

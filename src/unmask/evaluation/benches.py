@@ -48,16 +48,13 @@ class Bench:
             )
 
 
-def solving(strategy: Strategy) -> Strategy:
-    """The same strategy drawing the likeliest tokens: a puzzle has one solution."""
-    return strategy.but(sampling=replace(strategy.sampling, temperature=0.0))
+def _at(strategy: Strategy, temperature: float) -> Strategy:
+    return strategy.but(sampling=replace(strategy.sampling, temperature=temperature))
 
 
-def sampling(strategy: Strategy) -> Strategy:
+def _sampling(strategy: Strategy) -> Strategy:
     """The same strategy at temperature 1 if it was at 0, where all rows would come out equal."""
-    if strategy.sampling.temperature != 0:
-        return strategy
-    return strategy.but(sampling=replace(strategy.sampling, temperature=1.0))
+    return _at(strategy, 1.0) if strategy.sampling.temperature == 0 else strategy
 
 
 def _seeds(seed: int, count: int) -> Tensor:
@@ -68,7 +65,8 @@ def _on_boards(
     kind: Boards, model: Denoiser, strategy: Strategy, samples: int, seed: int, tempered: bool
 ) -> dict[str, Figure]:
     """Boards from nothing, and as many puzzles."""
-    sampler, solver = (strategy, strategy) if tempered else (sampling(strategy), solving(strategy))
+    # A puzzle has one solution, so the likeliest tokens are drawn.
+    sampler, solver = (strategy,) * 2 if tempered else (_sampling(strategy), _at(strategy, 0.0))
     seeds = _seeds(seed, samples)
     free = kind.play(model, sampler, seeds)
     solved = kind.play(model, solver, seeds, posed(kind, samples))
@@ -84,7 +82,7 @@ def _digits(
 ) -> dict[str, Figure]:
     """Images with classes dealt out evenly, held against as many real ones and a classifier."""
     labels = torch.arange(samples) % digits.CLASSES
-    sampler = strategy if tempered else sampling(strategy)
+    sampler = strategy if tempered else _sampling(strategy)
     made = draw(model, sampler, _seeds(seed, samples), labels)
     tested, judged = told_apart(made.tokens, seed), recognised(made.tokens, labels)
     spent = mean(made.forwards)

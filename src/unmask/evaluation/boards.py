@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from unmask.core.network import Denoiser
+from unmask.core.random import derive
 from unmask.decoding import Canvas, Strategy
 from unmask.engine.run import run
 from unmask.evaluation.figures import BATCH, Row, mean
 from unmask.tasks import shidoku, sudoku
-from unmask.tasks.rules import RULES, Rules
+from unmask.tasks.boards import Board
 
 CLUES = 5
 BLANKS = 50
@@ -52,7 +53,7 @@ class Played:
 class Boards:
     """A kind of board, whose puzzles have one solution."""
 
-    rules: Rules
+    rules: Board
     held_out: Callable[[], Tensor]  # (G,N) solved boards
     hide: Callable[[Tensor, int], tuple[Tensor, Tensor]]  # boards, seed -> puzzles, known (B,N)
 
@@ -68,17 +69,21 @@ class Boards:
         exact = None if posed is None else (made.tokens == posed[0]).all(1)
         return Played(self.rules.is_valid(made.tokens), made.forwards, exact)
 
+    def from_nothing(
+        self, model: Denoiser, strategy: Strategy, count: int, seed: int, **more: Any
+    ) -> Row:
+        """Return the row of `count` boards without clues, with more columns."""
+        played = self.play(model, strategy, derive(seed, count))
+        return played.row("from nothing", strategy.name, **more)
+
 
 SHIDOKU = Boards(
-    RULES["shidoku"],
-    held_out=lambda: shidoku.split()[1],
-    hide=lambda boards, seed: shidoku.puzzles(boards, CLUES, seed),
+    shidoku.BOARD,
+    lambda: shidoku.split()[1],
+    lambda boards, seed: shidoku.puzzles(boards, CLUES, seed),
 )
-
 SUDOKU = Boards(
-    RULES["sudoku"],
-    held_out=sudoku.held_out,
-    hide=lambda boards, seed: sudoku.puzzles(boards, BLANKS, seed),
+    sudoku.BOARD, sudoku.held_out, lambda boards, seed: sudoku.puzzles(boards, BLANKS, seed)
 )
 
 

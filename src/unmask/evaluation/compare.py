@@ -6,6 +6,7 @@ B rows, N positions.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,8 @@ from pathlib import Path
 from unmask.core.network import Denoiser
 from unmask.errors import DataError, InputError, nearest
 from unmask.evaluation.benches import BENCHES, Bench
-from unmask.evaluation.figures import Figure, Quality
+from unmask.evaluation.figures import Figure, Quality, Setting, Terms
 from unmask.evaluation.ledger import Ledger
-from unmask.evaluation.pareto import pareto_front
-from unmask.evaluation.settings import Setting, Terms
 from unmask.models.checkpoint import CARD, WEIGHTS, locate
 
 _IDENTITY = (CARD, "config.json", WEIGHTS)
@@ -99,6 +98,23 @@ def front(measurements: Sequence[Measurement], quality: Quality) -> list[int]:
         [bound(figure.value, quality.ideal) for figure in figures],
         higher_is_better=quality.higher_is_better,
     )
+
+
+def pareto_front(
+    cost: Sequence[float], quality: Sequence[float], *, higher_is_better: bool = True
+) -> list[int]:
+    """Indices of the points that no other point dominates, cheapest first.
+
+    A point dominates another if it costs no more and is no worse, and is better in one of the two.
+    Equal points do not dominate each other, so all of them are on the front; NaN is never on it.
+    """
+    sign = -1.0 if higher_is_better else 1.0
+    pairs = enumerate(zip(cost, quality, strict=True))
+    found: list[tuple[float, float, int]] = []
+    for point in sorted((c, sign * q, i) for i, (c, q) in pairs if not math.isnan(c + q)):
+        if not found or point[1] < found[-1][1] or point[:2] == found[-1][:2]:
+            found.append(point)
+    return [index for _, _, index in found]
 
 
 def model_fingerprint(model: str | Path) -> str:

@@ -116,12 +116,4 @@ def told_apart(images: Tensor, seed: int) -> judges.TwoSample:
 
 def recognised(images: Tensor, labels: Tensor) -> judges.ClassAccuracy:
     """Have the classes (B,) of images (B,64) judged by a classifier of real ones."""
-    data = digits.load()
-    return judges.class_accuracy(
-        images,
-        labels,
-        train_tokens=data.train_tokens,
-        train_labels=data.train_labels,
-        held_out_tokens=data.held_out_tokens,
-        held_out_labels=data.held_out_labels,
-    )
+    return judges.class_accuracy(images, labels, **vars(digits.load()))

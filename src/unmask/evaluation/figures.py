@@ -1,12 +1,15 @@
-"""Figures of merit: what they are called, and how sure they are. B rows."""
+"""Figures of merit: of what settings, what they are called, and how sure they are. B rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
+
+from unmask.decoding import Strategy
 
 BATCH = 500  # rows drawn at once, as many as fit a processor's cache
 
@@ -57,3 +60,27 @@ def share_error(value: float, count: int) -> float:
         return 1 / (count + 1)
     error: float = (value * (1 - value) / count) ** 0.5
     return error
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One strategy to measure: a preset's name, the options that were chosen, what they made."""
+
+    preset: str
+    options: Mapping[str, Any]
+    strategy: Strategy
+
+    @property
+    def label(self) -> str:
+        """`steps=8`, or `keep=0.3 steps=8`; empty where everything is as the preset has it."""
+        return " ".join(f"{key}={json.dumps(value)}" for key, value in self.options.items())
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Values that figures of one picture have in common."""
+
+    task: str
+    fingerprint: str  # of the model
+    seed: int
+    samples: int

@@ -1,17 +1,14 @@
 """Judges of samples: classifiers that tell them from real rows, or tell their classes.
 
 B rows, N positions. The two-sample test asks whether a random forest can tell generated rows from
-real ones: an accuracy of 0.5 means that the two sets are indistinguishable to it, 1.0 that every
-row gives itself away (Lopez-Paz and Oquab, 2017, "Revisiting classifier two-sample tests"). Class
-accuracy asks whether the samples made for class c are recognised as class c, by a support-vector
-classifier fitted on real training rows; its accuracy on real held-out ones is the ceiling that the
-figure must be read against.
+real ones: 0.5 means that it cannot, 1.0 that every row gives itself away (Lopez-Paz and Oquab,
+2017, "Revisiting classifier two-sample tests"). Class accuracy asks whether samples made for a
+class are recognised by a support-vector classifier of real rows; its accuracy on real held-out ones
+is the ceiling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +16,9 @@ import torch
 from torch import Tensor
 
 from unmask.core.ids import are_integers
-from unmask.errors import DataError, MissingExtraError
+from unmask.errors import DataError
 from unmask.evaluation.figures import share_error
+from unmask.tasks.digits import needing_sklearn
 
 FOLDS = 5
 TREES = 200
@@ -34,26 +32,19 @@ GAMMA = 0.001
 class TwoSample:
     """The accuracy of the forest on rows it was not fitted on."""
 
-    accuracy: float
-    """Share of all 2·rows rows told apart correctly; 0.5 is perfect for a generator."""
-    standard_error: float
-    """Of the accuracy: binomial, over the 2·rows held-out predictions; `share_error`."""
-    rows: int
-    """Rows on each side."""
+    accuracy: float  # share of all 2·rows rows told apart; 0.5 is perfect for a generator
+    standard_error: float  # of the accuracy: `share_error` of 2·rows held-out predictions
+    rows: int  # on each side
 
 
 @dataclass(frozen=True)
 class ClassAccuracy:
     """The judge's verdict on the samples and on real images."""
 
-    accuracy: float
-    """Share of the generated rows recognised as the class they were made for."""
-    standard_error: float
-    """Of `accuracy`: `share_error`."""
-    held_out: float
-    """Share of the real held-out rows recognised: the ceiling."""
-    rows: int
-    """Generated rows judged."""
+    accuracy: float  # share of the generated rows recognised as the class they were made for
+    standard_error: float  # of the accuracy: `share_error`
+    held_out: float  # share of the real held-out rows recognised: the ceiling
+    rows: int  # generated rows judged
 
 
 def two_sample(generated: Tensor, real: Tensor, seed: int = 0) -> TwoSample:
@@ -66,18 +57,15 @@ def two_sample(generated: Tensor, real: Tensor, seed: int = 0) -> TwoSample:
     Raises DataError for unequal or too small sets, MissingExtraError without scikit-learn.
     """
     _check_alike(generated, real)
-    with _needing_sklearn("the two-sample test"):
+    with needing_sklearn("the two-sample test"):
         from sklearn.ensemble import RandomForestClassifier
         from sklearn.model_selection import StratifiedKFold, cross_val_predict
     rows = len(generated)
     ids = torch.cat([generated.cpu(), real.cpu()]).numpy()
     is_real = np.repeat([0, 1], rows)
-    guess = cross_val_predict(
-        RandomForestClassifier(n_estimators=TREES, random_state=seed),
-        ids,
-        is_real,
-        cv=StratifiedKFold(FOLDS, shuffle=True, random_state=seed),
-    )
+    forest = RandomForestClassifier(n_estimators=TREES, random_state=seed)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    guess = cross_val_predict(forest, ids, is_real, cv=folds)
     accuracy = float((guess == is_real).mean())
     return TwoSample(accuracy, share_error(accuracy, 2 * rows), rows)
 
@@ -115,41 +103,33 @@ def class_accuracy(
     _check_labelled("generated", generated, labels, generated.shape[-1])
     _check_labelled("train_tokens", train_tokens, train_labels, generated.shape[-1])
     _check_labelled("held_out_tokens", held_out_tokens, held_out_labels, generated.shape[-1])
-    with _needing_sklearn("class accuracy"):
+    with needing_sklearn("class accuracy"):
         from sklearn.svm import SVC
     judge = SVC(C=PENALTY, gamma=GAMMA)
     judge.fit(train_tokens.cpu().numpy(), train_labels.cpu().numpy())
     accuracy = float(judge.score(generated.cpu().numpy(), labels.cpu().numpy()))
     ceiling = float(judge.score(held_out_tokens.cpu().numpy(), held_out_labels.cpu().numpy()))
-    rows = len(generated)
-    return ClassAccuracy(accuracy, share_error(accuracy, rows), ceiling, rows)
+    return ClassAccuracy(accuracy, share_error(accuracy, len(labels)), ceiling, len(labels))
 
 
-@contextmanager
-def _needing_sklearn(what: str) -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{what} needs scikit-learn, which is not installed; type: pip install 'unmask[tasks]'"
-        ) from error
-
-
-def _check_ids(name: str, ids: Tensor) -> None:
+def _check_ids(name: str, ids: Tensor, positions: int) -> None:
     if ids.dim() != 2 or not are_integers(ids):
         raise DataError(
             f"{name} is {ids.dtype} of shape {tuple(ids.shape)}; pass integer ids (B, N)"
         )
+    if not len(ids):
+        raise DataError(f"{name} has no rows; there is nothing to judge")
+    if ids.shape[1] != positions:
+        raise DataError(
+            f"{name} has {ids.shape[1]} positions, but the generated rows have {positions}; pass "
+            "the same positions everywhere, for instance without a leading class id: "
+            "generated[:, 1:]"
+        )
 
 
 def _check_alike(generated: Tensor, real: Tensor) -> None:
-    for name, ids in (("generated", generated), ("real", real)):
-        _check_ids(name, ids)
-    if generated.shape[1] != real.shape[1]:
-        raise DataError(
-            f"generated has {generated.shape[1]} positions and real {real.shape[1]}; compare the "
-            "same positions, for instance without a leading class id: generated[:, 1:]"
-        )
+    _check_ids("generated", generated, generated.shape[-1])
+    _check_ids("real", real, generated.shape[1])
     if len(generated) != len(real):
         raise DataError(
             f"{len(generated)} generated rows against {len(real)} real ones: with unequal numbers "
@@ -160,14 +140,7 @@ def _check_alike(generated: Tensor, real: Tensor) -> None:
 
 
 def _check_labelled(name: str, tokens: Tensor, labels: Tensor, positions: int) -> None:
-    _check_ids(name, tokens)
-    if not len(tokens):
-        raise DataError(f"{name} has no rows; there is nothing to judge")
-    if tokens.shape[1] != positions:
-        raise DataError(
-            f"{name} has {tokens.shape[1]} positions, but the generated rows have {positions}; "
-            "pass the same positions everywhere, for instance without a leading class id"
-        )
+    _check_ids(name, tokens, positions)
     if labels.shape != (len(tokens),):
         raise DataError(
             f"{name} has {len(tokens)} rows but its labels have shape {tuple(labels.shape)}; "

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from itertools import chain, starmap
 from pathlib import Path
 
 from unmask.core.files import write_file
 from unmask.errors import DataError
-from unmask.evaluation.figures import Figure, Quality
-from unmask.evaluation.settings import Setting, Terms
+from unmask.evaluation.figures import Figure, Quality, Setting, Terms
 
 _TERMS = ("task", "fingerprint", "seed", "samples", "preset", "setting")
 
@@ -45,16 +46,15 @@ class Ledger:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self._columns)
         for key, row in rows.items():
-            parts = (row[name] for name in self._keys)
-            numbers = (n for part in parts for n in (part.value, part.error, part.forwards))
+            numbers = chain.from_iterable(astuple(row[name]) for name in self._keys)
             writer.writerow([*key, *map(repr, numbers)])
         write_file(self.path, text.getvalue().encode())
         self._rows = rows
 
     @property
     def _columns(self) -> list[str]:
-        figures = [(key, f"{key}_error", f"{key}_forwards") for key in self._keys]
-        return [*_TERMS, *(name for group in figures for name in group)]
+        ends = ("", "_error", "_forwards")
+        return [*_TERMS, *(key + end for key in self._keys for end in ends)]
 
     def _read(self) -> dict[Key, dict[str, Figure]]:
         if not self.path.exists():
@@ -82,19 +82,12 @@ class Ledger:
                 f"{self.path}, line {number}: {error}; remove the line to measure it again"
             ) from None
         threes = zip(figures[0::3], figures[1::3], figures[2::3], strict=True)
-        parts = (Figure(*three) for three in threes)
-        return tuple(line[: len(_TERMS)]), dict(zip(self._keys, parts, strict=True))
+        parts = dict(zip(self._keys, starmap(Figure, threes), strict=True))
+        return tuple(line[: len(_TERMS)]), parts
 
 
 _ELSEWHERE = "type another --out folder, or remove the file"
 
 
 def _key(terms: Terms, setting: Setting) -> Key:
-    return (
-        terms.task,
-        terms.fingerprint,
-        str(terms.seed),
-        str(terms.samples),
-        setting.preset,
-        setting.label,
-    )
+    return (*map(str, astuple(terms)), setting.preset, setting.label)

@@ -15,20 +15,6 @@ Report = Callable[[int, int, str], None]  # done, total, what comes next
 _PLANS = {"digits": digits.plan, "shidoku": shidoku.plan, "sudoku": sudoku.plan}
 
 
-def check_of_task(task: str, model: Denoiser) -> None:
-    """Raise DataError unless the ids and positions of a network are those of a built-in task."""
-    known, spec = tasks.task(task), model.spec
-    length = known.train.shape[1]
-    longest = length if spec.max_length is None else spec.max_length
-    if (spec.vocab_size, spec.mask_id) != (known.vocab_size, known.mask_id) or longest < length:
-        raise DataError(
-            f"the network has {spec.vocab_size} ids, mask id {spec.mask_id} and "
-            f"{spec.max_length or 'any number of'} positions; {task} has {known.vocab_size} ids, "
-            f"mask id {known.mask_id} and {length} positions: pass a model that was trained on "
-            f"{task}"
-        )
-
-
 def evaluate(
     task: str,
     model: Denoiser,
@@ -45,7 +31,7 @@ def evaluate(
     if task not in _PLANS:
         raise DataError(f"unknown task {task!r}: {nearest(task, _PLANS)}")
     check_denoiser(model, DataError)
-    check_of_task(task, model)
+    _check_of_task(task, model)
     measurements = list(_PLANS[task](model, seed, quick))
     rows = []
     for done, (name, measure) in enumerate(measurements):
@@ -53,3 +39,16 @@ def evaluate(
             report(done, len(measurements), name)
         rows.append(measure())
     return rows
+
+
+def _check_of_task(task: str, model: Denoiser) -> None:
+    """Raise DataError unless the ids and positions of a network are those of a built-in task."""
+    known, spec = tasks.task(task), model.spec
+    length = known.train.shape[1]
+    too_short = spec.max_length is not None and spec.max_length < length
+    if (spec.vocab_size, spec.mask_id) != (known.vocab_size, known.mask_id) or too_short:
+        raise DataError(
+            f"the network has {spec.vocab_size} ids, mask id {spec.mask_id} and "
+            f"{spec.max_length or 'any number of'} positions; {task} has {known.vocab_size} ids, "
+            f"mask id {known.mask_id} and {length} positions: pass a model trained on {task}"
+        )

@@ -33,10 +33,8 @@ def plan(model: Denoiser, seed: int, quick: bool) -> Plan:
 
 
 def _from_nothing(model: Denoiser, strategy: Strategy, steps: int, boards: int, seed: int) -> Row:
-    row = SHIDOKU.play(model, strategy, derive(seed, boards)).row(
-        "from nothing", strategy.name, steps=steps
-    )
-    return {**row, "reference": REFERENCE.get((strategy.name, steps))}
+    row = SHIDOKU.from_nothing(model, strategy, boards, seed, steps=steps)
+    return row | {"reference": REFERENCE.get((strategy.name, steps))}
 
 
 def _puzzles(model: Denoiser, steps: int, per_grid: int) -> Row:

@@ -19,13 +19,12 @@ PUZZLES = 300  # of each number of blanks
 BLANKS = (30, 40, 50, sudoku.MOST_BLANKS)
 
 
-def solvers() -> dict[str, Strategy]:
-    """Ways to solve a puzzle: as many forwards as there is doubt, or one for each cell."""
-    return {
-        "threshold .9": presets.threshold(threshold=0.9, block=None, temperature=0.0),
-        "threshold .99": presets.threshold(threshold=0.99, block=None, temperature=0.0),
-        "one at a time": presets.confidence(steps=sudoku.CELLS, temperature=0.0),
-    }
+# As many forwards as there is doubt, or one for each cell.
+SOLVERS = {
+    "threshold .9": presets.threshold(threshold=0.9, block=None, temperature=0.0),
+    "threshold .99": presets.threshold(threshold=0.99, block=None, temperature=0.0),
+    "one at a time": presets.confidence(steps=sudoku.CELLS, temperature=0.0),
+}
 
 
 def plan(model: Denoiser, seed: int, quick: bool) -> Plan:
@@ -37,17 +36,12 @@ def plan(model: Denoiser, seed: int, quick: bool) -> Plan:
         presets.entropy_bound(0.02),
     ):
         name = f"{boards} boards from nothing, {strategy.name}"
-        yield name, partial(_from_nothing, model, strategy, boards, seed)
-    for solver, strategy in solvers().items():
+        yield name, partial(SUDOKU.from_nothing, model, strategy, boards, seed)
+    for solver, strategy in SOLVERS.items():
         for blanks in BLANKS:
             for guessing in sorted(set(puzzles(blanks)[2][:count].tolist())):
                 row = partial(_puzzles, model, solver, strategy, count, blanks, guessing)
                 yield f"puzzles of {blanks} blanks, {solver}", row
-
-
-def _from_nothing(model: Denoiser, strategy: Strategy, boards: int, seed: int) -> Row:
-    played = SUDOKU.play(model, strategy, derive(seed, boards))
-    return played.row("from nothing", strategy.name)
 
 
 def _puzzles(

@@ -17,11 +17,11 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from unmask.core.arrays import waits
 from unmask.core.by_value import ByValue
-from unmask.core.checks import is_number
+from unmask.core.checks import check_choice, is_number
 from unmask.core.head import mask_id_of
 from unmask.core.network import Query
 from unmask.core.state import State
-from unmask.errors import CanvasError, StrategyError, nearest
+from unmask.errors import CanvasError, StrategyError
 from unmask.guidance.weights import ConstantWeight, Weight, as_weight, weigh
 
 Form = Literal["from_unconditional", "from_conditional"]
@@ -68,8 +68,7 @@ class Guidance:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", as_weight(self.weight))
-        if self.form not in get_args(Form):
-            raise StrategyError(f"form={self.form!r}: {nearest(str(self.form), get_args(Form))}")
+        check_choice("form", self.form, get_args(Form))
         if isinstance(self.null, Tensor | Mapping):
             object.__setattr__(self, "null", NullCondition(self.null))
         if not (is_number(self.null) or isinstance(self.null, HidePrompt | NullCondition)):
@@ -111,32 +110,26 @@ class Guidance:
     def expand(self, query: Query, state: State) -> Query:
         """Return the query with each row twice: with its condition, then with the null one."""
         tokens, condition = query.tokens, query.condition
+        hidden, none = tokens, condition
         if isinstance(self.null, HidePrompt):
-            prompt = state.valid & ~state.editable
-            hidden = tokens.masked_fill(prompt, mask_id_of(state.spec))
-            none = condition
+            hidden = tokens.masked_fill(state.valid & ~state.editable, mask_id_of(state.spec))
         else:
-            hidden, none = tokens, _no_condition(condition, self.null)
+            none = _no_condition(condition, self.null)
 
-        def twice(leaf: Tensor | None) -> Tensor | None:
-            return None if leaf is None else leaf.repeat_interleave(2, 0)
+        def twice(leaf: Any) -> Any:
+            if isinstance(leaf, Tensor):
+                return leaf.repeat_interleave(2, 0)
+            return None if leaf is None else np.repeat(leaf, 2)
 
         def beside(conditional: Any, unconditional: Any) -> Any:
             if not isinstance(conditional, Tensor):
                 return conditional
             return torch.stack([conditional, unconditional], 1).flatten(0, 1)
 
-        return replace(
-            query,
-            tokens=beside(tokens, hidden),
-            valid=query.valid.repeat_interleave(2, 0),
-            lengths=np.repeat(query.lengths, 2),
-            condition=tree_map(beside, condition, none),
-            masked=twice(query.masked),
-            progress=twice(query.progress),
-            unknown_share=twice(query.unknown_share),
-            open_block=None if query.open_block is None else np.repeat(query.open_block, 2),
-        )
+        names = ("valid", "lengths", "masked", "progress", "unknown_share", "open_block")
+        rest: dict[str, Any] = {name: twice(getattr(query, name)) for name in names}
+        both = beside(tokens, hidden), tree_map(beside, condition, none)
+        return replace(query, tokens=both[0], condition=both[1], **rest)
 
     def weights(self, state: State) -> float | np.ndarray:
         """Return the weight of the step being taken: one number, or (B,) float64 on the host."""

@@ -27,49 +27,48 @@ class Weight(Protocol):
     def __call__(self, progress: Tensor, ratio: Tensor) -> Tensor: ...
 
 
+class _Numbers:
+    """Base of weights whose fields are numbers."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not is_number(value):
+                raise StrategyError(f"{name}={value!r}: pass a number, such as 2.0")
+
+
 @dataclass(frozen=True)
-class ConstantWeight:
+class ConstantWeight(_Numbers):
     """The same weight at every step (2207.12598). `Guidance` makes one of a number."""
 
     weight: float
-
-    def __post_init__(self) -> None:
-        _check("weight", self.weight)
 
     def __call__(self, progress: Tensor, ratio: Tensor) -> Tensor:
         return torch.full_like(progress, self.weight)
 
 
 @dataclass(frozen=True)
-class LinearWeight:
+class LinearWeight(_Numbers):
     """w·r, from w/T at the first step to w at the last (Muse 2301.00704)."""
 
     weight: float
-
-    def __post_init__(self) -> None:
-        _check("weight", self.weight)
 
     def __call__(self, progress: Tensor, ratio: Tensor) -> Tensor:
         return self.weight * progress
 
 
 @dataclass(frozen=True)
-class RatioWeight:
+class RatioWeight(_Numbers):
     """γ·most + (1 − γ)·least, with γ the share still unknown (MAGNeT 2401.04577)."""
 
     most: float = 10.0
     least: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check("most", self.most)
-        _check("least", self.least)
 
     def __call__(self, progress: Tensor, ratio: Tensor) -> Tensor:
         return ratio * self.most + (1 - ratio) * self.least
 
 
 @dataclass(frozen=True)
-class PowerCosineWeight:
+class PowerCosineWeight(_Numbers):
     """w·(1 − cos(π·r^exponent))/2, near 0 in early steps and w at the last (MDT 2303.14389).
 
     exponent: 3 in TiTok (2406.07550); a larger one guides later. StrategyError unless above 0.
@@ -79,8 +78,7 @@ class PowerCosineWeight:
     exponent: float = 3.0
 
     def __post_init__(self) -> None:
-        _check("weight", self.weight)
-        _check("exponent", self.exponent)
+        super().__post_init__()
         if self.exponent <= 0:
             raise StrategyError(f"exponent={self.exponent!r}: pass a number above 0, such as 3.0")
 
@@ -119,8 +117,3 @@ def weigh(weight: Weight, progress: np.ndarray, share: np.ndarray) -> np.ndarray
             f"{share.tolist()}: return finite numbers"
         )
     return found
-
-
-def _check(name: str, value: object) -> None:
-    if not is_number(value):
-        raise StrategyError(f"{name}={value!r}: pass a number, such as 2.0")

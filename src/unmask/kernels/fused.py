@@ -11,7 +11,7 @@ Shapes: M positions queried, D width, V vocabulary, W = ⌊√V⌋ ids in a bloc
 from __future__ import annotations
 
 from collections.abc import Callable, Set
-from typing import Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,27 +31,13 @@ LAUNCHER = Launcher(
 FEW = 16  # rows of the smallest tile
 
 
-class Shaping(Protocol):
-    """The fields of a `sampling.Sampling` that are read."""
-
-    @property
-    def filtered(self) -> bool:
-        """Whether a filter excludes some ids."""
-        ...
-
-    @property
-    def gumbel(self) -> bool:
-        """Whether tokens are drawn by a Gumbel race, with noise for each id."""
-        ...
-
-
-def can_fuse(how: Shaping, needs: Set[str], per_position: bool, device: torch.device) -> bool:
+def can_fuse(how: Any, needs: Set[str], per_position: bool, device: torch.device) -> bool:
     """Return whether `fused_draw` may replace `draw_with_statistics`, if `can_run` is True too.
 
-    It may not: on any device but CUDA, or without Triton; with top-k, top-p, min-p or Gumbel races;
-    for statistics that need whole rows of logits (noised_logprob, divergence); if per_position,
-    that is, if legal ids differ from position to position (legal and required ids, feasibility
-    hooks); and after `give_up`.
+    how: a `sampling.Sampling`. It may not: on any device but CUDA, or without Triton; with top-k,
+    top-p, min-p or Gumbel races; for statistics of whole rows of logits (noised_logprob,
+    divergence); if per_position, that is, if legal ids differ from position to position; and after
+    `give_up`.
     """
     if per_position or how.filtered or how.gumbel or needs - STATISTICS:
         return False
@@ -91,44 +77,43 @@ def fused_draw(
     cannot run, StrategyError for other needs. Does not wait for the device; has no gradient.
     """
     _check(projection, needs)
-    rows, vocab = len(u), len(projection.weight)
+    features, weight, _ = projection
     offset = _offset(projection, illegal)
-    size = max(1, PART_ELEMENTS // -(-vocab // width_of(vocab)))
+    size = max(1, PART_ELEMENTS // -(-len(weight) // width_of(len(weight))))
     parts = []
     with torch.cuda.device_of(u):
-        for i in range(0, max(1, rows), size):
+        for i in range(0, max(1, len(u)), size):
             at = slice(i, i + size)
-            part_temperature = temperature[at] if isinstance(temperature, Tensor) else temperature
-            features = projection.features[at]
-            parts.append(
-                _part(features, projection.weight, offset, part_temperature, u[at], held[at], needs)
-            )
+            shown = Projection(features[at], weight, offset)
+            warmth = temperature[at] if isinstance(temperature, Tensor) else temperature
+            parts.append(_part(shown, warmth, u[at], held[at], needs))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def _part(
-    features: Tensor,
-    weight: Tensor,
-    offset: Tensor,
-    temperature: Tensor | float,
-    u: Tensor,
-    held: Tensor,
-    needs: Set[str],
+    shown: Projection, temperature: Tensor | float, u: Tensor, held: Tensor, needs: Set[str]
 ) -> dict[str, Tensor]:
-    """Return `fused_draw` of some rows. offset (V,) float32: see `_offset`."""
-    number = None if isinstance(temperature, Tensor) else temperature
-    if not isinstance(temperature, Tensor):
+    """Return `fused_draw` of some rows. shown: with the bias of `_offset`."""
+    if isinstance(temperature, Tensor):
+        tempered = may_be_greedy = True
+    else:
+        may_be_greedy = temperature < COLD
+        tempered = not may_be_greedy and temperature != 1
         temperature = torch.full(held.shape, temperature, device=u.device)
     greedy = temperature < COLD
     rate = 1 / temperature.float().where(~greedy, 1.0)
-    may_be_greedy = number is None or number < COLD
-    tempered = number is None or not (number < COLD or number == 1)
-    blocks = _blocks(features, weight, offset, rate, tempered, may_be_greedy, needs)
+    wanted = {
+        "tempered": tempered,
+        "mean": "entropy" in needs,
+        "best": may_be_greedy or "top_token" in needs,
+        "second": "margin" in needs,
+    }
+    blocks = _blocks(shown, rate, wanted)
     block, known = blocks.drawn(u[:, 0]), held
     if may_be_greedy:
         known = blocks.likeliest().where(greedy & (held < 0), held)
     block = (known // blocks.width).where(known >= 0, block)
-    token, logit = _pick(features, weight, offset, rate, u[:, 1], block, known)
+    token, logit = _pick(shown, rate, u[:, 1], block, known)
     # Computed a second time, a logit may exceed the largest by rounding.
     value = (logit - blocks.max_logit).clamp(max=0.0)
     logprob = value - blocks.normaliser
@@ -147,25 +132,13 @@ def _part(
     } | {name: compute[name]() for name in compute if name in needs}
 
 
-def _blocks(
-    features: Tensor,
-    weight: Tensor,
-    offset: Tensor,
-    rate: Tensor,
-    tempered: bool,
-    may_be_greedy: bool,
-    needs: Set[str],
-) -> Blocks:
+def _blocks(shown: Projection, rate: Tensor, wanted: dict[str, bool]) -> Blocks:
     from unmask.kernels.programs import block_statistics
 
+    features, weight, offset = shown
+    assert offset is not None
     (rows, dim), vocab, width = features.shape, len(weight), width_of(len(weight))
     count = -(-vocab // width)
-    wanted = {
-        "tempered": tempered,
-        "mean": "entropy" in needs,
-        "best": may_be_greedy or "top_token" in needs,
-        "second": "margin" in needs,
-    }
     out = {name: offset.new_empty(rows, count) for name in ("maxima", "sums")}
     for name in (name for name in wanted if wanted[name]):
         dtype = torch.int32 if name == "best" else torch.float32
@@ -176,8 +149,7 @@ def _blocks(
         features, weight, offset, rate,
         out["maxima"], out["sums"], *(out.get(name, unused) for name in wanted),
         rows, vocab, width, count, dim, *features.stride(), *weight.stride(),
-        TEMPERED=wanted["tempered"], MEAN=wanted["mean"], BEST=wanted["best"],
-        SECOND=wanted["second"],
+        **{name.upper(): flag for name, flag in wanted.items()},
         WIDEN=interpreted(),  # whose dot takes bfloat16 for integers
         ROWS=tile, TILE=_tile(width), DIM=32 if features.dtype == torch.float32 else 64,
         num_warps=4 if tile == FEW else 8, num_stages=3, enable_fp_fusion=True,
@@ -193,17 +165,12 @@ def _tile(width: int) -> int:
 
 
 def _pick(
-    features: Tensor,
-    weight: Tensor,
-    offset: Tensor,
-    rate: Tensor,
-    u: Tensor,
-    block: Tensor,
-    known: Tensor,
+    shown: Projection, rate: Tensor, u: Tensor, block: Tensor, known: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return ids (M,) int64 and logits (M,) float32, given block and known (M,) int64."""
     from unmask.kernels.programs import pick_inside
 
+    features, weight, offset = shown
     width = width_of(len(weight))
     padded = max(FEW, _power_of_two(width))
     token, logit = torch.empty_like(known), torch.empty_like(rate)

@@ -4,38 +4,59 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from unmask.core.checks import is_integer
+from unmask.core.checks import check_count
 from unmask.core.inference import is_out_of_memory
 from unmask.core.network import Cache, DenoiserSpec, Query
 from unmask.core.projection import Projection
 from unmask.errors import CanvasError, ModelError
-from unmask.models import trial
 from unmask.models.by_length import by_length
-from unmask.models.trial import Way
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to run a network."""
+
+    split: bool = False  # its head apart from its trunk
+    by_length: bool = False  # rows of different lengths in passes of their own
+    always_masks: bool = False  # an attention mask even without padding
 
 
 class Adapter(nn.Module, ABC):
     """Base of networks as denoisers; see `unmask.Denoiser` for the contract.
 
+    length: the default of generations. known: further fields of the spec.
     logit_shift: the network's output at a position predicts the next one, so the logits of a
     position are computed from the hidden state before it (Dream 2508.15487, DiffuLLaMA 2410.17891);
     those of the first position from its own.
     """
 
-    knows_condition: ClassVar[bool] = True
+    knows_condition: ClassVar[bool] = True  # whether `example` is all that the network needs
     per_token: ClassVar[tuple[str, ...]] = ()  # entries of a condition that go with the tokens
-    spec: DenoiserSpec
     way = Way()  # that a trial found
     full_length: int | None = None  # of rows, where a network did not run on short ones
 
-    def __init__(self, spec: DenoiserSpec, logit_shift: bool = False):
+    def __init__(
+        self,
+        net: Any,
+        vocab_size: int,
+        mask_id: int | None,
+        *,
+        length: int | None = None,
+        logit_shift: bool = False,
+        **known: Any,
+    ):
         super().__init__()
-        self.spec, self.logit_shift = spec, logit_shift
+        if length is not None:
+            check_count("length", length, ModelError)
+        self.net, self.logit_shift = net, logit_shift
+        self.spec = DenoiserSpec(vocab_size, mask_id, default_length=length, **known)
 
     @property
     def device(self) -> torch.device | None:
@@ -65,9 +86,9 @@ class Adapter(nn.Module, ABC):
                 f"{self.full_length}: pass rows of that length ({error})"
             ) from error
 
+    @abstractmethod
     def settle(self) -> None:
         """Find the way to run the network, by a trial."""
-        trial.settle(self)
 
     def example(self, rows: int, length: int) -> Any:
         """Return a condition for rows of the trial, None where the network needs none."""
@@ -81,12 +102,26 @@ class Adapter(nn.Module, ABC):
     def run(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """Return the hidden states (R,N,D) of rows that share one pass, and the cache."""
 
-    @abstractmethod
+    @property
+    def apart(self) -> bool:
+        """Whether the head runs apart; otherwise the logits stand for hidden states."""
+        return self.way.split
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits (M,V) of hidden states (M,D)."""
+        logits: Tensor = self.head(hidden) if self.apart else hidden
+        return logits
 
     def projection(self, hidden: Tensor) -> Projection | None:
         """Return the projection whose product is the logits of hidden (M,D); None if unknown."""
+        return self.head_projection(hidden) if self.apart else None
+
+    def head(self, hidden: Tensor) -> Any:
+        """Return the logits (M,V) of hidden states (M,D), where the head runs apart."""
+        raise NotImplementedError
+
+    def head_projection(self, hidden: Tensor) -> Projection | None:
+        """Return the projection of hidden (M,D), where the head runs apart."""
         return None
 
     def shift_logits(self, hidden: Tensor) -> Tensor:
@@ -96,38 +131,16 @@ class Adapter(nn.Module, ABC):
         return torch.cat([hidden[:, :1], hidden[:, :-1]], 1)
 
 
-def make_spec(
-    vocab_size: int,
-    mask_id: int | None,
-    forbidden: Sequence[int] = (),
-    length: int | None = None,
-    **known: Any,
-) -> DenoiserSpec:
-    """Return a spec. Raises ModelError for ids outside the vocabulary.
-
-    known: further fields of `DenoiserSpec`.
-    """
-    if length is not None and not is_integer(length, 1):
-        raise ModelError(f"length={length!r}: pass an integer of 1 or more, or None")
-    ids: dict[str, Any] = {"mask_id": mask_id, "forbidden": forbidden}
-    return DenoiserSpec(vocab_size, **ids, default_length=length, **known)
-
-
 def keywords(condition: Any) -> dict[str, Any]:
     """Return a condition as keyword arguments of the network. CanvasError unless None or a dict."""
-    if condition is None:
-        return {}
-    if not isinstance(condition, dict):
+    if condition is not None and not isinstance(condition, dict):
         raise CanvasError(
             f"the condition is a {type(condition).__name__}: pass a dict of keyword arguments of "
             "the network, such as {'context': tensor}"
         )
-    return dict(condition)
+    return dict(condition or {})
 
 
 def device_of(module: nn.Module) -> torch.device | None:
     """Return the device of a module's parameters or buffers; None if it has none."""
-    for tensors in (module.parameters(), module.buffers()):
-        for tensor in tensors:
-            return tensor.device
-    return None
+    return next((each.device for each in chain(module.parameters(), module.buffers())), None)

@@ -14,15 +14,18 @@ import torch
 from torch import Tensor
 
 from unmask.core.arrays import to_device
-from unmask.core.checks import check_count
+from unmask.core.checks import check_choice, check_count
 from unmask.core.network import Cache, DenoiserSpec, Query
-from unmask.errors import ModelError, StrategyError, nearest
+from unmask.errors import ModelError, StrategyError
 from unmask.models.caching import KeyValueCache, Tally, Turn, pass_through, try_cache
 from unmask.models.decoder import Decoder
 from unmask.models.forwarding import Forwarding
 
 Reuse = Literal["prefix", "dual"]
 """The positions whose keys and values are reused: all before the block, or also all after it."""
+Plan = tuple[Turn, Tensor, Tensor]
+"""What a step computes; (B,) bool, the rows in which that begins before the open block; and (B,)
+int64, the `blocks` of the cache after it."""
 
 
 class _Cached(Forwarding):
@@ -32,11 +35,16 @@ class _Cached(Forwarding):
     """
 
     inner: Decoder
+    block: int
 
-    def __init__(self, inner: Decoder, block: int):
+    def __init__(self, inner: Decoder):
+        if not isinstance(inner, Decoder):
+            raise ModelError(
+                f"{type(inner).__name__} has no keys and values to cache: pass "
+                "unmask.models.Decoder(net, mask_id, ...) around a transformers *ForCausalLM"
+            )
         super().__init__(inner)
-        try_cache(inner)
-        self.block, self.tally = block, Tally()
+        self.tally = Tally()
 
     @property
     def spec(self) -> DenoiserSpec:
@@ -54,35 +62,31 @@ class _Cached(Forwarding):
 
         A query without an open block is one pass of `inner` without a cache.
         """
+        if query.open_block is None and cache is not None:
+            raise StrategyError(
+                "the query has a cache and no open_block, so finished blocks are unknown: pass "
+                "Query(..., open_block=...), (R,) int64"
+            )
         if query.open_block is None:
-            return _uncached(self.inner, query, cache)
-        tokens, valid = query.tokens, query.valid
+            return self.inner.forward(query, None)
+        tokens = query.tokens
         self.inner.check(tokens, query.condition)
         assert cache is None or isinstance(cache, KeyValueCache)
-        block = torch.arange(tokens.shape[1], device=tokens.device) // self.block
         opened = to_device(query.open_block, tokens.device)
-        turn, anew, count = self._turn(tokens, valid, block, opened, cache)
+        turn, anew, count = self._plan(query, opened, cache)
         states = {} if cache is None else cache.states
         order = self.inner.order(tokens.shape[1], tokens.device)
         hidden, states = pass_through(self.inner, tokens, order, turn, states, self.tally)
         hidden, edge = _shift(self.inner, hidden, cache, opened * self.block, anew)
-        begun = np.ones(len(tokens), bool)
-        return hidden, KeyValueCache(states, tokens, count, edge, begun)
+        return hidden, KeyValueCache(np.ones(len(tokens), bool), states, tokens, count, edge)
+
+    def _blocks(self, tokens: Tensor) -> Tensor:
+        """Return the block of each position, (N,) int64."""
+        return torch.arange(tokens.shape[1], device=tokens.device) // self.block
 
     @abstractmethod
-    def _turn(
-        self,
-        tokens: Tensor,
-        valid: Tensor,
-        block: Tensor,
-        opened: Tensor,
-        before: KeyValueCache | None,
-    ) -> tuple[Turn, Tensor, Tensor]:
-        """Return the positions to compute, given the block of each (N,) and the open one (B,).
-
-        Also (B,) bool, the rows in which positions before the open block are computed, too; and
-        (B,) int64, the `blocks` of the cache after this step.
-        """
+    def _plan(self, query: Query, opened: Tensor, before: KeyValueCache | None) -> Plan:
+        """Return what to compute, given the open block of each row (B,) int64."""
 
 
 class BlockCache(_Cached):
@@ -98,38 +102,26 @@ class BlockCache(_Cached):
     """
 
     def __init__(self, inner: Decoder):
-        _check_decoder(inner)
+        super().__init__(inner)
         if inner.block is None:
             raise ModelError(
                 "this decoder has bidirectional attention, so every new token changes all keys and "
                 "values: pass Decoder(net, mask_id, block=32) if it was trained with blocks, or "
                 "use ReusedCache, which is approximate"
             )
-        super().__init__(inner, inner.block)
+        self.block = inner.block
+        try_cache(inner)
 
-    def _turn(
-        self,
-        tokens: Tensor,
-        valid: Tensor,
-        block: Tensor,
-        opened: Tensor,
-        before: KeyValueCache | None,
-    ) -> tuple[Turn, Tensor, Tensor]:
-        done = torch.zeros_like(opened)
+    def _plan(self, query: Query, opened: Tensor, before: KeyValueCache | None) -> Plan:
+        tokens, valid, block = query.tokens, query.valid, self._blocks(query.tokens)
+        done = torch.zeros_like(opened)  # (B,): finished blocks that have not changed
         if before is not None:
-            done = self._still(before, tokens, valid, block, opened)
-        later = block >= done.unsqueeze(1)
-        asked = valid & later & (block <= opened.unsqueeze(1))
-        turn = Turn(asked, valid & ~later, asked & (block < opened.unsqueeze(1)))
-        return turn, done < opened, opened
-
-    def _still(
-        self, before: KeyValueCache, tokens: Tensor, valid: Tensor, block: Tensor, opened: Tensor
-    ) -> Tensor:
-        """Return (B,) int64: the blocks in the cache, 0 in rows where one of them has changed."""
-        remembered = valid & (block < before.blocks.unsqueeze(1))
-        changed = (remembered & (tokens != before.tokens)).any(1)
-        return before.blocks.masked_fill(changed | (opened < before.blocks), 0)
+            remembered = valid & (block < before.blocks.unsqueeze(1))
+            changed = (remembered & (tokens != before.tokens)).any(1)
+            done = before.blocks.masked_fill(changed | (opened < before.blocks), 0)
+        later, here = block >= done.unsqueeze(1), opened.unsqueeze(1)
+        asked = valid & later & (block <= here)
+        return Turn(asked, valid & ~later, asked & (block < here)), done < opened, opened
 
 
 class ReusedCache(_Cached):
@@ -146,30 +138,23 @@ class ReusedCache(_Cached):
     """
 
     def __init__(self, inner: Decoder, block: int = 32, reuse: Reuse = "prefix"):
-        _check_decoder(inner)
+        super().__init__(inner)
         if inner.block is not None:
             raise ModelError(
                 f"this decoder is block-causal: BlockCache(decoder) is exact, with blocks of "
                 f"{inner.block}"
             )
         check_count("block", block)
-        if reuse not in get_args(Reuse):
-            raise StrategyError(f"reuse={reuse!r}: {nearest(str(reuse), get_args(Reuse))}")
-        super().__init__(inner, block)
-        self.reuse = reuse
+        check_choice("reuse", reuse, get_args(Reuse))
+        self.block, self.reuse = block, reuse
+        try_cache(inner)
 
     def extra_repr(self) -> str:
         """Return the block and the kind of reuse."""
         return f"approximate, block={self.block}, reuse={self.reuse!r}"
 
-    def _turn(
-        self,
-        tokens: Tensor,
-        valid: Tensor,
-        block: Tensor,
-        opened: Tensor,
-        before: KeyValueCache | None,
-    ) -> tuple[Turn, Tensor, Tensor]:
+    def _plan(self, query: Query, opened: Tensor, before: KeyValueCache | None) -> Plan:
+        valid, block = query.valid, self._blocks(query.tokens)
         first = torch.ones_like(opened, dtype=torch.bool)
         if before is not None:
             first = before.blocks != opened + 1
@@ -178,23 +163,6 @@ class ReusedCache(_Cached):
         reused = valid & aside & ~first.unsqueeze(1)
         asked = valid & ~reused
         return Turn(asked, reused, asked & first.unsqueeze(1)), first, opened + 1
-
-
-def _check_decoder(inner: object) -> None:
-    if not isinstance(inner, Decoder):
-        raise ModelError(
-            f"{type(inner).__name__} has no keys and values to cache: pass "
-            "unmask.models.Decoder(net, mask_id, ...) around a transformers *ForCausalLM"
-        )
-
-
-def _uncached(inner: Decoder, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-    if cache is not None:
-        raise StrategyError(
-            "the query has a cache and no open_block, so finished blocks are unknown: pass "
-            "Query(..., open_block=...), (R,) int64"
-        )
-    return inner.forward(query, None)
 
 
 def _shift(

@@ -6,86 +6,39 @@ positions whose cached keys and values they may attend to.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.arrays import to_device
 from unmask.core.inference import evaluating
 from unmask.core.trees import widen
 from unmask.errors import ModelError
 from unmask.models.decoder import Decoder
+from unmask.models.hidden_cache import RowCache
+from unmask.models.outputs import arguments
 from unmask.models.trial import same
 
 NAMES = ("cache", "past_key_values")  # names of the argument in transformers, newest first
+WITHOUT = "Use the Decoder without a cache"
 States = dict[str, Tensor]
 """Keys and values of each layer, "keys 0" and so on: (B,H,N,Dh)."""
 
 
 @dataclass(frozen=True)
-class KeyValueCache:
+class KeyValueCache(RowCache):
     """Keys and values of each row, zeros at positions that are not cached."""
 
     states: States
     tokens: Tensor  # (B,N) int64: the canvas they were computed from
     blocks: Tensor  # (B,) int64: number of blocks; the adapter decides which
     edge: Tensor  # (B,D): the trunk's state at the last position before the open block
-    begun: np.ndarray  # (B,) bool, on the host
-
-    def take(self, rows: np.ndarray) -> KeyValueCache:
-        """These rows alone."""
-        index = to_device(rows, self.tokens.device)
-        return self._map(lambda leaf: leaf.index_select(0, index), self.begun[rows])
-
-    def put(self, rows: np.ndarray, part: KeyValueCache) -> KeyValueCache:
-        """This cache with `rows` replaced."""
-        index, begun = to_device(rows, self.tokens.device), self.begun.copy()
-        begun[rows] = part.begun
-        return KeyValueCache(
-            {
-                name: old.index_copy(0, index, part.states[name])
-                for name, old in self.states.items()
-            },
-            self.tokens.index_copy(0, index, part.tokens),
-            self.blocks.index_copy(0, index, part.blocks),
-            self.edge.index_copy(0, index, part.edge),
-            begun,
-        )
 
     def resize(self, length: int) -> KeyValueCache:
-        """The cache for rows of `length` positions."""
         states = {name: widen(leaf, length, dim=2) for name, leaf in self.states.items()}
         return replace(self, states=states, tokens=widen(self.tokens, length))
-
-    def blank(self, rows: int) -> KeyValueCache:
-        """Rows that have not begun."""
-
-        def nothing(leaf: Tensor) -> Tensor:
-            return leaf.new_zeros(rows, *leaf.shape[1:])
-
-        return self._map(nothing, np.zeros(rows, bool))
-
-    def concat(self, others: Sequence[KeyValueCache]) -> KeyValueCache:
-        """The rows of this cache, then those of the others."""
-        every = (self, *others)
-        return KeyValueCache(
-            {name: torch.cat([each.states[name] for each in every]) for name in self.states},
-            torch.cat([each.tokens for each in every]),
-            torch.cat([each.blocks for each in every]),
-            torch.cat([each.edge for each in every]),
-            np.concatenate([each.begun for each in every]),
-        )
-
-    def _map(self, change: Callable[[Tensor], Tensor], begun: np.ndarray) -> KeyValueCache:
-        states = {name: change(leaf) for name, leaf in self.states.items()}
-        tokens, blocks, edge = change(self.tokens), change(self.blocks), change(self.edge)
-        return KeyValueCache(states, tokens, blocks, edge, begun)
 
 
 class Turn(NamedTuple):
@@ -104,14 +57,6 @@ class Tally:
     queries: int = 0  # positions computed, over all rows
 
 
-class _Part(NamedTuple):
-    """One pass: rows with equally many positions to compute."""
-
-    rows: Tensor  # (R,) int64
-    position: Tensor  # (R,Q) int64
-    reused: Tensor  # (R,S) bool
-
-
 def pass_through(
     decoder: Decoder, tokens: Tensor, order: Tensor, turn: Turn, old: States, tally: Tally
 ) -> tuple[Tensor, States]:
@@ -122,54 +67,42 @@ def pass_through(
     not changed.
     """
     hidden: Tensor | None = None
-    fresh: list[tuple[_Part, States]] = []
-    for part in _parts(turn):
-        own = order[part.position]  # (R,Q)
-        seen = torch.cat(
-            [
-                part.reused.unsqueeze(1) & (order[: part.reused.shape[1]] <= own.unsqueeze(2)),
-                own.unsqueeze(1) <= own.unsqueeze(2),
-            ],
-            2,
-        )
+    fresh: list[tuple[Tensor, Tensor, States]] = []
+    width, count = turn.asked.sum(1), torch.arange(1, len(order) + 1, device=order.device)
+    for asked in width[width > 0].unique().tolist():
+        rows = (width == asked).nonzero().squeeze(1)
+        position = turn.asked[rows].nonzero()[:, 1].view(len(rows), asked)  # (R,Q)
+        reused = turn.reused[rows]
+        slots = int((reused.any(0) * count).max())
+        earlier = order.where(reused, len(order))[:, :slots]
+        own = order[position]
+        seen = torch.cat([earlier, own], 1).unsqueeze(1) <= own.unsqueeze(2)
         new: States = {}
-        reading = {_argument(decoder): _reader()(old, new, part.rows, part.reused.shape[1])}
-        out = decoder.trunk(
-            tokens[part.rows].gather(1, part.position), part.position, seen, **reading
-        )
+        reading = {_argument(decoder): _reader()(old, new, rows, slots)}
+        out = decoder.trunk(tokens[rows].gather(1, position), position, seen, **reading)
         if hidden is None:
             hidden = out.new_zeros((*tokens.shape, out.shape[-1]))
-        hidden[part.rows.unsqueeze(1), part.position] = out
-        fresh.append((part, new))
-        tally.passes, tally.queries = tally.passes + 1, tally.queries + part.position.numel()
+        hidden[rows.unsqueeze(1), position] = out
+        fresh.append((rows, position, new))
+        tally.passes, tally.queries = tally.passes + 1, tally.queries + position.numel()
     assert hidden is not None
     return hidden, _with_new_states(old, fresh, turn.kept)
 
 
-def _parts(turn: Turn) -> list[_Part]:
-    width = turn.asked.sum(1)
-    parts = []
-    for asked in width[width > 0].unique().tolist():
-        rows = (width == asked).nonzero().squeeze(1)
-        position = turn.asked[rows].nonzero()[:, 1].view(len(rows), asked)
-        somewhere = turn.reused[rows].any(0).nonzero()
-        last = int(somewhere[-1]) + 1 if len(somewhere) else 0
-        parts.append(_Part(rows, position, turn.reused[rows, :last]))
-    return parts
-
-
-def _with_new_states(old: States, fresh: list[tuple[_Part, States]], kept: Tensor) -> States:
+def _with_new_states(
+    old: States, fresh: list[tuple[Tensor, Tensor, States]], kept: Tensor
+) -> States:
     """Return keys and values by position; new tensors if anything is added."""
     if old and not bool(kept.any()):
         return old
     batch, length = kept.shape
     states = {}
-    for name, one in fresh[0][1].items():
+    for name, one in fresh[0][2].items():
         shape = (batch, one.shape[1], length, one.shape[3])
         states[name] = old[name].clone() if old else one.new_zeros(shape)
-        for part, new in fresh:
-            here, query = kept[part.rows.unsqueeze(1), part.position].nonzero().unbind(1)
-            place = (part.rows[here], slice(None), part.position[here, query])
+        for rows, position, new in fresh:
+            here, query = kept[rows.unsqueeze(1), position].nonzero().unbind(1)
+            place = (rows[here], slice(None), position[here, query])
             states[name][place] = new[name][here, :, query]
     return states
 
@@ -190,17 +123,15 @@ def _reader() -> Any:
             self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
         ) -> tuple[Tensor, Tensor]:
             """Return keys and values (R,H,S+Q,Dh), given new ones (R,H,Q,Dh)."""
-            return (
-                self._one(f"keys {layer_idx}", key_states),
-                self._one(f"values {layer_idx}", value_states),
-            )
+            keys, values = f"keys {layer_idx}", f"values {layer_idx}"
+            self.new |= {keys: key_states, values: value_states}
+            return self._all(keys), self._all(values)
 
-        def _one(self, name: str, new: Tensor) -> Tensor:
-            self.new[name] = new
+        def _all(self, name: str) -> Tensor:
             if not self.slots:
-                return new
+                return self.new[name]
             old = self.old[name][:, :, : self.slots].index_select(0, self.rows)
-            return torch.cat([old, new], 2)
+            return torch.cat([old, self.new[name]], 2)
 
         def get_seq_length(self, layer_idx: int = 0) -> int:
             """Return 0, because position ids are passed explicitly."""
@@ -211,10 +142,10 @@ def _reader() -> Any:
 
 def _argument(decoder: Decoder) -> str:
     """Return the name of the network's cache argument. Raises ModelError if it has none."""
-    known = inspect.signature(decoder.backbone.base_model.forward).parameters
+    known = arguments(decoder.backbone.base_model)
     name = next((name for name in NAMES if name in known), None)
     if name is None:
-        raise ModelError("this network takes no cache: use the Decoder without one")
+        raise ModelError(f"this network takes no cache. {WITHOUT}")
     return name
 
 
@@ -237,12 +168,10 @@ def try_cache(decoder: Decoder) -> None:
             late, _ = pass_through(decoder, tokens, order, turn, states, Tally())
     except Exception as error:
         raise ModelError(
-            f"this network cannot use cached keys and values: {error!r}. Use the Decoder without a "
-            "cache"
+            f"this network cannot use cached keys and values: {error!r}. {WITHOUT}"
         ) from error
     if not same(early + late, whole):
         raise ModelError(
             "positions of this network differ if computed in separate passes (it counts positions "
-            "by itself, or its memory is not keys and values alone): use the Decoder without a "
-            "cache"
+            f"by itself, or its memory is not keys and values alone). {WITHOUT}"
         )

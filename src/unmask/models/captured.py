@@ -45,7 +45,6 @@ class Captured(Forwarding):
         self.failure: str | None = None
 
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        """Return the hidden states (R,N,D), and the cache for the next step."""
         tokens = query.tokens
         if self.failure is None and not tokens.is_cuda:
             self._give_up(f"tokens are on {tokens.device}, and CUDA graphs need CUDA")
@@ -53,8 +52,7 @@ class Captured(Forwarding):
             graph = self._graph(tokens)
             if graph is not None:
                 return graph(tokens)
-        out: tuple[Tensor, Cache | None] = self.inner.forward(query, cache)
-        return out
+        return self.inner.forward(query, cache)
 
     def _may_replay(self, query: Query) -> bool:
         """Return whether a graph may run this call: tokens alone, without padding or gradients."""

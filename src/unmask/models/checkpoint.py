@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from torch import nn
 
@@ -35,6 +36,7 @@ from unmask.models.wrap import wrap
 CARD = "unmask.json"
 WEIGHTS = "model.safetensors"
 FORMAT = "unmask-1"
+TRANSFORMERS = "transformers"  # the backbone of a card whose network transformers opens
 TOKENIZER = "tokenizer"  # a folder in the model's
 
 
@@ -106,20 +108,27 @@ def save(
     if not isinstance(net, nn.Module):
         raise ModelError(f"{type(net).__name__} has no weights to save: wrap an nn.Module")
     with_transformers = isinstance(inner, MaskedLMDenoiser)
+    parts = getattr(inner, "self_conditioning", None)
     card = Card(
         mask_id=inner.spec.mask_id,
         vocab_size=inner.spec.vocab_size,
-        backbone="transformers" if with_transformers else type(net).__qualname__,
+        backbone=TRANSFORMERS if with_transformers else type(net).__qualname__,
         forbidden=list(inner.spec.forbidden),
         length=inner.spec.default_length,
         classes=denoiser.classes if isinstance(denoiser, ClassConditioned) else None,
-        self_conditioning=_self_conditioning_width(inner),
+        self_conditioning=None if parts is None else len(parts.null_embed),
         logit_shift=inner.logit_shift,
         vocabulary=_with_tokenizer(vocabulary, TOKENIZER),
         training=training,
         about=about or {},
     )
-    text, target = _as_json(card), Path(folder).resolve()
+    try:
+        text = json.dumps(asdict(card), indent=2, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"about cannot be written as JSON: {error}; pass strings, numbers, lists and dicts"
+        ) from None
+    target = Path(folder).resolve()
     check_replaceable(target)
     with replacing_folder(target) as temporary:
         if with_transformers:
@@ -130,8 +139,7 @@ def save(
                 whole.save_pretrained(temporary)
         else:
             _safetensors().save_model(inner, str(temporary / WEIGHTS))
-        if card.vocabulary and card.vocabulary.get("tokenizer"):
-            assert vocabulary is not None
+        if vocabulary and vocabulary.get("tokenizer"):
             _copy(Path(vocabulary["tokenizer"]), temporary / TOKENIZER)
         (temporary / CARD).write_text(text + "\n", encoding="utf-8")
     return target
@@ -153,30 +161,14 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy(file, target / ("tokenizer.json" if source.is_file() else file.name))
 
 
-def _as_json(card: Card) -> str:
-    try:
-        return json.dumps(asdict(card), indent=2, ensure_ascii=False)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"about cannot be written as JSON: {error}; pass strings, numbers, lists and dicts"
-        ) from None
-
-
 def check_replaceable(target: Path) -> None:
     """Raise CheckpointError if target is a file, or a folder that is not a model's."""
-    if not target.exists():
-        return
-    if not target.is_dir():
+    if target.exists() and not target.is_dir():
         raise CheckpointError(f"{target} is a file: pass the name of a folder")
-    if any(target.iterdir()) and not (target / CARD).is_file():
+    if target.exists() and any(target.iterdir()) and not (target / CARD).is_file():
         raise CheckpointError(
             f"{target} has other files and no {CARD}: pass a new folder, such as {target / 'model'}"
         )
-
-
-def _self_conditioning_width(inner: Any) -> int | None:
-    parts = getattr(inner, "self_conditioning", None)
-    return None if parts is None else len(parts.null_embed)
 
 
 def bundled() -> dict[str, Path]:
@@ -231,22 +223,19 @@ def _parse(path: Path, data: Any) -> Card:
         card = Card(**data)
     except TypeError as error:
         raise CheckpointError(f"{path} is incomplete: {error}") from None
-    for name, right in (
-        ("mask_id", is_integer(card.mask_id)),
-        ("vocab_size", is_integer(card.vocab_size)),
-        ("backbone", isinstance(card.backbone, str)),
-        ("forbidden", isinstance(card.forbidden, list) and all(map(is_integer, card.forbidden))),
-        ("length", card.length is None or is_integer(card.length)),
-        ("classes", card.classes is None or is_integer(card.classes)),
-        ("self_conditioning", card.self_conditioning is None or is_integer(card.self_conditioning)),
-        ("logit_shift", isinstance(card.logit_shift, bool)),
-        ("vocabulary", card.vocabulary is None or isinstance(card.vocabulary, dict)),
-        ("training", card.training is None or isinstance(card.training, dict)),
-        ("about", isinstance(card.about, dict)),
-    ):
-        if not right:
+    for name, hint in get_type_hints(Card).items():
+        if not _fits(getattr(card, name), hint):
             raise CheckpointError(f"{path}: {name}={getattr(card, name)!r} is of a wrong type")
     return card
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Return whether a value of JSON is of an annotated type."""
+    if isinstance(hint, UnionType):
+        return any(_fits(value, each) for each in get_args(hint))
+    if type(value) is list and get_origin(hint) is list:
+        return all(_fits(each, *get_args(hint)) for each in value)
+    return type(value) is (get_origin(hint) or hint)
 
 
 def load_saved(model: str | Path, net: nn.Module | None = None) -> Adapter | ClassConditioned:
@@ -254,34 +243,33 @@ def load_saved(model: str | Path, net: nn.Module | None = None) -> Adapter | Cla
     folder, card = locate(model), read_card(model)
     names = ("mask_id", "forbidden", "length", "logit_shift")
     options: dict[str, Any] = {name: getattr(card, name) for name in names}
-    if card.backbone == "transformers":
-        if net is not None:
-            raise CheckpointError(f"{folder} stores the network itself: leave net out")
-        denoiser: Any = wrap(_pretrained(folder), **options)
-    else:
+    if card.backbone != TRANSFORMERS:
         denoiser = _into(net, folder, card, options)
+    elif net is None:
+        denoiser = wrap(_pretrained(folder), **options)
+    else:
+        raise CheckpointError(f"{folder} stores the network itself: leave net out")
     if denoiser.spec.vocab_size != card.vocab_size:
         raise CheckpointError(
             f"{folder}: {CARD} says {card.vocab_size} ids, the network has "
             f"{denoiser.spec.vocab_size}"
         )
-    if isinstance(denoiser, nn.Module):
-        denoiser.eval()
-    if isinstance(denoiser, Adapter):
-        denoiser.spec = replace(
-            denoiser.spec,
-            recommended=card.about.get("preset"),
-            grid=card.grid,
-            end_id=card.end_id,
-            reserved=card.absent,
-        )
+    denoiser.spec = replace(
+        denoiser.spec,
+        recommended=card.about.get("preset"),
+        grid=card.grid,
+        end_id=card.end_id,
+        reserved=card.absent,
+    )
+    denoiser.eval()
     if card.classes is None:
-        assert isinstance(denoiser, Adapter)
         return denoiser
-    return ClassConditioned(denoiser, card.classes).eval()
+    inner: Any = denoiser
+    return ClassConditioned(inner, card.classes).eval()
 
 
-def _into(net: nn.Module | None, folder: Path, card: Card, options: dict[str, Any]) -> Denoiser:
+def _into(net: nn.Module | None, folder: Path, card: Card, options: dict[str, Any]) -> Adapter:
+    """Return a denoiser of the network, with the weights of a folder read into it."""
     if net is None:
         raise CheckpointError(
             f"{folder} has the weights of a {card.backbone}: make one and pass it, as in "
@@ -296,8 +284,8 @@ def _into(net: nn.Module | None, folder: Path, card: Card, options: dict[str, An
     parts = None if width is None else SelfConditioning(width)
     options |= {"vocab_size": card.vocab_size, "self_conditioning": parts}
     denoiser = wrap(net, try_network=False, **options)
-    assert isinstance(denoiser, Adapter)
-    _reading(folder, lambda: _safetensors().load_model(denoiser, str(folder / WEIGHTS)))
+    with _reading(folder):
+        _safetensors().load_model(denoiser, str(folder / WEIGHTS))
     denoiser.settle()  # by the weights that were read
     return denoiser
 
@@ -307,16 +295,10 @@ def _pretrained(folder: Path) -> Any:
         from transformers import AutoModelForMaskedLM
     except ImportError:
         raise MissingExtraError("this model needs transformers: pip install 'unmask[hf]'") from None
-    with _without_bars():
-        net, found = _reading(
-            folder,
-            lambda: AutoModelForMaskedLM.from_pretrained(
-                str(folder),
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            ),
+    how = {"local_files_only": True, "use_safetensors": True, "trust_remote_code": False}
+    with _without_bars(), _reading(folder):
+        net, found = AutoModelForMaskedLM.from_pretrained(
+            str(folder), output_loading_info=True, **how
         )
     wrong = {name: sorted(map(str, keys)) for name, keys in found.items() if keys}
     if wrong:
@@ -338,11 +320,13 @@ def _without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _reading(folder: Path, read: Any) -> Any:
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Raise CheckpointError for whatever reading the weights raises."""
     if not (folder / WEIGHTS).is_file():
         raise CheckpointError(f"{folder} has no {WEIGHTS}: the folder is incomplete")
     try:
-        return read()
+        yield
     except Exception as error:
         raise CheckpointError(
             f"{folder / WEIGHTS} cannot be read, perhaps cut short or of another network: {error}"

@@ -60,9 +60,8 @@ class Compiled(Forwarding):
         self._call: Callable[..., Any] | None = None
 
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        """Return the hidden states (R,N,D), and the cache for the next step."""
         if self.failure is not None:
-            return self._plain(query, cache)
+            return self.inner.forward(query, cache)
         try:
             return self._compiled(query, cache)
         except UnmaskError:
@@ -72,24 +71,20 @@ class Compiled(Forwarding):
                 raise
             failure = said(error)
         # An error of the network itself is raised again here, and not blamed on the compiler.
-        out = self._plain(query, cache)
+        out = self.inner.forward(query, cache)
         self.failure = failure
         warnings.warn(
-            f"torch.compile failed ({failure}), so the trunk runs uncompiled from here on: leave "
-            "Compiled out, or pass another backend, as in Compiled(denoiser, backend='aot_eager')",
+            f"torch.compile failed ({self.failure}), so the trunk runs uncompiled from here on: "
+            "leave Compiled out, or pass another backend, such as backend='aot_eager'",
             CompileWarning,
             stacklevel=2,
         )
         return out
 
-    def _plain(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
-        out: tuple[Tensor, Cache | None] = self.inner.forward(query, cache)
-        return out
-
     def _compiled(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         if self._call is None:
-            self._call = torch.compile(_trunk, backend=self.backend, mode=_known(self.mode))
-        for leaf in _tensors(query, cache):
+            self._call = torch.compile(_trunk, backend=self.backend, mode=self.mode)
+        for leaf in tree_leaves([vars(query), {} if cache is None else vars(cache)]):
             if isinstance(leaf, Tensor) and leaf.dim() and len(leaf) > 1:
                 torch._dynamo.maybe_mark_dynamic(leaf, 0)
         out: tuple[Tensor, Cache | None] = self._call(self.inner, query, cache)
@@ -109,13 +104,3 @@ def said(error: Exception) -> str:
 
 def _trunk(denoiser: Denoiser, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
     return denoiser.forward(query, cache)
-
-
-def _tensors(query: Query, cache: Cache | None) -> list[Any]:
-    """Return the leaves of all attributes of a query and a cache."""
-    owners = [query] if cache is None else [query, cache]
-    return [leaf for owner in owners for leaf in tree_leaves(list(vars(owner).values()))]
-
-
-def _known(mode: str) -> str | None:
-    return None if mode == "default" else mode

@@ -24,6 +24,7 @@ class ClassConditioned(Forwarding):
     """
 
     changes_network = True
+    inner: MaskedLMDenoiser
 
     def __init__(self, inner: MaskedLMDenoiser, classes: int):
         super().__init__(inner)
@@ -39,10 +40,7 @@ class ClassConditioned(Forwarding):
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """Return the hidden states (R,N,D), computed with each row's class, and the cache."""
         given = self.arguments(query.condition, query.tokens)
-        out: tuple[Tensor, Cache | None] = self.inner.forward(
-            replace(query, condition=given), cache
-        )
-        return out
+        return self.inner.forward(replace(query, condition=given), cache)
 
     def arguments(self, condition: Any, tokens: Tensor) -> dict[str, Tensor]:
         """Return the network's keyword arguments: a token type for each of tokens (R,N)."""

@@ -5,20 +5,20 @@ Shapes: B rows, N positions, D width.
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor, nn
 
 from unmask.core.inference import evaluating, logit_per_token
-from unmask.core.network import Cache, Denoiser, Query
-from unmask.errors import ModelError
+from unmask.core.network import Denoiser, Query
+from unmask.errors import InputError, ModelError
 from unmask.models.adapter import device_of, keywords
 from unmask.models.by_length import by_length
 from unmask.models.conditioning import token_types
 from unmask.models.hf import MaskedLMDenoiser, first_position, position_ids
-from unmask.models.outputs import arguments, inside, logits_of
+from unmask.models.outputs import accepted, arguments, has_base, inside, logits_of, padding_argument
 from unmask.models.trial import padding_changes
 
 
@@ -73,38 +73,31 @@ class TokenCritic(nn.Module):
     def __init__(self, net: nn.Module):
         super().__init__()
         self.net = net
-        self.transformers = any(
-            kind.__module__.startswith("transformers.")
-            and kind.__name__.endswith("ForTokenClassification")
-            for kind in type(inside(net)).__mro__
-        )
+        self.transformers = has_base(inside(net), "transformers.", "*ForTokenClassification")
         labels = getattr(getattr(inside(net), "config", None), "num_labels", 1)
         if self.transformers and labels != 1:
             raise ModelError(
                 f"a critic has one logit a token; the network has {labels} labels: "
                 "set num_labels=1 in its config"
             )
-        names = arguments(net)
-        self._padding = next((n for n in ("valid", "attention_mask") if n in names), None)
+        self._padding = padding_argument(net)
         with evaluating(net):
             self.by_length = padding_changes(self._call, device_of(net))
 
     def forward(self, tokens: Tensor, *, valid: Tensor, condition: Any = None) -> Tensor:
         """Return (B,N) logits that a token is wrong, given ids (B,N) int64."""
-        if self._padding is None and not bool(valid.all()):
-            raise ModelError(
-                "there is padding, and the critic's forward takes no `valid`: add that argument, "
-                "(B,N) bool, False at padding"
-            )
-        if not self.by_length:
-            return self._call(tokens, valid, condition)
-        query, per_token = Query.of(tokens, valid, condition), MaskedLMDenoiser.per_token
-        return by_length(self._passed, query, None, per_token)[0].squeeze(-1)
+        if self._padding is not None and not self.by_length:
+            return self._logits(tokens, valid, condition)
+        query = Query.of(tokens, valid, condition)  # which waits for the lengths
+        if self._padding is None:
+            check_told(query, "valid", ModelError)
+        per_token = MaskedLMDenoiser.per_token if self.by_length else None
+        return judged(self._call, query, per_token).squeeze(-1)
 
-    def _passed(self, query: Query, cache: Cache | None) -> tuple[Tensor, None]:
-        return self._call(query.tokens, query.valid, query.condition).unsqueeze(-1), None
+    def _call(self, query: Query) -> Tensor:
+        return self._logits(query.tokens, query.valid, query.condition).unsqueeze(-1)
 
-    def _call(self, tokens: Tensor, valid: Tensor, condition: Any = None) -> Tensor:
+    def _logits(self, tokens: Tensor, valid: Tensor, condition: Any) -> Tensor:
         call = self._transformers if self.transformers else self._module
         return logit_per_token(call(tokens, valid, condition), tokens)
 
@@ -130,17 +123,37 @@ class TokenCritic(nn.Module):
         return token_types(classes.to(tokens.device) + 1, tokens)
 
     def _module(self, tokens: Tensor, valid: Tensor, condition: Any) -> Tensor:
-        takes = inspect.signature(inside(self.net).forward).parameters
-        anything = any(p.kind is p.VAR_KEYWORD for p in takes.values())
         given: dict[str, Any] = {} if self._padding is None else {self._padding: valid}
         if condition is not None:
-            whole = "condition" in takes or not isinstance(condition, dict)
-            given |= {"condition": condition} if whole else keywords(condition)
-        unknown = sorted(given.keys() - takes.keys())
-        if unknown and not anything:
+            whole = "condition" in arguments(self.net) or not isinstance(condition, dict)
+            given |= {"condition": condition} if whole else condition
+        unknown = sorted(given.keys() - accepted(self.net, given).keys())
+        if unknown:
             raise ModelError(
                 f"the generator has a condition, and the critic's forward takes no {unknown}: add "
                 "these arguments, because a critic gets the condition of its generator"
             )
         wrong: Tensor = self.net(tokens, **given)
         return wrong
+
+
+def check_told(query: Query, name: str, kind: type[InputError]) -> None:
+    """Raise an error of `kind` for padding, of which a critic is not told by an argument `name`."""
+    if query.padded:
+        raise kind(
+            f"there is padding, and the critic's forward takes no `{name}`: add that argument, "
+            "(B,N) bool, False at padding"
+        )
+
+
+def judged(
+    call: Callable[[Query], Tensor], query: Query, per_token: Collection[str] | None
+) -> Tensor:
+    """Return what a critic says of rows, (B,N,1).
+
+    per_token: entries of a condition that go with the tokens, where rows of different lengths need
+    passes of their own; None where they may share one.
+    """
+    if per_token is None or not query.padded:
+        return call(query)
+    return by_length(lambda part, _: (call(part), None), query, None, per_token)[0]

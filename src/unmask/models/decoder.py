@@ -17,11 +17,11 @@ from unmask.core.inference import evaluating
 from unmask.core.network import Cache, Query
 from unmask.core.projection import Projection, untied
 from unmask.errors import CanvasError, ModelError
-from unmask.models.adapter import Adapter, make_spec
+from unmask.models.adapter import Adapter, Way
 from unmask.models.hf import backbone_of, longest_row
 from unmask.models.outputs import logits_of, states_of
 from unmask.models.packed_networks import shaped
-from unmask.models.trial import Way, attempt, same
+from unmask.models.trial import attempt, same
 
 GROWING = {"dynamic", "longrope"}  # rotary positions whose frequencies depend on the longest row
 
@@ -40,8 +40,6 @@ class Decoder(Adapter):
     The mask replaces a sliding window, so rows longer than the window are refused.
     """
 
-    way = Way(split=True)
-
     def __init__(
         self,
         net: Any,
@@ -58,11 +56,42 @@ class Decoder(Adapter):
         config = backbone_of(net).config
         window = _window(config)
         limits = [limit for limit in (window, longest_row(backbone_of(net))) if limit is not None]
-        known: dict[str, Any] = {"block_size": block, "max_length": min(limits, default=None)}
-        spec = make_spec(int(config.vocab_size), mask_id, forbidden, length, **known)
-        super().__init__(spec, logit_shift)
-        self.net, self.block, self.window = net, block, window
-        _try(self)
+        options: dict[str, Any] = {"forbidden": forbidden, "block_size": block}
+        options |= {"length": length, "max_length": min(limits, default=None)}
+        super().__init__(net, int(config.vocab_size), mask_id, logit_shift=logit_shift, **options)
+        self.block, self.window = block, window
+        self.settle()
+
+    def settle(self) -> None:
+        """Raise ModelError unless the network obeys the mask; run it whole if its head is unknown.
+
+        Two rows differ in their last id; their last two positions are a block.
+        """
+        device = self.device or torch.device("cpu")
+        tokens = torch.tensor([[0, 1, 2], [0, 1, 1]], device=device) % self.spec.vocab_size
+        position = torch.arange(3, device=device).expand(2, 3)
+        seen = torch.tensor([[1, 0, 0], [1, 1, 1], [1, 1, 1]], device=device).bool().expand(2, 3, 3)
+
+        def logits(way: Way) -> Tensor:
+            self.way = way
+            return self.logits(self.trunk(tokens, position, seen))
+
+        with evaluating(self):
+            apart = attempt(lambda: logits(Way(split=True)))
+            whole = attempt(lambda: logits(Way()))
+        if isinstance(whole, Exception):
+            raise ModelError(
+                f"this network takes no 4-D attention mask: {whole!r}. Load it with "
+                "attn_implementation='eager', or use another network"
+            ) from whole
+        for fault, found in (
+            ("a later block changed the states of an earlier one", not same(*whole[:, 0])),
+            ("within a block a later token changed no earlier state", torch.equal(*whole[:, 1])),
+        ):
+            if found:
+                raise ModelError(f"this network ignores its mask, for {fault}: use another network")
+        if isinstance(apart, Tensor) and apart.shape == whole.shape and same(apart, whole):
+            self.way = Way(split=True)
 
     @property
     def backbone(self) -> Any:
@@ -70,7 +99,6 @@ class Decoder(Adapter):
         return backbone_of(self.net)
 
     def extra_repr(self) -> str:
-        """Return the kind of attention."""
         return "bidirectional" if self.block is None else f"block={self.block}"
 
     def run(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
@@ -82,16 +110,11 @@ class Decoder(Adapter):
         position = torch.arange(len(order), device=tokens.device).expand_as(tokens)
         return self.shift_logits(self.trunk(tokens, position, seen)), None
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return the logits (M,V) of hidden states (M,D)."""
-        if not self.way.split:
-            return hidden
-        logits: Tensor = self.backbone.get_output_embeddings()(hidden)
-        return logits
+    def head(self, hidden: Tensor) -> Any:
+        return self.backbone.get_output_embeddings()(hidden)
 
-    def projection(self, hidden: Tensor) -> Projection | None:
-        """Return the projection of hidden (M,D); None if `lm_head` is not a plain matrix."""
-        return untied(hidden, self.backbone.get_output_embeddings()) if self.way.split else None
+    def head_projection(self, hidden: Tensor) -> Projection | None:
+        return untied(hidden, self.backbone.get_output_embeddings())
 
     def trunk(self, tokens: Tensor, position: Tensor, seen: Tensor, **cache: Any) -> Tensor:
         """Return the hidden states (R,Q,D) of one pass.
@@ -156,47 +179,9 @@ def _check_kind(net: Any) -> None:
 def _window(config: Any) -> int | None:
     """Return the sliding window of the network's layers, in positions; None without one."""
     kinds = getattr(config, "layer_types", None)
-    windowed = (
-        getattr(config, "use_sliding_window", True)
-        if kinds is None
-        else (any(kind != "full_attention" for kind in kinds))
-    )
+    if kinds is None:
+        windowed = getattr(config, "use_sliding_window", True)
+    else:
+        windowed = any(kind != "full_attention" for kind in kinds)
     sizes = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
     return min((size for size in sizes if windowed and size), default=None)
-
-
-def _try(decoder: Decoder) -> None:
-    """Raise ModelError unless the network obeys the mask; leave it whole if its head is unknown.
-
-    Two rows differ in their last id; their last two positions are a block.
-    """
-    device = decoder.device or torch.device("cpu")
-    tokens = torch.arange(3, device=device).expand(2, 3) % decoder.spec.vocab_size
-    tokens = tokens + torch.tensor([[0, 0, 0], [0, 0, -1]], device=device)
-    position = torch.arange(3, device=device).expand(2, 3)
-    seen = torch.tensor([[1, 0, 0], [1, 1, 1], [1, 1, 1]], device=device).bool().expand(2, 3, 3)
-
-    def logits() -> Tensor:
-        return decoder.logits(decoder.trunk(tokens, position, seen))
-
-    with evaluating(decoder):
-        apart = attempt(logits)
-        decoder.way = Way()
-        whole = attempt(logits)
-    if isinstance(whole, Exception):
-        raise ModelError(
-            f"this network takes no 4-D attention mask: {whole!r}. Load it with "
-            "attn_implementation='eager', or use another network"
-        ) from whole
-    if not same(whole[0, 0], whole[1, 0]):
-        raise ModelError(
-            "this network ignores its mask, for a later block changed the states of an earlier "
-            "one: use another network"
-        )
-    if torch.equal(whole[0, 1], whole[1, 1]):
-        raise ModelError(
-            "this network ignores its mask, for within a block a later token changed no earlier "
-            "state: use another network"
-        )
-    if isinstance(apart, Tensor) and apart.shape == whole.shape and same(apart, whole):
-        decoder.way = Way(split=True)

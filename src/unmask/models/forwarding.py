@@ -6,7 +6,7 @@ Shapes: M rows of the head, D width, V vocabulary.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,23 +24,22 @@ class Forwarding(nn.Module, ABC):
     """
 
     changes_network: ClassVar[bool] = False
+    inner: Denoiser
 
     def __init__(self, inner: Denoiser):
         super().__init__()
         check_denoiser(inner, ModelError)
-        self.inner: Any = inner
+        self.inner = inner
 
     @property
     def spec(self) -> DenoiserSpec:
         """The spec of the inner denoiser."""
-        spec: DenoiserSpec = self.inner.spec
-        return spec
+        return self.inner.spec
 
     @property
     def device(self) -> torch.device | None:
         """Device of the inner denoiser."""
-        device: torch.device | None = self.inner.device
-        return device
+        return self.inner.device
 
     @abstractmethod
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
@@ -48,13 +47,11 @@ class Forwarding(nn.Module, ABC):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits (M,V) of hidden states (M,D), by the inner denoiser."""
-        logits: Tensor = self.inner.logits(hidden)
-        return logits
+        return self.inner.logits(hidden)
 
     def projection(self, hidden: Tensor) -> Projection | None:
         """Return the projection whose product is the logits of hidden (M,D); None if unknown."""
-        projection: Projection | None = self.inner.projection(hidden)
-        return projection
+        return self.inner.projection(hidden)
 
 
 def unwrapped(denoiser: Denoiser) -> Denoiser:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,9 +12,8 @@ from unmask.core.network import Cache, Query
 from unmask.core.projection import Projection, untied, watched
 from unmask.errors import CanvasError, ModelError
 from unmask.models import trial
-from unmask.models.adapter import Adapter, keywords, make_spec
-from unmask.models.outputs import arguments, inside, logits_of, states_of
-from unmask.models.trial import Way
+from unmask.models.adapter import Adapter, Way, keywords
+from unmask.models.outputs import arguments, has_base, inside, logits_of, states_of
 
 POSITIONS = ("position_embeddings", "embed_positions")
 """The names that transformers' networks give to a table of positions."""
@@ -23,7 +22,7 @@ POSITIONS = ("position_embeddings", "embed_positions")
 def is_transformers(net: object) -> bool:
     """Return whether this is a transformers network with a head that predicts ids, or in peft."""
     inner: Any = backbone_of(net)
-    return _has_base(inner, "transformers.", "PreTrainedModel") and (
+    return has_base(inner, "transformers.", "PreTrainedModel") and (
         inner.get_output_embeddings() is not None or type(inner).__name__.endswith("ForMaskedLM")
     )
 
@@ -36,12 +35,7 @@ def backbone_of(net: Any) -> Any:
 
 def is_adapted(net: object) -> bool:
     """Return whether this is a peft model, without importing peft."""
-    return _has_base(net, "peft.", "PeftModel")
-
-
-def _has_base(net: object, library: str, name: str) -> bool:
-    kinds = type(net).__mro__
-    return any(kind.__name__ == name and kind.__module__.startswith(library) for kind in kinds)
+    return has_base(net, "peft.", "PeftModel")
 
 
 def check_kind(net: Any) -> None:
@@ -111,20 +105,16 @@ def position_ids(first: int, valid: Tensor) -> Tensor:
     return valid.long().cumsum(1) * valid + (first - 1)
 
 
-def split_head(net: Any) -> Callable[[Tensor], Tensor] | None:
+def split_head(net: Any) -> Any:
     """Return the function from the last hidden states to logits; None for an unknown head.
 
     It is found by its name, so that a trial must show that it is all that follows the trunk.
     """
     if hasattr(net, "cls") and hasattr(net.cls, "predictions"):
-        head: Callable[[Tensor], Tensor] = net.cls
-        return head
-    if hasattr(net, "lm_head"):
-        head = net.lm_head
-        return head
-    if hasattr(net, "head") and hasattr(net, "decoder"):
+        return net.cls
+    if hasattr(net, "head") and hasattr(net, "decoder") and not hasattr(net, "lm_head"):
         return lambda hidden: net.decoder(net.head(hidden))
-    return None
+    return getattr(net, "lm_head", None)
 
 
 def can_split(net: Any) -> bool:
@@ -175,26 +165,14 @@ class MaskedLMDenoiser(Adapter):
 
     per_token = ("token_type_ids", "position_ids")
 
-    def __init__(
-        self,
-        net: Any,
-        mask_id: int | None,
-        *,
-        forbidden: Sequence[int] = (),
-        length: int | None = None,
-        logit_shift: bool = False,
-        try_network: bool = True,
-    ):
+    def __init__(self, net: Any, mask_id: int | None, **options: Any):
         check_kind(net)
         inner = backbone_of(net)
-        known: dict[str, Any] = {"supports_trimming": True, "max_length": longest_row(inner)}
-        spec = make_spec(int(inner.config.vocab_size), mask_id, forbidden, length, **known)
-        super().__init__(spec, logit_shift)
-        self.net, self.first_position = net, first_position(inner)
+        options |= {"supports_trimming": True, "max_length": longest_row(inner)}
+        super().__init__(net, int(inner.config.vocab_size), mask_id, **options)
+        self.first_position = first_position(inner)
         self._takes_mask = "attention_mask" in arguments(inner)
         self.way = self.ways[0]
-        if try_network:
-            self.settle()
 
     def settle(self) -> None:
         """Find the way to run the network, by a trial with the id of padding, or without it.
@@ -211,7 +189,7 @@ class MaskedLMDenoiser(Adapter):
         return backbone_of(self.net)
 
     @property
-    def _apart(self) -> bool:
+    def apart(self) -> bool:
         """Whether the head runs apart; not in a network that got a hook since it was tried."""
         return self.way.split and not watched(self.backbone)
 
@@ -228,7 +206,6 @@ class MaskedLMDenoiser(Adapter):
         ]
 
     def whole(self, tokens: Tensor, condition: Any) -> Tensor:
-        """Return the logits (R,N,V) of rows without padding, by the whole network."""
         _restore(self.backbone)
         given = {}
         if self.way.always_masks and self._takes_mask:
@@ -252,20 +229,14 @@ class MaskedLMDenoiser(Adapter):
             tokens = tokens.masked_fill(~query.valid, padding or 0)
         if self.first_position is not None:
             given["position_ids"] = position_ids(self.first_position, query.valid)
-        if not self._apart:
+        if not self.apart:
             return self.shift_logits(logits_of(self.net(input_ids=tokens, **given), tokens)), None
         output = self.backbone.base_model(input_ids=tokens, **given)
         return self.shift_logits(states_of(output, tokens)), None
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return the logits (M,V) of hidden states (M,D)."""
-        if not self._apart:
-            return hidden
+    def head(self, hidden: Tensor) -> Any:
         # Found at each call, so that a copy of this module uses the head of its own network.
-        head = split_head(self.backbone)
-        assert head is not None
-        return head(hidden)
+        return split_head(self.backbone)(hidden)
 
-    def projection(self, hidden: Tensor) -> Projection | None:
-        """Return the projection whose product is the logits of hidden (M,D); None if unknown."""
-        return split_projection(self.backbone, hidden) if self._apart else None
+    def head_projection(self, hidden: Tensor) -> Projection | None:
+        return split_projection(self.backbone, hidden)

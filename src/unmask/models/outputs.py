@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import Tensor, nn
@@ -27,13 +28,40 @@ def inside(net: Any) -> Any:
     return net
 
 
-def arguments(net: Any) -> set[str]:
-    """Return the names of a callable's arguments; none where they cannot be told."""
+def has_base(net: object, library: str, name: str) -> bool:
+    """Return whether a class of this name (`*` is any part of it) in a library is the network's.
+
+    The library is not imported.
+    """
+    return any(
+        kind.__module__.startswith(library) and fnmatchcase(kind.__name__, name)
+        for kind in type(net).__mro__
+    )
+
+
+def _parameters(net: Any) -> Mapping[str, inspect.Parameter]:
     net = inside(net)
     try:
-        return set(inspect.signature(net.forward if isinstance(net, nn.Module) else net).parameters)
+        return inspect.signature(net.forward if isinstance(net, nn.Module) else net).parameters
     except (TypeError, ValueError):
-        return set()
+        return {}
+
+
+def arguments(net: Any) -> set[str]:
+    """Return the names of a callable's arguments; none where they cannot be told."""
+    return set(_parameters(net))
+
+
+def accepted(net: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the given arguments that a callable takes, by name or as any others."""
+    known = _parameters(net)
+    anything = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    return {name: value for name, value in given.items() if anything or name in known}
+
+
+def padding_argument(net: Any) -> str | None:
+    """Return the name of a callable's argument for padding, (B,N) bool; None if it has none."""
+    return next((name for name in ("valid", "attention_mask") if name in arguments(net)), None)
 
 
 def logits_of(output: Any, tokens: Tensor) -> Tensor:
@@ -50,16 +78,14 @@ def states_of(output: Any, tokens: Tensor) -> Tensor:
 
 
 def _found(output: Any, name: str, tokens: Tensor) -> Tensor:
-    found = output
+    found, several = output, False
     if isinstance(output, Mapping):
         found = output.get(name)
-    elif isinstance(output, tuple) and hasattr(output, name):
-        return _found({name: getattr(output, name)}, name, tokens)
-    elif isinstance(output, tuple):
+    elif isinstance(output, tuple) and not hasattr(output, name):
         found = output[0] if output else None
+        several = len(output) > 1 and _alike(*output[:2])
     elif not isinstance(output, Tensor):
         found = getattr(output, name, None)
-    several = isinstance(output, tuple) and len(output) > 1 and _alike(*output[:2])
     fits = isinstance(found, Tensor) and found.dim() == 3 and found.shape[:2] == tokens.shape
     fits = fits and found.is_floating_point()
     if isinstance(found, Tensor) and fits and not several:

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from unmask.core.network import Cache
+from unmask.core.network import Cache, Query
 from unmask.errors import ModelError
 from unmask.models.hf import MaskedLMDenoiser, position_ids
-from unmask.models.hidden_cache import HiddenCache
 from unmask.models.layout import PackedLayout
 from unmask.models.x_transformers import XTransformersDenoiser
 
@@ -26,8 +25,10 @@ FAMILIES = {
     "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl",
 }  # fmt: skip
 
+Network = MaskedLMDenoiser | XTransformersDenoiser
 
-def check(network: MaskedLMDenoiser | XTransformersDenoiser, length: int) -> None:
+
+def check(network: Network, length: int) -> None:
     """Raise ModelError for a network that mixes the documents of a row, or too long rows."""
     if isinstance(network, MaskedLMDenoiser):
         _check_family(network.backbone.config)
@@ -39,16 +40,12 @@ def check(network: MaskedLMDenoiser | XTransformersDenoiser, length: int) -> Non
             f"length={length}: the network has {net.max_seq_len} learnt positions; pass a length "
             "of at most that"
         )
-    if net.attn_layers.cross_attend:
-        raise ModelError(
-            "the network has cross-attention, whose context belongs to a whole row, so documents "
-            "cannot share rows: leave Packed out"
-        )
-    if net.num_memory_tokens > 0:
-        raise ModelError(
-            "the network has memory tokens, which all documents of a row would share: leave Packed "
-            "out"
-        )
+    for what, found in (
+        ("cross-attention, whose context belongs to a whole row", net.attn_layers.cross_attend),
+        ("memory tokens, which all documents would share", net.num_memory_tokens > 0),
+    ):
+        if found:
+            raise ModelError(f"the network has {what}: leave Packed out")
 
 
 def _check_family(config: Any) -> None:
@@ -65,54 +62,36 @@ def _check_family(config: Any) -> None:
 
 
 def in_packed_rows(
-    network: MaskedLMDenoiser | XTransformersDenoiser,
-    layout: PackedLayout,
-    tokens: Tensor,
-    valid: Tensor,
-    cache: Cache | None,
-    given: dict[str, Any],
+    network: Network, layout: PackedLayout, query: Query, cache: Cache | None
 ) -> tuple[Tensor, Cache | None]:
-    """Run one pass over packed rows; return the hidden states (B,N,D) and the cache."""
-    packed = tree_map(layout.pack, given)
-    if isinstance(network, XTransformersDenoiser):
-        return _x_transformers(network, layout, tokens, cache, packed)
-    return _transformers(network, layout, tokens, valid, packed), None
+    """Run one pass over packed rows; return the hidden states (B,N,D) and the cache.
 
-
-def _x_transformers(
-    network: XTransformersDenoiser,
-    layout: PackedLayout,
-    tokens: Tensor,
-    cache: Cache | None,
-    given: dict[str, Any],
-) -> tuple[Tensor, Cache | None]:
+    The query's condition is a dict of tensors (B,N,...), arguments of the network.
+    """
+    given = tree_map(layout.pack, query.condition)
+    if isinstance(network, MaskedLMDenoiser):
+        return _transformers(network, layout, query, given), None
+    tokens = query.tokens
     given |= {"attn_mask": layout.together(), "pos": layout.pack(_columns(tokens))}
-    conditioning = network.self_conditioning
-    if conditioning is not None:
-        given["sum_embeds"] = layout.pack(conditioning(cache, *tokens.shape))
+    given |= tree_map(layout.pack, network.conditioning(cache, tokens))
     packed = network.net(layout.pack(tokens), return_embeddings=network.way.split, **given)
     hidden = layout.unpack(packed, tokens)
-    return hidden, None if conditioning is None else HiddenCache.of(hidden)
+    return hidden, network.kept(hidden)
 
 
 def _transformers(
-    network: MaskedLMDenoiser,
-    layout: PackedLayout,
-    tokens: Tensor,
-    valid: Tensor,
-    given: dict[str, Any],
+    network: MaskedLMDenoiser, layout: PackedLayout, query: Query, given: dict[str, Any]
 ) -> Tensor:
     net, config = network.backbone, network.backbone.config
-    padding = int(config.pad_token_id or 0)
-    tokens = tokens.masked_fill(~valid, padding)
-    first = network.first_position
-    position = _columns(tokens) if first is None else position_ids(first, valid)
+    padding, first = int(config.pad_token_id or 0), network.first_position
+    tokens = query.tokens.masked_fill(~query.valid, padding)
+    position = _columns(tokens) if first is None else position_ids(first, query.valid)
     together, place = layout.together(), layout.pack(position, 0 if first is None else first - 1)
     given |= {"position_ids": place, "attention_mask": shaped(net, together)}
     if config.model_type == "esm":
         # Its embedding counts the mask ids of a row, so it runs on the documents.
         embedded = net.base_model.embeddings(
-            tokens, attention_mask=valid.long(), position_ids=position
+            tokens, attention_mask=query.valid.long(), position_ids=position
         )
         given["inputs_embeds"] = layout.pack(embedded)
     else:

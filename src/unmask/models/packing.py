@@ -18,10 +18,8 @@ from unmask.errors import CanvasError, DataError, ModelError
 from unmask.models.adapter import keywords
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.forwarding import Forwarding
-from unmask.models.hf import MaskedLMDenoiser
 from unmask.models.layout import PackedLayout, lay_out
-from unmask.models.packed_networks import OWNED, check, in_packed_rows
-from unmask.models.x_transformers import XTransformersDenoiser
+from unmask.models.packed_networks import OWNED, Network, check, in_packed_rows
 
 
 class Packed(Forwarding):
@@ -52,17 +50,15 @@ class Packed(Forwarding):
     @property
     def spec(self) -> DenoiserSpec:
         """The inner denoiser's spec; rows are packed instead of cut."""
-        spec: DenoiserSpec = replace(self.inner.spec, supports_trimming=False)
-        return spec
+        return replace(self.inner.spec, supports_trimming=False)
 
     @property
-    def _network(self) -> MaskedLMDenoiser | XTransformersDenoiser:
-        inner = self.inner.inner if isinstance(self.inner, ClassConditioned) else self.inner
-        if not isinstance(inner, MaskedLMDenoiser | XTransformersDenoiser):
-            kind = type(self.inner).__name__
+    def _network(self) -> Network:
+        inner: Any = self.inner.inner if isinstance(self.inner, ClassConditioned) else self.inner
+        if not isinstance(inner, Network):
             raise ModelError(
-                f"{kind} cannot be packed: pass unmask.wrap(...) of a transformers *ForMaskedLM or "
-                "of an x-transformers TransformerWrapper"
+                f"{type(self.inner).__name__} cannot be packed: pass unmask.wrap(...) of a "
+                "transformers *ForMaskedLM or of an x-transformers TransformerWrapper"
             )
         return inner
 
@@ -75,12 +71,11 @@ class Packed(Forwarding):
     ) -> tuple[Tensor, Cache | None]:
         if layout.rows == 0:
             raise DataError("no row of the batch has a token: leave empty rows out")
-        condition, tokens = query.condition, query.tokens
+        given = query.condition
         if isinstance(self.inner, ClassConditioned):
-            condition = self.inner.arguments(condition, tokens)
-        hidden, cache = in_packed_rows(
-            self._network, layout, tokens, query.valid, cache, _per_token(condition, tokens)
-        )
+            given = self.inner.arguments(given, query.tokens)
+        query = replace(query, condition=_per_token(given, query.tokens))
+        hidden, cache = in_packed_rows(self._network, layout, query, cache)
         # The shift is from token to token of one document, so it comes after unpacking.
         return self._network.shift_logits(hidden), cache
 

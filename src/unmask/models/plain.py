@@ -12,9 +12,9 @@ from unmask.core.arrays import waits
 from unmask.core.inference import evaluating
 from unmask.core.network import Cache, Query
 from unmask.errors import CanvasError, LogitsError, ModelError
-from unmask.models.adapter import Adapter, device_of, keywords, make_spec
-from unmask.models.outputs import arguments, logits_of
-from unmask.models.trial import Way
+from unmask.models import trial
+from unmask.models.adapter import Adapter, Way, device_of, keywords
+from unmask.models.outputs import logits_of, padding_argument
 
 PROBED = 8  # positions of the row that finds the size of the vocabulary
 
@@ -31,30 +31,23 @@ class PlainDenoiser(Adapter):
     knows_condition = False
 
     def __init__(
-        self,
-        net: Callable[..., Any],
-        mask_id: int,
-        *,
-        vocab_size: int | None = None,
-        forbidden: Sequence[int] = (),
-        length: int | None = None,
-        logit_shift: bool = False,
-        try_network: bool = True,
+        self, net: Callable[..., Any], mask_id: int, vocab_size: int | None = None, **options: Any
     ):
         if vocab_size is None:
-            vocab_size = _probe_vocabulary(net, mask_id, length)
-        super().__init__(make_spec(vocab_size, mask_id, forbidden, length), logit_shift)
-        self.net = net
-        self._valid_name = _padding_argument(net)
-        if self._valid_name is None:
-            self.way = Way(by_length=True)
-        if try_network:
-            self.settle()
+            vocab_size = _probe_vocabulary(net, mask_id, options.get("length"))
+        super().__init__(net, vocab_size, mask_id, **options)
+        self._valid_name = padding_argument(net)
+        self.way = self.ways[0]
+
+    @property
+    def ways(self) -> Sequence[Way]:
+        """One way alone where padding cannot be told."""
+        return (Way(by_length=True),) if self._valid_name is None else super().ways
 
     def settle(self) -> None:
         """Find whether the callable heeds its argument for padding, if it has one."""
         if self._valid_name is not None:
-            super().settle()
+            trial.settle(self)
 
     def run(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """Return (R,N,V), and None. A condition is a dict of keyword arguments of the callable."""
@@ -72,10 +65,6 @@ class PlainDenoiser(Adapter):
             )
         return self.shift_logits(logits), None
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return hidden (M,V), which are logits already."""
-        return hidden
-
     def _check_tokens(self, tokens: Tensor) -> None:
         vocab = self.spec.vocab_size
         low, high = map(int, tokens.aminmax()) if tokens.numel() else (0, 0)
@@ -90,7 +79,7 @@ def _probe_vocabulary(net: Callable[..., Any], mask_id: int, length: int | None)
     """Return the vocabulary size, found by one pass over a row of mask ids."""
     device = device_of(net) if isinstance(net, nn.Module) else None
     tokens = torch.full((1, length or PROBED), mask_id, device=device)
-    name = _padding_argument(net)
+    name = padding_argument(net)
     given = {} if name is None else {name: torch.ones_like(tokens, dtype=torch.bool)}
     try:
         with evaluating(net):
@@ -101,8 +90,3 @@ def _probe_vocabulary(net: Callable[..., Any], mask_id: int, length: int | None)
             f"row of {tokens.shape[1]} mask ids: {error}. Pass unmask.wrap(net, vocab_size=...)"
         ) from error
     return logits_of(output, tokens).shape[-1]
-
-
-def _padding_argument(net: Callable[..., Any]) -> str | None:
-    names = arguments(net)
-    return next((name for name in ("valid", "attention_mask") if name in names), None)

@@ -7,62 +7,23 @@ follows the trunk, positions derived from ids. Shapes: R rows, N positions, V vo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from unmask.core.inference import evaluating, is_out_of_memory
-from unmask.core.network import Cache, DenoiserSpec, Query
+from unmask.core.network import DenoiserSpec, Query
 from unmask.errors import LogitsError, ModelError
+from unmask.models.adapter import Adapter
 
+T = TypeVar("T")
 TRIED, PADDED = 3, 6  # positions of a row, and when it is padded
 
 
-@dataclass(frozen=True)
-class Way:
-    """A way to run a network."""
-
-    split: bool = False  # its head apart from its trunk
-    by_length: bool = False  # rows of different lengths in passes of their own
-    always_masks: bool = False  # an attention mask even without padding
-
-
-def ways_of(split: bool) -> list[Way]:
-    """Return the ways to run a network, the fastest first; split: whether its head is known."""
-    heads = [True, False] if split else [False]
-    return [Way(apart, by_length) for by_length in (False, True) for apart in heads]
-
-
-class Tried(Protocol):
-    """A denoiser that can be run in several ways."""
-
-    spec: DenoiserSpec
-    way: Way
-    full_length: int | None  # the row length to name where shorter ones do not run
-
-    @property
-    def ways(self) -> Sequence[Way]: ...  # the fastest first, the safest last
-
-    @property
-    def device(self) -> torch.device | None: ...
-
-    knows_condition: ClassVar[bool]  # whether `example` is all that the network needs
-
-    def example(self, rows: int, length: int) -> Any: ...  # a condition; None where none is needed
-
-    def whole(self, tokens: Tensor, condition: Any) -> Tensor:
-        """Return the logits (R,N,V) of tokens (R,N) without padding, by the network as it is."""
-
-    def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]: ...
-
-    def logits(self, hidden: Tensor) -> Tensor: ...
-
-
-def settle(adapter: Tried, special: int | None = None, avoided: int | None = None) -> None:
+def settle(adapter: Adapter, special: int | None = None, avoided: int | None = None) -> None:
     """Leave the adapter in the first of its ways that gives what the network gives alone.
 
     special: an id that must be in the row, such as that of padding, which some networks look for
@@ -97,7 +58,7 @@ def settle(adapter: Tried, special: int | None = None, avoided: int | None = Non
     raise _wrong(again[0], alone)
 
 
-def _reference(adapter: Tried, tokens: Tensor) -> tuple[Tensor, bool] | Exception:
+def _reference(adapter: Adapter, tokens: Tensor) -> tuple[Tensor, bool] | Exception:
     """Return the first row's logits (N,V), and whether its last position ignores its first.
 
     tokens: two rows that differ in their first id. A position that ignores others ignores padding.
@@ -115,7 +76,7 @@ def _reference(adapter: Tried, tokens: Tensor) -> tuple[Tensor, bool] | Exceptio
     return first, same(first[-1], other[-1], times=4)
 
 
-def _settle_at_full_length(adapter: Tried, start: Tensor, error: Exception) -> None:
+def _settle_at_full_length(adapter: Adapter, start: Tensor, error: Exception) -> None:
     """The same for a network that raised on short rows; start (1,n) begins the longer one.
 
     Where that does not run either, the network is refused, or left in its last way if a condition
@@ -144,7 +105,7 @@ def _settle_at_full_length(adapter: Tried, start: Tensor, error: Exception) -> N
     raise _wrong(adapter.whole(tokens, query.condition), alone)
 
 
-def attempt(run: Callable[[], Tensor]) -> Tensor | Exception:
+def attempt(run: Callable[[], T]) -> T | Exception:
     """Return the result, or what the network raised, unless memory ran out."""
     try:
         return run()
@@ -184,7 +145,7 @@ def _padded(tokens: Tensor, condition: Any) -> Query:
     return Query.of(padded, valid, condition)
 
 
-def _is_right(adapter: Tried, query: Query, alone: Tensor) -> bool:
+def _is_right(adapter: Adapter, query: Query, alone: Tensor) -> bool:
     """Return whether the one row of a query has the logits alone (N,V)."""
     logits = attempt(lambda: adapter.logits(adapter.forward(query, None)[0][0, : len(alone)]))
     return isinstance(logits, Tensor) and logits.shape == alone.shape and same(logits, alone)
@@ -206,20 +167,17 @@ def same(one: Tensor, other: Tensor, times: float = 1.0) -> bool:
     return bool(((one - other).abs() <= tolerance * one.abs().maximum(usual)).all())
 
 
-def padding_changes(run: Callable[[Tensor, Tensor], Tensor], device: torch.device | None) -> bool:
+def padding_changes(judge: Callable[[Query], Tensor], device: torch.device | None) -> bool:
     """Return whether a critic's rows must go by length, because padding changes them.
 
-    run: a function of tokens (R,N) and valid (R,N) to what the critic says of each, (R,N) or
-    (R,N,1). It is also True where all answers are equal; a critic that does not run on three ids
-    alone, because it needs a condition, is believed.
+    judge: what the critic says of each token (R,N,1). True also where all answers are equal; a
+    critic that does not run on three ids alone, because it needs a condition, is believed.
     """
     tokens = torch.tensor([[2, 0, 1], [0, 0, 1]], device=device or torch.device("cpu"))
-    query = _padded(tokens[:1], None)
 
     def answers() -> Tensor:
-        alone = run(tokens, torch.ones_like(tokens, dtype=torch.bool))
-        padded = run(query.tokens, query.valid)[:, :TRIED]
-        return torch.cat([alone, padded.reshape(1, *alone.shape[1:])])
+        padded = judge(_padded(tokens[:1], None))[:, :TRIED]
+        return torch.cat([judge(Query.of(tokens)), padded])
 
     with _own_randomness():
         found = attempt(answers)

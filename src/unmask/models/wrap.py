@@ -8,8 +8,9 @@ from typing import Any
 from unmask.core.checks import is_integer
 from unmask.core.network import Denoiser
 from unmask.errors import ModelError
+from unmask.models.adapter import Adapter
 from unmask.models.hf import MaskedLMDenoiser, backbone_of, is_transformers
-from unmask.models.outputs import inside
+from unmask.models.outputs import has_base
 from unmask.models.plain import PlainDenoiser
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.x_transformers import XTransformersDenoiser, is_x_transformer
@@ -32,7 +33,7 @@ def wrap(
     self_conditioning: SelfConditioning | None = None,
     logit_shift: bool = False,
     try_network: bool = True,
-) -> Denoiser:
+) -> Adapter:
     """Return a denoiser of an x-transformers network, a transformers `*ForMaskedLM`, or a callable.
 
     mask_id: the id of unknown positions; it is never generated.
@@ -58,36 +59,31 @@ def wrap(
         raise ModelError(f"mask_id={mask_id!r}: pass an integer id")
     if not isinstance(logit_shift, bool):
         raise ModelError(f"logit_shift={logit_shift!r}: pass True or False")
-    options: dict[str, Any] = {
-        "forbidden": forbidden,
-        "length": length,
-        "logit_shift": logit_shift,
-        "try_network": try_network,
-    }
+    options: dict[str, Any] = {"forbidden": forbidden, "length": length, "logit_shift": logit_shift}
+    kind: Any  # of adapter
     if is_x_transformer(net):
-        options["length"] = int(net.max_seq_len) or None if length is None else length
-        _check_vocabulary(net.num_tokens, vocab_size)
-        return XTransformersDenoiser(net, mask_id, self_conditioning=self_conditioning, **options)
-    if self_conditioning is not None:
+        kind, found = XTransformersDenoiser, net.num_tokens
+        options["self_conditioning"] = self_conditioning
+    elif self_conditioning is not None:
         raise ModelError(
             f"self_conditioning needs an x-transformers TransformerWrapper, and this is a "
             f"{type(net).__name__}: leave it out"
         )
-    if is_transformers(net):
-        _check_vocabulary(backbone_of(inside(net)).config.vocab_size, vocab_size)
-        return MaskedLMDenoiser(net, mask_id, **options)
-    _reject_foreign(net)
-    found = getattr(net, "vocab_size", getattr(net, "num_tokens", None))
-    known = found if isinstance(found, int) else None
-    _check_vocabulary(known, vocab_size)
-    return PlainDenoiser(net, mask_id, vocab_size=known or vocab_size, **options)
-
-
-def _check_vocabulary(found: int | None, vocab_size: int | None) -> None:
-    if found is not None and vocab_size is not None and vocab_size != found:
+    elif is_transformers(net):
+        kind, found = MaskedLMDenoiser, backbone_of(net).config.vocab_size
+    else:
+        _reject_foreign(net)
+        kind, found = PlainDenoiser, getattr(net, "vocab_size", getattr(net, "num_tokens", None))
+        found = found if isinstance(found, int) else None
+        options["vocab_size"] = found or vocab_size
+    if found is not None and vocab_size not in (None, found):
         raise ModelError(
             f"vocab_size={vocab_size}, and the network has {found} ids: leave vocab_size out"
         )
+    denoiser: Adapter = kind(net, mask_id, **options)
+    if try_network:
+        denoiser.settle()
+    return denoiser
 
 
 def _reject_foreign(net: Any) -> None:
@@ -101,5 +97,5 @@ def _reject_foreign(net: Any) -> None:
         ("transformers.", "a transformers model that is no *ForMaskedLM"),
         ("x_transformers.", "an x-transformers module that is no TransformerWrapper"),
     ):
-        if any(k.__module__.startswith(library) for k in kind.__mro__):
+        if has_base(net, library, "*"):
             raise ModelError(f"found {found}, {known}. {_WAYS}")

@@ -12,11 +12,10 @@ from unmask.core.network import Cache, Query
 from unmask.core.projection import Projection, tied, untied
 from unmask.errors import ModelError
 from unmask.models import trial
-from unmask.models.adapter import Adapter, keywords, make_spec
+from unmask.models.adapter import Adapter, Way, keywords
 from unmask.models.hidden_cache import HiddenCache
-from unmask.models.outputs import logits_of, states_of
+from unmask.models.outputs import has_base, states_of
 from unmask.models.self_conditioning import SelfConditioning
-from unmask.models.trial import Way
 
 # With these options, logits are not `to_logits(embedding)` of each position alone.
 _WHOLE = (
@@ -34,22 +33,13 @@ _WHOLE = (
 
 def is_x_transformer(net: object) -> bool:
     """Return whether this is x-transformers' TransformerWrapper, without importing it."""
-    return any(
-        kind.__name__ == "TransformerWrapper" and kind.__module__.startswith("x_transformers")
-        for kind in type(net).__mro__
-    )
+    return has_base(net, "x_transformers", "TransformerWrapper")
 
 
 def can_split(net: Any) -> bool:
     """Return whether logits are `to_logits` of each position's embedding alone."""
     options = (getattr(net, name, None) for name in _WHOLE)
     return net.to_logits is not None and not any(o is not None and o is not False for o in options)
-
-
-def _rows_alone(output: Any, given: dict[str, Any]) -> Any:
-    """Return the network's output without the positions of embeddings that precede the rows."""
-    before = given.get("prepend_embeds")
-    return output if before is None else output[:, before.shape[1] :]
 
 
 class XTransformersDenoiser(Adapter):
@@ -66,11 +56,9 @@ class XTransformersDenoiser(Adapter):
         net: Any,
         mask_id: int | None,
         *,
-        forbidden: Sequence[int] = (),
         length: int | None = None,
-        logit_shift: bool = False,
         self_conditioning: SelfConditioning | None = None,
-        try_network: bool = True,
+        **options: Any,
     ):
         if net.attn_layers.causal:
             raise ModelError(
@@ -78,26 +66,29 @@ class XTransformersDenoiser(Adapter):
                 "make the TransformerWrapper with attn_layers=Encoder(...)"
             )
         cached = self_conditioning is not None
-        known: dict[str, Any] = {"cached": cached, "supports_trimming": not cached}
-        known["max_length"] = int(net.max_seq_len) or None  # 0 is x-transformers' "any"
-        super().__init__(
-            make_spec(int(net.num_tokens), mask_id, forbidden, length, **known), logit_shift
-        )
-        self.net, self.self_conditioning = net, self_conditioning
         if cached and not can_split(net):
             raise ModelError(
                 "self-conditioning needs a network whose logits are to_logits of the embeddings: "
                 "leave self_conditioning out, or the option that changes the head"
             )
+        options |= {"cached": cached, "supports_trimming": not cached}
+        longest = int(net.max_seq_len) or None  # 0 is x-transformers' "any"
+        options["max_length"] = longest
+        options["length"] = longest if length is None else length
+        super().__init__(net, int(net.num_tokens), mask_id, **options)
+        self.self_conditioning = self_conditioning
         self.way = self.ways[0]
-        if try_network:
-            self.settle()
 
     @property
     def ways(self) -> Sequence[Way]:
         """Ways with the head apart where it is plain, as self-conditioning needs it."""
-        ways = trial.ways_of(can_split(self.net))
-        return ways if self.self_conditioning is None else [way for way in ways if way.split]
+        heads = [True, False] if can_split(self.net) else [False]
+        if self.self_conditioning is not None:
+            heads = [True]
+        return [Way(apart, by_length) for by_length in (False, True) for apart in heads]
+
+    def settle(self) -> None:
+        trial.settle(self)
 
     def example(self, rows: int, length: int) -> Any:
         """Return what cross-attention, adaptive norms and further embeddings need."""
@@ -117,38 +108,38 @@ class XTransformersDenoiser(Adapter):
         return found or None
 
     def whole(self, tokens: Tensor, condition: Any) -> Tensor:
-        """Return the logits (R,N,V) of rows without padding, by the whole network."""
-        given = keywords(condition) | self._conditioning(None, tokens)
-        output = _rows_alone(self.net(tokens, **given), given)
-        return self.shift_logits(logits_of(output, tokens))
+        return self.shift_logits(self._pass(Query.of(tokens, condition=condition), None, False))
 
     def run(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """Return (R,N,D), and with self-conditioning a cache of the same, else None.
 
         A condition is a dict of further keyword arguments of the network, such as `context`.
         """
-        given, tokens = keywords(query.condition), query.tokens
+        hidden = self._pass(query, cache, self.way.split)
+        return self.shift_logits(hidden), self.kept(hidden)
+
+    def _pass(self, query: Query, cache: Cache | None, split: bool) -> Tensor:
+        given = keywords(query.condition) | self.conditioning(cache, query.tokens)
         if query.padded:
             given["mask"] = query.valid
-        given |= self._conditioning(cache, tokens)
-        output = self.net(tokens, return_embeddings=self.way.split, **given)
-        hidden = states_of(_rows_alone(output, given), tokens)
-        after = HiddenCache.of(hidden) if self.self_conditioning is not None else None
-        return self.shift_logits(hidden), after
+        output = self.net(query.tokens, return_embeddings=split, **given)
+        before = given.get("prepend_embeds")  # positions that precede the rows
+        return states_of(output if before is None else output[:, before.shape[1] :], query.tokens)
 
-    def _conditioning(self, cache: Cache | None, tokens: Tensor) -> dict[str, Tensor]:
+    def conditioning(self, cache: Cache | None, tokens: Tensor) -> dict[str, Tensor]:
+        """Return the network's argument of self-conditioning; nothing without it."""
         if self.self_conditioning is None:
             return {}
         return {"sum_embeds": self.self_conditioning(cache, *tokens.shape)}
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return the logits (M,V) of hidden states (M,D)."""
-        return self.net.to_logits(hidden) if self.way.split else hidden
+    def kept(self, hidden: Tensor) -> HiddenCache | None:
+        """Return the cache of hidden states (R,N,D); None without self-conditioning."""
+        return None if self.self_conditioning is None else HiddenCache.of(hidden)
 
-    def projection(self, hidden: Tensor) -> Projection | None:
-        """Return the projection of hidden (M,D), if `to_logits` is linear or tied to the ids."""
-        if not self.way.split:
-            return None
+    def head(self, hidden: Tensor) -> Any:
+        return self.net.to_logits(hidden)
+
+    def head_projection(self, hidden: Tensor) -> Projection | None:
         scale = getattr(self.net, "tie_embedding_scale", None)
         if scale is not None and not isinstance(self.net.to_logits, nn.Module):
             return tied(hidden, self.net.token_emb.emb.weight, scale)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from unmask import sampling, schedules
-from unmask.core.checks import is_number
+from unmask.core.checks import check_choice, is_number
 from unmask.core.loss import Loss
 from unmask.core.network import Critic, Denoiser
 from unmask.core.random import Purpose, uniform
-from unmask.errors import DataError, LogitsError, StrategyError, nearest
-from unmask.objectives.evaluate import Corrupted, Reading, check_corrupted, read_corrupted
+from unmask.errors import DataError, LogitsError, StrategyError
+from unmask.objectives.evaluate import (
+    Corrupted,
+    Reading,
+    check_corrupted,
+    per_token,
+    read_corrupted,
+)
 from unmask.objectives.inputs import check_beside, kind_of
 from unmask.objectives.nelbo import corrupt_by_count
 from unmask.schedules import AnySchedule
@@ -69,10 +75,7 @@ def critic_loss(
     fake = (filled != batch.tokens) if labels == "differs" else batch.masked
     each = F.binary_cross_entropy_with_logits(logits.float(), fake.float(), reduction="none")
     per_example = each.masked_fill(~batch.maskable, 0.0).sum(1)
-    counts = batch.maskable.sum(1)
-    tokens = counts.sum()
-    loss = per_example.sum() / tokens.clamp(min=1)
-    return Loss(loss=loss, nll=None, tokens=tokens, per_example=per_example.detach(), counts=counts)
+    return per_token(per_example, batch.maskable, bound=False)
 
 
 def critic(
@@ -110,8 +113,7 @@ def _check_judge(judge: object, labels: str) -> None:
         raise StrategyError(
             f"judge={judge!r}: pass a critic, such as unmask.SelfCritic(denoiser, width)"
         )
-    if labels not in ("differs", "masked"):
-        raise StrategyError(f"labels={labels!r}: {nearest(str(labels), ('differs', 'masked'))}")
+    check_choice("labels", labels, get_args(Labels))
 
 
 def _check_temperature(temperature: object, rows: int) -> None:

@@ -5,7 +5,7 @@ Shapes: B rows, N positions, D width, M hidden positions over the batch, V vocab
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -111,16 +111,48 @@ def evaluate(batch: Corrupted, reading: Reading, *, bound: bool) -> Loss:
     return weighted(batch, nll, bound=bound)
 
 
+def loss_of(
+    denoiser: Denoiser,
+    batch: Corrupted,
+    valid: Tensor | None,
+    condition: Any,
+    self_condition: float,
+    *,
+    bound: bool = True,
+    even: bool = False,
+    label_smoothing: float = 0.0,
+) -> Loss:
+    """Return the cross-entropy of what the network reads in a batch.
+
+    even: whether weights are equal, and only hidden positions are counted.
+    """
+    reading = read_corrupted(
+        denoiser,
+        batch,
+        valid=valid,
+        condition=condition,
+        self_condition=self_condition,
+        label_smoothing=label_smoothing,
+    )
+    if even:
+        batch = replace(batch, weight=torch.ones_like(batch.weight), maskable=batch.masked)
+    return weighted(batch, reading.nll, bound=bound and not even)
+
+
 def weighted(batch: Corrupted, nll: Tensor, *, bound: bool) -> Loss:
     """Return the loss of −log p(data) (M,) at the masked positions, as `evaluate` does."""
-    per_position = batch.weight.new_zeros(batch.masked.shape).masked_scatter(
-        batch.masked, nll.double()
-    )
-    per_example = per_position.sum(1) * batch.weight
-    counts = batch.maskable.sum(1)
-    tokens = counts.sum()
-    loss = (per_example.sum() / tokens.clamp(min=1)).float()
-    total = per_example.sum().detach() if bound else None
+    zeros = batch.weight.new_zeros(batch.masked.shape)
+    per_example = zeros.masked_scatter(batch.masked, nll.double()).sum(1) * batch.weight
+    return per_token(per_example, batch.maskable, bound=bound)
+
+
+def per_token(per_example: Tensor, maskable: Tensor, *, bound: bool) -> Loss:
+    """Return the loss of nats (B,) per token of maskable (B,N)."""
+    counts, total = maskable.sum(1), per_example.sum()
     return Loss(
-        loss=loss, nll=total, tokens=tokens, per_example=per_example.detach(), counts=counts
+        loss=(total / counts.sum().clamp(min=1)).float(),
+        nll=total.detach() if bound else None,
+        tokens=counts.sum(),
+        per_example=per_example.detach(),
+        counts=counts,
     )

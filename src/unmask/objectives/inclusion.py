@@ -18,7 +18,7 @@ from unmask.core.loss import Loss
 from unmask.core.network import Denoiser
 from unmask.objectives.corruption import hide_each, stratified_times
 from unmask.objectives.counts import binomial, inverse
-from unmask.objectives.evaluate import Corrupted, read_corrupted, weighted
+from unmask.objectives.evaluate import Corrupted, loss_of
 from unmask.objectives.inputs import checked_batch
 from unmask.schedules import AnySchedule, Schedule
 
@@ -58,7 +58,8 @@ def corrupt_bernoulli(
     u = u * latest
     masked = hide_each(maskable, ratio(u), seeds)
     shown = tokens.masked_fill(masked, mask_id_of(denoiser.spec))
-    weights = weight(ratio, u, masked.sum(1), maskable.sum(1))
+    # Times cover this share of the interval, so each has that weight.
+    weights = latest * weight(ratio, u, masked.sum(1), maskable.sum(1))
     return Corrupted(tokens, shown, masked, weights, maskable, seeds)
 
 
@@ -84,21 +85,11 @@ def bernoulli(
     token, is no bound, and `nll` is None. Other arguments as in `count`.
     """
     check_share_below_one("epsilon", epsilon)
+    given = (denoiser, tokens, maskable, seed)
     batch = corrupt_bernoulli(
-        denoiser,
-        tokens,
-        maskable,
-        seed,
-        # Times cover the share 1 − epsilon of the interval, so each has that weight.
-        weight=lambda *row: by_time(*row) * (1 - epsilon),
-        schedule=schedule,
-        time=time,
-        latest=1 - epsilon,
+        *given, weight=by_time, schedule=schedule, time=time, latest=1 - epsilon
     )
-    reading = read_corrupted(
-        denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
-    )
-    return weighted(batch, reading.nll, bound=epsilon == 0)
+    return loss_of(denoiser, batch, valid, condition, self_condition, bound=epsilon == 0)
 
 
 def bernoulli_by_count(
@@ -122,7 +113,4 @@ def bernoulli_by_count(
     batch = corrupt_bernoulli(
         denoiser, tokens, maskable, seed, weight=by_count, schedule=schedule, time=time
     )
-    reading = read_corrupted(
-        denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
-    )
-    return weighted(batch, reading.nll, bound=True)
+    return loss_of(denoiser, batch, valid, condition, self_condition)

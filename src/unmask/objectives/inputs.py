@@ -39,7 +39,8 @@ def checked_batch(
     mask_id_of(denoiser.spec)
     check_grids(tokens, maskable=maskable)
     seeds = example_seeds(seed, len(tokens)).to(tokens.device)
-    faults = [*_seed_faults(seeds), *_data_faults(denoiser.spec, tokens, maskable)]
+    negative = SeedError("seed holds a negative number: pass integers from 0 to 2**63 - 1")
+    faults = [(seeds < 0, lambda: negative), *_data_faults(denoiser.spec, tokens, maskable)]
     if time is not None:
         floats = isinstance(time, Tensor) and time.is_floating_point()
         if not floats or time.shape != (len(tokens),):
@@ -163,34 +164,24 @@ def at(wrong: Tensor) -> str:
 
 def _data_faults(spec: DenoiserSpec, tokens: Tensor, maskable: Tensor) -> list[Fault]:
     """Return the faults of maskable ids outside the vocabulary, and of those never in data."""
-    table = torch.zeros(spec.vocab_size, dtype=torch.bool, device=tokens.device)
-    table[illegal_tensor(spec, tokens.device)] = True
-    never = table[tokens.clamp(0, spec.vocab_size - 1).long()] & maskable
-
-    def illegal() -> DataError:
-        row, position = never.nonzero()[0].tolist()
-        return DataError(
-            f"id {int(tokens[row, position])} {at(never)} is the mask id or a forbidden one, which "
-            "no data may hold: make maskable False there, or leave the id out of the data"
-        )
-
-    return [_outside(spec, tokens, maskable), (never, illegal)]
+    never = torch.isin(tokens, illegal_tensor(spec, tokens.device)) & maskable
+    why = (
+        "is the mask id or a forbidden one, which no data may hold: make maskable False there, or "
+        "leave the id out of the data"
+    )
+    return [_outside(spec, tokens, maskable), _id_fault(never, tokens, why)]
 
 
 def _outside(spec: DenoiserSpec, tokens: Tensor, where: Tensor) -> Fault:
     """Return the fault of ids outside the vocabulary where `where` (B,N) is True."""
     outside = ((tokens < 0) | (tokens >= spec.vocab_size)) & where
-
-    def error() -> DataError:
-        row, position = outside.nonzero()[0].tolist()
-        return DataError(
-            f"id {int(tokens[row, position])} {at(outside)} is outside the vocabulary of "
-            f"{spec.vocab_size}: pass ids from 0 to {spec.vocab_size - 1}, at padding, too"
-        )
-
-    return outside, error
+    why = (
+        f"is outside the vocabulary of {spec.vocab_size}: pass ids from 0 to "
+        f"{spec.vocab_size - 1}, at padding, too"
+    )
+    return _id_fault(outside, tokens, why)
 
 
-def _seed_faults(seeds: Tensor) -> list[Fault]:
-    wrong = SeedError("seed holds a negative number: pass integers from 0 to 2**63 - 1")
-    return [(seeds < 0, lambda: wrong)]
+def _id_fault(wrong: Tensor, tokens: Tensor, why: str) -> Fault:
+    """Return the fault of ids that are `wrong` (B,N)."""
+    return wrong, lambda: DataError(f"id {int(tokens[wrong][0])} {at(wrong)} {why}")

@@ -20,7 +20,7 @@ from unmask.core.loss import Loss
 from unmask.core.network import Denoiser
 from unmask.objectives.corruption import BertNoise, check_noise, hide, stratified_times
 from unmask.objectives.counts import inverse, rounded_up
-from unmask.objectives.evaluate import Corrupted, read_corrupted, weighted
+from unmask.objectives.evaluate import Corrupted, loss_of
 from unmask.objectives.inputs import check_beside, checked_batch
 from unmask.schedules import AnySchedule
 
@@ -51,14 +51,10 @@ def corrupt_by_count(
     masked = hide(maskable, count, seeds)
     shown = tokens.masked_fill(masked, mask_id_of(denoiser.spec))
     if noise is not None:
-        shown = noise(tokens, shown, masked, seeds, _legal(denoiser, tokens.device))
+        ids = torch.arange(denoiser.spec.vocab_size, device=tokens.device)
+        legal = ids[~torch.isin(ids, illegal_tensor(denoiser.spec, tokens.device))]
+        shown = noise(tokens, shown, masked, seeds, legal)
     return Corrupted(tokens, shown, masked, weight, maskable, seeds)
-
-
-def _legal(denoiser: Denoiser, device: torch.device) -> Tensor:
-    """Return the ids that data may hold, an int64 vector."""
-    data = torch.ones(denoiser.spec.vocab_size, dtype=torch.bool, device=device)
-    return data.index_fill(0, illegal_tensor(denoiser.spec, device), False).nonzero().squeeze(1)
 
 
 def count(
@@ -84,10 +80,7 @@ def count(
     SeedError for seeds, StrategyError for options out of range.
     """
     batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
-    reading = read_corrupted(
-        denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
-    )
-    return weighted(batch, reading.nll, bound=True)
+    return loss_of(denoiser, batch, valid, condition, self_condition)
 
 
 def complementary(
@@ -125,21 +118,13 @@ def complementary(
         maskable=maskable.repeat(2, 1),
         seed=first.seed.repeat(2),
     )
-    reading = read_corrupted(
-        denoiser,
-        both,
-        valid=None if valid is None else valid.repeat(2, 1),
-        condition=_twice(condition),
-        self_condition=self_condition,
+    valid, condition = tree_map(
+        lambda x: torch.cat([x, x]) if isinstance(x, Tensor) else x, (valid, condition)
     )
-    pair = weighted(both, reading.nll, bound=True)
+    pair = loss_of(denoiser, both, valid, condition, self_condition)
     halves = pair.per_example.unflatten(0, (2, -1)).sum(0)
     counts = maskable.sum(1)
-    # Each token is counted once though it passes twice: `weighted` divided by twice the tokens.
+    # Each token is counted once though it passes twice: `loss_of` divided by twice the tokens.
     return Loss(
         loss=pair.loss * 2, nll=pair.nll, tokens=counts.sum(), per_example=halves, counts=counts
     )
-
-
-def _twice(condition: Any) -> Any:
-    return tree_map(lambda x: torch.cat([x, x]) if isinstance(x, Tensor) else x, condition)

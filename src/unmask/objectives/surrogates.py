@@ -5,10 +5,8 @@ Shapes: B rows, N positions.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from unmask import schedules
@@ -16,7 +14,7 @@ from unmask.core.checks import check_share_below_one
 from unmask.core.loss import Loss
 from unmask.core.network import Denoiser
 from unmask.objectives.corruption import BertNoise
-from unmask.objectives.evaluate import Corrupted, read_corrupted, weighted
+from unmask.objectives.evaluate import loss_of
 from unmask.objectives.nelbo import corrupt_by_count
 from unmask.schedules import AnySchedule
 
@@ -42,15 +40,15 @@ def masked_mean(
     """
     check_share_below_one("label_smoothing", label_smoothing)
     batch = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
-    reading = read_corrupted(
+    return loss_of(
         denoiser,
         batch,
-        valid=valid,
-        condition=condition,
-        self_condition=self_condition,
+        valid,
+        condition,
+        self_condition,
+        even=True,
         label_smoothing=label_smoothing,
     )
-    return weighted(_evenly(batch), reading.nll, bound=False)
 
 
 def bert(
@@ -76,12 +74,4 @@ def bert(
     batch = corrupt_by_count(
         denoiser, tokens, maskable, seed, schedule=schedule, noise=noise, time=time
     )
-    reading = read_corrupted(
-        denoiser, batch, valid=valid, condition=condition, self_condition=self_condition
-    )
-    return weighted(_evenly(batch), reading.nll, bound=False)
-
-
-def _evenly(batch: Corrupted) -> Corrupted:
-    """Return the corruption with equal weights, and only hidden positions counted."""
-    return replace(batch, weight=torch.ones_like(batch.weight), maskable=batch.masked)
+    return loss_of(denoiser, batch, valid, condition, self_condition, even=True)

@@ -4,12 +4,11 @@ Derive a new one from `Order`, or pass any function (state, proposal) -> (B,N).
 """
 
 from unmask.core.calls import check_calls
+from unmask.orders.around import ChoiceNoise, Weighted
 from unmask.orders.base import FromFunction, Order, as_order
-from unmask.orders.critic import CriticOrder
 from unmask.orders.fixed import Halton, LeftToRight, Random, RevealTime, halton_rank
-from unmask.orders.held import Noised, Stored, Weighted
+from unmask.orders.held import CriticOrder, Noised, Stored
 from unmask.orders.model import Entropy, Margin, Probability
-from unmask.orders.noise import ChoiceNoise
 
 __all__ = [
     "ChoiceNoise",

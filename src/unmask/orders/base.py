@@ -5,13 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from unmask.core.part import Part
-from unmask.core.state import Change, Proposal, State
+from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 
 
@@ -55,49 +54,6 @@ class Order(Part, ABC):
         """Return the score of each position, (B,N)."""
 
 
-class Around(Order):
-    """Base of orders that change the scores of another, `order`, and share its declarations."""
-
-    order: Order
-
-    @property
-    def blind(self) -> bool:
-        """Whether the inner order reads nothing of the proposal."""
-        return self.order.blind
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The statistics that the inner order reads."""
-        return self.order.needs
-
-    @property
-    def stored(self) -> bool:
-        """Whether the inner order scores committed positions from the state."""
-        return self.order.stored
-
-    @property
-    def ranks_draws(self) -> bool:
-        """Whether the inner order reads the token drawn."""
-        return self.order.ranks_draws
-
-    @property
-    def carry(self) -> str | None:
-        """The name of the inner order's history."""
-        return self.order.carry
-
-    def check_lengths(self, lengths: np.ndarray) -> None:
-        """Raise StrategyError unless the inner order fits."""
-        self.order.check_lengths(lengths)
-
-    def init(self, state: State) -> Any:
-        """Return the inner order's history before the first step."""
-        return self.order.init(state)
-
-    def update(self, carry: Any, state: State, proposal: Proposal, change: Change) -> Any:
-        """Return the inner order's history after a step."""
-        return self.order.update(carry, state, proposal, change)
-
-
 @dataclass(frozen=True)
 class FromFunction(Order):
     """A function (state, proposal) -> (B,N) as an order. It may read `proposal.logprob`."""
@@ -105,7 +61,6 @@ class FromFunction(Order):
     function: Callable[[State, Proposal], Tensor]
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N)."""
         return self.function(state, proposal)
 
 

@@ -25,7 +25,6 @@ class Random(Order):
     blind = True
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N) uniforms of each row's own seed."""
         return state.uniform(Purpose.ORDER)
 
 
@@ -36,7 +35,6 @@ class RevealTime(Order):
     blind = True
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N) uniforms of (row seed, position), the same at every step."""
         return reveal_uniform(state.seed, state.tokens.shape[1])
 
 
@@ -47,7 +45,6 @@ class LeftToRight(Order):
     blind = True
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N): minus the position."""
         length = state.tokens.shape[1]
         return -arange(length, state.device).float().expand(len(state), length)
 
@@ -64,7 +61,6 @@ class Halton(Order):
         _check_sides(self.height, self.width)
 
     def check_lengths(self, lengths: np.ndarray) -> None:
-        """Raise StrategyError unless each row has one position for each cell."""
         cells = self.height * self.width
         row = first_of_other_length(lengths, cells)
         if row is not None:
@@ -74,7 +70,6 @@ class Halton(Order):
             )
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N): minus the rank of each position in the Halton sequence; 0 at padding."""
         score = _halton_score(self.height, self.width, state.tokens.device)
         return pad(score, (0, state.tokens.shape[1] - len(score))).expand(len(state), -1)
 

@@ -1,16 +1,16 @@
-"""Orders with a special score for committed tokens: stored, weighted, noised."""
+"""Orders of tokens drawn, or held at committed positions: stored, noised, judged by a critic."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from unmask.core.checks import is_number
+from unmask.core.inference import evaluating, is_out_of_memory, logit_per_token
+from unmask.core.network import Critic
 from unmask.core.state import Proposal, State
-from unmask.errors import StrategyError
-from unmask.orders.base import Around, Order, as_order
+from unmask.errors import DenoiserError, UnmaskError
+from unmask.orders.base import Order
 
 
 @dataclass(frozen=True)
@@ -24,34 +24,7 @@ class Stored(Order):
     ranks_draws = True
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N) log-probability."""
         return proposal.logprob.where(state.masked, state.logprob)
-
-
-@dataclass(frozen=True)
-class Weighted(Around):
-    """Another order's score, times eta at committed positions (P2 2502.03540, algorithm 1).
-
-    If scores are log-probabilities, eta > 1 makes re-masking of committed tokens likelier, and
-    eta < 1 makes it less likely.
-    """
-
-    order: Order
-    eta: float = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "order", as_order(self.order))
-        if not (is_number(self.eta) and self.eta >= 0):
-            raise StrategyError(f"eta={self.eta!r}: pass a number ≥ 0, such as 1.0")
-
-    def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N)."""
-        score = self.order(state, proposal)
-        if self.eta == 1:
-            return score
-        # −inf is the score of a token that filters drop, and 0 · −inf would be NaN.
-        finite = score.clamp(min=torch.finfo(score.dtype).min) if self.eta == 0 else score
-        return score.where(state.masked, finite * self.eta)
 
 
 @dataclass(frozen=True)
@@ -65,6 +38,35 @@ class Noised(Order):
     ranks_draws = True
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N) log-probability."""
         assert proposal.noised_logprob is not None
         return proposal.noised_logprob
+
+
+@dataclass(frozen=True)
+class CriticOrder(Order):
+    """Minus a critic's logit that a token is wrong (Token-Critic 2209.04439).
+
+    The critic is called with the canvas in which every unknown position holds the token drawn.
+    """
+
+    critic: Critic
+    ranks_draws = True
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        """Return (B,N) float32. Calls the critic once, with the filled canvas (B,N) int64."""
+        filled = proposal.token.where(state.masked, state.tokens)
+        with evaluating(self.critic):
+            wrong = self._judge(filled, state)
+        wrong = logit_per_token(wrong, filled)
+        return -wrong.float()
+
+    def _judge(self, filled: Tensor, state: State) -> Tensor:
+        """The critic's answer. What it raises is an error of a network, and not of the order."""
+        try:
+            return self.critic(filled, valid=state.valid, condition=state.condition)
+        except UnmaskError:
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise DenoiserError(f"the critic raised {type(error).__name__}: {error}") from error

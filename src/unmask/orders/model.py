@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from unmask.core.checks import check_choice, check_flag
 from unmask.core.state import Proposal, State
-from unmask.errors import StrategyError, nearest
+from unmask.errors import StrategyError
 from unmask.orders.base import Order
 
 STEPS = 2**12  # of a margin, as a share of the largest probability
@@ -45,82 +45,74 @@ class Probability(Order):
 
     @property
     def needs(self) -> frozenset[str]:
-        """The statistic this order reads."""
         if self.choose == "first":
             return frozenset({"top_logprob"})
         return frozenset({"kept_logprob"} if self.of == "kept" else ())
 
     @property
     def scores(self) -> str | None:
-        """The kind of score, for commit rules that compare it with a bound."""
         return "probability" if self.log else None
 
     @property
     def ranks_draws(self) -> bool:
-        """Whether the score reads the token drawn."""
         return self.choose == "after"
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N) log-probability. A committed position is scored by the token it holds."""
+        # A committed position is scored by the token it holds.
         score: Tensor = getattr(proposal, _STATISTIC[self.of])
         if self.choose == "first" and proposal.top_logprob is not None:
             score = proposal.top_logprob.where(state.masked, score)
         return score if self.log else score.exp()
 
 
-Of = Literal["model", "kept"]
-"""The distribution scored: the model's, or after top-k, top-p and min-p, both at temperature 1."""
+class _OfStatistic(Order):
+    """Base of orders by a statistic: the model's, or after top-k, top-p and min-p, untempered."""
 
-
-@dataclass(frozen=True)
-class Margin(Order):
-    """Largest probability minus the second largest (2502.06768, top probability margin)."""
-
-    of: Of = "model"
+    of: Literal["model", "kept"]
+    statistic: ClassVar[str]
+    also: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
-        _check_of(self.of)
+        check_choice("of", self.of, ("model", "kept"))
+
+    @property
+    def _field(self) -> str:
+        return self.statistic if self.of == "model" else f"kept_{self.statistic}"
 
     @property
     def needs(self) -> frozenset[str]:
-        """The statistic this order reads."""
-        return frozenset({"margin" if self.of == "model" else "kept_margin", "top_logprob"})
+        return self.also | {self._field}
+
+    def _read(self, proposal: Proposal) -> Tensor:
+        value: Tensor = getattr(proposal, self._field)
+        return value
+
+
+@dataclass(frozen=True)
+class Margin(_OfStatistic):
+    """Largest probability minus the second largest (2502.06768, top probability margin)."""
+
+    of: Literal["model", "kept"] = "model"
+    statistic = "margin"
+    also = frozenset({"top_logprob"})
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,N) in [0, 1], a multiple of 2⁻¹² of the largest probability.
 
-        Rounding in the network makes errors of that probability's size, so that positions at which
-        two ids are nearly as likely would be ranked by them.
+        Rounding in the network makes errors of that size, which must not rank positions.
         """
-        margin = proposal.margin if self.of == "model" else proposal.kept_margin
-        assert margin is not None
         assert proposal.top_logprob is not None
         largest = proposal.top_logprob.exp()
-        return (margin / largest * STEPS).round() * largest / STEPS
+        return (self._read(proposal) / largest * STEPS).round() * largest / STEPS
 
 
 @dataclass(frozen=True)
-class Entropy(Order):
+class Entropy(_OfStatistic):
     """Negative entropy in nats: the most certain position first (Dream 2508.15487)."""
 
-    of: Of = "model"
+    of: Literal["model", "kept"] = "model"
+    statistic = "entropy"
     scores = "entropy"
 
-    def __post_init__(self) -> None:
-        _check_of(self.of)
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The statistic this order reads."""
-        return frozenset({"entropy" if self.of == "model" else "kept_entropy"})
-
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
-        """(B,N), at most 0."""
-        entropy = proposal.entropy if self.of == "model" else proposal.kept_entropy
-        assert entropy is not None
-        return -entropy
-
-
-def _check_of(of: str) -> None:
-    if of not in get_args(Of):
-        raise StrategyError(f"of={of!r}: {nearest(str(of), get_args(Of))}")
+        return -self._read(proposal)

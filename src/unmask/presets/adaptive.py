@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from unmask.commit import EntropyBound, Factor, Stable, Threshold
 from unmask.decoding.strategy import Strategy
-from unmask.orders import Entropy, Probability
-from unmask.presets.parts import block_groups
+from unmask.orders import Entropy
+from unmask.presets.parts import in_blocks
 from unmask.revise import Edit, Verify
 from unmask.sampling import Sampling
 from unmask.stopping import Budget
@@ -17,13 +17,7 @@ def threshold(threshold: float = 0.9, block: int | None = 32, temperature: float
     In blocks left to right, counted from the end of each row's prompt; block=None takes the whole
     canvas. Approximate.
     """
-    return Strategy(
-        commit=Threshold(threshold),
-        sampling=Sampling(temperature),
-        order=Probability(choose="after"),
-        groups=block_groups(block, "prompt"),
-        name="threshold",
-    )
+    return in_blocks("threshold", Threshold(threshold), block, temperature, "prompt")
 
 
 def factor(factor: float = 1.0, block: int | None = 32, temperature: float = 0.0) -> Strategy:
@@ -31,13 +25,7 @@ def factor(factor: float = 1.0, block: int | None = 32, temperature: float = 0.0
 
     In blocks as in `threshold`. Approximate.
     """
-    return Strategy(
-        commit=Factor(factor),
-        sampling=Sampling(temperature),
-        order=Probability(choose="after"),
-        groups=block_groups(block, "prompt"),
-        name="factor",
-    )
+    return in_blocks("factor", Factor(factor), block, temperature, "prompt")
 
 
 def entropy_bound(bound: float = 0.1, temperature: float = 1.0) -> Strategy:
@@ -67,13 +55,8 @@ def klass(
     Confident: p > threshold. Stable: KL(now‖before) < divergence, in nats, at each of the last
     `history` steps. In blocks as in `threshold`. Approximate.
     """
-    return Strategy(
-        commit=Stable(threshold, divergence, history),
-        sampling=Sampling(temperature),
-        order=Probability(choose="after"),
-        groups=block_groups(block, "prompt"),
-        name="klass",
-    )
+    commit = Stable(threshold, divergence, history)
+    return in_blocks("klass", commit, block, temperature, "prompt")
 
 
 def llada21(
@@ -88,14 +71,8 @@ def llada21(
     In blocks from 0. Committed tokens of the open block are edited at every step; a full block is
     edited until a pass changes nothing, at most `passes` times. Approximate.
     """
-    return Strategy(
-        commit=Threshold(fill, strict=True),
-        sampling=Sampling(temperature),
-        order=Probability(choose="after"),
-        revise=Edit(edit, passes),
-        groups=block_groups(block),
-        name="llada21",
-    )
+    commit = Threshold(fill, strict=True)
+    return in_blocks("llada21", commit, block, temperature, revise=Edit(edit, passes))
 
 
 def wino(
@@ -111,12 +88,6 @@ def wino(
     costs a forward for each committed position of the block (see `revise.Verify`); budget limits a
     row's forwards. Approximate.
     """
-    return Strategy(
-        commit=Threshold(fill, strict=True),
-        sampling=Sampling(temperature),
-        order=Probability(choose="after"),
-        revise=Verify(verify),
-        groups=block_groups(block, "prompt"),
-        stopping=() if budget is None else (Budget(budget),),
-        name="wino",
-    )
+    strategy = in_blocks("wino", Threshold(fill, strict=True), block, temperature, "prompt")
+    stopping = () if budget is None else (Budget(budget),)
+    return strategy.but(revise=Verify(verify), stopping=stopping)

@@ -35,8 +35,9 @@ def known() -> dict[str, Preset]:
 
 def defaults(preset: Preset) -> dict[str, Any]:
     """The options of a preset with their defaults, as JSON knows them: a schedule by its name."""
-    parameters = inspect.signature(preset).parameters.values()
-    return {p.name: _plain(p.default) for p in parameters if p.default is not p.empty}
+    usual = {p.name: p.default for p in inspect.signature(preset).parameters.values()}
+    missing = needs(preset)
+    return {key: getattr(v, "name", v) for key, v in usual.items() if key not in missing}
 
 
 def needs(preset: Preset, grid: Grid | None = None) -> list[str]:
@@ -69,8 +70,9 @@ def build(
     preset, chosen = found[name], dict(options or {})
     missing = [each for each in needs(preset, grid) if each not in chosen]
     if missing:
+        listed = " and ".join(f"a {each}" for each in missing)
         raise StrategyError(
-            f"preset {name!r} needs {_listed(missing)}, which neither the options nor the model "
+            f"preset {name!r} needs {listed}, which neither the options nor the model "
             f"give; from Python: unmask.presets.{name}({', '.join(missing)}, ...)"
         )
     _check_options(name, preset, chosen, spelling)
@@ -140,16 +142,5 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, tuple(kinds)) or (isinstance(value, int) and float in kinds)
 
 
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return list(value) if isinstance(value, tuple) else value.name
-
-
 def _sides(grid: Grid | None) -> dict[str, int]:
     return {} if grid is None else {"height": grid[0], "width": grid[1]}
-
-
-def _listed(names: list[str]) -> str:
-    """`a height and a width`."""
-    return " and ".join(f"a {name}" for name in names)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from unmask import schedules
-from unmask.commit import TopK
 from unmask.decoding.strategy import Strategy
 from unmask.guidance import Guidance, LinearWeight
 from unmask.orders import ChoiceNoise, Halton, Probability
-from unmask.sampling import Sampling
+from unmask.presets.parts import planned
 from unmask.schedules import AnySchedule
 
 
@@ -21,12 +20,8 @@ def maskgit(
 
     choice_temperature: τ.
     """
-    return Strategy(
-        commit=TopK(schedule, steps),
-        sampling=Sampling(temperature),
-        order=ChoiceNoise(Probability(choose="after"), choice_temperature),
-        name="maskgit",
-    )
+    order = ChoiceNoise(Probability(choose="after"), choice_temperature)
+    return planned("maskgit", order, steps, schedule, temperature)
 
 
 def muse(
@@ -57,14 +52,9 @@ def amused(
     guidance: the constant w of u + w·(c − u) (10 in the paper), for canvases with a condition.
     Approximate.
     """
-    order = Probability(choose="after")
-    return Strategy(
-        commit=TopK(schedule, steps),
-        sampling=Sampling(temperature),
-        order=ChoiceNoise(order, choice_temperature, inclusive=True),
-        guidance=None if guidance is None else Guidance(guidance),
-        name="amused",
-    )
+    order = ChoiceNoise(Probability(choose="after"), choice_temperature, inclusive=True)
+    constant = None if guidance is None else Guidance(guidance)
+    return planned("amused", order, steps, schedule, temperature, guidance=constant)
 
 
 def halton(
@@ -78,9 +68,4 @@ def halton(
 
     Exact with one position a step, because the order does not depend on tokens.
     """
-    return Strategy(
-        commit=TopK(schedule, steps),
-        sampling=Sampling(temperature),
-        order=Halton(height, width),
-        name="halton",
-    )
+    return planned("halton", Halton(height, width), steps, schedule, temperature)

@@ -1,15 +1,41 @@
-"""Helpers of presets: blocks, tracks, and whether committed tokens compete too."""
+"""Parts that many presets bind alike: plans by a schedule, blocks, tracks, re-masking."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from unmask.commit import Commit, TopK
 from unmask.core.checks import check_count, check_flag
+from unmask.decoding.strategy import Strategy
 from unmask.groups import Groups, Origin
+from unmask.orders import Order, Probability
 from unmask.revise import Never, Remask, Revise
+from unmask.sampling import Sampling
+from unmask.schedules import AnySchedule
 
 
-def block_groups(size: int | None, origin: Origin = "start") -> Groups | None:
-    """Return blocks from left to right, or None, the whole canvas as one group."""
-    return None if size is None else Groups.blocks(size, origin=origin)
+def planned(
+    name: str, order: Order, steps: int, schedule: AnySchedule, temperature: float, **more: Any
+) -> Strategy:
+    """Return a strategy that commits the best-scored positions, as many as a schedule says."""
+    return Strategy(TopK(schedule, steps), order, Sampling(temperature), name=name, **more)
+
+
+def in_blocks(
+    name: str,
+    commit: Commit,
+    block: int | None,
+    temperature: float,
+    origin: Origin = "start",
+    **more: Any,
+) -> Strategy:
+    """Return a strategy that goes by the probability of the token drawn, block by block.
+
+    block=None takes the whole canvas.
+    """
+    groups = None if block is None else Groups.blocks(block, origin=origin)
+    order, sampling = Probability(choose="after"), Sampling(temperature)
+    return Strategy(commit, order, sampling, groups=groups, name=name, **more)
 
 
 def track_groups(tracks: int, *, side_by_side: bool = False) -> Groups | None:

@@ -6,7 +6,7 @@ from unmask import schedules
 from unmask.commit import OneAtATime, TopK
 from unmask.decoding.strategy import Strategy
 from unmask.orders import ChoiceNoise, Margin, Probability, Random
-from unmask.presets.parts import remasking
+from unmask.presets.parts import planned, remasking
 from unmask.sampling import Annealed, Sampling
 from unmask.schedules import AnySchedule
 
@@ -43,12 +43,7 @@ def random_order(
     Exact with one position a step (any-order autoregression, 2110.02037); with more, positions
     committed together are drawn independently.
     """
-    return Strategy(
-        commit=TopK(schedule, steps),
-        sampling=Sampling(temperature),
-        order=Random(),
-        name="random_order",
-    )
+    return planned("random_order", Random(), steps, schedule, temperature)
 
 
 def first_hitting(temperature: float = 1.0) -> Strategy:
@@ -74,12 +69,7 @@ def confidence(
     Exact with one position a step, because the choice does not depend on the draw; with more,
     positions committed together are drawn independently.
     """
-    return Strategy(
-        commit=TopK(schedule, steps),
-        sampling=Sampling(temperature),
-        order=Probability(choose="first"),
-        name="confidence",
-    )
+    return planned("confidence", Probability(), steps, schedule, temperature)
 
 
 def top_margin(
@@ -93,9 +83,5 @@ def top_margin(
     choice_temperature: scale of Gumbel noise on the margin (0.5 in the paper's code).
     Exact with one position a step, as `confidence`.
     """
-    return Strategy(
-        commit=TopK(schedule, steps),
-        sampling=Sampling(temperature),
-        order=ChoiceNoise(Margin(), choice_temperature, annealed=False),
-        name="top_margin",
-    )
+    order = ChoiceNoise(Margin(), choice_temperature, annealed=False)
+    return planned("top_margin", order, steps, schedule, temperature)

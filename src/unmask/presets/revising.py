@@ -9,7 +9,7 @@ from unmask.commit import ReMDM, TopK
 from unmask.core.network import Critic
 from unmask.decoding.strategy import Strategy
 from unmask.orders import ChoiceNoise, CriticOrder, Noised, Probability, Random, Weighted
-from unmask.presets.parts import remasking, track_groups
+from unmask.presets.parts import planned, remasking, track_groups
 from unmask.revise import Remask
 from unmask.sampling import Sampling
 from unmask.schedules import AnySchedule
@@ -28,13 +28,9 @@ def token_critic(
     With remask, the critic ranks every generated position, so that earlier tokens may be re-masked.
     Its logits get Gumbel noise of scale noise_scale, which falls to 0. Approximate.
     """
-    return Strategy(
-        commit=TopK(schedule, steps),
-        sampling=Sampling(temperature),
-        order=ChoiceNoise(CriticOrder(critic), noise_scale),
-        revise=remasking(remask),
-        name="token_critic",
-    )
+    order = ChoiceNoise(CriticOrder(critic), noise_scale)
+    revise = remasking(remask)
+    return planned("token_critic", order, steps, schedule, temperature, revise=revise)
 
 
 def self_critic(
@@ -64,13 +60,8 @@ def p2(
     eta multiplies the log-probability of committed tokens: above 1 they are re-masked more often.
     Approximate.
     """
-    return Strategy(
-        commit=TopK(schedule, steps),
-        sampling=Sampling(temperature),
-        order=Weighted(Probability(choose="after"), eta),
-        revise=Remask(),
-        name="p2",
-    )
+    order = Weighted(Probability(choose="after"), eta)
+    return planned("p2", order, steps, schedule, temperature, revise=Remask())
 
 
 def remdm(

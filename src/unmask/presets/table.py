@@ -5,15 +5,16 @@ Its output is `docs/methods.md`; a test compares the two.
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from itertools import starmap
 from typing import Any
 
 from unmask import presets
 from unmask.commit import AllSteps, Ancestral, ByGroup, NoPlan, OneAtATime
 from unmask.decoding.strategy import Strategy
+from unmask.presets import by_name
 from unmask.revise import Never, Verify
 from unmask.sampling import Sampling
 from unmask.schedules import Schedule
@@ -45,6 +46,13 @@ LAWS = {  # entry of the column "distribution": the words of a docstring that it
     "exact": "xact with one position a step",
     "nears the model's": "nears the model's",
 }
+FORWARDS: dict[type, str] = {
+    AllSteps: "T",
+    Ancestral: "at most T",
+    ByGroup: "min(T, U) of each level",
+    NoPlan: "1 to U",
+    OneAtATime: "U",
+}
 NEEDED: dict[str, Any] = {"critic": lambda tokens, **_: tokens, "height": 16, "width": 16}
 
 
@@ -56,12 +64,12 @@ def table() -> str:
 
 def _cells(name: str) -> list[str]:
     make = getattr(presets, name)
-    parameters = inspect.signature(make).parameters
-    strategy = make(**{key: value for key, value in NEEDED.items() if key in parameters})
+    needed, usual = by_name.needs(make), by_name.defaults(make)
+    strategy = make(**{key: NEEDED[key] for key in needed})
     return [
         f"`{name}`",
         _papers(make),
-        ", ".join(_default(p) for p in parameters.values()),
+        ", ".join(f"`{each}`" for each in [*needed, *starmap(by_name.keyword, usual.items())]),
         part_text(strategy.commit),
         "the model's distribution"
         if strategy.sampling == Sampling()
@@ -79,13 +87,6 @@ def _cells(name: str) -> list[str]:
 def _papers(make: Callable[..., Strategy]) -> str:
     found = re.findall(r"\d{4}\.\d{5}", make.__doc__ or "")
     return ", ".join(f"[{p}](https://arxiv.org/abs/{p})" for p in dict.fromkeys(found)) or ABSENT
-
-
-def _default(parameter: inspect.Parameter) -> str:
-    if parameter.default is parameter.empty:
-        return f"`{parameter.name}`"
-    value = parameter.default
-    return f"`{parameter.name}={value.name if isinstance(value, Schedule) else value!r}`"
 
 
 def part_text(part: Any) -> str:
@@ -107,19 +108,10 @@ def part_text(part: Any) -> str:
 
 def forwards(strategy: Strategy) -> str:
     """Return the network passes of a row, in terms of U unknown positions and T steps."""
-    plan = strategy.commit.count_plan
     if isinstance(strategy.revise, Verify):
         return "1 to U steps, and one pass for each token verified"
-    if isinstance(plan, NoPlan):
-        return "1 to U"
-    if isinstance(plan, OneAtATime):
-        return "U"
-    if isinstance(plan, Ancestral):
-        return "at most T"
-    if isinstance(plan, AllSteps):
-        return "T"
-    each = " of each level" if isinstance(plan, ByGroup) else ""
-    return f"min(T, U){each or (' of each group' if strategy.groups else '')}"
+    usual = "min(T, U) of each group" if strategy.groups else "min(T, U)"
+    return FORWARDS.get(type(strategy.commit.count_plan), usual)
 
 
 def law(make: Callable[..., Strategy]) -> str:

@@ -9,8 +9,9 @@ from unmask.commit import Ancestral, Even, Remaining, Threshold, ThresholdOrShar
 from unmask.core.checks import check_choice
 from unmask.decoding.strategy import Strategy
 from unmask.errors import StrategyError
+from unmask.groups import Groups
 from unmask.orders import ChoiceNoise, Entropy, Margin, Order, Probability, RevealTime, Stored
-from unmask.presets.parts import block_groups
+from unmask.presets.parts import in_blocks, planned
 from unmask.revise import Remask
 from unmask.sampling import Sampling
 from unmask.schedules import AnySchedule
@@ -23,13 +24,7 @@ def mask_predict(
 
     Committed tokens are ranked by the probability that they had when committed. Approximate.
     """
-    return Strategy(
-        commit=TopK(schedule, steps),
-        sampling=Sampling(temperature),
-        order=Stored(),
-        revise=Remask(),
-        name="mask_predict",
-    )
+    return planned("mask_predict", Stored(), steps, schedule, temperature, revise=Remask())
 
 
 def mdlm(
@@ -55,13 +50,7 @@ def llada(steps: int = 32, block: int = 32, temperature: float = 0.0) -> Strateg
     prompt. Positions are ranked by the probability of the token drawn. Approximate; deterministic
     at temperature 0, the published default.
     """
-    return Strategy(
-        commit=TopK(Even(steps)),
-        order=Probability(choose="after"),
-        sampling=Sampling(temperature),
-        groups=block_groups(block, "prompt"),
-        name="llada",
-    )
+    return in_blocks("llada", TopK(Even(steps)), block, temperature, "prompt")
 
 
 _DREAM_ORDERS: dict[str, Order] = {
@@ -93,12 +82,12 @@ def dream(
     check_choice("algorithm", algorithm, _DREAM_ORDERS)
     ancestral = algorithm == "origin"
     order = _DREAM_ORDERS[algorithm]
-    if choice_temperature is not None and ancestral:
-        raise StrategyError(
-            f"choice_temperature={choice_temperature!r}: algorithm='origin' does not rank "
-            "positions; leave it out, or pass algorithm='entropy'"
-        )
     if choice_temperature is not None:
+        if ancestral:
+            raise StrategyError(
+                f"choice_temperature={choice_temperature!r}: algorithm='origin' does not rank "
+                "positions; leave it out, or pass algorithm='entropy'"
+            )
         order = ChoiceNoise(order, choice_temperature, annealed=False)
     plan = Ancestral(schedules.linear, steps, epsilon) if ancestral else Remaining(steps, epsilon)
     return Strategy(
@@ -128,7 +117,7 @@ def sdar(
         commit=ThresholdOrShare(threshold, block, steps),
         order=Probability(choose="after", of="kept" if greedy else "sampling"),
         sampling=sampling,
-        groups=block_groups(block),
+        groups=Groups.blocks(block),
         name="sdar",
     )
 
@@ -141,8 +130,7 @@ def llada2(
     steps: steps of each block. The network attends to all of a block, so the last block must be
     whole: make the canvas a multiple of `block` and cut the surplus afterwards. Approximate.
     """
-    strategy = sdar(threshold, block, steps, temperature)
-    return strategy.but(name="llada2")
+    return sdar(threshold, block, steps, temperature).but(name="llada2")
 
 
 def fast_dllm_v2(threshold: float = 0.9, block: int = 8, temperature: float = 0.0) -> Strategy:
@@ -152,10 +140,4 @@ def fast_dllm_v2(threshold: float = 0.9, block: int = 8, temperature: float = 0.
     first token of a block from the last logits of the block before; here it is drawn like any
     other. Approximate.
     """
-    return Strategy(
-        commit=Threshold(threshold, strict=True),
-        order=Probability(choose="after"),
-        sampling=Sampling(temperature),
-        groups=block_groups(block),
-        name="fast_dllm_v2",
-    )
+    return in_blocks("fast_dllm_v2", Threshold(threshold, strict=True), block, temperature)

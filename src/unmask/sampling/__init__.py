@@ -5,11 +5,10 @@ Everything here is float32 or better whatever comes in.
 
 from unmask.core.calls import check_calls
 from unmask.core.inversion import COLD
-from unmask.sampling.scratch import Scratch
-from unmask.sampling.settings import Annealed, Sampling, SquaredDecay, Temperature
+from unmask.sampling.passes import Scratch
+from unmask.sampling.settings import Annealed, Sampling, SquaredDecay, Temperature, Temperatures
 from unmask.sampling.statistics import draw_with_statistics
-from unmask.sampling.temperatures import Temperatures
-from unmask.sampling.two_level import NEG_INF, draw, invert, tempered
+from unmask.sampling.two_level import NEG_INF, draw, invert
 
 __all__ = [
     "COLD",
@@ -23,7 +22,6 @@ __all__ = [
     "draw",
     "draw_with_statistics",
     "invert",
-    "tempered",
 ]
 
 check_calls(__name__, "Annealed", "Sampling", "SquaredDecay")

@@ -13,12 +13,31 @@ import torch
 from torch import Tensor
 
 from unmask.core.inversion import LOWEST
-from unmask.sampling.scratch import Scratch
-from unmask.sampling.settings import Sampling
-from unmask.sampling.temperatures import Temperatures
+from unmask.sampling.filters import kept
+from unmask.sampling.settings import Sampling, Temperatures
 from unmask.sampling.two_level import block_maxima, block_sums
 
 SLICE_ELEMENTS = 2**19  # on the CPU, about: all slices are as large
+
+
+class Scratch:
+    """Buffers by name, each as large as the largest tensor it was asked for.
+
+    The system hands out large blocks page by page, which costs more than the arithmetic in them.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, Tensor] = {}
+
+    def like(self, name: str, values: Tensor) -> Tensor:
+        """A tensor like values, not filled; it is overwritten when the name is asked for again."""
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.numel() < values.numel():
+            empty = torch.empty(values.shape, dtype=values.dtype, device=values.device)
+            buffer = self._buffers[name] = empty
+        if buffer.shape == values.shape:
+            return buffer
+        return buffer.view(-1)[: values.numel()].view(values.shape)
 
 
 def passes(
@@ -62,26 +81,13 @@ def _pass(
     if "mean" in wanted:
         finite = torch.clamp(logits, min=LOWEST, out=scratch.like("shaped", logits))
         out["mean"] = finite.mul_(mass).sum(1)
-    keep = None
+    shape, keep = wanted & {"kept", "kept_mean", "shaped"}, None
     if how.filtered:
-        best = how.kept(logits, temperature.value, scratch.like("keep", logits))
+        best = kept(logits, temperature.value, *how.filters, room=scratch.like("keep", logits))
         out |= best._asdict()
-        if wanted & {"kept", "kept_mean", "shaped"}:
+        if shape:
             keep = best.mask(logits, scratch.like("keep", logits))
-    return out | _shape(logits, mass, keep, temperature.rate, wanted, scratch)
-
-
-def _shape(
-    logits: Tensor,
-    mass: Tensor,
-    keep: Tensor | None,
-    rate: Tensor | float,
-    wanted: Set[str],
-    scratch: Scratch,
-) -> dict[str, Tensor]:
-    """The masses drawn from: tempered, filtered by keep (M,V), 1 where an id is kept."""
-    out = dict[str, Tensor]()
-    if not wanted & {"kept", "kept_mean", "shaped"}:
+    if not shape:
         return out
     room = scratch.like("shaped", logits)
     if "kept" in wanted and keep is not None:
@@ -90,6 +96,7 @@ def _shape(
         finite = torch.clamp(logits, min=LOWEST, out=room)
         out["kept_mean"] = finite.mul_(mass).mul_(keep).sum(1)
     if "shaped" in wanted:
-        shaped = torch.mul(logits, rate, out=room).exp_() if "tempered" in wanted else mass
+        tempered = "tempered" in wanted
+        shaped = torch.mul(logits, temperature.rate, out=room).exp_() if tempered else mass
         out["shaped"] = block_sums(shaped if keep is None else torch.mul(shaped, keep, out=room))
     return out

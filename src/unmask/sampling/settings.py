@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from unmask.core.checks import check_flag, is_integer, is_number
+from unmask.core.inversion import COLD
 from unmask.errors import StrategyError
-from unmask.sampling.best import Best
-from unmask.sampling.filters import kept
 
 HOTTEST = 1e30
 """The highest temperature: logits may be multiplied by its reciprocal in float32."""
@@ -45,7 +44,6 @@ class Annealed(TemperatureRule):
         _check_temperature(self.start)
 
     def __call__(self, progress: Tensor, steps: Tensor) -> Tensor:
-        """progress (B,) in (0, 1] -> temperature (B,)."""
         return self.start * (1 - progress)
 
 
@@ -59,7 +57,6 @@ class SquaredDecay(TemperatureRule):
         _check_temperature(self.start, math.sqrt(HOTTEST))
 
     def __call__(self, progress: Tensor, steps: Tensor) -> Tensor:
-        """progress (B,) in (0, 1], steps (B,) -> temperature (B,)."""
         share = (progress * steps - 1) / (steps - 1).clamp(min=1)
         return (self.start - share).clamp(min=0.001) ** 2
 
@@ -94,10 +91,14 @@ class Sampling:
             )
         if not callable(self.temperature):
             _check_temperature(self.temperature)
-        if self.top_k is not None:
-            _check_top_k(self.top_k)
-            if isinstance(self.top_k, float) and self.top_k == 1:
-                object.__setattr__(self, "top_k", None)
+        if isinstance(self.top_k, float) and self.top_k == 1:
+            object.__setattr__(self, "top_k", None)
+        share = isinstance(self.top_k, float) and 0 < self.top_k <= 1
+        if not (self.top_k is None or share or is_integer(self.top_k, 1)):
+            raise StrategyError(
+                f"top_k={self.top_k!r}: pass how many ids to keep (an int ≥ 1) or which fraction "
+                "of the ids legal at a position (a float in (0, 1])"
+            )
         if self.top_p is not None and not (is_number(self.top_p) and 0 < self.top_p <= 1):
             raise StrategyError(f"top_p={self.top_p!r}: pass a mass in (0, 1], or None to keep all")
         check_flag("gumbel", self.gumbel)
@@ -113,11 +114,8 @@ class Sampling:
         """(B,) float64: the temperature of a step, from r = s/T and T of each row."""
         if not callable(self.temperature):
             return np.full_like(progress, self.temperature)
-        r = torch.from_numpy(progress)
-        if isinstance(self.temperature, TemperatureRule):
-            values = self.temperature(r, torch.from_numpy(steps))
-        else:
-            values = self.temperature(r)
+        r, rule = torch.from_numpy(progress), isinstance(self.temperature, TemperatureRule)
+        values = self.temperature(r, torch.from_numpy(steps)) if rule else self.temperature(r)
         found = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
         if found.shape != progress.shape or not ((found >= 0) & (found <= HOTTEST)).all():
             raise StrategyError(
@@ -136,13 +134,6 @@ class Sampling:
         """Whether some ids are not drawn."""
         return self.filters != (None, None, None)
 
-    def kept(self, logits: Tensor, temperature: float | Tensor, room: Tensor) -> Best:
-        """The ids that may be drawn, from logits (M,V); temperature: a number, or (M,).
-
-        room (M,V) is written to.
-        """
-        return kept(logits, temperature, *self.filters, room=room)
-
 
 def _check_temperature(value: float, most: float = HOTTEST) -> None:
     if not (is_number(value) and 0 <= value <= most):
@@ -151,11 +142,30 @@ def _check_temperature(value: float, most: float = HOTTEST) -> None:
         )
 
 
-def _check_top_k(k: int | float) -> None:
-    fraction = isinstance(k, float) and 0 < k <= 1
-    count = is_integer(k, 1)
-    if not (fraction or count):
-        raise StrategyError(
-            f"top_k={k!r}: pass how many ids to keep (an int ≥ 1) or which fraction of the "
-            "ids legal at a position (a float in (0, 1])"
-        )
+class Temperatures:
+    """The temperatures (M,) of a draw: one for all positions, or one each.
+
+    value: one number ≥ 0, or (M,) float32. some_greedy: whether one of them is below COLD.
+    always_greedy: every draw is the likeliest id, known without looking. greedy: (M,) bool, where
+    the likeliest id is drawn; None where that is nowhere or everywhere. rate: 1/temperature, 1
+    where it is greedy, one number or (M,1).
+    """
+
+    def __init__(self, value: float | Tensor, some_greedy: bool):
+        self.value, self.some_greedy = value, some_greedy
+        self.greedy: Tensor | None = None
+        self.rate: float | Tensor
+        if isinstance(value, Tensor):
+            self.always_greedy = False
+            self.greedy = value < COLD if some_greedy else None
+            warm = value if self.greedy is None else value.masked_fill(self.greedy, 1.0)
+            self.rate = (1 / warm).unsqueeze(1)
+        else:
+            self.always_greedy = some_greedy
+            self.rate = 1.0 if some_greedy else float(1 / np.float32(value))
+
+    def take(self, part: slice) -> Temperatures:
+        """These positions alone."""
+        if not isinstance(self.value, Tensor):
+            return self
+        return Temperatures(self.value[part], self.some_greedy)

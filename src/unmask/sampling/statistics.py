@@ -6,17 +6,16 @@ Shapes: M positions, V vocabulary, K blocks of about √V ids.
 from __future__ import annotations
 
 from collections.abc import Callable, Set
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from unmask.core.inversion import pick
-from unmask.sampling.best import Best
-from unmask.sampling.passes import passes
-from unmask.sampling.scratch import Scratch
-from unmask.sampling.settings import Sampling
-from unmask.sampling.temperatures import Temperatures
-from unmask.sampling.two_level import NEG_INF, at_ids, ids_of, likeliest, margin, two_largest
+from unmask.sampling.filters import Best
+from unmask.sampling.passes import Scratch, passes
+from unmask.sampling.settings import Sampling, Temperatures
+from unmask.sampling.two_level import NEG_INF, at_ids, ids_of, likeliest, two_largest
 
 # The sums over the vocabulary that each statistic is made of.
 _SUMS = {
@@ -59,7 +58,7 @@ def draw_with_statistics(
         "noised_logprob": lambda: _noised_logprob(noised, token),
         "top_logprob": lambda: -stats.normaliser,  # of the likeliest id, whose logit is 0 here
         "top_token": lambda: stats.likeliest,
-        "margin": lambda: margin(logits, stats.normaliser, stats.sum["maxima"]),
+        "margin": stats.margin,
         "entropy": stats.entropy,
         "kept_entropy": stats.kept_entropy,
         "kept_margin": stats.kept_margin,
@@ -95,19 +94,16 @@ class TokenStatistics:
         mass = self.sum["sums"].double()
         self.shaped = self.sum["shaped"].double() if "shaped" in wanted else mass  # drawn from
         self.normaliser = mass.sum(1).log().float()
-        self._likeliest: Tensor | None = None
 
     @property
     def best(self) -> Best:
         """The last id that the filters keep."""
         return Best(self.sum["least"], self.sum["last"])
 
-    @property
+    @cached_property
     def likeliest(self) -> Tensor:
         """(M,) int64."""
-        if self._likeliest is None:
-            self._likeliest = likeliest(self.logits, self.sum["maxima"])
-        return self._likeliest
+        return likeliest(self.logits, self.sum["maxima"])
 
     def entropy(self) -> Tensor:
         """(M,) nats."""
@@ -157,10 +153,15 @@ class TokenStatistics:
         kept = self.sum["kept"]
         return (kept.log() - self.sum["kept_mean"] / kept).clamp(min=0.0)
 
+    def margin(self) -> Tensor:
+        """(M,): largest probability minus the second largest (2502.06768); of one id, its own."""
+        first, second = two_largest(self.logits, self.sum["maxima"])
+        return (first - self.normaliser).exp() - (second - self.normaliser).exp()
+
     def kept_margin(self) -> Tensor:
         """(M,): largest minus second largest probability among what the filters keep."""
         if not self.filtered:
-            return margin(self.logits, self.normaliser, self.sum["maxima"])
+            return self.margin()
         kept, (_, second) = self.sum["kept"], two_largest(self.logits, self.sum["maxima"])
         # The largest has mass 1 here; where the second is not kept, nothing else is.
         return (1 - torch.minimum(second.exp(), (kept - 1).clamp(min=0.0))) / kept

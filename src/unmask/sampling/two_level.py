@@ -74,26 +74,13 @@ def draw(logits: Tensor, temperature: Tensor, u: Tensor) -> tuple[Tensor, Tensor
     """One id per row from softmax(logits / temperature), the best one where that is below COLD.
 
     logits (M,V) float32, temperature (M,), u (M,2) float64. Returns ids (M,) int64 and the
-    log-normaliser (M,) of `tempered(logits, temperature)`.
+    log-normaliser (M,) of logits / temperature; of a greedy row, its largest logit.
     """
-    token, normaliser = invert(tempered(logits, temperature.unsqueeze(1)), u)
     greedy = temperature < COLD
+    warm = temperature.masked_fill(greedy, 1.0)
+    token, normaliser = invert(logits / warm.unsqueeze(1), u)
     best = logits.max(1)
     return best.indices.where(greedy, token), best.values.where(greedy, normaliser)
-
-
-def tempered(logits: Tensor, temperature: Tensor) -> Tensor:
-    """logits / temperature, and the logits themselves where it is greedy. Shapes broadcast."""
-    return logits / temperature.where(temperature >= COLD, 1.0)
-
-
-def margin(logits: Tensor, log_normaliser: Tensor, maxima: Tensor) -> Tensor:
-    """(M,): largest probability minus the second largest (2502.06768). One id left: its own.
-
-    maxima (M,K): those of the blocks. Only two blocks are read.
-    """
-    first, second = two_largest(logits, maxima)
-    return (first - log_normaliser).exp() - (second - log_normaliser).exp()
 
 
 def two_largest(logits: Tensor, maxima: Tensor) -> tuple[Tensor, Tensor]:

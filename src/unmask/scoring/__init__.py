@@ -5,11 +5,10 @@ unmasking order; `PseudoLikelihood` scores each token given all others, which is
 """
 
 from unmask.core.calls import check_calls
-from unmask.scoring.bound import Bound
+from unmask.scoring.bound import Bound, PseudoLikelihood
 from unmask.scoring.look import Estimate, Method
 from unmask.scoring.measure import Score, score
 from unmask.scoring.ordered import Ordered
-from unmask.scoring.pseudo import PseudoLikelihood
 
 __all__ = ["Bound", "Estimate", "Method", "Ordered", "PseudoLikelihood", "Score", "score"]
 

@@ -21,7 +21,7 @@ from unmask.core.state import State
 from unmask.decoding import Canvas, Strategy, forward, init, prepare
 from unmask.decoding.context import error_context
 from unmask.decoding.faults import raise_faults
-from unmask.decoding.propose import propose
+from unmask.decoding.propose import Head, propose
 from unmask.errors import StrategyError
 from unmask.orders import Random
 
@@ -46,7 +46,6 @@ class Method(Protocol):
     @property
     def kind(self) -> str:
         """The meaning of the result: "bound", "exact" or "pseudo"."""
-        ...
 
     def __call__(
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
@@ -55,7 +54,6 @@ class Method(Protocol):
 
         batch_size: rows of a forward.
         """
-        ...
 
 
 def initial_state(
@@ -81,6 +79,6 @@ def nats(denoiser: Denoiser, state: State, rows: Tensor, masked: Tensor) -> Tens
     query = prepare(shown, _OWN).with_inputs(denoiser.spec.inputs, masked, shown.editable)
     with evaluating(denoiser), error_context(shown.rows, "the network"):
         hidden, _ = forward(denoiser, query)
-        proposal = propose(known, _OWN, denoiser, hidden, masked, holds=True)
+        proposal = propose(Head(known, _OWN, denoiser, hidden), masked, holds=True)
     raise_faults(proposal.fault, shown)
     return -proposal.logprob.double().sum(1)

@@ -16,12 +16,12 @@ from torch import Tensor
 from unmask.core.arrays import Table, tensor_of
 from unmask.core.checks import check_count
 from unmask.core.head import illegal_ids
-from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
+from unmask.core.network import Denoiser, check_denoiser
 from unmask.core.random import check_seed
 from unmask.decoding import Canvas
 from unmask.decoding.init import check_longest
 from unmask.errors import DataError, StrategyError
-from unmask.objectives.inputs import check_data
+from unmask.objectives.inputs import check_grids
 from unmask.scoring.bound import Bound
 from unmask.scoring.look import Estimate, Method, Report
 
@@ -59,10 +59,7 @@ class Score:
     @property
     def perplexity(self) -> float:
         """exp(nats per token); infinite if that overflows."""
-        try:
-            return math.exp(self.nats_per_token)
-        except OverflowError:
-            return math.inf
+        return float(torch.tensor(self.nats_per_token, dtype=torch.float64).exp())
 
 
 def score(
@@ -161,43 +158,39 @@ def _canvas_of(
         raise DataError(f"maskable is a {type(maskable).__name__}: pass a bool tensor (B,N)")
     maskable = maskable.to(device)
     data = canvas.tokens.masked_fill(~canvas.valid, 0)
-    _check_separators(denoiser.spec, data, maskable)
-    check_data(denoiser, data, maskable)
     _check_places(denoiser, data, maskable, canvas.valid)
     return Canvas(data, maskable, canvas.valid, canvas.condition)
 
 
-def _check_separators(spec: DenoiserSpec, data: Tensor, maskable: Tensor) -> None:
-    """Raise DataError where the tokens to score are ids that are never generated."""
-    never = torch.tensor(illegal_ids(spec), dtype=torch.int64, device=data.device)
-    if maskable.shape != data.shape or maskable.dtype != torch.bool:
-        return
-    wrong = (maskable & torch.isin(data, never)).nonzero()
-    if len(wrong):
-        row, position = wrong[0].tolist()
+def _check_places(denoiser: Denoiser, data: Tensor, maskable: Tensor, valid: Tensor) -> None:
+    """Raise DataError for ids or flags that cannot be scored, or nothing to score."""
+    check_grids(data, maskable=maskable)
+    vocab = denoiser.spec.vocab_size
+    never = torch.tensor(illegal_ids(denoiser.spec), dtype=torch.int64, device=data.device)
+    barred, padding = maskable & torch.isin(data, never), maskable & ~valid
+    outside = (data < 0) | (data >= vocab)
+
+    def place(wrong: Tensor) -> str:
+        row, position = wrong.nonzero()[0].tolist()
+        return f"row {row}, position {position}"
+
+    def named(wrong: Tensor) -> str:
+        return f"id {int(data[wrong][0])} at {place(wrong)}"
+
+    if bool(barred.any()):
         raise DataError(
-            f"id {int(data[row, position])} at row {row}, position {position} is the mask id or a "
-            "forbidden one, which is never generated: to score the other tokens given these, pass "
+            f"{named(barred)} is the mask id or a forbidden one, which is never generated: to "
+            "score the other tokens given these, pass "
             f"maskable=~torch.isin(tokens, torch.tensor({never.tolist()}))"
         )
-
-
-def _check_places(denoiser: Denoiser, data: Tensor, maskable: Tensor, valid: Tensor) -> None:
-    """Raise DataError for maskable padding, ids out of range, or no maskable position."""
-    padding = (maskable & ~valid).nonzero()
-    if len(padding):
-        row, position = padding[0].tolist()
+    if bool(padding.any()):
         raise DataError(
-            f"maskable is True at padding (row {row}, position {position}): make it False where "
-            "valid is False"
+            f"maskable is True at padding ({place(padding)}): make it False where valid is False"
         )
-    vocab = denoiser.spec.vocab_size
-    outside = (data < 0) | (data >= vocab)
     if bool(outside.any()):
-        row, position = outside.nonzero()[0].tolist()
         raise DataError(
-            f"id {int(data[row, position])} at row {row}, position {position} is outside the "
-            f"vocabulary of {vocab}: pass ids from 0 to {vocab - 1}, and valid=False at padding"
+            f"{named(outside)} is outside the vocabulary of {vocab}: pass ids from 0 to "
+            f"{vocab - 1}, and valid=False at padding"
         )
     if not bool(maskable.any()):
         raise DataError(

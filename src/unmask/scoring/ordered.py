@@ -19,7 +19,7 @@ from unmask.decoding.inputs import check_strategy
 from unmask.engine import Engine, Event, complete
 from unmask.errors import StrategyError
 from unmask.orders import Order
-from unmask.orders.base import Around
+from unmask.orders.around import Around
 from unmask.sampling import COLD
 from unmask.scoring.look import Estimate, Report, initial_state
 
@@ -63,7 +63,7 @@ class Ordered:
                 "Budget"
             )
         if not callable(strategy.sampling.temperature):
-            _check_warm(np.asarray(strategy.sampling.temperature), strategy.name)
+            _check_warm(strategy, np.zeros(1), np.zeros(1))
 
     def __call__(
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
@@ -72,7 +72,9 @@ class Ordered:
         order = _Undrawn(self.strategy.order, self.strategy.name)
         strategy = self.strategy.but(order=order)
         state = initial_state(denoiser, canvas, seed, strategy)
-        _check_temperatures(state, strategy)
+        plan = state.rows.plan
+        progress = (plan.step / np.maximum(plan.steps, 1)).ravel()
+        _check_warm(strategy, progress, plan.steps.ravel())
         total, known = int(canvas.editable.sum()), 0
         report(0, total)
 
@@ -130,17 +132,10 @@ def _draws_first(name: str) -> StrategyError:
     )
 
 
-def _check_temperatures(state: State, strategy: Strategy) -> None:
-    """Raise StrategyError if a planned step draws greedily."""
-    plan = state.rows.plan
-    progress = (plan.step / np.maximum(plan.steps, 1)).ravel()
-    temperature = strategy.sampling.temperatures(progress, plan.steps.ravel())
-    _check_warm(np.asarray(temperature), strategy.name)
-
-
-def _check_warm(temperature: np.ndarray, name: str) -> None:
-    if (temperature < COLD).any():
+def _check_warm(strategy: Strategy, progress: np.ndarray, steps: np.ndarray) -> None:
+    """Raise StrategyError if a step at progress s/T, of T steps, draws greedily."""
+    if (strategy.sampling.temperatures(progress, steps) < COLD).any():
         raise StrategyError(
-            f"{name} draws greedily, at temperature 0, which gives every token but one "
+            f"{strategy.name} draws greedily, at temperature 0, which gives every token but one "
             "probability 0: score with a constant temperature above 0, such as sampling=Sampling()"
         )

@@ -6,6 +6,8 @@ pixel. A class is no id: the network is given it apart (`models.ClassConditioned
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,14 +29,21 @@ HELD_OUT_COUNT = 360
 class Digits:
     """The images and their labels under the fixed split; all tensors are long."""
 
-    train_tokens: Tensor
-    """(1437, 64), grey levels 0..16."""
-    train_labels: Tensor
-    """(1437,), classes 0..9."""
-    held_out_tokens: Tensor
-    """(360, 64)."""
-    held_out_labels: Tensor
-    """(360,)."""
+    train_tokens: Tensor  # (1437, 64), grey levels 0..16
+    train_labels: Tensor  # (1437,), classes 0..9
+    held_out_tokens: Tensor  # (360, 64)
+    held_out_labels: Tensor  # (360,)
+
+
+@contextmanager
+def needing_sklearn(what: str) -> Iterator[None]:
+    """Raise MissingExtraError where an import fails."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{what} needs scikit-learn, which is not installed; type: pip install 'unmask[tasks]'"
+        ) from error
 
 
 def load() -> Digits:
@@ -42,20 +51,11 @@ def load() -> Digits:
 
     Raises MissingExtraError without scikit-learn. Nothing is downloaded: scikit-learn ships them.
     """
-    try:
+    with needing_sklearn("the data set of digits"):
         from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise MissingExtraError(
-            "the digits ship with scikit-learn, which is not installed; "
-            "type: pip install 'unmask[tasks]'"
-        ) from error
     pixels, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(pixels))
     tokens = torch.from_numpy(pixels[order].astype(np.int64))
     classes = torch.from_numpy(labels[order].astype(np.int64))
-    return Digits(
-        train_tokens=tokens[:-HELD_OUT_COUNT],
-        train_labels=classes[:-HELD_OUT_COUNT],
-        held_out_tokens=tokens[-HELD_OUT_COUNT:],
-        held_out_labels=classes[-HELD_OUT_COUNT:],
-    )
+    train, held_out = slice(-HELD_OUT_COUNT), slice(-HELD_OUT_COUNT, None)
+    return Digits(tokens[train], classes[train], tokens[held_out], classes[held_out])

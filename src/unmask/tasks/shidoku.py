@@ -27,21 +27,14 @@ TRAIN_COUNT = 200
 FEWEST_CLUES = 4
 MAX_DRAWS = 10_000
 
-# The rows, columns and boxes as position indices: twelve units of four cells, (12, 4).
-_CELL = np.arange(CELLS).reshape(SIDE, SIDE)
-_BOXES = _CELL.reshape(BOX, BOX, BOX, BOX).transpose(0, 2, 1, 3).reshape(SIDE, SIDE)
-UNITS = torch.from_numpy(np.concatenate([_CELL, _CELL.T, _BOXES]))
-BOARD = Board(SIDE, UNITS, "1, 2, 3 or 4", "such as 1..4..3..2..4..1")
-
 
 def grids() -> Tensor:
     """All solved boards in lexicographic order: LongTensor (288, 16) of digits 0..3."""
     boards = torch.empty((1, 0), dtype=torch.long)
     lines = torch.tensor(list(permutations(range(DIGITS))))
     for _ in range(SIDE):
-        boards = torch.cat(
-            [boards.repeat_interleave(len(lines), dim=0), lines.repeat(len(boards), 1)], dim=1
-        )
+        above, below = boards.repeat_interleave(len(lines), 0), lines.repeat(len(boards), 1)
+        boards = torch.cat([above, below], 1)
         boards = boards[_free_of_repeats(boards)]
     return boards
 
@@ -53,24 +46,12 @@ def split() -> tuple[Tensor, Tensor]:
     return shuffled[:TRAIN_COUNT], shuffled[TRAIN_COUNT:]
 
 
-def is_valid(boards: Tensor) -> Tensor:
-    """Whether each board is solved: every row, column and box holds the four digits.
-
-    boards (B, 16) of any integer dtype -> bool (B,). A board with an unknown cell is not valid.
-    Raises DataError for another shape or dtype.
-    """
-    return BOARD.is_valid(boards)
-
-
 def count_solutions(tokens: Tensor) -> Tensor:
     """Return how many of the 288 grids agree with each puzzle: (B, 16) -> long (B,).
 
     Every id outside 0..3 counts as unknown. Raises DataError for another shape or dtype.
     """
-    BOARD.check(tokens)
-    known = (tokens >= 0) & (tokens < DIGITS)
-    agree = (tokens[:, None] == grids().to(tokens.device)) | ~known[:, None]
-    return agree.all(-1).sum(-1)
+    return BOARD.solve(tokens)[0]
 
 
 def feasible() -> Listed:
@@ -91,35 +72,16 @@ def puzzles(solved: Tensor, clues: int = 5, seed: int = 0) -> tuple[Tensor, Tens
             f"clues={clues}: a Shidoku puzzle with one solution needs {FEWEST_CLUES} to {CELLS} "
             "clues; type clues=5 for hard ones"
         )
-    wrong = (~is_valid(solved)).nonzero().flatten().tolist()
-    if wrong:
-        raise DataError(f"rows {wrong[:5]} are not solved boards; pass rows of shidoku.grids()")
-    every = grids().numpy()
-    rows = solved.cpu().long().numpy()
+    every, rows = grids().numpy(), BOARD.solved(solved, "shidoku.grids")
     found = [_unique_clues(row, every, clues, seed) for row in rows]
-    known = torch.from_numpy(np.array(found, dtype=bool).reshape(-1, CELLS)).to(solved.device)
-    return solved.long().masked_fill(~known, MASK_ID), known
-
-
-def parse(text: str) -> tuple[Tensor, Tensor]:
-    """Read puzzles, one line of 16 characters each: 1..4 are clues, '.' or '0' is unknown.
-
-    Returns (tokens (B, 16) long with MASK_ID at unknown cells, known (B, 16) bool). Blank lines and
-    `#` comments are skipped. Raises DataError naming line and column (both counted from 1).
-    """
-    return BOARD.parse(text)
-
-
-def format(tokens: Tensor) -> str:
-    """Write boards (B, 16) as lines of 16 characters, '.' for every id outside 0..3."""
-    return BOARD.format(tokens)
+    return BOARD.hide(solved, np.array(found, dtype=bool).reshape(-1, CELLS))
 
 
 def _free_of_repeats(boards: Tensor) -> Tensor:
     """Which partial boards (B, n), filled from the top, repeat no digit in a unit: bool (B,)."""
     filled = boards.shape[1]
     free = torch.ones(len(boards), dtype=torch.bool)
-    for unit in UNITS:
+    for unit in BOARD.units:
         cells = boards[:, unit[unit < filled]].sort(dim=1).values
         free &= (cells[:, 1:] != cells[:, :-1]).all(1)
     return free
@@ -135,3 +97,16 @@ def _unique_clues(row: np.ndarray, every: np.ndarray, clues: int, seed: int) -> 
         if (every[:, known] == row[known]).all(1).sum() == 1:
             return known
     raise AssertionError(f"no unique mask of {clues} clues in {MAX_DRAWS} draws for {row.tolist()}")
+
+
+def _solve(tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Puzzles (B, 16) -> how many of the grids agree (B,), and the first of them (B, 16)."""
+    BOARD.check(tokens)
+    every = grids().to(tokens.device)
+    unknown = (tokens < 0) | (tokens >= DIGITS)
+    agree = ((tokens[:, None] == every) | unknown[:, None]).all(-1)
+    return agree.sum(1), every[agree.int().argmax(1)]
+
+
+BOARD = Board(SIDE, BOX, "1, 2, 3 or 4", "such as 1..4..3..2..4..1", _solve)
+is_valid, parse, format = BOARD.is_valid, BOARD.parse, BOARD.format

@@ -28,22 +28,15 @@ HELD_OUT_COUNT = 1000
 MOST_BLANKS = 64  # no puzzle with fewer than 17 clues has one solution (1201.0749)
 LIMIT = 2
 
-UNITS = torch.from_numpy(solver.UNITS)
-BOARD = Board(SIDE, UNITS, "1 to 9", "'.' for an unknown cell")
-
 
 @dataclass(frozen=True, eq=False)
 class Rating:
     """The difficulty of B puzzles."""
 
-    solutions: Tensor
-    """(B,) long: 0, 1, or 2 for several; 2 too where the search gave up after 200,000 boards."""
-    blanks: Tensor
-    """(B,) long: unknown cells."""
-    guessing: Tensor
-    """(B,) bool: naked and hidden singles alone do not solve it."""
-    solution: Tensor
-    """(B, 81) long: the first solution found, MASK_ID everywhere where there is none."""
+    solutions: Tensor  # (B,) long: 0, 1, or 2 for several, or where 200,000 boards did not tell
+    blanks: Tensor  # (B,) long: unknown cells
+    guessing: Tensor  # (B,) bool: naked and hidden singles alone do not solve it
+    solution: Tensor  # (B, 81) long: the first one found, MASK_ID everywhere where there is none
 
 
 def random_grids(count: int, seed: int = 0) -> Tensor:
@@ -100,23 +93,13 @@ def held_out() -> Tensor:
     return random_grids(HELD_OUT_COUNT, seed=1)
 
 
-def is_valid(boards: Tensor) -> Tensor:
-    """Whether each board is solved: every row, column and box holds the nine digits.
-
-    boards (B, 81) of any integer dtype -> bool (B,). A board with an unknown cell is not valid.
-    Raises DataError for another shape or dtype.
-    """
-    return BOARD.is_valid(boards)
-
-
 def rate(tokens: Tensor) -> Rating:
     """Solve puzzles (B, 81), every id outside 0..8 unknown, and say how hard they are."""
     BOARD.check(tokens)
     digits = tokens.cpu().long().numpy()
-    solved = solver.solve(digits, LIMIT)
-    found = np.where(solved.digits < 0, MASK_ID, solved.digits)
+    count, found, guessed = solver.solve(digits, LIMIT)
     blanks = ((digits < 0) | (digits >= DIGITS)).sum(1)
-    arrays = (solved.count, blanks, solved.guessed, found)
+    arrays = (count, blanks, guessed, np.where(found < 0, MASK_ID, found))
     return Rating(*(torch.from_numpy(array).to(tokens.device) for array in arrays))
 
 
@@ -133,26 +116,8 @@ def puzzles(solved: Tensor, blanks: int = 50, seed: int = 0) -> tuple[Tensor, Te
             f"blanks={blanks}: a puzzle with one solution has 0 to {MOST_BLANKS} unknown cells; "
             "type blanks=50 for hard ones"
         )
-    wrong = (~is_valid(solved)).nonzero().flatten().tolist()
-    if wrong:
-        raise DataError(f"rows {wrong[:5]} are not solved boards; pass rows of random_grids()")
-    known = torch.from_numpy(_clues(solved.cpu().long().numpy(), blanks, check_seed(seed)))
-    known = known.to(solved.device)
-    return solved.long().masked_fill(~known, MASK_ID), known
-
-
-def parse(text: str) -> tuple[Tensor, Tensor]:
-    """Read puzzles, one line of 81 characters each: 1..9 are clues, '.' or '0' is unknown.
-
-    Returns (tokens (B, 81) long with MASK_ID at unknown cells, known (B, 81) bool). Blank lines and
-    `#` comments are skipped. Raises DataError naming line and column (both counted from 1).
-    """
-    return BOARD.parse(text)
-
-
-def format(tokens: Tensor) -> str:
-    """Write boards (B, 81) as lines of 81 characters, '.' for every id outside 0..8."""
-    return BOARD.format(tokens)
+    rows = BOARD.solved(solved, "sudoku.random_grids")
+    return BOARD.hide(solved, _clues(rows, blanks, check_seed(seed)))
 
 
 def _one_more(bits: Bits, rng: np.random.Generator) -> Bits:
@@ -187,3 +152,12 @@ def _clues(grids: Integers, blanks: int, seed: int) -> np.ndarray:
         bits[cell, np.arange(len(row))] = solver.ALL ^ (1 << grids[row, cell]).astype(np.uint16)
         known[row, cell] = solver.solvable(bits)  # with another digit there: the clue must stay
     return known
+
+
+def _solve(tokens: Tensor) -> tuple[Tensor, Tensor]:
+    rating = rate(tokens)
+    return rating.solutions, rating.solution
+
+
+BOARD = Board(SIDE, BOX, "1 to 9", "'.' for an unknown cell", _solve)
+is_valid, parse, format = BOARD.is_valid, BOARD.parse, BOARD.format

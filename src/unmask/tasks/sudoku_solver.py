@@ -8,10 +8,11 @@ are all 0 has no solution.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from unmask.tasks.boards import units_of
 
 SIDE = 9
 BOX = 3
@@ -24,28 +25,18 @@ Bits = NDArray[np.uint16]
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 
-_CELL = np.arange(CELLS).reshape(SIDE, SIDE)
-_BOXES = _CELL.reshape(BOX, BOX, BOX, BOX).transpose(0, 2, 1, 3).reshape(SIDE, SIDE)
-UNITS = np.concatenate([_CELL, _CELL.T, _BOXES])  # (27, 9): rows, columns, boxes
+UNITS = units_of(SIDE, BOX)
 # The three units of each cell, (81, 3).
 _UNITS_OF = np.stack([np.flatnonzero(np.any(cell == UNITS, axis=1)) for cell in range(CELLS)])
 COUNT = np.array([bin(bits).count("1") for bits in range(2**SIDE)], dtype=np.uint8)
 
 
-@dataclass(frozen=True, eq=False)
-class Solved:
-    """The result of the search for solutions of B puzzles."""
+def solve(digits: Integers, limit: int = 2) -> tuple[Integers, Integers, Flags]:
+    """Solve puzzles (B, 81), where anything outside 0..8 is unknown.
 
-    count: Integers
-    """(B,) solutions, counted no further than the limit; that too where the search gave up."""
-    digits: Integers
-    """(B, 81) of 0..8, the first solution found; -1 where there is none."""
-    guessed: Flags
-    """(B,) whether naked and hidden singles alone leave cells open."""
-
-
-def solve(digits: Integers, limit: int = 2) -> Solved:
-    """Solve puzzles (B, 81), where anything outside 0..8 is unknown; counts up to `limit`."""
+    Returns how many solutions (B,), up to the limit, the limit too where the search gave up; the
+    first one found (B, 81), -1 where there is none; and whether singles leave cells open (B,).
+    """
     start = propagate(candidates(digits))
     count = np.zeros(len(digits), dtype=np.int64)
     found = np.full(digits.shape, -1, dtype=np.int64)
@@ -54,7 +45,7 @@ def solve(digits: Integers, limit: int = 2) -> Solved:
         new = found[first, 0] < 0
         found[first[new]] = digits_of(boards[:, at[new]])
     dead = (start == 0).all(0)
-    return Solved(count.clip(max=limit), found, ~dead & ~_is_solved(start))
+    return count.clip(max=limit), found, ~dead & ~_is_solved(start)
 
 
 def solvable(bits: Bits) -> Flags:

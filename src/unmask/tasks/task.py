@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from torch import Tensor
 
 from unmask.errors import DataError, nearest
 from unmask.tasks import digits, shidoku, sudoku
+from unmask.tasks.boards import Board
 from unmask.tasks.warp import warp
 from unmask.viz.layout import Layout
 
@@ -47,42 +48,21 @@ def load_digits() -> Task:
     )
 
 
-def load_shidoku() -> Task:
-    """The 288 grids of 4×4 sudoku."""
-    train, held_out = shidoku.split()
-    return Task(
-        name="shidoku",
-        train=train,
-        held_out=held_out,
-        train_labels=None,
-        held_out_labels=None,
-        layout=Layout.board(shidoku.SIDE, shidoku.SIDE, "1234", box=(shidoku.BOX, shidoku.BOX)),
-        vocab_size=shidoku.VOCAB,
-        mask_id=shidoku.MASK_ID,
-    )
-
-
-@cache
-def load_sudoku() -> Task:
-    """9×9 sudoku: random grids, generated when asked for."""
-    train, held_out = sudoku.split()
-    return Task(
-        name="sudoku",
-        train=train,
-        held_out=held_out,
-        train_labels=None,
-        held_out_labels=None,
-        layout=Layout.board(sudoku.SIDE, sudoku.SIDE, "123456789", box=(sudoku.BOX, sudoku.BOX)),
-        vocab_size=sudoku.VOCAB,
-        mask_id=sudoku.MASK_ID,
-    )
+def _load_boards(name: str, board: Board, split: Callable[[], tuple[Tensor, Tensor]]) -> Task:
+    """Boards without classes."""
+    train, held_out = split()
+    symbols = "".join(str(digit + 1) for digit in range(board.side))
+    layout = Layout.board(board.side, board.side, symbols, box=(board.box, board.box))
+    return Task(name, train, held_out, None, None, layout, board.side + 1, board.mask_id)
 
 
 TASKS: dict[str, Callable[[], Task]] = {
     "digits": load_digits,
-    "shidoku": load_shidoku,
-    "sudoku": load_sudoku,
+    "shidoku": partial(_load_boards, "shidoku", shidoku.BOARD, shidoku.split),
+    "sudoku": cache(partial(_load_boards, "sudoku", sudoku.BOARD, sudoku.split)),
 }
+RULES: dict[str, Board] = {"shidoku": shidoku.BOARD, "sudoku": sudoku.BOARD}
+"""The tasks that are puzzles."""
 
 
 def task(name: str) -> Task:

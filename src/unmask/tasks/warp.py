@@ -37,20 +37,14 @@ def warp(tokens: Tensor, seed: Tensor) -> Tensor:
     """(B,64) levels -> (B,64) levels of the same digits, warped by each row's own seed (B,)."""
     if not len(tokens):
         return tokens
-    u = uniform(seed[:, None], 0, torch.arange(6, device=seed.device), Purpose.AUGMENT)[
-        ..., 1
-    ].float()
-    angle, shear, across, down, right, up = (
-        (2 * u - 1) * torch.tensor(AFFINE, device=seed.device)
-    ).unbind(1)
+    numbers = torch.arange(6, device=seed.device)
+    u = uniform(seed[:, None], 0, numbers, Purpose.AUGMENT)[..., 1].float()
+    moves = (2 * u - 1) * torch.tensor(AFFINE, device=seed.device)
+    angle, shear, across, down, right, up = moves.unbind(1)
     cos, sin = torch.cos(angle), torch.sin(angle)
-    theta = torch.stack(
-        [
-            torch.stack([cos * (1 + across), (shear - sin) * (1 + across), right], 1),
-            torch.stack([sin * (1 + down), cos * (1 + down), up], 1),
-        ],
-        1,
-    )
+    first = torch.stack([cos * (1 + across), (shear - sin) * (1 + across), right], 1)
+    second = torch.stack([sin * (1 + down), cos * (1 + down), up], 1)
+    theta = torch.stack([first, second], 1)
     grid = F.affine_grid(theta, [len(tokens), 1, BITMAP, BITMAP], align_corners=False)
     bitmap = bitmaps(tokens)
     soft = (F.avg_pool2d(bitmap, 3, 1, padding=1) + bitmap) / 2

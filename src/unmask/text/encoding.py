@@ -11,8 +11,10 @@ from typing import Any
 from unmask.data.tokenizer import Tokenizer
 from unmask.data.vocabulary import BYTES, Vocabulary
 from unmask.errors import DataError, ModelError
+from unmask.models.families.files import lost_word
 
 _MESSAGE = ("role", "content")
+CONTEXT = 8  # tokens before a text that decide how it begins
 _BYTE = re.compile("<0x[0-9A-F]{2}>")  # a byte of a character without a token of its own
 
 
@@ -40,6 +42,15 @@ class Encoding(ABC):
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
         """Return the text of ids, without special tokens, or with their names."""
 
+    def continued(self, ids: Sequence[int], context: Sequence[int]) -> str:
+        """Return the text of ids behind others, which begins with a space where one comes between.
+
+        context: the ids before, of which the last few are read; none for a text of its own.
+        """
+        before = list(context[-CONTEXT:])
+        head, whole = self.decode(before), self.decode([*before, *ids])
+        return whole[len(head) :] if whole.startswith(head) else self.decode(ids)
+
     @abstractmethod
     def template(self, messages: Sequence[dict[str, str]], options: dict[str, Any]) -> list[int]:
         """Return the ids of a talk, up to where the answer begins. DataError if that cannot be."""
@@ -49,17 +60,22 @@ class TokenizerEncoding(Encoding):
     """A tokenizer of transformers.
 
     mask_id: that of the network. surround: whether texts have the tokenizer's special tokens around
-    them, as in networks that were trained with whole texts. Raises ModelError for a tokenizer that
-    does not know its own words.
+    them, as in networks that were trained with whole texts. letters: whether every word of the
+    vocabulary is one letter, as of proteins; then each letter of a text is one token, and spaces
+    are none. Raises ModelError for a tokenizer that does not know its own words.
     """
 
     def __init__(self, backend: Any, mask_id: int, *, surround: bool):
         known = Tokenizer(backend, Path(str(backend.name_or_path)))
-        _check_words(known)
+        _check_words(backend)
         self.backend, self.size = backend, known.size
         if mask_id < known.size:
             self.mask_id, self.mask_token = mask_id, str(backend.convert_ids_to_tokens(mask_id))
-        self.special = frozenset({*known.specials, *range(mask_id, mask_id + 1)})
+        self.special = frozenset({*known.specials, mask_id})
+        ordinary = [word for word, i in backend.get_vocab().items() if i not in self.special]
+        self.letters = all(len(word) == 1 for word in ordinary)
+        if self.letters:
+            self.mask_token = None  # which stands between letters, and is no letter
         tokens = backend.get_vocab().items()
         self.pending = frozenset(number for token, number in tokens if _BYTE.fullmatch(token))
         if surround:
@@ -68,13 +84,15 @@ class TokenizerEncoding(Encoding):
     def encode(self, text: str, special: bool = False) -> list[int]:
         """Return the ids of a text; special: whether names of special tokens in it are these."""
         options = {"add_special_tokens": False, "verbose": False}
+        text = " ".join("".join(text.split())) if self.letters else text
         ids = self.backend(text, split_special_tokens=not special, **options)["input_ids"]
         return [int(number) for number in ids]
 
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
         """Return the text of ids, without special tokens, or with their names."""
         kept = [int(i) for i in ids if special or i not in self.special]
-        return str(self.backend.decode(kept, clean_up_tokenization_spaces=False))
+        text = str(self.backend.decode(kept, clean_up_tokenization_spaces=False))
+        return text.replace(" ", "") if self.letters and not special else text
 
     def template(self, messages: Sequence[dict[str, str]], options: dict[str, Any]) -> list[int]:
         """Return the ids of a talk, by the tokenizer's own template. DataError if that fails."""
@@ -121,18 +139,11 @@ class ByteEncoding(Encoding):
         raise DataError("a model of bytes has no chat template: pass a prompt to complete(...)")
 
 
-def _check_words(tokenizer: Tokenizer) -> None:
+def _check_words(backend: Any) -> None:
     """Raise ModelError for a tokenizer that does not give its own words the ids that it has."""
-    unknown = tokenizer.role("unk")
-    if unknown is None:
-        return
-    special = set(tokenizer.specials)
-    words = [
-        word for word, number in tokenizer.backend.get_vocab().items() if number not in special
-    ]
-    some = [word for word in sorted(words) if word.isalnum()][:: max(1, len(words) // 50)]
-    if some and all(unknown in row for row in tokenizer.encode(some)):
+    lost = lost_word(backend)
+    if lost is not None:
         raise ModelError(
-            f"the tokenizer turns words of its own vocabulary, such as {some[0]!r}, into "
-            f"{tokenizer.backend.unk_token!r}: its files were not read; pass its tokenizer.json"
+            f"the tokenizer turns words of its own vocabulary, such as {lost!r}, into "
+            f"{backend.unk_token!r}: its files were not read; pass its tokenizer.json"
         )

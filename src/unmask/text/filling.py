@@ -1,116 +1,71 @@
-"""The likeliest ids of several unknown positions together: a beam over the most certain position.
-
-Shapes: T texts, R rows of their beams, N positions, M unknown ones, V vocabulary, K choices of one.
-"""
+"""Texts with masks, filled in: from text to rows of ids, and back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
-import torch
-from torch import Tensor
+from unmask.core.network import Denoiser, DenoiserSpec
+from unmask.errors import CanvasError
+from unmask.text import masks
+from unmask.text.beam import Hidden, Likely, most_likely
+from unmask.text.encoding import Encoding
+from unmask.text.results import Filling
 
-from unmask.core.head import illegal_tensor
-from unmask.core.inference import evaluating
-from unmask.core.network import Denoiser, Query
-from unmask.decoding import Canvas
-
-
-class Hidden(NamedTuple):
-    """The ids of a text, and which of them are unknown."""
-
-    ids: list[int]
-    unknown: list[bool]
+ROWS = 64  # texts that are filled in together
 
 
-class Likely(NamedTuple):
-    """Ids of the unknown positions, and the logarithm of their joint probability, in nats."""
+def fillings(
+    denoiser: Denoiser,
+    encoding: Encoding,
+    texts: Sequence[str],
+    *,
+    top_k: int,
+    candidates: str | Sequence[int] | None,
+    never: Sequence[int],
+    drawn: Callable[[Hidden], list[Likely]] | None,
+) -> list[list[Filling]]:
+    """Return the likeliest fillings of each text, the best first.
 
-    tokens: list[int]
-    logprob: float
-
-
-@dataclass(frozen=True)
-class _Beams:
-    """Rows of which some positions are unknown still."""
-
-    text: Tensor  # (R,) int64: the text of each row
-    tokens: Tensor  # (R,N) int64
-    unknown: Tensor  # (R,N) bool
-    valid: Tensor  # (R,N) bool
-    logprob: Tensor  # (R,) float32
-
-    def take(self, rows: Tensor) -> _Beams:
-        """Return these rows."""
-        return _Beams(*(part[rows] for part in vars(self).values()))
-
-
-def most_likely(
-    denoiser: Denoiser, texts: Sequence[Hidden], top_k: int, never: Sequence[int]
-) -> list[list[Likely]]:
-    """Return for each text the best top_k fillings that a beam finds; exact for one position.
-
-    At each step, every row of the beams fills in the position of which its best id is likeliest.
-    log p is the sum of the network's own logarithms over these steps; `never` are not chosen.
+    candidates: lengths of the only mask of a text, ranked by log p a token. never: ids that are not
+    chosen. drawn: fillings of a row, in place of those that a beam finds.
     """
-    canvas = Canvas.ragged([each.ids for each in texts], [each.unknown for each in texts])
-    canvas = canvas.to(denoiser.device) if denoiser.device is not None else canvas
-    first = torch.arange(len(texts), device=canvas.tokens.device)
-    total = torch.zeros(len(texts), device=canvas.tokens.device)
-    beams = _Beams(first, canvas.tokens, canvas.editable, canvas.valid, total)
-    barred = illegal_tensor(denoiser.spec, canvas.tokens.device, tuple(never))
-    found: list[list[Likely]] = [[] for _ in texts]
-    with evaluating(denoiser):
-        while len(beams.text):
-            beams = _grown(denoiser, beams, canvas.editable, barred, top_k)
-            full = ~beams.unknown.any(1)
-            for i in full.nonzero().squeeze(1).tolist():
-                text = int(beams.text[i])
-                ids = beams.tokens[i, canvas.editable[text]].tolist()
-                found[text].append(Likely(ids, float(beams.logprob[i])))
-            beams = beams.take(~full)
+    made = [_rows(encoding, text, candidates, denoiser.spec) for text in texts]
+    rows = [row for part in made for row in part]
+    if drawn is None:
+        parts = [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)]
+        likely = [one for part in parts for one in most_likely(denoiser, part, top_k, never)]
+    else:
+        likely = [drawn(row) for row in rows]
+    found, rest = list[list[Filling]](), iter(zip(rows, likely, strict=True))
+    for part in made:
+        pairs = [(row, each) for row, every in (next(rest) for _ in part) for each in every]
+        pairs.sort(key=lambda pair: -pair[1].logprob / (len(pair[1].tokens) if candidates else 1))
+        found.append([_filling(encoding, row, each) for row, each in pairs])
     return found
 
 
-def _grown(denoiser: Denoiser, beams: _Beams, asked: Tensor, barred: Tensor, top_k: int) -> _Beams:
-    """Return the best top_k rows of each text with one more position filled in, best first."""
-    hidden_at = denoiser.spec.mask_id or 0
-    shown = beams.tokens.masked_fill(beams.unknown, hidden_at)
-    query = Query.of(shown, beams.valid)
-    query = query.with_inputs(denoiser.spec.inputs, beams.unknown, asked[beams.text])
-    hidden, _ = denoiser.forward(query, None)
-    row, position = beams.unknown.nonzero().unbind(1)
-    logp = denoiser.logits(hidden[row, position]).float().log_softmax(-1)  # (M,V)
-    logp[:, barred] = -torch.inf
-    best, choice = logp.topk(min(top_k, logp.shape[1] - len(barred)), dim=-1)  # (M,K)
-    sure = torch.full(shown.shape, -torch.inf, device=shown.device)
-    sure[row, position] = best[:, 0]
-    place = sure.argmax(1)  # (R,)
-    number = torch.zeros_like(shown)
-    number[row, position] = torch.arange(len(row), device=shown.device)
-    picked = number.gather(1, place.unsqueeze(1)).squeeze(1)
-    grown = beams.take(
-        torch.arange(len(shown), device=shown.device).repeat_interleave(best.shape[1])
-    )
-    at = (
-        torch.arange(len(grown.text), device=shown.device),
-        place.repeat_interleave(best.shape[1]),
-    )
-    grown.tokens[at], grown.unknown[at] = choice[picked].flatten(), False
-    grown.logprob.add_(best[picked].flatten())
-    return grown.take(_best(grown, top_k))
+def _rows(
+    encoding: Encoding, text: str, candidates: str | Sequence[int] | None, spec: DenoiserSpec
+) -> list[Hidden]:
+    """Return the rows of a text with masks: one, or one for each length of its mask."""
+    pieces, counts = masks.split(text, encoding.mask_token)
+    if not counts:
+        raise CanvasError(f"{text!r} has no mask: write [MASK], or [MASK:3] for three tokens")
+    if candidates is not None and len(counts) > 1:
+        raise CanvasError(f"candidates={candidates!r} for {len(counts)} masks: write one")
+    tried = [counts] if candidates is None else [[k] for k in masks.lengths(candidates)]
+    hidden = spec.mask_id or 0
+    rows = [Hidden(*masks.encoded(encoding, pieces, each, hidden)) for each in tried]
+    longest = max(len(row.ids) for row in rows)
+    if spec.max_length is not None and longest > spec.max_length:
+        raise CanvasError(
+            f"the text has {longest} tokens, and the network {spec.max_length} positions"
+        )
+    return rows
 
 
-def _best(beams: _Beams, top_k: int) -> Tensor:
-    """Return the rows to keep: of each text the top_k best different ones, the best first."""
-    shown = beams.tokens.masked_fill(beams.unknown, -1).tolist()
-    kept: dict[int, dict[tuple[int, ...], int]] = {}
-    order = beams.logprob.argsort(descending=True, stable=True).tolist()
-    for i, text in zip(order, beams.text[order].tolist(), strict=True):
-        of_text = kept.setdefault(text, {})
-        if len(of_text) < top_k:
-            of_text.setdefault(tuple(shown[i]), i)
-    rows = [i for of_text in kept.values() for i in of_text.values()]
-    return torch.tensor(rows, device=beams.text.device)
+def _filling(encoding: Encoding, row: Hidden, found: Likely) -> Filling:
+    rest, pairs = iter(found.tokens), zip(row.ids, row.unknown, strict=True)
+    whole = [next(rest) if hidden else token for token, hidden in pairs]
+    texts = [encoding.decode([token]) for token in found.tokens]
+    return Filling(encoding.decode(whole), found.tokens, texts, found.logprob)

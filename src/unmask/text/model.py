@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,24 @@ import torch
 from unmask.candidates import length_beam
 from unmask.core.checks import check_count
 from unmask.core.network import Denoiser
-from unmask.decoding import Canvas, Strategy
-from unmask.engine import default_strategy, run, stream
-from unmask.errors import CanvasError, InputError
+from unmask.decoding import Strategy
+from unmask.engine import default_strategy, stream
+from unmask.errors import InputError
 from unmask.presets.by_name import ending
 from unmask.revise import Never
 from unmask.scoring import Bound, PseudoLikelihood, Score, score
 from unmask.scoring.look import Method
-from unmask.text import masks
+from unmask.text.beam import Hidden, Likely, most_of_draws
 from unmask.text.encoding import Encoding
-from unmask.text.filling import Hidden, Likely, most_likely
-from unmask.text.masks import lengths
+from unmask.text.filling import fillings
+from unmask.text.generating import generated
 from unmask.text.opening import Parts, open_text
-from unmask.text.prompts import Row, canvas_of, in_whole_blocks, seeds_of
-from unmask.text.reading import completions
-from unmask.text.results import Filling
+from unmask.text.prompts import Row, canvas_of, check_lengths, in_whole_blocks, seeds_of
+from unmask.text.reading import completion
+from unmask.text.results import Completion
 from unmask.text.streaming import TextState, states
 
 Text = str | Sequence[str]
-ROWS = 64  # texts that are filled in together
 
 
 class TextModel:
@@ -97,6 +97,22 @@ class TextModel:
         options = {"stop": stop, "seed": seed, "strategy": strategy}
         options |= {"max_rows": max_rows, "max_tokens": max_tokens}
         return self._each(prompt, n, lambda p: self._continued(p, max_new_tokens), options)
+
+    def complete_each(
+        self,
+        prompts: Sequence[str],
+        max_new_tokens: int = 64,
+        *,
+        done: Container[int] = (),
+        **options: Any,
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yield the number and the Completion of each prompt, as they finish, in any order.
+
+        They are those of `complete`, whatever is done: numbers of prompts that are left out, of an
+        earlier call. options: as in `complete`, but for n.
+        """
+        rows = [self._continued(prompt, max_new_tokens) for prompt in prompts]
+        return self._finished(rows, prompts, done=done, **options)
 
     def chat(
         self, messages: Sequence[Mapping[str, str]], max_new_tokens: int = 256, **options: Any
@@ -171,20 +187,22 @@ class TextModel:
         such as "1-6", ranked by log p a token. Raises CanvasError for a text without masks.
         """
         check_count("top_k", top_k, InputError)
-        alone, rows, owner = isinstance(text, str), list[Hidden](), list[int]()
         texts = [text] if isinstance(text, str) else list(text)
-        for nth, each in enumerate(texts):
-            made = self._hidden(each, candidates)
-            rows += made
-            owner += [nth] * len(made)
-        found: list[list[Filling]] = [[] for _ in texts]
-        for row, nth, likely in zip(
-            rows, owner, self._likely(rows, top_k, strategy, seed), strict=True
-        ):
-            found[nth] += [self._filling(row, each) for each in likely]
-        for every in found:
-            every.sort(key=lambda each: -each.logprob / (len(each.tokens) if candidates else 1))
-        return found[0] if alone else found
+
+        def drawn(row: Hidden) -> list[Likely]:
+            plan = self._plan(strategy, closed=True)
+            return most_of_draws(self.denoiser, row, top_k, plan, seed)
+
+        found = fillings(
+            self.denoiser,
+            self.encoding,
+            texts,
+            top_k=top_k,
+            candidates=candidates,
+            never=self._never,
+            drawn=None if strategy is None else drawn,
+        )
+        return found[0] if isinstance(text, str) else found
 
     def stream(
         self, prompt: str, max_new_tokens: int = 64, *, stop: Text = (), seed: int = 0,
@@ -228,14 +246,7 @@ class TextModel:
             tuple(s for s in chosen.stopping if s.end_id is None) if closed else chosen.stopping
         )
         ends = set() if closed else {*self.end_ids, chosen.end_id}
-        size, spec = self.encoding.size, self.denoiser.spec
-        never = {
-            *self.encoding.special,
-            *spec.reserved,
-            *self.end_ids,
-            *range(size, spec.vocab_size),
-        }
-        never = {*chosen.constraint.forbidden, *never} - {spec.mask_id, *ends}
+        never = {*chosen.constraint.forbidden, *self._never, *self.end_ids} - {*ends}
         constraint = replace(chosen.constraint, forbidden=tuple(never))
         chosen = chosen.but(constraint=constraint, stopping=stopping)
         return chosen if closed else ending(chosen, next(iter(self.end_ids), None))
@@ -249,17 +260,41 @@ class TextModel:
         if not prompts:
             return []
         rows = [row for prompt in prompts for row in [row_of(prompt)] * n]
-        options = dict(options)
-        stop, seed = options.pop("stop", ()), options.pop("seed", 0)
-        plan = self._plan(options.pop("strategy", None), closed=bool(suffix))
-        canvas = canvas_of(rows, self.denoiser.spec.max_length, self._mask_id)
-        found = run(self.denoiser, canvas, plan, seeds=seeds_of(rows, seed), **options)
-        given = [prompt for prompt in prompts for _ in range(n)]
-        stops = (stop,) if isinstance(stop, str) else tuple(stop)
-        ends = () if suffix else self.end_ids
-        every = completions(self.encoding, rows, found, given, suffix, ends, stops)
+        made = dict(self._finished(rows, [p for p in prompts for _ in range(n)], suffix, **options))
+        every = [made[i] for i in range(len(rows))]
         grouped = [every[i : i + n] for i in range(0, len(every), n)] if n > 1 else every
         return grouped[0] if isinstance(texts, str) else grouped
+
+    def _finished(
+        self,
+        rows: Sequence[Row],
+        given: Sequence[str],
+        suffix: str = "",
+        *,
+        stop: Text = (),
+        seed: int = 0,
+        strategy: Strategy | None = None,
+        max_rows: int | None = None,
+        max_tokens: int | None = None,
+        done: Container[int] = (),
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yield the number and completion of each row that is not done, as they finish."""
+        check_lengths(rows, self.denoiser.spec.max_length)
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        ends = () if suffix else self.end_ids
+        plan, seeds = self._plan(strategy, closed=bool(suffix)), seeds_of(rows, seed)
+        asked = [i for i in range(len(rows)) if i not in done]
+        every = generated(self.denoiser, rows, seeds, plan, asked, max_rows, max_tokens)
+        for i, found in every:
+            made = completion(self.encoding, rows[i], found, given[i], suffix, ends, stops)
+            yield i, made
+
+    @cached_property
+    def _never(self) -> tuple[int, ...]:
+        """Ids that stand for no text, or have none, but for the mask id."""
+        spec, size = self.denoiser.spec, self.encoding.size
+        never = {*self.encoding.special, *spec.reserved, *range(size, spec.vocab_size)}
+        return tuple(sorted(never - {spec.mask_id}))
 
     @property
     def _mask_id(self) -> int:
@@ -269,7 +304,8 @@ class TextModel:
     def _continued(self, prompt: str, count: int) -> Row:
         check_count("max_new_tokens", count, InputError)
         before, after = self.encoding.around
-        row = Row([*before, *self.encoding.encode(prompt)], count, list(after))
+        ids = self.encoding.encode(prompt)
+        row = Row([*before, *ids], count, list(after), context=ids)
         return in_whole_blocks(row, self.denoiser.spec.block_size)
 
     def _talk(self, messages: Sequence[Mapping[str, str]], count: int) -> Row:
@@ -280,56 +316,20 @@ class TextModel:
     def _between(self, prefix: str, suffix: str, count: int) -> Row:
         check_count("tokens", count, InputError)
         before, after = self.encoding.around
-        encode = self.encoding.encode
-        return Row([*before, *encode(prefix)], count, [*encode(suffix), *after])
+        ids, rest = map(self.encoding.encode, (prefix, suffix))
+        return Row([*before, *ids], count, [*rest, *after], context=ids)
 
     def _best_length(self, row: Row, most: int, plan: Strategy, seed: int) -> int:
         lengths = sorted({max(1, round(most * k / 8)) for k in range(1, 9)})
         options: dict[str, Any] = {"prompt": row.before, "suffix": row.after, "seed": seed}
         return int(length_beam(self.denoiser, lengths, plan, **options).length)
 
-    def _hidden(self, text: str, candidates: str | Sequence[int] | None) -> list[Hidden]:
-        """Return the rows of a text with masks: one, or one for each length of its mask."""
-        pieces, counts = masks.split(text, self.encoding.mask_token)
-        if not counts:
-            raise CanvasError(f"{text!r} has no mask: write [MASK], or [MASK:3] for three tokens")
-        if candidates is not None and len(counts) > 1:
-            raise CanvasError(f"candidates={candidates!r} for {len(counts)} masks: write one")
-        tried = [counts] if candidates is None else [[k] for k in lengths(candidates)]
-        rows = [
-            Hidden(*masks.encoded(self.encoding, pieces, each, self._mask_id)) for each in tried
-        ]
-        most, longest = self.denoiser.spec.max_length, max(len(row.ids) for row in rows)
-        if most is not None and longest > most:
-            raise CanvasError(f"the text has {longest} tokens, and the network {most} positions")
-        return rows
-
-    def _likely(
-        self, rows: Sequence[Hidden], top_k: int, strategy: Strategy | None, seed: int
-    ) -> Iterator[list[Likely]]:
-        """Yield the likeliest fillings of each row."""
-        never = {*self.encoding.special, *self.denoiser.spec.reserved} - {self._mask_id}
-        for i in range(0, len(rows) if strategy is None else 0, ROWS):
-            yield from most_likely(self.denoiser, rows[i : i + ROWS], top_k, sorted(never))
-        for row in rows if strategy is not None else ():
-            canvas = Canvas.infill([row.ids] * top_k, [row.unknown] * top_k)
-            found = run(self.denoiser, canvas, self._plan(strategy, closed=True), seed=seed)
-            drawn = found.tokens[:, torch.tensor(row.unknown)].tolist()
-            sums = dict(zip(map(tuple, drawn), found.logprob.sum(1).tolist(), strict=True))
-            yield [Likely(list(tokens), logprob) for tokens, logprob in sums.items()]
-
-    def _filling(self, row: Hidden, found: Likely) -> Filling:
-        rest = iter(found.tokens)
-        pairs = zip(row.ids, row.unknown, strict=True)
-        whole = [next(rest) if hidden else token for token, hidden in pairs]
-        texts = [self.encoding.decode([token]) for token in found.tokens]
-        return Filling(self.encoding.decode(whole), found.tokens, texts, found.logprob)
-
     def _states(
         self, row: Row, stop: Text, seed: int, strategy: Strategy | None
     ) -> Iterator[TextState]:
         plan = self._plan(strategy)
-        canvas = canvas_of([row], self.denoiser.spec.max_length, self._mask_id)
+        check_lengths([row], self.denoiser.spec.max_length)
+        canvas = canvas_of([row], self.denoiser.spec)
         infos = stream(self.denoiser, canvas, plan, seeds=seeds_of([row], seed))
         stops = (stop,) if isinstance(stop, str) else tuple(stop)
         settles = isinstance(plan.revise, Never)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 
+from unmask.core.network import DenoiserSpec
 from unmask.core.random import check_seed, fold
 from unmask.decoding import Canvas
 from unmask.errors import CanvasError
@@ -21,12 +22,14 @@ class Row:
     """Given ids before and after the unknown positions, and how many of these are asked for.
 
     surplus: unknown positions behind those, which fill the last block of a network and are cut off.
+    context: ids that a text continues, of which the last decide about a space between.
     """
 
     before: list[int]
     unknown: int
     after: list[int]
     surplus: int = 0
+    context: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.before) + self.unknown + len(self.after) + self.surplus
@@ -35,20 +38,25 @@ class Row:
 def in_whole_blocks(row: Row, block: int | None) -> Row:
     """Return the row with the surplus that fills its last block."""
     surplus = 0 if block is None or row.after else -len(row) % block
-    return Row(row.before, row.unknown, row.after, surplus)
+    return replace(row, surplus=surplus)
 
 
-def canvas_of(rows: Sequence[Row], most: int | None, mask_id: int) -> Canvas:
-    """Return the canvas of rows of any lengths. CanvasError for one that is too long."""
+def check_lengths(rows: Sequence[Row], most: int | None) -> None:
+    """Raise CanvasError for a row that is longer than the network takes."""
     for nth, row in enumerate(rows):
-        if most is not None and len(row) > most:
-            given = len(row.before) + len(row.after)
-            left = most - given
-            raise CanvasError(
-                f"text {nth} has {given} given tokens and {row.unknown + row.surplus} to generate, "
-                f"and the network has {most} positions: "
-                + (f"generate at most {left}" if left > 0 else "pass a shorter text")
-            )
+        if most is None or len(row) <= most:
+            continue
+        left = most - len(row.before) - len(row.after)
+        raise CanvasError(
+            f"text {nth} has {most - left} given tokens and {row.unknown + row.surplus} to "
+            f"generate, and the network has {most} positions: "
+            + (f"generate at most {left}" if left > 0 else "pass a shorter text")
+        )
+
+
+def canvas_of(rows: Sequence[Row], spec: DenoiserSpec) -> Canvas:
+    """Return the canvas of rows of any lengths."""
+    mask_id = spec.mask_id or 0
     ids = [r.before + [mask_id] * r.unknown + r.after + [mask_id] * r.surplus for r in rows]
     flags = [
         [False] * len(r.before) + [True] * r.unknown + [False] * len(r.after) + [True] * r.surplus

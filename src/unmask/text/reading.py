@@ -10,49 +10,47 @@ from unmask.text.prompts import Row
 from unmask.text.results import Completion, Reason
 
 
-def completions(
+def completion(
     encoding: Encoding,
-    rows: Sequence[Row],
+    row: Row,
     found: Generation,
-    given: Sequence[str],
+    given: str,
     suffix: str,
     end_ids: Sequence[int],
     stops: Sequence[str],
-) -> list[Completion]:
-    """Return the completion of each row, of the record of all."""
-    fields = (found.tokens, found.logprob, found.commit_step)
-    tokens, logprobs, steps = (each.tolist() for each in fields)
-    forwards, made = found.forwards.tolist(), list[Completion]()
-    for i, row in enumerate(rows):
-        here = slice(len(row.before), len(row.before) + row.unknown)
-        text, count, reason = cut(encoding, tokens[i][here], end_ids, stops)
-        kept = slice(here.start, here.start + count)
-        made.append(
-            Completion(
-                text,
-                tokens[i][kept],
-                logprobs[i][kept],
-                steps[i][kept],
-                forwards[i],
-                reason,
-                given[i],
-                suffix,
-                [encoding.decode([token]) for token in tokens[i][kept]],
-            )
-        )
-    return made
+) -> Completion:
+    """Return the completion of a row, of its record (1,n)."""
+    here = slice(len(row.before), len(row.before) + row.unknown)
+    tokens: list[int] = found.tokens[0, here].tolist()
+    text, count, reason = cut(encoding, tokens, row.context, end_ids, stops)
+    kept = slice(here.start, here.start + count)
+    return Completion(
+        text,
+        tokens[:count],
+        found.logprob[0, kept].tolist(),
+        found.commit_step[0, kept].tolist(),
+        int(found.forwards),
+        reason,
+        given,
+        suffix,
+        [encoding.decode([token]) for token in tokens[:count]],
+    )
 
 
 def cut(
-    encoding: Encoding, ids: Sequence[int], end_ids: Sequence[int], stops: Sequence[str]
+    encoding: Encoding,
+    ids: Sequence[int],
+    context: Sequence[int],
+    end_ids: Sequence[int],
+    stops: Sequence[str],
 ) -> tuple[str, int, Reason]:
     """Return the text of ids up to its end, the ids that it has, and the reason of its end."""
     count = next((i for i, token in enumerate(ids) if token in end_ids), len(ids))
     reason: Reason = "stop" if count < len(ids) else "length"
-    text = encoding.decode(ids[:count])
+    text = encoding.continued(ids[:count], context)
     places = [text.find(stop) for stop in stops if stop and stop in text]
     if places:
         text, reason = text[: min(places)], "stop"
-        while count and encoding.decode(ids[: count - 1]).startswith(text):
+        while count and encoding.continued(ids[: count - 1], context).startswith(text):
             count -= 1
     return text, count, reason

@@ -48,7 +48,9 @@ def states(
         ids = info.state.tokens[0, here].tolist()
         unknown = info.state.masked[0, here].tolist()
         tokens = [None if hidden else token for token, hidden in zip(ids, unknown, strict=True)]
-        text = _final(encoding, tokens, end_ids, stops, last) if settles or last else sent
+        text = (
+            _final(encoding, tokens, row.context, end_ids, stops, last) if settles or last else sent
+        )
         piece = text[len(sent) :] if text.startswith(sent) else ""
         sent += piece
         yield TextState(step, piece, snapshot(encoding, tokens, end_ids), tokens, last)
@@ -73,6 +75,7 @@ def snapshot(encoding: Encoding, tokens: Sequence[int | None], end_ids: Sequence
 def _final(
     encoding: Encoding,
     tokens: Sequence[int | None],
+    context: Sequence[int],
     end_ids: Sequence[int],
     stops: Sequence[str],
     last: bool,
@@ -82,7 +85,7 @@ def _final(
     while not last and count and tokens[count - 1] in encoding.pending:
         count -= 1
     ids = [token for token in tokens[:count] if token is not None]
-    text, _, reason = cut(encoding, ids, end_ids, stops)
+    text, _, reason = cut(encoding, ids, context, end_ids, stops)
     if last or (reason == "stop"):
         return text
     held = max(

@@ -1,10 +1,9 @@
 """Training by transformers' Trainer: `train`, recipes, and `trainer.MaskedTrainer`."""
 
 from unmask.core.calls import check_calls
-from unmask.training.defaults import default_recipe
 from unmask.training.described import described
 from unmask.training.recipe import Recipe
-from unmask.training.recipes import RECIPES
+from unmask.training.recipes import RECIPES, default_recipe
 from unmask.training.run import train
 from unmask.training.settings import commented, read_settings
 from unmask.training.watching import Progress

@@ -11,11 +11,6 @@ from unmask.training.recipe import Recipe
 CHECKPOINTS = 10  # of a run; also how often the held-out bound and samples are shown
 
 
-def every(steps: int) -> int:
-    """Return the number of steps between checkpoints and between held-out measurements."""
-    return max(1, steps // CHECKPOINTS)
-
-
 def arguments(recipe: Recipe, work: Path, seed: int) -> Any:
     """Return TrainingArguments of a recipe; the batch is divided over the running processes.
 
@@ -24,6 +19,7 @@ def arguments(recipe: Recipe, work: Path, seed: int) -> Any:
     import torch
     from transformers import TrainingArguments
 
+    every = max(1, recipe.steps // CHECKPOINTS)
     given = TrainingArguments(
         output_dir=str(work),
         max_steps=recipe.steps,
@@ -36,8 +32,8 @@ def arguments(recipe: Recipe, work: Path, seed: int) -> Any:
         max_grad_norm=recipe.max_grad_norm,
         bf16=recipe.precision == "bfloat16",
         eval_strategy="no",  # `watching` measures
-        eval_steps=every(recipe.steps),
-        save_steps=every(recipe.steps),
+        eval_steps=every,
+        save_steps=every,
         save_total_limit=2,
         logging_strategy="no",
         report_to="none",

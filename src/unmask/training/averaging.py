@@ -10,11 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from unmask.core.files import replacing_file
-
-try:
-    from transformers import TrainerCallback
-except ImportError:  # this module stays importable on a bare install; `train` names the extra
-    TrainerCallback = object  # type: ignore[assignment,misc]
+from unmask.training.base import TrainerCallback
 
 EMA = "ema.safetensors"
 

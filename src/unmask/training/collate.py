@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.core.random import fold
+from unmask.data import Example
 from unmask.data.padding import Padded, Padding
 from unmask.errors import StrategyError
 from unmask.objectives import drop_condition
@@ -52,13 +53,7 @@ class Collator:
             self.rules.check("the example of draw", draws)
         number = torch.tensor([n for n, _ in draws])
         examples = [example for _, example in draws]
-        rows = self.padding(
-            [e.tokens for e in examples], [e.maskable for e in examples], self.length, self.pad_id
-        )
-        if not isinstance(rows, Padded):
-            raise StrategyError(
-                f"padding={self.padding!r} returned {kind_of(rows)}: return a data.padding.Padded"
-            )
+        rows = self.padded(examples)
         seed = fold(self.seed, number)
         tokens, condition = rows.tokens, None
         if self.classes:
@@ -85,3 +80,14 @@ class Collator:
             "time": slot_times(seed, number % self.step_size, self.step_size),
         }
         return batch if condition is None else batch | {"condition": condition}
+
+    def padded(self, examples: Sequence[Example]) -> Padded:
+        """Return the examples as rows of one length."""
+        rows = self.padding(
+            [e.tokens for e in examples], [e.maskable for e in examples], self.length, self.pad_id
+        )
+        if not isinstance(rows, Padded):
+            raise StrategyError(
+                f"padding={self.padding!r} returned {kind_of(rows)}: return a data.padding.Padded"
+            )
+        return rows

@@ -19,6 +19,7 @@ from unmask.core.network import Denoiser
 from unmask.data import Corpus, Example
 from unmask.errors import DataError
 from unmask.objectives.inputs import kind_of
+from unmask.training.stream import spread
 
 CHECKED = 2**17  # examples checked before a run, spread evenly; all are checked as they are drawn
 AT_ONCE = 1024
@@ -99,8 +100,14 @@ def _where(what: str, part: Sequence[tuple[int, Example]], flat: int, why: str) 
     )
 
 
-def examples_of(name: str, given: Any) -> Sequence[Example]:
-    """Return a sequence of examples, or those of a corpus. Raises DataError for another kind."""
+def checked_examples(
+    name: str, given: Any, rules: ExampleRules, *, filled: bool = False
+) -> Sequence[Example]:
+    """Return a sequence of examples, or those of a corpus.
+
+    filled: whether padding is learnt, so that a prompt alone has something to learn. Raises
+    DataError for another kind, and for examples that break the rules or leave nothing to hide.
+    """
     found = given.examples if isinstance(given, Corpus) else given
     other = isinstance(found, str | bytes | Path | Mapping | Tensor | np.ndarray)
     if other or not (hasattr(found, "__len__") and hasattr(found, "__getitem__")):
@@ -108,25 +115,14 @@ def examples_of(name: str, given: Any) -> Sequence[Example]:
         raise DataError(f"{name} is {shown}: {EXAMPLES}")
     if not len(found):
         raise DataError(f"{name}: there are no examples; pass one or more")
-    return found
-
-
-def check_examples(
-    name: str, examples: Sequence[Example], rules: ExampleRules, *, filled: bool = False
-) -> None:
-    """Raise DataError for examples that break the rules, or of which nothing may be hidden.
-
-    filled: whether padding is learnt, so that a prompt alone has something to learn.
-    """
-    count = len(examples)
-    looked = min(count, CHECKED)
-    chosen = (i * count // looked for i in range(looked))
-    free = rules.check(f"{name}: example", ((i, examples[i]) for i in chosen))
-    if not free and not filled and looked == count:
+    chosen = spread(len(found), CHECKED)
+    free = rules.check(f"{name}: example", ((i, found[i]) for i in chosen))
+    if not free and not filled and len(chosen) == len(found):
         raise DataError(
             f"{name}: maskable is False everywhere, so there is nothing to learn; make it True at "
             "the tokens that may be hidden"
         )
+    return found
 
 
 def rules_of(denoiser: Denoiser, classes: int, length: int | None) -> ExampleRules:

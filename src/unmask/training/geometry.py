@@ -2,14 +2,11 @@
 
 All weights stay trainable. D width, d width of a head.
 
-Images and lines: position embeddings start as Fourier features of (row, column), so that a shift on
-the grid is a rotation of features; heads of the first two layers start with attention to one of the
-eight neighbours each (in a line, four on either side); grey levels start as Fourier features of
-their value.
-
-Boards: position embeddings start with one-hot row, column and box. In every layer, one head each
-starts with attention to the same row, column and box; on large boards to these alone, because most
-cells share none of them.
+Images and lines: position embeddings and grey levels start as Fourier features, so that a shift on
+the grid is a rotation; the first heads attend to one of the eight neighbours each (in a line, four
+on either side). Boards: positions start with one-hot row, column and box, and in every layer one
+head each attends to the same row, column and box; on large boards, where most cells share none, to
+these alone.
 """
 
 from __future__ import annotations
@@ -82,8 +79,20 @@ def _know_places(
     head = width // heads
     frequencies = torch.randn(head // 2, 2, generator=generator)
     embeddings = net.bert.embeddings
-    _positions(embeddings.position_embeddings.weight, frequencies, sides, generator)
-    _words(embeddings.word_embeddings.weight, head, levels, generator)
+    cells = torch.arange(sides[0] * sides[1])
+    cell = torch.stack([cells // sides[1], cells % sides[1]], 1).float()
+    place, word = embeddings.position_embeddings.weight, embeddings.word_embeddings.weight
+    place.normal_(0, 0.1, generator=generator)
+    even = 2 * len(frequencies)
+    place[:, :even] = _fourier(cell, frequencies) * 0.5 * (width / even) ** 0.5
+    # Words leave the position's channels to it; ids that are levels have features beside them.
+    word.normal_(0, 0.3, generator=generator)
+    word[:, :head] = 0
+    if levels:
+        half = (width - head) // 2
+        frequency = torch.randn(half, 1, generator=generator) * LEVEL_FREQUENCY
+        level = torch.arange(levels).float()[:, None]
+        word[:levels, head : head + 2 * half] = _fourier(level, frequency) * 0.5
     embeddings.token_type_embeddings.weight.zero_()
     net.cls.predictions.transform.LayerNorm.weight.fill_(START_LOGITS)
     room = len(net.bert.encoder.layer) * heads if head % 2 == 0 else 0
@@ -95,27 +104,9 @@ def _know_places(
         attention.key.weight[rows, :head] += SHARPNESS * torch.eye(head)
 
 
-def _positions(
-    weight: Tensor, frequencies: Tensor, sides: tuple[int, int], generator: torch.Generator
-) -> None:
-    head, width = 2 * len(frequencies), weight.shape[1]
-    cells = torch.arange(sides[0] * sides[1])
-    phase = torch.stack([cells // sides[1], cells % sides[1]], 1).float() @ frequencies.T
-    weight.normal_(0, 0.1, generator=generator)
-    scale = 0.5 * (width / head) ** 0.5
-    weight[:, :head] = torch.cat([phase.cos(), phase.sin()], 1) * scale
-
-
-def _words(weight: Tensor, head: int, levels: int, generator: torch.Generator) -> None:
-    """Leave the position's channels to it, and set ids 0..levels−1 to Fourier features beside."""
-    half = (weight.shape[1] - head) // 2
-    weight.normal_(0, 0.3, generator=generator)
-    weight[:, :head] = 0
-    if not levels:
-        return
-    frequency = torch.randn(1, half, generator=generator) * LEVEL_FREQUENCY
-    phase = torch.arange(levels).float()[:, None] * frequency
-    weight[:levels, head : head + 2 * half] = torch.cat([phase.cos(), phase.sin()], 1) * 0.5
+def _fourier(place: Tensor, frequencies: Tensor) -> Tensor:
+    phase = place @ frequencies.T
+    return torch.cat([phase.cos(), phase.sin()], 1)
 
 
 def _shift(frequencies: Tensor, offset: tuple[int, int]) -> Tensor:

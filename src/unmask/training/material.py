@@ -83,7 +83,8 @@ def of_corpus(corpus: Corpus, recipe: Recipe) -> Material:
     recipe.data.length if those are not more.
     """
     train, rest = corpus.split(recipe.data.held_out)
-    padding = padding_named(recipe.padding, corpus.vocabulary.eos_id, corpus.documents)
+    ends = corpus.documents and not corpus.inner_ends
+    padding = padding_named(recipe.padding, corpus.vocabulary.eos_id, ends)
     ended = corpus.documents and isinstance(padding, EndFill)
     return Material(
         name="data",

@@ -16,12 +16,11 @@ MOST = 4096  # held-out rows of the final figure, counting a row once for each p
 
 
 class Budget:
-    """The time that a run may spend on measuring, and what a held-out row and a sample cost.
+    """The time that a run may spend on measuring, half of it on held-out rows, half on samples.
 
     rows, samples: of a round, at most. passes: of the network, for one sample. batch: examples of
-    a step on this process. Rows and samples have half of the time each, so that neither waits for
-    the other. Until one has been measured, its cost is guessed from the time of a step, and only
-    half of what is left is spent on it.
+    a step on this process. Until one has been measured, its cost is guessed from the time of a
+    step, and only half of what is left is spent on it.
     """
 
     def __init__(self, rows: int, samples: int, passes: int, batch: int):

@@ -5,7 +5,8 @@ B examples, N positions.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -13,22 +14,8 @@ from unmask.core.loss import Loss
 from unmask.errors import StrategyError
 from unmask.training.collate import IGNORED
 
-
-class Objective(Protocol):
-    """A function of `unmask.objectives`: a pure function of network, data and seeds."""
-
-    def __call__(
-        self,
-        denoiser: Any,
-        tokens: Tensor,
-        maskable: Tensor,
-        seed: Tensor,
-        *,
-        time: Tensor,
-        valid: Tensor,
-        condition: Any,
-        self_condition: float,
-    ) -> Loss: ...
+Objective = Callable[..., Loss]
+"""A function of `unmask.objectives`: a pure function of network, data and seeds."""
 
 
 class MaskedModel(nn.Module):

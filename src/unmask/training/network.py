@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from unmask.core.network import Denoiser
 from unmask.errors import CheckpointError, MissingExtraError, StrategyError, nearest
 from unmask.models import ClassConditioned, load, wrap
 from unmask.models.hf import MaskedLMDenoiser
 from unmask.training.geometry import know_the_layout
 from unmask.training.material import Material
 from unmask.training.recipe import Recipe
+from unmask.training.recipes import small
 
-SMALL = {
+# Rotary positions learn text faster, but with every token hidden all positions look alike to them.
+IN_STREAMS = {
+    "model_type": "modernbert",
     "hidden_size": 128,
     "num_hidden_layers": 4,
     "num_attention_heads": 4,
     "intermediate_size": 256,
-}
-
-# Rotary positions learn text faster, but with every token hidden all positions look alike to them.
-IN_STREAMS = {"model_type": "modernbert"}
-IN_PLACE = {
-    "model_type": "megatron-bert",
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
 }
 # Configs have default ids of another vocabulary.
 _SPECIAL = [f"{name}_token_id" for name in ("pad", "bos", "eos", "cls", "sep")]
@@ -75,10 +70,10 @@ def network(options: dict[str, Any]) -> Any:
     """
     from transformers import AutoConfig, AutoModelForMaskedLM
 
-    try:
+    def make(**options: Any) -> Any:
         return AutoModelForMaskedLM.from_config(AutoConfig.for_model(**options))
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise _no_network(options, error) from error
+
+    return _made(make, **options)
 
 
 def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
@@ -88,9 +83,8 @@ def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
     """
     several = kinds(material)
     # Classes need token types.
-    chosen: dict[str, Any] = dict(recipe.backbone) or SMALL | (
-        IN_STREAMS if material.stream and several == 1 else IN_PLACE
-    )
+    usual = IN_STREAMS if material.stream and several == 1 else small(128, 4)
+    chosen: dict[str, Any] = recipe.backbone or usual
     if "model_type" not in chosen:
         raise StrategyError(
             f"backbone={recipe.backbone} has no model_type: add one, such as "
@@ -103,7 +97,10 @@ def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
         "type_vocab_size": several,
         **dict.fromkeys(_SPECIAL),
     }
-    for name in chosen:
+    for name, value in chosen.items():
+        size = name.startswith("num_") or name.endswith("_size")
+        if size and isinstance(value, int) and value < 1:
+            raise StrategyError(f"backbone.{name}={value}: pass 1 or more")
         if name in fixed:
             raise StrategyError(f"backbone.{name} is set by the data: leave it out")
         if name not in known:
@@ -120,31 +117,32 @@ def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
 def _options(model_type: str) -> list[str]:
     """Return the options of a transformers config, which accepts and ignores other names."""
     try:
+        import accelerate  # noqa: F401  # which transformers' Trainer needs
         from transformers import AutoConfig
-    except ImportError:
+    except ImportError as error:
         raise MissingExtraError(
-            "training needs transformers: pip install 'unmask[train]'"
+            f"training needs {error.name}: pip install 'unmask[train]'"
         ) from None
+    return list(_made(AutoConfig.for_model, model_type=model_type).to_dict())
+
+
+def _made(make: Callable[..., Any], **options: Any) -> Any:
+    """Return what transformers makes of options. Raises StrategyError for those that it refuses."""
     try:
-        return list(AutoConfig.for_model(model_type).to_dict())
-    except (ValueError, KeyError) as error:
-        raise _no_network({"model_type": model_type}, error) from error
+        return make(**options)
+    except Exception as error:  # options of any kind reach code of transformers and torch
+        raise StrategyError(
+            f"backbone={options} makes no network: {str(error)[:300]}; pass a model_type of "
+            "transformers that has a *ForMaskedLM, such as modernbert, and options of its config"
+        ) from error
 
 
-def _no_network(options: dict[str, Any], error: Exception) -> StrategyError:
-    return StrategyError(
-        f"backbone={options} makes no network: {str(error)[:300]}; pass a model_type of "
-        "transformers that has a *ForMaskedLM, such as modernbert, and options of its config"
-    )
-
-
-def finished(denoiser: nn.Module, material: Material) -> Denoiser:
+def finished(denoiser: Any, material: Material) -> Any:
     """Return the model to save: without the classes of warped examples."""
     if not isinstance(denoiser, ClassConditioned):
-        return denoiser  # type: ignore[return-value]
+        return denoiser
     if not material.classes:
-        inner: Denoiser = denoiser.inner
-        return inner
+        return denoiser.inner
     return ClassConditioned(denoiser.inner, material.classes)
 
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import gc
+import os
 
 from torch import distributed
+
+
+def leads() -> bool:
+    """Return whether this process prints: the first of those that a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def leave() -> None:

@@ -1,21 +1,33 @@
-"""The recipes of the bundled models; `unmask train TASK` reproduces them."""
+"""The recipes of the bundled models, which `unmask train TASK` reproduces, and that of a corpus."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from unmask.data import Corpus
 from unmask.training.recipe import Recipe
+
+POSITIONS = 128
+"""Positions of an example that the batch size of `Recipe` is meant for."""
+
+
+def small(width: int, layers: int, **options: Any) -> dict[str, Any]:
+    """Return the backbone of a network for examples of few positions."""
+    return {
+        "model_type": "megatron-bert",
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "intermediate_size": 2 * width,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        **options,
+    }
+
 
 RECIPES = {
     "shidoku": Recipe(
-        backbone={
-            "model_type": "megatron-bert",
-            "hidden_size": 64,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 4,
-            "intermediate_size": 128,
-            "hidden_dropout_prob": 0.0,
-            "attention_probs_dropout_prob": 0.0,
-            "initializer_range": 0.06,
-        },
+        backbone=small(64, 4, initializer_range=0.06),
         steps=5000,
         batch_size=32,
         learning_rate=3e-3,
@@ -27,16 +39,7 @@ RECIPES = {
     # For minutes on one core. For a GPU, not tried yet: --set backbone.num_hidden_layers=10
     # --set batch_size=256 --steps 20000, 1.35 M parameters.
     "sudoku": Recipe(
-        backbone={
-            "model_type": "megatron-bert",
-            "hidden_size": 128,
-            "num_hidden_layers": 6,
-            "num_attention_heads": 4,
-            "intermediate_size": 256,
-            "hidden_dropout_prob": 0.0,
-            "attention_probs_dropout_prob": 0.0,
-            "initializer_range": 0.03,
-        },
+        backbone=small(128, 6, initializer_range=0.03),
         steps=3600,
         batch_size=16,
         learning_rate=3e-3,
@@ -47,16 +50,7 @@ RECIPES = {
         preset={"name": "entropy_bound", "bound": 0.02},
     ),
     "digits": Recipe(
-        backbone={
-            "model_type": "megatron-bert",
-            "hidden_size": 96,
-            "num_hidden_layers": 5,
-            "num_attention_heads": 4,
-            "intermediate_size": 192,
-            "hidden_dropout_prob": 0.0,
-            "attention_probs_dropout_prob": 0.0,
-            "initializer_range": 0.06,
-        },
+        backbone=small(96, 5, initializer_range=0.06),
         steps=3800,
         batch_size=16,
         learning_rate=2e-3,
@@ -67,3 +61,12 @@ RECIPES = {
         warped=(0.3, 0.0),
     ),
 }
+
+
+def default_recipe(corpus: Corpus) -> Recipe:
+    """Return `Recipe()`, in which short examples that are no windows fill larger batches."""
+    usual = Recipe()
+    if corpus.stream:
+        return usual
+    times = min(POSITIONS // corpus.longest, len(corpus.examples) // usual.batch_size)
+    return Recipe(batch_size=usual.batch_size * max(1, times))

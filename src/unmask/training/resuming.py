@@ -24,6 +24,7 @@ class Start:
     checkpoint: Path | None = None
     taken: int = 0  # steps of the finished model whose weights the run begins with
     anew: bool = False  # an unfinished run is thrown away
+    begun: dict[str, Any] | None = None  # settings of the run that goes on
 
 
 def start_of(
@@ -48,14 +49,14 @@ def start_of(
         )
     if checkpoint is not None:
         begun = _note(work)
-        start = Start(checkpoint, int(begun.get("taken", 0)))
-        done = start.taken + int(checkpoint.name.rpartition("-")[2])
+        taken = int(begun.get("taken", 0))
+        done = taken + int(checkpoint.name.rpartition("-")[2])
         if steps < done:
             raise CheckpointError(
                 f"{work} has {checkpoint.name}, and {done} steps are done: pass --steps {done} or "
                 "more"
             )
-        return start
+        return Start(checkpoint, taken, begun=begun)
     if not finished:
         if resume:
             raise CheckpointError(
@@ -63,7 +64,8 @@ def start_of(
                 "out"
             )
         return Start()
-    taken = read_card(target).about.get("recipe", {}).get("steps")
+    begun = read_card(target).about
+    taken = begun.get("recipe", {}).get("steps")
     if not isinstance(taken, int):
         raise CheckpointError(
             f"{target} was not written by unmask train, so it cannot be extended: pass another "
@@ -74,7 +76,7 @@ def start_of(
             f"{target} is finished: its run took {taken} steps; pass --resume with --steps of more "
             "than that to extend it, or --overwrite to train it again"
         )
-    return Start(None, taken)
+    return Start(None, taken, begun=begun)
 
 
 def same_run(target: Path, work: Path, start: Start, about: dict[str, Any]) -> None:
@@ -83,12 +85,8 @@ def same_run(target: Path, work: Path, start: Start, about: dict[str, Any]) -> N
     A run that begins anew loses its earlier checkpoints here, when all else is checked.
     """
     now = json.loads(json.dumps(about | {"taken": start.taken}))
-    begun, where = now, work
-    if start.checkpoint is not None:
-        begun = _note(work)
-    elif start.taken:
-        begun, where = read_card(target).about, target
-    was, new = _settings(begun), _settings(now)
+    where = target if start.checkpoint is None else work
+    was, new = _settings(start.begun or now), _settings(now)
     other = [f"{key} was {was[key]}, is {new.get(key)}" for key in was if was[key] != new.get(key)]
     if other:
         raise CheckpointError(

@@ -13,24 +13,26 @@ import torch
 from unmask.core.files import discard
 from unmask.data import Corpus
 from unmask.data.padding import to_dict
-from unmask.errors import MissingExtraError
 from unmask.models import save
 from unmask.models.checkpoint import check_replaceable
-from unmask.scoring import Score
 from unmask.tasks import task as load_task
 from unmask.training.arguments import arguments
 from unmask.training.augment import Warped
-from unmask.training.defaults import default_recipe
-from unmask.training.heldout import held_out_score
-from unmask.training.inputs import check_call, check_out, check_training_seed
+from unmask.training.inputs import (
+    check_call,
+    check_data_options,
+    check_out,
+    check_training_seed,
+)
 from unmask.training.material import Material, of_corpus, of_task
 from unmask.training.measuring import FEWEST, Budget
 from unmask.training.network import backbone, build_network, finished, kinds, take_weights
 from unmask.training.recipe import Recipe
-from unmask.training.recipes import RECIPES
+from unmask.training.recipes import RECIPES, default_recipe
 from unmask.training.resuming import Start, same_run, start_of
 from unmask.training.stopping import Stopping
-from unmask.training.stream import seed_after
+from unmask.training.stream import seed_after, spread
+from unmask.training.trainer import MaskedTrainer, discard_incomplete, latest
 from unmask.training.watching import PASSES, Progress, Watching
 from unmask.training.writing import writing
 
@@ -76,11 +78,12 @@ def train(
         task = load_task(data)
         recipe = RECIPES[data] if recipe is None else recipe
         material = of_task(task, recipe.padding)
+    check_data_options(data, recipe.data)
     if steps is not None:
-        recipe = replace(recipe, steps=int(steps))
+        recipe = replace(recipe, steps=steps)
     check_replaceable(target)
     work = target.with_name(target.name + ".training")
-    start = start_of(target, work, _parts().latest(work), recipe.steps, resume, overwrite)
+    start = start_of(target, work, latest(work), recipe.steps, resume, overwrite)
     run = _Run(material, recipe, target, work, seed, start, report)
     figures = run.train()
     if run.trainer.args.should_save:
@@ -103,12 +106,14 @@ class _Run:
         start: Start,
         report: Report | None,
     ):
+        from transformers import PrinterCallback
+
         self.material, self.start, self.stopping = material, start, Stopping()
         denoiser = build_network(recipe, material, seed)
         if start.taken:
             take_weights(denoiser, target)
         further = replace(recipe, steps=recipe.steps - start.taken)
-        self.trainer = _parts().MaskedTrainer(
+        self.trainer = MaskedTrainer(
             denoiser,
             arguments(further, work, seed_after(seed, start.taken)),
             material.train,
@@ -124,10 +129,10 @@ class _Run:
         )
         self.about = about(material, recipe, seed)
         same_run(target, work, start, self.about)
-        _parts().discard_incomplete(work)
+        discard_incomplete(work)
         self.trainer.card = self.card()
         self.trainer.add_callback(self.stopping)
-        self.trainer.remove_callback(_printer())
+        self.trainer.remove_callback(PrinterCallback)  # `report` is in its place
         self.budget = Budget(
             rows=min(recipe.held_out_rows, len(material.held_out)),
             samples=recipe.samples,
@@ -137,15 +142,7 @@ class _Run:
         if report is not None:
             samples = target.with_name(target.name + ".samples")
             self.trainer.add_callback(
-                Watching(
-                    material,
-                    samples,
-                    lambda: self.model,
-                    self._last_loss,
-                    lambda rows: self._score(limit=rows).nats_per_token,
-                    self.budget,
-                    report,
-                )
+                Watching(material, samples, self.trainer, self.model, self.budget, report)
             )
 
     @property
@@ -171,51 +168,34 @@ class _Run:
         checkpoint, budget = self.start.checkpoint, self.budget
         budget.begin()
         with self.stopping.listening():
-            self.trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+            self.trainer.train(None if checkpoint is None else str(checkpoint))
         seconds = budget.trained + budget.spent
-        examples = len(self.material.held_out)
+        held_out = self.material.held_out
+        examples = len(held_out)
         if "row" not in budget.costs:
             with budget.spending("row", min(FEWEST, examples)):
-                self._score(limit=FEWEST)
+                self.trainer.bound(held_out, FEWEST)
         rows = budget.final_rows()
         pairs = max(1, min(FINAL_PAIRS, rows // examples))
         with budget.spending("row", pairs * min(rows, examples)):
-            held_out = self._score(samples=pairs, limit=rows)
+            bound = self.trainer.bound(held_out, rows, samples=pairs)
         return {
-            "bits_per_token": held_out.bits_per_token,
-            "standard_error": held_out.bits_error,
-            "held_out_examples": held_out.examples,
+            "bits_per_token": bound.bits_per_token,
+            "standard_error": bound.bits_error,
+            "held_out_examples": bound.examples,
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "seconds": round(seconds, 1),
             "measuring_seconds": round(budget.spent, 1),
             "threads": torch.get_num_threads(),
         }
 
-    def _last_loss(self) -> float:
-        loss: float = self.trainer.last_loss
-        return loss
-
-    def _score(self, *, limit: int, samples: int = 1) -> Score:
-        material = self.material
-        return held_out_score(
-            self.model,
-            material.held_out,
-            material.padding,
-            material.length,
-            material.pad_id,
-            samples=samples,
-            limit=limit,
-            batch_size=2 * self.trainer.args.train_batch_size,
-        )
-
 
 def data_fingerprint(material: Material) -> str:
     """Return a fingerprint of the data: the number of examples, and a digest of some."""
     digest = hashlib.sha256()
     for examples in (material.train, material.held_out):
-        count = len(examples)
-        for i in range(min(FINGERPRINTED, count)):
-            example = examples[i * count // min(FINGERPRINTED, count)]
+        for i in spread(len(examples), FINGERPRINTED):
+            example = examples[i]
             parts = (example.tokens.tolist(), example.maskable.tolist(), example.category)
             digest.update(repr(parts).encode())
     return f"{len(material.train)} examples, {digest.hexdigest()[:16]}"
@@ -232,25 +212,3 @@ def about(material: Material, recipe: Recipe, seed: int) -> dict[str, Any]:
         "seed": seed,
     }
     return said if material.name == "data" else {"task": material.name, **said}
-
-
-def _printer() -> Any:
-    """Return Trainer's printing callback, which `report` replaces."""
-    from transformers import PrinterCallback
-
-    return PrinterCallback
-
-
-def _parts() -> Any:
-    """Return the trainer module. Raises MissingExtraError without transformers or accelerate."""
-    try:
-        import accelerate  # noqa: F401
-        import pydantic  # noqa: F401
-        import transformers  # noqa: F401
-
-        from unmask.training import trainer
-    except ImportError as error:
-        raise MissingExtraError(
-            f"training needs {error.name}: pip install 'unmask[train]'"
-        ) from None
-    return trainer

@@ -79,19 +79,13 @@ def _loader() -> Any:
         raise MissingExtraError("recipes need PyYAML: pip install 'unmask[train]'") from None
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML is untyped
-        pass
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [key for key, _ in node.value]
+            for number, key in enumerate(keys):
+                if key.value in [earlier.value for earlier in keys[:number]]:
+                    problem = f"{key.value!r} stands twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            return super().construct_mapping(node, deep=deep)
 
-    def mapping(loader: Any, node: Any) -> Any:
-        met: set[Any] = set()
-        for key, _ in node.value:
-            name = key.value if isinstance(key.value, str) else id(key)
-            if name in met:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key.value!r} stands twice", key.start_mark
-                )
-            met.add(name)
-        return loader.construct_mapping(node, deep=True)
-
-    Loader.add_constructor("tag:yaml.org,2002:map", mapping)
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789"))
     return Loader

@@ -1,30 +1,49 @@
-"""Recipe files and key=value settings as a frozen dataclass, and a commented recipe file."""
+"""Settings: dataclasses that pydantic checks, from Python, recipe files and key=value words."""
 
 from __future__ import annotations
 
-import ast
-import inspect
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, fields, is_dataclass
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
-from unmask.errors import InputError, nearest
+import numpy as np
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
+from pydantic_core import ArgsKwargs, PydanticUndefined
+from typing_extensions import dataclass_transform
+
+from unmask.errors import ArgumentError, InputError, StrategyError, nearest
 from unmask.training.setting_files import parse_file, parse_yaml, yaml_text
-from unmask.training.setting_values import from_text, settable, validated
 
 Kind = TypeVar("Kind")
+Keys = tuple[str, ...]  # the parts of a.b.c
+CONFIG = ConfigDict(strict=True, allow_inf_nan=False, use_attribute_docstrings=True, extra="forbid")
 WIDTH = 100
 
 
-class _Word(NamedTuple):
-    """One key=value setting of the command line."""
+@dataclass_transform(frozen_default=True, field_specifiers=(Field,))
+def settings(kind: type[Kind]) -> type[Kind]:
+    """Make a class a frozen dataclass whose fields pydantic checks, and numpy's numbers Python's.
 
-    keys: tuple[str, ...]  # the remaining parts of a.b.c
-    text: str
-    whole: str
+    A docstring below a field is its comment in a recipe. Its constructor raises StrategyError for
+    a value that does not fit, ArgumentError for an unknown name.
+    """
+    made: Any = dataclass(kind, frozen=True, config=CONFIG)
+
+    @wraps(made.__init__)
+    def init(self: Any, *args: Any, **values: Any) -> None:
+        names = made.__pydantic_fields__
+        if unknown := [name for name in values if name not in names]:
+            raise ArgumentError.unknown(kind.__name__, unknown[0], names)
+        said: dict[Keys, str] = {(name,): f"{name}={values[name]!r}" for name in values}
+        _fill(self, _plain(args), _plain(values), said)
+
+    made.__init__ = init
+    finished: type[Kind] = made
+    return finished
 
 
 def read_settings(
@@ -34,115 +53,166 @@ def read_settings(
     *,
     start: Kind | None = None,
 ) -> Kind:
-    """Return a dataclass from a recipe (`.yaml`, `.yml`, `.toml`) and settings such as `steps=500`.
+    """Return settings from a recipe (`.yaml`, `.yml`, `.toml`) and words such as `steps=500`.
 
-    Fields in neither keep their value in `start`, or their default. A part of a section, which is a
-    field that is a dataclass or a dict, is named with a dot: `backbone.hidden_size=64`. A dict in
-    the file replaces the whole default; a setting changes one entry. Settings are applied last.
+    kind: a class made by `settings`. Fields in neither keep their value in `start`, or their
+    default. A part of a section, which is a field that is such a class or a dict, is named with a
+    dot: `backbone.hidden_size=64`. A dict in the file replaces the whole default; a word changes
+    one entry. Words are applied last.
 
     Raises InputError for a file that cannot be read, unknown keys, values of another type, fields
-    without a value, and errors of the dataclass itself.
+    without a value, and errors of the class itself.
     """
+    values = _nested(kind, start)
+    said: dict[Keys, str] = {}
     tree = {} if path is None else parse_file(Path(path))
-    words = [_word(text) for text in overrides]
-    return _build(kind, tree, words, start, "" if path is None else f"{path}: ")
+    for keys, value in _entries(kind, tree):
+        said[keys] = f"{path}: {'.'.join(keys)}"
+        _assign(values, keys, value, said[keys])
+    for word in overrides:
+        name, sign, text = word.partition("=")
+        parts = tuple(part.strip() for part in name.split("."))
+        if not sign or not all(parts):
+            raise InputError(f"{word!r} is not a setting: type key=value, such as steps=500")
+        hint = _hint(kind, *parts)
+        for keys, value in _entries(hint, _read(hint, text, word), parts):
+            said[keys] = word
+            _assign(values, keys, value, word)
+    made: Kind = _build(kind, values, said)
+    return made
 
 
-def commented(
-    kind: type[Any], comments: Mapping[str, str] | None = None, *, values: Any = None
-) -> str:
-    """Return a recipe in YAML with every field, its value and a comment, for `read_settings`.
+def commented(kind: type[Any], *, values: Any = None) -> str:
+    """Return a recipe in YAML with every field, its value and its comment, for `read_settings`.
 
-    The values are those of `values`, a `kind`, or the defaults. A comment comes from `comments`
-    (by field, `section.field` in a section), the field's metadata["help"], or the docstring below
-    the field in its class. Raises InputError for comments on unknown fields.
+    The values are those of `values`, a `kind`, or the defaults.
     """
-    comments = dict(comments or {})
-    lines = _lines(kind, comments, values, "")
-    if comments:
-        name = next(iter(comments))
-        raise InputError(
-            f"comment on unknown field {name!r}: {nearest(name, [f.name for f in fields(kind)])}"
-        )
-    return "\n".join(lines) + "\n"
+    return "\n".join(_lines(kind, _nested(kind, values), "")) + "\n"
 
 
-def _word(text: str) -> _Word:
-    name, sign, value = text.partition("=")
-    keys = tuple(part.strip() for part in name.split("."))
-    if not sign or not all(keys):
-        raise InputError(f"{text!r} is not a setting: type key=value, such as steps=500")
-    return _Word(keys, value, text)
+def _plain(value: Any) -> Any:
+    """Return a value with Python's numbers for numpy's."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
-def _build(
-    kind: type[Kind], tree: Mapping[Any, Any], words: list[_Word], start: Kind | None, where: str
-) -> Kind:
-    """Return an instance of entries, settings and start; where: file and section in errors."""
-    names = [field.name for field in settable(kind)]
-    said = [(word.keys[0], word.whole) for word in words]
-    for key, place in [*((key, f"{where}{key}") for key in tree), *said]:
-        if key not in names:
-            raise InputError(f"{place}: unknown key {key!r}: {nearest(str(key), names)}")
-    values, sections = {}, {}
-    for field in settable(kind):
-        name, hint = field.name, get_type_hints(kind)[field.name]
-        value = _default(field) if start is None else getattr(start, name)
-        own = [w._replace(keys=w.keys[1:]) for w in words if w.keys[0] == name]
-        if is_dataclass(hint):
-            assert isinstance(hint, type)
-            section = _section(tree.get(name, {}), where + name)
-            for word in own:
-                if not word.keys:
-                    section = {**section, **_section(parse_yaml(word.text, word.whole), word.whole)}
-            before = None if value is MISSING else value
-            parts = [word for word in own if word.keys]
-            sections[name] = _build(hint, section, parts, before, f"{where}{name}.")
-            continue
-        value = tree.get(name, value)
-        for word in own:
-            value = _changed(hint, value, name, word)
-        if value is not MISSING:
-            values[name] = value
-    places = {**{name: where + name for name in names}, **dict(said)}
-    return kind(**validated(kind, values, places.__getitem__), **sections)
+def _hint(hint: Any, *keys: Any) -> Any:
+    """Return the type of a field, or of a field of a section; Any where nothing is known."""
+    for key in keys:
+        hint = get_type_hints(hint).get(key, Any) if is_dataclass(hint) else Any
+    return hint
 
 
-def _changed(hint: Any, value: Any, name: str, word: _Word) -> Any:
-    """Return a value after one setting: replaced, or with one entry of a dict replaced."""
-    if not word.keys:
-        return from_text(hint, word.text, word.whole)
-    if not isinstance(value, Mapping):
-        raise InputError(f"{word.whole}: {name!r} has no parts; type {name}=VALUE")
-    head, *rest = word.keys
-    inner = value.get(head, {})
-    return {**value, head: _changed(Any, inner, head, word._replace(keys=tuple(rest)))}
+def _nested(kind: Any, settings: Any) -> dict[str, Any]:
+    """Return the fields of settings, or their defaults, with sections as dicts."""
+    if settings is not None:
+        return asdict(settings)
+    fields = kind.__pydantic_fields__.items()
+    values = {name: info.get_default(call_default_factory=True) for name, info in fields}
+    return {
+        name: asdict(value) if is_dataclass(value) else value  # type: ignore[arg-type]
+        for name, value in values.items()
+        if value is not PydanticUndefined
+    }
 
 
-def _section(value: Any, where: str) -> Mapping[Any, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise InputError(f"{where}: expected a section of entries, got {value!r}")
-    return value
+def _entries(hint: Any, value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+    """Yield the keys and the value of each field, also in sections; a dict is one value."""
+    if is_dataclass(hint) and (value is None or isinstance(value, Mapping)):
+        for key, part in (value or {}).items():
+            yield from _entries(_hint(hint, key), part, (*keys, str(key)))
+    else:
+        yield keys, value
 
 
-def _lines(kind: type[Any], comments: dict[str, str], values: Any, prefix: str) -> list[str]:
-    """Return the lines of a section, and remove the comments used from `comments`."""
-    said, hints, lines = _docstrings(kind), get_type_hints(kind), []
-    for field in settable(kind):
-        full = prefix + field.name
-        comment = field.metadata.get("help") or said.get(field.name, "")
-        comment = " ".join(comments.pop(full, comment).split())
-        value = _default(field) if values is None else getattr(values, field.name)
-        indent = "  " * full.count(".")
-        if is_dataclass(hint := hints[field.name]):
-            assert isinstance(hint, type)
-            lines += _line(f"{indent}{field.name}:", comment)
-            lines += _lines(hint, comments, None if value is MISSING else value, f"{full}.")
-        else:
-            text = "" if value is MISSING else " " + yaml_text(value)
-            lines += _line(f"{indent}{field.name}:{text}", comment)
+def _read(hint: Any, text: str, word: str) -> Any:
+    """Return text of the command line as YAML, or as it is where only a text fits."""
+    texts = hint in (str, str | None)
+    try:
+        value = parse_yaml(text, word)
+    except InputError:
+        if texts:
+            return text
+        raise
+    fits = isinstance(value, str) or (value is None and hint is not str)
+    return value if fits or not texts else text
+
+
+def _assign(values: dict[str, Any], keys: Keys, value: Any, where: str) -> None:
+    *sections, last = keys
+    for key in sections:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise InputError(f"{where}: {key!r} has no parts; type {key}=VALUE")
+    values[last] = value
+
+
+def _build(kind: Any, values: Any, said: Mapping[Keys, str], keys: Keys = ()) -> Any:
+    """Return a `kind` of nested values; keys: of this section."""
+    if not isinstance(values, dict):
+        raise InputError(f"{said[keys]}: expected a section of entries, got {values!r}")
+    values = {
+        name: _build(hint, value, said, (*keys, name)) if is_dataclass(hint) else value
+        for name, value in values.items()
+        for hint in [_hint(kind, name)]
+    }
+    made = kind.__new__(kind)
+    _fill(made, (), values, said, keys)
+    return made
+
+
+def _fill(made: Any, args: Any, values: Any, said: Mapping[Keys, str], keys: Keys = ()) -> None:
+    """Set the fields of a new instance."""
+    given = ArgsKwargs(args, values)
+    try:
+        made.__pydantic_validator__.validate_python(given, self_instance=made)
+    except ValidationError as error:
+        raise _refusal(type(made), error, said, keys) from None
+
+
+def _refusal(
+    kind: Any, errors: ValidationError, said: Mapping[Keys, str], keys: Keys = ()
+) -> InputError:
+    """Return the first error in a section. said: the places of values, by their keys."""
+    error: Any = errors.errors(include_url=False)[0]
+    if error["type"] == "value_error":
+        found: InputError = error["ctx"]["error"]
+        return found
+    name, *parts = error["loc"]
+    where = said.get((*keys, name), ".".join((*keys, str(name))))
+    if error["type"] == "unexpected_keyword_argument":
+        hint = nearest(name, kind.__pydantic_fields__)
+        return StrategyError(f"{where}: unknown key {name!r}: {hint}")
+    if error["type"] == "missing" and not parts:
+        return StrategyError(f"{where}: has no value; type {name}=VALUE")
+    value, problem = error["input"], error["msg"][:1].lower() + error["msg"][1:]
+    problem = problem.replace("tuple", "list")
+    if error["type"] == "literal_error":
+        problem = nearest(str(value), get_args(_hint(kind, name)))
+    where += "".join(f"[{part!r}]" for part in parts if part != "[key]")
+    got = "" if where.endswith(f"={value!r}") else f", got {value!r}"
+    return StrategyError(f"{where}: {problem}{got}{_advice(error['type'], value)}")
+
+
+def _advice(problem: str, value: Any) -> str:
+    """Return advice on writing the value that was probably meant."""
+    if problem == "string_type" and isinstance(value, bool | int | float):
+        return "; write a text in quotes"
+    if problem == "int_type" and isinstance(value, float) and value.is_integer():
+        return f"; write {int(value)}"
+    return ""
+
+
+def _lines(kind: Any, values: dict[str, Any], indent: str) -> list[str]:
+    lines = []
+    for name, info in kind.__pydantic_fields__.items():
+        section = is_dataclass(info.annotation)
+        text = "" if section or name not in values else " " + yaml_text(values[name])
+        lines += _line(f"{indent}{name}:{text}", " ".join((info.description or "").split()))
+        lines += _lines(info.annotation, values[name], indent + "  ") if section else []
     return lines
 
 
@@ -152,27 +222,5 @@ def _line(text: str, comment: str) -> list[str]:
         return [text]
     if len(beside := f"{text}  # {comment}") <= WIDTH:
         return [beside]
-    indent = text[: len(text) - len(text.lstrip())]
-    return [*textwrap.wrap(comment, WIDTH, initial_indent=f"{indent}# ",
-                           subsequent_indent=f"{indent}# "), text]  # fmt: skip
-
-
-def _default(field: Field[Any]) -> Any:
-    """Return a field's default, or MISSING."""
-    return field.default if field.default_factory is MISSING else field.default_factory()
-
-
-def _docstrings(kind: type[Any]) -> dict[str, str]:
-    """Return the docstrings below the fields of a class, if its source is available."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
-    except (OSError, TypeError):
-        return {}
-    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
-    return {
-        field.target.id: text.value.value
-        for field, text in pairwise(body)
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
-        and isinstance(text.value.value, str)
-    }  # fmt: skip
+    mark = text[: len(text) - len(text.lstrip())] + "# "
+    return [*textwrap.wrap(comment, WIDTH, initial_indent=mark, subsequent_indent=mark), text]

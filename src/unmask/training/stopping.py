@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 
 from unmask.core.interruption import Interrupted
-
-try:
-    from transformers import TrainerCallback
-except ImportError:  # this module stays importable on a bare install; `train` names the extra
-    TrainerCallback = object  # type: ignore[assignment,misc]
+from unmask.training.base import TrainerCallback
+from unmask.training.processes import leads
 
 SECONDS = 600.0  # between checkpoints, at most, whatever share of the run that is
+SAID = "Stopping: this step ends and its checkpoint is written; Ctrl-C again stops at once."
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -59,6 +58,9 @@ class Stopping(TrainerCallback):
     def _ask(self, number: int, frame: Any) -> None:
         self.asked, self.number = True, number
         signal.signal(number, self.before[number])
+        if leads():
+            with suppress(RuntimeError):  # the signal came while a line was written
+                print(SAID, file=sys.stderr, flush=True)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take the intervals of this run, where a checkpoint has those of a shorter one."""

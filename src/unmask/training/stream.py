@@ -45,6 +45,12 @@ def shuffled(size: int, seed: int, epoch: int) -> Tensor:
     return uniform(root, 0, torch.arange(size), Purpose.SHUFFLE)[:, 0].argsort(stable=True)
 
 
+def spread(count: int, most: int) -> list[int]:
+    """Return at most so many of the numbers below `count`, spread evenly."""
+    fewer = min(count, most)
+    return [i * count // fewer for i in range(fewer)]
+
+
 def seed_after(seed: int, taken: int) -> int:
     """Return the seed of steps that follow on `taken` steps of a finished run."""
     if not taken:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,44 +15,45 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 
+from unmask.core.calls import check_calls
 from unmask.core.files import discard, put_in_place
 from unmask.data import Corpus, Example
 from unmask.data.padding import Excluded, Padding
 from unmask.errors import TOKEN_DROPOUT, StrategyError, TrainingError
 from unmask.models import save
 from unmask.objectives import complementary
+from unmask.scoring import Bound, Score, score
 from unmask.training.averaging import Averaging
+from unmask.training.base import Trainer
 from unmask.training.collate import Augment, Collator
-from unmask.training.examples import check_examples, examples_of, rules_of
-from unmask.training.heldout import held_out_score
+from unmask.training.examples import checked_examples, rules_of
 from unmask.training.inputs import (
+    check_arguments,
     check_classes,
     check_network,
     check_objective,
     check_options,
     check_rows,
-    check_steps,
+    check_sizes,
+    checked_callbacks,
+    need,
 )
 from unmask.training.model import MaskedModel, Objective
-from unmask.training.stream import Draws
+from unmask.training.stream import Draws, spread
 from unmask.training.writing import writing
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
-try:
-    from transformers import Trainer
-except ImportError:  # this module stays importable on a bare install; `train` names the extra
-    Trainer = object  # type: ignore[assignment,misc]
-
 WEIGHTS = "weights.safetensors"  # weights of the network in training
 EXCLUDED = Excluded()
 MODEL = "model"  # in a checkpoint: a folder for `unmask.load`
+LIMIT = 256  # examples of `evaluate`
 STAGING = ".writing"  # the folder in which a checkpoint is written before it has its name
 
 
 class MaskedTrainer(Trainer):
-    """transformers' Trainer for denoisers; arguments not listed here are Trainer's.
+    """transformers' Trainer for denoisers; `args` has the settings that are Trainer's own.
 
     examples: any sequence of `data.Example`, or a corpus. held_out: the same, for the bound that
     `evaluate` and `eval_strategy` report. objective: a function of `unmask.objectives`. padding,
@@ -86,20 +86,23 @@ class MaskedTrainer(Trainer):
         augment: Augment | None = None,
         ema_decay: float = 0.0,
         card: dict[str, Any] | None = None,
-        callbacks: list[Any] | None = None,
+        callbacks: Sequence[Any] | None = None,
     ):
         check_network(denoiser)
-        check_steps(args, held_out is not None)
+        check_sizes(args)
         check_arguments(args)
+        measured = f"eval_strategy={str(args.eval_strategy)!r} without examples to measure on"
+        need(args.eval_strategy == "no" or held_out is not None, measured, "pass held_out=")
         check_options(denoiser, self_condition, ema_decay, augment, card)
         check_classes(denoiser, classes, condition_dropout)
         check_rows(denoiser, padding, length, pad_id)
         check_objective(objective)
         self.rules = rules_of(denoiser, classes, length)
         filled = not isinstance(padding, Excluded)
-        examples = examples_of("examples", examples)
-        check_examples("examples", examples, self.rules, filled=filled)
-        self.held_out = None if held_out is None else self._measurable("held_out", held_out)
+        examples = checked_examples("examples", examples, self.rules, filled=filled)
+        if held_out is not None:
+            held_out = checked_examples("held_out", held_out, self.rules)
+        self.held_out = held_out
         args = copy.copy(args)
         size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         args.max_steps = steps_of(args, len(examples), size)
@@ -129,19 +132,17 @@ class MaskedTrainer(Trainer):
             data_collator=collator,
             train_dataset=Draws(examples, args.max_steps * size, args.seed),
             eval_dataset=self.held_out,  # `evaluate` alone reads it
-            callbacks=[*([self.average] if self.average else []), *(callbacks or [])],
+            callbacks=[*([self.average] if self.average else []), *checked_callbacks(callbacks)],
         )
         self.model_accepts_loss_kwargs, self._loss_shifts_labels = True, False
 
     @property
-    def denoiser(self) -> nn.Module:
+    def denoiser(self) -> Any:
         """The network in training, without averaging."""
-        model: Any = self.accelerator.unwrap_model(self.model)
-        denoiser: nn.Module = model.denoiser
-        return denoiser
+        return self.accelerator.unwrap_model(self.model).denoiser
 
     @property
-    def finished(self) -> nn.Module:
+    def finished(self) -> Any:
         """The network to use: with averaged weights, if they are computed."""
         return self.denoiser if self.average is None else self.average.denoiser
 
@@ -175,30 +176,19 @@ class MaskedTrainer(Trainer):
     ) -> dict[str, float]:
         """Return, log and report the bound of the finished network on held-out examples.
 
-        eval_dataset: examples in place of held_out. At most `heldout.LIMIT` examples, spread
-        evenly, by one pair of masks each; for more use `unmask.score`.
+        eval_dataset: examples in place of held_out. At most `LIMIT` examples, spread evenly, by one
+        pair of masks each; for more use `bound` or `unmask.score`.
         """
         examples = self.held_out
         if eval_dataset is not None:
-            examples = self._measurable("eval_dataset", eval_dataset)
+            examples = checked_examples("eval_dataset", eval_dataset, self.rules)
         if examples is None:
             raise StrategyError("there are no examples to evaluate on: pass held_out=")
-        how: Any = self.data_collator
-        bound = held_out_score(
-            self.finished,
-            examples,
-            how.padding,
-            how.length,
-            how.pad_id,
-            batch_size=2 * self.args.train_batch_size,  # rows, as pairs of masks have in training
-        )
+        bound = self.bound(examples)
         metrics = {
-            f"{metric_key_prefix}_{name}": value
-            for name, value in (
-                ("loss", bound.nats_per_token),
-                ("bits_per_token", bound.bits_per_token),
-                ("standard_error", bound.standard_error),
-            )
+            f"{metric_key_prefix}_loss": bound.nats_per_token,
+            f"{metric_key_prefix}_bits_per_token": bound.bits_per_token,
+            f"{metric_key_prefix}_standard_error": bound.standard_error,
         }
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
@@ -206,11 +196,22 @@ class MaskedTrainer(Trainer):
         )
         return metrics
 
-    def _measurable(self, name: str, examples: Any) -> Sequence[Example]:
-        """Return examples to measure on. Raises DataError for those that cannot be."""
-        found = examples_of(name, examples)
-        check_examples(name, found, self.rules)
-        return found
+    def bound(self, examples: Sequence[Example], limit: int = LIMIT, *, samples: int = 1) -> Score:
+        """Return the bound of the finished network on at most `limit` examples, spread evenly.
+
+        By `samples` pairs of masks each, always the same ones, and without classes.
+        """
+        collator: Any = self.data_collator
+        rows = collator.padded([examples[i] for i in spread(len(examples), limit)])
+        device = next(self.finished.parameters()).device
+        return score(
+            self.finished,
+            rows.tokens.to(device),
+            rows.maskable.to(device),
+            valid=rows.valid.to(device),
+            by=Bound(samples=samples),
+            batch_size=2 * self.args.train_batch_size,  # rows, as pairs of masks have in training
+        )
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
         """Return a sequential sampler, because the draws are shuffled already."""
@@ -237,7 +238,7 @@ class MaskedTrainer(Trainer):
                     return
                 if self.average is not None:
                     self.average.write(staged)
-                save(self.finished, staged / MODEL, **self.card)  # type: ignore[arg-type]
+                save(self.finished, staged / MODEL, **self.card)
                 put_in_place(staged, target)
                 keep_newest(root, self.args.save_total_limit)
         finally:
@@ -245,10 +246,8 @@ class MaskedTrainer(Trainer):
             if self.args.should_save:
                 discard(staged.parent)
 
-    def _get_output_dir(self, trial: Any) -> str:
-        """Return the folder that Trainer writes a checkpoint to."""
-        folder: str = self._staging or super()._get_output_dir(trial)
-        return folder
+    def _get_output_dir(self, trial: Any) -> Any:
+        return self._staging or super()._get_output_dir(trial)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Take up the optimiser's state, at the learning rate that this run has at that step."""
@@ -286,37 +285,11 @@ def steps_of(args: TrainingArguments, examples: int, step_size: int) -> int:
     return max(1, math.ceil(args.num_train_epochs * examples / step_size))
 
 
-def check_arguments(args: TrainingArguments) -> None:
-    """Raise StrategyError for arguments that would change the loss of a step."""
-    if not args.average_tokens_across_devices:
-        raise StrategyError(
-            "average_tokens_across_devices=False would weigh processes instead of tokens: "
-            "leave it True"
-        )
-    refused = ("load_best_model_at_end", "activation_checkpointing", "gradient_checkpointing")
-    for name in (*refused, "data_seed"):
-        if getattr(args, name, None):
-            raise StrategyError(
-                f"{name}={getattr(args, name)} does not work with MaskedTrainer: leave it out"
-            )
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
-    if launched != args.world_size:
-        raise StrategyError(
-            f"{launched} processes were launched and TrainingArguments knows of {args.world_size}, "
-            "so each would train alone: on a machine without an accelerator pass use_cpu=True"
-        )
-    if args.label_smoothing_factor:
-        raise StrategyError(
-            "label_smoothing_factor is for Trainer's own loss: pass objective=partial("
-            "objectives.masked_mean, label_smoothing=...)"
-        )
-
-
 def complete(folder: Path) -> list[Path]:
     """Return the complete checkpoints in a folder, the oldest first."""
     models = folder.glob(f"checkpoint-*/{MODEL}/unmask.json")
-    found = [path.parent.parent for path in models if _number(path.parent.parent).isdecimal()]
-    return sorted(found, key=lambda path: int(_number(path)))
+    found = {path.parent.parent.name.removeprefix("checkpoint-") for path in models}
+    return [folder / f"checkpoint-{n}" for n in sorted(filter(str.isdecimal, found), key=int)]
 
 
 def latest(folder: Path) -> Path | None:
@@ -336,5 +309,4 @@ def discard_incomplete(folder: Path) -> None:
         discard(path)
 
 
-def _number(checkpoint: Path) -> str:
-    return checkpoint.name.rpartition("-")[2]
+check_calls(__name__, "MaskedTrainer")

@@ -10,18 +10,15 @@ from typing import Any
 from torch import Tensor
 
 from unmask import presets
-from unmask.core.files import replacing_file
+from unmask.core.files import write_file
 from unmask.engine.run import generate
 from unmask.presets.by_name import ending
+from unmask.training.base import TrainerCallback
 from unmask.training.material import Material
 from unmask.training.measuring import Budget
 from unmask.viz.layout import Layout
+from unmask.viz.sheet import save_png, sheet
 from unmask.viz.tiles import pillow
-
-try:
-    from transformers import TrainerCallback
-except ImportError:  # this module stays importable on a bare install; `train` names the extra
-    TrainerCallback = object  # type: ignore[assignment,misc]
 
 PASSES = 64  # of the network, for one sample, at most
 
@@ -42,22 +39,20 @@ class Progress:
 class Watching(TrainerCallback):
     """A callback that reports every step, and in each tenth of a run measures if it is affordable.
 
-    model, loss: functions that return the model to save and the loss of the last step. score: the
-    held-out bound of so many rows, in nats per token. Samples are also saved, in `folder`.
+    model: the one to save, which samples are drawn of. They are also saved, in `folder`.
     """
 
     def __init__(
         self,
         material: Material,
         folder: Path,
-        model: Callable[[], Any],
-        loss: Callable[[], float],
-        score: Callable[[int], float],
+        trainer: Any,
+        model: Any,
         budget: Budget,
         report: Callable[[Progress], None],
     ):
         self.material, self.folder, self.report = material, folder, report
-        self.model, self.loss, self.score, self.budget = model, loss, score, budget
+        self.trainer, self.model, self.budget = trainer, model, budget
         self.due = False
         if material.layout.kind != "text":
             pillow("Image")  # raises before training where pictures cannot be drawn
@@ -76,32 +71,25 @@ class Watching(TrainerCallback):
         measured: dict[str, Any] = {}
         if rows:
             with self.budget.spending("row", rows):
-                measured["bound"] = self.score(rows)
+                bound = self.trainer.bound(self.material.held_out, rows)
+            measured["bound"] = bound.nats_per_token
         if samples:
             with self.budget.spending("sample", samples):
                 measured["samples"] = self._samples(samples, state.global_step)
             measured["layout"] = self.material.layout
-        left = self.budget.seconds_left(state.max_steps - state.global_step)
-        self.report(
-            Progress(state.global_step, state.max_steps, self.loss(), seconds_left=left, **measured)
-        )
+        step, total, loss = state.global_step, state.max_steps, self.trainer.last_loss
+        left = self.budget.seconds_left(total - step)
+        self.report(Progress(step, total, loss, seconds_left=left, **measured))
 
     def _samples(self, count: int, step: int) -> Tensor:
         """Draw and save samples (count,N)."""
         length = self.material.length
         strategy = ending(presets.random_order(min(PASSES, length)), self.material.padding.eos_id)
-        samples = generate(self.model(), batch_size=count, length=length, seed=0, strategy=strategy)
-        keep_sheet(samples, self.material, self.folder / f"step-{step:06d}")
+        samples = generate(self.model, batch_size=count, length=length, seed=0, strategy=strategy)
+        path = self.folder / f"step-{step:06d}"
+        if self.material.layout.kind == "text":
+            text = "\n----\n".join(self.material.text(row) for row in samples) + "\n"
+            write_file(path.with_suffix(".txt"), text.encode())
+        else:
+            save_png(sheet(samples, self.material.layout), path.with_suffix(".png"))
         return samples
-
-
-def keep_sheet(samples: Tensor, material: Material, path: Path) -> None:
-    """Write samples (n,N) as a picture, or text as a text file."""
-    if material.layout.kind == "text":
-        lines = [material.text(row) for row in samples]
-        with replacing_file(path.with_suffix(".txt")) as temporary:
-            temporary.write_text("\n----\n".join(lines) + "\n", encoding="utf-8")
-        return
-    from unmask.viz import save_png, sheet
-
-    save_png(sheet(samples, material.layout), path.with_suffix(".png"))

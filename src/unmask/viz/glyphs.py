@@ -1,18 +1,19 @@
-"""One row as terminal characters: the drawing behind `terminal.py`.
+"""Rows as terminal characters: the drawing behind `terminal.py`.
 
-H lines of W cells; a tile is a list of lines, a line a list of rich segments. There are three ways
-to draw: "colour" (half blocks, two pixels a character), "shade" (no colours, two characters a
-pixel) and "ascii" (no Unicode).
+B rows, H lines of W cells; a tile is a list of lines, a line a list of rich segments. There are
+three ways to draw: "colour" (half blocks, two pixels a character), "shade" (no colours, two
+characters a pixel) and "ascii" (no Unicode).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from rich.cells import cell_len
+from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
@@ -25,56 +26,100 @@ Line = list[Segment]
 
 RAMPS = {"shade": " ░▒▓█", "ascii": " .:*#"}
 DOTS = {"colour": "·", "shade": "·", "ascii": "."}
-# A horizontal line: its left end, dash, crossings with a thin and a thick line, its right end.
-TOP, BOTTOM, THIN, THICK = tuple("┏━┯┳┓"), tuple("┗━┷┻┛"), tuple("┠─┼╂┨"), tuple("┣━┿╋┫")
+# Of a line of a board: the left end, what divides cells thinly and thickly, the right end.
+CELLS, TOP, BOTTOM, THIN, THICK = "┃│┃┃", "┏┯┳┓", "┗┷┻┛", "┠┼╂┨", "┣┿╋┫"
 THIN_SIGNS = frozenset("─│┼")
 
 
-def cell_width(layout: Layout, cells: Cells, way: Way) -> int:
-    """Characters that one cell takes, the space between cells included."""
-    if layout.kind == "image":
-        return 1 if way == "colour" else 2
-    if layout.kind == "board":
-        return 3 + max(cell_len(symbol) for symbol in layout.symbols)
-    shown = layout.symbols or [str(cells.max(initial=0))]
-    widest = max(cell_len(symbol) for symbol in shown)
-    return widest if widest == 1 else widest + 1
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """Rows that are drawn in one way, each as a tile."""
 
+    layout: Layout
+    cells: Cells  # (B, H, W)
+    way: Way
 
-def tile_size(layout: Layout, cells: Cells, way: Way) -> tuple[int, int]:
-    """Lines and characters of one tile drawn from cells (B, H, W)."""
-    _, lines, across = cells.shape
-    wide = across * cell_width(layout, cells, way)
-    if layout.kind == "image":
-        return (-(-lines // 2) if way == "colour" else lines), wide
-    if layout.kind == "board":
-        return 2 * lines + 1, wide + 1
-    return lines, wide
+    @property
+    def cell(self) -> int:
+        """Characters that one cell takes, the space between cells included."""
+        if self.layout.kind == "image":
+            return 1 if self.way == "colour" else 2
+        shown = self.layout.symbols or [str(self.cells.max(initial=0))]
+        widest = max(map(cell_len, shown))
+        return widest + 3 if self.layout.kind == "board" else widest + (widest > 1)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Lines and characters of a tile."""
+        _, lines, across = self.cells.shape
+        if self.layout.kind == "board":
+            return 2 * lines + 1, across * self.cell + 1
+        halved = self.layout.kind == "image" and self.way == "colour"
+        return -(-lines // 2) if halved else lines, across * self.cell
 
-def tile(layout: Layout, cells: Cells, looks: Cells, way: Way, cell: int) -> list[Line]:
-    """Draw one row: cells and looks (H, W), `cell` characters each -> its lines."""
-    if layout.kind == "board":
-        return _board(layout, cells, looks, way, cell)
-    if layout.kind == "text":
-        return [
-            [_cell(layout, int(token), int(look), way, cell) for token, look in line]
+    def tile(self, row: int, looks: Cells) -> list[Line]:
+        """Draw a row with its looks (H, W)."""
+        cells = self.cells[row]
+        if self.layout.kind == "image":
+            return self._half_blocks(cells, looks) if self.way == "colour" else self._shades(cells)
+        wide = self.cell
+        if self.layout.kind == "text":
+            return self._symbols(cells, looks, wide)
+        box, lines = self.layout.box[0], []
+        for at, line in enumerate(self._symbols(cells, looks, wide - 1)):
+            signs = TOP if at == 0 else THICK if box and at % box == 0 else THIN
+            lines += [self._rule(signs, wide - 1), self._divided(CELLS, line)]
+        return [*lines, self._rule(BOTTOM, wide - 1)]
+
+    def _half_blocks(self, cells: Cells, looks: Cells) -> list[Line]:
+        colours = [
+            [_pixel(self.layout.levels, int(level), int(look)) for level, look in line]
             for line in np.stack([cells, looks], axis=-1)
         ]
-    return _half_blocks(layout, cells, looks) if way == "colour" else _shades(layout, cells, way)
+        if len(colours) % 2:
+            colours.append([None] * self.layout.width)
+        return [
+            [_half_block(*pair) for pair in zip(upper, lower, strict=True)]
+            for upper, lower in zip(colours[::2], colours[1::2], strict=True)
+        ]
 
+    def _shades(self, cells: Cells) -> list[Line]:
+        ramp = RAMPS[self.way]
+        steps = np.rint(cells / (self.layout.levels - 1) * (len(ramp) - 1)).astype(int)
+        signs = np.where(cells == UNKNOWN, DOTS[self.way], np.array(list(ramp))[steps])
+        return [[Segment(2 * sign) for sign in line] for line in signs.tolist()]
 
-def _half_blocks(layout: Layout, cells: Cells, looks: Cells) -> list[Line]:
-    colours = [
-        [_pixel(layout.levels, int(level), int(look)) for level, look in line]
-        for line in np.stack([cells, looks], axis=-1)
-    ]
-    if len(colours) % 2:
-        colours.append([None] * layout.width)
-    return [
-        [_half_block(*pair) for pair in zip(upper, lower, strict=True)]
-        for upper, lower in zip(colours[::2], colours[1::2], strict=True)
-    ]
+    def _symbols(self, cells: Cells, looks: Cells, wide: int) -> list[Line]:
+        return [
+            [self._symbol(int(token), int(look), wide) for token, look in line]
+            for line in np.stack([cells, looks], axis=-1)
+        ]
+
+    def _symbol(self, token: int, look: int, wide: int) -> Segment:
+        """A symbol in its cell: clues bold, generated ones blue, new ones on amber."""
+        if token == BLANK:
+            return Segment(" " * wide)
+        text = DOTS[self.way] if token == UNKNOWN else self.layout.symbol(token)
+        spare = max(0, wide - cell_len(text))
+        text = " " * ((spare + 1) // 2) + text + " " * (spare // 2)
+        if token == UNKNOWN:
+            return Segment(text, _style(palette.NIGHT_DOT, palette.NIGHT_UNKNOWN))
+        if look == FRESH:
+            return Segment(text, _style(palette.NIGHT, palette.NIGHT_FRESH, bold=True))
+        if look == GIVEN:
+            return Segment(text, _style(None, None, bold=True))
+        return Segment(text, _style(palette.NIGHT_DRAWN, None))
+
+    def _rule(self, signs: str, wide: int) -> Line:
+        dashes = _sign(("─" if signs == THIN else "━") * wide, self.way)
+        return self._divided(signs, [dashes] * self.layout.width)
+
+    def _divided(self, signs: str, parts: Line) -> Line:
+        left, thin, thick, right = (_sign(sign, self.way) for sign in signs)
+        box, line = self.layout.box[1], [left]
+        for across, part in enumerate(parts, start=1):
+            line += [part, thick if box and across % box == 0 else thin]
+        return [*line[:-1], right]
 
 
 @lru_cache(maxsize=4096)
@@ -93,77 +138,17 @@ def _pixel(levels: int, level: int, look: int) -> palette.RGB | None:
     return palette.blend(colour, palette.NIGHT_FRESH, 0.5 if look == FRESH else 0.0)
 
 
-def _shades(layout: Layout, cells: Cells, way: Way) -> list[Line]:
-    ramp = RAMPS[way]
-    steps = np.rint(cells / (layout.levels - 1) * (len(ramp) - 1)).astype(int)
-    return [
-        [
-            Segment(2 * (DOTS[way] if level == UNKNOWN else ramp[step]))
-            for level, step in zip(*pair, strict=True)
-        ]
-        for pair in zip(cells, steps, strict=True)
-    ]
-
-
-def _board(layout: Layout, cells: Cells, looks: Cells, way: Way, cell: int) -> list[Line]:
-    tall, wide = layout.box
-    lines = [_rule(TOP, layout, way, cell)]
-    for at, (tokens, marks) in enumerate(zip(cells, looks, strict=True)):
-        if at:
-            heavy = tall > 0 and at % tall == 0
-            lines.append(_rule(THICK if heavy else THIN, layout, way, cell))
-        line: Line = []
-        for across, (token, look) in enumerate(zip(tokens, marks, strict=True)):
-            heavy = across == 0 or (wide > 0 and across % wide == 0)
-            line.append(_sign("┃" if heavy else "│", way))
-            line.append(_cell(layout, int(token), int(look), way, cell - 1))
-        lines.append([*line, _sign("┃", way)])
-    return [*lines, _rule(BOTTOM, layout, way, cell)]
-
-
-def _rule(signs: tuple[str, ...], layout: Layout, way: Way, cell: int) -> Line:
-    left, dash, thin, thick, right = signs
-    box = layout.box[1]
-    line = [_sign(left, way)]
-    for across in range(1, layout.width + 1):
-        line.extend([_sign(dash, way)] * (cell - 1))
-        heavy = box > 0 and across % box == 0
-        line.append(_sign(right if across == layout.width else thick if heavy else thin, way))
-    return line
-
-
 @lru_cache(maxsize=256)
-def _sign(sign: str, way: Way) -> Segment:
+def _sign(signs: str, way: Way) -> Segment:
     """A piece of a line: dim where thin, lighter where it encloses a box."""
     if way == "ascii":
-        return Segment("|" if sign in "│┃" else "-" if sign in "─━" else "+")
-    thin = sign in THIN_SIGNS
-    return Segment(sign, _style(palette.NIGHT_RULE if thin else palette.NIGHT_BOX, None))
-
-
-def _cell(layout: Layout, token: int, look: int, way: Way, wide: int) -> Segment:
-    """A symbol in its cell: clues bold, generated ones blue, new ones on amber."""
-    if token == BLANK:
-        return Segment(" " * wide)
-    if token == UNKNOWN:
-        return Segment(_centred(DOTS[way], wide), _style(palette.NIGHT_DOT, palette.NIGHT_UNKNOWN))
-    text = _centred(layout.symbol(token), wide)
-    if look == FRESH:
-        return Segment(text, _style(palette.NIGHT, palette.NIGHT_FRESH, bold=True))
-    if look == GIVEN:
-        return Segment(text, _style(None, None, bold=True))
-    return Segment(text, _style(palette.NIGHT_DRAWN, None))
-
-
-def _centred(text: str, wide: int) -> str:
-    spare = max(0, wide - cell_len(text))
-    return " " * ((spare + 1) // 2) + text + " " * (spare // 2)
+        sign = "|" if signs[0] in "│┃" else "-" if signs[0] in "─━" else "+"
+        return Segment(sign * len(signs))
+    thin = signs[0] in THIN_SIGNS
+    return Segment(signs, _style(palette.NIGHT_RULE if thin else palette.NIGHT_BOX, None))
 
 
 @lru_cache(maxsize=4096)
 def _style(ink: palette.RGB | None, paper: palette.RGB | None, bold: bool = False) -> Style:
-    return Style(color=_named(ink), bgcolor=_named(paper), bold=bold or None)
-
-
-def _named(colour: Sequence[int] | None) -> str | None:
-    return None if colour is None else "rgb({},{},{})".format(*colour)
+    colours = [None if colour is None else Color.from_rgb(*colour) for colour in (ink, paper)]
+    return Style(color=colours[0], bgcolor=colours[1], bold=bold or None)

@@ -31,21 +31,15 @@ def looks(
     return arranged
 
 
-def changes(frames: Tensor) -> Tensor:
-    """Cells that became known or changed their id with each frame (S, B, N): bool, same shape."""
-    changed = torch.zeros_like(frames, dtype=torch.bool)
-    changed[1:] = (frames[1:] != frames[:-1]) & (frames[1:] >= 0)
-    return changed
-
-
 def highlights(frames: Tensor, given: Tensor | None = None) -> Tensor:
-    """The changes to highlight while frames (S, B, N) are shown; given (B, N) bool never is.
+    """Cells to highlight while frames (S, B, N) are shown: bool, same shape.
 
-    The last frame is the one people look at: it is shown without any. Raises InputError for a
-    mask of another shape or dtype.
+    They became known or changed with the frame, and are not given (B, N) bool. The last frame is
+    the one people look at: it is shown without any. Raises InputError for a mask of another shape
+    or dtype.
     """
-    changed = changes(frames)
-    changed[-1] = False
+    changed = torch.zeros_like(frames, dtype=torch.bool)
+    changed[1:-1] = (frames[1:-1] != frames[:-2]) & (frames[1:-1] >= 0)
     if given is None:
         return changed
     check_mask("given", given, frames[0])

@@ -18,8 +18,7 @@ from unmask.core.ids import are_integers
 from unmask.errors import InputError, nearest
 
 UNKNOWN = -1
-BLANK = -2
-"""Stands in `cells` where a text line is longer than the row: nothing is drawn there."""
+BLANK = -2  # in `cells` where a line of text is longer than the row: nothing is drawn there
 
 KINDS = ("image", "board", "text")
 LINE = 32
@@ -35,27 +34,25 @@ class Layout:
     carry it through JSON.
     """
 
-    kind: str
-    """One of KINDS."""
-    height: int = 0
-    """Lines of an image or board; 0 for text, which has as many as it needs."""
-    width: int = LINE
-    """Cells in a line."""
-    levels: int = 0
-    """Grey levels of an image: ids 0..levels-1, dark ink last."""
-    symbols: tuple[str, ...] = ()
-    """Text of each id, on boards and in text; empty in text: the id itself."""
-    box: tuple[int, int] = (0, 0)
-    """Height and width of the boxes that thick lines enclose on a board; (0, 0): none."""
-    offset: int = 0
-    """Leading positions that are not drawn, such as a class id."""
+    kind: str  # one of KINDS
+    height: int = 0  # lines of an image or board; 0 for text, which has as many as it needs
+    width: int = LINE  # cells in a line
+    levels: int = 0  # grey levels of an image: ids 0..levels-1, dark ink last
+    symbols: tuple[str, ...] = ()  # text of each id, but of images; empty in text: the id itself
+    box: tuple[int, int] = (0, 0)  # height and width of what thick lines enclose; (0, 0): none
+    offset: int = 0  # leading positions that are not drawn, such as a class id
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise InputError(f"kind={self.kind!r} is no layout; {nearest(str(self.kind), KINDS)}")
-        _check_types(self)
-        tall = self.height == 0 if self.kind == "text" else self.height > 0
-        if not tall or self.width < 1 or self.offset < 0:
+        sizes: Any = (self.height, self.width, self.levels, self.offset)
+        pair = self.box if type(self.box) is tuple and len(self.box) == 2 else (None,)
+        if any(type(size) is not int for size in (*sizes, *pair)):
+            raise InputError(f"sizes of a layout are integers, box is two of them; not {self}")
+        if type(self.symbols) is not tuple or any(type(text) is not str for text in self.symbols):
+            raise InputError(f"symbols is a tuple of strings, one per id; not {self.symbols!r}")
+        fits = self.height == 0 if self.kind == "text" else self.height > 0
+        if not fits or self.width < 1 or self.offset < 0:
             raise InputError(
                 f"height={self.height}, width={self.width}, offset={self.offset}: {self.kind} "
                 "needs a width of 1 or more, an offset of 0 or more, and a height of 1 or more "
@@ -63,8 +60,15 @@ class Layout:
             )
         if self.kind == "image" and self.levels < 2:
             raise InputError(f"levels={self.levels}: an image needs two grey levels or more")
-        if self.kind == "board":
-            _check_board(self)
+        if self.kind == "board" and not self.symbols:
+            raise InputError('a board needs a symbol per id, such as symbols="1234"')
+        tall, wide = self.box
+        fits = min(tall, wide) > 0 and self.height % tall == 0 and self.width % wide == 0
+        if self.kind == "board" and self.box != (0, 0) and not fits:
+            raise InputError(
+                f"boxes of {tall}×{wide} do not tile a board of {self.height}×{self.width}; "
+                "pass box=(0, 0) for none"
+            )
 
     @classmethod
     def image(cls, height: int, width: int, levels: int, *, offset: int = 0) -> Layout:
@@ -97,18 +101,13 @@ class Layout:
         Raises InputError for another shape or dtype, and for ids that this layout cannot show.
         """
         self._check(frame)
-        drawn = frame[:, self.offset :].to("cpu", torch.int64).numpy()
-        lines = self.height or max(1, -(-drawn.shape[1] // self.width))
-        spare = lines * self.width - drawn.shape[1]
-        padded = np.pad(drawn, ((0, 0), (0, spare)), constant_values=BLANK)
-        return padded.reshape(len(drawn), lines, self.width)
+        cells: Cells = self._arranged(frame.to(torch.int64), BLANK)
+        return cells
 
     def marks(self, mask: Tensor) -> npt.NDArray[np.bool_]:
         """Arrange a mask (B, N) bool beside `cells`: (B, H, W), False past the end of a row."""
-        flat = mask[:, self.offset :].cpu().numpy()
-        lines = self.height or max(1, -(-flat.shape[1] // self.width))
-        padded = np.pad(flat, ((0, 0), (0, lines * self.width - flat.shape[1])))
-        return padded.reshape(len(flat), lines, self.width).astype(bool)
+        marks: npt.NDArray[np.bool_] = self._arranged(mask, False)
+        return marks
 
     def symbol(self, token: int) -> str:
         """Return the text of an id: its symbol, or the number itself without symbols."""
@@ -116,10 +115,7 @@ class Layout:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON knows them: strings, integers, lists."""
-        return {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in asdict(self).items()
-        }
+        return {**asdict(self), "symbols": list(self.symbols), "box": list(self.box)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Layout:
@@ -130,10 +126,15 @@ class Layout:
                 raise InputError(f"a layout has no field {key!r}; {nearest(str(key), known)}")
         if "kind" not in data:
             raise InputError(f"the layout {dict(data)} says no kind; known: {', '.join(KINDS)}")
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
-        }
-        return cls(**values)
+        listed = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
+        return cls(**{**data, **listed})
+
+    def _arranged(self, rows: Tensor, end: int) -> Any:
+        drawn = rows[:, self.offset :].cpu().numpy()
+        lines = self.height or max(1, -(-drawn.shape[1] // self.width))
+        spare = lines * self.width - drawn.shape[1]
+        padded = np.pad(drawn, ((0, 0), (0, spare)), constant_values=end)
+        return padded.reshape(len(drawn), lines, self.width)
 
     def _check(self, frame: Tensor) -> None:
         if frame.dim() != 2 or not are_integers(frame):
@@ -141,15 +142,12 @@ class Layout:
                 f"a frame is {frame.dtype} of shape {tuple(frame.shape)}; pass integer ids (B, N)"
             )
         wanted = self.offset + self.height * self.width
-        if self.kind == "text" and frame.shape[1] < wanted:
+        found, tiled = frame.shape[1], self.kind != "text"
+        if found < wanted or (tiled and found > wanted):
+            cells = f" of {self.height}×{self.width} cells; pass (B, {wanted})" if tiled else ""
             raise InputError(
-                f"rows of {frame.shape[1]} positions, of which {wanted} are not drawn (offset)"
-            )
-        if self.kind != "text" and frame.shape[1] != wanted:
-            raise InputError(
-                f"rows of {frame.shape[1]} positions do not fit this {self.kind} of "
-                f"{self.height}×{self.width} cells after {self.offset} that are not drawn; "
-                f"pass (B, {wanted})"
+                f"rows of {found} positions, of which {self.offset} are not drawn (offset), do not "
+                f"fit this {self.kind}{cells}"
             )
         count = self.levels if self.kind == "image" else len(self.symbols)
         outside = frame < UNKNOWN
@@ -163,24 +161,3 @@ class Layout:
                 f"id {int(frame[row, position])} at row {row}, position {position}: this layout "
                 f"shows {bound}, and -1 for unknown; type tokens.masked_fill(masked, -1)"
             )
-
-
-def _check_types(layout: Layout) -> None:
-    sizes: list[Any] = [layout.height, layout.width, layout.levels, layout.offset]
-    box: Any = layout.box
-    if type(box) is not tuple or len(box) != 2 or any(type(n) is not int for n in [*sizes, *box]):
-        raise InputError(f"sizes of a layout are integers, box is two of them; not {layout}")
-    if type(layout.symbols) is not tuple or any(type(each) is not str for each in layout.symbols):
-        raise InputError(f"symbols is a tuple of strings, one per id; not {layout.symbols!r}")
-
-
-def _check_board(layout: Layout) -> None:
-    if not layout.symbols:
-        raise InputError('a board needs a symbol per id, such as symbols="1234"')
-    tall, wide = layout.box
-    fits = tall > 0 and wide > 0 and layout.height % tall == 0 and layout.width % wide == 0
-    if layout.box != (0, 0) and not fits:
-        raise InputError(
-            f"boxes of {tall}×{wide} do not tile a board of {layout.height}×{layout.width}; "
-            "pass box=(0, 0) for none"
-        )

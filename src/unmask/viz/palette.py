@@ -60,3 +60,8 @@ def blend(colour: RGB | Colours, other: RGB, share: float) -> RGB:
         for mine, theirs in zip(colour, other, strict=True)
     )
     return red, green, blue
+
+
+def hex_code(colour: RGB) -> str:
+    """Return a colour as matplotlib reads it, such as `#1c2130`."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -15,12 +15,15 @@ import torch
 from torch import Tensor
 
 from unmask.core.files import write_file
-from unmask.errors import CheckpointError, InputError, MissingExtraError
+from unmask.core.optional import library
+from unmask.errors import CheckpointError, InputError
 from unmask.viz.layout import Layout
+from unmask.viz.sheet import check_suffix
 
 FORMAT = "unmask.record"
 VERSION = 1
 SUFFIX = ".safetensors"
+NEEDED = "records are .safetensors files, and safetensors is not installed; type"
 
 _DTYPES = {
     "frames": torch.int32,
@@ -35,38 +38,28 @@ _DTYPES = {
 class Record:
     """One batch as it emerged, with what is needed to show it and to make it again."""
 
-    # What happened.
-    frames: Tensor
-    """(S+1, B, N) int32, -1 where unknown: the canvas, then the tokens after each step."""
-    editable: Tensor
-    """(B, N) bool: True where generation could write."""
-    logprob: Tensor
-    """(B, N) float32: log-probability of each token when it was committed."""
-    commit_step: Tensor
-    """(B, N) int32: the step at which it was."""
-    # What made it, and how to look at it.
-    seeds: Tensor
-    """(B,) int64."""
+    frames: Tensor  # (S+1,B,N) int32, -1 where unknown: the canvas, then the tokens after each step
+    editable: Tensor  # (B,N) bool: True where generation could write
+    logprob: Tensor  # (B,N) float32: log-probability of each token when it was committed
+    commit_step: Tensor  # (B,N) int32: the step at which it was
+    seeds: Tensor  # (B,) int64
     layout: Layout
-    info: Mapping[str, str] = field(default_factory=dict)
-    """Names such as model, preset and version."""
+    info: Mapping[str, str] = field(default_factory=dict)  # such as model, preset and version
 
     def __post_init__(self) -> None:
+        frames = tuple(self.frames.shape)
+        if len(frames) != 3 or not len(self.frames):
+            raise InputError(f"frames have shape {frames}; pass (S+1, B, N)")
+        shapes = {"frames": frames, "seeds": frames[1:2]}
         for name, dtype in _DTYPES.items():
-            if getattr(self, name).dtype != dtype:
+            tensor, shape = getattr(self, name), shapes.get(name, frames[1:])
+            if tensor.dtype != dtype:
                 raise InputError(
-                    f"{name} is {getattr(self, name).dtype}, but a record keeps {dtype}; "
-                    f"type {name}.to({dtype})"
+                    f"{name} is {tensor.dtype}, but a record keeps {dtype}; type {name}.to({dtype})"
                 )
-        if self.frames.dim() != 3 or not len(self.frames):
-            raise InputError(f"frames have shape {tuple(self.frames.shape)}; pass (S+1, B, N)")
-        rows = tuple(self.frames.shape[1:])
-        shapes = {"editable": rows, "logprob": rows, "commit_step": rows, "seeds": rows[:1]}
-        for name, shape in shapes.items():
-            if tuple(getattr(self, name).shape) != shape:
+            if tensor.shape != shape:
                 raise InputError(
-                    f"{name} has shape {tuple(getattr(self, name).shape)}, but frames "
-                    f"{tuple(self.frames.shape)} ask for {shape}"
+                    f"{name} has shape {tuple(tensor.shape)}, but frames {frames} ask for {shape}"
                 )
         for key, text in self.info.items():
             if not isinstance(key, str) or not isinstance(text, str):
@@ -79,10 +72,7 @@ class Record:
         an interrupt or a full disk leaves an earlier file as it was. Raises InputError for
         another suffix, MissingExtraError without safetensors.
         """
-        if Path(path).suffix != SUFFIX:
-            raise InputError(
-                f"{path} does not end in {SUFFIX}; type {Path(path).with_suffix(SUFFIX)}"
-            )
+        check_suffix(path, SUFFIX)
         header = {
             "format": FORMAT,
             "version": VERSION,
@@ -90,8 +80,8 @@ class Record:
             "info": dict(self.info),
         }
         tensors = {name: getattr(self, name).cpu().contiguous() for name in _DTYPES}
-        data = _safetensors("safetensors.torch").save(tensors, {"record": json.dumps(header)})
-        return write_file(path, data)
+        safetensors = library("safetensors.torch", "hf", NEEDED)
+        return write_file(path, safetensors.save(tensors, {"record": json.dumps(header)}))
 
     @classmethod
     def load(cls, path: str | Path) -> Record:
@@ -102,33 +92,24 @@ class Record:
         if not Path(path).is_file():
             what = "is a folder" if Path(path).is_dir() else "does not exist"
             raise CheckpointError(f"{path} {what}; pass a {SUFFIX} file written by Record.save")
-        tensors, metadata = _read(path)
-        header = _header(path, metadata)
-        missing = sorted(_DTYPES.keys() - tensors.keys())
+        safetensors = library("safetensors", "hf", NEEDED)
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                # Cloned, so that nothing points into a file that may be cut short later.
+                found = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+                header = _header(path, file.metadata() or {})
+        except safetensors.SafetensorError as error:
+            raise CheckpointError(
+                f"{path} is truncated or no safetensors file ({error}); record it again"
+            ) from error
+        missing = sorted(_DTYPES.keys() - found.keys())
         if missing:
             raise CheckpointError(f"{path} is not a complete record: it lacks {', '.join(missing)}")
+        tensors = {name: found[name] for name in _DTYPES}
         try:
-            return cls(
-                layout=Layout.from_dict(header["layout"]),
-                info=header["info"],
-                **{name: tensors[name] for name in _DTYPES},
-            )
+            return cls(layout=Layout.from_dict(header["layout"]), info=header["info"], **tensors)
         except (InputError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{path} is a damaged record: {error}") from error
-
-
-def _read(path: str | Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
-    """The tensors and the metadata of a safetensors file."""
-    safetensors = _safetensors("safetensors")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            # Cloned, so that nothing points into a file that may be cut short later.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-            return tensors, file.metadata() or {}
-    except safetensors.SafetensorError as error:
-        raise CheckpointError(
-            f"{path} is truncated or no safetensors file ({error}); record it again"
-        ) from error
 
 
 def _header(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -148,16 +129,3 @@ def _header(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
             "type: pip install --upgrade unmask"
         )
     return header
-
-
-def _safetensors(module: str) -> Any:
-    """Import safetensors or one of its modules. Raises MissingExtraError where it is absent."""
-    try:
-        import safetensors
-        import safetensors.torch
-    except ImportError as error:
-        raise MissingExtraError(
-            "records are .safetensors files, and safetensors is not installed; "
-            "type: pip install 'unmask[hf]'"
-        ) from error
-    return safetensors.torch if module.endswith(".torch") else safetensors

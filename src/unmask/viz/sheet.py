@@ -17,7 +17,7 @@ from unmask.core.files import write_file
 from unmask.errors import InputError
 from unmask.viz import palette
 from unmask.viz.highlights import looks
-from unmask.viz.layout import Layout
+from unmask.viz.layout import Cells, Layout
 from unmask.viz.tiles import Pixels, pillow, tiles
 
 if TYPE_CHECKING:
@@ -44,27 +44,30 @@ def sheet(
     prompts, drawn in another ink. changed (B, N) bool: cells to highlight. scale: height of a cell
     in pixels. Raises InputError for shapes that do not fit, MissingExtraError without Pillow.
     """
-    picture: Image = pillow("Image").fromarray(
-        pixels(tokens, layout, columns, given=given, changed=changed, scale=scale)
-    )
+    (drawn,) = pixels(tokens, layout, looks(layout, tokens, given, changed), columns, scale, 1)
+    picture: Image = pillow("Image").fromarray(drawn)
     return picture
 
 
 def pixels(
     tokens: Tensor,
     layout: Layout,
-    columns: int | None = None,
-    *,
-    given: Tensor | None = None,
-    changed: Tensor | None = None,
-    scale: int | None = None,
-) -> Pixels:
-    """The pixels of `sheet`, (height, width, 3) uint8, with its arguments and errors."""
-    cells = layout.cells(tokens)
-    if not len(cells):
+    marks: Cells,
+    columns: int | None,
+    scale: int | None,
+    sheets: int,
+) -> list[Pixels]:
+    """The pixels (height, width, 3) uint8 of sheets of one size.
+
+    tokens: (sheets·B, N), the rows of all; marks: the looks of their cells.
+    """
+    if not len(tokens):
         raise InputError("no rows to draw: tokens has shape (0, N)")
-    drawn = tiles(layout, cells, looks(layout, tokens, given, changed), scale)
-    return _arranged(drawn, _column_count(columns, len(cells), layout))
+    if columns is not None and columns < 1:
+        raise InputError(f"columns={columns}: a sheet has at least one column")
+    drawn, rows = tiles(layout, layout.cells(tokens), marks, scale), len(tokens) // sheets
+    columns = min(rows, columns or (1 if layout.kind == "text" else COLUMNS))
+    return [_arranged(drawn[first : first + rows], columns) for first in range(0, len(drawn), rows)]
 
 
 def save_png(picture: Image, path: str | Path) -> Path:
@@ -82,14 +85,6 @@ def check_suffix(path: str | Path, suffix: str) -> None:
     """Raise InputError where the file name ends in anything but `suffix`."""
     if Path(path).suffix.lower() != suffix:
         raise InputError(f"{path} does not end in {suffix}; type {Path(path).with_suffix(suffix)}")
-
-
-def _column_count(columns: int | None, rows: int, layout: Layout) -> int:
-    if columns is None:
-        return min(rows, 1 if layout.kind == "text" else COLUMNS)
-    if columns < 1:
-        raise InputError(f"columns={columns}: a sheet has at least one column")
-    return min(columns, rows)
 
 
 def _arranged(rows: Pixels, columns: int) -> Pixels:
@@ -112,8 +107,9 @@ def _arranged(rows: Pixels, columns: int) -> Pixels:
 def _rounded(tall: int, wide: int) -> npt.NDArray[np.float64]:
     """Coverage (h, w, 1) of a tile with rounded corners, 1 inside and 0 outside."""
     radius = min(RADIUS, tall / 2, wide / 2)
-    down = np.abs(np.arange(tall) + 0.5 - tall / 2) - (tall / 2 - radius)
-    across = np.abs(np.arange(wide) + 0.5 - wide / 2) - (wide / 2 - radius)
-    distance = np.hypot(np.maximum(down, 0)[:, None], np.maximum(across, 0))
-    covered: npt.NDArray[np.float64] = np.clip(radius + 0.5 - distance, 0.0, 1.0)[..., None]
-    return covered
+    down, across = (
+        np.maximum(np.abs(np.arange(side) + 0.5 - side / 2) - (side / 2 - radius), 0)
+        for side in (tall, wide)
+    )
+    covered: npt.NDArray[np.float64] = radius + 0.5 - np.hypot(down[:, None], across)
+    return covered.clip(0.0, 1.0)[..., None]

@@ -18,9 +18,10 @@ from rich.text import Text
 from torch import Tensor
 
 from unmask.errors import InputError
-from unmask.viz import glyphs, palette
+from unmask.viz import palette
+from unmask.viz.glyphs import Drawing, Way
 from unmask.viz.highlights import check_frames, highlights, looks, share_known
-from unmask.viz.layout import Cells, Layout
+from unmask.viz.layout import Layout
 
 DELAY = 0.12
 GAP = 2
@@ -123,58 +124,47 @@ class _Tiles:
     least_width: int
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        layout, cells, way = self._fitted(console, options)
-        _, wide = glyphs.tile_size(layout, cells, way)
-        columns = self._columns(wide, options)
+        drawing, columns = self._fitted(console, options)
+        wide = drawing.size[1]
         whole = max(columns * (wide + GAP) - GAP, self.least_width)
         return Measurement(min(wide, whole), whole).with_maximum(options.max_width)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        layout, cells, way = self._fitted(console, options)
-        marks = looks(layout, self.frame, self.given, self.changed)
-        tall, wide = glyphs.tile_size(layout, cells, way)
-        columns = self._columns(wide, options)
-        shown = self._shown(len(cells), columns, tall)
-        cell = glyphs.cell_width(layout, cells, way)
+        drawing, columns = self._fitted(console, options)
+        marks = looks(drawing.layout, self.frame, self.given, self.changed)
+        rows, tall = len(self.frame), drawing.size[0]
+        shown = rows
+        if self.max_lines is not None:
+            spaced = tall + 1 if tall > 1 else 1
+            bands = max(1, (self.max_lines - CHROME + spaced - tall) // spaced)
+            shown = min(rows, bands * columns)
         for first in range(0, shown, columns):
             if first and tall > 1:
                 yield Segment.line()
             band = range(first, min(first + columns, shown))
-            drawn = [glyphs.tile(layout, cells[row], marks[row], way, cell) for row in band]
-            for line in zip(*drawn, strict=True):
+            for line in zip(*(drawing.tile(row, marks[row]) for row in band), strict=True):
                 for index, segments in enumerate(line):
                     yield Segment(" " * GAP if index else "")
                     yield from segments
                 yield Segment.line()
-        if shown < len(cells):
-            yield Text(f"and {len(cells) - shown} more", style=DIM)
+        if shown < rows:
+            yield Text(f"and {rows - shown} more", style=DIM)
 
-    def _fitted(
-        self, console: Console, options: ConsoleOptions
-    ) -> tuple[Layout, Cells, glyphs.Way]:
-        """The layout, with text wrapped to the width there is; its cells; the way to draw."""
+    def _fitted(self, console: Console, options: ConsoleOptions) -> tuple[Drawing, int]:
+        """The drawing, with text wrapped to the width there is, and the tiles in a line.
+
+        These are as many as told or as fit, and then as few as need no more lines.
+        """
         coloured = console.color_system is not None and not console.no_color
-        way: glyphs.Way = "ascii" if options.ascii_only else "colour" if coloured else "shade"
-        layout, cells = self.layout, self.layout.cells(self.frame)
+        way: Way = "ascii" if options.ascii_only else "colour" if coloured else "shade"
+        layout, rows = self.layout, len(self.frame)
+        drawing = Drawing(layout, layout.cells(self.frame), way)
         if layout.kind == "text":
-            fit = options.max_width // glyphs.cell_width(layout, cells, way)
-            layout = replace(layout, width=max(1, min(fit, layout.width)))
-        return layout, layout.cells(self.frame), way
-
-    def _columns(self, wide: int, options: ConsoleOptions) -> int:
-        """Tiles in a line: as told or as fit, and then as few as need no more lines."""
-        if self.layout.kind == "text" and self.columns is None:
-            return 1
-        fit = max(1, (options.max_width + GAP) // (wide + GAP))
-        rows = len(self.frame)
+            fit = max(1, min(options.max_width // drawing.cell, layout.width))
+            layout = replace(layout, width=fit)
+            drawing = Drawing(layout, layout.cells(self.frame), way)
+        fit = max(1, (options.max_width + GAP) // (drawing.size[1] + GAP))
         if self.columns is not None:
-            return max(1, min(rows, fit, self.columns))
-        return max(1, -(-rows // max(1, -(-rows // fit))))
-
-    def _shown(self, rows: int, columns: int, tall: int) -> int:
-        """Return the number of rows that fit into `max_lines`, at least one line of tiles."""
-        if self.max_lines is None:
-            return rows
-        spaced = tall + 1 if tall > 1 else 1
-        bands = max(1, (self.max_lines - CHROME + spaced - tall) // spaced)
-        return min(rows, bands * columns)
+            return drawing, max(1, min(rows, fit, self.columns))
+        lines = rows if layout.kind == "text" else -(-rows // fit)
+        return drawing, max(1, -(-rows // max(1, lines)))

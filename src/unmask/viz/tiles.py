@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unmask.errors import InputError, MissingExtraError
+from unmask.core.optional import library
+from unmask.errors import InputError
 from unmask.viz import palette
 from unmask.viz.highlights import FRESH, GIVEN, PLAIN
 from unmask.viz.layout import BLANK, UNKNOWN, Cells, Layout
@@ -27,15 +28,9 @@ BORDER = 3
 
 def pillow(module: str) -> Any:
     """Import one of Pillow's modules. Raises MissingExtraError where Pillow is not installed."""
-    try:
-        import PIL.Image
-        import PIL.ImageDraw
-        import PIL.ImageFont
-    except ImportError as error:
-        raise MissingExtraError(
-            "pictures are drawn by Pillow, which is not installed; type: pip install 'unmask[viz]'"
-        ) from error
-    return getattr(PIL, module)
+    return library(
+        f"PIL.{module}", "viz", "pictures are drawn by Pillow, which is not installed; type"
+    )
 
 
 def tiles(layout: Layout, cells: Cells, looks: Cells, scale: int | None = None) -> Pixels:
@@ -59,46 +54,31 @@ def tiles(layout: Layout, cells: Cells, looks: Cells, scale: int | None = None) 
 
 
 def _patch_size(layout: Layout, cells: Cells, scale: int | None) -> tuple[int, int]:
-    if layout.kind == "image":
-        size = scale or max(1, IMAGE_WIDTH // layout.width)
-        return size, size
-    if layout.kind == "board":
-        size = scale or BOARD_CELL
-        return size, size
+    if layout.kind != "text":
+        usual = max(1, IMAGE_WIDTH // layout.width) if layout.kind == "image" else BOARD_CELL
+        return scale or usual, scale or usual
     tall = scale or TEXT_CELL
-    shown = np.unique(cells[cells >= 0]).tolist()
-    font = _font(_font_size(tall))
-    widest = max((font.getlength(layout.symbol(token)) for token in shown), default=0)
-    return tall, max(tall * 5 // 8, round(widest) + tall // 4)
+    font = _font(tall)
+    shown = [layout.symbol(token) for token in np.unique(cells[cells >= 0]).tolist()]
+    return tall, max(tall * 5 // 8, round(max(map(font.getlength, shown), default=0)) + tall // 4)
 
 
 def _patch(layout: Layout, token: int, look: int, tall: int, wide: int) -> Pixels:
-    if token == BLANK:
-        return _flat(palette.PAPER, tall, wide)
     if token == UNKNOWN:
-        return _hatched(tall, wide)
-    if layout.kind == "image":
-        return _flat(_grey(layout.levels, token, look), tall, wide)
-    return _written(layout.symbol(token), look, tall, wide)
-
-
-def _flat(colour: palette.RGB, tall: int, wide: int) -> Pixels:
+        # Diagonal stripes tell it from any grey without colour, too.
+        diagonal = (np.arange(tall)[:, None] + np.arange(wide)) % HATCH_PERIOD
+        colours: Pixels = np.array([palette.UNKNOWN, palette.HATCH], np.uint8)
+        return colours.take(diagonal < HATCH_PERIOD // 2, axis=0)
+    if token != BLANK and layout.kind != "image":
+        return _written(layout.symbol(token), look, tall, wide)
+    colour = palette.PAPER
+    if token != BLANK:
+        ink = palette.INK
+        if look == GIVEN:
+            colour, ink = palette.GIVEN_PAPER, palette.GIVEN_INK
+        grey = palette.ramp(colour, ink, layout.levels)[token]
+        colour = palette.blend(grey, palette.FRESH, 0.55 if look == FRESH else 0.0)
     return np.broadcast_to(np.array(colour, np.uint8), (tall, wide, 3))
-
-
-def _hatched(tall: int, wide: int) -> Pixels:
-    """An unknown cell: diagonal stripes, which tell it from any grey without colour too."""
-    diagonal = (np.arange(tall)[:, None] + np.arange(wide)) % HATCH_PERIOD
-    stripe = (diagonal < HATCH_PERIOD // 2)[..., None]
-    return np.where(stripe, np.array(palette.HATCH), np.array(palette.UNKNOWN)).astype(np.uint8)
-
-
-def _grey(levels: int, level: int, look: int) -> palette.RGB:
-    paper, ink = (
-        (palette.GIVEN_PAPER, palette.GIVEN_INK) if look == GIVEN else (palette.PAPER, palette.INK)
-    )
-    colour = palette.ramp(paper, ink, levels)[level]
-    return palette.blend(colour, palette.FRESH, 0.55 if look == FRESH else 0.0)
 
 
 @lru_cache(maxsize=4096)
@@ -106,52 +86,40 @@ def _written(symbol: str, look: int, tall: int, wide: int) -> Pixels:
     """A cell with a symbol in its middle: clues in bold ink on grey, generated ones in blue."""
     paper = {GIVEN: palette.CLUE_PAPER, FRESH: palette.FRESH}.get(look, palette.PAPER)
     ink = {GIVEN: palette.INK, FRESH: palette.FRESH_INK}.get(look, palette.DRAWN)
-    size = _font_size(tall)
+    font = _font(tall)
     image = pillow("Image").new("RGB", (wide, tall), paper)
     pillow("ImageDraw").Draw(image).text(
-        (wide / 2, tall / 2 + size * 0.03),
+        (wide / 2, tall / 2 + font.size * 0.03),
         symbol,
         fill=ink,
-        font=_font(size),
+        font=font,
         anchor="mm",
         # Pillow bundles one weight only; a thin outline is its bold.
-        stroke_width=max(1, round(size / 26)) if look == GIVEN else 0,
+        stroke_width=max(1, round(font.size / 26)) if look == GIVEN else 0,
     )
     return np.asarray(image)
 
 
-def _font_size(tall: int) -> int:
-    return max(6, round(tall * 0.62))
-
-
 @lru_cache(maxsize=16)
-def _font(size: int) -> Any:
-    return pillow("ImageFont").load_default(size)
+def _font(tall: int) -> Any:
+    """The font of cells of this height."""
+    return pillow("ImageFont").load_default(max(6, round(tall * 0.62)))
 
 
 def _ruled(pixels: Pixels, layout: Layout, tall: int, wide: int) -> Pixels:
     """Draw the lines of a board: thin between cells, thick around boxes and the board."""
-    box_tall, box_wide = layout.box
     ruled = np.pad(pixels, ((0, 0), (BORDER, BORDER), (BORDER, BORDER), (0, 0)))
-    down = [(line * tall, _is_thick(line, box_tall)) for line in range(1, layout.height)]
-    across = [(line * wide, _is_thick(line, box_wide)) for line in range(1, layout.width)]
+    strokes = [
+        (axis, line * side + BORDER, box > 0 and line % box == 0)
+        for axis, side, box, lines in (
+            (1, tall, layout.box[0], layout.height),
+            (2, wide, layout.box[1], layout.width),
+        )
+        for line in range(1, lines)
+    ]
+    edges = [(axis, at, True) for axis in (1, 2) for at in (1, ruled.shape[axis] - 2)]
     # Thick lines last, so that no thin one crosses them.
-    for thick, colour in ((False, palette.RULE), (True, palette.INK)):
-        for at in (at for at, this in down if this is thick):
-            ruled[:, _stroke(at, thick)] = colour
-        for at in (at for at, this in across if this is thick):
-            ruled[:, :, _stroke(at, thick)] = colour
-    for edge in (slice(None, BORDER), slice(-BORDER, None)):
-        ruled[:, edge] = palette.INK
-        ruled[:, :, edge] = palette.INK
+    for axis, at, thick in sorted(strokes, key=lambda stroke: stroke[2]) + edges:
+        place = slice(at - 1, at + 2) if thick else slice(at, at + 1)
+        np.moveaxis(ruled, axis, 0)[place] = palette.INK if thick else palette.RULE
     return ruled
-
-
-def _is_thick(line: int, box: int) -> bool:
-    return box > 0 and line % box == 0
-
-
-def _stroke(at: int, thick: bool) -> slice:
-    """The pixels of a line before cell pixel `at`: three wide around it, or one."""
-    middle = at + BORDER
-    return slice(middle - 1, middle + 2) if thick else slice(middle, middle + 1)

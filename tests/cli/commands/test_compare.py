@@ -9,8 +9,7 @@ from unmask.cli.ui import comparison
 from unmask.errors import StrategyError
 from unmask.evaluation.benches import BENCHES
 from unmask.evaluation.compare import Measurement
-from unmask.evaluation.figures import Figure
-from unmask.evaluation.settings import Setting
+from unmask.evaluation.figures import Figure, Setting
 from unmask.presets import by_name
 
 from ..conftest import files

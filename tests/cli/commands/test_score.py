@@ -12,6 +12,7 @@ from tests.data.conftest import WORDS
 import unmask
 from unmask import presets, scoring
 from unmask.cli.commands import score as command
+from unmask.cli.ui import screen
 from unmask.data import Vocabulary
 from unmask.data.padding import EndFill, to_dict
 from unmask.tasks import TASKS
@@ -272,7 +273,7 @@ def test_files_that_do_not_fit(call, boards, digits, tmp_path):
 def test_a_bar_is_moved_along(call, boards, monkeypatch):
     moved = []
     monkeypatch.setattr(
-        command.Progress, "update", lambda self, bar, **at: moved.append(tuple(at.values()))
+        screen.Progress, "update", lambda self, bar, **at: moved.append(tuple(at.values()))
     )
     call("score", "shidoku", "boards.npy", "--batch-size", 40)
     assert moved[0] == (0, 160)

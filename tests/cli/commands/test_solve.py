@@ -8,7 +8,7 @@ import torch
 import unmask
 from unmask.cli.commands import solve
 from unmask.tasks import shidoku, sudoku
-from unmask.tasks.rules import RULES
+from unmask.tasks.task import RULES
 
 from ..conftest import files
 

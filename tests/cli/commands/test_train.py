@@ -34,7 +34,8 @@ def test_what_is_looked_at_is_an_option(call, trained):
     call("train", "shidoku", "--samples", 0, "--held-out-rows", 40, "--json")
     recipe = trained[0]["recipe"]
     assert (recipe.samples, recipe.held_out_rows) == (0, 40)
-    assert "samples=-1: pass 0 or more" in call("train", "shidoku", "--samples", -1).error()
+    told = call("train", "shidoku", "--samples", -1).error()
+    assert "samples=-1: input should be greater than or equal to 0" in told
 
 
 def test_overwrite_is_handed_on(call, trained):

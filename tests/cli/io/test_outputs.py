@@ -18,6 +18,7 @@ WRITING = {
     "solve": ("solve", "puzzles.txt", "shidoku", "--out", "{}.txt"),
     "compare": ("compare", "shidoku", "--out", "{}"),
     "demo": ("demo", "--out", "{}"),
+    "train": ("train", "shidoku", "--steps", "1", "--out", "{}"),
 }
 
 
@@ -65,12 +66,30 @@ def test_a_disk_that_is_full(call, disk, tmp_path, name):
     assert files(tmp_path) == ["puzzles.txt"]
 
 
-@pytest.mark.parametrize("name", [name for name in WRITING if name not in ("compare", "demo")])
+@pytest.mark.parametrize("name", ["generate", "record", "infill", "solve"])
 def test_a_file_that_is_protected(call, monkeypatch, tmp_path, name):
     monkeypatch.setattr(core_files.os, "access", lambda path, mode: mode != os.W_OK)
     for suffix in (".png", ".safetensors", ".gif", ".txt"):
         (tmp_path / f"there{suffix}").write_text("earlier")
     assert "cannot be written (Permission denied)" in told(call, name).error()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="has no folder that takes no files")
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("train", "--data", "puzzles.txt", "--out", "/proc/x"),
+        ("train", "shidoku", "--out", "/proc/x/y"),
+        ("init", "/proc/x.yaml"),
+        ("init", "/proc/x/y.yaml"),
+    ],
+)
+def test_a_folder_of_the_system_is_refused_before_anything_is_read(call, monkeypatch, line):
+    monkeypatch.setattr("unmask.data.read", lambda *_, **__: pytest.fail("read first"))
+    error = call(*line).error()
+    assert "/proc/x" in error
+    assert "cannot be written (No such file or directory): pass another name" in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -110,6 +129,19 @@ def test_lengths_that_cannot_work(call, folders, monkeypatch):
     monkeypatch.setattr("unmask.cli.runs.generation_job._memory", lambda: 64 * 10**9)
     for length, words in ((10**30, "below 2**63"), (10**12, "-n 16: rows of 1,000,000,000,000")):
         assert words in call("generate", folders["text"], "--length", length).error()
+
+
+@pytest.mark.parametrize("number", [1, 16])
+def test_a_length_of_which_no_row_fits_is_told_the_length_that_does(
+    call, folders, monkeypatch, number
+):
+    monkeypatch.setattr("unmask.cli.runs.generation_job._memory", lambda: 64 * 10**9)
+    line = ("generate", folders["text"], "-n", number, "--length")
+    error = call(*line, 10**13).error()
+    assert f"-n {number}: rows of 10,000,000,000,000 positions" in error
+    assert "not even one fits; pass a length of 250,000,000 or less" in error
+    assert "or fewer" not in error
+    assert "pass -n 1 or fewer" in call(*line[:3], 16, "--length", 5 * 10**8).error()
 
 
 def test_completions_that_no_memory_holds(call, monkeypatch):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from unmask.cli import options
 from unmask.cli.io import outputs
 from unmask.cli.io.models import Model, open_model
-from unmask.cli.io.sweep import swept, takes_steps
+from unmask.cli.io.sweep import swept
 from unmask.cli.ui import screen
 from unmask.cli.ui.comparison import entries, picture, table_rows
 from unmask.cli.ui.screen import note, print_json, say, waiting
@@ -21,8 +18,8 @@ from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.evaluation.benches import Bench
-    from unmask.evaluation.compare import Measurement
-    from unmask.evaluation.settings import Setting, Terms
+    from unmask.evaluation.compare import LeftOut, Measurement
+    from unmask.evaluation.figures import Setting, Terms
 
 CSV, PNG = "compare.csv", "compare.png"
 
@@ -37,48 +34,24 @@ EXAMPLES = [
         "unmask compare digits --preset threshold --set threshold.threshold=0.5,0.9 --samples 100",
     ),
 ]
+OPTIONS = """
+--preset NAME: Preset to compare; repeatable. Default: all presets that apply to the task.
+--steps N: Steps of presets with that option; repeatable.
+--set PRESET.OPTION=V,V: Values to measure for one option of a preset; repeatable.
+--samples N: Rows for each figure; fewer are faster and less certain.
+--out FOLDER: Folder for compare.csv and compare.png; default runs/compare-NAME.
+"""
 
 
 def command(
-    model: options.ModelName,
-    preset: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--preset",
-            metavar="NAME",
-            help="Preset to compare; repeatable. Default: all presets that apply to the task.",
-        ),
-    ] = None,
-    steps: Annotated[
-        list[int] | None,
-        typer.Option("--steps", metavar="N", help="Steps of presets with that option; repeatable."),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PRESET.OPTION=V,V",
-            help="Values to measure for one option of a preset; repeatable.",
-        ),
-    ] = None,
-    samples: Annotated[
-        int | None,
-        typer.Option(
-            "--samples",
-            metavar="N",
-            help="Rows for each figure; fewer are faster and less certain.",
-        ),
-    ] = None,
-    seed: options.Seed = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            metavar="FOLDER",
-            help="Folder for compare.csv and compare.png; default runs/compare-NAME.",
-        ),
-    ] = None,
-    json: options.AsJson = False,
+    model: str,
+    preset: list[str] | None = None,
+    steps: list[int] | None = None,
+    set_: list[str] | None = None,
+    samples: int | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    json: bool = False,
 ) -> None:
     """Compare presets on the task of a model: quality against network passes.
 
@@ -91,98 +64,74 @@ def command(
     the preset's default temperature, or at 1 where that is 0. Compare figures of equal --samples
     only: the two-sample test of digits detects more with more images.
     """
-    from unmask.viz.frontier import save_frontier
+    from unmask.evaluation.compare import compare
+    from unmask.evaluation.ledger import Ledger
+    from unmask.viz.frontier import check_drawable, save_frontier
 
     folder = out or Path("runs") / f"compare-{Path(model).resolve().name}"
-    _check_folder(folder)
+    outputs.checked([folder / CSV, folder / PNG], folder=folder)
+    check_drawable()
     opened = open_model(model)
-    bench = _bench(opened)
+    bench, terms = _bench(opened, seed, samples)
+    length = opened.card.length or opened.layout.height * opened.layout.width
     settings, left_out = swept(
-        preset or [], steps or bench.steps, set_ or [], opened.card.grid, _length(opened)
+        preset or [], steps or bench.steps, set_ or [], opened.card.grid, length
     )
-    if steps and not takes_steps([setting.preset for setting in settings]):
+    if steps and not any("steps" in setting.options for setting in settings):
         raise InputError(
             "--steps: none of these presets takes steps; leave it out, or type "
             "--set PRESET.OPTION=V"
         )
-    terms = _terms(opened, seed, bench.samples if samples is None else samples)
-    bench.check_samples(terms.samples)
-    measured, refused = _measured(opened, settings, terms, folder, lenient=not preset)
+    ledger = Ledger(folder / CSV, bench.qualities)
+    results = compare(opened.denoiser, settings, terms, ledger, lenient=not preset)
+    measured, refused = _measured(results, settings, folder)
     left_out |= refused
     save_frontier(picture(measured, bench, terms), folder / PNG)
     if left_out:
         names = ", ".join(f"{name} ({why})" for name, why in sorted(left_out.items()))
         note(("left out: ", "bold"), (names, "dim"))
     if json:
-        print_json(
-            {
-                **asdict(terms),
-                "rows": entries(measured, bench),
-                "left_out": left_out,
-                "files": [str(folder / CSV), str(folder / PNG)],
-            }
-        )
+        files = {"files": [str(folder / CSV), str(folder / PNG)]}
+        rows = {"rows": entries(measured, bench), "left_out": left_out}
+        print_json(asdict(terms) | rows | files)
         return
-    say((f"{model} on {terms.task}", "bold"),
-        (f"  {terms.samples:,} rows a figure, seed {seed}", "dim"))  # fmt: skip
+    how = f"  {terms.samples:,} rows a figure, seed {seed}"
+    say((f"{model} on {terms.task}", "bold"), (how, "dim"))
     for table in figures(table_rows(measured, bench)):
         screen.out().print(table)
     names = ", ".join(quality.key for quality in bench.qualities)
-    say(
-        ("front", "bold"),
-        f" ({names}): ● marks settings that no other beats in both quality and passes",
-    )
+    what = f" ({names}): ● marks settings that no other beats in both quality and passes"
+    say(("front", "bold"), what)
     say("wrote ", (str(folder / CSV), "cyan"), " and ", (str(folder / PNG), "cyan"))
 
 
-def _check_folder(folder: Path) -> None:
-    for place in (folder, *folder.parents):
-        if place.exists() and not place.is_dir():
-            raise InputError(f"--out {folder}: {place} is a file; pass the name of a folder")
-    outputs.checked([folder / CSV, folder / PNG])
-    from unmask.viz.frontier import check_drawable
-
-    check_drawable()
-
-
-def _bench(model: Model) -> Bench:
+def _bench(model: Model, seed: int, samples: int | None) -> tuple[Bench, Terms]:
+    """Return the qualities of the model's task, and what the figures are measured with."""
     with waiting("Starting"):
+        from unmask.core.random import check_seed
         from unmask.evaluation.benches import BENCHES
-        from unmask.evaluation.compare import bench_of
+        from unmask.evaluation.compare import bench_of, model_fingerprint
+        from unmask.evaluation.figures import Terms
 
+    check_seed(seed)
     if model.task is None:
         tasks = ", ".join(sorted(BENCHES))
         raise InputError(
             f"{model.name}: its card names no task, so no measure of quality is known; pass "
             f"a model of a built-in task ({tasks}), such as one that unmask train shidoku wrote"
         )
-    return bench_of(model.task)
-
-
-def _length(model: Model) -> int:
-    """Return N: that of the model, or of its board or image."""
-    return model.length or model.layout.height * model.layout.width
-
-
-def _terms(model: Model, seed: int, samples: int) -> Terms:
-    from unmask.core.random import check_seed
-    from unmask.evaluation.compare import model_fingerprint
-    from unmask.evaluation.settings import Terms
-
-    assert model.task is not None
-    check_seed(seed)
-    return Terms(model.task, model_fingerprint(model.name), seed, samples)
+    bench = bench_of(model.task)
+    samples = bench.samples if samples is None else samples
+    bench.check_samples(samples)
+    return bench, Terms(model.task, model_fingerprint(model.name), seed, samples)
 
 
 def _measured(
-    model: Model, settings: Sequence[Setting], terms: Terms, folder: Path, *, lenient: bool
+    results: Iterator[Measurement | LeftOut], settings: Sequence[Setting], folder: Path
 ) -> tuple[list[Measurement], dict[str, str]]:
     """Return the measurements, and for each preset that could not run the reason."""
-    from unmask.evaluation.compare import LeftOut, bench_of, compare
-    from unmask.evaluation.ledger import Ledger
+    from unmask.evaluation.compare import LeftOut
 
-    ledger = Ledger(folder / CSV, bench_of(terms.task).qualities)
-    results = compare(model.denoiser, settings, terms, ledger, lenient=lenient)
     measured: list[Measurement] = []
     refused: dict[str, str] = {}
     with screen.counting() as bar:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from unmask.cli import options
 from unmask.cli.io import outputs
 from unmask.cli.io.models import Model, open_model
-from unmask.cli.runs.demo_scenes import Scene, Stage
+from unmask.cli.runs.demo_scenes import Stage
 from unmask.cli.ui.screen import is_shown, print_json, say
 
 if TYPE_CHECKING:
@@ -28,14 +25,18 @@ HALVES, COMPLETIONS = 4, 2
 CLUES, BOARDS = 5, 8
 
 
+OPTIONS = """
+--out FOLDER: Folder for the pictures.
+--fast: Do not pause between steps.
+"""
+
+
 def command(
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Folder for the pictures.")
-    ] = Path("unmask-out"),
-    seed: options.Seed = 0,
-    fast: Annotated[bool, typer.Option("--fast", help="Do not pause between steps.")] = False,
-    live: options.Live = None,
-    json: options.AsJson = False,
+    out: Path = Path("unmask-out"),
+    seed: int = 0,
+    fast: bool = False,
+    live: bool | None = None,
+    json: bool = False,
 ) -> None:
     """Watch the bundled models generate.
 
@@ -44,7 +45,8 @@ def command(
     """
     from unmask.core.random import check_seed
 
-    outputs.checked([out / f"{scene}{suffix}" for scene in SCENES for suffix in outputs.PICTURES])
+    files = [out / f"{scene}{suffix}" for scene in SCENES for suffix in outputs.PICTURES]
+    outputs.checked(files, folder=out)
     check_seed(seed)
     begun = time.perf_counter()
     stage = Stage(out, seed, fast, is_shown(live, json), quiet=json)
@@ -67,12 +69,13 @@ def draw_digits(stage: Stage, model: Model) -> None:
     from unmask import Canvas, presets
     from unmask.tasks import digits
 
-    stage.heading("Digits from nothing", "each step decides one more pixel of every digit")
     stage.play(
+        DRAWN,
+        ("1. Digits from nothing", "each step decides one more pixel of every digit"),
         model,
         Canvas.blank(DIGITS, digits.PIXELS, condition=torch.arange(DIGITS) % digits.CLASSES),
         presets.random_order(steps=DIGIT_STEPS),
-        Scene(DRAWN, pause=0.06),
+        pause=0.06,
     )
 
 
@@ -99,13 +102,16 @@ def complete_halves(stage: Stage, model: Model, images: Tensor) -> None:
         parts = [first[:, None], frame.unflatten(0, (HALVES, COMPLETIONS)), last[:, None]]
         return torch.cat([part.to(frame.dtype) for part in parts], 1).flatten(0, 1)
 
-    stage.heading("Half a digit completed", "given · one completion · another · the truth")
     rows, editable = (part.repeat_interleave(COMPLETIONS, 0) for part in (images, ~known))
     stage.play(
+        COMPLETED,
+        ("2. Half a digit completed", "given · one completion · another · the truth"),
         model,
         Canvas.infill(rows, editable),
         presets.random_order(steps=DIGIT_STEPS),
-        Scene(COMPLETED, pause=0.08, arrange=beside, given=beside(~editable, known, true)),
+        pause=0.08,
+        arrange=beside,
+        given=beside(~editable, known, true),
     )
 
 
@@ -116,22 +122,24 @@ def solve_puzzles(stage: Stage, model: Model) -> tuple[dict[str, int], str]:
 
     _, solutions = shidoku.split()
     tokens, known = shidoku.puzzles(solutions, clues=CLUES, seed=stage.seed)
-    stage.heading(
-        "Shidoku solved",
-        f"{len(tokens)} unseen puzzles of {CLUES} clues, the surest cell first",
-    )
+    below = f"{len(tokens)} unseen puzzles of {CLUES} clues, the surest cell first"
     emerged = stage.play(
+        SOLVED,
+        ("3. Shidoku solved", below),
         model,
         Canvas.infill(tokens, ~known),
         presets.confidence(steps=shidoku.CELLS, temperature=0.0),
-        Scene(SOLVED, pause=0.25, arrange=lambda frame: frame[:BOARDS], given=known[:BOARDS]),
+        pause=0.25,
+        arrange=lambda frame: frame[:BOARDS],
+        given=known[:BOARDS],
     )
     solved = {
         "puzzles": len(tokens),
         "valid": int(shidoku.is_valid(emerged.tokens).sum()),
         "exact": int((emerged.tokens == solutions).all(1).sum()),
     }
-    stage.report("{valid} of {puzzles} boards are valid, {exact} are the solution".format(**solved))
+    told = "{valid} of {puzzles} boards are valid, {exact} are the solution".format(**solved)
+    stage.say((told, "bold green"))
     return solved, shidoku.format(tokens[:1])
 
 

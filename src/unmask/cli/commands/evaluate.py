@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from functools import partial
+from typing import Any
 
-import typer
-
-from unmask.cli import options
 from unmask.cli.io.models import open_model
 from unmask.cli.ui.screen import counting, out, print_json, say, waiting
 from unmask.cli.ui.table import figures
@@ -21,21 +19,15 @@ EXAMPLES = [
 ]
 
 
+OPTIONS = """
+TASK: digits, shidoku or sudoku.
+--model MODEL: A bundled name or a folder; default: the bundled model of the task.
+--quick: Use a tenth of the samples: faster, and less certain.
+"""
+
+
 def command(
-    task: options.TaskName,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            metavar="MODEL",
-            help="A bundled name or a folder; default: the bundled model of the task.",
-        ),
-    ] = None,
-    seed: options.Seed = 0,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Use a tenth of the samples: faster, and less certain.")
-    ] = False,
-    json: options.AsJson = False,
+    task: str, model: str | None = None, seed: int = 0, quick: bool = False, json: bool = False
 ) -> None:
     """Measure a model of a built-in task.
 
@@ -64,9 +56,11 @@ def _evaluate(task: str, model: str, seed: int, quick: bool) -> list[dict[str, A
     tasks.task(task)  # a misspelt task is an error about the task, not about a missing model
     denoiser = open_model(model).denoiser
     with counting() as progress:
-        bar = progress.add_task("", total=None)
-
-        def report(done: int, total: int, what: str) -> None:
-            progress.update(bar, completed=done, total=total, description=what)
-
-        return evaluate(task, denoiser, seed=seed, quick=quick, report=report)
+        show = partial(progress.update, progress.add_task("", total=None))
+        return evaluate(
+            task,
+            denoiser,
+            seed=seed,
+            quick=quick,
+            report=lambda done, total, what: show(completed=done, total=total, description=what),
+        )

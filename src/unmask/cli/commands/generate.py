@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from unmask.cli import options
 from unmask.cli.io.models import Model
-from unmask.cli.runs.generation_job import check_size, prepare_job
-from unmask.cli.ui.live import print_frame
+from unmask.cli.runs.generation_job import Asked, check_size, prepare_job
 from unmask.cli.ui.screen import print_json, print_texts
 from unmask.core.checks import check_count
 from unmask.errors import CanvasError, InputError
@@ -28,30 +22,19 @@ EXAMPLES = [
 ]
 
 
+OPTIONS = """
+--number, -n N: Rows to generate.
+--length N: Positions of each row, for a model without a fixed length.
+"""
+
+
 def command(
-    model: options.ModelName,
-    number: options.Number = 16,
-    preset: options.Preset = None,
-    steps: options.Steps = None,
-    temperature: options.Temperature = None,
-    schedule: options.Schedule = None,
-    set_: options.Settings = None,
-    classes: options.Classes = None,
-    length: Annotated[
-        int | None,
-        typer.Option(
-            "--length",
-            metavar="N",
-            help="Positions of each row, for a model without a fixed length.",
-        ),
-    ] = None,
-    seed: options.Seed = 0,
-    max_rows: options.MaxRows = None,
-    max_tokens: options.MaxTokens = None,
-    out: options.Outputs = None,
-    record: options.RecordFile = None,
-    live: options.Live = None,
-    json: options.AsJson = False,
+    model: str,
+    *,
+    number: int = 16,
+    length: int | None = None,
+    asked: Asked,
+    json: bool = False,
 ) -> None:
     """Generate whole rows.
 
@@ -59,43 +42,29 @@ def command(
     """
     from unmask.decoding import Canvas
 
-    job = prepare_job(
-        model,
-        preset=preset,
-        options={"steps": steps, "temperature": temperature, "schedule": schedule},
-        settings=set_,
-        seed=seed,
-        out=out,
-        record=record,
-        live=live,
-        as_json=json,
-        max_rows=max_rows,
-        max_tokens=max_tokens,
-    )
+    job = prepare_job(model, asked, as_json=json)
     positions = _positions(job.model, length)
     check_count("batch_size", number, CanvasError)
     check_size(number, positions)
-    condition = job.model.condition(classes, number)
+    condition = job.model.condition(asked.class_, number)
     result = job.run(Canvas.blank(number, positions, condition=condition))
     if json:
         print_json(result.as_json())
-        return
-    prose = job.model.prose(result.rows())
-    if prose is not None:
-        print_texts(prose)
-    elif not job.live:
-        print_frame(result.emerged.tokens, job.model.layout, job.model.name)
-    result.print_summary()
+    elif job.model.vocabulary is not None:
+        print_texts(result.text() or [])
+        result.print_summary()
+    else:
+        result.show()
 
 
 def _positions(model: Model, asked: int | None) -> int:
-    length = model.length if asked is None else asked
+    own = model.card.length
+    length = own if asked is None else asked
     if length is None:
         raise InputError(f"{model.name} has no fixed length: type one, such as --length 64")
-    if model.length is not None and length != model.length and model.layout.kind != "text":
+    if own not in (None, length) and model.layout.kind != "text":
         raise InputError(
-            f"--length {length}: {model.name} generates {model.length} positions only; leave "
-            "--length out"
+            f"--length {length}: {model.name} generates {own} positions only; leave --length out"
         )
     check_count("length", length, CanvasError)
     return length

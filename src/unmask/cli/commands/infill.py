@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 from json import dumps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from unmask.cli import options
 from unmask.cli.io.canvas_input import Given, is_ids, marked_rows, read_image, read_text, text_of
 from unmask.cli.io.models import Model
-from unmask.cli.runs.generation_job import JobResult, check_size, prepare_job
-from unmask.cli.ui.live import print_frame
+from unmask.cli.runs.generation_job import Asked, JobResult, check_size, prepare_job
 from unmask.cli.ui.screen import note, print_json
 from unmask.errors import InputError
 
@@ -29,61 +27,28 @@ EXAMPLES = [
         "echo '[1, null, null, 0]' | unmask infill FOLDER --json",
     ),
 ]
+OPTIONS = """
+FILE: Rows to fill in: lines of text, symbols or JSON, or an array in .npy; '-' or nothing is
+    standard input.
+--puzzle LINE: One character per cell, '.' or '0' where unknown, or text with [MASK]; repeatable.
+--tokens FILE: One JSON list of ids a line, null where unknown; '#' begins a comment; '-' is
+    standard input.
+--image FILE.npy: An array (H,W) or (B,H,W) of grey levels, -1 or NaN where unknown.
+--number, -n N: Completions of each row.
+"""
 SOURCES = "a FILE, --puzzle LINE, --tokens FILE, --image FILE.npy, or lines on standard input"
 
 
 def command(
-    model: options.ModelName,
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="FILE",
-            help="Rows to fill in: lines of text, symbols or JSON, or an array in .npy; '-' or "
-            "nothing is standard input.",
-        ),
-    ] = None,
-    puzzle: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--puzzle",
-            metavar="LINE",
-            help="One character per cell, '.' or '0' where unknown, or text with [MASK]; "
-            "repeatable.",
-        ),
-    ] = None,
-    tokens: Annotated[
-        Path | None,
-        typer.Option(
-            "--tokens",
-            metavar="FILE",
-            help="One JSON list of ids a line, null where unknown; '#' begins a comment; '-' is "
-            "standard input.",
-        ),
-    ] = None,
-    image: Annotated[
-        Path | None,
-        typer.Option(
-            "--image",
-            metavar="FILE.npy",
-            help="An array (H,W) or (B,H,W) of grey levels, -1 or NaN where unknown.",
-        ),
-    ] = None,
-    number: Annotated[
-        int, typer.Option("--number", "-n", metavar="N", help="Completions of each row.")
-    ] = 1,
-    preset: options.Preset = None,
-    steps: options.Steps = None,
-    temperature: options.Temperature = None,
-    schedule: options.Schedule = None,
-    set_: options.Settings = None,
-    classes: options.Classes = None,
-    seed: options.Seed = 0,
-    max_rows: options.MaxRows = None,
-    max_tokens: options.MaxTokens = None,
-    out: options.Outputs = None,
-    record: options.RecordFile = None,
-    live: options.Live = None,
-    json: options.AsJson = False,
+    model: str,
+    *,
+    file: Path | None = None,
+    puzzle: list[str] | None = None,
+    tokens: Path | None = None,
+    image: Path | None = None,
+    number: int = 1,
+    asked: Asked,
+    json: bool = False,
 ) -> None:
     """Fill in the unknown positions of rows; given positions never change.
 
@@ -92,29 +57,18 @@ def command(
     in the same form. A tokenizer's special tokens are put around a text and never generated.
     """
     _check_sources(file, puzzle, tokens, image)
-    job = prepare_job(
-        model,
-        preset=preset,
-        options={"steps": steps, "temperature": temperature, "schedule": schedule},
-        settings=set_,
-        seed=seed,
-        out=out,
-        record=record,
-        live=live,
-        as_json=json,
-        max_rows=max_rows,
-        max_tokens=max_tokens,
-    )
+    job = prepare_job(model, asked, as_json=json)
     given = _read(job.model, file, puzzle, tokens, image)
     check_size(len(given.rows) * number, max(map(len, given.rows)))
     given = given.repeated(number)
-    _check_clues(job.model, given)
-    condition = job.model.condition(classes, len(given.rows))
-    result = job.run(given.canvas(condition), given.around)
+    canvas = given.canvas(job.model.condition(asked.class_, len(given.rows)))
+    if job.model.rules is not None:
+        job.model.rules.check_clues(canvas.tokens.masked_fill(canvas.editable, -1))
+    result = job.run(canvas, given.around)
     if json:
         print_json(result.as_json())
     elif given.form == "image":
-        _show(result)
+        result.show()
     else:
         _print_lines(result, given.form)
 
@@ -145,32 +99,13 @@ def _read(
     vocabulary = model.vocabulary
     if vocabulary is None or tokens is not None or is_ids(text):
         return read_text(text, model.layout, ids=tokens is not None)
-    return Given(marked_rows(text, vocabulary, model.around, model.length), "symbols", model.around)
-
-
-def _check_clues(model: Model, given: Given) -> None:
-    """Raise DataError for a puzzle that contradicts itself, if the model is one of puzzles."""
-    import torch
-
-    from unmask.tasks.rules import RULES
-
-    if model.task in RULES:
-        rows = [[-1 if token is None else token for token in row] for row in given.rows]
-        RULES[model.task].check_clues(torch.tensor(rows))
-
-
-def _show(result: JobResult) -> None:
-    if not result.job.live:
-        given = result.emerged.given
-        print_frame(
-            result.emerged.tokens, result.job.model.layout, result.job.model.name, given=given
-        )
-    result.print_summary()
+    rows = marked_rows(text, vocabulary, model.around, model.card.length)
+    return Given(rows, "symbols", model.around)
 
 
 def _print_lines(result: JobResult, form: str) -> None:
     """Print results on stdout, one line a row, and the summary on stderr."""
-    lines = result.job.model.text(result.rows(), result.given()) if form == "symbols" else None
+    lines = result.text() if form == "symbols" else None
     for line in lines or map(dumps, result.rows()):
         typer.echo(line)
     result.print_summary(note)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from unmask.cli.io import outputs
 from unmask.cli.ui.screen import say
 from unmask.errors import InputError
 
@@ -14,17 +12,13 @@ EXAMPLES = [
     ("A recipe with every key, its default and its meaning", "unmask init"),
     ("The recipe of a bundled model", "unmask init digits.yaml --task digits"),
 ]
+OPTIONS = """
+FILE: File to write; .yaml or .yml.
+--task TASK: Write the recipe of this built-in task.
+"""
 
 
-def command(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="File to write; .yaml or .yml.")
-    ] = Path("recipe.yaml"),
-    task: Annotated[
-        str | None,
-        typer.Option("--task", metavar="TASK", help="Write the recipe of this built-in task."),
-    ] = None,
-) -> None:
+def command(file: Path = Path("recipe.yaml"), task: str | None = None) -> None:
     """Write a commented recipe for training.
 
     The file has every key with its default; keys that you do not change may be deleted.
@@ -33,15 +27,15 @@ def command(
         raise InputError(f"{file}: a recipe is YAML; type {file.with_suffix('.yaml')}")
     if file.exists():
         raise InputError(f"{file} exists already: type another name, or remove it first")
-    from unmask.core.files import replacing_file
+    outputs.checked([file], option="")
+    from unmask.core.files import write_file
     from unmask.tasks import task as load_task
     from unmask.training import RECIPES, Recipe, commented
 
     if task is not None:
         load_task(task)
     text = commented(Recipe, values=None if task is None else RECIPES[task])
-    with replacing_file(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_file(file, text.encode())
     say("wrote ", (str(file), "cyan"))
     what = "--data YOUR-DATA" if task is None else task
     say("Try: ", (f"unmask train {what} --recipe {file} --out mine", "cyan"))

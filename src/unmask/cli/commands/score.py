@@ -7,16 +7,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-from unmask.cli import options
 from unmask.cli.io import presets
 from unmask.cli.io.corpus import canvas_of_examples, read_corpus
 from unmask.cli.io.models import open_model
-from unmask.cli.ui.screen import err, is_terminal, print_json, say
+from unmask.cli.ui.screen import counting, print_json, say
 from unmask.core.checks import check_count
 from unmask.errors import InputError
 
@@ -41,77 +37,36 @@ WHAT = {
     "exact": "−log p of the order, exactly",
     "pseudo": "each token given all others: not a likelihood, but comparable between rows",
 }
+OPTIONS = """
+FILE: Ids or text: .npy, .npz, .safetensors, .jsonl, .parquet, .txt or a folder of one kind.
+--samples N: Pairs of masks for each row; default 16.
+--order NAME: Compute the exact likelihood under this preset.
+--steps N: Steps of the preset of --order.
+--pseudo: Score each token given all others; this is not a likelihood.
+--class C: Class given to the model; 'file' takes the class of each row from the file.
+--length N: Positions of a window; default: the model's length.
+--documents: Score each row, or line of text, on its own instead of windows of a stream.
+--column NAME: Column of a table that has the ids or text.
+--tokenizer PATH: Tokenizer for text; default: the one named in the model's card.
+--batch-size N: Rows of one network pass.
+"""
 
 
 def command(
-    model: options.ModelName,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="Ids or text: .npy, .npz, .safetensors, .jsonl, .parquet, .txt or a folder of one "
-            "kind.",
-        ),
-    ],
-    samples: Annotated[
-        int | None,
-        typer.Option("--samples", metavar="N", help="Pairs of masks for each row; default 16."),
-    ] = None,
-    order: Annotated[
-        str | None,
-        typer.Option(
-            "--order", metavar="NAME", help="Compute the exact likelihood under this preset."
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option("--steps", metavar="N", help="Steps of the preset of --order.")
-    ] = None,
-    pseudo: Annotated[
-        bool,
-        typer.Option(
-            "--pseudo", help="Score each token given all others; this is not a likelihood."
-        ),
-    ] = False,
-    class_: Annotated[
-        str | None,
-        typer.Option(
-            "--class",
-            metavar="C",
-            help="Class given to the model; 'file' takes the class of each row from the file.",
-        ),
-    ] = None,
-    length: Annotated[
-        int | None,
-        typer.Option(
-            "--length", metavar="N", help="Positions of a window; default: the model's length."
-        ),
-    ] = None,
-    documents: Annotated[
-        bool,
-        typer.Option(
-            "--documents",
-            help="Score each row, or line of text, on its own instead of windows of a stream.",
-        ),
-    ] = False,
-    column: Annotated[
-        str | None,
-        typer.Option(
-            "--column", metavar="NAME", help="Column of a table that has the ids or text."
-        ),
-    ] = None,
-    tokenizer: Annotated[
-        Path | None,
-        typer.Option(
-            "--tokenizer",
-            metavar="PATH",
-            help="Tokenizer for text; default: the one named in the model's card.",
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", metavar="N", help="Rows of one network pass.")
-    ] = 256,
-    seed: options.Seed = 0,
-    json: options.AsJson = False,
+    model: str,
+    file: Path,
+    samples: int | None = None,
+    order: str | None = None,
+    steps: int | None = None,
+    pseudo: bool = False,
+    class_: str | None = None,
+    length: int | None = None,
+    documents: bool = False,
+    column: str | None = None,
+    tokenizer: Path | None = None,
+    batch_size: int = 256,
+    seed: int = 0,
+    json: bool = False,
 ) -> None:
     """Measure how likely the rows of a file are under a model.
 
@@ -165,17 +120,8 @@ def _method(
 def _score(denoiser: Denoiser, canvas: Canvas, by: Method, seed: int, batch_size: int) -> Score:
     from unmask.scoring import score
 
-    progress = Progress(
-        TextColumn("Scoring"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=err(),
-        transient=True,
-        disable=not is_terminal(),
-    )
-    with progress:
-        bar = progress.add_task("", total=None)
+    with counting() as progress:
+        bar = progress.add_task("Scoring", total=None)
         return score(
             denoiser,
             canvas.tokens,
@@ -192,15 +138,14 @@ def _score(denoiser: Denoiser, canvas: Canvas, by: Method, seed: int, batch_size
 def _figures(result: Score) -> dict[str, Any]:
     """Return the score as JSON values, with null in place of infinity and NaN."""
     each = asdict(result)
-    nats = each.pop("per_example").tolist()
-    counts = each.pop("tokens_per_example").tolist()
+    nats, counts = (each.pop(name).tolist() for name in ("per_example", "tokens_per_example"))
     each |= {"bits_per_token": result.bits_per_token, "perplexity": result.perplexity}
-    finite = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in each.items()
-    }
-    rows = [value if math.isfinite(value) else None for value in nats]
-    return {**finite, "nats_per_example": rows, "tokens_per_example": counts}
+    finite = {name: _finite(value) for name, value in each.items()}
+    return finite | {"nats_per_example": [*map(_finite, nats)], "tokens_per_example": counts}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print_summary(result: Score, title: str, how: str, notes: Sequence[str]) -> None:

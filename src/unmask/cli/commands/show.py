@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from unmask.cli import options
 from unmask.cli.io import outputs
 from unmask.cli.ui import screen
 from unmask.cli.ui.screen import print_json, say, waiting
@@ -27,28 +24,15 @@ EXAMPLES = [
         "unmask show digits.safetensors --out digits.gif --delay 0.5",
     ),
 ]
+OPTIONS = """
+RECORD: File that unmask generate or unmask infill wrote with --record.
+--out FILE: Write a picture (.png) or an animation (.gif); repeatable.
+--delay SECONDS: Time that each step is shown.
+"""
 
 
 def command(
-    record: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RECORD", help="File that unmask generate or unmask infill wrote with --record."
-        ),
-    ],
-    out: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--out",
-            metavar="FILE",
-            help="Write a picture (.png) or an animation (.gif); repeatable.",
-        ),
-    ] = None,
-    delay: Annotated[
-        float | None,
-        typer.Option("--delay", metavar="SECONDS", help="Time that each step is shown."),
-    ] = None,
-    json: options.AsJson = False,
+    record: Path, out: list[Path] | None = None, delay: float | None = None, json: bool = False
 ) -> None:
     """Show a saved generation step by step.
 

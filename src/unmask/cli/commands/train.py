@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any
+from shlex import join, quote
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from unmask.cli import options
+from unmask.cli.io import outputs
 from unmask.cli.io.recipes import chosen
 from unmask.cli.ui import screen
 from unmask.cli.ui.screen import note, print_json, say, waiting
 from unmask.cli.ui.table import facts
 from unmask.cli.ui.training_screen import TrainingScreen
-from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.cli.io.recipes import Chosen
@@ -32,75 +28,35 @@ EXAMPLES = [
     ("Reproduce a bundled model, in minutes on two cores", "unmask train shidoku"),
     ("Continue after Ctrl-C", "unmask train shidoku --resume"),
 ]
+OPTIONS = """
+TASK: A built-in task: digits, shidoku or sudoku. Or pass --data.
+--data PATH: Your data: .txt, or ids or text in .npy, .npz, .safetensors, .jsonl, .parquet or a
+    folder of Hugging Face datasets.
+--out FOLDER: Folder for the model; default runs/NAME.
+--recipe FILE: Training options in YAML or TOML, as unmask init writes them.
+--set KEY=VALUE: A key of the recipe; repeatable. Takes precedence over --recipe.
+--steps N: Training steps; the same as --set steps=N.
+--samples N: Samples to look at in each tenth of the run; 0: none.
+--held-out-rows N: Held-out examples measured in each tenth of the run; 0: none.
+--resume: Continue from the last checkpoint; with more --steps, extend a finished model.
+--overwrite: Train again where a model or a run is already.
+"""
 HOME = Path("runs")
 
 
 def command(
-    task: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="TASK", help="A built-in task: digits, shidoku or sudoku. Or pass --data."
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            metavar="PATH",
-            help="Your data: .txt, or ids or text in .npy, .npz, .safetensors, .jsonl, .parquet or "
-            "a folder of Hugging Face datasets.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="FOLDER", help="Folder for the model; default runs/NAME."),
-    ] = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(
-            "--recipe",
-            metavar="FILE",
-            help="Training options in YAML or TOML, as unmask init writes them.",
-        ),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="A key of the recipe; repeatable. Takes precedence over --recipe.",
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option("--steps", metavar="N", help="Training steps; the same as --set steps=N."),
-    ] = None,
-    samples: Annotated[
-        int | None,
-        typer.Option(
-            "--samples", metavar="N", help="Samples to look at in each tenth of the run; 0: none."
-        ),
-    ] = None,
-    held_out_rows: Annotated[
-        int | None,
-        typer.Option(
-            "--held-out-rows",
-            metavar="N",
-            help="Held-out examples measured in each tenth of the run; 0: none.",
-        ),
-    ] = None,
-    seed: options.Seed = 0,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Continue from the last checkpoint; with more --steps, extend a finished model.",
-        ),
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Train again where a model or a run is already.")
-    ] = False,
-    json: options.AsJson = False,
+    task: str | None = None,
+    data: Path | None = None,
+    out: Path | None = None,
+    recipe: Path | None = None,
+    set_: list[str] | None = None,
+    steps: int | None = None,
+    samples: int | None = None,
+    held_out_rows: int | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    json: bool = False,
 ) -> None:
     """Train a model on your own data, or on a built-in task.
 
@@ -109,19 +65,26 @@ def command(
     and the chosen settings are printed.
     """
     folder = out or HOME / (task or (data.stem if data else "model"))
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder} is a file: pass a folder, such as --out {HOME / 'mine'}")
+    # A finished model is replaced as a whole, from a folder beside it.
+    place = folder.with_name(folder.name + ".training") if folder.is_dir() else folder
+    outputs.checked([place / "model.safetensors"], folder=folder)
     words = {"steps": steps, "samples": samples, "held_out_rows": held_out_rows}
     sets = [*(set_ or []), *(f"{key}={each}" for key, each in words.items() if each is not None)]
     with waiting("Reading"):
         run = chosen(task, data, recipe, sets)
-    for line in run.notes() if _leads() else []:
+    from unmask.training import train
+    from unmask.training.processes import leads, leave
+
+    for line in run.notes() if leads() else []:
         note((line, "dim"))
-    begun = time.perf_counter()
+    begun, view = time.perf_counter(), TrainingScreen(run.name)
+    how: dict[str, Any] = {"seed": seed, "resume": resume, "overwrite": overwrite}
     try:
-        figures = _train(run, folder, seed, resume, overwrite)
+        with view.shown() if leads() else nullcontext():
+            figures = train(run.source, folder, recipe=run.recipe, report=view.report, **how)
+        leave()
     except KeyboardInterrupt:
-        again = _again(task, data, out, recipe, sets, seed)
+        again = _again(task, sets, data=data, out=out, recipe=recipe, seed=seed)
         kept = any(folder.with_name(folder.name + ".training").glob("checkpoint-*/model"))
         raise KeyboardInterrupt(
             f"Stopped. Continue from the last checkpoint with: {again}"
@@ -129,7 +92,7 @@ def command(
             else "Stopped before the first checkpoint, so nothing was saved."
         ) from None
     seconds = round(time.perf_counter() - begun, 1)
-    if not _leads():
+    if not leads():
         return
     if json:
         print_json({**run.named(), "folder": str(folder), "seconds": seconds, "figures": figures})
@@ -137,47 +100,14 @@ def command(
         _print_summary(run, folder, seconds, figures)
 
 
-def _train(run: Chosen, folder: Path, seed: int, resume: bool, overwrite: bool) -> dict[str, Any]:
-    with waiting("Starting"):
-        from unmask.training import train
-        from unmask.training.processes import leave
-
-    view = TrainingScreen(run.name)
-    with view.shown() if _leads() else nullcontext():
-        figures = train(
-            run.source,
-            folder,
-            recipe=run.recipe,
-            seed=seed,
-            resume=resume,
-            overwrite=overwrite,
-            report=view.report,
-        )
-    leave()
-    return figures
-
-
-def _leads() -> bool:
-    """Return whether this process prints: the first of those that a launcher started."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def _again(
-    task: str | None,
-    data: Path | None,
-    out: Path | None,
-    recipe: Path | None,
-    sets: list[str],
-    seed: int,
-) -> str:
+def _again(task: str | None, sets: list[str], **options: object) -> str:
     """Return the command line that continues this training."""
-    extra = {"--data": data, "--out": out, "--recipe": recipe, "--seed": seed or None}
-    words = ["unmask", "train", *([task] if task else [])]
-    for name, value in extra.items():
-        words += [] if value is None else [name, str(value)]
+    words = ["unmask", "train", *filter(None, [task])]
+    for name, value in options.items():
+        words += [f"--{name}", str(value)] if value else []
     for each in sets:
         words += ["--set", each]
-    return " ".join(map(quote, [*words, "--resume"]))
+    return join([*words, "--resume"])
 
 
 def _print_summary(run: Chosen, folder: Path, seconds: float, figures: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -60,13 +60,20 @@ def read_text(text: str, layout: Layout, *, ids: bool) -> Given:
     comment = None if not ids and COMMENT in layout.symbols else COMMENT
     lines = list(numbered_lines(text, comment))
     if not lines:
-        raise InputError(
-            "the input is empty, so there is nothing to fill in: type a line such as "
-            "[1, null, 3], or one character per position with '.' where unknown"
+        raise _empty(
+            "a line such as [1, null, 3], or one character per position with '.' where unknown"
         )
-    if ids or lines[0][1].lstrip().startswith("["):
-        return Given(json_rows(lines, layout), "ids")
-    return Given(symbol_rows(lines, layout), "symbols")
+    ids = ids or lines[0][1].lstrip().startswith("[")
+    read = _json_row if ids else _symbols(layout)
+    rows = []
+    for number, line in lines:
+        rows.append(read(line, number))
+        _check_length(rows[-1], layout, f"line {number}")
+    return Given(rows, "ids" if ids else "symbols")
+
+
+def _empty(advice: str) -> InputError:
+    return InputError(f"the input is empty, so there is nothing to fill in: type {advice}")
 
 
 def text_of(path: Path | None, option: str = "") -> str:
@@ -105,10 +112,7 @@ def marked_rows(text: str, vocabulary: Vocabulary, around: Around, most: int | N
             row = _marked_row(line, f"line {number}", vocabulary, most or MOST)
             rows.append([*around[0], *row, *around[1]])
     if not rows:
-        raise InputError(
-            "the input is empty, so there is nothing to fill in: type a line of text with [MASK] "
-            "where unknown"
-        )
+        raise _empty("a line of text with [MASK] where unknown")
     return rows
 
 
@@ -146,41 +150,26 @@ def _known(text: str, where: str, vocabulary: Vocabulary) -> list[int]:
     return ids
 
 
-def symbol_rows(lines: Iterable[tuple[int, str]], layout: Layout) -> list[Row]:
-    """Read lines of symbols such as `1..4....`. InputError names line and column, from 1."""
+def _symbols(layout: Layout) -> Callable[[str, int], Row]:
+    """Return a reader of lines of symbols such as `1..4....`, which names line and column."""
     if not layout.symbols or any(len(symbol) != 1 for symbol in layout.symbols):
         raise InputError(
             f"this model has no character for each id of its {layout.kind}s, so it cannot read "
             "lines of symbols: pass --tokens, with lines such as [1, null, 3]"
         )
-    ids: dict[str, int | None] = {**dict.fromkeys(UNKNOWN), **_numbered(layout.symbols)}
-    rows = []
-    for number, line in lines:
-        rows.append([_symbol(sign, ids, number, at) for at, sign in enumerate(line.strip(), 1)])
-        _check_length(rows[-1], layout, f"line {number}")
-    return rows
+    known = {symbol: index for index, symbol in enumerate(layout.symbols)}
+    ids: dict[str, int | None] = {**dict.fromkeys(UNKNOWN), **known}
 
+    def read(line: str, number: int) -> Row:
+        for column, sign in enumerate(line.strip(), 1):
+            if sign not in ids:
+                raise InputError(
+                    f"line {number}, column {column}: {sign!r} is none of {''.join(known)}; type "
+                    "'.' if it is unknown"
+                )
+        return [ids[sign] for sign in line.strip()]
 
-def _numbered(symbols: Sequence[str]) -> dict[str, int]:
-    return {symbol: index for index, symbol in enumerate(symbols)}
-
-
-def _symbol(sign: str, ids: dict[str, int | None], line: int, column: int) -> int | None:
-    if sign not in ids:
-        known = "".join(key for key, value in ids.items() if value is not None)
-        raise InputError(
-            f"line {line}, column {column}: {sign!r} is none of {known}; type '.' if it is unknown"
-        )
-    return ids[sign]
-
-
-def json_rows(lines: Iterable[tuple[int, str]], layout: Layout) -> list[Row]:
-    """Read lines of JSON such as `[1, null, 3]`. Their lengths may differ if the layout is text."""
-    rows = []
-    for number, line in lines:
-        rows.append(_json_row(line, number))
-        _check_length(rows[-1], layout, f"line {number}")
-    return rows
+    return read
 
 
 def _json_row(line: str, number: int) -> Row:
@@ -191,17 +180,14 @@ def _json_row(line: str, number: int) -> Row:
             f"line {number}, column {error.colno}: not JSON ({error.msg}); "
             "type one list a line, such as [1, null, 3]"
         ) from None
-    if not isinstance(row, list) or not row or not all(map(_is_id, row)):
-        wrong = next((v for v in row if not _is_id(v)), row) if isinstance(row, list) else row
-        raise InputError(
-            f"line {number}: {json.dumps(wrong)} cannot be read; a line is a list of ids, null "
-            "where unknown, such as [1, null, 3]"
-        )
-    return row
-
-
-def _is_id(value: Any) -> bool:
-    return value is None or is_integer(value)
+    cells = row if isinstance(row, list) and row else [row]
+    for cell in cells:
+        if cells is not row or not (cell is None or is_integer(cell)):
+            raise InputError(
+                f"line {number}: {json.dumps(cell)} cannot be read; a line is a list of ids, null "
+                "where unknown, such as [1, null, 3]"
+            )
+    return cells
 
 
 def read_image(path: Path, layout: Layout) -> Given:
@@ -220,16 +206,16 @@ def read_image(path: Path, layout: Layout) -> Given:
             f"--image {path} holds {array.dtype} of shape {array.shape}: pass numbers of shape "
             f"{shape} or (B, {shape[0]}, {shape[1]}), -1 where unknown"
         )
-    values = np.nan_to_num(array.astype(float), nan=-1, posinf=np.inf).reshape(
-        -1, shape[0] * shape[1]
-    )
-    if (values != np.rint(values)).any() or (values >= layout.levels).any():
-        worst = values.max() if (values >= layout.levels).any() else values[values % 1 != 0][0]
+    values = np.nan_to_num(array.astype(float), nan=-1, posinf=np.inf)
+    wrong = values[(values >= layout.levels) | (values != np.rint(values))]
+    if wrong.size:
         raise InputError(
-            f"--image {path} holds {worst:g}: pass whole grey levels from 0 to {layout.levels - 1}"
+            f"--image {path} holds {wrong.max():g}: pass whole grey levels from 0 to "
+            f"{layout.levels - 1}"
         )
+    cells = values.reshape(-1, shape[0] * shape[1])
     ahead: Row = [None] * layout.offset
-    return Given([ahead + [int(v) if v >= 0 else None for v in row] for row in values], "image")
+    return Given([ahead + [int(v) if v >= 0 else None for v in row] for row in cells], "image")
 
 
 def _check_length(row: Row, layout: Layout, where: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unmask.cli.io.canvas_input import Around
-from unmask.cli.io.models import Model, class_count
+from unmask.cli.io.models import Model
 from unmask.cli.ui.screen import waiting
 from unmask.errors import InputError
 
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from unmask.data import Corpus, Example
-    from unmask.data.padding import Padding
     from unmask.decoding import Canvas
 
 
 def read_corpus(model: Model, file: Path, length: int | None, reading: dict[str, Any]) -> Corpus:
     """Read the file; running text is cut into windows of at most the model's length."""
     from unmask import data
+    from unmask.data.reading import is_stream
 
     known = model.card.vocabulary or {}
     around = sum(map(len, model.around))
-    if model.length is not None:
-        reading = {**reading, "window": max(1, model.length - around)}
     with waiting(f"Reading {file}"):
+        if length is None and model.card.length is not None and not reading["documents"]:
+            most = max(1, model.card.length - around)
+            length = most if is_stream(file, reading["column"]) else None
         corpus = data.read(file, length=length, tokenizer=known.get("tokenizer"), **reading)
     if corpus.vocabulary.kind == "bytes" and known.get("kind") != "bytes":
         raise InputError(
@@ -46,17 +47,20 @@ def canvas_of_examples(
     The positions to score are the editable ones: not the special tokens that the tokenizer puts
     around a text, nor ids that the model never generates, such as separators.
     """
-    from unmask.data.padding import Excluded
+    from unmask.data.padding import Excluded, from_dict
     from unmask.decoding import Canvas
 
     around = model.around if corpus.text else ([], [])
-    each, given = _with_special_tokens(corpus.examples, around, _never(model))
+    # The mask id is never generated either, but no data has it.
+    never = {*model.card.forbidden, *model.reserved()} - {model.card.mask_id}
+    each, given = _with_special_tokens(corpus.examples, around, never)
     for row, example in enumerate(each):
         _check_length(model, f"{file}, row {row}", len(example.tokens), sum(map(len, around)))
     condition = None if class_ is None else _condition(model, class_, each)
-    policy = _padding(model)
+    trained = (model.card.training or {}).get("padding")
+    policy = Excluded() if trained is None else from_dict(trained)
     tokens, maskable = [one.tokens for one in each], [one.maskable for one in each]
-    padded = policy(tokens, maskable, None if policy == Excluded() else model.length)
+    padded = policy(tokens, maskable, None if policy == Excluded() else model.card.length)
     canvas = Canvas.infill(padded.tokens, padded.maskable, valid=padded.valid, condition=condition)
     note = (
         f"{given:,} of the tokens are special ids, which this model never generates: given, not "
@@ -65,23 +69,16 @@ def canvas_of_examples(
     return canvas, [*corpus.notes, *([note] if given else [])]
 
 
-def _never(model: Model) -> Tensor:
-    """Return ids (n,) that are never generated, but for the mask id, which no data has."""
-    import torch
-
-    ids = {*model.card.forbidden, *model.reserved()} - {model.card.mask_id}
-    return torch.tensor(sorted(ids), dtype=torch.int64)
-
-
 def _with_special_tokens(
-    examples: Sequence[Example], around: Around, never: Tensor
+    examples: Sequence[Example], around: Around, never: set[int]
 ) -> tuple[list[Example], int]:
     """Return examples with ids around them and ids of `never` given, and how many those are."""
     import torch
 
+    excluded = torch.tensor(sorted(never), dtype=torch.int64)
     given, each = 0, []
     for one in examples:
-        special = torch.isin(one.tokens, never) & one.maskable
+        special = torch.isin(one.tokens, excluded) & one.maskable
         given += int(special.sum())
         ids = [torch.tensor(part, dtype=torch.int64) for part in around]
         flags = [torch.zeros(len(part), dtype=torch.bool) for part in around]
@@ -91,27 +88,18 @@ def _with_special_tokens(
     return each, given
 
 
-def _padding(model: Model) -> Padding:
-    """Return the padding policy that the model was trained with."""
-    from unmask.data.padding import Excluded, from_dict
-
-    known = (model.card.training or {}).get("padding")
-    return Excluded() if known is None else from_dict(known)
-
-
 def _check_length(model: Model, where: str, found: int, around: int) -> None:
     """Raise InputError for rows of `found` tokens, `around` of them special, that do not fit."""
-    if model.length is None or found == model.length:
-        return
-    if found > model.length:
+    most = model.card.length
+    if most is not None and found > most:
         raise InputError(
-            f"{where}: {found} tokens, and {model.name} has {model.length} positions: cut windows "
-            f"with --length {model.length - around}, or pass shorter rows"
+            f"{where}: {found} tokens, and {model.name} has {most} positions: cut windows with "
+            f"--length {most - around}, or pass shorter rows"
         )
-    if model.layout.kind != "text":
+    if most not in (None, found) and model.layout.kind != "text":
         raise InputError(
-            f"{where}: {found} tokens, and {model.name} generates {model.layout.kind}s of "
-            f"{model.length}: pass whole rows"
+            f"{where}: {found} tokens, and {model.name} generates {model.layout.kind}s of {most}: "
+            "pass whole rows"
         )
 
 
@@ -123,7 +111,7 @@ def _condition(model: Model, class_: str, examples: Sequence[Example]) -> Tensor
         if not class_.lstrip("-").isdigit():
             raise InputError(f"--class {class_}: pass a number, or 'file'")
         return model.condition([int(class_)], len(examples))
-    count = class_count(model.card)
+    count = model.card.classes
     if not count:
         raise InputError(f"{model.name} has no classes: leave --class out")
     for row, example in enumerate(examples):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unmask.cli.ui.screen import waiting
-from unmask.errors import CheckpointError, InputError
+from unmask.errors import CheckpointError, InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from unmask.core.network import Denoiser
     from unmask.data import Vocabulary
     from unmask.models.checkpoint import Card
+    from unmask.tasks.boards import Board
     from unmask.viz import Layout
 
 
@@ -42,9 +43,11 @@ class Model:
         return self.card.about.get("task")
 
     @property
-    def length(self) -> int | None:
-        """The model's number of positions, None if it has no fixed length."""
-        return self.card.length
+    def rules(self) -> Board | None:
+        """The rules of the model's puzzles, None for a model without puzzles."""
+        from unmask.tasks.task import RULES
+
+        return RULES.get(self.task or "")
 
     @property
     def vocabulary(self) -> Vocabulary | None:
@@ -80,28 +83,17 @@ class Model:
         never = {*vocabulary.forbidden, *ends} - {end_id}
         return tuple(sorted(never - {self.card.mask_id}))
 
-    def prose(
-        self, rows: Sequence[Sequence[int]], given: Sequence[int] | None = None
-    ) -> list[str] | None:
-        """Return rows as text, cut at the end id if training used one; None if not text.
+    def text(self, rows: Sequence[Sequence[int]], given: Sequence[int]) -> list[str] | None:
+        """Return rows as text, cut at the end id if training used one, or as symbols of the layout.
 
-        given: positions from the first that are not cut off, of each row.
+        None if the model has neither. given: positions from the first that are not cut off, of each
+        row.
         """
-        vocabulary = self.vocabulary
-        if vocabulary is None:
-            return None
-        least = [0] * len(rows) if given is None else given
-        pairs = zip(rows, least, strict=True)
-        return [vocabulary.text(ids, self.card.end_id, kept) for ids, kept in pairs]
-
-    def text(
-        self, rows: Sequence[Sequence[int]], given: Sequence[int] | None = None
-    ) -> list[str] | None:
-        """Return rows as text or as symbols of the layout; None if the model has neither."""
-        prose = self.prose(rows, given)
-        if prose is not None:
-            return prose
-        symbols = self.layout.symbols
+        vocabulary, symbols = self.vocabulary, self.layout.symbols
+        if vocabulary is not None:
+            end = self.card.end_id
+            pairs = zip(rows, given, strict=True)
+            return [vocabulary.text(ids, end, kept) for ids, kept in pairs]
         if not symbols or any(len(symbol) != 1 for symbol in symbols):
             return None
         known = dict(enumerate(symbols))
@@ -109,14 +101,7 @@ class Model:
 
     def valid(self, tokens: Tensor) -> list[bool] | None:
         """Return whether each row of tokens (B,N) keeps the task's rules; None if it has none."""
-        if self.task is None:
-            return None
-        from unmask.tasks.rules import RULES
-
-        if self.task not in RULES:
-            return None
-        flags: list[bool] = RULES[self.task].is_valid(tokens).tolist()
-        return flags
+        return None if self.rules is None else self.rules.is_valid(tokens).tolist()
 
     def condition(self, classes: Sequence[int] | None, rows: int) -> Tensor | None:
         """Return (B,) int64: the given classes, repeated in turn; None if none is given."""
@@ -124,7 +109,7 @@ class Model:
             return None
         import torch
 
-        count = class_count(self.card)
+        count = self.card.classes
         if not count:
             raise InputError(f"{self.name} has no classes: leave --class out")
         for each in classes:
@@ -139,31 +124,19 @@ def open_model(name: str, tokenizer: Path | None = None) -> Model:
     tokenizer: path of one in place of that of the card.
     """
     from unmask.models.checkpoint import read_card
+    from unmask.viz import Layout
 
     card = read_card(name)
     if tokenizer is not None:
         from unmask.data import Vocabulary
 
         card = replace(card, vocabulary=Vocabulary.of_tokenizer(tokenizer).to_dict())
-    return Model(name, card, layout_of(name, card))
-
-
-def layout_of(name: str, card: Card) -> Layout:
-    """Return the layout of the card, or lines of ids if it has none."""
-    from unmask.viz import Layout
-
     described: Any = card.about.get("layout")
-    if described is None:
-        return Layout.text()
     try:
-        return Layout.from_dict(described)
+        layout = Layout.text() if described is None else Layout.from_dict(described)
     except (InputError, TypeError) as error:
         raise CheckpointError(f"the card of {name} holds a damaged layout: {error}") from error
-
-
-def class_count(card: Card) -> int:
-    """Return the number of classes that --class accepts."""
-    return card.classes or 0
+    return Model(name, card, layout)
 
 
 def weights(folder: Path) -> dict[str, int]:
@@ -175,8 +148,6 @@ def weights(folder: Path) -> dict[str, int]:
     try:
         import safetensors
     except ImportError:
-        from unmask.errors import MissingExtraError
-
         raise MissingExtraError(
             "the weights are in safetensors files: pip install 'unmask[hf]'"
         ) from None

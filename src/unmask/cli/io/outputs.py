@@ -27,21 +27,24 @@ def checked(
     option: str = "--out",
     *,
     inputs: Sequence[Path] = (),
+    folder: Path | None = None,
 ) -> list[Path]:
     """Return the paths, each of which can be written: the disk was asked, and left as it was.
 
-    allowed: suffixes and what they stand for; None for any. inputs: files of other options. Raises
-    InputError for a path that cannot be written, OSError for a disk that is full or broken.
+    allowed: suffixes and what they stand for; None for any. inputs: files of other options. folder:
+    what the option names, if these are files in it. Raises InputError for a path that cannot be
+    written, OSError for a disk that is full or broken.
     """
     taken = {path.resolve() for path in inputs}
     for path in paths or ():
+        named = f"{option} {folder or path}".strip()
         if allowed is not None and path.suffix.lower() not in allowed:
             names = ", ".join(f"{suffix} ({what})" for suffix, what in allowed.items())
-            raise InputError(f"{option} {path}: pass a name that ends in {names}")
+            raise InputError(f"{named}: pass a name that ends in {names}")
         if path.resolve() in taken:
-            raise InputError(f"{option} {path}: this command names it twice: pass another name")
+            raise InputError(f"{named}: this command names it twice: pass another name")
         taken.add(path.resolve())
-        _check_place(path, option)
+        _check_place(path, named, "; pass the name of a folder" if folder else ", not a folder")
     if any(path.suffix.lower() in PICTURES for path in paths or ()):
         from unmask.viz.tiles import pillow
 
@@ -49,19 +52,19 @@ def checked(
     return list(paths or ())
 
 
-def _check_place(path: Path, option: str) -> None:
+def _check_place(path: Path, named: str, wanted: str) -> None:
     try:
         if path.is_dir():
-            raise InputError(f"{option} {path} is a folder: pass the name of a file")
-        for folder in path.parents:
-            if folder.exists() and not folder.is_dir():
-                raise InputError(f"{option} {path}: {folder} is a file, not a folder")
+            raise InputError(f"{named} is a folder: pass the name of a file")
+        for place in path.parents:
+            if place.exists() and not place.is_dir():
+                raise InputError(f"{named}: {place} is a file{wanted}")
         check_writable(path)
     except OSError as error:
         if error.errno in BROKEN:
             raise
         raise InputError(
-            f"{option} {path} cannot be written ({error.strerror}): pass another name"
+            f"{named} cannot be written ({error.strerror}): pass another name"
         ) from None
 
 
@@ -74,10 +77,9 @@ def write(record: Record, path: Path, *, step_ms: int | None = None) -> None:
     """Write a record as a picture, an animation or a .safetensors file, by the suffix of path."""
     if path.suffix.lower() in RECORDS:
         record.save(path)
-        return
-    write_picture(
-        record.frames, record.layout, path, given=~record.editable, columns=None, step_ms=step_ms
-    )
+    else:
+        known = ~record.editable
+        write_picture(record.frames, record.layout, path, given=known, step_ms=step_ms)
 
 
 def write_picture(
@@ -86,7 +88,7 @@ def write_picture(
     path: Path,
     *,
     given: Tensor | None,
-    columns: int | None,
+    columns: int | None = None,
     step_ms: int | None = None,
 ) -> None:
     """Write frames (S,B,N) as an animation, or the last frame as a picture."""

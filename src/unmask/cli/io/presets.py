@@ -33,19 +33,31 @@ def typed(name: str, value: Any) -> str:
     return f"--{name} {text}" if name in FLAGS else f"--set {name}={text}"
 
 
-def settings(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return pairs such as "keep=0.5" as a dict; values that are not JSON become strings."""
-    return dict(_setting(pair) for pair in pairs)
+def merged(flags: Mapping[str, Any], pairs: Sequence[str]) -> dict[str, Any]:
+    """Return the flags that are given and the pairs of --set, such as "keep=0.5".
+
+    Values that are not JSON become strings. Raises StrategyError for an option given as both.
+    """
+    asked = {key: value for key, value in flags.items() if value is not None}
+    further = dict(map(_setting, pairs))
+    for key in sorted(further.keys() & asked.keys()):
+        raise StrategyError(f"--{key} and --set {key}= are both given: type one of them")
+    return asked | further
 
 
 def _setting(pair: str) -> tuple[str, Any]:
     name, equals, value = pair.partition("=")
     if not name or not equals:
         raise StrategyError(f"--set {pair}: type NAME=VALUE, such as --set keep=0.5")
+    return name, value_of(value)
+
+
+def value_of(text: str) -> Any:
+    """Return the value of --set that a text stands for: JSON, or else the text itself."""
     try:
-        return name, json.loads(value)
+        return json.loads(text)
     except json.JSONDecodeError:
-        return name, value
+        return text
 
 
 def choose_preset(
@@ -58,26 +70,15 @@ def choose_preset(
     """
     from unmask.presets import by_name
 
-    return by_name.ending(_chosen(card, name, flags, pairs), card.end_id)
-
-
-def _chosen(
-    card: Card, name: str | None, flags: Mapping[str, Any], pairs: Sequence[str]
-) -> Strategy:
-    asked = {key: value for key, value in flags.items() if value is not None}
-    further = settings(pairs)
-    for key in sorted(further.keys() & asked.keys()):
-        raise StrategyError(f"--{key} and --set {key}= are both given: type one of them")
-    asked |= further
+    asked = merged(flags, pairs)
     if name is not None:
-        return build_strategy(name, asked, card.grid)
-    from unmask.presets import by_name
-
-    recommended = card.about.get("preset")
-    strategy = by_name.build_recommended(
-        recommended, grid=card.grid, spelling=typed, instead="--preset"
-    )
-    if not asked:
-        return strategy
-    chosen, options = by_name.name_and_options(recommended)
-    return build_strategy(chosen, {**options, **asked}, card.grid)
+        strategy = build_strategy(name, asked, card.grid)
+    else:
+        recommended = card.about.get("preset")
+        strategy = by_name.build_recommended(
+            recommended, grid=card.grid, spelling=typed, instead="--preset"
+        )
+        if asked:
+            chosen, options = by_name.name_and_options(recommended)
+            strategy = build_strategy(chosen, {**options, **asked}, card.grid)
+    return by_name.ending(strategy, card.end_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -64,6 +64,7 @@ def chosen(task: str | None, data: Path | None, file: Path | None, sets: Sequenc
         )
     from unmask.tasks import task as load_task
     from unmask.training import RECIPES, Recipe, default_recipe, read_settings
+    from unmask.training.inputs import check_data_options
 
     start = None
     if task is not None:
@@ -72,24 +73,14 @@ def chosen(task: str | None, data: Path | None, file: Path | None, sets: Sequenc
     recipe = read_settings(Recipe, file, sets, start=start)
     if data is None:
         assert task is not None
-        if recipe.data != RECIPES[task].data:
-            raise InputError(
-                f"data.* sets how --data is read, and {task} is built in: leave it out"
-            )
+        check_data_options(task, recipe.data)
         return Chosen(task, recipe, None)
     from unmask.data import read
 
-    how = recipe.data
+    how = asdict(recipe.data)
+    del how["held_out"]
     try:
-        corpus = read(
-            data,
-            tokenizer=how.tokenizer,
-            vocab_size=how.vocab_size,
-            column=how.column,
-            length=how.length,
-            documents=how.documents,
-            shape=how.shape,
-        )
+        corpus = read(data, **how)
     except DataError as error:
         raise DataError(_as_settings(str(error))) from error
     recipe = read_settings(Recipe, file, sets, start=default_recipe(corpus))

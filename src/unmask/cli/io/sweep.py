@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from unmask.cli.io.presets import build_strategy
+from unmask.cli.io.presets import build_strategy, value_of
 from unmask.errors import StrategyError, nearest
 
 if TYPE_CHECKING:
-    from unmask.evaluation.settings import Setting
+    from unmask.evaluation.figures import Setting
+    from unmask.presets.by_name import Preset
 
 # A preset without steps is measured at these values of its first option that is listed here.
 KNOBS: dict[str, tuple[float, ...]] = {
@@ -25,7 +25,6 @@ KNOBS: dict[str, tuple[float, ...]] = {
 PATIENCE = 4  # the budget of a preset that takes one, in forwards per position
 
 Values = tuple[Any, ...]
-Chosen = dict[str, dict[str, Values]]  # preset -> option -> values
 Grid = tuple[int, int] | None  # height and width of the model's grid
 
 
@@ -38,35 +37,33 @@ def swept(
     pairs: the values of --set. length: N, which budgets are multiples of.
     Raises StrategyError for a preset or option that does not exist or cannot be built.
     """
+    from unmask.evaluation.figures import Setting
     from unmask.presets import by_name
 
     presets = by_name.known()
     for name in names:
         if name not in presets:
             raise StrategyError(f"--preset {name}: no such preset; {nearest(name, presets)}")
-    left_out = {} if names else {name: why for name in presets if (why := _unfit(name, grid))}
+    unfit = {name: why for name, preset in presets.items() if (why := _unfit(preset, grid))}
+    left_out = {} if names else unfit
     wanted = list(dict.fromkeys(names)) or [name for name in presets if name not in left_out]
     chosen = parsed(pairs, wanted)
     found = []
     for name in wanted:
-        found += _settings(name, steps, chosen.get(name, {}), grid, length)
+        parameters = inspect.signature(presets[name]).parameters
+        sweep = {**_default_sweep(parameters, steps, length), **chosen.get(name, {})}
+        for values in product(*sweep.values()):
+            options = dict(zip(sweep, values, strict=True))
+            found.append(Setting(name, options, build_strategy(name, options, grid)))
     return found, left_out
 
 
-def takes_steps(names: Sequence[str]) -> bool:
-    """Whether one of these presets is swept over --steps."""
-    from unmask.presets import by_name
-
-    presets = by_name.known()
-    return any("steps" in inspect.signature(presets[name]).parameters for name in names)
-
-
-def parsed(pairs: Sequence[str], wanted: Sequence[str]) -> Chosen:
+def parsed(pairs: Sequence[str], wanted: Sequence[str]) -> dict[str, dict[str, Values]]:
     """`["threshold.threshold=0.5,0.9"]` as preset -> option -> values; of wanted presets only."""
     from unmask.presets import by_name
 
     presets = by_name.known()
-    chosen: Chosen = {}
+    chosen: dict[str, dict[str, Values]] = {}
     for pair in pairs:
         target, equals, text = pair.partition("=")
         name, dot, option = target.partition(".")
@@ -80,21 +77,8 @@ def parsed(pairs: Sequence[str], wanted: Sequence[str]) -> Chosen:
         if name not in wanted:
             raise StrategyError(f"--set {pair}: {name} is not compared; type --preset {name} too")
         options = chosen.setdefault(name, {})
-        options[option] = _once([*options.get(option, ()), *map(_value, text.split(","))])
+        options[option] = _once([*options.get(option, ()), *map(value_of, text.split(","))])
     return chosen
-
-
-def _settings(
-    name: str, steps: Sequence[int], chosen: Mapping[str, Values], grid: Grid, length: int
-) -> list[Setting]:
-    """Return one preset with every combination of the values of its options."""
-    from unmask.evaluation.settings import Setting
-    from unmask.presets import by_name
-
-    parameters = inspect.signature(by_name.known()[name]).parameters
-    sweep = {**_default_sweep(parameters, steps, length), **chosen}
-    options = [dict(zip(sweep, values, strict=True)) for values in product(*sweep.values())]
-    return [Setting(name, each, build_strategy(name, each, grid)) for each in options]
 
 
 def _default_sweep(
@@ -117,11 +101,10 @@ def _default_sweep(
     return sweep
 
 
-def _unfit(name: str, grid: Grid) -> str | None:
+def _unfit(preset: Preset, grid: Grid) -> str | None:
     """Why a preset does not apply, None if it does."""
     from unmask.presets import by_name
 
-    preset = by_name.known()[name]
     if missing := by_name.needs(preset, grid):
         return f"needs a {missing[0]}"
     if "levels" in inspect.signature(preset).parameters:
@@ -129,12 +112,5 @@ def _unfit(name: str, grid: Grid) -> str | None:
     return None
 
 
-def _once(values: Sequence[Any]) -> Values:
+def _once(values: Iterable[Any]) -> Values:
     return tuple(dict.fromkeys(values))
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text

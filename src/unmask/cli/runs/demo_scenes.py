@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unmask.cli.io import outputs
 from unmask.cli.runs.watched_generation import Emerged, emerge
@@ -23,24 +23,6 @@ COLUMNS = 4
 STEP_MS = 100
 
 
-def _as_it_is(frame: Tensor) -> Tensor:
-    return frame
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """How a generation is drawn."""
-
-    name: str
-    """The name of its files, without suffix."""
-    pause: float
-    """Seconds that each step is shown."""
-    arrange: Callable[[Tensor], Tensor] = _as_it_is
-    """A function from the generated rows to the rows that are drawn."""
-    given: Tensor | None = None
-    """(B,N) bool: given positions of the drawn rows."""
-
-
 @dataclass
 class Stage:
     """Options shared by all scenes, and the files written so far."""
@@ -51,49 +33,50 @@ class Stage:
     live: bool
     quiet: bool
     files: list[Path] = field(default_factory=list)
-    scenes: int = 0
 
-    def heading(self, title: str, below: str) -> None:
-        """Print the title of a scene."""
-        self.scenes += 1
+    def say(self, *parts: str | tuple[str, str]) -> None:
+        """Print a line, unless only the JSON object is wanted."""
         if not self.quiet:
-            say()
-            say((f"{self.scenes}. {title}", "bold"), (f"  {below}", "dim"))
+            say(*parts)
 
-    def report(self, message: str) -> None:
-        """Print a result."""
-        if not self.quiet:
-            say((message, "bold green"))
+    def play(
+        self,
+        name: str,
+        heading: tuple[str, str],
+        model: Model,
+        canvas: Canvas,
+        strategy: Strategy,
+        *,
+        pause: float,
+        arrange: Callable[[Tensor], Tensor] = lambda frame: frame,
+        given: Tensor | None = None,
+    ) -> Emerged:
+        """Generate, draw and write one scene.
 
-    def play(self, model: Model, canvas: Canvas, strategy: Strategy, scene: Scene) -> Emerged:
-        """Generate, draw and write one scene."""
-        live = self.live
-        layout, given, title = model.layout, scene.given, scene.name
-        pause = 0.0 if self.fast else scene.pause
-        with watching(live, layout, title, given=given, columns=COLUMNS, pause=pause) as watch:
+        name: that of its files, without suffix. pause: seconds that each step is shown. arrange:
+        from the generated rows to those that are drawn, of which `given` (B,N) bool are known.
+        """
+        import torch
+
+        self.say()
+        self.say((heading[0], "bold"), (f"  {heading[1]}", "dim"))
+        drawn: dict[str, Any] = {"given": given, "columns": COLUMNS}
+        live, wait = self.live, 0.0 if self.fast else pause
+        with watching(live, model.layout, name, pause=wait, **drawn) as watch:
             emerged = emerge(
                 model.denoiser,
                 canvas,
                 strategy,
                 self.seed,
-                lambda frame, counts: watch(scene.arrange(frame), counts),
+                lambda frame, counts: watch(arrange(frame), counts),
                 keep=True,
             )
+        frames = torch.stack([arrange(frame) for frame in emerged.frames])
         if not live and not self.quiet:
-            print_frame(
-                scene.arrange(emerged.frames[-1]), layout, title, given=given, columns=COLUMNS
-            )
-        self._write(emerged, model, scene)
-        return emerged
-
-    def _write(self, emerged: Emerged, model: Model, scene: Scene) -> None:
-        import torch
-
-        frames = torch.stack([scene.arrange(frame) for frame in emerged.frames])
+            print_frame(frames[-1], model.layout, name, **drawn)
         with waiting("Drawing pictures"):
             for suffix in outputs.PICTURES:
-                path = self.folder / f"{scene.name}{suffix}"
-                outputs.write_picture(
-                    frames, model.layout, path, given=scene.given, columns=COLUMNS, step_ms=STEP_MS
-                )
+                path = self.folder / f"{name}{suffix}"
+                outputs.write_picture(frames, model.layout, path, step_ms=STEP_MS, **drawn)
                 self.files.append(path)
+        return emerged

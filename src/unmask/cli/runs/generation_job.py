@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,29 +13,46 @@ from unmask.cli.io import outputs, presets
 from unmask.cli.io.canvas_input import Around
 from unmask.cli.io.models import Model, open_model
 from unmask.cli.runs.watched_generation import Emerged, emerge
-from unmask.cli.ui.live import watching
-from unmask.cli.ui.screen import is_shown, say, waiting
+from unmask.cli.ui.live import print_frame, watching
+from unmask.cli.ui.screen import counted, is_shown, say, waiting
 from unmask.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from unmask.decoding import Canvas, Strategy
 
 CELL_BYTES = 64  # at least, of a position: its id, flags, log-probabilities and step, twice
 
 
 @dataclass(frozen=True)
+class Asked:
+    """The options of `unmask generate` and `unmask infill` about the run."""
+
+    preset: str | None = None
+    steps: int | None = None
+    temperature: float | None = None
+    schedule: str | None = None
+    set_: list[str] | None = None
+    class_: list[int] | None = None
+    seed: int = 0
+    max_rows: int | None = None
+    max_tokens: int | None = None
+    out: list[Path] | None = None
+    record: Path | None = None
+    live: bool | None = None
+
+
+@dataclass(frozen=True)
 class Job:
-    """A run before its canvas is known: model, strategy, seed, files and limits."""
+    """A run before its canvas is known."""
 
     model: Model
     strategy: Strategy
-    seed: int
+    asked: Asked
     files: list[Path]
     live: bool
     """Whether each step is drawn; always False if stdout is not a terminal."""
-    max_rows: int | None = None
-    max_tokens: int | None = None
-    """Rows, and positions, generated at once; None for no limit."""
 
     def run(self, canvas: Canvas, around: Around = ([], [])) -> JobResult:
         """Generate the canvas, drawing steps if `live`, and write the files.
@@ -48,29 +65,30 @@ class Job:
                 "rows of different lengths do not fit into one picture or record: leave --out and "
                 "--record out, or pass rows of one length at a time"
             )
-        title = f"{self.model.name} · {self.strategy.name}"
-        denoiser = self.model.denoiser
-        begun = time.perf_counter()
-        with watching(
-            self.live and level, self.model.layout, title, given=~canvas.editable
-        ) as watch:
+        model, preset, asked = self.model, self.strategy.name, self.asked
+        live, title = self.live and level, f"{model.name} · {preset}"
+        denoiser, begun = model.denoiser, time.perf_counter()
+        with watching(live, model.layout, title, given=~canvas.editable) as watch:
             emerged = emerge(
                 denoiser,
                 canvas,
                 self.strategy,
-                self.seed,
+                asked.seed,
                 watch,
                 keep=outputs.moves(self.files),
-                max_rows=self.max_rows,
-                max_tokens=self.max_tokens,
+                max_rows=asked.max_rows,
+                max_tokens=asked.max_tokens,
             )
-        result = JobResult(self, emerged, time.perf_counter() - begun, around)
+        seconds = time.perf_counter() - begun
         if self.files:
+            from unmask import __version__
+
+            of = {"model": model.name, "preset": preset, "seed": str(asked.seed)}
             with waiting("Writing " + ", ".join(map(str, self.files))):
-                record = emerged.record(self.model.layout, result.info())
+                record = emerged.record(model.layout, {**of, "unmask": __version__})
                 for path in self.files:
                     outputs.write(record, path)
-        return result
+        return JobResult(self, emerged, seconds, around)
 
 
 @dataclass(frozen=True)
@@ -80,28 +98,16 @@ class JobResult:
     job: Job
     emerged: Emerged
     seconds: float
-    around: Around = ([], [])
-
-    def info(self) -> dict[str, str]:
-        """Return the description that a record stores."""
-        from unmask import __version__
-
-        job = self.job
-        return {
-            "model": job.model.name,
-            "preset": job.strategy.name,
-            "seed": str(job.seed),
-            "unmask": __version__,
-        }
+    around: Around
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that --json prints, without keys that do not apply to the model."""
         generation, model, rows = self.emerged.generation, self.job.model, self.rows()
-        extra = {"text": model.text(rows, self.given()), "valid": model.valid(self.emerged.tokens)}
+        extra = {"text": self.text(), "valid": model.valid(self.emerged.tokens)}
         return {
             "model": model.name,
             "preset": self.job.strategy.name,
-            "seed": self.job.seed,
+            "seed": self.job.asked.seed,
             "tokens": rows,
             **{key: value for key, value in extra.items() if value is not None},
             "logprob": generation.logprob.sum(1).tolist(),
@@ -114,21 +120,25 @@ class JobResult:
 
     def rows(self) -> list[list[int]]:
         """Return the ids of each row, without padding and the special tokens around it."""
-        generation = self.emerged.generation
-        before, after = map(len, self.around)
-        lengths = generation.valid.sum(1).tolist()
-        return [
-            ids[before : length - after].tolist()
-            for ids, length in zip(generation.tokens, lengths, strict=True)
-        ]
+        return self._inner(self.emerged.tokens)
 
-    def given(self) -> list[int]:
-        """Return the number of positions of each row up to the last that was given."""
+    def text(self) -> list[str] | None:
+        """Return rows as text or symbols, what was given in full; None if the model has neither."""
+        known = self._inner(self.emerged.given)
+        kept = [max((i for i, given in enumerate(row, 1) if given), default=0) for row in known]
+        return self.job.model.text(self.rows(), kept)
+
+    def _inner(self, values: Tensor) -> list[list[int]]:
         before, after = map(len, self.around)
         lengths = self.emerged.generation.valid.sum(1).tolist()
-        rows = zip(self.emerged.given.tolist(), lengths, strict=True)
-        cut = [row[before : length - after] for row, length in rows]
-        return [max((i + 1 for i, known in enumerate(row) if known), default=0) for row in cut]
+        return [row[before : n - after] for row, n in zip(values.tolist(), lengths, strict=True)]
+
+    def show(self) -> None:
+        """Draw the rows, unless they were drawn live, and print the summary."""
+        emerged, model = self.emerged, self.job.model
+        if not self.job.live:
+            print_frame(emerged.tokens, model.layout, model.name, given=emerged.given)
+        self.print_summary()
 
     def print_summary(self, say: Callable[..., None] = say) -> None:
         """Print one line of summary, and one for each file."""
@@ -138,54 +148,47 @@ class JobResult:
         judged = "" if valid is None else f", {sum(valid)} of {rows} valid"
         say(
             (f"{counted(rows, 'row')} in {counted(steps, 'step')}{judged}", "bold"),
-            (f"  {job.strategy.name}, seed {job.seed}, {self.seconds:.1f} s", "dim"),
+            (f"  {job.strategy.name}, seed {job.asked.seed}, {self.seconds:.1f} s", "dim"),
         )
         for path in job.files:
             say("wrote ", (str(path), "cyan"))
 
 
-def prepare_job(
-    name: str,
-    *,
-    preset: str | None,
-    options: dict[str, Any],
-    settings: Sequence[str] | None,
-    seed: int,
-    out: Sequence[Path] | None,
-    record: Path | None,
-    live: bool | None,
-    as_json: bool,
-    max_rows: int | None,
-    max_tokens: int | None,
-) -> Job:
+def prepare_job(name: str, asked: Asked, *, as_json: bool) -> Job:
     """Return a job whose options can work; the network is loaded when it runs."""
     from unmask.core.checks import check_count
     from unmask.core.random import check_seed
 
-    shown = is_shown(live, as_json)
-    files = outputs.checked(out, outputs.EVERYTHING)
-    files += outputs.checked([record] if record else [], outputs.RECORDS, "--record", inputs=files)
+    shown = is_shown(asked.live, as_json)
+    files = outputs.checked(asked.out, outputs.EVERYTHING)
+    records = [asked.record] if asked.record else []
+    files += outputs.checked(records, outputs.RECORDS, "--record", inputs=files)
     model = open_model(name)
-    strategy = presets.choose_preset(model.card, preset, options, settings or ())
+    flags = {flag: getattr(asked, flag) for flag in presets.FLAGS}
+    strategy = presets.choose_preset(model.card, asked.preset, flags, asked.set_ or ())
     if reserved := (*model.reserved(strategy.end_id), *model.card.absent):
         never = replace(strategy.constraint, forbidden=(*strategy.constraint.forbidden, *reserved))
         strategy = strategy.but(constraint=never)
-    check_seed(seed)
-    for option, most in (("--max-rows", max_rows), ("--max-tokens", max_tokens)):
+    check_seed(asked.seed)
+    for option, most in (("--max-rows", asked.max_rows), ("--max-tokens", asked.max_tokens)):
         if most is not None:
             check_count(option, most)
-    return Job(model, strategy, seed, files, shown, max_rows, max_tokens)
+    return Job(model, strategy, asked, files, shown)
 
 
 def check_size(rows: int, positions: int) -> None:
     """Raise InputError for rows and positions that no memory of this machine could hold."""
-    needed, there = rows * positions * CELL_BYTES, _memory()
-    if there is not None and needed > there:
-        fewer = max(1, there // 4 * rows // needed)
+    row, there = positions * CELL_BYTES, _memory()
+    if there is not None and rows * row > there:
+        fewer, shorter = max(1, there // 4 // row), there // 4 // CELL_BYTES
         raise InputError(
-            f"-n {rows}: rows of {positions:,} positions take {needed / 1e9:,.0f} GB or more, and "
-            f"this machine has {there / 1e9:,.0f}: pass -n {fewer} or fewer, and other seeds for "
-            "more"
+            f"-n {rows}: rows of {positions:,} positions take {rows * row / 1e9:,.0f} GB or more, "
+            f"and this machine has {there / 1e9:,.0f}: "
+            + (
+                f"pass -n {fewer} or fewer, and other seeds for more"
+                if row <= there
+                else f"not even one fits; pass a length of {shorter:,} or less"
+            )
         )
 
 
@@ -195,8 +198,3 @@ def _memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
-
-
-def counted(number: int, what: str) -> str:
-    """Return `1 row`, `2 rows` and so on."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -11,20 +11,26 @@ if TYPE_CHECKING:
 
     from unmask.evaluation.benches import Bench
     from unmask.evaluation.compare import Measurement
-    from unmask.evaluation.figures import Quality
-    from unmask.evaluation.settings import Terms
-    from unmask.viz.frontier import Panel
+    from unmask.evaluation.figures import Terms
 
 Measured = Sequence["Measurement"]
 
 
 def picture(measured: Measured, bench: Bench, terms: Terms) -> Figure:
     """Return a figure with one panel for each measure of quality."""
-    from unmask.viz.frontier import frontier
+    from unmask.viz.frontier import Panel, Point, frontier
 
     fronts = _fronts(measured, bench)
+    panels = []
+    for quality in bench.qualities:
+        points = []
+        for index, each in enumerate(measured):
+            figure, on_front = each.figures[quality.key], index in fronts[quality.key]
+            numbers = (figure.forwards, figure.value, figure.error)
+            points.append(Point(each.setting.preset, each.setting.label, *numbers, on_front))
+        panels.append(Panel(quality.title, points, quality.higher_is_better, quality.ideal))
     return frontier(
-        [_panel(measured, quality, fronts[quality.key]) for quality in bench.qualities],
+        panels,
         title=f"{terms.task}: quality of presets by network passes",
         cost="mean forwards a sequence",
         note=f"{terms.samples:,} rows a point; whiskers: one standard error either way",
@@ -63,18 +69,6 @@ def entries(measured: Measured, bench: Bench) -> list[dict[str, Any]]:
         }
         for index, each in enumerate(measured)
     ]
-
-
-def _panel(measured: Measured, quality: Quality, members: set[int]) -> Panel:
-    from unmask.viz.frontier import Panel, Point
-
-    points = []
-    for index, each in enumerate(measured):
-        setting, figure = each.setting, each.figures[quality.key]
-        names = (setting.preset, setting.label)
-        numbers = (figure.forwards, figure.value, figure.error)
-        points.append(Point(*names, *numbers, on_front=index in members))
-    return Panel(quality.title, points, quality.higher_is_better, quality.ideal)
 
 
 def _fronts(measured: Measured, bench: Bench) -> dict[str, set[int]]:

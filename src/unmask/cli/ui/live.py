@@ -51,8 +51,9 @@ def watching(
 ) -> Iterator[Watch]:
     """Yield a `Watch` that draws a live panel if `live`, else a progress bar in a terminal."""
     if not live:
-        with _bar(title) as watch:
-            yield watch
+        with Progress(console=err(), transient=True, disable=not is_terminal()) as bar:
+            task = bar.add_task(title, total=1.0)
+            yield lambda frame, counts: bar.update(task, completed=counts.share)
         return
     shown = _Panels(layout, title, given, columns)
     with Live(console=out(), auto_refresh=False) as screen:
@@ -65,17 +66,6 @@ def watching(
             clock = time.monotonic() + pause
 
         yield watch_panel
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Watch]:
-    with Progress(console=err(), transient=True, disable=not is_terminal()) as progress:
-        task = progress.add_task(title, total=1.0)
-
-        def watch_bar(frame: Tensor, counts: Counts) -> None:
-            progress.update(task, completed=counts.share)
-
-        yield watch_bar
 
 
 def print_frame(

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn, Progress
 from rich.text import Text
 
 from unmask.errors import InputError
@@ -88,13 +88,16 @@ def print_texts(texts: Sequence[str]) -> None:
 
 
 def counting() -> Progress:
-    """Return a bar that shows done, total and a description, and vanishes at the end."""
+    """Return a bar that shows description, done, total and time left, and vanishes at the end."""
     return Progress(
-        BarColumn(),
+        *Progress.get_default_columns(),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
         console=err(),
         transient=True,
         disable=not is_terminal(),
     )
+
+
+def counted(number: int, what: str) -> str:
+    """Return `1 row`, `2 rows` and so on."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -16,11 +16,7 @@ from unmask.cli.ui import screen
 from unmask.cli.ui.screen import is_terminal, note
 
 if TYPE_CHECKING:
-    from rich.panel import Panel
-    from torch import Tensor
-
     from unmask.training import Progress as Report
-    from unmask.viz import Layout
 
 
 class TrainingScreen:
@@ -53,19 +49,16 @@ class TrainingScreen:
         left = "" if at.seconds_left is None else f"{_duration(at.seconds_left)} left"
         self.progress.update(self.bar, completed=at.step, total=at.total, left=left)
         if at.bound is not None:
-            self.bound = f", held-out bound {at.bound:.3f} nats ({_bits(at.bound):.3f} bits)"
+            self.bound = f", held-out bound {at.bound:.3f} nats ({at.bound / math.log(2):.3f} bits)"
         self.below = Text(f"loss {at.loss:.3f}{self.bound} per token", style="dim")
         if not self.live and at.bound is not None:
             note(f"step {at.step}/{at.total}: ", str(self.below), f"; {left}" if left else "")
         if self.live and at.samples is not None and at.layout is not None:
-            self.panel = self._samples(at, at.samples, at.layout)
+            from unmask.viz import frame_panel
 
-    def _samples(self, at: Report, samples: Tensor, layout: Layout) -> Panel:
-        from unmask.viz import frame_panel
-
-        # Bar, figures and the cursor's line need room too.
-        room = max(8, self.progress.console.height - 3)
-        return frame_panel(samples, layout, title=f"samples at step {at.step}", max_lines=room)
+            # Bar, figures and the cursor's line need room too.
+            room, title = max(8, self.progress.console.height - 3), f"samples at step {at.step}"
+            self.panel = frame_panel(at.samples, at.layout, title=title, max_lines=room)
 
     def _drawn(self) -> Group:
         return Group(self.progress, self.below, self.panel)
@@ -78,7 +71,3 @@ def _duration(seconds: float) -> str:
         return "under a minute"
     hours, minutes = divmod(minutes, 60)
     return "about " + " ".join([f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes))
-
-
-def _bits(nats: float) -> float:
-    return nats / math.log(2)

@@ -50,7 +50,7 @@ def _made(counter: Sequence[Word], key: Tensor | np.ndarray, count: int) -> Tens
     given: list[Any] = [
         w if isinstance(w, Tensor | np.ndarray) else int(w) & WORD for w in (*counter, key)
     ]
-    if _by_numpy(given):
+    if isinstance(given[-1], np.ndarray) or _plain(given, torch.device("cpu")):
         arrays = [word.numpy() if isinstance(word, Tensor) else word for word in given]
         shape = np.broadcast(*arrays).shape
         if prod(shape) <= FEW or torch.get_num_threads() < THREADS:
@@ -64,10 +64,6 @@ def _made(counter: Sequence[Word], key: Tensor | np.ndarray, count: int) -> Tens
                 raise
             KERNEL.give_up(error)
     return by_torch.made(words, root, count)
-
-
-def _by_numpy(given: Sequence[Word]) -> bool:
-    return isinstance(given[-1], np.ndarray) or _plain(given, torch.device("cpu"))
 
 
 def _plain(given: Sequence[Word], device: torch.device) -> bool:

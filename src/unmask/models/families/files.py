@@ -12,7 +12,7 @@ from typing import Any
 
 from unmask.errors import CheckpointError, MissingExtraError
 
-CONFIG, GENERATION = "config.json", "generation_config.json"
+CONFIG, GENERATION, WORDS = "config.json", "generation_config.json", "vocab.txt"
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,26 @@ class Files:
 
     def tokenizer(self, *kinds: str) -> Any:
         """Return the tokenizer, by the first of these classes that opens it; None if none does."""
-        if not any(map(self._find, ("tokenizer_config.json", "tokenizer.json", "vocab.txt"))):
+        if not any(map(self._find, ("tokenizer_config.json", "tokenizer.json", WORDS))):
             return None
         with _quiet():
             for kind in ("AutoTokenizer", *kinds):
                 try:
                     opened = getattr(library(), kind).from_pretrained
-                    return opened(self.name, trust_remote_code=False, **self.options)
+                    found = opened(self.name, trust_remote_code=False, **self.options)
                 except Exception:  # of as many kinds as there are tokenizers
                     continue
+                return found if lost_word(found) is None else self._of_words() or found
         return None
+
+    def _of_words(self) -> Any:
+        """Return the tokenizer of a list of words, with its capitals; None where there is none."""
+        path = self._find(WORDS)
+        if path is None:
+            return None
+        words = Path(path).read_text(encoding="utf-8").split()
+        lower = all(word == word.lower() for word in words if not word.startswith("["))
+        return library().BertTokenizer(path, do_lower_case=lower)
 
     def _find(self, name: str, needed: bool = False) -> str | None:
         """Return the path of a file. Raises CheckpointError where it is needed and not there."""
@@ -71,6 +81,21 @@ class Files:
         if not isinstance(found, dict):
             raise CheckpointError(f"{path} has a {type(found).__name__} in place of entries")
         return found
+
+
+def lost_word(tokenizer: Any) -> str | None:
+    """Return a word of the vocabulary, if all that are tried become the unknown token.
+
+    So it is where transformers has not read the files of a tokenizer, or spells words otherwise.
+    """
+    special, known = set(tokenizer.all_special_ids), tokenizer.get_vocab().items()
+    words = sorted(word for word, i in known if i not in special and word.isalnum())
+    some = words[:: max(1, len(words) // 50)]
+    unknown = tokenizer.unk_token_id
+    if unknown is None or not some:
+        return None
+    rows = tokenizer(some, add_special_tokens=False, verbose=False)["input_ids"]
+    return some[0] if all(unknown in row for row in rows) else None
 
 
 @contextmanager

@@ -14,8 +14,7 @@ from unmask.models.families.files import Files, library
 from unmask.models.families.recognition import Found
 from unmask.models.families.remote import RemoteNetwork
 from unmask.models.families.renaming import reading_class, settled
-from unmask.models.hf import MaskedLMDenoiser
-from unmask.models.plain import PlainDenoiser
+from unmask.models.wrap import wrap
 
 _AUTHORS = {
     *("architectures", "auto_map", "model_type", "transformers_version"),
@@ -32,17 +31,15 @@ def open_pretrained(files: Files, found: Found, loading: Mapping[str, Any]) -> A
     """
     options = {**files.options, **loading}
     row = found.family
-    adapter: Adapter
     if row is not None:
         net = _stock(files, row, options)
-        adapter = Decoder(net, found.mask_id, block=found.block, logit_shift=row.logit_shift)
+        block, shift = found.block, row.logit_shift
+        adapter: Adapter = Decoder(net, found.mask_id, block=block, logit_shift=shift)
     elif found.remote:
-        net = _code_of_others(files, found.stock, options)
-        adapter = PlainDenoiser(net, found.mask_id, vocab_size=net.vocab_size)
+        adapter = wrap(_code_of_others(files, found.stock, options), mask_id=found.mask_id)
     else:
-        adapter = MaskedLMDenoiser(
-            _read(getattr(library(), found.stock), files, options), found.mask_id
-        )
+        net = _read(getattr(library(), found.stock), files, options)
+        adapter = wrap(net, mask_id=found.mask_id)
     size = adapter.spec.vocab_size
     adapter.spec = replace(
         adapter.spec,

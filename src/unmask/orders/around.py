@@ -1,11 +1,12 @@
-"""Choice noise: randomness added to an order's score, usually fading as the row nears its end."""
+"""Orders that change the scores of another: weighted at committed positions, or with noise."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from unmask.core.arrays import to_device
@@ -14,7 +15,59 @@ from unmask.core.random import Purpose, gumbel
 from unmask.core.rows import Now
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
-from unmask.orders.base import Around, Order, as_order
+from unmask.orders.base import Order, as_order
+
+
+class _Inner:
+    """An attribute that is the inner order's."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, around: Around | None, owner: type) -> Any:
+        return self if around is None else getattr(around.order, self.name)
+
+
+class Around(Order):
+    """Base of orders that change the scores of another, `order`, and share its declarations."""
+
+    order: Order
+    blind = _Inner()
+    needs = _Inner()
+    stored = _Inner()
+    ranks_draws = _Inner()
+    carry = _Inner()
+    check_lengths = _Inner()
+    init = _Inner()
+    update = _Inner()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "order", as_order(self.order))
+
+
+@dataclass(frozen=True)
+class Weighted(Around):
+    """Another order's score, times eta at committed positions (P2 2502.03540, algorithm 1).
+
+    If scores are log-probabilities, eta > 1 makes re-masking of committed tokens likelier, and
+    eta < 1 makes it less likely.
+    """
+
+    order: Order
+    eta: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (is_number(self.eta) and self.eta >= 0):
+            raise StrategyError(f"eta={self.eta!r}: pass a number ≥ 0, such as 1.0")
+
+    def __call__(self, state: State, proposal: Proposal) -> Tensor:
+        score = self.order(state, proposal)
+        if self.eta == 1:
+            return score
+        # −inf is the score of a token that filters drop, and 0 · −inf would be NaN.
+        finite = score.clamp(min=torch.finfo(score.dtype).min) if self.eta == 0 else score
+        return score.where(state.masked, finite * self.eta)
 
 
 @dataclass(frozen=True)
@@ -33,7 +86,7 @@ class ChoiceNoise(Around):
     inclusive: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "order", as_order(self.order))
+        super().__post_init__()
         if not (is_number(self.scale) and self.scale >= 0):
             raise StrategyError(f"noise scale={self.scale!r}: pass a number ≥ 0, such as 4.5")
         if self.kind not in ("gumbel", "uniform"):

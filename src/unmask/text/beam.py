@@ -1,0 +1,128 @@
+"""The likeliest ids of several unknown positions together: a beam over the most certain position.
+
+Shapes: T texts, R rows of their beams, N positions, M unknown ones, V vocabulary, K choices of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from unmask.core.head import illegal_tensor
+from unmask.core.inference import evaluating
+from unmask.core.network import Denoiser, Query
+from unmask.decoding import Canvas, Strategy
+from unmask.engine import run
+
+
+class Hidden(NamedTuple):
+    """The ids of a text, and which of them are unknown."""
+
+    ids: list[int]
+    unknown: list[bool]
+
+
+class Likely(NamedTuple):
+    """Ids of the unknown positions, and the logarithm of their joint probability, in nats."""
+
+    tokens: list[int]
+    logprob: float
+
+
+@dataclass(frozen=True)
+class _Beams:
+    """Rows of which some positions are unknown still."""
+
+    text: Tensor  # (R,) int64: the text of each row
+    tokens: Tensor  # (R,N) int64
+    unknown: Tensor  # (R,N) bool
+    valid: Tensor  # (R,N) bool
+    logprob: Tensor  # (R,) float32
+
+    def take(self, rows: Tensor) -> _Beams:
+        """Return these rows."""
+        return _Beams(*(part[rows] for part in vars(self).values()))
+
+
+def most_of_draws(
+    denoiser: Denoiser, text: Hidden, top_k: int, strategy: Strategy, seed: int
+) -> list[Likely]:
+    """Return the different ones of top_k fillings that a strategy draws."""
+    canvas = Canvas.infill([text.ids] * top_k, [text.unknown] * top_k)
+    found = run(denoiser, canvas, strategy, seed=seed)
+    drawn = found.tokens[:, torch.tensor(text.unknown)].tolist()
+    sums = dict(zip(map(tuple, drawn), found.logprob.sum(1).tolist(), strict=True))
+    return [Likely(list(tokens), logprob) for tokens, logprob in sums.items()]
+
+
+def most_likely(
+    denoiser: Denoiser, texts: Sequence[Hidden], top_k: int, never: Sequence[int]
+) -> list[list[Likely]]:
+    """Return for each text the best top_k fillings that a beam finds; exact for one position.
+
+    At each step, every row of the beams fills in the position of which its best id is likeliest.
+    log p is the sum of the network's own logarithms over these steps; `never` are not chosen.
+    """
+    canvas = Canvas.ragged([each.ids for each in texts], [each.unknown for each in texts])
+    canvas = canvas.to(denoiser.device) if denoiser.device is not None else canvas
+    first = torch.arange(len(texts), device=canvas.tokens.device)
+    total = torch.zeros(len(texts), device=canvas.tokens.device)
+    beams = _Beams(first, canvas.tokens, canvas.editable, canvas.valid, total)
+    barred = illegal_tensor(denoiser.spec, canvas.tokens.device, tuple(never))
+    found: list[list[Likely]] = [[] for _ in texts]
+    with evaluating(denoiser):
+        while len(beams.text):
+            beams = _grown(denoiser, beams, canvas.editable, barred, top_k)
+            full = ~beams.unknown.any(1)
+            for i in full.nonzero().squeeze(1).tolist():
+                text = int(beams.text[i])
+                ids = beams.tokens[i, canvas.editable[text]].tolist()
+                found[text].append(Likely(ids, float(beams.logprob[i])))
+            beams = beams.take(~full)
+    return found
+
+
+def _grown(denoiser: Denoiser, beams: _Beams, asked: Tensor, barred: Tensor, top_k: int) -> _Beams:
+    """Return the best top_k rows of each text with one more position filled in, best first."""
+    hidden_at = denoiser.spec.mask_id or 0
+    shown = beams.tokens.masked_fill(beams.unknown, hidden_at)
+    query = Query.of(shown, beams.valid)
+    query = query.with_inputs(denoiser.spec.inputs, beams.unknown, asked[beams.text])
+    hidden, _ = denoiser.forward(query, None)
+    row, position = beams.unknown.nonzero().unbind(1)
+    logp = denoiser.logits(hidden[row, position]).float().log_softmax(-1)  # (M,V)
+    logp[:, barred] = -torch.inf
+    best, choice = logp.topk(min(top_k, logp.shape[1] - len(barred)), dim=-1)  # (M,K)
+    sure = torch.full(shown.shape, -torch.inf, device=shown.device)
+    sure[row, position] = best[:, 0]
+    place = sure.argmax(1)  # (R,)
+    number = torch.zeros_like(shown)
+    number[row, position] = torch.arange(len(row), device=shown.device)
+    picked = number.gather(1, place.unsqueeze(1)).squeeze(1)
+    grown = beams.take(
+        torch.arange(len(shown), device=shown.device).repeat_interleave(best.shape[1])
+    )
+    at = (
+        torch.arange(len(grown.text), device=shown.device),
+        place.repeat_interleave(best.shape[1]),
+    )
+    grown.tokens[at], grown.unknown[at] = choice[picked].flatten(), False
+    grown.logprob.add_(best[picked].flatten())
+    return grown.take(_best(grown, top_k))
+
+
+def _best(beams: _Beams, top_k: int) -> Tensor:
+    """Return the rows to keep: of each text the top_k best different ones, the best first."""
+    shown = beams.tokens.masked_fill(beams.unknown, -1).tolist()
+    kept: dict[int, dict[tuple[int, ...], int]] = {}
+    order = beams.logprob.argsort(descending=True, stable=True).tolist()
+    for i, text in zip(order, beams.text[order].tolist(), strict=True):
+        of_text = kept.setdefault(text, {})
+        if len(of_text) < top_k:
+            of_text.setdefault(tuple(shown[i]), i)
+    rows = [i for of_text in kept.values() for i in of_text.values()]
+    return torch.tensor(rows, device=beams.text.device)
