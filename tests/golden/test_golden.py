@@ -141,6 +141,7 @@ BRANCHES = {
     "threshold": [several, alone(0, 0.6)],
     "factor": [several, alone(0, 0.5)],
     "entropy_bound": [several, alone(0, 1)],
+    "diffusion_gemma": [nothing, several],
     # The likeliest position because none is sure, and because those that are sure are not stable.
     "klass": [several, alone(0, 0.4), alone(0.4, 1)],
     "llada21": [several, editing, alone(0, 0.7)],

@@ -4,6 +4,7 @@ Derive a new one from `Commit`.
 """
 
 from unmask.commit.adaptive import EntropyBound, Factor, Stable, Threshold, ThresholdOrShare
+from unmask.commit.at_once import AtOnce
 from unmask.commit.base import Commit
 from unmask.commit.plans import (
     AllSteps,
@@ -25,6 +26,7 @@ from unmask.core.calls import check_calls
 __all__ = [
     "AllSteps",
     "Ancestral",
+    "AtOnce",
     "ByGroup",
     "Commit",
     "CountPlan",

@@ -13,7 +13,7 @@ from torch import Tensor
 from unmask.commit.base import Commit
 from unmask.core.checks import check_count, check_flag, check_share, is_integer, is_number
 from unmask.core.history import LOOK_BACK, ComparesSteps
-from unmask.core.ranking import at_least_one, best, log_on_grid
+from unmask.core.ranking import at_least_one, best, descending, log_on_grid, within_bound
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 
@@ -121,10 +121,10 @@ class Factor(_Adaptive):
         self._check_cap()
 
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
-        ranked = _descending(score, eligible)
+        ranked = descending(score, eligible)
         k = torch.arange(1, score.shape[1] + 1, device=score.device)
         passing = (k + 1) * -torch.expm1(ranked) < self.factor
-        return self._best(_leading(passing), score, eligible)
+        return self._best(passing.long().cumprod(1).sum(1), score, eligible)
 
 
 @dataclass(frozen=True)
@@ -144,9 +144,7 @@ class EntropyBound(_Adaptive):
         self._check_cap()
 
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
-        entropy = -_descending(score, eligible)
-        before = (entropy.cumsum(1) - entropy).nan_to_num(torch.inf)  # ΣH − max H of a prefix
-        return self._best(_leading(before <= self.bound), score, eligible)
+        return self._best(within_bound(score, eligible, self.bound), score, eligible)
 
 
 @dataclass(frozen=True)
@@ -176,14 +174,3 @@ class Stable(ComparesSteps, _Adaptive):
         recent = proposal.history.divergence[..., : self.history]
         calm = (recent < self.divergence).all(2)
         return self._sure(calm & (score > log_on_grid(self.threshold)), score, eligible)
-
-
-def _descending(score: Tensor, eligible: Tensor) -> Tensor:
-    """(B,N) float64 scores of the eligible, best first, -inf behind them."""
-    ranked = score.double().masked_fill(~eligible, -torch.inf)
-    return ranked.sort(dim=1, descending=True).values
-
-
-def _leading(good: Tensor) -> Tensor:
-    """(B,N) bool -> (B,): how many lead each row."""
-    return good.long().cumprod(1).sum(1)

@@ -21,6 +21,7 @@ STATISTICS = frozenset(
         "top_token",
         "margin",
         "entropy",
+        "sampling_entropy",
         "noised_logprob",
         "divergence",
     }

@@ -7,6 +7,7 @@ published defaults; change a part with `Strategy.but`. `docs/methods.md` has a t
 
 from unmask.core.calls import check_calls
 from unmask.presets.adaptive import entropy_bound, factor, klass, llada21, threshold, wino
+from unmask.presets.canvases import diffusion_gemma
 from unmask.presets.image import amused, halton, maskgit, muse
 from unmask.presets.reference import annealed, confidence, first_hitting, random_order, top_margin
 from unmask.presets.revising import dplm, p2, remdm, self_critic, token_critic
@@ -17,6 +18,7 @@ __all__ = [
     "amused",
     "annealed",
     "confidence",
+    "diffusion_gemma",
     "dplm",
     "dream",
     "entropy_bound",
