@@ -24,7 +24,7 @@ TEXT = {
     "vocab_size": VOCAB, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
     "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "global_head_dim": 16,
     "num_global_key_value_heads": 1, "num_experts": 4, "top_k_experts": 2,
-    "moe_intermediate_size": 16, "sliding_window": WINDOW, "max_position_embeddings": 256,
+    "moe_intermediate_size": 16, "sliding_window": WINDOW, "max_position_embeddings": 512,
     "layer_types": ["sliding_attention", "full_attention"], "pad_token_id": PAD,
     "eos_token_id": 1, "bos_token_id": 2,
 }  # fmt: skip
@@ -37,7 +37,9 @@ IMAGE = {"boi_token_id": 60, "eoi_token_id": 61, "image_token_id": 62}
 
 
 @cache
-def tiny(scale: float = 16.0, fed_back: float = 5.0) -> Any:
+def tiny(
+    scale: float = 16.0, fed_back: float = 5.0, vocab: int = VOCAB, canvas: int = CANVAS
+) -> Any:
     """A network of random weights, so much larger than usual that its logits are not flat.
 
     fed_back: the scale of what reads the logits of the step before. Above 10, rounding grows from
@@ -47,8 +49,9 @@ def tiny(scale: float = 16.0, fed_back: float = 5.0) -> Any:
     made = getattr(transformers, "DiffusionGemmaForBlockDiffusion", None)
     if made is None:
         pytest.skip("this transformers has no DiffusionGemma")
+    text = {**TEXT, "vocab_size": vocab}
     config = transformers.DiffusionGemmaConfig(
-        text_config=dict(TEXT), vision_config=dict(VISION), canvas_length=CANVAS, **IMAGE
+        text_config=text, vision_config=dict(VISION), canvas_length=canvas, **IMAGE
     )
     torch.manual_seed(0)
     net = made(config).eval()

@@ -27,6 +27,7 @@ from unmask.errors import CheckpointError, MissingExtraError, ModelError, neares
 from unmask.models.adapter import Adapter
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.decoder import Decoder
+from unmask.models.diffusion_gemma import DiffusionGemma
 from unmask.models.forwarding import unwrapped
 from unmask.models.hf import MaskedLMDenoiser, is_adapted
 from unmask.models.outputs import inside
@@ -99,10 +100,11 @@ def save(
     check_dicts(CheckpointError, about=about, vocabulary=vocabulary, training=training)
     denoiser = unwrapped(denoiser)
     inner: Any = denoiser.inner if isinstance(denoiser, ClassConditioned) else denoiser
-    if isinstance(inner, Decoder):
+    if isinstance(inner, Decoder | DiffusionGemma):
+        kind = type(inner).__name__
         raise ModelError(
-            f"the attention mask of a {type(inner).__name__} cannot be saved: write the network by "
-            "net.save_pretrained(folder), and make the Decoder again after loading it"
+            f"the attention mask of a {kind} cannot be saved: write the network by "
+            f"net.save_pretrained(folder), and make the {kind} again after loading it"
         )
     net = getattr(inner, "net", None)
     if not isinstance(net, nn.Module):
