@@ -188,6 +188,25 @@ def test_a_notebook(bert_model):
         (lambda m: m.complete("the cat", 80), "3 given tokens|4 given .* generate at most 60"),
         (lambda m: m.complete("the " * 80, 8), "82 given tokens .* pass a shorter text"),
         (lambda m: m.complete("a", 4, n=0), "n=0"),
+        (lambda m: m.complete(3), "prompt is a int: pass a text, or a list of texts"),
+        (lambda m: m.complete(b"a"), "prompt is a bytes: pass a text"),
+        (lambda m: m.complete({"a": 1}), "prompt is a dict"),
+        (lambda m: m.complete(["a", 3]), r"prompt\[1\] is a int: pass a text"),
+        (lambda m: m.complete("hi \ud83d"), "prompt has half a character .* at position 3"),
+        (lambda m: m.complete("a", 4, stop=3), "stop is a int"),
+        (lambda m: m.complete("a", 4, stop=["a", 3]), r"stop\[1\] is a int"),
+        (lambda m: m.complete("a", 4, strategy="llada"), "strategy"),
+        (lambda m: m.complete("a", 4, seed="x"), "seed='x'"),
+        (lambda m: m.complete("a", 4, max_rows=0), "max_rows=0"),
+        (lambda m: m.complete("a", 4, max_tokens=0), "max_tokens=0"),
+        (lambda m: m.fill(3), "text is a int"),
+        (lambda m: m.fill("a [MASK]", strategy="x"), "strategy"),
+        (lambda m: m.stream(3), "prompt is a int"),
+        (lambda m: m.infill(3, "b", tokens=1), "prompt is a int"),
+        (lambda m: m.edit(3, "b"), "text is a int"),
+        (lambda m: m.score("a", given=3), "given is a int"),
+        (lambda m: m.chat("hi"), "messages='hi': pass a list such as"),
+        (lambda m: m.chat([3]), "pass a list such as"),
         (lambda m: m.complete("a", 4, sed=1), r"takes no sed=: did you mean 'seed'"),
         (lambda m: m.infill("a", "b"), "pass tokens=.*or max_tokens=, not both"),
         (lambda m: m.infill("a", "b", tokens=2, max_tokens=2), "not both"),
@@ -204,7 +223,7 @@ def test_bad_input(call, told, bert_model):
 
 def test_a_template_that_fails(byte_model, monkeypatch):
     for wrong in ([], [{"role": "user"}], [{"role": "user", "content": None}]):
-        with pytest.raises(DataError, match="pass a list such as"):
+        with pytest.raises(InputError, match="pass a list such as"):
             byte_model.chat(wrong)
     template = "{{ raise_exception('only questions') }}"
     monkeypatch.setattr(byte_model.encoding.backend, "chat_template", template)

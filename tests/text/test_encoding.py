@@ -67,6 +67,11 @@ def test_a_network_with_more_ids_than_the_tokenizer(tmp_path):
     assert all(token < 27 for each in model.fill("the [MASK]", top_k=30) for token in each.tokens)
 
 
+def test_what_is_no_tokenizer(masked):
+    with pytest.raises(ModelError, match="tokenizer='x': pass a tokenizer of transformers"):
+        unmask.TextModel.load(masked, tokenizer="x")
+
+
 def test_a_model_without_a_tokenizer(tmp_path):
     folder = proteins(tmp_path)
     (folder / "vocab.txt").unlink()

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from pydantic import Field, Strict
 
-from unmask.errors import InputError
+from unmask.errors import ArgumentError, InputError, StrategyError
+from unmask.training.recipe import Recipe
 from unmask.training.settings import commented, read_settings, settings
 
 
@@ -170,7 +171,7 @@ def test_a_word_is_read_as_its_field_wants(word, name, value):
         ("inner.keep=1", "inner.keep=1: input should be a valid boolean"),
         ("mode=c", "mode=c: known: a, b"),
         ("limit=x", "a valid integer, got 'x'"),
-        ("pair=[1]", r"pair=\[1\]\[1\]: field required"),
+        ("pair=[1]", r"pair=\[1\]: expected 2 values, got 1"),
         ("pair=1", "pair=1: input should be a valid list"),
         ("many=[1, x]", r"many=\[1, x\]\[1\]: input should be a valid integer, got 'x'"),
         ("options=3", "options=3: input should be a valid dictionary"),
@@ -236,3 +237,32 @@ def test_json_is_yaml(tmp_path):
     assert read_settings(Outer, written(tmp_path, text)) == Outer(
         steps=3, rate=1e-7, inner=Inner(9, "x")
     )
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Recipe({}, "7"), r"^steps='7': "),
+        (
+            lambda: Recipe({}, steps=5, backbone={}),
+            r"Recipe\(\) got backbone twice; its arguments: ",
+        ),
+        (lambda: Recipe(*range(99)), r"Recipe\(\) got too many; its arguments: backbone, steps"),
+    ],
+)
+def test_values_by_their_place(make, told):
+    with pytest.raises((ArgumentError, StrategyError), match=told):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("foo.bar=1", "foo.bar=1: unknown key 'foo'"),
+        ("data.shape=[8]", r"data.shape=\[8\]: expected 2 values, got 1"),
+        ("data.shape=[8,8,8]", r"data.shape=\[8,8,8\]: expected 2 values, got 3"),
+    ],
+)
+def test_words_are_told_as_they_were_typed(word, told):
+    with pytest.raises(InputError, match=told):
+        read_settings(Recipe, None, [word])

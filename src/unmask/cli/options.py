@@ -54,6 +54,8 @@ def entries(text: str) -> dict[str, Entry]:
         words = [word.rstrip(",") for word in head.split()]
         flags = [word for word in words if word.startswith("-")]
         metavar = next((word for word in words if word not in flags), None)
+        assert prose, f"{entry!r} is no entry: '--flag VALUE: text'"
+        assert len(words) <= len(flags) + 1, f"{head!r} has two names for a value"
         name = flags[0].partition("/")[0].strip("-") if flags else head.lower()
         found[name.replace("-", "_")] = flags, metavar, " ".join(prose.split())
     return found

@@ -13,7 +13,6 @@ from unmask.data.vocabulary import BYTES, Vocabulary
 from unmask.errors import DataError, ModelError
 from unmask.models.families.files import lost_word
 
-_MESSAGE = ("role", "content")
 CONTEXT = 8  # tokens before a text that decide how it begins
 _BYTE = re.compile("<0x[0-9A-F]{2}>")  # a byte of a character without a token of its own
 
@@ -66,6 +65,11 @@ class TokenizerEncoding(Encoding):
     """
 
     def __init__(self, backend: Any, mask_id: int | None, *, surround: bool):
+        if not hasattr(backend, "get_vocab"):
+            raise ModelError(
+                f"tokenizer={backend!r:.80}: pass a tokenizer of transformers, such as "
+                "AutoTokenizer.from_pretrained(...)"
+            )
         known = Tokenizer(backend, Path(str(backend.name_or_path)))
         _check_words(backend)
         self.backend, self.size = backend, known.size
@@ -96,12 +100,6 @@ class TokenizerEncoding(Encoding):
 
     def template(self, messages: Sequence[dict[str, str]], options: dict[str, Any]) -> list[int]:
         """Return the ids of a talk, by the tokenizer's own template. DataError if that fails."""
-        wrong = [m for m in messages if not all(isinstance(m.get(k), str) for k in _MESSAGE)]
-        if wrong or not messages:
-            raise DataError(
-                f"messages={list(messages)!r}: pass a list such as [{{'role': 'user', 'content': "
-                "'Hello'}]"
-            )
         if not self.backend.chat_template:
             raise DataError(
                 "this tokenizer has no chat template: pass the whole prompt to complete(...)"

@@ -14,6 +14,7 @@ from unmask.candidates import length_beam
 from unmask.core.checks import check_count
 from unmask.core.network import Denoiser
 from unmask.decoding import Strategy
+from unmask.decoding.inputs import check_strategy
 from unmask.engine import default_strategy, stream
 from unmask.errors import InputError
 from unmask.presets.by_name import ending
@@ -24,6 +25,7 @@ from unmask.text.beam import Hidden, Likely, most_of_draws
 from unmask.text.encoding import Encoding
 from unmask.text.filling import fillings
 from unmask.text.generating import generated
+from unmask.text.inputs import messages_of, text_of, texts_of
 from unmask.text.opening import Parts, open_text
 from unmask.text.prompts import Row, canvas_of, check_lengths, in_whole_blocks, seeds_of
 from unmask.text.reading import completion
@@ -111,7 +113,7 @@ class TextModel:
         They are those of `complete`, whatever is done: numbers of prompts that are left out, of an
         earlier call. options: as in `complete`, but for n.
         """
-        rows = [self._continued(prompt, max_new_tokens) for prompt in prompts]
+        rows = [self._continued(each, max_new_tokens) for each in texts_of("prompts", prompts)]
         return self._finished(rows, prompts, done=done, **options)
 
     def chat(
@@ -157,6 +159,7 @@ class TextModel:
         span: the part itself, where it is first found, or its first and last character, as in a
         slice. options: as in `infill`.
         """
+        text_of("text", text)
         if isinstance(span, str):
             begin = text.find(span)
             if begin < 0 or not span:
@@ -187,10 +190,11 @@ class TextModel:
         such as "1-6", ranked by log p a token. Raises CanvasError for a text without masks.
         """
         check_count("top_k", top_k, InputError)
-        texts = [text] if isinstance(text, str) else list(text)
+        texts = texts_of("text", text)
+        plan = None if strategy is None else self._plan(strategy, closed=True)
 
         def drawn(row: Hidden) -> list[Likely]:
-            plan = self._plan(strategy, closed=True)
+            assert plan is not None
             return most_of_draws(self.denoiser, row, top_k, plan, seed)
 
         found = fillings(
@@ -200,7 +204,7 @@ class TextModel:
             top_k=top_k,
             candidates=candidates,
             never=self._never,
-            drawn=None if strategy is None else drawn,
+            drawn=None if plan is None else drawn,
         )
         return found[0] if isinstance(text, str) else found
 
@@ -209,7 +213,8 @@ class TextModel:
         strategy: Strategy | None = None,
     ) -> Iterator[TextState]:  # fmt: skip
         """Yield a TextState after every step; the pieces of all concatenate to the final text."""
-        return self._states(self._continued(prompt, max_new_tokens), stop, seed, strategy)
+        row = self._continued(text_of("prompt", prompt), max_new_tokens)
+        return self._states(row, stop, seed, strategy)
 
     def stream_chat(
         self, messages: Sequence[Mapping[str, str]], max_new_tokens: int = 256, *,
@@ -227,8 +232,8 @@ class TextModel:
         token is scored exactly, in one forward.
         """
         encoding = self.encoding
-        before = [*encoding.around[0], *encoding.encode(given)]
-        ids = encoding.encode(text)
+        before = [*encoding.around[0], *encoding.encode(text_of("given", given))]
+        ids = encoding.encode(text_of("text", text))
         if not ids:
             raise InputError(f"text={text!r} has no token: pass a text to score")
         whole = torch.tensor([[*before, *ids, *encoding.around[1]]])
@@ -241,6 +246,8 @@ class TextModel:
 
     def _plan(self, strategy: Strategy | None, closed: bool = False) -> Strategy:
         """Return the strategy of a call. closed: whether text follows, so that rows do not end."""
+        if strategy is not None:
+            check_strategy(strategy)
         chosen = strategy or self.strategy or default_strategy(self.denoiser)
         stopping = (
             tuple(s for s in chosen.stopping if s.end_id is None) if closed else chosen.stopping
@@ -257,7 +264,7 @@ class TextModel:
     ) -> Any:
         """Return completions of texts, in lists where texts, or n, are several."""
         check_count("n", n, InputError)
-        prompts = [texts] if isinstance(texts, str) else list(texts)
+        prompts = texts_of("prompt", texts)
         if not prompts:
             return []
         rows = [row for prompt in prompts for row in [row_of(prompt)] * n]
@@ -281,7 +288,10 @@ class TextModel:
     ) -> Iterator[tuple[int, Completion]]:
         """Yield the number and completion of each row that is not done, as they finish."""
         check_lengths(rows, self.denoiser.spec.max_length)
-        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        stops = texts_of("stop", stop)
+        for name, most in (("max_rows", max_rows), ("max_tokens", max_tokens)):
+            if most is not None:
+                check_count(name, most, InputError)
         ends = () if suffix else self.end_ids
         plan, seeds = self._plan(strategy, closed=bool(suffix)), seeds_of(rows, seed)
         asked = [i for i in range(len(rows)) if i not in done]
@@ -311,13 +321,14 @@ class TextModel:
 
     def _talk(self, messages: Sequence[Mapping[str, str]], count: int) -> Row:
         check_count("max_new_tokens", count, InputError)
-        ids = self.encoding.template([dict(each) for each in messages], self.template)
+        ids = self.encoding.template(messages_of(messages), self.template)
         return in_whole_blocks(Row(ids, count, []), self.denoiser.spec)
 
     def _between(self, prefix: str, suffix: str, count: int) -> Row:
         check_count("tokens", count, InputError)
         before, after = self.encoding.around
-        ids, rest = map(self.encoding.encode, (prefix, suffix))
+        ids = self.encoding.encode(text_of("prefix", prefix))
+        rest = self.encoding.encode(text_of("suffix", suffix))
         return Row([*before, *ids], count, [*rest, *after], context=ids)
 
     def _best_length(self, row: Row, most: int, plan: Strategy, seed: int) -> int:
@@ -332,6 +343,6 @@ class TextModel:
         check_lengths([row], self.denoiser.spec.max_length)
         canvas = canvas_of([row], self.denoiser.spec)
         infos = stream(self.denoiser, canvas, plan, seeds=seeds_of([row], seed))
-        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        stops = texts_of("stop", stop)
         settles = isinstance(plan.revise, Never)
         return states(infos, self.encoding, row, self.end_ids, stops, settles)

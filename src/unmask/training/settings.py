@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError
@@ -35,11 +35,15 @@ def settings(kind: type[Kind]) -> type[Kind]:
 
     @wraps(made.__init__)
     def init(self: Any, *args: Any, **values: Any) -> None:
-        names = made.__pydantic_fields__
+        names = list(made.__pydantic_fields__)
         if unknown := [name for name in values if name not in names]:
             raise ArgumentError.unknown(kind.__name__, unknown[0], names)
+        if len(args) > len(names) or (twice := set(names[: len(args)]) & values.keys()):
+            wrong = "too many" if len(args) > len(names) else f"{min(twice)} twice"
+            raise ArgumentError(f"{kind.__name__}() got {wrong}; its arguments: {', '.join(names)}")
+        values = {**dict(zip(names, args, strict=False)), **values}
         said: dict[Keys, str] = {(name,): f"{name}={values[name]!r}" for name in values}
-        _fill(self, _plain(args), _plain(values), said)
+        _fill(self, _plain(values), said)
 
     made.__init__ = init
     finished: type[Kind] = made
@@ -160,13 +164,13 @@ def _build(kind: Any, values: Any, said: Mapping[Keys, str], keys: Keys = ()) ->
         for hint in [_hint(kind, name)]
     }
     made = kind.__new__(kind)
-    _fill(made, (), values, said, keys)
+    _fill(made, values, said, keys)
     return made
 
 
-def _fill(made: Any, args: Any, values: Any, said: Mapping[Keys, str], keys: Keys = ()) -> None:
+def _fill(made: Any, values: Any, said: Mapping[Keys, str], keys: Keys = ()) -> None:
     """Set the fields of a new instance."""
-    given = ArgsKwargs(args, values)
+    given = ArgsKwargs((), values)
     try:
         made.__pydantic_validator__.validate_python(given, self_instance=made)
     except ValidationError as error:
@@ -182,7 +186,10 @@ def _refusal(
         found: InputError = error["ctx"]["error"]
         return found
     name, *parts = error["loc"]
-    where = said.get((*keys, name), ".".join((*keys, str(name))))
+    field = _hint(kind, name)
+    whole = (*keys, name)
+    within = next((text for each, text in said.items() if each[: len(whole)] == whole), None)
+    where = said.get(whole) or within or ".".join(map(str, whole))
     if error["type"] == "unexpected_keyword_argument":
         hint = nearest(name, kind.__pydantic_fields__)
         return StrategyError(f"{where}: unknown key {name!r}: {hint}")
@@ -190,8 +197,12 @@ def _refusal(
         return StrategyError(f"{where}: has no value; type {name}=VALUE")
     value, problem = error["input"], error["msg"][:1].lower() + error["msg"][1:]
     problem = problem.replace("tuple", "list")
+    if error["type"] in ("missing", "too_long"):  # of a list
+        kinds = [hint for hint in (field, *get_args(field)) if get_origin(hint) is tuple]
+        size = len(get_args(kinds[0]))
+        return StrategyError(f"{where}: expected {size} values, got {len(value)}")
     if error["type"] == "literal_error":
-        problem = nearest(str(value), get_args(_hint(kind, name)))
+        problem = nearest(str(value), get_args(field))
     where += "".join(f"[{part!r}]" for part in parts if part != "[key]")
     got = "" if where.endswith(f"={value!r}") else f", got {value!r}"
     return StrategyError(f"{where}: {problem}{got}{_advice(error['type'], value)}")

@@ -125,3 +125,10 @@ def test_what_cannot_be_trained_is_told(call, tmp_path, options, words):
     (tmp_path / "short.txt").write_text("word")
     assert words in call("train", *options, "--out", "mine").error()
     assert not (tmp_path / "mine").exists()
+
+
+def test_the_working_folder_and_the_root_as_a_place(call, trained, tmp_path):
+    """The one has no name of its own when it is typed, the other has none at all."""
+    assert call("train", "shidoku", "--steps", 2, "--out", ".").code == 0
+    assert call("train", "shidoku", "--steps", 2, "--out", tmp_path / "x" / "..").code == 0
+    assert "pass the name of a folder" in call("train", "shidoku", "--out", "/").error()

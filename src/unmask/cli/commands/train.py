@@ -14,6 +14,7 @@ from unmask.cli.ui import screen
 from unmask.cli.ui.screen import note, print_json, say, waiting
 from unmask.cli.ui.table import facts
 from unmask.cli.ui.training_screen import TrainingScreen
+from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.cli.io.recipes import Chosen
@@ -65,8 +66,12 @@ def command(
     and the chosen settings are printed.
     """
     folder = out or HOME / (task or (data.stem if data else "model"))
+    whole = folder.resolve()  # which has a name, as '.' has not
+    if not whole.name:
+        raise InputError(f"--out {folder} is no place for a model: pass the name of a folder")
     # A finished model is replaced as a whole, from a folder beside it.
-    place = folder.with_name(folder.name + ".training") if folder.is_dir() else folder
+    beside = whole.with_name(whole.name + ".training")
+    place = beside if whole.is_dir() else whole
     outputs.checked([place / "model.safetensors"], folder=folder)
     words = {"steps": steps, "samples": samples, "held_out_rows": held_out_rows}
     sets = [*(set_ or []), *(f"{key}={each}" for key, each in words.items() if each is not None)]
@@ -85,7 +90,7 @@ def command(
         leave()
     except KeyboardInterrupt:
         again = _again(task, sets, data=data, out=out, recipe=recipe, seed=seed)
-        kept = any(folder.with_name(folder.name + ".training").glob("checkpoint-*/model"))
+        kept = any(beside.glob("checkpoint-*/model"))
         raise KeyboardInterrupt(
             f"Stopped. Continue from the last checkpoint with: {again}"
             if kept

@@ -1,0 +1,197 @@
+"""Text by `unmask` against the loops of transformers and diffusers, on one tiny network each.
+
+    python benchmarks/text_peers.py [--quick] [--repeats 5] [--threads 2]
+
+fill: one mask a text, by `TextModel.fill`, by transformers' fill-mask pipeline, and by hand (a
+tokenizer, a forward, a topk), batches of 1, 8 and 32. complete: a block-causal decoder by
+`TextModel.complete`, with and without `BlockCache`, against diffusers' LLaDA2Pipeline with the same
+threshold and no edits; prompts of equal and of unequal length, which the pipeline pads on the right
+(so that its rows are shown padding that they take for text; it is timed all the same).
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from _machine import about
+from _report import Report, Rows, arguments, count, parsed
+from _timing import measured, threads
+from torch import nn
+
+import unmask
+from unmask.models import BlockCache, Decoder
+
+WORDS = [
+    *("the", "a", "cat", "dog", "mat", "sat", "on", "in", "ran", "house", "paris", "is"),
+    *("of", "france", "capital", "river", "old", "new"),
+]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+MASK, BLOCK = 4, 16
+
+
+def tokenizer() -> Any:
+    """Return a tokenizer of a few words."""
+    import tokenizers
+    from tokenizers import models, pre_tokenizers, processors
+
+    numbers = {word: number for number, word in enumerate([*SPECIAL, *WORDS])}
+    backend = tokenizers.Tokenizer(models.WordLevel(numbers, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.post_processor = processors.TemplateProcessing(
+        "[CLS] $A [SEP]", None, [("[CLS]", 2), ("[SEP]", 3)]
+    )
+    roles = zip(("pad", "unk", "cls", "sep", "mask"), SPECIAL, strict=True)
+    named = {f"{role}_token": token for role, token in roles}
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **named)
+
+
+def texts(number: int, least: int, most: int) -> list[str]:
+    """Return texts of so many words."""
+    draw = random.Random(0)
+    return [" ".join(draw.choices(WORDS, k=draw.randint(least, most))) for _ in range(number)]
+
+
+def fills(table: Rows, options: argparse.Namespace, folder: Path) -> None:
+    """A row for each batch."""
+    config = transformers.BertConfig(
+        vocab_size=len(SPECIAL) + len(WORDS), hidden_size=options.dim, num_hidden_layers=2,
+        num_attention_heads=2, intermediate_size=2 * options.dim, max_position_embeddings=128,
+    )  # fmt: skip
+    net, own = transformers.BertForMaskedLM(config).eval(), tokenizer()
+    net.save_pretrained(folder)
+    own.save_pretrained(folder)
+    model = unmask.TextModel.load(folder)
+    pipeline = transformers.pipeline("fill-mask", model=net, tokenizer=own, device="cpu")
+    for batch in options.batches:
+        masked = [f"{text} [MASK] {text}" for text in texts(batch, 2, 12)]
+
+        def by_hand(masked: list[str] = masked) -> list[tuple[Any, Any]]:
+            inputs = own(masked, return_tensors="pt", padding=True)
+            logits = net(**inputs).logits[inputs["input_ids"] == MASK]
+            best = logits.softmax(-1).topk(5)
+            return [(row.tolist(), own.batch_decode(row[:, None])) for row in best.indices]
+
+        calls = {
+            "by hand": by_hand,
+            "pipeline": lambda masked=masked: pipeline(masked, top_k=5, batch_size=len(masked)),
+            "unmask": lambda masked=masked: model.fill(masked, top_k=5),
+        }
+        times = measured(calls, options.repeats)
+        hand = times["by hand"].median
+        table.add(
+            str(batch), hand / batch * 1e3, times["unmask"].over(hand), times["pipeline"].over(hand)
+        )
+
+
+class Peer(nn.Module):
+    """A decoder as the pipeline calls it: block-causal by itself, padding by a mask (B,N)."""
+
+    def __init__(self, decoder: Decoder):
+        super().__init__()
+        self.decoder, self.forwards, self.config = decoder, 0, decoder.backbone.config
+
+    @property
+    def device(self) -> torch.device:
+        """Of the weights."""
+        return torch.device("cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return torch.float32
+
+    def forward(self, tokens: Any, attention_mask: Any, position_ids: Any) -> Any:
+        """Return an output with logits (B,N,V)."""
+        self.forwards += len(tokens)
+        order = position_ids[0] // BLOCK
+        seen = (order <= order.unsqueeze(1)) & attention_mask.bool().unsqueeze(1)
+        hidden = self.decoder.trunk(tokens, position_ids, seen | torch.eye(len(order)).bool())
+        return transformers.modeling_outputs.CausalLMOutput(logits=self.decoder.logits(hidden))
+
+
+def completions(table: Rows, options: argparse.Namespace) -> None:
+    """A row for each batch, of equal and of unequal lengths."""
+    from diffusers import BlockRefinementScheduler, LLaDA2Pipeline
+
+    config = transformers.Qwen3Config(
+        vocab_size=len(SPECIAL) + len(WORDS), hidden_size=options.dim, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, head_dim=options.dim // 2,
+        intermediate_size=2 * options.dim, max_position_embeddings=512, initializer_range=0.3,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    net, own = transformers.Qwen3ForCausalLM(config).eval(), tokenizer()
+    decoder = Decoder(net, MASK, block=BLOCK)
+    encoding = unmask.text.TokenizerEncoding(own, MASK, surround=False)
+    plain = unmask.TextModel(decoder, encoding)
+    cached = unmask.TextModel(BlockCache(decoder), encoding)
+    strategy = unmask.presets.llada2(0.9, BLOCK, BLOCK)
+    peer = Peer(decoder)
+    pipeline = LLaDA2Pipeline(peer, BlockRefinementScheduler(block_length=BLOCK), own)
+    pipeline.set_progress_bar_config(disable=True)
+    for lengths, (least, most) in {"equal": (24, 24), "unequal": (2, 60)}.items():
+        for batch in options.batches:
+            prompts = texts(batch, least, most)
+            ids = own(prompts, add_special_tokens=False, padding=True, return_tensors="pt")
+
+            def theirs(ids: Any = ids) -> Any:
+                return pipeline(
+                    input_ids=ids["input_ids"], attention_mask=ids["attention_mask"],
+                    gen_length=options.new, block_length=BLOCK, num_inference_steps=BLOCK,
+                    threshold=0.9, editing_threshold=None, eos_early_stop=False,
+                    mask_token_id=MASK, output_type="seq",
+                )  # fmt: skip
+
+            def ours(model: unmask.TextModel, prompts: list[str] = prompts) -> Any:
+                return model.complete(prompts, options.new, strategy=strategy)
+
+            peer.forwards = 0
+            theirs()
+            theirs_forwards = peer.forwards / batch
+            forwards = sum(each.forwards for each in ours(plain)) / batch
+            calls = {
+                "pipeline": theirs,
+                "unmask": lambda ours=ours: ours(plain),
+                "cached": lambda ours=ours: ours(cached),
+            }
+            times = measured(calls, options.repeats)
+            tokens = batch * options.new
+            table.add(
+                f"{lengths}, {batch}",
+                tokens / times["pipeline"].median,
+                tokens / times["unmask"].median,
+                tokens / times["cached"].median,
+                times["pipeline"].median / times["unmask"].median,
+                times["pipeline"].median / times["cached"].median,
+                theirs_forwards,
+                forwards,
+            )
+
+
+def main() -> None:
+    """Measure, and tell."""
+    parser = arguments(argparse.ArgumentParser(description=__doc__))
+    parser.add_argument("--dim", type=count, default=64)
+    parser.add_argument("--new", type=count, default=64, help="tokens of a completion")
+    parser.add_argument("--batches", type=count, nargs="+", default=[1, 8, 32])
+    options = parsed(parser, dim=32, new=16, batches=[1, 2])
+    threads(options.threads)
+    columns = ["texts", "by hand, ms a text", "unmask / by hand", "pipeline / by hand"]
+    report = Report("text_peers", about("transformers", "diffusers"), columns, "fill, one mask")
+    with tempfile.TemporaryDirectory() as temporary:
+        fills(report, options, Path(temporary))
+    names = ["prompts", "pipeline, tokens/s", "unmask", "with cache"]
+    ratios = ["unmask / pipeline", "with cache / pipeline"]
+    counts = ["forwards a row, pipeline", "unmask"]
+    table = report.table("complete", [*names, *ratios, *counts])
+    completions(table, options)
+    report.finish(options)
+
+
+if __name__ == "__main__":
+    main()
