@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from unmask.models import save as save
     from unmask.models import wrap as wrap
     from unmask.sampling import Annealed as Annealed
+    from unmask.sampling import LinearDecay as LinearDecay
     from unmask.sampling import Sampling as Sampling
     from unmask.sampling import SquaredDecay as SquaredDecay
     from unmask.schedules import Schedule as Schedule
@@ -93,7 +94,7 @@ _NAMES = {
         "Captured", "ClassConditioned", "Compiled", "Packed", "SelfConditioning", "SelfCritic",
         "TokenCritic", "load", "save", "wrap",
     ),
-    "unmask.sampling": ("Annealed", "Sampling", "SquaredDecay"),
+    "unmask.sampling": ("Annealed", "LinearDecay", "Sampling", "SquaredDecay"),
     "unmask.schedules": ("Schedule",),
     "unmask.scoring": ("score",),
     "unmask.text": ("TextModel",),

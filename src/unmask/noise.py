@@ -11,12 +11,16 @@ import torch
 from torch import Tensor
 
 from unmask.core.calls import check_calls
+from unmask.core.checks import is_number
 from unmask.core.head import illegal_ids, mask_id_of
+from unmask.core.part import Part
 from unmask.core.random import Purpose
-from unmask.core.state import State
+from unmask.core.ranking import best, on_grid, within_bound
+from unmask.core.state import NEVER, Change, Proposal, State
+from unmask.errors import StrategyError
 
 
-class Noise(ABC):
+class Noise(Part, ABC):
     """Base of the ids that the network gets at unknown positions.
 
     keeps_sample: whether the state keeps the tokens last drawn at unknown positions.
@@ -66,4 +70,37 @@ class PreviousSample(Noise):
         return state.tokens
 
 
-check_calls(__name__, "MaskToken", "PreviousSample", "UniformIds")
+@dataclass(frozen=True)
+class Accepted(UniformIds):
+    """The token last drawn where it was accepted, elsewhere uniform ids, new at each step.
+
+    DiffusionGemma's sampler. Every step draws all unknown positions of the open group anew, and
+    accepts by entropy ascending the largest set with ΣH − max H ≤ bound nats (EB-Sampler
+    2505.24857), H of the distribution drawn from.
+    """
+
+    bound: float = 0.1
+    carry = "accepted"
+    needs = frozenset({"sampling_entropy"})
+
+    def __post_init__(self) -> None:
+        if not (is_number(self.bound) and self.bound >= 0):
+            raise StrategyError(f"bound={self.bound!r}: pass nats ≥ 0, such as 0.1")
+
+    def init(self, state: State) -> Tensor:
+        """Return (B,N) int64: the id accepted at each position, NEVER for none."""
+        return torch.full_like(state.tokens, NEVER)
+
+    def update(self, carry: Tensor, state: State, proposal: Proposal, change: Change) -> Tensor:
+        assert proposal.sampling_entropy is not None
+        score = on_grid(-proposal.sampling_entropy)
+        drawn = state.within_open(proposal.queried & state.masked)
+        accepted = best(score, drawn, within_bound(score, drawn, self.bound))
+        return proposal.token.where(accepted, NEVER)
+
+    def show(self, state: State) -> Tensor:
+        accepted: Tensor = state.carries["accepted"]
+        return accepted.where(accepted != NEVER, super().show(state))
+
+
+check_calls(__name__, "Accepted", "MaskToken", "PreviousSample", "UniformIds")

@@ -13,8 +13,10 @@ from tests.conformance.cases import TOYS, cases, hard
 from tests.conformance.catalogue import EVERY, ORDERS, PRESETS, planned
 from tests.conformance.toys import FORBIDDEN, MASK, VOCAB, Toy
 
-from unmask import Canvas, Query, orders, presets, stream
+from unmask import Canvas, Query, init, orders, prepare, presets, stream
+from unmask.commit import AtOnce
 from unmask.core.state import NEVER
+from unmask.noise import UniformIds
 from unmask.revise import Doubt, Edit, Never, Verify
 from unmask.schedules import resolve
 
@@ -84,6 +86,9 @@ def check_counts(case, strategy, canvas, states):
             assert spent == min(steps, unknown[b])
             ratio, lift = resolve(case.schedule), strategy.commit.plan.lift
             assert counts[1 : spent + 1] == naive_plan(unknown[b], steps, ratio, lift)
+        elif isinstance(strategy.commit, AtOnce):
+            assert spent <= steps
+            assert len(set(counts[:spent])) <= 1  # nothing before the last step, which fills all
         elif not strategy.commit.takes_all_steps:
             assert spent <= unknown[b]
             if not isinstance(strategy.revise, Verify | Doubt):
@@ -137,13 +142,17 @@ def test_the_record_holds_what_the_model_said(entry):
     @given(case=cases(), network=TOYS)
     @example(case=hard(), network=Toy(eager=12.0))
     def check(case, network):
-        canvas, _, infos = trace(network, case, case.strategy(entry), entry)
+        strategy = case.strategy(entry)
+        canvas, _, infos = trace(network, case, strategy, entry)
         tokens, masked, cache = canvas.tokens, canvas.editable, None
+        before = init(network, canvas, strategy, case.seeds)
         for info in infos:
             rows = info.rows
             shown = tokens.masked_fill(masked, MASK)[rows]
-            before = None if cache is None else cache.take(rows)
-            logits, _ = network.forward(Query.of(shown, canvas.valid[rows]), before)
+            if isinstance(strategy.noise, UniformIds):
+                shown = prepare(before.take(rows), strategy).tokens
+            past = None if cache is None else cache.take(rows)
+            logits, _ = network.forward(Query.of(shown, canvas.valid[rows]), past)
             logits = logits.double()
             logits[..., [MASK, FORBIDDEN]] = -math.inf
             said = logits.log_softmax(-1)
@@ -159,7 +168,7 @@ def test_the_record_holds_what_the_model_said(entry):
                 assert (state.logprob[row][info.remasked[b]] == 0).all()
             assert torch.equal(info.committed, (masked & ~state.masked)[rows])
             assert torch.equal(info.remasked, (~masked & state.masked)[rows])
-            tokens, masked, cache = state.tokens, state.masked, state.cache
+            tokens, masked, cache, before = state.tokens, state.masked, state.cache, state
 
     check()
 

@@ -28,6 +28,7 @@ GPT2 = {
     "eos_token_id": 5,
 }
 FIXTURES = ("llada", "llada_moe", "llada2")  # in words of their own: tests/families/test_load.py
+FIXTURES += ("diffusion_gemma",)  # no decoder: tests/families/test_diffusion_gemma.py
 WRAPPED = {
     "diffullama": ("model.", "model.embed_tokens."),
     "diffugpt": ("transformer.", "transformer.wte."),

@@ -12,6 +12,7 @@ from tests.golden import (
     references,
     references_adaptive,
     references_audio,
+    references_canvases,
     references_image,
     references_revising,
     references_text,
@@ -28,6 +29,7 @@ FAMILIES = [
     references_revising,
     references_image,
     references_audio,
+    references_canvases,
 ]
 
 
@@ -80,6 +82,7 @@ OPTIONS = {
     "token_to_mask, change": {"doubt": 0.1},
     "credit": {"threshold": 0.85, "alpha": 2.0, "block": 6, "temperature": 0.6},
     "entropy_bound": {"bound": 0.8},
+    "diffusion_gemma": {"block": 4, "bound": 1.0, "confidence": 1.5},
     "klass": {"threshold": 0.4, "divergence": 0.05, "history": 1, "block": 6},
     "remdm": {"steps": 7, "eta": 0.4},
     "p2": {"eta": 2.0},
@@ -92,6 +95,7 @@ OPTIONS = {
     "magnet, overlapping": {"steps": 4},
 }
 ON_THE_TABLE = {
+    "diffusion_gemma": {"bound": 0.5, "stability": 0, "confidence": 0.5},
     "threshold": {"threshold": 0.45, "block": 8},
     "factor": {"factor": 1.4, "block": 8},
     "wino": {"fill": 0.3, "block": 8},

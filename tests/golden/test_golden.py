@@ -150,6 +150,7 @@ BRANCHES = {
     "credit": [several, alone(0, 0.85)],
     "prophet": [several, alone(0, 1)],
     "entropy_bound": [several, alone(0, 1)],
+    "diffusion_gemma": [nothing, several],
     # The likeliest position because none is sure, and because those that are sure are not stable.
     "klass": [several, alone(0, 0.4), alone(0.4, 1)],
     "llada21": [several, editing, alone(0, 0.7)],

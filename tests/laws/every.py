@@ -1,5 +1,13 @@
 """The laws of all presets: {preset: {variant: Case}}."""
 
-from tests.laws import adaptive, image, plain, revising, text, tracks
+from tests.laws import adaptive, canvases, image, plain, revising, text, tracks
 
-LAWS = plain.LAWS | image.LAWS | text.LAWS | revising.LAWS | adaptive.LAWS | tracks.LAWS
+LAWS = (
+    plain.LAWS
+    | image.LAWS
+    | text.LAWS
+    | revising.LAWS
+    | adaptive.LAWS
+    | tracks.LAWS
+    | canvases.LAWS
+)

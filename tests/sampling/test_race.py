@@ -10,6 +10,8 @@ from unmask import Canvas, Sampling, SquaredDecay, Strategy, orders
 from unmask.commit import Explicit, TopK
 from unmask.core.random import Purpose, gumbel, uniform
 from unmask.core.ranking import on_grid
+from unmask.errors import StrategyError
+from unmask.sampling import LinearDecay
 
 LOGITS = torch.tensor([0.3, -1.0, 2.0, 0.9, -3.0, 0.0])
 MASK = 5
@@ -59,6 +61,17 @@ def test_lanes_are_independent_uniforms():
     one, other = (uniform(seed, 0, 0, Purpose.NOISE, lane)[..., 0] for lane in (0, 1))
     assert abs(float(torch.corrcoef(torch.stack([one, other]))[0, 1])) < 4.5 / 2000**0.5
     assert torch.equal(one, uniform(seed, 0, 0, Purpose.NOISE)[..., 0])
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.8, 0.4), (1.5, 0.0)])
+def test_linear_decay_is_that_of_diffusion_gemma(start, end):
+    steps = 5
+    progress = np.array([(i + 1) / steps for i in range(steps)])
+    found = Sampling(LinearDecay(start, end)).temperatures(progress, np.full(steps, steps))
+    wanted = [end + (start - end) * left / steps for left in range(steps, 0, -1)]
+    assert found.tolist() == pytest.approx(wanted)
+    with pytest.raises(StrategyError, match="temperature=-1"):
+        LinearDecay(end=-1)
 
 
 @pytest.mark.parametrize("start", [1.0, 0.6])

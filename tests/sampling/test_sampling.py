@@ -650,6 +650,29 @@ def statistics(row):
     return tuple(float(found[name]) for name in ("margin", "entropy", "gap"))
 
 
+@pytest.mark.parametrize(
+    "how", [Sampling(), Sampling(0.4), Sampling(1.7, top_k=3), Sampling(top_p=0.8), Sampling(0.0)]
+)
+@given(logits=rows_of_logits())
+def test_the_sampling_entropy_is_of_what_is_drawn_from(how, logits):
+    row, value = torch.from_numpy(logits), how.temperature
+    u, held = torch.full((1, 2), 0.5, dtype=torch.float64), torch.tensor([-1])
+    given = Temperatures(value, some_greedy=value == 0)
+    found = draw_with_statistics(row[None].clone(), how, given, u, held, {"sampling_entropy"})
+    if value == 0:
+        assert float(found["sampling_entropy"]) == 0
+        return
+    shifted = row[None] - row.max()
+    kept_ids = torch.ones(1, len(row), dtype=torch.bool)
+    if how.filtered:
+        kept = filters.kept(shifted.clone(), value, *how.filters, room=shifted.clone())
+        kept_ids = kept.holds(shifted, torch.arange(len(row))[None])
+    p = (shifted.double() / value).masked_fill(~kept_ids, -INF).softmax(1).numpy()
+    positive = p[p > 0]
+    naive = -(positive * np.log(positive)).sum()
+    assert float(found["sampling_entropy"]) == pytest.approx(naive, abs=1e-5)
+
+
 @given(rows_of_logits())
 def test_margin_entropy_and_gap_are_their_definitions(logits):
     row = torch.from_numpy(logits)

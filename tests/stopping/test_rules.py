@@ -185,3 +185,88 @@ def test_a_rule_of_ones_own_may_end_a_plan_that_is_exact(strategy):
 def test_only_rules_with_a_call_of_their_own_fill_groups():
     rules = [Budget(3), EndOfSequence(1), StableAndConfident(), AtStep(2)]
     assert [rule.fills_groups for rule in rules] == [False, False, True, True]
+
+
+def calm_rows(stability, nats, of, infos):
+    """The step after which one row may end, by the likeliest ids and entropies of all its steps."""
+    past = []
+    for step, info in enumerate(infos):
+        proposal = info.proposal
+        entropy = proposal.entropy if of == "model" else proposal.sampling_entropy
+        past.append(proposal.top_token[0].tolist())
+        recent = past[-stability - 1 :]
+        calm = len(recent) > stability and all(each == recent[0] for each in recent)
+        if calm and float(entropy[0].mean()) < nats:
+            return step
+    return len(infos) - 1
+
+
+@pytest.mark.parametrize("of", ["model", "sampling"])
+@pytest.mark.parametrize("stability", [0, 1, 2, 3])
+def test_stability_is_a_number_of_steps_and_entropy_of_either_law(stability, of):
+    ends = []
+    for seed in range(8):
+        strategy = presets.diffusion_gemma(30, bound=9.0, t_max=0.5, t_min=0.3)
+        both = (StableAndConfident(1e-9), StableAndConfident(1e-9, of="sampling"))
+        free = strategy.but(stopping=both)
+        infos = list(unmask.stream(Toy(), Canvas.blank(1, 2), free, seeds=[seed]))
+        rule = StableAndConfident(1.3, stability, of)
+        found = unmask.run(Toy(), Canvas.blank(1, 2), strategy.but(stopping=[rule]), seeds=[seed])
+        ends.append(calm_rows(stability, 1.3, of, infos))
+        assert found.steps.tolist() == [ends[-1] + 1]
+    assert min(ends) < 29
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"stability": -1}, "stability=-1: pass a number of steps"), ({"of": "mode"}, "of='mode'")],
+)
+def test_a_rule_of_rest_that_is_none_is_refused(options, message):
+    with pytest.raises(StrategyError, match=message):
+        StableAndConfident(**options)
+
+
+def test_several_ids_end_a_row_and_another_fills_it():
+    strategy = presets.random_order(12).but(order=orders.LeftToRight())
+    free = unmask.run(Toy(), Canvas.blank(6, 12), strategy, seeds=range(6)).tokens
+    rule = EndOfSequence(END, also=[0, 6], fill=1)
+    ended = unmask.run(
+        Toy(), Canvas.blank(6, 12), strategy.but(stopping=[rule]), seeds=range(6)
+    ).tokens
+    firsts = set()
+    for row, cut in zip(free.tolist(), ended.tolist(), strict=True):
+        first = next(i for i, token in enumerate(row) if token in (END, 0, 6))
+        assert cut == row[: first + 1] + [1] * (11 - first)
+        firsts.add(row[first])
+    assert len(firsts) > 1
+    assert EndOfSequence(END, also=[0]) == EndOfSequence(END, also=(0,))
+
+
+@pytest.mark.parametrize("options", [{"also": [99]}, {"also": [MASK]}, {"fill": 99}])
+def test_ends_outside_the_vocabulary_are_refused(options):
+    strategy = presets.random_order(4).but(stopping=[EndOfSequence(END, **options)])
+    with pytest.raises(StrategyError, match="EndOfSequence"):
+        unmask.run(Toy(), Canvas.blank(1, 2), strategy, seed=0)
+
+
+@dataclass(frozen=True)
+class Ends(Stop):
+    """An end of one's own."""
+
+    end_id: int = END
+
+
+def test_a_rule_of_ones_own_may_name_the_end():
+    strategy = presets.random_order(12).but(order=orders.LeftToRight())
+    found = [
+        unmask.run(Toy(), Canvas.blank(6, 12), strategy.but(stopping=[rule]), seeds=range(6)).tokens
+        for rule in (Ends(), EndOfSequence(END))
+    ]
+    assert torch.equal(*found)
+
+
+def test_a_further_end_that_is_forbidden_is_refused():
+    with pytest.raises(StrategyError, match=r"EndOfSequence\(4\): the id is forbidden"):
+        presets.random_order(4).but(
+            stopping=[EndOfSequence(END, also=[4])], constraint=unmask.Constraint(forbidden=[4])
+        )

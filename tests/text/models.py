@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import tokenizers
 import torch
 import transformers
+from tests.families.gemma import CANVAS, tiny
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 WORDS = [
@@ -103,4 +105,14 @@ def decoder(
     (folder / "config.json").write_text(text)
     (folder / "generation_config.json").unlink(missing_ok=True)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def canvases(folder: Path, canvas: int = CANVAS) -> Path:
+    """A folder with a tiny DiffusionGemma: texts end at the end of a text, and at an "e"."""
+    own = byte_level(mask=False)
+    tiny(vocab=len(own), canvas=canvas).save_pretrained(folder)
+    said = {"eos_token_id": [own.eos_token_id, *own.encode("e")], "max_denoising_steps": 4}
+    (folder / "generation_config.json").write_text(json.dumps(said))
+    own.save_pretrained(folder)
     return folder

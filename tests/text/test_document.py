@@ -1,7 +1,7 @@
 """The code of docs/language-models.md runs, with small models in place of the repositories."""
 
 from tests.docs.test_documents import python_blocks
-from tests.text.models import bert, byte_level, decoder
+from tests.text.models import bert, byte_level, canvases, decoder
 
 import unmask
 from unmask.models import loading
@@ -11,6 +11,7 @@ from unmask.text import opening
 def test_the_document_runs(tmp_path, monkeypatch, capsys):
     folders = {
         "GSAI-ML/LLaDA-8B-Instruct": decoder(tmp_path / "first", byte_level()),
+        "google/diffusiongemma-26B-A4B-it": canvases(tmp_path / "gemma", 256),
         "google-bert/bert-base-uncased": bert(tmp_path / "bert"),
         "JetLM/SDAR-1.7B-Chat": decoder(tmp_path / "sdar", byte_level(), "sdar"),
     }
@@ -21,7 +22,7 @@ def test_the_document_runs(tmp_path, monkeypatch, capsys):
     )
     namespace: dict[str, object] = {}
     blocks = python_blocks("docs/language-models.md")
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(compile(block, "docs/language-models.md", "exec"), namespace)
     assert "▒" in capsys.readouterr().out

@@ -11,6 +11,7 @@ from unmask.commit.adaptive import (
     Threshold,
     ThresholdOrShare,
 )
+from unmask.commit.at_once import AtOnce
 from unmask.commit.base import Commit
 from unmask.commit.blocks import BlocksToDelimiters
 from unmask.commit.places import BestOfRuns, NearAnchors
@@ -34,6 +35,7 @@ from unmask.core.calls import check_calls
 __all__ = [
     "AllSteps",
     "Ancestral",
+    "AtOnce",
     "BestOfRuns",
     "BlocksToDelimiters",
     "ByGroup",

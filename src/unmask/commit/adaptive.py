@@ -13,7 +13,7 @@ from torch import Tensor
 from unmask.commit.base import Commit
 from unmask.core.checks import check_count, check_flag, check_share, is_integer, is_number
 from unmask.core.history import LOOK_BACK, ComparesSteps
-from unmask.core.ranking import at_least_one, best, log_on_grid
+from unmask.core.ranking import at_least_one, best, descending, log_on_grid, within_bound
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 
@@ -121,10 +121,10 @@ class Factor(Adaptive):
         self._check_cap()
 
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
-        ranked = _descending(score, eligible)
+        ranked = descending(score, eligible)
         k = torch.arange(1, score.shape[1] + 1, device=score.device)
         passing = (k + 1) * -torch.expm1(ranked) < self.factor
-        return self._best(_leading(passing), score, eligible)
+        return self._best(passing.long().cumprod(1).sum(1), score, eligible)
 
 
 @dataclass(frozen=True)
@@ -167,9 +167,7 @@ class EntropyBound(Adaptive):
         self._check_cap()
 
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
-        entropy = -_descending(score, eligible)
-        before = (entropy.cumsum(1) - entropy).nan_to_num(torch.inf)  # ΣH − max H of a prefix
-        return self._best(_leading(before <= self.bound), score, eligible)
+        return self._best(within_bound(score, eligible, self.bound), score, eligible)
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,15 @@ class Commit(Part, ABC):
     exact_counts: the rule commits exactly the planned number of positions, so that the host knows
     the counts of every step. takes_all_steps: rows take every planned step, even if no position is
     unknown in between. adaptive: the rule has no plan and commits at least one position a step.
-    side_by_side: the rule can follow a plan for each group at once.
+    side_by_side: the rule can follow a plan for each group at once. likeliest: what is committed is
+    the likeliest id of a position, whatever was drawn there.
     """
 
     exact_counts: ClassVar[bool] = False
     takes_all_steps: ClassVar[bool] = False
     adaptive: ClassVar[bool] = False
     side_by_side: ClassVar[bool] = False
+    likeliest: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         """A rule with a `__call__` of its own says anew whether its counts are exact."""

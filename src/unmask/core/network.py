@@ -23,6 +23,7 @@ from unmask.errors import ModelError, StrategyError, UnmaskError, nearest
 
 INPUTS = frozenset({"masked", "progress", "open_block"})
 """What a query may carry beside tokens."""
+ORIGINS = ("start", "prompt")  # where the first block begins
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,17 @@ class DenoiserSpec:
     forwards_per_call: network passes that one `forward` costs.
     inputs: what a query must carry beside tokens: "masked", "progress", "open_block". The last
     needs block_size.
-    block_size: W where attention is block-causal with blocks of W. open_block_only: hidden states
-    mean nothing outside the open block, so strategies go by blocks of `block_size`.
+    block_size: W where attention is block-causal with blocks of W. block_origin: where the first
+    begins, at "start", position 0, or behind the "prompt", at the first position to generate.
+    open_block_only: hidden states mean nothing outside the open block, so strategies go by blocks
+    of `block_size`.
     supports_trimming: padding is invisible, so rows may be cut to their length.
-    cached: `forward` returns a cache, which the next step hands back.
+    cached: `forward` returns a cache, which the next step hands back. observes: the logits that
+    tokens are drawn from are fed back at the next step (`Observer`).
     recommended: the preset that the model's card recommends, by name with its options, as in
     {"name": "maskgit", "steps": 12}. grid: height and width, where the card says that positions
-    form a grid. end_id: the id that ends a row, where the card says that training showed one.
+    form a grid. end_id: the id that ends a row, where the card says that training showed one;
+    other_ends: further ones.
     reserved: ids that are not drawn unless a strategy is chosen: special tokens of a tokenizer, and
     bytes that the training data had nowhere.
     Raises ModelError for numbers that are none, ids outside the vocabulary, and inputs that do
@@ -56,12 +61,15 @@ class DenoiserSpec:
     forwards_per_call: int = 1
     inputs: frozenset[str] = frozenset()
     block_size: int | None = None
+    block_origin: str = "start"
     open_block_only: bool = False
     supports_trimming: bool = False
     cached: bool = False
+    observes: bool = False
     recommended: Mapping[str, Any] | None = field(default=None, compare=False)
     grid: tuple[int, int] | None = field(default=None, compare=False)
     end_id: int | None = field(default=None, compare=False)
+    other_ends: tuple[int, ...] = field(default=(), compare=False)
     reserved: tuple[int, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
@@ -69,8 +77,10 @@ class DenoiserSpec:
         given = [name for name in optional if getattr(self, name) is not None]
         for name in ("vocab_size", "forwards_per_call", *given):
             check_count(name, getattr(self, name), ModelError)
-        for name in ("open_block_only", "supports_trimming", "cached"):
+        for name in ("open_block_only", "supports_trimming", "cached", "observes"):
             check_flag(name, getattr(self, name), ModelError)
+        if self.block_origin not in ORIGINS:
+            raise ModelError(f"block_origin={self.block_origin!r}: pass one of {ORIGINS}")
         if self.mask_id is not None and not is_integer(self.mask_id):
             raise ModelError(f"mask_id={self.mask_id!r}: pass an integer id")
         object.__setattr__(self, "forbidden", as_ids("forbidden", self.forbidden, ModelError))
@@ -102,6 +112,7 @@ class Query:
     progress: Tensor | None = None  # (R,) float64: r = s/T; where its inputs have "progress"
     unknown_share: Tensor | None = None  # (R,) float64: share of the open group still unknown
     open_block: np.ndarray | None = None  # (R,) int64, on the host; where its inputs have it
+    open_start: np.ndarray | None = None  # (R,) int64, the same: its first position
     padded: bool = field(init=False)  # whether some row is shorter than N
 
     def __post_init__(self) -> None:
@@ -169,6 +180,7 @@ class Query:
 
 _OF_ROWS = (
     "tokens", "valid", "lengths", "masked", "progress", "unknown_share", "open_block",
+    "open_start",
 )  # fmt: skip
 
 
@@ -221,6 +233,19 @@ class Denoiser(Protocol):
 
         With it a kernel can do without logits in memory.
         """
+
+
+class Observer(Denoiser, Protocol):
+    """A denoiser that is fed back the logits of a step at the next one: its spec `observes`."""
+
+    def observe(self, logits: Tensor) -> Tensor:
+        """(m,V) float32 -> (m,K): what is kept of logits, divided by the temperature.
+
+        Called with the logits of one chunk at a time; it may not write to them.
+        """
+
+    def feed_back(self, cache: Cache, observed: Tensor) -> Cache:
+        """Return the cache with what `observe` returned, (R,N,K), zeros where it was not called."""
 
 
 def check_denoiser(value: object, error: type[UnmaskError] = StrategyError) -> None:

@@ -24,6 +24,7 @@ STATISTICS = frozenset(
         "margin",
         "gap",
         "entropy",
+        "sampling_entropy",
         "noised_logprob",
         "divergence",
     }

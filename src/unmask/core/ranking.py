@@ -97,6 +97,22 @@ def best_of_groups(score: Tensor, eligible: Tensor, count: Tensor, group: Tensor
     return torch.zeros_like(eligible).scatter(1, order, wanted) & eligible
 
 
+def descending(score: Tensor, eligible: Tensor) -> Tensor:
+    """(B,N) float64: the scores of the eligible positions, best first, -inf behind them."""
+    ranked = score.double().masked_fill(~eligible, -torch.inf)
+    return ranked.sort(dim=1, descending=True).values
+
+
+def within_bound(score: Tensor, eligible: Tensor, bound: float) -> Tensor:
+    """(B,) int64: how many of the best-scored positions have ΣH − max H ≤ bound.
+
+    score (B,N): −H in nats, on the grid. The position of least entropy is always among them.
+    """
+    entropy = -descending(score, eligible)
+    before = (entropy.cumsum(1) - entropy).nan_to_num(torch.inf)  # ΣH − max H of a prefix
+    return (before <= bound).long().cumprod(1).sum(1)
+
+
 def at_least_one(keep: Tensor, score: Tensor, eligible: Tensor) -> Tensor:
     """keep (B,N) bool, with the best-scored eligible position in rows that keep none."""
     one = torch.ones(len(keep), dtype=torch.int64, device=keep.device)

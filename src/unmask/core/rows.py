@@ -122,6 +122,12 @@ class Rows:
         return lengths
 
     @cached_property
+    def first(self) -> Array:
+        """(B,) int64: the first position to generate; the length where there is none."""
+        starts: Array = np.where(self.members > 0, self.group_start, self.length[:, None]).min(1)
+        return starts
+
+    @cached_property
     def unfinished(self) -> Array:
         """(b,) int64: rows that are not finished."""
         return np.flatnonzero(~self.finished)

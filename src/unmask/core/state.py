@@ -261,9 +261,11 @@ class Proposal:
     entropy: Tensor | None = None  # (B,N): nats
     kept_margin: Tensor | None = None  # (B,N): margin after top-k, top-p and min-p, temperature 1
     kept_entropy: Tensor | None = None  # (B,N): entropy of the same
+    sampling_entropy: Tensor | None = None  # (B,N): nats, of what is drawn from; 0 if greedy
     noised_logprob: Tensor | None = None  # (B,N): log-softmax of logits + temperature·Gumbel
     history: Any = None  # (`core.history`) with this step's distributions: the need "divergence"
     fault: Tensor | None = None  # (B,) int64: 0, or what is wrong with the logits of a row
+    observed: Tensor | None = None  # (B,N,K): of each position, for a network that `observes`
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from unmask.core.rows import Rows
 from unmask.core.state import NEVER, Change, Proposal, State
 from unmask.decoding.faults import raise_first
 from unmask.decoding.strategy import Strategy
+from unmask.stopping import Stop
 
 
 def apply_change(
@@ -32,8 +33,8 @@ def apply_change(
     fault: (B,) int64, the first fault of each row so far.
     """
     after = _write(state, strategy, proposal, change, fault)
-    if strategy.end_id is not None:
-        after = _fill_after_end(after, strategy.end_id)
+    if strategy.end is not None:
+        after = _fill_after_end(after, strategy.end)
     rows = _rows_by_plan(state.rows)
     if not state.exact_counts:
         rows = _rows_by_report(after, _report(after, change), strategy.revise.rest_passes)
@@ -59,7 +60,13 @@ def _write(
     fresh = commit
     if strategy.noise.keeps_sample:  # unknown positions hold what was last drawn there
         fresh = fresh | (proposal.queried & state.masked)
-    tokens = proposal.token.where(fresh, state.tokens)
+    token, of_model, of_draw = proposal.token, proposal.logprob, proposal.sampling_logprob
+    if strategy.commit.likeliest:
+        assert proposal.top_token is not None
+        assert proposal.top_logprob is not None
+        token, of_model = proposal.top_token, proposal.top_logprob
+        of_draw = torch.zeros_like(of_draw)
+    tokens = token.where(fresh, state.tokens)
     masked, known = state.masked ^ commit, commit
     logprob, drawn, step = state.logprob, state.sampling_logprob, state.commit_step
     if remask is not None:
@@ -76,21 +83,26 @@ def _write(
         state,
         tokens=tokens,
         masked=masked,
-        logprob=proposal.logprob.where(commit, logprob),
-        sampling_logprob=proposal.sampling_logprob.where(commit, drawn),
+        logprob=of_model.where(commit, logprob),
+        sampling_logprob=of_draw.where(commit, drawn),
         commit_step=state.step.unsqueeze(1).where(known, step),
         fault=fault,
     )
 
 
-def _fill_after_end(state: State, end_id: int) -> State:
-    """Rows in which the end stands with nothing unknown before it: what follows becomes the end."""
+def _fill_after_end(state: State, rule: Stop) -> State:
+    """Rows in which an end stands with nothing unknown before it: what follows is filled."""
     contiguous = state.masked.long().cumsum(1) == 0
-    end = contiguous & state.editable & (state.tokens == end_id)
+    assert rule.end_id is not None
+    filling = rule.end_id if rule.fill is None else rule.fill
+    is_end = state.tokens == rule.end_id
+    for other in rule.also:
+        is_end = is_end | (state.tokens == other)
+    end = contiguous & state.editable & is_end
     after = (end.long().cumsum(1) - end.long() > 0) & state.editable
     return replace(
         state,
-        tokens=state.tokens.masked_fill(after, end_id),
+        tokens=state.tokens.masked_fill(after, filling),
         masked=state.masked & ~after,
         logprob=state.logprob.masked_fill(after, 0.0),
         sampling_logprob=state.sampling_logprob.masked_fill(after, 0.0),

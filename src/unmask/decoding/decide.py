@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from unmask.core.arrays import arange, true_positions, waits
 from unmask.core.batches import in_batches
 from unmask.core.head import mask_id_of
-from unmask.core.network import Cache, Denoiser, Query
+from unmask.core.network import Cache, Denoiser, Observer, Query
 from unmask.core.ranking import as_score, eligible_score, on_grid
 from unmask.core.rows import Rows
 from unmask.core.state import Change, Proposal, State, StepInfo
@@ -64,9 +64,20 @@ def decide(
     change = _change(head, eligible, choice.keep, proposal, max_rows)
     if strategy.constraint.feasible is not None:
         proposal = enforce_feasibility(head, proposal, choice.score, change)
+    if proposal.observed is not None:
+        proposal, cache = _fed_back(head, proposal, cache)
     fault = first_fault(state.fault, proposal.fault, choice.fault)
     after = apply_change(state, strategy, proposal, change, fault, cache)
     return StepInfo(after, np.arange(len(state)), proposal, choice.score, change)
+
+
+def _fed_back(head: Head, proposal: Proposal, cache: Cache | None) -> tuple[Proposal, Cache | None]:
+    """The proposal without what a network observed of its logits, and the cache with it."""
+    assert proposal.observed is not None
+    if cache is not None:
+        observed = proposal.observed.repeat_interleave(head.state.readings, 0)
+        cache = cast("Observer", head.denoiser).feed_back(cache, observed)
+    return replace(proposal, observed=None), cache
 
 
 def eligible_positions(state: State, strategy: Strategy) -> Tensor:

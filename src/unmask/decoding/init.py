@@ -176,12 +176,18 @@ def check_longest(canvas: Canvas, spec: DenoiserSpec) -> None:
 def _check_end(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
     """Raise StrategyError unless the end of a sequence is an id that may be drawn."""
     end = strategy.end_id
-    if end is None:
+    if strategy.end is None or end is None:
         return
-    if not end < spec.vocab_size or end in illegal_ids(spec):
+    fill = strategy.end.fill
+    for each in (end, *strategy.end.also):
+        if not 0 <= each < spec.vocab_size or each in illegal_ids(spec):
+            raise StrategyError(
+                f"EndOfSequence({each}): the id is never drawn from this vocabulary of "
+                f"{spec.vocab_size}: pass the id that ends a sequence in its data"
+            )
+    if fill is not None and fill >= spec.vocab_size:
         raise StrategyError(
-            f"EndOfSequence({end}): the id is never drawn from this vocabulary of "
-            f"{spec.vocab_size}: pass the id that ends a sequence in its data"
+            f"EndOfSequence({end}, fill={fill}): pass an id of the vocabulary of {spec.vocab_size}"
         )
     bound = [name for name in ("legal", "required") if getattr(canvas, name) is not None]
     if bound:

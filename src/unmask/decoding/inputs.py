@@ -90,9 +90,7 @@ def check_blocks(state: State, strategy: Strategy) -> None:
         given = "none" if strategy.groups is None else strategy.groups.name
         raise StrategyError(
             f"the denoiser must be decoded in blocks of {size}, left to right, and the groups of "
-            f"{strategy.name} are {given}: pass groups=Groups.blocks({size}), as "
-            f"presets.sdar(block={size}) has them; to score, or in another order, use its inner "
-            "denoiser"
+            f"{strategy.name} are {given}: {_way_out(state.spec)}"
         )
     rows = state.rows
     blocks = rows.now.groups_to_come + 1
@@ -115,12 +113,27 @@ def check_blocks(state: State, strategy: Strategy) -> None:
         )
 
 
+def _way_out(spec: DenoiserSpec) -> str:
+    size = spec.block_size
+    if spec.block_origin == "prompt":
+        return (
+            f"pass groups=Groups.blocks({size}, origin='prompt'), as "
+            f"presets.diffusion_gemma(block={size}) has them"
+        )
+    return (
+        f"pass groups=Groups.blocks({size}), as presets.sdar(block={size}) has them; to score, or "
+        "in another order, use its inner denoiser"
+    )
+
+
 def _within_blocks(state: State, size: int) -> bool:
     """Whether each group lies within one block of `size`, and groups go from left to right."""
     editable, rows = on_host(state.editable), state.rows
     # Without groups all is one group, which must be one block.
     group = np.zeros_like(editable, np.int64) if state.group is None else on_host(state.group)
-    block, of_group = np.arange(editable.shape[1]) // size, rows.group_start // size
+    origin = rows.first[:, None] if state.spec.block_origin == "prompt" else 0
+    block = (np.arange(editable.shape[1])[None] - origin) // size
+    of_group = (rows.group_start - origin) // size
     inside = np.take_along_axis(of_group, group, 1) == block
     there = rows.members > 0
     so_far = np.maximum.accumulate(np.where(there, of_group, 0), 1)

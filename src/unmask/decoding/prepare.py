@@ -21,6 +21,7 @@ def prepare(state: State, strategy: Strategy) -> Query:
     else:
         tokens = state.tokens.masked_fill(state.masked, shown)
     timed = "progress" in inputs
+    block, start = _open_block(state) if "open_block" in inputs else (None, None)
     query = Query(
         tokens,
         state.valid,
@@ -29,12 +30,17 @@ def prepare(state: State, strategy: Strategy) -> Query:
         masked=state.masked if "masked" in inputs else None,
         progress=state.progress if timed else None,
         unknown_share=state.numbers["unknown_share"] if timed else None,
-        open_block=_open_block(state) if "open_block" in inputs else None,
+        open_block=block,
+        open_start=start,
     )
     return query if strategy.guidance is None else strategy.guidance.expand(query, state)
 
 
-def _open_block(state: State) -> np.ndarray:
-    """(B,) int64: the block of the network in which the open group lies."""
+def _open_block(state: State) -> tuple[np.ndarray, np.ndarray]:
+    """(B,) int64: the block of the network in which the open group lies, and where it begins."""
     assert state.spec.block_size is not None
-    return state.rows.now.open_start // state.spec.block_size
+    rows, size, origin = state.rows, state.spec.block_size, np.zeros_like(state.rows.length)
+    if state.spec.block_origin == "prompt":
+        origin = rows.first
+    block = (rows.now.open_start - origin) // size
+    return block, origin + block * size

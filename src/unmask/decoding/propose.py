@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from unmask.core.head import (
 )
 from unmask.core.history import History, compare_with_history
 from unmask.core.inference import is_out_of_memory
-from unmask.core.network import Denoiser
+from unmask.core.network import Denoiser, Observer
 from unmask.core.random import Purpose, gumbel, uniform
 from unmask.core.state import NEVER, Proposal, State
 from unmask.decoding.context import error_context
@@ -92,6 +92,7 @@ class Head:
         forbidden = self.strategy.constraint.forbidden
         self.illegal = illegal_tensor(self.state.spec, self.state.device, forbidden)
         self.needs = self.strategy.needs
+        self.observes = self.denoiser.spec.observes
         self.noised = self.strategy.sampling.gumbel or "noised_logprob" in self.needs
         guidance, device = self.strategy.guidance, self.hidden.device
         self.weight: Any = 1.0  # or (B,1) float32
@@ -109,7 +110,8 @@ class Head:
         """Everything in one pass, where logits need not exist; nothing where they must."""
         state, how = self.state, self.strategy.sampling
         per_position = any(t is not None for t in (places.allowed, state.legal, state.required))
-        plain = state.readings == 1 and len(places) > 0 and self.strategy.biasing is None
+        plain = state.readings == 1 and len(places) > 0
+        plain = plain and self.strategy.biasing is None and not self.observes
         if not plain or not can_fuse(how, self.needs, per_position, state.device):
             return {}
         with error_context(state.rows, "the network's head"):
@@ -131,6 +133,7 @@ class Head:
         logits = self._legal_logits(places)
         noise = self._noise(places) if self.noised else None
         how, rest = self.strategy.sampling, (self.needs, noise, self.scratch)
+        observed = self._observed(logits * places.temperature.rate) if self.observes else {}
         other, held = self._drawn_elsewhere(logits, places, noise), places.held
         if other:
             held = other["token"]
@@ -140,7 +143,12 @@ class Head:
             history = self.state.carries["divergence"]
             before = History(*(part.flatten(0, 1)[places.index] for part in history))
             out |= compare_with_history(logits - normaliser.unsqueeze(1), before)
-        return out
+        return out | observed
+
+    def _observed(self, logits: Tensor) -> dict[str, Tensor]:
+        """What the network keeps of the logits (m,V) that tokens are drawn from."""
+        with error_context(self.state.rows, "the network"):
+            return {"observed": cast("Observer", self.denoiser).observe(logits)}
 
     def _drawn_elsewhere(
         self, logits: Tensor, places: Queried, noise: Tensor | None

@@ -13,15 +13,17 @@ from unmask import commit, guidance, noise, orders, revise, stopping
 from unmask.constraints import Constraint
 from unmask.errors import ScheduleError, StrategyError, nearest
 from unmask.groups import Groups
-from unmask.sampling import Annealed, Sampling, SquaredDecay
+from unmask.sampling import Annealed, LinearDecay, Sampling, SquaredDecay
 from unmask.schedules import Schedule, resolve
 
 _CLASSES: tuple[type, ...] = (
     Annealed,
     Constraint,
     Groups,
+    LinearDecay,
     Sampling,
     SquaredDecay,
+    noise.Accepted,
     noise.MaskToken,
     noise.PreviousSample,
     noise.UniformIds,

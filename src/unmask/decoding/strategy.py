@@ -52,7 +52,7 @@ class Strategy:
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """The parts that read proposals and may keep a history."""
-        return (self.order, self.commit, self.revise, *self.stopping)
+        return (self.order, self.commit, self.revise, self.noise, *self.stopping)
 
     @cached_property
     def carriers(self) -> dict[str, Part]:
@@ -76,6 +76,7 @@ class Strategy:
             self.commit.needs
             or self.revise.amends
             or self.noise.keeps_sample  # of every unknown position
+            or self.noise.needs
             or any(rule.fills_groups for rule in self.stopping)
         )
         return self.order.blind and not reads
@@ -98,9 +99,14 @@ class Strategy:
         return min((r.forwards for r in self.stopping if r.forwards is not None), default=UNLIMITED)
 
     @cached_property
+    def end(self) -> Stop | None:
+        """The rule by which an id ends a sequence, None where there is none."""
+        return next((rule for rule in self.stopping if rule.end_id is not None), None)
+
+    @property
     def end_id(self) -> int | None:
         """The id that ends a sequence, None where there is none."""
-        return next((rule.end_id for rule in self.stopping if rule.end_id is not None), None)
+        return None if self.end is None else self.end.end_id
 
     @cached_property
     def readings(self) -> int:
@@ -117,6 +123,7 @@ class Strategy:
             "groups": self.groups,
             "budget": self.budget,
             "end_id": self.end_id,
+            "end": self.end,
             "exact_counts": self.exact_counts,
             "readings": self.readings,
             "histories": sorted(self.carriers),

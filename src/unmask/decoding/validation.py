@@ -119,6 +119,11 @@ def _check_revision(strategy: Parts) -> None:
             f"without a plan, revise={_name(strategy.revise)}() may take back all that a step "
             "commits: use a plan, or revise=Edit() or Verify()"
         )
+    if strategy.constraint.feasible is not None and strategy.commit.likeliest:
+        raise StrategyError(
+            f"a feasibility hook draws tokens anew, and {_name(strategy.commit)} commits the "
+            "likeliest: leave feasible= out"
+        )
     if strategy.constraint.feasible is not None and amends:
         raise StrategyError(
             f"a feasibility hook checks tokens as they are committed, and "
@@ -143,11 +148,12 @@ def _check_stopping(strategy: Parts) -> None:
             f"EndOfSequence({strategy.end_id}) fills rows behind their end, which feasible= may "
             "not allow: leave one of them out"
         )
-    if strategy.end_id in strategy.constraint.forbidden:
-        raise StrategyError(
-            f"EndOfSequence({strategy.end_id}): the id is forbidden, so it is never drawn: pass an "
-            "id that may be drawn"
-        )
+    for end in (strategy.end_id, *strategy.end.also):
+        if end in strategy.constraint.forbidden:
+            raise StrategyError(
+                f"EndOfSequence({end}): the id is forbidden, so it is never drawn: pass an id that "
+                "may be drawn"
+            )
 
 
 def _name(part: object) -> str:

@@ -157,7 +157,7 @@ def default_strategy(denoiser: Denoiser, canvas: Canvas | None = None) -> Strate
         return strategy
     if spec.reserved:
         strategy = strategy.but(constraint=Constraint(forbidden=spec.reserved))
-    return ending(strategy, spec.end_id)
+    return ending(strategy, spec.end_id, spec.other_ends)
 
 
 def _canvas(

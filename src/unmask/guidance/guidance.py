@@ -126,7 +126,9 @@ class Guidance:
                 return conditional
             return torch.stack([conditional, unconditional], 1).flatten(0, 1)
 
-        names = ("valid", "lengths", "masked", "progress", "unknown_share", "open_block")
+        names = (
+            "valid", "lengths", "masked", "progress", "unknown_share", "open_block", "open_start",
+        )  # fmt: skip
         rest: dict[str, Any] = {name: twice(getattr(query, name)) for name in names}
         both = beside(tokens, hidden), tree_map(beside, condition, none)
         return replace(query, tokens=both[0], condition=both[1], **rest)

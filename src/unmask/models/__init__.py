@@ -8,6 +8,7 @@ from unmask.models.compiled import Compiled
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.critic import SelfCritic, TokenCritic
 from unmask.models.decoder import Decoder
+from unmask.models.diffusion_gemma import DiffusionGemma
 from unmask.models.loading import load
 from unmask.models.packing import Packed
 from unmask.models.saving import save
@@ -20,6 +21,7 @@ __all__ = [
     "ClassConditioned",
     "Compiled",
     "Decoder",
+    "DiffusionGemma",
     "Packed",
     "ReusedCache",
     "SelfConditioning",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -49,6 +49,15 @@ class Turn(NamedTuple):
     kept: Tensor  # it is computed, and its keys and values are cached from now on
 
 
+class Cached(Protocol):
+    """A network of which some positions can be computed, and others read from a cache."""
+
+    @property
+    def backbone(self) -> Any: ...
+
+    def trunk(self, tokens: Tensor, position: Tensor, seen: Tensor, **cache: Any) -> Tensor: ...
+
+
 @dataclass
 class Tally:
     """Counts of network passes and positions, for measurement only."""
@@ -58,7 +67,7 @@ class Tally:
 
 
 def pass_through(
-    decoder: Decoder, tokens: Tensor, order: Tensor, turn: Turn, old: States, tally: Tally
+    decoder: Cached, tokens: Tensor, order: Tensor, turn: Turn, old: States, tally: Tally
 ) -> tuple[Tensor, States]:
     """Return the hidden states (B,N,D), zeros where not computed, and `old` with new states.
 
@@ -140,7 +149,7 @@ def _reader() -> Any:
     return Reading
 
 
-def _argument(decoder: Decoder) -> str:
+def _argument(decoder: Cached) -> str:
     """Return the name of the network's cache argument. Raises ModelError if it has none."""
     known = arguments(decoder.backbone.base_model)
     name = next((name for name in NAMES if name in known), None)

@@ -6,11 +6,12 @@ Shapes: M rows of the head, D width, V vocabulary.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from unmask.core.network import Cache, Denoiser, DenoiserSpec, Query, check_denoiser
+from unmask.core.network import Cache, Denoiser, DenoiserSpec, Observer, Query, check_denoiser
 from unmask.core.projection import Projection
 from unmask.errors import ModelError
 
@@ -49,3 +50,11 @@ class Forwarding(nn.Module, ABC):
     def projection(self, hidden: Tensor) -> Projection | None:
         """Return the projection whose product is the logits of hidden (M,D); None if unknown."""
         return self.inner.projection(hidden)
+
+    def observe(self, logits: Tensor) -> Tensor:
+        """Return what the inner denoiser keeps of logits (m,V), where its spec `observes`."""
+        return cast("Observer", self.inner).observe(logits)
+
+    def feed_back(self, cache: Cache, observed: Tensor) -> Cache:
+        """Return the cache of the inner denoiser with what `observe` returned."""
+        return cast("Observer", self.inner).feed_back(cache, observed)

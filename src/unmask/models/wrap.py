@@ -19,7 +19,7 @@ _WAYS = (
     "Pass (1) an x-transformers TransformerWrapper with an Encoder; (2) a transformers "
     "*ForMaskedLM, such as AutoModelForMaskedLM.from_pretrained(...); or (3) any callable tokens "
     "(B,N) -> logits (B,N,V). For a transformers *ForCausalLM trained as a masked model use "
-    "unmask.models.Decoder(net, mask_id)."
+    "unmask.models.Decoder(net, mask_id), for DiffusionGemma unmask.models.DiffusionGemma(net)."
 )
 
 
@@ -69,7 +69,7 @@ def wrap(
             f"self_conditioning needs an x-transformers TransformerWrapper, and this is a "
             f"{type(net).__name__}: leave it out"
         )
-    elif is_transformers(net):
+    elif is_transformers(net) and not has_base(net, "transformers.", "DiffusionGemma*"):
         kind, found = MaskedLMDenoiser, backbone_of(net).config.vocab_size
     else:
         _reject_foreign(net)

@@ -20,6 +20,7 @@ from unmask.presets.adaptive import (
     token_to_mask,
     wino,
 )
+from unmask.presets.canvases import diffusion_gemma
 from unmask.presets.image import amused, halton, maskgit, muse
 from unmask.presets.reference import annealed, confidence, first_hitting, random_order, top_margin
 from unmask.presets.revising import dplm, p2, remdm, self_critic, token_critic
@@ -41,6 +42,7 @@ __all__ = [
     "annealed",
     "confidence",
     "credit",
+    "diffusion_gemma",
     "dplm",
     "dream",
     "entropy_bound",

@@ -12,7 +12,7 @@ Presets are collected from `unmask.presets`, never listed here.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import starmap
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -81,11 +81,14 @@ def build(
     return preset(**{**given, **chosen})
 
 
-def ending(strategy: Strategy, end_id: int | None) -> Strategy:
-    """Return the strategy with rows that end at end_id, if there is one and they can."""
+def ending(strategy: Strategy, end_id: int | None, also: Sequence[int] = ()) -> Strategy:
+    """Return the strategy with rows that end at end_id, if there is one and they can.
+
+    also: further ids that end a row.
+    """
     if end_id is None or strategy.end_id is not None or strategy.commit.takes_all_steps:
         return strategy
-    return strategy.but(stopping=(*strategy.stopping, EndOfSequence(end_id)))
+    return strategy.but(stopping=(*strategy.stopping, EndOfSequence(end_id, also)))
 
 
 def build_recommended(

@@ -14,6 +14,7 @@ from typing import Any
 from unmask import presets
 from unmask.commit import AllSteps, Ancestral, ByGroup, NoPlan, OneAtATime
 from unmask.decoding.strategy import Strategy
+from unmask.noise import MaskToken
 from unmask.presets import by_name
 from unmask.revise import Never, Verify
 from unmask.sampling import Sampling
@@ -28,8 +29,8 @@ This table is generated from the presets (`python -m unmask.presets.table`).
   `height` and `width` have none; the row of `halton` is that of a grid of 16 × 16, the one of
   `adablock` that of the delimiter 198.
 - *Commit* to *stopping* are the parts that these defaults give. A dash is the default part: nothing
-  is revised, the whole canvas is one group, no row ends early. A preset has guidance only if
-  `guidance=` is passed, and a budget only if `budget=` is passed.
+  is revised, the mask token is shown, the whole canvas is one group, no row ends early. A preset
+  has guidance only if `guidance=` is passed, and a budget only if `budget=` is passed.
 - *Forwards* are the network passes of a row without guidance. U is the number of its unknown
   positions at the start, T the number of steps of its plan. `Edit(passes=16)` adds up to 16 to each
   group.
@@ -38,7 +39,7 @@ This table is generated from the presets (`python -m unmask.presets.table`).
 
 """
 COLUMNS = (
-    "preset", "paper", "options", "commit", "sampling", "order", "revise", "groups",
+    "preset", "paper", "options", "commit", "sampling", "order", "revise", "noise", "groups",
     "stopping", "forwards", "distribution", "file",
 )  # fmt: skip
 ABSENT = "–"
@@ -82,6 +83,7 @@ def _cells(name: str) -> list[str]:
         else part_text(strategy.sampling),
         part_text(strategy.order),
         ABSENT if strategy.revise == Never() else part_text(strategy.revise),
+        ABSENT if strategy.noise == MaskToken() else part_text(strategy.noise),
         ABSENT if strategy.groups is None else strategy.groups.name,
         part_text(strategy.stopping) or ABSENT,
         forwards(strategy),
@@ -116,6 +118,8 @@ def forwards(strategy: Strategy) -> str:
     """Return the network passes of a row, in terms of U unknown positions and T steps."""
     if isinstance(strategy.revise, Verify):
         return "1 to U steps, and one pass for each token verified"
+    if strategy.commit.likeliest:
+        return "at most T of each group"
     usual = "min(T, U) of each group" if strategy.groups else "min(T, U)"
     return FORWARDS.get(type(strategy.commit.count_plan), usual)
 

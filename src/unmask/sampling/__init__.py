@@ -6,7 +6,14 @@ Everything here is float32 or better whatever comes in.
 from unmask.core.calls import check_calls
 from unmask.core.inversion import COLD
 from unmask.sampling.passes import Scratch
-from unmask.sampling.settings import Annealed, Sampling, SquaredDecay, Temperature, Temperatures
+from unmask.sampling.settings import (
+    Annealed,
+    LinearDecay,
+    Sampling,
+    SquaredDecay,
+    Temperature,
+    Temperatures,
+)
 from unmask.sampling.statistics import draw_with_statistics
 from unmask.sampling.two_level import NEG_INF, draw, invert
 
@@ -14,6 +21,7 @@ __all__ = [
     "COLD",
     "NEG_INF",
     "Annealed",
+    "LinearDecay",
     "Sampling",
     "Scratch",
     "SquaredDecay",
@@ -24,4 +32,4 @@ __all__ = [
     "invert",
 ]
 
-check_calls(__name__, "Annealed", "Sampling", "SquaredDecay")
+check_calls(__name__, "Annealed", "LinearDecay", "Sampling", "SquaredDecay")

@@ -52,8 +52,8 @@ def passes(
     Always `max_logit` (M,) and `sums` (M,K), the masses of the blocks. Where there are filters
     `least` and `last`, the fields of what they keep. As wanted: `kept` (M,), the mass of that, and
     `kept_mean`, its sum of mass times logit;
-    `shaped` (M,K), the masses of what is drawn from, `tempered` or not; `maxima` (M,K); and `mean`
-    (M,), the sum of mass times logit.
+    `shaped` (M,K), the masses of what is drawn from, `tempered` or not, and `shaped_mean`, their
+    sum of mass times logit; `maxima` (M,K); and `mean` (M,), the sum of mass times logit.
     """
     rows, vocab = logits.shape
     count = max(1, round(rows * vocab / SLICE_ELEMENTS)) if logits.device.type == "cpu" else 1
@@ -98,5 +98,9 @@ def _pass(
     if "shaped" in wanted:
         tempered = "tempered" in wanted
         shaped = torch.mul(logits, temperature.rate, out=room).exp_() if tempered else mass
-        out["shaped"] = block_sums(shaped if keep is None else torch.mul(shaped, keep, out=room))
+        shaped = shaped if keep is None else torch.mul(shaped, keep, out=room)
+        out["shaped"] = block_sums(shaped)
+        if "shaped_mean" in wanted:
+            finite = torch.clamp(logits, min=LOWEST, out=scratch.like("scaled", logits))
+            out["shaped_mean"] = finite.mul_(temperature.rate).mul_(shaped).sum(1)
     return out

@@ -48,6 +48,24 @@ class Annealed(TemperatureRule):
 
 
 @dataclass(frozen=True)
+class LinearDecay(TemperatureRule):
+    """Temperature end + (start − end)·(T − s + 1)/T: start at first, near end at last.
+
+    DiffusionGemma's rule.
+    """
+
+    start: float = 0.8
+    end: float = 0.4
+
+    def __post_init__(self) -> None:
+        _check_temperature(self.start)
+        _check_temperature(self.end)
+
+    def __call__(self, progress: Tensor, steps: Tensor) -> Tensor:
+        return self.end + (self.start - self.end) * (1 - progress + 1 / steps)
+
+
+@dataclass(frozen=True)
 class SquaredDecay(TemperatureRule):
     """Temperature max(start − i/(n − 1), 0.001)², i = 0 .. n − 1 the step (ESM3)."""
 

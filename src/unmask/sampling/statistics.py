@@ -20,6 +20,7 @@ from unmask.sampling.two_level import NEG_INF, at_ids, ids_of, likeliest, two_la
 # The sums over the vocabulary that each statistic is made of.
 _SUMS = {
     "entropy": {"mean"},
+    "sampling_entropy": {"shaped_mean"},
     "kept_logprob": {"kept"},
     "kept_entropy": {"kept", "kept_mean", "mean"},
     "kept_margin": {"kept", "maxima"},
@@ -62,6 +63,7 @@ def draw_with_statistics(
         "margin": stats.margin,
         "gap": stats.gap,
         "entropy": stats.entropy,
+        "sampling_entropy": stats.sampling_entropy,
         "kept_entropy": stats.kept_entropy,
         "kept_margin": stats.kept_margin,
     }
@@ -87,11 +89,14 @@ class TokenStatistics:
         scratch: Scratch,
     ):
         self.logits, self.filtered, self.temperature = logits, how.filtered, temperature
+        self.plain = how.plain
         wanted = set[str]().union(*(sums for need, sums in _SUMS.items() if need in needs))
         wanted |= {"maxima"} if temperature.some_greedy else set()
         if not (temperature.always_greedy or how.plain):
             changed = isinstance(temperature.value, Tensor) or temperature.value != 1
             wanted |= {"shaped"} | ({"tempered"} if changed else set())
+        elif "shaped_mean" in wanted:
+            wanted = wanted - {"shaped_mean"} | {"mean"}
         self.sum = passes(logits, how, temperature, wanted, scratch)
         mass = self.sum["sums"].double()
         self.shaped = self.sum["shaped"].double() if "shaped" in wanted else mass  # drawn from
@@ -142,6 +147,17 @@ class TokenStatistics:
             normaliser = normaliser.masked_fill(self.temperature.greedy, 0.0)
         value = self.logit * (rate.squeeze(1) if isinstance(rate, Tensor) else rate)
         return self._if_kept(value - normaliser)
+
+    def sampling_entropy(self) -> Tensor:
+        """(M,) nats: of the distribution that is drawn from; 0 where it is greedy."""
+        if self.plain:
+            return self.entropy()
+        if self.temperature.always_greedy:
+            return torch.zeros_like(self.normaliser)
+        mass = self.shaped.sum(1)
+        entropy = (mass.log() - self.sum["shaped_mean"] / mass).float().clamp(min=0.0)
+        greedy = self.temperature.greedy
+        return entropy if greedy is None else entropy.masked_fill(greedy, 0.0)
 
     def kept_logprob(self) -> Tensor:
         """(M,): of the token among what the filters keep, at temperature 1."""

@@ -5,16 +5,18 @@ Shapes: B rows, N positions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from unmask.core.checks import is_integer, is_number
-from unmask.core.history import ComparesSteps
+from unmask.core.checks import check_choice, is_integer, is_number
+from unmask.core.ids import as_ids
 from unmask.core.part import Part
 from unmask.core.rows import UNLIMITED
-from unmask.core.state import Proposal, State
+from unmask.core.state import NEVER, Change, Proposal, State
 from unmask.errors import StrategyError
 
 
@@ -22,11 +24,13 @@ class Stop(Part):
     """Base of stopping rules.
 
     forwards: the most network passes of a row, None for no limit. end_id: the id that ends a
-    sequence, None for none.
+    sequence, None for none; also, fill: as in `EndOfSequence`.
     """
 
     forwards: int | None = None
     end_id: int | None = None
+    also: Sequence[int] = ()
+    fill: int | None = None
 
     @property
     def fills_groups(self) -> bool:
@@ -60,15 +64,22 @@ class Budget(Stop):
 
 @dataclass(frozen=True)
 class EndOfSequence(Stop):
-    """A row ends at the first end_id with no unknown position before; the rest becomes end_id."""
+    """A row ends at the first end_id with no unknown position before; the rest becomes end_id.
+
+    also: further ids that end a row. fill: the id that the rest becomes, if it is not end_id.
+    """
 
     end_id: int
+    also: Sequence[int] = ()
+    fill: int | None = None
 
     def __post_init__(self) -> None:
-        if not is_integer(self.end_id, 0):
-            raise StrategyError(
-                f"EndOfSequence({self.end_id!r}): pass the id that ends a sequence, such as 2"
-            )
+        object.__setattr__(self, "also", as_ids("also", self.also))
+        for value in (self.end_id, self.end_id if self.fill is None else self.fill):
+            if not is_integer(value, 0):
+                raise StrategyError(
+                    f"EndOfSequence({value!r}): pass the id that ends a sequence, such as 2"
+                )
 
 
 @dataclass(frozen=True)
@@ -103,25 +114,51 @@ class WideGap(Stop):
 
 
 @dataclass(frozen=True)
-class StableAndConfident(ComparesSteps, Stop):
+class StableAndConfident(Stop):
     """A group is filled when its likeliest ids did not change and its mean entropy is below nats.
 
-    Over the unknown positions of the open group, compared with the step before. The stopping rule
-    of DiffusionGemma's sampler.
+    Over the unknown positions of the open group. stability: how many steps before are compared.
+    of: whose entropy, the "model"'s, or of the distribution that is drawn from, "sampling"
+    (DiffusionGemma).
     """
 
-    nats: float = 0.05
-    needs = frozenset({"entropy", "divergence", "top_token"})
+    nats: float = 0.005
+    stability: int = 1
+    of: Literal["model", "sampling"] = "model"
 
     def __post_init__(self) -> None:
         if not (is_number(self.nats) and self.nats > 0):
-            raise StrategyError(f"nats={self.nats!r}: pass an entropy above 0, such as 0.05")
+            raise StrategyError(f"nats={self.nats!r}: pass an entropy above 0, such as 0.005")
+        if not is_integer(self.stability, 0):
+            raise StrategyError(f"stability={self.stability!r}: pass a number of steps, such as 1")
+        check_choice("of", self.of, _ENTROPY)
+
+    @property
+    def carry(self) -> str:
+        return f"likeliest of {self.stability} steps"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({_ENTROPY[self.of], "top_token"})
+
+    def init(self, state: State) -> Tensor:
+        """Return (B,N,stability) int64: the likeliest ids of the steps before, NEVER for none."""
+        return torch.full((*state.tokens.shape, self.stability), NEVER, device=state.device)
+
+    def update(self, carry: Tensor, state: State, proposal: Proposal, change: Change) -> Tensor:
+        assert proposal.top_token is not None
+        now = proposal.top_token.masked_fill(~proposal.queried, NEVER)
+        return torch.cat([carry, now.unsqueeze(2)], 2)[..., 1:]
 
     def __call__(self, state: State, proposal: Proposal) -> Tensor:
         """(B,) bool."""
-        assert proposal.entropy is not None
+        assert proposal.top_token is not None
+        entropy: Tensor = getattr(proposal, _ENTROPY[self.of])
         unknown = state.within_open(state.masked)
-        same = (proposal.top_token == state.carries[self.carry].ids[..., 0]) | ~unknown
-        mean = proposal.entropy.masked_fill(~unknown, 0.0).sum(1) / unknown.sum(1).clamp(min=1)
+        same = (state.carries[self.carry] == proposal.top_token.unsqueeze(2)).all(2) | ~unknown
+        mean = entropy.masked_fill(~unknown, 0.0).sum(1) / unknown.sum(1).clamp(min=1)
         rest: Tensor = same.all(1) & (mean < self.nats)
         return rest
+
+
+_ENTROPY = {"model": "entropy", "sampling": "sampling_entropy"}

@@ -58,13 +58,13 @@ class Encoding(ABC):
 class TokenizerEncoding(Encoding):
     """A tokenizer of transformers.
 
-    mask_id: that of the network. surround: whether texts have the tokenizer's special tokens around
-    them, as in networks that were trained with whole texts. letters: whether every word of the
-    vocabulary is one letter, as of proteins; then each letter of a text is one token, and spaces
-    are none. Raises ModelError for a tokenizer that does not know its own words.
+    mask_id: that of the network, None for none. surround: whether texts have the tokenizer's
+    special tokens around them, as in networks that were trained with whole texts. letters: whether
+    every word of the vocabulary is one letter, as of proteins; then each letter of a text is one
+    token, and spaces are none. Raises ModelError for a tokenizer that does not know its own words.
     """
 
-    def __init__(self, backend: Any, mask_id: int, *, surround: bool):
+    def __init__(self, backend: Any, mask_id: int | None, *, surround: bool):
         if not hasattr(backend, "get_vocab"):
             raise ModelError(
                 f"tokenizer={backend!r:.80}: pass a tokenizer of transformers, such as "
@@ -73,9 +73,9 @@ class TokenizerEncoding(Encoding):
         known = Tokenizer(backend, Path(str(backend.name_or_path)))
         _check_words(backend)
         self.backend, self.size = backend, known.size
-        if mask_id < known.size:
+        if mask_id is not None and mask_id < known.size:
             self.mask_id, self.mask_token = mask_id, str(backend.convert_ids_to_tokens(mask_id))
-        self.special = frozenset({*known.specials, mask_id})
+        self.special = frozenset({*known.specials, *(() if mask_id is None else (mask_id,))})
         ordinary = [word for word, i in backend.get_vocab().items() if i not in self.special]
         self.letters = all(len(word) == 1 for word in ordinary)
         if self.letters:

@@ -265,7 +265,8 @@ class TextModel:
         never = {*chosen.constraint.forbidden, *self._never, *self.end_ids} - {*ends}
         constraint = replace(chosen.constraint, forbidden=tuple(never))
         chosen = chosen.but(constraint=constraint, stopping=stopping)
-        return chosen if closed else ending(chosen, next(iter(self.end_ids), None))
+        end = next(iter(self.end_ids), None)
+        return chosen if closed else ending(chosen, end, self.end_ids[1:])
 
     def _each(
         self, texts: Text, n: int, row_of: Any, options: Mapping[str, Any], suffix: str = ""
@@ -325,12 +326,12 @@ class TextModel:
         before, after = self.encoding.around
         ids = self.encoding.encode(prompt)
         row = Row([*before, *ids], count, list(after), context=ids)
-        return in_whole_blocks(row, self.denoiser.spec.block_size)
+        return in_whole_blocks(row, self.denoiser.spec)
 
     def _talk(self, messages: Sequence[Mapping[str, str]], count: int) -> Row:
         check_count("max_new_tokens", count, InputError)
         ids = self.encoding.template(messages_of(messages), self.template)
-        return in_whole_blocks(Row(ids, count, []), self.denoiser.spec.block_size)
+        return in_whole_blocks(Row(ids, count, []), self.denoiser.spec)
 
     def _between(self, prefix: str, suffix: str, count: int) -> Row:
         check_count("tokens", count, InputError)

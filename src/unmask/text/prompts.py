@@ -35,9 +35,12 @@ class Row:
         return len(self.before) + self.unknown + len(self.after) + self.surplus
 
 
-def in_whole_blocks(row: Row, block: int | None) -> Row:
+def in_whole_blocks(row: Row, spec: DenoiserSpec) -> Row:
     """Return the row with the surplus that fills its last block."""
-    surplus = 0 if block is None or row.after else -len(row) % block
+    block, length = spec.block_size, len(row)
+    if spec.block_origin == "prompt":
+        length = row.unknown
+    surplus = 0 if block is None or row.after else -length % block
     return replace(row, surplus=surplus)
 
 

@@ -149,6 +149,8 @@ def _recognised(name: str) -> Card:
 
     files = Files(name)
     found = recognise(files)
+    if found.mask_id is None:
+        raise InputError(f"{name} has no mask token: type unmask complete or unmask chat")
     size = files.config.get("embedding_size") or files.config["vocab_size"]
     try:
         vocabulary = Vocabulary.of_tokenizer(name, size=size).to_dict()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 Config = Mapping[str, Any]
@@ -45,6 +46,8 @@ class Family:
     """One weight of queries, keys and values, and the names of its three parts."""
     default_block: int | None = None
     """Positions of a block, if attention is block-causal; None for bidirectional attention."""
+    canvases: bool = False
+    """Whether an encoder reads the prompt, and blocks are canvases behind it, without a mask id."""
     logit_shift: bool = False
     """Whether the logits of a position stand at the one before it."""
     tokenizers: tuple[str, ...] = ("PreTrainedTokenizerFast",)
@@ -57,13 +60,26 @@ class Family:
     """The mask id, where the authors' code has it and no file does."""
     preset: Mapping[str, Any] = field(default_factory=lambda: {"name": "llada"})
     """The authors' decoding, as a name of `unmask.presets` with options."""
+    generation: Mapping[str, str] = field(default_factory=dict)
+    """Entries of `generation_config.json`, a point for one inside another, and these options."""
 
-    def recommended(self, block: int | None) -> dict[str, Any]:
-        """Return the preset for attention in blocks of this size."""
+    def recommended(self, block: int | None, generation: Config = MappingProxyType({})) -> Any:
+        """Return the preset for attention in blocks of this size, a dict.
+
+        generation: the model's `generation_config.json`.
+        """
         if block is None:
             return dict(self.preset)
         if self.default_block is None:  # trained with blocks, although others of it are not
             sizes = {"block": block, "steps": block}
             return {"name": "sdar", "threshold": None, "temperature": 0.0, **sizes}
         sized = {key for key, value in self.preset.items() if value == self.default_block}
-        return {**self.preset, **dict.fromkeys(sized, block)}
+        said = {name: _entry(generation, path) for path, name in self.generation.items()}
+        found = {name: value for name, value in said.items() if value is not None}
+        return {**self.preset, **dict.fromkeys(sized, block), **found}
+
+
+def _entry(config: Any, path: str) -> Any:
+    for name in path.split("."):
+        config = config.get(name) if isinstance(config, Mapping) else None
+    return config

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from unmask.errors import CheckpointError, ModelError
 from unmask.models.adapter import Adapter
 from unmask.models.decoder import Decoder
+from unmask.models.diffusion_gemma import DiffusionGemma
 from unmask.models.families.family import Family
 from unmask.models.families.files import Files, library
 from unmask.models.families.recognition import Found
@@ -30,21 +31,27 @@ def open_pretrained(files: Files, found: Found, loading: Mapping[str, Any]) -> A
     Raises CheckpointError for weights that are missing, cut short, or of another network.
     """
     options = {**files.options, **loading}
-    row = found.family
+    row, mask = found.family, found.mask_id
+    adapter: Adapter
     if row is not None:
         net = _stock(files, row, options)
         block, shift = found.block, row.logit_shift
-        adapter: Adapter = Decoder(net, found.mask_id, block=block, logit_shift=shift)
+        if row.canvases:
+            adapter = DiffusionGemma(net, block)
+        else:
+            adapter = Decoder(net, cast("int", mask), block=block, logit_shift=shift)
     elif found.remote:
-        adapter = wrap(_code_of_others(files, found.stock, options), mask_id=found.mask_id)
+        adapter = wrap(_code_of_others(files, found.stock, options), mask_id=mask)
     else:
         net = _read(getattr(library(), found.stock), files, options)
         adapter = wrap(net, mask_id=found.mask_id)
     size = adapter.spec.vocab_size
+    ends = tuple(each for each in found.end_ids if each < size)
     adapter.spec = replace(
         adapter.spec,
-        recommended=None if row is None else row.recommended(found.block),
-        end_id=next((each for each in found.end_ids if each < size), None),
+        recommended=None if row is None else row.recommended(found.block, files.generation),
+        end_id=next(iter(ends), None),
+        other_ends=ends[1:],
         reserved=tuple(each for each in found.reserved if each < size),
     )
     return adapter.eval()

@@ -24,13 +24,14 @@ class Found:
     family: the row of the catalogue, None for others. stock: the class of transformers that opens
     it; remote: whether that runs code of the model's authors. end_ids, reserved: ids that end a
     text, and other special ids. block: positions of a block, None for bidirectional attention.
+    mask_id: None where the network has none.
     reasons: where each was found, in words.
     """
 
     family: Family | None
     stock: str
     remote: bool
-    mask_id: int
+    mask_id: int | None
     end_ids: tuple[int, ...]
     reserved: tuple[int, ...]
     block: int | None
@@ -129,7 +130,11 @@ def _unknown(config: Mapping[str, Any]) -> str:
 
 def _mask_id(
     files: Files, tokenizer: Any, row: Family | None, asked: int | None
-) -> tuple[int, str]:
+) -> tuple[int | None, str]:
+    if row is not None and row.canvases:
+        if asked is not None:
+            raise ModelError(f"mask_id={asked!r}: {row.models} has no mask id; leave it out")
+        return None, f"none in {row.models}"
     if asked is not None:
         if not is_integer(asked, 0):
             raise ModelError(f"mask_id={asked!r}: pass an id")
@@ -150,7 +155,11 @@ def _mask_id(
 
 
 def _end_ids(files: Files) -> tuple[tuple[int, ...], str]:
-    places = {"generation_config.json": files.generation, "config.json": files.config}
+    places = {
+        "generation_config.json": files.generation,
+        "config.json": files.config,
+        "text_config in config.json": files.config.get("text_config") or {},
+    }
     for name, entries in places.items():
         found = entries.get("eos_token_id")
         if found is not None:
@@ -174,7 +183,7 @@ def _block(config: Mapping[str, Any], row: Family, asked: int | None) -> tuple[i
         return asked, ASKED
     if row.default_block is None:
         return None, f"that of {row.models}"
-    for name in ("block_size", "bd_size"):
+    for name in ("block_size", "bd_size", "canvas_length"):
         if is_integer(known := config.get(name), 1):
             return known, f"{name} in config.json"
     return row.default_block, f"that of {row.models}"

@@ -34,10 +34,16 @@ def _cells(row: Family) -> list[str]:
         row.models + (f" ({', '.join(papers)})" if papers else ""),
         ", ".join([*(f"`{kind}`" for kind in row.model_types), *marks]) or "no: pass `family=`",
         f"`{row.stock}`",
-        "bidirectional" if block is None else f"blocks of {block}",
+        _attention(row),
         "shifted by one" if row.logit_shift else "in place",
         f"`{name}({options})`",
     ]
+
+
+def _attention(row: Family) -> str:
+    if row.default_block is None:
+        return "bidirectional"
+    return f"{'canvases' if row.canvases else 'blocks'} of {row.default_block}"
 
 
 if __name__ == "__main__":
