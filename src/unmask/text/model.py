@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from unmask.candidates import length_beam
 from unmask.core.checks import check_count
 from unmask.core.network import Denoiser
@@ -19,7 +17,7 @@ from unmask.engine import default_strategy, stream
 from unmask.errors import InputError
 from unmask.presets.by_name import ending
 from unmask.revise import Never
-from unmask.scoring import Bound, PseudoLikelihood, Score, score
+from unmask.scoring import Score
 from unmask.scoring.look import Method
 from unmask.text.beam import Hidden, Likely, most_of_draws
 from unmask.text.encoding import Encoding
@@ -31,6 +29,7 @@ from unmask.text.prompts import Row, canvas_of, check_lengths, in_whole_blocks, 
 from unmask.text.reading import completion
 from unmask.text.results import Completion
 from unmask.text.saving import save_text
+from unmask.text.scoring import text_score
 from unmask.text.streaming import TextState, states
 
 Text = str | Sequence[str]
@@ -240,18 +239,7 @@ class TextModel:
         by: a method of `unmask.scoring`, by default the bound with its standard error; a single
         token is scored exactly, in one forward.
         """
-        encoding = self.encoding
-        before = [*encoding.around[0], *encoding.encode(text_of("given", given))]
-        ids = encoding.encode(text_of("text", text))
-        if not ids:
-            raise InputError(f"text={text!r} has no token: pass a text to score")
-        whole = torch.tensor([[*before, *ids, *encoding.around[1]]])
-        place = torch.arange(whole.shape[1])
-        maskable = ((place >= len(before)) & (place < len(before) + len(ids)))[None]
-        if by is None and len(ids) == 1:
-            alone = score(self.denoiser, whole, maskable, by=PseudoLikelihood())
-            return replace(alone, kind="exact")
-        return score(self.denoiser, whole, maskable, by=by or Bound(), seed=seed)
+        return text_score(self.denoiser, self.encoding, text, given, by=by, seed=seed)
 
     def _plan(self, strategy: Strategy | None, closed: bool = False) -> Strategy:
         """Return the strategy of a call. closed: whether text follows, so that rows do not end."""
