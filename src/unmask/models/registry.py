@@ -57,9 +57,13 @@ def entry_of(denoiser: Any) -> Entry:
     """Return the entry of a denoiser. Raises ModelError if it has none that can be written."""
     kind = KINDS.get(type(denoiser).__name__)
     if kind is None or type(denoiser) is not kind.make:
+        name, wraps = type(denoiser).__name__, isinstance(denoiser, Forwarding)
+        within = (
+            "save the denoiser within it" if wraps else "write it by net.save_pretrained(folder)"
+        )
         raise ModelError(
-            f"{type(denoiser).__name__} cannot be saved, for a card names {', '.join(KINDS)} only: "
-            "save the denoiser within it, and make it again after loading"
+            f"{name} cannot be saved, for a card names {', '.join(KINDS)} only: {within}, and make "
+            f"the {name} again after loading"
         )
     options = {name: attrgetter(place)(denoiser) for name, place in kind.options.items()}
     for name, value in options.items():
