@@ -66,12 +66,13 @@ def command(
     and the chosen settings are printed.
     """
     folder = out or HOME / (task or (data.stem if data else "model"))
-    whole = folder.resolve()  # which has a name, as '.' has not
-    if not whole.name:
+    if folder.name in ("", ".."):  # '.' has a name of its own only in full
+        folder = folder.resolve()
+    if not folder.name:
         raise InputError(f"--out {folder} is no place for a model: pass the name of a folder")
     # A finished model is replaced as a whole, from a folder beside it.
-    beside = whole.with_name(whole.name + ".training")
-    place = beside if whole.is_dir() else whole
+    beside = folder.with_name(folder.name + ".training")
+    place = beside if folder.is_dir() else folder
     outputs.checked([place / "model.safetensors"], folder=folder)
     words = {"steps": steps, "samples": samples, "held_out_rows": held_out_rows}
     sets = [*(set_ or []), *(f"{key}={each}" for key, each in words.items() if each is not None)]
