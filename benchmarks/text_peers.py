@@ -185,9 +185,9 @@ def main() -> None:
     report = Report("text_peers", about("transformers", "diffusers"), columns, "fill, one mask")
     with tempfile.TemporaryDirectory() as temporary:
         fills(report, options, Path(temporary))
-    names = ["prompts", "pipeline, tokens/s", "unmask", "with cache"]
+    names = ["prompts", "tokens/s, pipeline", "tokens/s, unmask", "tokens/s, with cache"]
     ratios = ["unmask / pipeline", "with cache / pipeline"]
-    counts = ["forwards a row, pipeline", "unmask"]
+    counts = ["forwards a row, pipeline", "forwards, unmask"]
     table = report.table("complete", [*names, *ratios, *counts])
     completions(table, options)
     report.finish(options)
