@@ -371,7 +371,7 @@ RECIPES = {
         "data={'x': 1}: input should be an instance of DataOptions",
     ),
     "warped by one number": ({"warped": 3}, "warped=3: input should be a valid list"),
-    "warped by three": ({"warped": (0.1, 0.2, 0.3)}, "at most 2 items after validation, not 3"),
+    "warped by three": ({"warped": (0.1, 0.2, 0.3)}, "expected 2 values, got 3"),
     "warped in words": ({"warped": ("a", 0.0)}, "[0]: input should be a valid number, got 'a'"),
     "warped above 1": (
         {"warped": (0.0, 1.5)},
