@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, cast
 
 from unmask.errors import CheckpointError, ModelError
 from unmask.models.adapter import Adapter
+from unmask.models.checkpoint import without_bars
 from unmask.models.decoder import Decoder
 from unmask.models.diffusion_gemma import DiffusionGemma
 from unmask.models.families.family import Family
@@ -88,7 +91,8 @@ def _code_of_others(files: Files, kind: str, options: Mapping[str, Any]) -> Remo
 def _read(kind: Any, files: Files, options: Mapping[str, Any]) -> Any:
     """Return a network with all of its weights. Raises CheckpointError where some are not there."""
     try:
-        net, told = kind.from_pretrained(files.name, output_loading_info=True, **options)
+        with nullcontext() if sys.stderr.isatty() else without_bars():
+            net, told = kind.from_pretrained(files.name, output_loading_info=True, **options)
     except Exception as error:  # of many kinds: of files, shards, sizes and devices
         raise CheckpointError(
             f"{files.name} cannot be opened by {kind.__name__}: {error}"
