@@ -115,8 +115,10 @@ def check_writable(path: str | Path) -> None:
             return
         try:
             probe.write_bytes(bytes(BLOCK))
-        finally:
+            probe.unlink()
+        except BaseException:  # an interruption, too, even of the line above
             probe.unlink(missing_ok=True)
+            raise
 
 
 def previous(path: Path) -> Path:
