@@ -46,7 +46,7 @@ def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> 
     kind = {name: options[name] for name in ("family", "mask_id", "block") if name in options}
     found = recognise(files, **kind, trust_remote_code=bool(options.get("trust_remote_code")))
     row = found.family
-    backend = tokenizer or files.tokenizer(*(row.tokenizers if row else ()))
+    backend = tokenizer or found.tokenizer
     if backend is None:
         raise ModelError(
             f"{model} has no tokenizer that opens: pass one of transformers', as tokenizer="

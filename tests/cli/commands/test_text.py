@@ -125,6 +125,8 @@ def test_chat(call, talker):
         (("complete", "a", "--set", "x=1"), "takes no"),
         (("complete", "a", "--max-new-tokens", 100), "generate at most"),
         (("complete", "a", "--file", "x.txt"), "both given"),
+        (("complete", "a", "-n", 0), "--number=0: pass an integer of 1 or more"),
+        (("complete", "a", "--block", 0), "block=0: BertForMaskedLM attends to all"),
         (("complete", "--file", "nowhere.txt"), "nowhere.txt cannot be read"),
         (("complete", "a", "--json", "--out", "x.jsonl"), "pass one of them"),
         (("chat", "--preset", "nothing"), "no preset 'nothing'"),
@@ -157,6 +159,8 @@ def test_info_says_what_was_recognised_and_where(call, talker, masked):
     assert said["found in"]["mask_id"] == "the mask token of the tokenizer"
     assert "--preset dream --set algorithm=entropy" in " ".join(call("info", talker).out.split())
     assert call("info", masked, "--json").json["opened as"] == "BertForMaskedLM"
+    zero = call("info", talker, "--mask-id", 0, "--json").json
+    assert (zero["mask_id"], zero["found in"]["mask_id"]) == (0, "as asked for")
     asked = call("info", talker, "--mask-id", 7, "--json").json
     assert (asked["mask_id"], asked["found in"]["mask_id"]) == (7, "as asked for")
     assert (

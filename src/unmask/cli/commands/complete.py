@@ -18,6 +18,7 @@ from unmask.cli.runs.text_job import (
     strategy_of,
 )
 from unmask.cli.ui.screen import counted, counting, note, print_json, print_texts
+from unmask.core.checks import check_count
 from unmask.errors import InputError
 
 EXAMPLES = [
@@ -63,6 +64,7 @@ def command(
         raise InputError(
             "--out writes JSON lines to a file, and --json to stdout: pass one of them"
         )
+    check_count("--number", number, InputError)
     outputs.checked([out] if out else [], inputs=[file] if file else [])
     rows = read_prompts(file) if file else [{"prompt": line} for line in lines_of(prompts)]
     rows = [row for row in rows for _ in range(number)]
@@ -75,7 +77,8 @@ def command(
     }
     ledger, found = None, dict[int, dict[str, Any]]()
     if out is not None:
-        ledger = Ledger.of(out, rows, model=model, tokens=max_new_tokens, stop=stop, drawn=drawn)
+        asked = {"tokens": max_new_tokens, "stop": stop, "drawn": drawn, "opened": opened}
+        ledger = Ledger.of(out, rows, model=model, **asked)
         found = ledger.begin()
     begun, made, kept = time.perf_counter(), 0, len(found)
     each = text.complete_each(

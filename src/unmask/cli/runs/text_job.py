@@ -42,7 +42,8 @@ class Kind:
 
     def given(self) -> dict[str, Any]:
         """Return those that are given."""
-        return {key: value for key, value in asdict(self).items() if value}
+        unsaid = (None, False)  # by identity, for the id 0 may be a mask
+        return {k: v for k, v in asdict(self).items() if all(v is not each for each in unsaid)}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from unmask.errors import CheckpointError, MissingExtraError
+from unmask.core import optional
+from unmask.errors import CheckpointError
 
 CONFIG, GENERATION, WORDS = "config.json", "generation_config.json", "vocab.txt"
 
@@ -112,10 +113,4 @@ def quiet() -> Iterator[None]:
 
 def library() -> Any:
     """Return transformers. Raises MissingExtraError where it is not installed."""
-    try:
-        import transformers
-    except ImportError:
-        raise MissingExtraError(
-            "a model of transformers needs it: pip install 'unmask[hf]'"
-        ) from None
-    return transformers
+    return optional.library("transformers", "hf", "a model of transformers needs it")

@@ -24,8 +24,8 @@ class Found:
     family: the row of the catalogue, None for others. stock: the class of transformers that opens
     it; remote: whether that runs code of the model's authors. end_ids, reserved: ids that end a
     text, and other special ids. block: positions of a block, None for bidirectional attention.
-    mask_id: None where the network has none.
-    reasons: where each was found, in words.
+    mask_id: None where the network has none. reasons: where each was found, in words. tokenizer:
+    that of the files, None where none opens.
     """
 
     family: Family | None
@@ -36,6 +36,7 @@ class Found:
     reserved: tuple[int, ...]
     block: int | None
     reasons: Mapping[str, str]
+    tokenizer: Any
 
 
 def recognise(
@@ -66,7 +67,7 @@ def recognise(
     if row is not None:
         block, reasons["block"] = _block(files.config, row, block)
     reserved = tuple(sorted(special_ids(tokenizer) - {mask, *ends}))
-    return Found(row, stock, remote, mask, ends, reserved, block, reasons)
+    return Found(row, stock, remote, mask, ends, reserved, block, reasons, tokenizer)
 
 
 def _family(config: Mapping[str, Any], asked: str | None) -> tuple[Family | None, str]:
