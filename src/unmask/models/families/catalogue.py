@@ -156,7 +156,7 @@ CATALOGUE = (
         logit_shift=True,
         end_tokens=("<|im_end|>",),
         default_mask_id=151665,
-        preset={"name": "fast_dllm_v2"},
+        preset={"name": "fast_dllm_v2", "block": 32},
     ),
     Family(
         name="diffusion_gemma",
