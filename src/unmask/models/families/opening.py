@@ -52,7 +52,7 @@ def open_pretrained(files: Files, found: Found, loading: Mapping[str, Any]) -> A
     ends = tuple(each for each in found.end_ids if each < size)
     adapter.spec = replace(
         adapter.spec,
-        recommended=None if row is None else row.recommended(found.block, files.generation),
+        recommended=found.recommended(files),
         end_id=next(iter(ends), None),
         other_ends=ends[1:],
         reserved=tuple(each for each in found.reserved if each < size),

@@ -38,6 +38,11 @@ class Found:
     reasons: Mapping[str, str]
     tokenizer: Any
 
+    def recommended(self, files: Files) -> Any:
+        """Return the authors' decoding as a preset, a dict; None of a model of no family."""
+        row = self.family
+        return None if row is None else row.recommended(self.block, files.generation)
+
 
 def recognise(
     files: Files,
