@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from tests.text.models import bert, byte_level, canvases, decoder
 
@@ -239,8 +240,8 @@ def test_what_the_files_do_not_say_is_said_on_the_command_line(call, talker, tmp
     plan = unmask.presets.confidence().but(constraint=never)
     wanted = unmask.generate(denoiser, batch_size=2, length=6, strategy=plan, seed=0)
     assert found == wanted.tolist()
-    (tmp_path / "text.txt").write_text("the cat sat\n")
-    score = ("score", folder, tmp_path / "text.txt", "--documents", "--order", "random_order")
+    np.save(tmp_path / "ids.npy", np.array([[20, 21, 22, 23]]))
+    score = ("score", folder, tmp_path / "ids.npy", "--order", "random_order")
     kind = ("--family", "open_dllm", "--mask-id", 9)
     assert call(*score, *kind, "--json").json["kind"] == "exact"
     said = call("info", folder, *kind, "--json").json
