@@ -18,9 +18,12 @@ from unmask.models.compiled import Compiled
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.decoder import Decoder
 from unmask.models.diffusion_gemma import DiffusionGemma
+from unmask.models.dit import DiT
 from unmask.models.forwarding import Forwarding
 from unmask.models.packing import Packed
 
+DIT = "DiTForMaskedLM"
+"""The class of `models/dit.py`, which is none of transformers' own."""
 Entry = dict[str, Any]
 """The name of a kind, and its options."""
 
@@ -33,7 +36,7 @@ class Kind:
     options: Mapping[str, str] = field(default_factory=dict)
     """Arguments of the class, and the attributes that hold their values."""
     opened_by: str | None = None
-    """The class of transformers that opens the network within; None for wrappers of denoisers."""
+    """The class that opens the network within: transformers' or DIT; None for wrappers."""
     of_card: tuple[str, ...] = ()
     """Entries of the card that are arguments, too."""
 
@@ -53,6 +56,7 @@ KINDS = {
             ("mask_id", "forbidden", "length", "logit_shift"),
         ),
         Kind(DiffusionGemma, {"canvas": "canvas"}, "DiffusionGemmaForBlockDiffusion"),
+        Kind(DiT, {"block": "block"}, DIT, ("mask_id",)),
         Kind(ClassConditioned, {"classes": "classes"}),
         Kind(Packed, {"length": "packed_length"}),
         Kind(BlockCache),

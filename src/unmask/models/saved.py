@@ -23,8 +23,9 @@ from unmask.models.checkpoint import (
     safetensors,
     without_bars,
 )
+from unmask.models.dit import dit_class
 from unmask.models.forwarding import Forwarding
-from unmask.models.registry import check_entries, made, network_of
+from unmask.models.registry import DIT, check_entries, made, network_of
 from unmask.models.self_conditioning import SelfConditioning
 from unmask.models.wrap import wrap
 
@@ -146,9 +147,8 @@ def _pretrained(folder: Path, kind: str, loading: Mapping[str, Any]) -> Any:
     if tuple(map(int, transformers.__version__.split(".")[:2])) < (4, 56):  # its older name
         options["torch_dtype"] = options.pop("dtype")
     with without_bars(), _reading(folder):
-        net, found = getattr(transformers, kind).from_pretrained(
-            str(folder), output_loading_info=True, **options
-        )
+        opener = dit_class() if kind == DIT else getattr(transformers, kind)
+        net, found = opener.from_pretrained(str(folder), output_loading_info=True, **options)
     wrong = {name: sorted(map(str, keys)) for name, keys in found.items() if keys}
     if wrong:
         raise CheckpointError(f"{folder / WEIGHTS} has the weights of another network: {wrong}")

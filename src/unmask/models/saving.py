@@ -16,6 +16,7 @@ from unmask.core.checks import check_dicts, check_path
 from unmask.core.files import replacing_folder
 from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
 from unmask.errors import CheckpointError, ModelError
+from unmask.models import dit
 from unmask.models.buffers import buffers_apart
 from unmask.models.checkpoint import (
     CARD,
@@ -31,7 +32,7 @@ from unmask.models.checkpoint import (
 from unmask.models.hf import MaskedLMDenoiser, is_adapted
 from unmask.models.outputs import inside
 from unmask.models.plain import PlainDenoiser
-from unmask.models.registry import Kind, entry_of, layers_of, network_of
+from unmask.models.registry import DIT, Kind, entry_of, layers_of, network_of
 from unmask.models.x_transformers import XTransformersDenoiser
 
 BY_WRAP = (MaskedLMDenoiser, XTransformersDenoiser, PlainDenoiser)
@@ -162,7 +163,9 @@ def _check_opened_by(kind: Kind, net: Any) -> None:
     classes = [each.__name__ for each in (known if isinstance(known, tuple) else (known,))]
     if kind.opened_by != "AutoModelForCausalLM":
         classes = [str(kind.opened_by)]
-    if type(net).__name__ not in classes or not type(net).__module__.startswith("transformers."):
+    ours = kind.opened_by == DIT and type(net).__module__ == dit.__name__
+    theirs = type(net).__module__.startswith("transformers.")
+    if type(net).__name__ not in classes or not (ours or theirs):
         raise ModelError(
             f"{type(net).__name__} is not a class that {kind.opened_by} opens, so it cannot be "
             f"saved: keep its files, and make the {kind.name} again after loading it"
