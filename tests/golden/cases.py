@@ -61,7 +61,7 @@ OPTIONS = {
     "dream, origin": {"choice_temperature": None},  # it ranks nothing
     "sdar": {"threshold": 0.6, "steps": 3, "block": 4, "temperature": 0.8},
     "llada2": {"threshold": 0.6, "steps": 2, "block": 5},
-    "fast_dllm_v2": {"threshold": 0.6, "block": 3},
+    "fast_dllm_v2": {"threshold": 0.6, "block": 3, "sub_block": 3},
     "top_margin": {"choice_temperature": 0.1},
     "dplm": {"temperature": 0.5},
     "threshold": {"threshold": 0.6, "block": 4},

@@ -24,6 +24,7 @@ from tests.laws.adaptive import (
     delimited,
     doubting,
     klass,
+    leading,
     llada21,
     near_anchors,
     strictly_above,
@@ -229,8 +230,8 @@ GREEDY = {
     ],
     "fast_dllm_v2": [
         (
-            presets.fast_dllm_v2(0.5, 2),
-            accepting(strictly_above(0.5), 2, 0, absolute=True),
+            presets.fast_dllm_v2(0.5, 4, 4),
+            leading(accepting(strictly_above(0.5), 4, 0, absolute=True), 4, 0),
             as_many_as_unknown,
             (),
         ),

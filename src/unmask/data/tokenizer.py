@@ -12,7 +12,7 @@ import numpy as np
 
 from unmask.core.optional import library
 from unmask.errors import DataError
-from unmask.models.families.files import quiet
+from unmask.models.families.files import quiet, special_ids
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "spiece.model",
          "vocab.txt", "vocab.json")  # fmt: skip
@@ -41,9 +41,7 @@ class Tokenizer:
     @property
     def specials(self) -> tuple[int, ...]:
         """Ids of all special tokens, ascending."""
-        added = self.backend.added_tokens_decoder.items()
-        special = [number for number, token in added if token.special]
-        return tuple(sorted({*special, *self.backend.all_special_ids}))
+        return special_ids(self.backend)
 
     def role(self, name: str) -> int | None:
         """Return the id of the `mask`, `eos`, `pad` or `unk` token, or None."""

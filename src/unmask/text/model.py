@@ -16,7 +16,6 @@ from unmask.decoding.inputs import check_strategy
 from unmask.engine import default_strategy, stream
 from unmask.errors import InputError
 from unmask.presets.by_name import ending
-from unmask.revise import Never
 from unmask.scoring import Score
 from unmask.scoring.look import Method
 from unmask.text.beam import Hidden, Likely, most_of_draws
@@ -220,7 +219,10 @@ class TextModel:
         self, prompt: str, max_new_tokens: int = 64, *, stop: Text = (), seed: int = 0,
         strategy: Strategy | None = None,
     ) -> Iterator[TextState]:  # fmt: skip
-        """Yield a TextState after every step; the pieces of all concatenate to the final text."""
+        """Yield a TextState after every step; the pieces of all concatenate to the final text.
+
+        Where nothing is committed before the last step of a canvas, snapshots show the draft.
+        """
         row = self._continued(text_of("prompt", prompt), max_new_tokens)
         return self._states(row, stop, seed, strategy)
 
@@ -341,5 +343,4 @@ class TextModel:
         canvas = canvas_of([row], self.denoiser.spec)
         infos = stream(self.denoiser, canvas, plan, seeds=seeds_of([row], seed))
         stops = texts_of("stop", stop)
-        settles = isinstance(plan.revise, Never)
-        return states(infos, self.encoding, row, self.end_ids, stops, settles)
+        return states(infos, self.encoding, row, self.end_ids, stops, plan)

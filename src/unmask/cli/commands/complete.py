@@ -8,11 +8,10 @@ from typing import Any
 
 from unmask.cli.io import outputs
 from unmask.cli.io.prompts import Ledger, read_prompts
+from unmask.cli.options import Opened
 from unmask.cli.runs.text_job import (
     MODEL,
-    OPENING,
     Drawn,
-    Opened,
     lines_of,
     open_text_model,
     strategy_of,
@@ -36,7 +35,7 @@ PROMPTS: Texts to complete; without them, lines of standard input.
 --max-new-tokens N: Tokens to generate for each prompt.
 --number, -n N: Completions of each prompt.
 --stop TEXT: A text at which a completion ends; repeatable.
-{OPENING}"""
+"""
 
 
 def command(

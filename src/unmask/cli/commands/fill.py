@@ -7,11 +7,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from unmask.cli.options import Opened
 from unmask.cli.runs.text_job import (
     MODEL,
-    OPENING,
     Drawn,
-    Opened,
     lines_of,
     open_text_model,
     strategy_of,
@@ -30,7 +29,7 @@ TEXTS: Texts with [MASK] where a token is unknown, [MASK:3] for three; without t
 --top-k K: Fillings of each text.
 --candidates LENGTHS: Lengths of the only mask to try, such as 1-6.
 --preset NAME: Draw the fillings by this method. Default: the likeliest, found by a beam.
-{OPENING}"""
+"""
 
 
 def command(

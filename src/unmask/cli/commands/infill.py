@@ -11,6 +11,7 @@ import typer
 
 from unmask.cli.io.canvas_input import Given, is_ids, marked_rows, read_image, read_text, text_of
 from unmask.cli.io.models import Model
+from unmask.cli.options import Opened
 from unmask.cli.runs.generation_job import Asked, JobResult, check_size, prepare_job
 from unmask.cli.ui.screen import note, print_json
 from unmask.errors import InputError
@@ -48,6 +49,7 @@ def command(
     image: Path | None = None,
     number: int = 1,
     asked: Asked,
+    opened: Opened,
     json: bool = False,
 ) -> None:
     """Fill in the unknown positions of rows; given positions never change.
@@ -57,7 +59,7 @@ def command(
     in the same form. A tokenizer's special tokens are put around a text and never generated.
     """
     _check_sources(file, puzzle, tokens, image)
-    job = prepare_job(model, asked, as_json=json)
+    job = prepare_job(model, asked, opened, as_json=json)
     given = _read(job.model, file, puzzle, tokens, image)
     check_size(len(given.rows) * number, max(map(len, given.rows)))
     given = given.repeated(number)

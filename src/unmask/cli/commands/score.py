@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from unmask.cli.io import presets
 from unmask.cli.io.corpus import canvas_of_examples, read_corpus
 from unmask.cli.io.models import open_model
+from unmask.cli.options import Opened
 from unmask.cli.ui.screen import counting, print_json, say
 from unmask.core.checks import check_count
 from unmask.errors import InputError
@@ -66,6 +67,8 @@ def command(
     tokenizer: Path | None = None,
     batch_size: int = 256,
     seed: int = 0,
+    *,
+    kind: Opened,
     json: bool = False,
 ) -> None:
     """Measure how likely the rows of a file are under a model.
@@ -76,10 +79,11 @@ def command(
     """
     from unmask.core.random import check_seed
 
-    by = _method(model, samples, order, steps, pseudo)
+    _check_ways(samples, order, steps, pseudo)
     check_seed(seed)
     check_count("batch_size", batch_size)
-    opened = open_model(model, tokenizer)
+    opened = open_model(model, kind, tokenizer)
+    by = _method(samples, order, steps, pseudo, opened.card.grid)
     reading = {"column": column, "documents": documents or (length is None and opened.documents)}
     corpus = read_corpus(opened, file, length, reading)
     canvas, notes = canvas_of_examples(opened, file, corpus, class_)
@@ -93,10 +97,8 @@ def command(
     _print_summary(result, f"{model} on {file}", f"seed {seed}, {seconds:.1f} s", notes)
 
 
-def _method(
-    model: str, samples: int | None, order: str | None, steps: int | None, pseudo: bool
-) -> Method:
-    """Return the scoring method that the options name. Raises InputError if they conflict."""
+def _check_ways(samples: int | None, order: str | None, steps: int | None, pseudo: bool) -> None:
+    """Raise InputError for options that conflict."""
     ways = {"--samples": samples is not None, "--order": order is not None, "--pseudo": pseudo}
     asked = [name for name, given in ways.items() if given]
     if len(asked) > 1:
@@ -105,13 +107,21 @@ def _method(
         )
     if steps is not None and order is None:
         raise InputError("--steps belongs to a preset: name it, such as --order confidence")
+
+
+def _method(
+    samples: int | None,
+    order: str | None,
+    steps: int | None,
+    pseudo: bool,
+    grid: tuple[int, int] | None,
+) -> Method:
+    """Return the scoring method that the options name. grid: of the model."""
     from unmask import scoring
 
     if order is not None:
-        from unmask.models.checkpoint import read_card
-
         options = {} if steps is None else {"steps": steps}
-        return scoring.Ordered(presets.build_strategy(order, options, read_card(model).grid))
+        return scoring.Ordered(presets.build_strategy(order, options, grid))
     if pseudo:
         return scoring.PseudoLikelihood()
     return scoring.Bound() if samples is None else scoring.Bound(samples)

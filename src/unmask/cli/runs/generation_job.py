@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from unmask.cli.io import outputs, presets
 from unmask.cli.io.canvas_input import Around
 from unmask.cli.io.models import Model, open_model
+from unmask.cli.options import Opened
 from unmask.cli.runs.watched_generation import Emerged, emerge
 from unmask.cli.ui.live import print_frame, watching
 from unmask.cli.ui.screen import counted, is_shown, say, waiting
@@ -154,7 +155,7 @@ class JobResult:
             say("wrote ", (str(path), "cyan"))
 
 
-def prepare_job(name: str, asked: Asked, *, as_json: bool) -> Job:
+def prepare_job(name: str, asked: Asked, opened: Opened, *, as_json: bool) -> Job:
     """Return a job whose options can work; the network is loaded when it runs."""
     from unmask.core.checks import check_count
     from unmask.core.random import check_seed
@@ -163,7 +164,7 @@ def prepare_job(name: str, asked: Asked, *, as_json: bool) -> Job:
     files = outputs.checked(asked.out, outputs.EVERYTHING)
     records = [asked.record] if asked.record else []
     files += outputs.checked(records, outputs.RECORDS, "--record", inputs=files)
-    model = open_model(name)
+    model = open_model(name, opened)
     flags = {flag: getattr(asked, flag) for flag in presets.FLAGS}
     strategy = presets.choose_preset(model.card, asked.preset, flags, asked.set_ or ())
     if reserved := (*model.reserved(strategy.end_id), *model.card.absent):

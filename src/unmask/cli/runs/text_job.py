@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from unmask.cli.io import presets
+from unmask.cli.options import Opened
 from unmask.cli.ui.screen import waiting
 
 if TYPE_CHECKING:
@@ -16,42 +17,6 @@ if TYPE_CHECKING:
 MODEL = (
     "MODEL: A folder, or a repository of transformers' hub, such as google-bert/bert-base-uncased."
 )
-KIND = """
---family NAME: The kind of model, if its files do not say it: llada, dream, sdar, ...
-    (docs/language-models.md).
---mask-id N: The id of unknown positions, if its files do not say it.
---block N: Positions of a block, for attention that is block-causal.
---revision NAME: The branch, tag or commit of a repository.
---trust-remote-code: Allow the code of a model of no known family to be run.
-"""
-OPENING = f"""{KIND.rstrip()}
---dtype NAME: bfloat16, float16, float32, or auto.
---device-map NAME: The device, or auto, as transformers has it.
-"""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """The options about the files of a model of transformers."""
-
-    family: str | None = None
-    mask_id: int | None = None
-    block: int | None = None
-    revision: str | None = None
-    trust_remote_code: bool = False
-
-    def given(self) -> dict[str, Any]:
-        """Return those that are given."""
-        unsaid = (None, False)  # by identity, for the id 0 may be a mask
-        return {k: v for k, v in asdict(self).items() if all(v is not each for each in unsaid)}
-
-
-@dataclass(frozen=True)
-class Opened(Kind):
-    """The options about opening it."""
-
-    dtype: str | None = None
-    device_map: str | None = None
 
 
 @dataclass(frozen=True)
