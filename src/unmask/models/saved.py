@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from unmask.errors import CheckpointError, MissingExtraError
+from unmask.core.optional import library
+from unmask.errors import CheckpointError
 from unmask.models.adapter import Adapter
 from unmask.models.checkpoint import (
     CARD,
@@ -107,10 +108,7 @@ def _into(net: nn.Module | None, folder: Path, card: Card, options: dict[str, An
 
 def _pretrained(folder: Path, kind: str, **options: Any) -> Any:
     """Return a network of transformers. kind: the class that opens it."""
-    try:
-        import transformers
-    except ImportError:
-        raise MissingExtraError("this model needs transformers: pip install 'unmask[hf]'") from None
+    transformers = library("transformers", "hf", "this model needs transformers")
     options |= {"local_files_only": True, "use_safetensors": True, "trust_remote_code": False}
     with without_bars(), _reading(folder):
         net, found = getattr(transformers, kind).from_pretrained(

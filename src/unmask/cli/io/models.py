@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unmask.cli.ui.screen import waiting
-from unmask.errors import CheckpointError, InputError, MissingExtraError
+from unmask.core.optional import library
+from unmask.errors import CheckpointError, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -173,12 +174,7 @@ def weights(folder: Path) -> dict[str, int]:
 
     from unmask.models.checkpoint import WEIGHTS
 
-    try:
-        import safetensors
-    except ImportError:
-        raise MissingExtraError(
-            "the weights are in safetensors files: pip install 'unmask[hf]'"
-        ) from None
+    safetensors = library("safetensors", "hf", "the weights are in safetensors files")
     path = folder / WEIGHTS
     try:
         with safetensors.safe_open(path, framework="pt") as file:
