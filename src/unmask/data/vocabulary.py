@@ -114,6 +114,13 @@ class Vocabulary:
         """The ids that a tokenizer puts before and after a text; none of other vocabularies."""
         return self._loaded().around if self.kind == "tokenizer" else ([], [])
 
+    @property
+    def letters(self) -> bool:
+        """Whether texts are letters without spaces, as those of FASTA."""
+        if self.kind == "tokenizer":
+            return bool(self._loaded().letters)
+        return self.kind == "bytes" and {*b" \t\r\n>;"} <= {*self.absent}
+
     def unknown(self, text: str) -> str | None:
         """Return the first word of a text that a tokenizer has no token for, or None."""
         return self._loaded().unknown(text) if self.kind == "tokenizer" else None

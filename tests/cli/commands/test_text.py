@@ -1,11 +1,15 @@
 """`unmask fill`, `complete` and `chat`: text models on the command line."""
 
 import json
+from pathlib import Path
 
 import pytest
 from tests.text.models import bert, byte_level, decoder
 
 import unmask
+from unmask.cli.io.presets import Drawn
+from unmask.cli.io.prompts import Ledger, read_rows
+from unmask.cli.runs.text_job import Opened
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +74,6 @@ def test_a_file_goes_on_where_it_was_interrupted(call, masked, tmp_path, monkeyp
     path, _ = prompts(tmp_path)
     line = ("complete", masked, "--file", path, "--max-new-tokens", 3, "--max-rows", 2, "--out")
     call(*line, tmp_path / "whole.jsonl")
-    from unmask.cli.io.prompts import Ledger
-
     add, added = Ledger.add, []
 
     def interrupted(self, index, entry):
@@ -103,6 +105,44 @@ def test_a_ledger_of_other_options_is_begun_anew(call, masked, tmp_path):
     )
     call("complete", masked, "--file", path, "--max-new-tokens", 2, "--out", out)
     assert json.loads(out.read_text().splitlines()[0])["completion"] != "x"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"completion": "x"}',
+        '{"index": 3, "completion": "x"}',
+        '{"index": -1, "completion": "x"}',
+        '{"index": true, "completion": "x"}',
+        '{"index": 0}',
+        '["index"]',
+        "0",
+        "not JSON",
+        "\xff",
+    ],
+)
+def test_a_ledger_with_a_line_of_something_else_is_refused(call, masked, tmp_path, line):
+    path, _ = prompts(tmp_path, 3)
+    asked = ("complete", masked, "--file", path, "--max-new-tokens", 2, "--out", "out.jsonl")
+    part = tmp_path / "out.jsonl.part"
+    ledger = Ledger.of(Path("out.jsonl"), read_rows(path, "prompt"), **told(masked, 2))
+    part.write_bytes(f'{{"asked": "{ledger.asked}"}}\n{line}\n'.encode("latin-1"))
+    before = part.read_bytes()
+    assert f"{part.name}, line 2 is no completion of this command" in call(*asked).error()
+    assert part.read_bytes() == before
+    part.write_bytes(before.replace(line.encode("latin-1") + b"\n", b"half a \xc3"))  # killed there
+    assert call(*asked).code == 0
+
+
+def told(model, tokens):
+    """What a ledger of `complete` knows of its options."""
+    return {
+        "model": str(model),
+        "tokens": tokens,
+        "stop": None,
+        "drawn": Drawn(),
+        "opened": Opened(),
+    }
 
 
 def test_chat(call, talker):

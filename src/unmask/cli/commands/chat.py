@@ -10,7 +10,8 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
-from unmask.cli.runs.text_job import MODEL, OPENING, Drawn, Opened, open_text_model, strategy_of
+from unmask.cli.io.presets import Drawn
+from unmask.cli.runs.text_job import MODEL, OPENING, Opened, open_text_model, strategy_of
 from unmask.cli.ui.screen import is_terminal, note, out
 from unmask.errors import InputError
 
