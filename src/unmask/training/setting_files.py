@@ -69,7 +69,8 @@ def _parse_toml(text: str, path: Path) -> Any:
 @lru_cache(maxsize=1)
 def _loader() -> Any:
     """Return PyYAML's safe loader, changed to read 1e-3 as a number and refuse duplicate keys."""
-    yaml = library("yaml", "train", "recipes need PyYAML")
+    library("yaml", "train", "recipes need PyYAML")
+    import yaml
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML is untyped
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageSequence
 from tests.text.models import bert, byte_level, decoder
 
 import unmask
 from unmask.cli.io.presets import Drawn
 from unmask.cli.io.prompts import Ledger, read_rows
 from unmask.cli.runs.text_job import Opened
+from unmask.viz import Record
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +220,21 @@ def test_commands_of_all_models_take_one_of_transformers(call, masked, tmp_path)
     (tmp_path / "text.txt").write_text("the cat sat on the mat\n")
     scored = call("score", masked, tmp_path / "text.txt", "--documents", "--json").json
     assert scored["tokens"] == 6
+
+
+def test_pictures_show_text_and_not_ids(call, masked, talker, tmp_path):
+    """All frames are of one size, whatever a tokenizer's words are; the record knows their text."""
+    for model in (masked, talker):
+        line = ("generate", model, "-n", 2, "--length", 30)
+        done = call(*line, "--out", "a.gif", "--out", "a.png", "--record", "a.safetensors")
+        assert done.code == 0, done.err
+        with Image.open(tmp_path / "a.gif") as file:
+            assert len({each.size for each in ImageSequence.Iterator(file)}) == 1
+            with Image.open(tmp_path / "a.png") as last:
+                assert last.size == file.size
+        layout = Record.load(tmp_path / "a.safetensors").layout
+        tokens = call("show", "a.safetensors", "--json").json["tokens"][0]
+        text = "".join(map(layout.symbol, tokens)).encode("utf-8", "surrogateescape")
+        expected = call(*line, "--json").json["text"][0]
+        assert text.decode("utf-8", "replace").strip() == expected.strip()
+        assert call("show", "a.safetensors").code == 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from unmask.cli.io import fasta, outputs
@@ -114,7 +114,7 @@ def _write(out: Path, rows: Sequence[Row], found: Sequence[Sequence[Filling]]) -
 
 def _print_tables(rows: Sequence[Row], found: Sequence[Sequence[Filling]]) -> None:
     for row, every in zip(rows, found, strict=True):
-        title = Text(row.get("header", row["text"]))
+        title = Column(Text(row["header"] if "header" in row else row["text"]))
         table = Table("probability", "tokens", title, box=SIMPLE_HEAD)
         for each in every:
             table.add_row(f"{each.score:.3g}", Text(" ".join(each.token_strs)), Text(each.sequence))

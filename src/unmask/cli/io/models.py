@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from unmask.tasks.boards import Board
     from unmask.viz import Layout
 
+COLUMNS = 72
+"""Of a line of text in a picture."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -99,6 +102,15 @@ class Model:
             return None
         known = dict(enumerate(symbols))
         return ["".join(known.get(i, "?") for i in ids[self.layout.offset :]) for ids in rows]
+
+    def pictured(self, frames: Tensor) -> Layout:
+        """Return the layout of pictures of frames (S,B,N): text with the text of each id."""
+        vocabulary = self.vocabulary
+        if vocabulary is None or self.layout.kind != "text":
+            return self.layout
+        pieces = vocabulary.pieces(frames.unique().clamp_min(0).tolist())
+        pieces += ("",) * (self.card.vocab_size - len(pieces))
+        return replace(self.layout, symbols=pieces, width=COLUMNS)
 
     def valid(self, tokens: Tensor) -> list[bool] | None:
         """Return whether each row of tokens (B,N) keeps the task's rules; None if it has none."""

@@ -47,7 +47,7 @@ def checked(
         taken.add(path.resolve())
         _check_place(path, named, "; pass the name of a folder" if folder else ", not a folder")
     if any(path.suffix.lower() in PICTURES for path in paths or ()):
-        from unmask.viz.tiles import pillow
+        from unmask.viz.patches import pillow
 
         pillow("Image")
     return list(paths or ())

@@ -84,7 +84,8 @@ class Job:
         from unmask import __version__
 
         of = {"model": self.model.name, "preset": self.strategy.name, "seed": str(self.asked.seed)}
-        record = result.emerged.record(self.model.layout, {**of, "unmask": __version__})
+        layout = self.model.pictured(result.emerged.frames)
+        record = result.emerged.record(layout, {**of, "unmask": __version__})
         for path in self.files:
             if fasta.is_named_so(path):
                 fasta.write(path, ((str(n), text) for n, text in enumerate(result.text() or (), 1)))
