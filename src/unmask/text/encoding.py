@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from unmask.data.pieces import BROKEN
 from unmask.data.tokenizer import Tokenizer
 from unmask.data.vocabulary import BYTES, Vocabulary
 from unmask.errors import DataError, ModelError
 from unmask.models.families.files import lost_word
 
 CONTEXT = 8  # tokens before a text that decide how it begins
+PENDING = 16  # tokens of characters that run into each other, at most
 _BYTE = re.compile("<0x[0-9A-F]{2}>")  # a byte of a character without a token of its own
 
 
@@ -54,6 +56,19 @@ class Encoding(ABC):
         before = list(context[-CONTEXT:])
         head, whole = self.decode(before), self.decode([*before, *ids])
         return whole[len(head) :] if whole.startswith(head) else self.decode(ids)
+
+    def pieces(self, ids: Sequence[int], context: Sequence[int]) -> list[str]:
+        """Return what each id adds to a text behind others, a character with its last byte."""
+        found, run, before = list[str](), list[int](), list(context)
+        for number, token in enumerate(ids, 1):
+            run.append(token)
+            text = self.continued(run, before)
+            if text.endswith(BROKEN) and number < len(ids) and len(run) < PENDING:
+                found.append("")
+                continue
+            found.append(text)
+            before, run = [*before, *run][-CONTEXT:], []
+        return found
 
     @abstractmethod
     def template(self, messages: Sequence[dict[str, str]], options: dict[str, Any]) -> list[int]:

@@ -35,7 +35,7 @@ def written(text: Flow, tall: int | None = None) -> Pixels:
 
 def width(tall: int) -> int:
     """Return the pixels of a column, for lines of `tall`."""
-    return max(1, round(font_of("0", _size(tall)).getlength("0")))
+    return max(1, round(float(font_of("0", _size(tall)).getlength("0"))))
 
 
 def _size(tall: int) -> int:
