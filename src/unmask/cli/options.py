@@ -26,7 +26,8 @@ MODEL: A bundled name (digits, shidoku, sudoku), a folder, or a repository of tr
 --seed N: Random seed; the same seed gives the same result on any machine.
 --max-rows N: Rows generated at once; fewer use less memory. The result is the same.
 --max-tokens N: Positions generated at once; fewer use less memory. The result is the same.
---out FILE: Write a picture (.png), an animation (.gif) or a record (.safetensors); repeatable.
+--out FILE: Write a picture (.png), an animation (.gif), a record (.safetensors) or, of a model of
+    letters, sequences (.fasta); repeatable.
 --record FILE: Save every step as .safetensors, for [cyan]unmask show[/cyan].
 --live/--no-live: Draw each step. Default: only if stdout is a terminal.
 --json: Print one JSON object on stdout, and nothing else.

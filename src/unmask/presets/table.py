@@ -37,6 +37,18 @@ This table is generated from the presets (`python -m unmask.presets.table`).
 - *Distribution* compares that of the samples with the model's. *Exact*: equal with one position a
   step.
 
+Two findings of others that bear on the choice:
+
+- With several positions a step no preset is exact, however good the network: tokens of a step are
+  drawn from a product of marginals. Few-step samplers are wrong under a perfect denoiser, and
+  likelihood, generative perplexity or MAUVE need not show it
+  ([2602.19619](https://arxiv.org/abs/2602.19619)). If the distribution matters, take as many steps
+  as positions.
+- Re-masking by confidence, as `wino` does, brought little or nothing over `threshold` in short
+  blocks, and less diversity at temperatures above 0
+  ([2606.12232](https://arxiv.org/abs/2606.12232)). It costs a pass for each verified token here, so
+  measure both before you choose it.
+
 """
 COLUMNS = (
     "preset", "paper", "options", "commit", "sampling", "order", "revise", "noise", "groups",

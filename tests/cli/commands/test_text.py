@@ -2,12 +2,18 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageSequence
 from tests.text.models import bert, byte_level, canvases, decoder
 
 import unmask
+from unmask.cli.io.presets import Drawn
+from unmask.cli.io.prompts import Ledger, read_rows
+from unmask.cli.runs.text_job import Opened
+from unmask.viz import Record
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +78,6 @@ def test_a_file_goes_on_where_it_was_interrupted(call, masked, tmp_path, monkeyp
     path, _ = prompts(tmp_path)
     line = ("complete", masked, "--file", path, "--max-new-tokens", 3, "--max-rows", 2, "--out")
     call(*line, tmp_path / "whole.jsonl")
-    from unmask.cli.io.prompts import Ledger
-
     add, added = Ledger.add, []
 
     def interrupted(self, index, entry):
@@ -105,6 +109,44 @@ def test_a_ledger_of_other_options_is_begun_anew(call, masked, tmp_path):
     )
     call("complete", masked, "--file", path, "--max-new-tokens", 2, "--out", out)
     assert json.loads(out.read_text().splitlines()[0])["completion"] != "x"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"completion": "x"}',
+        '{"index": 3, "completion": "x"}',
+        '{"index": -1, "completion": "x"}',
+        '{"index": true, "completion": "x"}',
+        '{"index": 0}',
+        '["index"]',
+        "0",
+        "not JSON",
+        "\xff",
+    ],
+)
+def test_a_ledger_with_a_line_of_something_else_is_refused(call, masked, tmp_path, line):
+    path, _ = prompts(tmp_path, 3)
+    asked = ("complete", masked, "--file", path, "--max-new-tokens", 2, "--out", "out.jsonl")
+    part = tmp_path / "out.jsonl.part"
+    ledger = Ledger.of(Path("out.jsonl"), read_rows(path, "prompt"), **told(masked, 2))
+    part.write_bytes(f'{{"asked": "{ledger.asked}"}}\n{line}\n'.encode("latin-1"))
+    before = part.read_bytes()
+    assert f"{part.name}, line 2 is no completion of this command" in call(*asked).error()
+    assert part.read_bytes() == before
+    part.write_bytes(before.replace(line.encode("latin-1") + b"\n", b"half a \xc3"))  # killed there
+    assert call(*asked).code == 0
+
+
+def told(model, tokens):
+    """What a ledger of `complete` knows of its options."""
+    return {
+        "model": str(model),
+        "tokens": tokens,
+        "stop": None,
+        "drawn": Drawn(),
+        "opened": Opened(),
+    }
 
 
 def test_chat(call, talker):
@@ -282,3 +324,21 @@ def test_a_talk_shows_the_draft(call, tmp_path, monkeypatch):
     assert [state.snapshot for state in states] == shown
     assert len(shown) > 1
     assert "▒" * 8 not in shown
+
+
+def test_pictures_show_text_and_not_ids(call, masked, talker, tmp_path):
+    """All frames are of one size, whatever a tokenizer's words are; the record knows their text."""
+    for model in (masked, talker):
+        line = ("generate", model, "-n", 2, "--length", 30)
+        done = call(*line, "--out", "a.gif", "--out", "a.png", "--record", "a.safetensors")
+        assert done.code == 0, done.err
+        with Image.open(tmp_path / "a.gif") as file:
+            assert len({each.size for each in ImageSequence.Iterator(file)}) == 1
+            with Image.open(tmp_path / "a.png") as last:
+                assert last.size == file.size
+        layout = Record.load(tmp_path / "a.safetensors").layout
+        tokens = call("show", "a.safetensors", "--json").json["tokens"][0]
+        text = "".join(map(layout.symbol, tokens)).encode("utf-8", "surrogateescape")
+        expected = call(*line, "--json").json["text"][0]
+        assert text.decode("utf-8", "replace").strip() == expected.strip()
+        assert call("show", "a.safetensors").code == 0

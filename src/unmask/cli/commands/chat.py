@@ -10,8 +10,9 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
+from unmask.cli.io.presets import Drawn
 from unmask.cli.options import Opened
-from unmask.cli.runs.text_job import MODEL, Drawn, open_text_model, strategy_of
+from unmask.cli.runs.text_job import MODEL, open_text_model, strategy_of
 from unmask.cli.ui.screen import is_terminal, note, out
 from unmask.errors import InputError
 

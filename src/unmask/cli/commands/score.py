@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from unmask.cli.io import presets
 from unmask.cli.io.corpus import canvas_of_examples, read_corpus
+from unmask.cli.io.fasta import headers
 from unmask.cli.io.models import open_model
 from unmask.cli.options import Opened
 from unmask.cli.ui.screen import counting, print_json, say
@@ -39,7 +40,8 @@ WHAT = {
     "pseudo": "each token given all others: not a likelihood, but comparable between rows",
 }
 OPTIONS = """
-FILE: Ids or text: .npy, .npz, .safetensors, .jsonl, .parquet, .txt or a folder of one kind.
+FILE: Ids or text: .npy, .npz, .safetensors, .jsonl, .parquet, .txt, .fasta or a folder of one
+    kind.
 --samples N: Pairs of masks for each row; default 16.
 --order NAME: Compute the exact likelihood under this preset.
 --steps N: Steps of the preset of --order.
@@ -92,7 +94,7 @@ def command(
     seconds = time.perf_counter() - begun
     if json:
         settings = {"model": model, "file": str(file), "seed": seed, "seconds": round(seconds, 3)}
-        print_json({**settings, **_figures(result), "notes": notes})
+        print_json({**settings, **_figures(result), **headers(file), "notes": notes})
         return
     _print_summary(result, f"{model} on {file}", f"seed {seed}, {seconds:.1f} s", notes)
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from unmask.cli.options import Opened
 from unmask.cli.ui.screen import waiting
-from unmask.errors import CheckpointError, InputError, MissingExtraError
+from unmask.core.optional import library
+from unmask.errors import CheckpointError, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from unmask.models.loading import Recognised
     from unmask.tasks.boards import Board
     from unmask.viz import Layout
+
+COLUMNS = 72
+"""Of a line of text in a picture."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,15 @@ class Model:
             return None
         known = dict(enumerate(symbols))
         return ["".join(known.get(i, "?") for i in ids[self.layout.offset :]) for ids in rows]
+
+    def pictured(self, frames: Tensor) -> Layout:
+        """Return the layout of pictures of frames (S,B,N): text with the text of each id."""
+        vocabulary = self.vocabulary
+        if vocabulary is None or self.layout.kind != "text":
+            return self.layout
+        pieces = vocabulary.pieces(frames.unique().clamp_min(0).tolist())
+        pieces += ("",) * (self.card.vocab_size - len(pieces))
+        return replace(self.layout, symbols=pieces, width=COLUMNS)
 
     def valid(self, tokens: Tensor) -> list[bool] | None:
         """Return whether each row of tokens (B,N) keeps the task's rules; None if it has none."""
@@ -179,12 +192,7 @@ def weights(folder: Path) -> dict[str, int]:
 
     from unmask.models.checkpoint import WEIGHTS
 
-    try:
-        import safetensors
-    except ImportError:
-        raise MissingExtraError(
-            "the weights are in safetensors files: pip install 'unmask[hf]'"
-        ) from None
+    safetensors = library("safetensors", "hf", "the weights are in safetensors files")
     path = folder / WEIGHTS
     try:
         with safetensors.safe_open(path, framework="pt") as file:
