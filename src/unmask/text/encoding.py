@@ -34,8 +34,12 @@ class Encoding(ABC):
     pending: frozenset[int] = frozenset()
 
     @abstractmethod
+    def encode_all(self, texts: Sequence[str], special: bool = False) -> list[list[int]]:
+        """Return the ids of each text; special: whether names of special tokens in it are these."""
+
     def encode(self, text: str, special: bool = False) -> list[int]:
-        """Return the ids of a text; special: whether names of special tokens in it are these."""
+        """Return the ids of a text, as `encode_all`."""
+        return self.encode_all([text], special)[0]
 
     @abstractmethod
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
@@ -85,16 +89,18 @@ class TokenizerEncoding(Encoding):
         if surround:
             self.around = known.around
 
-    def encode(self, text: str, special: bool = False) -> list[int]:
-        """Return the ids of a text; special: whether names of special tokens in it are these."""
+    def encode_all(self, texts: Sequence[str], special: bool = False) -> list[list[int]]:
+        """Return the ids of each text; special: whether names of special tokens in it are these."""
         options = {"add_special_tokens": False, "verbose": False}
-        text = " ".join("".join(text.split())) if self.letters else text
-        ids = self.backend(text, split_special_tokens=not special, **options)["input_ids"]
-        return [int(number) for number in ids]
+        if self.letters:
+            texts = [" ".join("".join(text.split())) for text in texts]
+        rows = self.backend(list(texts), split_special_tokens=not special, **options)["input_ids"]
+        return [[int(number) for number in row] for row in rows]
 
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
         """Return the text of ids, without special tokens, or with their names."""
-        kept = [int(i) for i in ids if special or i not in self.special]
+        hidden = frozenset[int]() if special else self.special
+        kept = [int(i) for i in ids if i not in hidden]
         text = str(self.backend.decode(kept, clean_up_tokenization_spaces=False))
         return text.replace(" ", "") if self.letters and not special else text
 
@@ -124,9 +130,9 @@ class ByteEncoding(Encoding):
         self.vocabulary, self.size = vocabulary, vocabulary.size
         self.special = frozenset(range(BYTES, vocabulary.total))
 
-    def encode(self, text: str, special: bool = False) -> list[int]:
-        """Return the bytes of a text."""
-        return self.vocabulary.encode(text)
+    def encode_all(self, texts: Sequence[str], special: bool = False) -> list[list[int]]:
+        """Return the bytes of each text."""
+        return [self.vocabulary.encode(text) for text in texts]
 
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
         """Return the text of bytes; halves of characters become U+FFFD."""
