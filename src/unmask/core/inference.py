@@ -40,12 +40,12 @@ def evaluating(*networks: object) -> Iterator[None]:
 
 def _modules(roots: Iterable[nn.Module]) -> list[nn.Module]:
     """Return all modules, each once. `nn.Module.modules` also makes their names, at every step."""
-    seen, waiting = dict[nn.Module, None](), list(roots)
+    seen, waiting = set[nn.Module](), list[nn.Module | None](roots)
     while waiting:
         module = waiting.pop()
-        if module not in seen:
-            seen[module] = None
-            waiting += module.children()
+        if module is not None and module not in seen:
+            seen.add(module)
+            waiting += module._modules.values()
     return list(seen)
 
 

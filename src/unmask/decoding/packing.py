@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.utils._pytree import tree_flatten
 
 from unmask.core.arrays import to_device, waits
@@ -111,7 +112,10 @@ def needed(spec: DenoiserSpec, query: Query) -> np.ndarray:
         return np.full_like(query.lengths, query.tokens.shape[1])
     if query.reach is None or spec.block_size is None or spec.block_origin != "start":
         return query.lengths
-    return np.minimum(query.lengths, -(-query.reach // spec.block_size) * spec.block_size)
+    ends: np.ndarray = np.minimum(
+        -(-query.reach // spec.block_size) * spec.block_size, query.lengths
+    )
+    return ends
 
 
 def widths(lengths: np.ndarray, padding: float = PADDING) -> list[int]:
@@ -140,6 +144,8 @@ def _in_parts(denoiser: Denoiser, query: Query, passes: Sequence[Pass]) -> Tenso
     out: Tensor | None = None
     for rows, width in passes:
         hidden, _ = _checked(denoiser, query.take(rows, width))
+        if len(passes) == 1:
+            return pad(hidden, (0, 0, 0, query.tokens.shape[1] - width))
         if out is None:
             out = hidden.new_zeros((*query.tokens.shape, *hidden.shape[2:]))
         out[:, :width].index_copy_(0, to_device(rows, hidden.device), hidden)

@@ -18,7 +18,7 @@ from unmask.core.trees import widen
 from unmask.errors import ModelError
 from unmask.models.decoder import Decoder
 from unmask.models.hidden_cache import RowCache
-from unmask.models.outputs import arguments
+from unmask.models.outputs import arguments, inside
 from unmask.models.trial import same
 
 NAMES = ("cache", "past_key_values")  # names of the argument in transformers, newest first
@@ -75,6 +75,8 @@ def pass_through(
     Rows with equally many positions to compute share a pass, so that no pass has padding. old is
     not changed.
     """
+    trunk: Any = type(inside(decoder.backbone.base_model))
+    argument = _argument(trunk)
     hidden: Tensor | None = None
     fresh: list[tuple[Tensor, Tensor, States]] = []
     width, count = turn.asked.sum(1), torch.arange(1, len(order) + 1, device=order.device)
@@ -87,7 +89,7 @@ def pass_through(
         own = order[position]
         seen = torch.cat([earlier, own], 1).unsqueeze(1) <= own.unsqueeze(2)
         new: States = {}
-        reading = {_argument(decoder): _reader()(old, new, rows, slots)}
+        reading = {argument: _reader()(old, new, rows, slots)}
         out = decoder.trunk(tokens[rows].gather(1, position), position, seen, **reading)
         if hidden is None:
             hidden = out.new_zeros((*tokens.shape, out.shape[-1]))
@@ -149,9 +151,10 @@ def _reader() -> Any:
     return Reading
 
 
-def _argument(decoder: Cached) -> str:
-    """Return the name of the network's cache argument. Raises ModelError if it has none."""
-    known = arguments(decoder.backbone.base_model)
+@cache
+def _argument(trunk: type) -> str:
+    """Return the name of the cache argument of networks of a class. ModelError if it has none."""
+    known = arguments(trunk.forward)  # type: ignore[attr-defined]
     name = next((name for name in NAMES if name in known), None)
     if name is None:
         raise ModelError(f"this network takes no cache. {WITHOUT}")
