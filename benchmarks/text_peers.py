@@ -190,7 +190,10 @@ class Prompts:
 
 
 def gemma() -> Any:
-    """Return a tiny DiffusionGemma with canvases of BLOCK."""
+    """Return a tiny DiffusionGemma with canvases of BLOCK.
+
+    diffusers 0.42 calls the maker of its masks as transformers did before 5.24.
+    """
     text = {
         "vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
         "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "global_head_dim": 16,
@@ -209,7 +212,14 @@ def gemma() -> Any:
         eoi_token_id=61, image_token_id=62,
     )  # fmt: skip
     torch.manual_seed(0)
-    return transformers.DiffusionGemmaForBlockDiffusion(config).eval()
+    net = transformers.DiffusionGemmaForBlockDiffusion(config).eval()
+    mask = net.model.decoder.create_diffusion_decoder_attention_mask
+
+    def by_its_old_name(*, past_key_values: Any = None, **given: Any) -> Any:
+        return mask(**({} if past_key_values is None else {"cache": past_key_values}), **given)
+
+    net.model.decoder.create_diffusion_decoder_attention_mask = by_its_old_name
+    return net
 
 
 def canvases(table: Rows, options: argparse.Namespace) -> None:
@@ -219,9 +229,9 @@ def canvases(table: Rows, options: argparse.Namespace) -> None:
 
     net, steps, new = gemma(), BLOCK, options.new
     denoiser = unmask.models.DiffusionGemma(net)
-    strategy = unmask.presets.diffusion_gemma(steps, BLOCK, confidence=0.0)
+    strategy = unmask.presets.diffusion_gemma(steps, BLOCK, confidence=1e-9)
     config = theirs.DiffusionGemmaGenerationConfig(
-        max_new_tokens=new, max_denoising_steps=steps, confidence_threshold=0.0, pad_token_id=0,
+        max_new_tokens=new, max_denoising_steps=steps, confidence_threshold=1e-9, pad_token_id=0,
         eos_token_id=[-1], sampler_config=theirs.EntropyBoundSamplerConfig(entropy_bound=0.1),
     )  # fmt: skip
     for lengths, (least, most) in {"equal": (24, 24), "unequal": (2, 60)}.items():
