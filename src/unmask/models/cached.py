@@ -170,14 +170,15 @@ def _shift(
 ) -> tuple[Tensor, Tensor]:
     """Return the hidden states (B,N,D) after a logit shift, and the one before the block (B,D).
 
+    Without a shift nothing reads the latter, which is then that of the first position.
     begins (B,) int64: the first position of the open block. computed (B,) bool: rows in which the
     position before it was computed in this step; in others a logit shift reads the cached state.
     """
+    if not inner.logit_shift:
+        return hidden, hidden[:, 0].clone()
     row = torch.arange(len(begins), device=begins.device)
     place = (begins - 1).clamp(min=0)
     edge = hidden[row, place]
     if before is not None:
         edge = edge.where((computed | (begins == 0)).unsqueeze(1), before.edge)
-    if inner.logit_shift:
-        hidden = inner.shift_logits(hidden.index_put((row, place), edge))
-    return hidden, edge
+    return inner.shift_logits(hidden.index_put((row, place), edge)), edge
