@@ -1,6 +1,6 @@
 """Text by `unmask` against the loops of transformers and diffusers, on one tiny network each.
 
-    python benchmarks/text_peers.py [--quick] [--repeats 5] [--threads 2]
+    python benchmarks/text_peers.py [--quick] [--repeats 5] [--threads 2] [--tables fill]
 
 fill: one mask a text, by `TextModel.fill`, by transformers' fill-mask pipeline, and by hand (a
 tokenizer, a forward, a topk), batches of 1, 8 and 32. complete: a block-causal decoder by
@@ -37,6 +37,7 @@ WORDS = [
 ]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 MASK, BLOCK = 4, 16
+TABLES = ["fill", "complete", "canvases"]
 
 
 def tokenizer() -> Any:
@@ -272,20 +273,23 @@ def main() -> None:
     parser.add_argument("--dim", type=count, default=64)
     parser.add_argument("--new", type=count, default=64, help="tokens of a completion")
     parser.add_argument("--batches", type=count, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES)
     options = parsed(parser, dim=32, new=16, batches=[1, 2])
     threads(options.threads)
     columns = ["texts", "by hand, ms a text", "unmask / by hand", "pipeline / by hand"]
     report = Report("text_peers", about("transformers", "diffusers"), columns, "fill, one mask")
-    with tempfile.TemporaryDirectory() as temporary:
-        fills(report, options, Path(temporary))
-    names = ["prompts", "tokens/s, pipeline", "tokens/s, unmask", "tokens/s, with cache"]
-    ratios = ["unmask / pipeline", "with cache / pipeline"]
-    counts = ["forwards a row, pipeline", "forwards, unmask"]
-    table = report.table("complete", [*names, *ratios, *counts])
-    completions(table, options)
-    names = ["prompts", *(f"tokens/s, {side}" for side in ("generate", "pipeline", "unmask"))]
-    ratios = ["unmask / generate", "unmask / pipeline"]
-    canvases(report.table("canvases", [*names, *ratios]), options)
+    if "fill" in options.tables:
+        with tempfile.TemporaryDirectory() as temporary:
+            fills(report, options, Path(temporary))
+    if "complete" in options.tables:
+        names = ["prompts", "tokens/s, pipeline", "tokens/s, unmask", "tokens/s, with cache"]
+        ratios = ["unmask / pipeline", "with cache / pipeline"]
+        counts = ["forwards a row, pipeline", "forwards, unmask"]
+        completions(report.table("complete", [*names, *ratios, *counts]), options)
+    if "canvases" in options.tables:
+        names = ["prompts", *(f"tokens/s, {side}" for side in ("generate", "pipeline", "unmask"))]
+        ratios = ["unmask / generate", "unmask / pipeline"]
+        canvases(report.table("canvases", [*names, *ratios]), options)
     report.finish(options)
 
 
