@@ -11,7 +11,6 @@ from tests.models.decoders import canvas, decoder
 
 import unmask
 from unmask import Groups, Guidance, noise, presets, stopping
-from unmask.decoding import packing
 from unmask.decoding.packing import needed
 from unmask.guidance import HidePrompt
 from unmask.models.forwarding import Forwarding
@@ -60,12 +59,6 @@ ELSEWHERE = {
     "a reviser of one's own": presets.llada(4, block=W).but(revise=Anywhere()),
     "levels": presets.llada(2, block=W).but(groups=Groups.levels(3)),
 }
-
-
-@pytest.fixture(autouse=True)
-def _free_passes(monkeypatch):
-    """Rows this short would share a pass, as wide as the widest."""
-    monkeypatch.setattr(packing, "PASS", 0)
 
 
 class Counting(Forwarding):

@@ -19,7 +19,6 @@ from unmask.core.trees import tree_form
 from unmask.errors import DenoiserError, LogitsError, ModelError, UnmaskError
 
 PADDING = 0.1  # the share of positions passed through the trunk that may be padding
-PASS = 32  # positions that cost as much as a pass by itself, of BERT base on a CPU; else more do
 Result = tuple[Tensor, Cache | None]
 """Hidden states (R,N,D) of a query, and what its rows keep for the next step."""
 Pass = tuple[np.ndarray, int]
@@ -39,7 +38,7 @@ def forward_all(
     caches: Sequence[Cache | None],
     max_tokens: int | None = None,
 ) -> list[Result]:
-    """Pass queries through the trunk in as few passes as keep padding about a tenth.
+    """Pass queries through the trunk in as few passes as keep padding below a tenth.
 
     Rows of several queries share passes where the spec of the network allows it; a pass has
     at most max_tokens positions, or one row. Zeros stand at padding where rows were cut to length.
@@ -89,7 +88,7 @@ def _shared(
 def _passes(denoiser: Denoiser, query: Query, max_tokens: int | None) -> list[Pass]:
     everything, lengths = np.arange(len(query.lengths)), needed(denoiser.spec, query)
     if (lengths < query.tokens.shape[1]).any():
-        bounds = widths(lengths, PADDING, PASS)
+        bounds = widths(lengths)
         narrowest = np.searchsorted(bounds, np.maximum(lengths, 1))
         passes = [(everything[narrowest == i], width) for i, width in enumerate(bounds)]
     else:
@@ -119,11 +118,10 @@ def needed(spec: DenoiserSpec, query: Query) -> np.ndarray:
     return ends
 
 
-def widths(lengths: np.ndarray, padding: float, free: int) -> list[int]:
+def widths(lengths: np.ndarray, padding: float = PADDING) -> list[int]:
     """Lengths (R,) -> the widths of the passes, ascending; each row is in the narrowest that fits.
 
-    As few passes as merging the cheapest neighbours finds while the share of padding stays below,
-    or a merge adds no more than `free` positions.
+    As few passes as merging the cheapest neighbours finds while the share of padding stays below.
     """
     least = np.maximum(lengths, 1)
     found, times = np.unique(least, return_counts=True)
@@ -133,8 +131,7 @@ def widths(lengths: np.ndarray, padding: float, free: int) -> list[int]:
     while len(bounds) > 1:
         added = [counts[i] * (bounds[i + 1] - bounds[i]) for i in range(len(bounds) - 1)]
         i = int(np.argmin(added))
-        above = spent + added[i] - needed >= padding * (spent + added[i])
-        if above and added[i] > free:
+        if spent + added[i] - needed >= padding * (spent + added[i]):
             break
         spent += added[i]
         moved = counts.pop(i)
