@@ -29,6 +29,7 @@ from _timing import measured, threads
 from torch import nn
 
 import unmask
+import unmask.text
 from unmask.models import BlockCache, Decoder
 
 WORDS = [
