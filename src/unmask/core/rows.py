@@ -63,6 +63,7 @@ class Now(NamedTuple):
     unknown_share: Array  # (B,) float64: share of the open group still unknown, at first 1
     open_members: Array  # positions to generate in the open group, in all where side by side
     open_start: Array  # the first of them
+    open_end: Array  # the position behind the last of them, in all where side by side
     groups_to_come: Array  # groups behind the open one with positions to generate
     is_final_step: Array  # (B,) bool: the step is the last of its row, and leaves nothing unknown
     ends_group: Array  # (B,) bool: the open group must be filled, to keep a step for each to come
@@ -89,6 +90,7 @@ class Rows:
     finished: Array  # (B,) bool
     members: Array  # (B,G): positions to generate, by group
     group_start: Array  # (B,G): the first of them
+    group_end: Array  # (B,G): the position behind the last of them
     plan: Plan
 
     def __len__(self) -> int:
@@ -144,9 +146,11 @@ class Rows:
         outside = self.unknown - self.open_unknown
         if plan.side_by_side:
             members, to_come = self.members.sum(1), np.zeros_like(self.index)
+            end = self.group_end.max(1)
         else:
             later = np.arange(self.members.shape[1]) > self.open_group[:, None]
             members = self.members[row, self.open_group]
+            end = self.group_end[row, self.open_group]
             to_come = ((self.members > 0) & later).sum(1)
         # A group fills up at its last step, and a row at its; before, it keeps a step for each
         # group to come.
@@ -166,6 +170,7 @@ class Rows:
             unknown_share=self.open_unknown / np.maximum(members, 1),
             open_members=members,
             open_start=self.group_start[row, self.open_group],
+            open_end=end,
             groups_to_come=to_come,
             is_final_step=is_final,
             ends_group=ends_group,
@@ -191,7 +196,7 @@ def row_indices(rows: object, count: int) -> Array:
 
 
 _FIELDS = fields(Rows)
-_UNCHANGED = ("plan", "members", "group_start")  # by a step
+_UNCHANGED = ("plan", "members", "group_start", "group_end")  # by a step
 
 
 def _concat(tables: Sequence[Array], edge: bool = False) -> Array:

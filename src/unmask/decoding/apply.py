@@ -35,8 +35,9 @@ def apply_change(
     after = _write(state, strategy, proposal, change, fault)
     if strategy.end is not None:
         after = _fill_after_end(after, strategy.end)
-    rows = _rows_by_plan(state.rows)
-    if not state.exact_counts:
+    if state.exact_counts:
+        rows = _rows_by_plan(state.rows)
+    else:
         rows = _rows_by_report(after, _report(after, change), strategy.revise.rest_passes)
     forwards = state.rows.forwards + state.rows.forwards_per_step + change.forwards
     finished = rows.unknown == 0

@@ -84,6 +84,8 @@ def _rows(
     plan = _plan(canvas, strategy, each if strategy.groups else None, editable, seed)
     members = np.stack([member.sum(1) for member in each], 1)
     starts = np.stack([member.argmax(1) for member in each], 1)
+    places = np.arange(1, editable.shape[1] + 1)
+    ends = np.stack([(member * places).max(1) for member in each], 1)
     none, unknown = np.zeros(len(editable), np.int64), members.sum(1)
     opened = np.where(members > 0, np.arange(count), count - 1).min(1)
     cost = spec.forwards_per_call * strategy.readings
@@ -111,6 +113,7 @@ def _rows(
         finished=unknown == 0,
         members=members,
         group_start=starts,
+        group_end=ends,
         plan=plan,
     )
 

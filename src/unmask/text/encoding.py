@@ -37,8 +37,12 @@ class Encoding(ABC):
     letters: bool = False
 
     @abstractmethod
+    def encode_all(self, texts: Sequence[str], special: bool = False) -> list[list[int]]:
+        """Return the ids of each text; special: whether names of special tokens in it are these."""
+
     def encode(self, text: str, special: bool = False) -> list[int]:
-        """Return the ids of a text; special: whether names of special tokens in it are these."""
+        """Return the ids of a text, as `encode_all`."""
+        return self.encode_all([text], special)[0]
 
     @abstractmethod
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
@@ -102,18 +106,19 @@ class TokenizerEncoding(Encoding):
         if surround:
             self.around = known.around
 
-    def encode(self, text: str, special: bool = False) -> list[int]:
-        """Return the ids of a text; special: whether names of special tokens in it are these."""
+    def encode_all(self, texts: Sequence[str], special: bool = False) -> list[list[int]]:
+        """Return the ids of each text; special: whether names of special tokens in it are these."""
         options = {"add_special_tokens": False, "verbose": False}
-        names = self.backend.convert_ids_to_tokens(sorted(self.special)) if special else ()
-        text = self.known.spelt(text, names)
-        ids = self.backend(text, split_special_tokens=not special, **options)["input_ids"]
-        return [int(number) for number in ids]
+        if self.letters:
+            names = self.backend.convert_ids_to_tokens(sorted(self.special)) if special else ()
+            texts = [self.known.spelt(text, names) for text in texts]
+        rows = self.backend(list(texts), split_special_tokens=not special, **options)["input_ids"]
+        return [[int(number) for number in row] for row in rows]
 
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
         """Return the text of ids, without special tokens, or with their names."""
-        kept = [int(i) for i in ids if special or i not in self.special]
-        return self.known.decode(kept)
+        hidden = frozenset[int]() if special else self.special
+        return self.known.decode([int(i) for i in ids if i not in hidden])
 
     def unknown(self, text: str) -> str | None:
         """Return the first word of a text that has no token, or None."""
@@ -146,9 +151,9 @@ class ByteEncoding(Encoding):
         self.special = frozenset(range(BYTES, vocabulary.total))
         self.letters = vocabulary.letters
 
-    def encode(self, text: str, special: bool = False) -> list[int]:
-        """Return the bytes of a text."""
-        return self.vocabulary.encode(text)
+    def encode_all(self, texts: Sequence[str], special: bool = False) -> list[list[int]]:
+        """Return the bytes of each text."""
+        return [self.vocabulary.encode(text) for text in texts]
 
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
         """Return the text of bytes; halves of characters become U+FFFD."""
