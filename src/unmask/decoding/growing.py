@@ -144,18 +144,18 @@ def check_growth(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None
     if growth is None:
         return
     rule = type(growth).__name__
+    _check_canvas(canvas, rule)
     end = spec.end_id if growth.end_id is None else growth.end_id
     if end is None:
         raise StrategyError(
             f"{rule} goes by the id that ends a sequence, and neither it nor the network says "
-            "which that is: pass end_id=, as in presets.daedal(end_id=2)"
+            "which that is: pass end_id=, as in presets.daedal(end_id=2) or --set end_id=2"
         )
     if not 0 <= end < spec.vocab_size or end in illegal_ids(spec, strategy.constraint.forbidden):
         raise StrategyError(
             f"{rule} goes by the end id {end}, which is never drawn from this vocabulary of "
             f"{spec.vocab_size}: pass end_id=, the id that ends a sequence in its data"
         )
-    _check_canvas(canvas, rule)
     wants = [name for name in ("progress", "open_block") if name in spec.inputs]
     if spec.open_block_only or wants:
         why = "is right in the open block only" if spec.open_block_only else f"is told {wants[0]!r}"
