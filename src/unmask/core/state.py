@@ -297,7 +297,11 @@ class Change:
 
 @dataclass(frozen=True)
 class StepInfo:
-    """The record of one step. Fields cover the rows that were open, `rows` (b,)."""
+    """The record of one step. Fields cover the rows that were open, `rows` (b,).
+
+    Where rows grow, `change` is at the positions of the state after the step, `proposal` and `score`
+    are at those before it.
+    """
 
     state: State  # all rows, after the step
     rows: np.ndarray  # (b,) int64: indices in the state of the rows that this step advanced
