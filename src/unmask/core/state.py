@@ -299,8 +299,8 @@ class Change:
 class StepInfo:
     """The record of one step. Fields cover the rows that were open, `rows` (b,).
 
-    Where rows grow, `change` is at the positions of the state after the step, `proposal` and `score`
-    are at those before it.
+    Where rows grow, `change` is at the positions of the state after the step, `proposal` and
+    `score` are at those before it.
     """
 
     state: State  # all rows, after the step

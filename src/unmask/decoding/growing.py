@@ -37,7 +37,7 @@ def plan_without_end(rows: int, groups: int) -> Plan:
 
 def begin_short(state: State, growth: Growth) -> State:
     """The state before the first step, of rows that have `initial` positions to generate."""
-    rows, end = state.rows, growth.end(state)
+    rows, end = state.rows, growth.end(state.spec)
     length = np.minimum(rows.first + growth.initial, rows.most)
     each = np.arange(len(rows))
     here = length - rows.group_start[each, rows.open_group]
@@ -84,7 +84,7 @@ def grow(
         still = still | ends(after, strategy.end).any(1)
     extension = ask_growth(growth, state, proposal, after)
     move = _Move(state, Extension(*(each.masked_fill(still, 0) for each in extension)))
-    end, blank = growth.end(state), replace(after, carries={})
+    end, blank = growth.end(state.spec), replace(after, carries={})
     assert end is not None
     carries = {
         name: tree_map(move.history, after.carries[name], part.init(blank))
@@ -145,7 +145,7 @@ def check_growth(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None
         return
     rule = type(growth).__name__
     _check_canvas(canvas, rule)
-    end = spec.end_id if growth.end_id is None else growth.end_id
+    end = growth.end(spec)
     if end is None:
         raise StrategyError(
             f"{rule} goes by the id that ends a sequence, and neither it nor the network says "

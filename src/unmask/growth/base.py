@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor
 
 from unmask.core.checks import check_count, is_integer
+from unmask.core.network import DenoiserSpec
 from unmask.core.part import Part
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
@@ -43,9 +44,9 @@ class Growth(Part, ABC):
                 "that of the network"
             )
 
-    def end(self, state: State) -> int | None:
+    def end(self, spec: DenoiserSpec) -> int | None:
         """Return the id that ends a sequence, None where nothing says which."""
-        return state.spec.end_id if self.end_id is None else self.end_id
+        return spec.end_id if self.end_id is None else self.end_id
 
     def waits(self, state: State, proposal: Proposal) -> Tensor | None:
         """Return (B,) bool: rows that commit nothing at this step; None where no row ever does."""

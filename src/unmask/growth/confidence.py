@@ -61,7 +61,7 @@ class EndConfidence(Growth):
     def _unsure(self, state: State, proposal: Proposal, bound: float) -> Tensor:
         """(B,) bool: rows in which the confidence of the end is below the bound."""
         assert proposal.top_logprob is not None
-        likeliest = state.editable & (proposal.top_token == self.end(state))
+        likeliest = state.editable & (proposal.top_token == self.end(state.spec))
         last = likeliest & (likeliest.flip(1).cumsum(1).flip(1) <= self.window)
         p = on_grid(proposal.top_logprob).double().exp().masked_fill(~last, 0.0)
         return p.sum(1) / self.window < bound

@@ -52,7 +52,7 @@ class EndDensity(Growth):
             )
 
     def __call__(self, state: State, proposal: Proposal, after: State) -> Extension:
-        end, room = self.end(state), state.most - state.length
+        end, room = self.end(state.spec), state.most - state.length
         predicted = state.masked & (proposal.top_token == end)
         density = predicted.sum(1).double() / state.masked.sum(1).clamp(min=1)
         runs = (room > 0) & (state.step < self.adjustments)
