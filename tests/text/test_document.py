@@ -22,7 +22,7 @@ def test_the_document_runs(tmp_path, monkeypatch, capsys):
     )
     namespace: dict[str, object] = {}
     blocks = python_blocks("docs/language-models.md")
-    assert len(blocks) == 4
+    assert len(blocks) == 6
     for block in blocks:
         exec(compile(block, "docs/language-models.md", "exec"), namespace)
     assert "▒" in capsys.readouterr().out
