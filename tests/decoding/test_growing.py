@@ -226,9 +226,12 @@ def test_a_row_that_has_ended_stays_as_it_is():
 
 
 @pytest.mark.parametrize("make", [presets.daedal, presets.rho_eos])
+@pytest.mark.parametrize("block", [32, 2])
 @pytest.mark.parametrize("budget", [1, 2, 3])
-def test_a_budget_is_kept_and_fills_what_is_there(make, budget):
-    strategy = make(0.9, initial=2, expansion=1, end_id=END).but(stopping=[Budget(budget)])
+def test_a_budget_is_kept_and_fills_what_is_there(make, budget, block):
+    """Blocks that are not there yet are none that the budget is kept for."""
+    strategy = make(0.9, initial=2, expansion=1, end_id=END, block=block)
+    strategy = strategy.but(stopping=[Budget(budget)])
     lengths, state = lengths_of(Sure(text=99, p=0.4), strategy)
     assert state.rows.forwards.tolist() == [budget]
     assert state.rows.finished.all()
