@@ -23,7 +23,7 @@ def test_the_document_runs(tmp_path, monkeypatch, capsys):
     )
     namespace: dict[str, object] = {}
     blocks = python_blocks("docs/language-models.md")
-    assert len(blocks) == 6
+    assert len(blocks) == 8
     monkeypatch.chdir(tmp_path)
     for block in blocks:
         exec(compile(block, "docs/language-models.md", "exec"), namespace)

@@ -22,6 +22,7 @@ class Adaptive(Commit):
     """A rule without a plan: the scores decide how many positions are committed, cap at most."""
 
     adaptive = True
+    grows = True
     cap: int | None
 
     def _check_cap(self) -> None:

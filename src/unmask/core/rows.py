@@ -79,7 +79,7 @@ class Rows:
     forwards: Array  # network passes spent
     forwards_per_step: Array
     budget: Array  # network passes that may be spent
-    length: Array  # positions before the padding
+    length: Array  # positions before the padding, or those that are there yet of rows that grow
     unknown: Array  # positions still unknown
     open_group: Array  # the lowest group with an unknown position
     open_unknown: Array  # unknown positions of the open group, of all where side by side
@@ -130,6 +130,12 @@ class Rows:
         return starts
 
     @cached_property
+    def most(self) -> Array:
+        """(B,) int64: positions that a row may have: `length`, or more while it grows."""
+        longest: Array = np.maximum(self.length, self.first + self.members.sum(1))
+        return longest
+
+    @cached_property
     def unfinished(self) -> Array:
         """(b,) int64: rows that are not finished."""
         return np.flatnonzero(~self.finished)
@@ -144,14 +150,16 @@ class Rows:
         at = np.minimum(self.plan_index, plan.remaining.shape[2] - 1)
         remaining = plan.remaining[row, :, at]
         outside = self.unknown - self.open_unknown
+        # Of a row that grows, those that are there yet.
+        present = np.minimum(self.members, np.maximum(self.length[:, None] - self.group_start, 0))
         if plan.side_by_side:
-            members, to_come = self.members.sum(1), np.zeros_like(self.index)
+            members, to_come = present.sum(1), np.zeros_like(self.index)
             end = self.group_end.max(1)
         else:
-            later = np.arange(self.members.shape[1]) > self.open_group[:, None]
-            members = self.members[row, self.open_group]
+            later = np.arange(present.shape[1]) > self.open_group[:, None]
+            members = present[row, self.open_group]
             end = self.group_end[row, self.open_group]
-            to_come = ((self.members > 0) & later).sum(1)
+            to_come = ((present > 0) & later).sum(1)
         # A group fills up at its last step, and a row at its; before, it keeps a step for each
         # group to come.
         taken = self.step - self.rest + ~self.at_rest  # with this one, unless it commits nothing

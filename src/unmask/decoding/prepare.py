@@ -40,11 +40,11 @@ def prepare(state: State, strategy: Strategy) -> Query:
 def _reach(state: State, strategy: Strategy) -> np.ndarray:
     """(B,) int64: the position before which a step reads answers, behind its open group.
 
-    Behind the row where it may read all: groups run side by side, or a reviser of one's own looks
-    anywhere. A row's last step reads all that is unknown.
+    Behind the row where it may read all: groups run side by side, a reviser of one's own looks
+    anywhere, or a row grows by its end. A row's last step reads all that is unknown.
     """
     rows = state.rows
-    if not state.sequential or not strategy.revise.counted:
+    if not state.sequential or not strategy.revise.counted or strategy.growth is not None:
         return rows.length
     beyond = rows.now.is_final_step & (rows.unknown > rows.open_unknown)
     return np.where(beyond, rows.length, rows.now.open_end)

@@ -54,6 +54,16 @@ def test_complete(call, masked):
     assert "4 tokens in" in printed.err
 
 
+@pytest.mark.parametrize("name", ["daedal", "rho_eos"])
+def test_complete_by_rows_that_grow(call, talker, name):
+    """The end id is the model's own."""
+    model, strategy = unmask.TextModel.load(talker), getattr(unmask.presets, name)(initial=4)
+    expected = model.complete("the cat", 12, strategy=strategy)
+    line = ("complete", talker, "the cat", "--max-new-tokens", 12, "--preset", name, "--json")
+    said = call(*line, "--set", "initial=4").json
+    assert said["rows"][0]["completion"] == expected.text
+
+
 def prompts(tmp_path, count=12):
     path = tmp_path / "prompts.jsonl"
     rows = [{"prompt": "the " * (i % 5), "id": f"row {i}"} for i in range(count)]
