@@ -341,8 +341,13 @@ class Timed(Padded):
         (Toy, Canvas.blank(1, 4, required=[3, -1, -1, -1]), END, "required= of the canvas"),
         (Toy, Canvas.blank(1, 4), MASK, "end id 5, which is never drawn"),
         (Toy, Canvas.blank(1, 4), 99, "end id 99, which is never drawn"),
-        (cached, Canvas.blank(1, 4), END, "is right in the open block only"),
-        (Timed, Canvas.blank(1, 4), END, "is told 'progress'"),
+        (cached, Canvas.blank(1, 4), END, "is right in the open block only: .* without a cache"),
+        (
+            Timed,
+            Canvas.blank(1, 4),
+            END,
+            "is told 'progress': .* or use a network that is told none",
+        ),
     ],
     ids=range(6),
 )

@@ -173,14 +173,17 @@ def check_growth(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None
             f"{rule} goes by the end id {end}, which is never drawn from this vocabulary of "
             f"{spec.vocab_size}: pass end_id=, the id that ends a sequence in its data"
         )
-    wants = [name for name in ("progress", "open_block") if name in spec.inputs]
-    if spec.open_block_only or wants:
-        why = "is right in the open block only" if spec.open_block_only else f"is told {wants[0]!r}"
-        raise StrategyError(
-            f"{rule} changes the number of positions and reads all of them, and the network {why}: "
-            "leave growth= out, as in strategy.but(growth=None), or use a network without a cache "
-            "of blocks"
-        )
+    told = [name for name in ("progress", "open_block") if name in spec.inputs]
+    if spec.open_block_only:
+        why, other = "is right in the open block only", "without a cache of blocks"
+    elif told:
+        why, other = f"is told {told[0]!r}", "that is told none"
+    else:
+        return
+    raise StrategyError(
+        f"{rule} changes the number of positions and reads all of them, and the network {why}: "
+        f"leave growth= out, as in strategy.but(growth=None), or use a network {other}"
+    )
 
 
 def _check_canvas(canvas: Canvas, rule: str) -> None:
