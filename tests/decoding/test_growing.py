@@ -17,6 +17,7 @@ import unmask
 from unmask import Canvas, Groups, Sampling, Strategy, commit, growth, orders, presets
 from unmask.core.state import NEVER
 from unmask.errors import StrategyError
+from unmask.guidance import Guidance, LinearWeight
 from unmask.noise import PreviousSample
 from unmask.revise import Edit
 from unmask.sampling import Annealed
@@ -283,6 +284,11 @@ RULE = growth.EndConfidence(end_id=END)
         ({"noise": PreviousSample()}, "PreviousSample shows other tokens"),
         ({"stopping": [WideGap()]}, "WideGap"),
         ({"sampling": Sampling(Annealed(1.0))}, "the temperature follows the progress"),
+        (
+            {"guidance": Guidance(LinearWeight(3.0))},
+            r"the weight of guidance follows the progress: use Guidance\(a number\)",
+        ),
+        ({"guidance": Guidance(lambda progress, ratio: progress)}, "weight of guidance"),
         ({"growth": 3}, "growth=3: pass a Growth"),
     ],
     ids=str,
@@ -335,8 +341,13 @@ class Timed(Padded):
         (Toy, Canvas.blank(1, 4, required=[3, -1, -1, -1]), END, "required= of the canvas"),
         (Toy, Canvas.blank(1, 4), MASK, "end id 5, which is never drawn"),
         (Toy, Canvas.blank(1, 4), 99, "end id 99, which is never drawn"),
-        (cached, Canvas.blank(1, 4), END, "is right in the open block only"),
-        (Timed, Canvas.blank(1, 4), END, "is told 'progress'"),
+        (cached, Canvas.blank(1, 4), END, "is right in the open block only: .* without a cache"),
+        (
+            Timed,
+            Canvas.blank(1, 4),
+            END,
+            "is told 'progress': .* or use a network that is told none",
+        ),
     ],
     ids=range(6),
 )
@@ -344,6 +355,74 @@ def test_what_cannot_grow_says_so_before_any_work(network, canvas, end, says):
     strategy = presets.daedal(end_id=end).but(groups=Groups.blocks(BLOCK))
     with pytest.raises(StrategyError, match=says):
         unmask.init(network(), canvas, strategy, [1])
+
+
+@dataclass(frozen=True)
+class Wrong(growth.Growth):
+    """Answers `waits` and `says`, functions of the state."""
+
+    waits_for: object = None
+    says: object = None
+    initial: int = 3
+    expansion: int = 2
+    end_id: int | None = END
+
+    def waits(self, state, proposal):
+        return None if self.waits_for is None else self.waits_for(state)
+
+    def __call__(self, state, proposal, after):
+        none = torch.zeros_like(state.length)
+        return growth.Extension(state.length, none, none) if self.says is None else self.says(state)
+
+
+def extension(place=None, masks=0, ends=0):
+    """Says this of every row; the place is its end."""
+
+    def said(state):
+        none = torch.zeros_like(state.length)
+        where = state.length if place is None else none + place
+        return growth.Extension(where, none + masks, none + ends)
+
+    return said
+
+
+def fails(state):
+    raise KeyError("x")
+
+
+@pytest.mark.parametrize(
+    ("waits", "says", "message"),
+    [
+        (fails, None, "the growth rule Wrong raised KeyError"),
+        (
+            lambda s: s.masked,
+            None,
+            r"returned torch.bool of shape \(2, 10\): return a tensor",
+        ),
+        (lambda s: s.length, None, "the growth rule Wrong returned torch.int64 of shape"),
+        (None, fails, "the growth rule Wrong raised KeyError"),
+        (None, lambda s: (s.length,), r"return growth.Extension\(place, masks, ends\), each"),
+        (None, lambda s: s.length, "Wrong returned torch.int64 of shape"),
+        (None, lambda s: growth.Extension(*[s.masked.long()] * 3), r"int64 of shape \(2, 10\)"),
+        (None, lambda s: growth.Extension(*[s.length.double()] * 3), "torch.float64"),
+        (None, extension(masks=-4), "row 0 outside its positions to generate, which begin at 2"),
+        (None, extension(place=0, masks=1), "return a place from state.first to state.length"),
+        (None, extension(place=9, masks=1), "return a place from state.first to state.length"),
+        (None, extension(ends=-1), "no ends below 0"),
+    ],
+)
+def test_a_rule_that_answers_wrongly_is_told(waits, says, message):
+    strategy = one_at_a_time(Wrong(waits, says))
+    state = unmask.init(Toy(), canvas_of((2, 8), (1, 4)), strategy, [1, 2])
+    with pytest.raises(StrategyError, match=message):
+        unmask.step(state, Toy(), strategy)
+
+
+def test_nothing_is_put_into_a_row_as_long_as_its_canvas():
+    """It would push what is known off its end, without end."""
+    strategy = one_at_a_time(Wrong(None, lambda state: extension(state.first, 1)(state)))
+    found = unmask.run(Toy(), canvas_of((2, 8), (1, 4)), strategy, seeds=[1, 2])
+    assert found.steps.tolist() == [8, 4]
 
 
 def test_a_state_does_not_go_on_under_another_rule():

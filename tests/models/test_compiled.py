@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import torch
 from tests.conformance.toys import MASK, VOCAB, SumCache, Toy, flat
+from tests.models.decoders import decoder
 from torch import nn
 from x_transformers import Encoder, TransformerWrapper
 
 import unmask
-from unmask import Canvas, Captured, Compiled, presets
+from unmask import Canvas, Captured, Compiled, Groups, presets
 from unmask.core import arrays
 from unmask.core.network import Query
 from unmask.errors import CompileWarning, ModelError, StrategyError
+from unmask.models import BlockCache
 from unmask.models.captured import Recurring
 
 LENGTH = 8
@@ -318,3 +320,21 @@ def test_inductor_gives_the_same_tokens(name):
             torch.testing.assert_close(made.logprob, plain.logprob)
     failed = [each for each in seen if issubclass(each.category, CompileWarning)]
     assert bool(failed) == (compiled.failure is not None)
+
+
+@pytest.mark.parametrize("kind", ["Decoder", "BlockCache"])
+def test_transformers_decoders_compile_without_a_warning(kind):
+    """dynamo warns of every memoised function that it has to look into."""
+    given = decoder(block=4, layers=1)
+    given = given if kind == "Decoder" else BlockCache(given)
+    strategy = presets.llada(1, block=4).but(groups=Groups.blocks(4))
+    torch._dynamo.reset()
+    torch._dynamo.utils.warn_once_cache.clear()
+    compiled = Compiled(given, backend="eager")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = unmask.run(compiled, Canvas.blank(1, 4), strategy, seed=1)
+    assert [str(warning.message) for warning in said if "cache" in str(warning.message)] == []
+    assert compiled.failure is None
+    expected = unmask.run(given, Canvas.blank(1, 4), strategy, seed=1)
+    assert torch.equal(found.tokens, expected.tokens)

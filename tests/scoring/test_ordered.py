@@ -10,6 +10,7 @@ import unmask
 from unmask import orders, presets, scoring
 from unmask.commit import Explicit, OneAtATime, TopK
 from unmask.errors import StrategyError
+from unmask.growth import EndDensity
 
 from .worlds import JOINT, LENGTH, MASK, SPACE, leave_one_out, liar, logp, truth
 
@@ -188,6 +189,7 @@ REFUSED = {
     "critic": (presets.token_critic(critic, remask=False), "draws tokens and then ranks them"),
     "revising": (presets.annealed(remask=True), "may revise"),
     "greedy": (presets.confidence(temperature=0), "draws greedily"),
+    "growing": (presets.entropy_bound().but(growth=EndDensity(end_id=3)), "changes the lengths"),
     "not called": (presets.confidence, r"presets\.confidence\(steps=16\)"),
 }
 

@@ -130,6 +130,11 @@ def test_masks_of_bytes_and_of_a_tokenizer_that_names_its_mask_otherwise(byte_mo
     assert byte_model.fill("caf<|mask|><|mask|>!") == [found]
 
 
+def test_no_texts_are_no_fillings(bert_model, byte_model):
+    assert bert_model.fill([]) == byte_model.fill([]) == []
+    assert bert_model.encoding.encode_all([]) == []
+
+
 def test_all_texts_are_tokenized_at_once_and_each_filled_as_alone(bert_model, monkeypatch):
     texts = ["the [MASK] of", "[MASK:2] in paris.", "a cat [PAD] [MASK]"]
     alone = [bert_model.fill(text, top_k=2) for text in texts]

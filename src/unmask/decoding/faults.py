@@ -15,7 +15,7 @@ from unmask.core.arrays import arange, on_host, waits
 from unmask.core.state import State
 from unmask.errors import TOKEN_DROPOUT, LogitsError, StrategyError, UnmaskError
 
-_NO_LEGAL_ID, _NOT_FINITE, _NAN_SCORE = 1, 2, 3
+_NO_LEGAL_ID, _NOT_FINITE, _NAN_SCORE, _OUTSIDE = 1, 2, 3, 4
 _WAYS_OUT = {
     _NO_LEGAL_ID: "no legal id left: allow another id in forbidden, legal, required or feasible",
     _NOT_FINITE: f"NaN or +inf: check the network's weights and dtype ({TOKEN_DROPOUT})",
@@ -50,6 +50,17 @@ def in_scores(score: Tensor, state: State) -> Tensor | None:
     code = torch.full_like(state.step, _NAN_SCORE).unsqueeze(1)
     fault = _encoded(code, state.step.unsqueeze(1), place).masked_fill(~broken, _NONE)
     return _noticed(fault.amin(1), state)
+
+
+def in_extension(place: Tensor, masks: Tensor, ends: Tensor, state: State) -> Tensor:
+    """(B,), of changes of length that are not within the positions to generate, each (B,) int64.
+
+    Raises StrategyError as above.
+    """
+    outside = (place < state.first) | (place > state.length) | (ends < 0)
+    outside = outside | (state.length + masks < state.first)
+    code = torch.full_like(state.step, _OUTSIDE)
+    return _noticed(_encoded(code, state.step, state.first).masked_fill(~outside, 0), state)
 
 
 def first_fault(fault: Tensor, *further: Tensor | None) -> Tensor:
@@ -91,6 +102,13 @@ def _error(fault: int, row: int) -> UnmaskError:
         return StrategyError(
             f"the order scored row {row}, position {position} as NaN at step {step}: return a "
             "number for every eligible position",
+            rows=(row,),
+        )
+    if code == _OUTSIDE:
+        return StrategyError(
+            f"the growth rule changes row {row} outside its positions to generate, which begin at "
+            f"{position}, at step {step}: return a place from state.first to state.length, no ends "
+            "below 0, and take no more than state.length - state.first",
             rows=(row,),
         )
     return LogitsError(

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
@@ -19,8 +20,9 @@ from unmask.core.network import DenoiserSpec
 from unmask.core.rows import UNLIMITED, Plan
 from unmask.core.state import NEVER, Change, Proposal, State
 from unmask.decoding.canvas import Canvas
-from unmask.decoding.context import error_context, named
+from unmask.decoding.context import ask, error_context, kind_of, named
 from unmask.decoding.ending import ends
+from unmask.decoding.faults import first_fault, in_extension
 from unmask.decoding.strategy import Strategy
 from unmask.errors import StrategyError
 from unmask.growth import Extension, Growth
@@ -66,7 +68,10 @@ def whole(state: State) -> tuple[Tensor, Tensor]:
 
 def waiting(state: State, growth: Growth, proposal: Proposal) -> Tensor | None:
     """(B,) bool: rows that commit nothing at this step; None for no row."""
-    waits = growth.waits(state, proposal)
+    what, shape = named("growth rule", growth), (len(state),)
+    waits: Tensor | None = ask(
+        growth.waits, state, proposal, what=what, of=state, shape=shape, optional=True
+    )
     return None if waits is None else waits & ~state.numbers["ends_group"]
 
 
@@ -83,6 +88,8 @@ def grow(
     if strategy.end is not None:
         still = still | ends(after, strategy.end).any(1)
     extension = ask_growth(growth, state, proposal, after)
+    outside = in_extension(*extension, state)
+    still = still | (outside > 0) | ((extension.masks > 0) & (state.length == state.most))
     move = _Move(state, Extension(*(each.masked_fill(still, 0) for each in extension)))
     end, blank = growth.end(state.spec), replace(after, carries={})
     assert end is not None
@@ -99,6 +106,7 @@ def grow(
         logprob=move(after.logprob, 0.0),
         sampling_logprob=move(after.sampling_logprob, 0.0),
         commit_step=move(after.commit_step, NEVER),
+        fault=first_fault(after.fault, outside),
         carries=carries,
     )
     return grown, replace(change, commit=move(change.commit, False))
@@ -133,9 +141,18 @@ class _Move:
 
 
 def ask_growth(growth: Growth, state: State, proposal: Proposal, after: State) -> Extension:
-    """Return what the rule says; StrategyError names the rule where it raises."""
-    with error_context(state.rows, named("growth rule", growth), StrategyError):
-        return growth(state, proposal, after)
+    """Return what the rule says; StrategyError names the rule where it raises or says no change."""
+    what = named("growth rule", growth)
+    with error_context(state.rows, what, StrategyError):
+        said: object = growth(state, proposal, after)
+        parts = said if isinstance(said, tuple) else (said,)
+        forms = [isinstance(part, Tensor) and (part.shape, part.dtype) for part in parts]
+        if forms != [(state.length.shape, torch.int64)] * len(Extension._fields):
+            raise StrategyError(
+                f"{what} returned {', '.join(map(kind_of, parts))}: return "
+                f"growth.Extension(place, masks, ends), each torch.int64 of shape ({len(state)},)"
+            )
+        return Extension(*parts)
 
 
 def check_growth(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
@@ -156,14 +173,17 @@ def check_growth(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None
             f"{rule} goes by the end id {end}, which is never drawn from this vocabulary of "
             f"{spec.vocab_size}: pass end_id=, the id that ends a sequence in its data"
         )
-    wants = [name for name in ("progress", "open_block") if name in spec.inputs]
-    if spec.open_block_only or wants:
-        why = "is right in the open block only" if spec.open_block_only else f"is told {wants[0]!r}"
-        raise StrategyError(
-            f"{rule} changes the number of positions and reads all of them, and the network {why}: "
-            "leave growth= out, as in strategy.but(growth=None), or use a network without a cache "
-            "of blocks"
-        )
+    told = [name for name in ("progress", "open_block") if name in spec.inputs]
+    if spec.open_block_only:
+        why, other = "is right in the open block only", "without a cache of blocks"
+    elif told:
+        why, other = f"is told {told[0]!r}", "that is told none"
+    else:
+        return
+    raise StrategyError(
+        f"{rule} changes the number of positions and reads all of them, and the network {why}: "
+        f"leave growth= out, as in strategy.but(growth=None), or use a network {other}"
+    )
 
 
 def _check_canvas(canvas: Canvas, rule: str) -> None:

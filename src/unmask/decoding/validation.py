@@ -13,7 +13,7 @@ from unmask.core.part import check_needs
 from unmask.errors import StrategyError
 from unmask.groups import Groups
 from unmask.growth import Growth
-from unmask.guidance import Guidance
+from unmask.guidance import ConstantWeight, Guidance, RatioWeight
 from unmask.noise import MaskToken, Noise
 from unmask.orders import Order, Probability
 from unmask.revise import Never, Revise
@@ -162,6 +162,7 @@ def _check_stopping(strategy: Parts) -> None:
 
 def _check_growth(strategy: Parts) -> None:
     commit, groups, sampling = strategy.commit, strategy.groups, strategy.sampling
+    weight = None if strategy.guidance is None else strategy.guidance.weight
     filling = [_name(rule) for rule in strategy.stopping if rule.fills_groups]
     wrong = [
         (not commit.grows, f"{_name(commit)} counts on positions or steps", "commit=Threshold()"),
@@ -185,6 +186,11 @@ def _check_growth(strategy: Parts) -> None:
             callable(sampling.temperature),
             "the temperature follows the progress",
             "a number as temperature",
+        ),
+        (
+            not isinstance(weight, ConstantWeight | RatioWeight | None),
+            "the weight of guidance follows the progress",
+            "Guidance(a number)",
         ),
         (
             strategy.constraint.feasible is not None,

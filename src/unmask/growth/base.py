@@ -56,5 +56,7 @@ class Growth(Part, ABC):
     def __call__(self, state: State, proposal: Proposal, after: State) -> Extension:
         """Return the change of lengths. after: the state with what this step has committed.
 
-        More than the canvas holds may be put in: what is moved past its end is lost.
+        More than the canvas holds may be put in: what is moved past its end is lost. Nothing is
+        put into a row that is as long as its canvas. A place is one of the row's positions to
+        generate, or the one behind them, and no more than these are taken.
         """

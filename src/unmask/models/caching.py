@@ -21,7 +21,7 @@ from unmask.core.trees import widen
 from unmask.errors import ModelError
 from unmask.models.decoder import Decoder
 from unmask.models.hidden_cache import RowCache
-from unmask.models.outputs import arguments, inside
+from unmask.models.outputs import arguments, inside, remembered
 from unmask.models.trial import same
 
 NAMES = ("cache", "past_key_values")  # names of the argument in transformers, newest first
@@ -160,7 +160,7 @@ def _reader() -> Any:
     return Reading
 
 
-@cache
+@remembered
 def _argument(trunk: type) -> str:
     """Return the name of the cache argument of networks of a class. ModelError if it has none."""
     known = arguments(trunk.forward)  # type: ignore[attr-defined]

@@ -6,11 +6,12 @@ Shapes: B rows, N positions, V vocabulary, D width.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from unmask.core.inference import likeness
@@ -20,6 +21,16 @@ _WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module"} | {
     "DistributedDataParallel": "module",
 }
 """torch's wrappers that run a network in another way, and where they keep it."""
+
+
+def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function with a memory; torch.compile, which warns of one, looks into it."""
+    known = lru_cache(maxsize=256)(function)
+
+    def call(*given: Any) -> Any:
+        return (function if torch.compiler.is_compiling() else known)(*given)
+
+    return call
 
 
 def inside(net: Any) -> Any:
@@ -35,10 +46,11 @@ def has_base(net: object, library: str, name: str) -> bool:
     The library is not imported.
     """
     kind: Any = type(net)
-    return _derives(kind, library, name)
+    found: bool = _derives(kind, library, name)
+    return found
 
 
-@lru_cache(maxsize=256)
+@remembered
 def _derives(kind: type, library: str, name: str) -> bool:
     return any(
         base.__module__.startswith(library) and fnmatchcase(base.__name__, name)

@@ -68,6 +68,11 @@ class Ordered:
                 "no product of probabilities: score without feasible=, and with no stopping= but "
                 "Budget"
             )
+        if strategy.growth is not None:
+            raise StrategyError(
+                f"{strategy.name} changes the lengths of rows, so many paths lead to one sequence: "
+                "score without growth=, as in strategy.but(growth=None), or with scoring.Bound()"
+            )
         if not callable(strategy.sampling.temperature):
             _check_warm(strategy, np.zeros(1), np.zeros(1))
 

@@ -108,6 +108,8 @@ class TokenizerEncoding(Encoding):
 
     def encode_all(self, texts: Sequence[str], special: bool = False) -> list[list[int]]:
         """Return the ids of each text; special: whether names of special tokens in it are these."""
+        if not texts:  # of which tokenizers make an error
+            return []
         options = {"add_special_tokens": False, "verbose": False}
         if self.letters:
             names = self.backend.convert_ids_to_tokens(sorted(self.special)) if special else ()
