@@ -221,7 +221,8 @@ def test_nothing_is_downloaded(folder, monkeypatch):
     assert tokenizers.load_tokenizer(str(folder)).encode(["the cat"])[0].tolist() == words(
         "the cat"
     )
-    assert calls == [((str(folder),), {"local_files_only": True})]
+    alone = {"local_files_only": True, "trust_remote_code": False}
+    assert calls == [((str(folder),), alone)]
 
 
 def test_bytes_with_an_end():

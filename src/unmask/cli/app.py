@@ -34,7 +34,8 @@ terminated.
 app = typer.Typer(
     name="unmask",
     help="Generate sequences by iterative unmasking: whole rows, or the unknown part of given rows."
-    "\n\nMODEL is the name of a bundled model, or a folder written by unmask train or unmask.save.",
+    "\n\nMODEL is the name of a bundled model, a folder written by unmask train or unmask.save, or "
+    "a masked language model of transformers: its folder, or its repository on the hub.",
     epilog=EPILOG,
     no_args_is_help=True,
     add_completion=False,

@@ -10,6 +10,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -38,6 +39,7 @@ MODEL: A bundled name (digits, shidoku, sudoku), a folder, or a repository of tr
 --block N: Positions of a block, for attention that is block-causal.
 --revision NAME: The branch, tag or commit of a repository.
 --trust-remote-code: Allow the code of a model of no known family to be run.
+--tokenizer PATH: The tokenizer of text, a tokenizer.json or a folder. Default: that of the model.
 --dtype NAME: bfloat16, float16, float32, or auto.
 --device-map NAME: The device, or auto, as transformers has it.
 """
@@ -54,15 +56,17 @@ class Kind:
     trust_remote_code: bool = False
 
     def given(self) -> dict[str, Any]:
-        """Return those that are given."""
-        unsaid = (None, False)  # by identity, for the id 0 may be a mask
-        return {k: v for k, v in asdict(self).items() if all(v is not each for each in unsaid)}
+        """Return those of `unmask.load` that are given."""
+        options = {k: v for k, v in asdict(self).items() if k != "tokenizer"}
+        # By identity, for the id 0 may be a mask.
+        return {k: v for k, v in options.items() if v is not None and v is not False}
 
 
 @dataclass(frozen=True)
 class Opened(Kind):
-    """The options about opening it."""
+    """The options about opening it; the tokenizer is none of `unmask.load`."""
 
+    tokenizer: Path | None = None
     dtype: str | None = None
     device_map: str | None = None
 

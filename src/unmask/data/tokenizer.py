@@ -13,12 +13,14 @@ import numpy as np
 
 from unmask.core.optional import library
 from unmask.errors import DataError
-from unmask.models.families.files import quiet, special_ids
+from unmask.models.families import Files
+from unmask.models.families.files import CONFIG, quiet, special_ids
+from unmask.models.families.recognition import family_of
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "spiece.model",
          "vocab.txt", "vocab.json")  # fmt: skip
 _NAME = re.compile(r"<[^<>]+>|\[[^\[\]]+\]")  # of a token that is no word, such as <null_1>
-CONFIGS = ("tokenizer_config.json", "config.json")
+CONFIGS = ("tokenizer_config.json", CONFIG)
 # A bare tokenizer.json names its special tokens but not their roles; these names are customary.
 ROLES = {
     "mask_token": ("[MASK]", "<mask>", "<|mask|>", "<|mdm_mask|>", "<MASK>"),
@@ -155,10 +157,20 @@ def _loaded(path: str, files: tuple[tuple[str, int], ...]) -> Tokenizer:
                 for name in [name for name in names if name in special][:1]:
                     setattr(backend, role, name)
         else:
-            with quiet():
-                backend = transformers.AutoTokenizer.from_pretrained(
-                    str(where), local_files_only=True
-                )
+            backend = _of_folder(where, transformers)
     except Exception as error:  # the libraries raise any kind of error
         raise DataError(f"tokenizer {path} cannot be read: {error}") from error
     return Tokenizer(backend, where)
+
+
+def _of_folder(where: Path, transformers: Any) -> Any:
+    """Return the tokenizer of a folder by the class that opens it for the model in the folder."""
+    files = Files(str(where), {"local_files_only": True})
+    row = family_of(files.config)[0] if (where / CONFIG).is_file() else None
+    found = files.tokenizer(*(row.tokenizers if row else ()))
+    if found is not None:
+        return found
+    with quiet():  # for the reason, or for files of other names
+        return transformers.AutoTokenizer.from_pretrained(
+            str(where), local_files_only=True, trust_remote_code=False
+        )

@@ -124,8 +124,8 @@ def read_card(model: str | Path) -> Card:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(
-            f"{folder} has no {CARD}, so unmask.save did not write it. For a transformers model: "
-            "unmask.wrap(AutoModelForMaskedLM.from_pretrained(...), mask_id=...)"
+            f"{folder} has no {CARD}, as unmask.save writes it, and no config.json, as models of "
+            "transformers have it: pass a folder that has one of them"
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} is not JSON, perhaps cut short: {error}") from None

@@ -48,7 +48,8 @@ def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> 
     backend = tokenizer or found.tokenizer
     if backend is None:
         raise ModelError(
-            f"{model} has no tokenizer that opens: pass one of transformers', as tokenizer="
+            f"{model} has no tokenizer that opens: pass one of transformers', as tokenizer=, or "
+            "--tokenizer PATH on the command line"
         )
     encoding = TokenizerEncoding(backend, found.mask_id, surround=row is None)
     _check_size(denoiser, encoding)

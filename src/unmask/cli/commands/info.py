@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 EXAMPLES = [
     ("The bundled models", "unmask info"),
     ("One model: its size, its figures, its presets", "unmask info digits"),
+    ("The kind of a model of transformers", "unmask info GSAI-ML/LLaDA-8B-Instruct"),
     ("As JSON", "unmask info shidoku --json"),
 ]
 APART = ("task", "layout", "preset", "classes")

@@ -50,7 +50,6 @@ FILE: Ids or text: .npy, .npz, .safetensors, .jsonl, .parquet, .txt, .fasta or a
 --length N: Positions of a window; default: the model's length.
 --documents: Score each row, or line of text, on its own instead of windows of a stream.
 --column NAME: Column of a table that has the ids or text.
---tokenizer PATH: Tokenizer for text; default: the one named in the model's card.
 --batch-size N: Rows of one network pass.
 """
 
@@ -66,11 +65,10 @@ def command(
     length: int | None = None,
     documents: bool = False,
     column: str | None = None,
-    tokenizer: Path | None = None,
     batch_size: int = 256,
     seed: int = 0,
     *,
-    kind: Opened,
+    opened: Opened,
     json: bool = False,
 ) -> None:
     """Measure how likely the rows of a file are under a model.
@@ -84,12 +82,12 @@ def command(
     _check_ways(samples, order, steps, pseudo)
     check_seed(seed)
     check_count("batch_size", batch_size)
-    opened = open_model(model, kind, tokenizer)
-    by = _method(samples, order, steps, pseudo, opened.card.grid)
-    reading = {"column": column, "documents": documents or (length is None and opened.documents)}
-    corpus = read_corpus(opened, file, length, reading)
-    canvas, notes = canvas_of_examples(opened, file, corpus, class_)
-    denoiser, begun = opened.denoiser, time.perf_counter()
+    known = open_model(model, opened)
+    by = _method(samples, order, steps, pseudo, known.card.grid)
+    reading = {"column": column, "documents": documents or (length is None and known.documents)}
+    corpus = read_corpus(known, file, length, reading)
+    canvas, notes = canvas_of_examples(known, file, corpus, class_)
+    denoiser, begun = known.denoiser, time.perf_counter()
     result = _score(denoiser, canvas, by, seed, batch_size)
     seconds = time.perf_counter() - begun
     if json:

@@ -132,10 +132,10 @@ class Model:
         return torch.tensor([classes[row % len(classes)] for row in range(rows)])
 
 
-def open_model(name: str, opened: Opened | None = None, tokenizer: Path | None = None) -> Model:
+def open_model(name: str, opened: Opened | None = None) -> Model:
     """Return a bundled model, or that of a folder or a repository; no weight is read.
 
-    opened: options of `unmask.load`. tokenizer: path of one in place of that of the card. Raises
+    opened: options of `unmask.load`, and a tokenizer in place of that of the card. Raises
     CheckpointError if there is no model.
     """
     from unmask.models.loading import recognised
@@ -145,16 +145,27 @@ def open_model(name: str, opened: Opened | None = None, tokenizer: Path | None =
     card = known.card or _card_of(name, known)
     if card.mask_id is None:
         raise InputError(f"{name} has no mask token: type unmask complete or unmask chat")
-    if tokenizer is not None:
-        from unmask.data import Vocabulary
-
-        card = replace(card, vocabulary=Vocabulary.of_tokenizer(tokenizer).to_dict())
+    if opened is not None and opened.tokenizer is not None:
+        card = replace(card, vocabulary=_vocabulary_of(name, opened.tokenizer, card.vocab_size))
     described: Any = card.about.get("layout")
     try:
         layout = Layout.text() if described is None else Layout.from_dict(described)
     except (InputError, TypeError) as error:
         raise CheckpointError(f"the card of {name} holds a damaged layout: {error}") from error
     return Model(name, card, layout, known)
+
+
+def _vocabulary_of(name: str, tokenizer: Path, size: int) -> dict[str, Any]:
+    """Return the vocabulary of a tokenizer for a network of `size` ids, for a card."""
+    from unmask.data import Vocabulary
+
+    own = Vocabulary.of_tokenizer(tokenizer)
+    if own.size > size:
+        raise InputError(
+            f"--tokenizer {tokenizer} has ids up to {own.size - 1}, and {name} {size} ids: it is "
+            "of another model"
+        )
+    return Vocabulary.of_tokenizer(tokenizer, size=size).to_dict()
 
 
 def _card_of(name: str, known: Recognised) -> Card:
@@ -169,8 +180,9 @@ def _card_of(name: str, known: Recognised) -> Card:
     text: Any = files.config.get("text_config") or {}
     entries = {**text, **files.config}
     size = entries.get("embedding_size") or entries["vocab_size"]
+    where = files.tokenizer_folder
     try:
-        vocabulary = Vocabulary.of_tokenizer(name, size=size).to_dict()
+        vocabulary = None if where is None else Vocabulary.of_tokenizer(where, size=size).to_dict()
     except DataError:  # ids without a text
         vocabulary = None
     preset = found.recommended(files)

@@ -20,9 +20,11 @@ MODEL = (
 def open_text_model(name: str, opened: Opened) -> TextModel:
     """Return the text model of a name."""
     with waiting(f"Loading {name}"):
+        from unmask.data.tokenizer import load_tokenizer
         from unmask.text import TextModel
 
-        return TextModel.load(name, **opened.given())
+        own = None if opened.tokenizer is None else load_tokenizer(str(opened.tokenizer)).backend
+        return TextModel.load(name, tokenizer=own, **opened.given())
 
 
 def strategy_of(model: TextModel, drawn: presets.Drawn) -> Strategy | None:

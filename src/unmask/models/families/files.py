@@ -14,6 +14,7 @@ from unmask.core import optional
 from unmask.errors import CheckpointError
 
 CONFIG, GENERATION, WORDS = "config.json", "generation_config.json", "vocab.txt"
+TOKENIZER = ("tokenizer_config.json", "tokenizer.json", WORDS)
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,18 @@ class Files:
         """generation_config.json, empty where there is none."""
         return self._read(GENERATION) or {}
 
+    @cached_property
+    def tokenizer_folder(self) -> Path | None:
+        """The folder of a tokenizer's files, which of a repository is in the cache; None of none.
+
+        `tokenizer` has put all of them there.
+        """
+        paths = map(self._find, TOKENIZER)
+        return next((Path(path).parent for path in paths if path is not None), None)
+
     def tokenizer(self, *kinds: str) -> Any:
         """Return the tokenizer, by the first of these classes that opens it; None if none does."""
-        if not any(map(self._find, ("tokenizer_config.json", "tokenizer.json", WORDS))):
+        if self.tokenizer_folder is None:
             return None
         with quiet():
             for kind in ("AutoTokenizer", *kinds):

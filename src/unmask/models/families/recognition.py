@@ -56,7 +56,7 @@ def recognise(
 
     Raises ModelError for an unknown kind, and where no mask id is found.
     """
-    row, why = _family(files.config, family)
+    row, why = family_of(files.config, family)
     stock, remote = row.stock if row else _masked(files.config), False
     if stock is None:
         stock, remote = _remote(files.config) if trust_remote_code else None, True
@@ -75,7 +75,7 @@ def recognise(
     return Found(row, stock, remote, mask, ends, reserved, block, reasons, tokenizer)
 
 
-def _family(config: Mapping[str, Any], asked: str | None) -> tuple[Family | None, str]:
+def family_of(config: Mapping[str, Any], asked: str | None = None) -> tuple[Family | None, str]:
     """Return the row of the catalogue, None for a masked language model, and the reason."""
     rows = {row.name: row for row in CATALOGUE}
     if asked is not None:
@@ -155,8 +155,9 @@ def _mask_id(
     if row is not None and row.default_mask_id is not None and row.default_mask_id < size:
         return row.default_mask_id, f"that of {row.models}"
     raise ModelError(
-        f"{files.name} names no mask token: pass mask_id=, the id that stood at unknown positions "
-        "in training (there is no unmask.json, which would say it, either)"
+        f"{files.name} names no mask token: pass mask_id= (--mask-id on the command line), the id "
+        "that stood at unknown positions in training (there is no unmask.json, which would say it, "
+        "either)"
     )
 
 
