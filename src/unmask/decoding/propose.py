@@ -130,11 +130,12 @@ class Head:
 
     def draw(self, places: Queried) -> dict[str, Tensor]:
         """The fields of a Proposal at one chunk of the queried positions, `max_logit` beside."""
-        logits = self._legal_logits(places)
+        logits = self.legal_logits(places)
         noise = self._noise(places) if self.noised else None
         how, rest = self.strategy.sampling, (self.needs, noise, self.scratch)
         observed = self._observed(logits * places.temperature.rate) if self.observes else {}
-        other, held = self._drawn_elsewhere(logits, places, noise), places.held
+        needs, held = self.needs & DRAWN_FROM, places.held
+        other = self._drawn_elsewhere(logits, places, noise, needs)
         if other:
             held = other["token"]
         out = draw_with_statistics(logits, how, places.temperature, places.u, held, *rest) | other
@@ -145,13 +146,24 @@ class Head:
             out |= compare_with_history(logits - normaliser.unsqueeze(1), before)
         return out | observed
 
+    def draw_from(self, places: Queried, logits: Tensor) -> dict[str, Tensor]:
+        """The token and its probabilities at positions with these logits (m,V), `max_logit` beside.
+
+        The draw is that of `draw`: the same uniforms, and the same noise.
+        """
+        noise = self._noise(places) if self.strategy.sampling.gumbel else None
+        other, held = self._drawn_elsewhere(logits, places, noise, frozenset()), places.held
+        rest = (other.get("token", held), frozenset[str](), noise, Scratch())
+        how = self.strategy.sampling
+        return draw_with_statistics(logits, how, places.temperature, places.u, *rest) | other
+
     def _observed(self, logits: Tensor) -> dict[str, Tensor]:
         """What the network keeps of the logits (m,V) that tokens are drawn from."""
         with error_context(self.state.rows, "the network"):
             return {"observed": cast("Observer", self.denoiser).observe(logits)}
 
     def _drawn_elsewhere(
-        self, logits: Tensor, places: Queried, noise: Tensor | None
+        self, logits: Tensor, places: Queried, noise: Tensor | None, needs: frozenset[str]
     ) -> dict[str, Tensor]:
         """The token and what is said of the distribution drawn from, where a part biases it."""
         part = self.strategy.biasing
@@ -163,13 +175,12 @@ class Head:
             self.state.carries.get(part.carry or ""),
         )
         other, how = part.biased(logits, carry), self.strategy.sampling
-        needs = self.needs & DRAWN_FROM
         rest = (places.temperature, places.u, places.held, needs, noise, Scratch())
         said = draw_with_statistics(other, how, *rest)
         return {name: said[name] for name in ("token", "sampling_logprob", *needs)}
 
-    def _legal_logits(self, places: Queried) -> Tensor:
-        """(m,V) float32 logits with illegal ids at -inf."""
+    def legal_logits(self, places: Queried) -> Tensor:
+        """Return (m,V) float32: logits with illegal ids at -inf."""
         state, guidance, weight = self.state, self.strategy.guidance, self.weight
         with error_context(state.rows, "the network's head"):
             states = self._gather(places.index, 0)
