@@ -7,7 +7,8 @@ vocabulary, S states, C classes, E edges, M positions that commit, m of a chunk.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,13 +21,6 @@ from unmask.decoding.reading import Reading
 _NONE = -torch.inf
 
 
-class _Best(NamedTuple):
-    """The best id of each class at the positions that commit, all (M,C+1)."""
-
-    logprob: Tensor
-    token: Tensor
-
-
 def likeliest_together(
     head: Head, places: Queried, reading: Reading, after: Tensor
 ) -> dict[str, Tensor]:
@@ -35,7 +29,8 @@ def likeliest_together(
     places: in the order of their positions. after: as of `Moves.after`.
     """
     moves = reading.moves
-    best, largest = _best_of_classes(head, places, moves)
+    logits = _Logits(head, places.split(head.chunk))
+    best, largest = _best_of_classes(logits, moves)
     rows, length = reading.tokens.shape
     number = torch.full((rows, length), -1, device=places.index.device)  # of a place, −1 for none
     number[places.row, places.position] = torch.arange(len(places), device=number.device)
@@ -48,25 +43,24 @@ def likeliest_together(
         score, edge = _advanced(moves, score, gain, reading.read[:, i])
         taken.append(edge)
     state = score.masked_fill(~after[end], _NONE).argmax(1)
-    token = torch.zeros(len(places), dtype=torch.int64, device=state.device)
+    chosen = torch.zeros(len(places), dtype=torch.int64, device=state.device)  # classes
     for i in range(end - 1, -1, -1):
         edge = taken[i].gather(1, state.unsqueeze(1)).squeeze(1)
         here = (number[:, i] >= 0).nonzero().squeeze(1)
-        place = number[here, i]
-        token[place] = best.token[place, moves.edge_class[edge[here]]]
+        chosen[number[here, i]] = moves.edge_class[edge[here]]
         state = moves.edge_from[edge.clamp(min=0)].where(edge >= 0, state)
-    chosen = best.logprob.gather(1, moves.drawn[token].unsqueeze(1)).squeeze(1)
+    logprob = best.gather(1, chosen.unsqueeze(1)).squeeze(1).float()
     return {
-        "token": token,
-        "logprob": chosen.float(),
-        "sampling_logprob": torch.zeros_like(chosen, dtype=torch.float32),
+        "token": _best_ids(logits, moves, chosen),
+        "logprob": logprob,
+        "sampling_logprob": torch.zeros_like(logprob),
         "max_logit": largest,
     }
 
 
-def _gain(moves: Moves, best: _Best, number: Tensor, column: Tensor, known: Tensor) -> Tensor:
+def _gain(moves: Moves, best: Tensor, number: Tensor, column: Tensor, known: Tensor) -> Tensor:
     """(B,E) float64: log p of the best id of an edge's class, 0 where no token is chosen."""
-    chosen = best.logprob[number.clamp(min=0)][:, moves.edge_class]
+    chosen = best[number.clamp(min=0)][:, moves.edge_class]
     gain = torch.where((number >= 0).unsqueeze(1), chosen, 0.0)
     other = known.unsqueeze(1) & (moves.edge_class != column.unsqueeze(1))
     return gain.masked_fill(other, _NONE)
@@ -88,19 +82,38 @@ def _advanced(moves: Moves, score: Tensor, gain: Tensor, read: Tensor) -> tuple[
     return score.where(skipped, later), edge.masked_fill(skipped, -1)
 
 
-def _best_of_classes(head: Head, places: Queried, moves: Moves) -> tuple[_Best, Tensor]:
-    """The best legal id of each class at the places; and the largest logit (M,) of each."""
-    count, parts = moves.table.shape[1], list[tuple[Tensor, Tensor]]()
-    largest = list[Tensor]()
-    for chunk in places.split(head.chunk):
-        logits = head.legal_logits(chunk)
-        largest.append(logits.amax(1))
-        logp = logits.double().log_softmax(1)
-        of = moves.drawn.expand_as(logp)
-        best = logp.new_full((len(chunk), count), _NONE).scatter_reduce(1, of, logp, "amax")
-        ids = torch.arange(logp.shape[1], device=logp.device).expand_as(logp)
-        ids = ids.where(logp == best.gather(1, of), logp.shape[1] - 1)
-        first = torch.full(best.shape, logp.shape[1] - 1, device=logp.device)
-        parts.append((best, first.scatter_reduce(1, of, ids, "amin")))
-    logprob, token = (torch.cat(each) for each in zip(*parts, strict=True))
-    return _Best(logprob, token), torch.cat(largest)
+@dataclass
+class _Logits:
+    """The logits at the places; those of one chunk are kept, of more they are computed again."""
+
+    head: Head
+    chunks: list[Queried]
+    kept: Tensor | None = None
+
+    def each(self) -> Iterator[Tensor]:
+        """Yield (m,V) float32 for each chunk of the places."""
+        for chunk in self.chunks:
+            logits = self.head.legal_logits(chunk) if self.kept is None else self.kept
+            self.kept = logits if len(self.chunks) == 1 else None
+            yield logits
+
+
+def _best_of_classes(logits: _Logits, moves: Moves) -> tuple[Tensor, Tensor]:
+    """The largest log p (M,C+1) of each class, float64; and the largest logit (M,) of all."""
+    parts, largest = list[Tensor](), list[Tensor]()
+    for each in logits.each():
+        best = each.new_full((len(each), moves.table.shape[1]), _NONE)
+        best = best.scatter_reduce(1, moves.drawn.expand_as(each), each, "amax")
+        parts.append((best - each.logsumexp(1, keepdim=True)).double())
+        largest.append(each.amax(1))
+    return torch.cat(parts), torch.cat(largest)
+
+
+def _best_ids(logits: _Logits, moves: Moves, chosen: Tensor) -> Tensor:
+    """The likeliest id (M,) of the chosen class (M,) of each place."""
+    found, begin = list[Tensor](), 0
+    for each in logits.each():
+        wanted = chosen[begin : begin + len(each)].unsqueeze(1)
+        found.append(each.masked_fill(moves.drawn != wanted, _NONE).argmax(1))
+        begin += len(each)
+    return torch.cat(found)

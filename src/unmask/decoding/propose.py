@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+from unmask.constraints import Automaton
 from unmask.constraints.constraint import illegal_at
 from unmask.core.arrays import to_device
 from unmask.core.head import (
@@ -102,6 +103,8 @@ class Head:
             by_row = isinstance(given, np.ndarray)
             self.weight = to_device(given.astype(np.float32)[:, None], device) if by_row else given
         self.scratch = Scratch()
+        self.keeps = isinstance(self.strategy.constraint.feasible, Automaton)
+        self.kept: tuple[Tensor, Tensor] | None = None  # places and logits that are read again
         rows = chunk_rows(self.state.spec.vocab_size, self.hidden.shape[2], device)
         parts = self.state.readings * (NOISE_SHARE if self.noised else 1)
         self.chunk = -(-rows // parts)
@@ -140,6 +143,8 @@ class Head:
             held = other["token"]
         out = draw_with_statistics(logits, how, places.temperature, places.u, held, *rest) | other
         normaliser = out.pop("normaliser")
+        if self.keeps:
+            self.kept = places.index, logits  # those of one chunk are in memory anyway
         if "divergence" in self.needs:
             history = self.state.carries["divergence"]
             before = History(*(part.flatten(0, 1)[places.index] for part in history))
@@ -180,8 +185,13 @@ class Head:
         return {name: said[name] for name in ("token", "sampling_logprob", *needs)}
 
     def legal_logits(self, places: Queried) -> Tensor:
-        """Return (m,V) float32: logits with illegal ids at -inf."""
+        """Return (m,V) float32: logits with illegal ids at -inf, perhaps with another shift."""
         state, guidance, weight = self.state, self.strategy.guidance, self.weight
+        if self.kept is not None:
+            index, logits = self.kept
+            at = torch.searchsorted(index, places.index).clamp(max=len(index) - 1)
+            if bool((index[at] == places.index).all()):
+                return logits[at]
         with error_context(state.rows, "the network's head"):
             states = self._gather(places.index, 0)
             if guidance is None:
