@@ -53,7 +53,7 @@ def spelling_of(encoding: Encoding) -> Spelling:
         kept = _checked(encoding, kept) if len(kept) >= _SHARE * len(ordinary) else {}
         if kept and len(kept) >= _SHARE * len(ordinary):
             inside = tuple(kept.get(i) for i in range(encoding.size))
-            return Spelling(inside, _at_first(encoding, inside))
+            return Spelling(inside, _at_first(encoding, inside, each=way is ways[-1]))
     raise ModelError(
         "structured output needs a tokenizer of which each id writes the same text wherever it "
         "stands, and most ids of this one do not: use another model, or check the text yourself"
@@ -137,6 +137,7 @@ def _checked(encoding: Encoding, found: dict[int, bytes]) -> dict[int, bytes]:
 
 
 def _decodes(encoding: Encoding, found: dict[int, bytes], anchor: int, ids: list[int]) -> bool:
+    ids = [i for i in ids for _ in range(2)]  # some decoders drop an id that stands twice
     text = b"".join(found[i] for i in ids).decode()
     head = encoding.decode([anchor])
     return encoding.decode([anchor, *ids, anchor]) == head + text + found[anchor].decode()
@@ -153,8 +154,14 @@ def _joins(encoding: Encoding, found: dict[int, bytes]) -> bool:
     return True
 
 
-def _at_first(encoding: Encoding, inside: Spelled) -> Spelled:
-    """The bytes of ids at the beginning of a text, where some decoders drop a space."""
+def _at_first(encoding: Encoding, inside: Spelled, each: bool) -> Spelled:
+    """The bytes of ids at the beginning of a text, where some decoders drop a space.
+
+    each: each id is decoded there, as of words that are joined by spaces.
+    """
+    if each:
+        alone = [None if text is None else encoding.decode([i]) for i, text in enumerate(inside)]
+        return tuple(None if not text or _BROKEN in text else text.encode() for text in alone)
     spaced = [i for i, text in enumerate(inside) if text and text.startswith(b" ")]
     drops = 0
     for i in [i for i in spaced if _is_whole(inside[i] or b"")][:64]:
