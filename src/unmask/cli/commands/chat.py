@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.live import Live
 from rich.text import Text
 
+from unmask.cli.runs.form import FORM, Form
 from unmask.cli.runs.text_job import MODEL, OPENING, Drawn, Opened, open_text_model, strategy_of
 from unmask.cli.ui.screen import is_terminal, note, out
 from unmask.errors import InputError
@@ -25,6 +26,7 @@ OPTIONS = f"""
 {MODEL}
 --max-new-tokens N: Tokens of an answer.
 --system TEXT: What the model is told before the talk.
+{FORM.strip()}
 {OPENING}"""
 HELP = "/reset begins anew, /preset NAME changes the method, /exit ends; Ctrl-C stops an answer."
 
@@ -34,6 +36,7 @@ def command(
     *,
     max_new_tokens: int = 256,
     system: str | None = None,
+    form: Form,
     drawn: Drawn,
     opened: Opened,
 ) -> None:
@@ -44,6 +47,7 @@ def command(
     """
     text = open_text_model(model, opened)
     strategy_of(text, drawn)  # an option that cannot be is told before the first question
+    told = form.given()
     start = [] if system is None else [{"role": "system", "content": system}]
     talk = list(start)
     note((HELP, "dim")) if sys.stdin.isatty() else None
@@ -61,7 +65,7 @@ def command(
             note((f"{word}: {HELP}", "yellow"))
             continue
         talk.append({"role": "user", "content": line})
-        answer = _answer(text, talk, max_new_tokens, drawn)
+        answer = _answer(text, talk, max_new_tokens, drawn, told)
         talk.append({"role": "assistant", "content": answer})
 
 
@@ -87,11 +91,13 @@ def _changed(text: TextModel, drawn: Drawn, name: str) -> Drawn:
     return asked
 
 
-def _answer(text: TextModel, talk: list[dict[str, str]], count: int, drawn: Drawn) -> str:
+def _answer(
+    text: TextModel, talk: list[dict[str, str]], count: int, drawn: Drawn, told: dict[str, Any]
+) -> str:
     """Print an answer as it emerges, and return what is final of it, all or up to a Ctrl-C."""
     final = ""
     states = text.stream_chat(
-        talk, count, seed=drawn.seed + len(talk), strategy=strategy_of(text, drawn)
+        talk, count, seed=drawn.seed + len(talk), strategy=strategy_of(text, drawn), **told
     )
     try:
         if not is_terminal():

@@ -8,6 +8,7 @@ from typing import Any
 
 from unmask.cli.io import outputs
 from unmask.cli.io.prompts import Ledger, read_prompts
+from unmask.cli.runs.form import FORM, Form
 from unmask.cli.runs.text_job import (
     MODEL,
     OPENING,
@@ -24,6 +25,10 @@ from unmask.errors import InputError
 EXAMPLES = [
     ("A text that goes on", "unmask complete GSAI-ML/LLaDA-8B-Base 'Once upon a time'"),
     (
+        "One of two answers",
+        "unmask complete MODEL 'Is the sky blue? ' --choice yes --choice no",
+    ),
+    (
         "A file of prompts; the same command goes on after Ctrl-C",
         "unmask complete MODEL --file prompts.jsonl --out answers.jsonl --max-tokens 16384",
     ),
@@ -36,6 +41,7 @@ PROMPTS: Texts to complete; without them, lines of standard input.
 --max-new-tokens N: Tokens to generate for each prompt.
 --number, -n N: Completions of each prompt.
 --stop TEXT: A text at which a completion ends; repeatable.
+{FORM.strip()}
 {OPENING}"""
 
 
@@ -48,6 +54,7 @@ def command(
     max_new_tokens: int = 64,
     number: int = 1,
     stop: list[str] | None = None,
+    form: Form,
     drawn: Drawn,
     max_rows: int | None = None,
     max_tokens: int | None = None,
@@ -69,7 +76,8 @@ def command(
     rows = read_prompts(file) if file else [{"prompt": line} for line in lines_of(prompts)]
     rows = [row for row in rows for _ in range(number)]
     text = open_text_model(model, opened)
-    options: dict[str, Any] = {"stop": stop or (), "seed": drawn.seed}
+    told = form.given()
+    options: dict[str, Any] = {"stop": stop or (), "seed": drawn.seed, **told}
     options |= {
         "strategy": strategy_of(text, drawn),
         "max_rows": max_rows,
@@ -78,6 +86,7 @@ def command(
     ledger, found = None, dict[int, dict[str, Any]]()
     if out is not None:
         asked = {"tokens": max_new_tokens, "stop": stop, "drawn": drawn, "opened": opened}
+        asked |= {name: value for name, value in told.items() if value}
         ledger = Ledger.of(out, rows, model=model, **asked)
         found = ledger.begin()
     begun, made, kept = time.perf_counter(), 0, len(found)
