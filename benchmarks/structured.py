@@ -6,9 +6,9 @@
 The vocabulary is made up: every byte and random words, half of them with a space before, some with
 the signs of JSON. The form is the automaton of a JSON schema over these. The third step of the
 preset `confidence` is decided again and again, from one forward: with tokens drawn by the form, and
-with the likeliest ones together (DINGO). "Drawn" and "likeliest" are what enforcing the form adds to
-a decision, as a share of that forward, trunk and head, of random weights. The second table is what
-making the automaton takes.
+with the likeliest ones together (DINGO). "Drawn" and "likeliest" are what enforcing the form adds,
+as a share of that forward, trunk and head, of random weights. The second table is what making the
+automaton takes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from statistics import median
 from typing import Any
 
@@ -32,7 +33,6 @@ import unmask
 from unmask import Canvas, Constraint, presets
 from unmask.constraints import Automaton
 from unmask.core.network import Denoiser
-from unmask.decoding import decide as deciding
 from unmask.decoding.decide import decide
 from unmask.decoding.packing import forward
 from unmask.decoding.prepare import prepare
@@ -128,6 +128,7 @@ def measure(
 @contextmanager
 def timed() -> Iterator[list[float]]:
     """Yield the seconds of each time that a form is enforced."""
+    deciding: Any = import_module("unmask.decoding.decide")
     spent, real = list[float](), deciding.enforce_automaton
 
     def watched(*given: Any) -> Any:
