@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -15,48 +14,13 @@ import numpy as np
 
 from unmask.core.optional import library
 from unmask.errors import InputError
+from unmask.text.byte_automaton import ByteAutomaton, expanded
 
 _BYTES = 256
+_STAND_IN = 1  # the byte in place of a part of an expression
 # A character that is none (of Unicode's noncharacters). outlines-core's automata prefer the first
 # alternative, so that `a|ab` would not have "ab"; they have it where this must follow.
 _END = "\U0010ffff"
-
-
-@dataclass(frozen=True, eq=False)
-class ByteAutomaton:
-    """An automaton that reads the bytes of a text.
-
-    table: int32 (S,256), the state after a byte, −1 for none. accept: (S,) bool. start: a state.
-    """
-
-    table: np.ndarray
-    accept: np.ndarray
-    start: int
-
-    def accepts(self, text: str) -> bool:
-        """Return whether a text is accepted."""
-        state = self.start
-        for byte in text.encode():
-            state = int(self.table[state, byte])
-            if state < 0:
-                return False
-        return bool(self.accept[state])
-
-    def within(self, other: ByteAutomaton) -> bool:
-        """Return whether the other accepts all that this one does."""
-        seen = {(self.start, other.start)}
-        waiting = list(seen)
-        while waiting:
-            here, there = waiting.pop()
-            if self.accept[here] and (there < 0 or not other.accept[there]):
-                return False
-            for byte in np.flatnonzero(self.table[here] >= 0).tolist():
-                after = -1 if there < 0 else int(other.table[there, byte])
-                pair = (int(self.table[here, byte]), after)
-                if pair not in seen:
-                    seen.add(pair)
-                    waiting.append(pair)
-        return True
 
 
 def check_regex(name: str, pattern: Any) -> str:
@@ -84,11 +48,18 @@ def escaped(text: str) -> str:
 
 
 @lru_cache(maxsize=128)
-def byte_automaton(pattern: str, name: str = "regex") -> ByteAutomaton:
+def byte_automaton(
+    pattern: str, name: str = "regex", character: str | None = None
+) -> ByteAutomaton:
     """Return the automaton of the texts that all of a regular expression matches.
 
+    character: a part of it, in brackets, that stands for one of many characters, where no other
+    part allows the character 1. Repeated hundreds of times, it would take outlines-core minutes.
     Raises InputError for what has no automaton, MissingExtraError without outlines-core.
     """
+    if character is not None and character in pattern:
+        outer = byte_automaton(pattern.replace(character, f"\\x{_STAND_IN:02x}"), name)
+        return expanded(outer, byte_automaton(character), _STAND_IN)
     core = library("outlines_core", "structured", "structured output needs outlines-core")
     vocabulary = core.Vocabulary(_BYTES, {bytes([each]): [each] for each in range(_BYTES)})
     try:

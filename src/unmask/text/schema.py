@@ -17,8 +17,8 @@ from unmask.text.numbers import integers_between
 from unmask.text.patterns import byte_automaton, check_regex, escaped
 
 _PLAIN = r'[^"\\\x00-\x1f]'
-_CHARACTER = rf'(?:{_PLAIN}|\\["\\/bfnrt]|\\u00[01][0-9a-f])'
-_STRING = f'"{_CHARACTER}*"'
+CHARACTER = rf'(?:{_PLAIN}|\\["\\/bfnrt]|\\u00[01][0-9a-f])'
+_STRING = f'"{CHARACTER}*"'
 _NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _DAYS = (
     r"(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
@@ -250,7 +250,7 @@ def _string(place: _Place) -> str:
             raise place.error(f"format {format_!r}: {nearest(str(format_), FORMATS)}")
         return f'"{FORMATS[format_]}"'
     if pattern is None:
-        return f'"{_CHARACTER}{{{least},{"" if most is None else most}}}"' if bounded else _STRING
+        return f'"{CHARACTER}{{{least},{"" if most is None else most}}}"' if bounded else _STRING
     text = check_regex(f"json_schema at {place.path}.pattern", pattern)
     text = text.removeprefix("^")
     text = text[:-1] if text.endswith("$") and not text.endswith("\\$") else text

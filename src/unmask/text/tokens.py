@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from unmask.constraints import Automaton
-from unmask.text.patterns import ByteAutomaton
+from unmask.text.byte_automaton import ByteAutomaton
 from unmask.text.spelling import Spelled, Spelling
 
 _DEAD, _SAME = 0, 1  # the functions that lead nowhere, and from each state to itself
