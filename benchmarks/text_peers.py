@@ -1,12 +1,15 @@
 """Text by `unmask` against the loops of transformers and diffusers, on one tiny network each.
 
-    python benchmarks/text_peers.py [--quick] [--repeats 5] [--threads 2]
+    python benchmarks/text_peers.py [--quick] [--repeats 5] [--threads 2] [--tables fill]
 
 fill: one mask a text, by `TextModel.fill`, by transformers' fill-mask pipeline, and by hand (a
 tokenizer, a forward, a topk), batches of 1, 8 and 32. complete: a block-causal decoder by
 `TextModel.complete`, with and without `BlockCache`, against diffusers' LLaDA2Pipeline with the same
 threshold and no edits; prompts of equal and of unequal length, which the pipeline pads on the right
-(so that its rows are shown padding that they take for text; it is timed all the same).
+(so that its rows are shown padding that they take for text; it is timed all the same). canvases: a
+DiffusionGemma by `unmask.run`, against transformers' generate() and diffusers'
+DiffusionGemmaPipeline, each with all its steps; the peers pad shorter prompts on the left, and the
+pipeline counts that as positions.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import argparse
 import random
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,7 @@ from _timing import measured, threads
 from torch import nn
 
 import unmask
+import unmask.text
 from unmask.models import BlockCache, Decoder
 
 WORDS = [
@@ -33,6 +38,7 @@ WORDS = [
 ]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 MASK, BLOCK = 4, 16
+TABLES = ["fill", "complete", "canvases"]
 
 
 def tokenizer() -> Any:
@@ -173,23 +179,118 @@ def completions(table: Rows, options: argparse.Namespace) -> None:
             )
 
 
+class Prompts:
+    """Prompts in place of the pipeline's processor: ids, padded on the left."""
+
+    def __init__(self, ids: Sequence[Sequence[int]]):
+        width = max(map(len, ids))
+        self.ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in ids])
+        self.mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in ids])
+
+    def apply_chat_template(self, messages: Any, **_: Any) -> dict[str, Any]:
+        return {"input_ids": self.ids, "attention_mask": self.mask}
+
+
+def gemma() -> Any:
+    """Return a tiny DiffusionGemma with canvases of BLOCK.
+
+    diffusers 0.42 calls the maker of its masks as transformers did before 5.24.
+    """
+    text = {
+        "vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "global_head_dim": 16,
+        "num_global_key_value_heads": 1, "num_experts": 4, "top_k_experts": 2,
+        "moe_intermediate_size": 16, "sliding_window": 16, "max_position_embeddings": 256,
+        "layer_types": ["sliding_attention", "full_attention"], "pad_token_id": 0,
+        "eos_token_id": 1, "bos_token_id": 2,
+    }  # fmt: skip
+    vision = {
+        "model_type": "gemma4_vision", "hidden_size": 16, "intermediate_size": 32,
+        "num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1,
+        "head_dim": 16, "patch_size": 4,
+    }  # fmt: skip
+    config = transformers.DiffusionGemmaConfig(
+        text_config=text, vision_config=vision, canvas_length=BLOCK, boi_token_id=60,
+        eoi_token_id=61, image_token_id=62,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    net = transformers.DiffusionGemmaForBlockDiffusion(config).eval()
+    mask = net.model.decoder.create_diffusion_decoder_attention_mask
+
+    def by_its_old_name(*, past_key_values: Any = None, **given: Any) -> Any:
+        return mask(**({} if past_key_values is None else {"cache": past_key_values}), **given)
+
+    net.model.decoder.create_diffusion_decoder_attention_mask = by_its_old_name
+    return net
+
+
+def canvases(table: Rows, options: argparse.Namespace) -> None:
+    """A row for each batch, of equal and of unequal lengths."""
+    from diffusers import DiffusionGemmaPipeline, EntropyBoundScheduler
+    from transformers.models.diffusion_gemma import generation_diffusion_gemma as theirs
+
+    net, steps, new = gemma(), BLOCK, options.new
+    denoiser = unmask.models.DiffusionGemma(net)
+    strategy = unmask.presets.diffusion_gemma(steps, BLOCK, confidence=1e-9)
+    config = theirs.DiffusionGemmaGenerationConfig(
+        max_new_tokens=new, max_denoising_steps=steps, confidence_threshold=1e-9, pad_token_id=0,
+        eos_token_id=[-1], sampler_config=theirs.EntropyBoundSamplerConfig(entropy_bound=0.1),
+    )  # fmt: skip
+    for lengths, (least, most) in {"equal": (24, 24), "unequal": (2, 60)}.items():
+        for batch in options.batches:
+            draw = random.Random(0)
+            sizes = [draw.randint(least, most) for _ in range(batch)]
+            ids = [[draw.randrange(3, 60) for _ in range(size)] for size in sizes]
+            prompts = Prompts(ids)
+            pipeline = DiffusionGemmaPipeline(net, EntropyBoundScheduler(0.1), prompts)
+            pipeline.set_progress_bar_config(disable=True)
+            canvas = unmask.Canvas.ragged(
+                [[*row, *[0] * new] for row in ids],
+                [[False] * len(row) + [True] * new for row in ids],
+            )
+            calls = {
+                "generate": lambda prompts=prompts: net.generate(
+                    prompts.ids, attention_mask=prompts.mask, generation_config=config
+                ),
+                "pipeline": lambda pipeline=pipeline: pipeline(
+                    prompt="", gen_length=new, num_inference_steps=steps, output_type="seq",
+                    confidence_threshold=None, eos_early_stop=False,
+                ),
+                "unmask": lambda canvas=canvas: unmask.run(denoiser, canvas, strategy, seed=0),
+            }  # fmt: skip
+            times = measured(calls, options.repeats)
+            tokens, ours = batch * new, times["unmask"].median
+            table.add(
+                f"{lengths}, {batch}",
+                *(tokens / each.median for each in times.values()),
+                times["generate"].median / ours,
+                times["pipeline"].median / ours,
+            )
+
+
 def main() -> None:
     """Measure, and tell."""
     parser = arguments(argparse.ArgumentParser(description=__doc__))
     parser.add_argument("--dim", type=count, default=64)
     parser.add_argument("--new", type=count, default=64, help="tokens of a completion")
     parser.add_argument("--batches", type=count, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES)
     options = parsed(parser, dim=32, new=16, batches=[1, 2])
     threads(options.threads)
     columns = ["texts", "by hand, ms a text", "unmask / by hand", "pipeline / by hand"]
     report = Report("text_peers", about("transformers", "diffusers"), columns, "fill, one mask")
-    with tempfile.TemporaryDirectory() as temporary:
-        fills(report, options, Path(temporary))
-    names = ["prompts", "tokens/s, pipeline", "tokens/s, unmask", "tokens/s, with cache"]
-    ratios = ["unmask / pipeline", "with cache / pipeline"]
-    counts = ["forwards a row, pipeline", "forwards, unmask"]
-    table = report.table("complete", [*names, *ratios, *counts])
-    completions(table, options)
+    if "fill" in options.tables:
+        with tempfile.TemporaryDirectory() as temporary:
+            fills(report, options, Path(temporary))
+    if "complete" in options.tables:
+        names = ["prompts", "tokens/s, pipeline", "tokens/s, unmask", "tokens/s, with cache"]
+        ratios = ["unmask / pipeline", "with cache / pipeline"]
+        counts = ["forwards a row, pipeline", "forwards, unmask"]
+        completions(report.table("complete", [*names, *ratios, *counts]), options)
+    if "canvases" in options.tables:
+        names = ["prompts", *(f"tokens/s, {side}" for side in ("generate", "pipeline", "unmask"))]
+        ratios = ["unmask / generate", "unmask / pipeline"]
+        canvases(report.table("canvases", [*names, *ratios]), options)
     report.finish(options)
 
 

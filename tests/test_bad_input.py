@@ -622,7 +622,7 @@ def made(name):
     kind = getattr(presets, name)
     critic = lambda tokens, **_: torch.zeros(tokens.shape)  # noqa: E731
     options = {"critic": critic, "steps": 4, "schedule": "linear", "remask": False}
-    options |= {"height": 2, "width": 2, "delimiters": [1]}
+    options |= {"height": 2, "width": 2, "delimiters": [1], "end_id": 2}
     return kind(**{k: v for k, v in options.items() if k in inspect.signature(kind).parameters})
 
 

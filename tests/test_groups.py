@@ -32,6 +32,15 @@ def test_index_maps():
     assert of(Groups.listed([0, 2, 1]), 3).tolist() == [0, 2, 1]
 
 
+def test_the_first_of_so_many_positions_may_be_a_group_of_its_own():
+    groups = Groups.blocks(2, lead_every=4)
+    assert of(groups, 9).tolist() == [0, 1, 2, 2, 3, 4, 5, 5, 6]
+    assert groups.name == "blocks of 2, the first of every 4 alone"
+    editable = torch.tensor([[False, True, True, True, True, True]])
+    from_prompt = Groups.blocks(2, origin="prompt", lead_every=2)
+    assert from_prompt.of(editable).tolist() == [[0, 0, 1, 2, 3, 4]]
+
+
 def test_blocks_may_be_counted_from_the_prompt_of_each_row():
     editable = torch.tensor([[0, 0, 1, 1, 1, 1, 0], [1, 1, 1, 0, 1, 0, 0], [0] * 7]) > 0
     assert Groups.blocks(2, origin="prompt").of(editable).tolist() == [
@@ -154,6 +163,9 @@ def test_even_gives_the_remainder_to_the_first_steps():
             r"ids=\(1, 2\) means nothing.*'blocks'",
         ),
         (lambda: Groups("levels", 4, origin="prompt"), r"origin='prompt' means nothing.*'levels'"),
+        (lambda: Groups("levels", 4, lead_every=4), r"lead_every=4 means nothing.*'levels'"),
+        (lambda: Groups.blocks(4, lead_every=6), r"lead_every=6 is not a multiple of size=4"),
+        (lambda: Groups.blocks(4, lead_every=0), r"lead_every=0: pass an integer of 1 or more"),
         (lambda: Groups("listed", 4, ids=(0, 1)), r"size=4 means nothing.*'listed'"),
         (
             lambda: infos(presets.llada().but(groups=Groups.listed([0, 0, 1]))),

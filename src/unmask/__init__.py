@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from unmask import compat as compat
     from unmask import constraints as constraints
     from unmask import errors as errors
+    from unmask import growth as growth
     from unmask import guidance as guidance
     from unmask import models as models
     from unmask import noise as noise
@@ -72,8 +73,8 @@ __version__: str
 
 _MODULES = {
     "unmask": (
-        "commit", "compat", "constraints", "errors", "guidance", "models", "noise", "objectives",
-        "orders", "presets", "revise", "schedules", "scoring", "stopping",
+        "commit", "compat", "constraints", "errors", "growth", "guidance", "models", "noise",
+        "objectives", "orders", "presets", "revise", "schedules", "scoring", "stopping",
     ),
     "unmask.data": ("padding",),
 }  # fmt: skip

@@ -32,6 +32,8 @@ class Groups:
     Groups open one after the other, from group 0: only positions of the lowest group with an
     unknown position may be committed, and each group has its own steps. side_by_side: all groups
     are open at once, and each follows its own plan (DPLM-2 2410.13782).
+    lead_every: of blocks, the first of so many positions is a group of its own, before the rest of
+    its block (Fast-dLLM v2 2509.26328).
     Raises StrategyError for a kind, origin or size that does not exist.
     """
 
@@ -40,6 +42,7 @@ class Groups:
     ids: tuple[int, ...] = ()
     origin: Origin = "start"
     side_by_side: bool = False
+    lead_every: int | None = None
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, get_args(Kind))
@@ -53,6 +56,7 @@ class Groups:
             "ids": self.ids and self.kind != "listed",
             "size": self.size != 1 and self.kind == "listed",
             "origin": self.origin != "start" and self.kind != "blocks",
+            "lead_every": self.lead_every is not None and self.kind != "blocks",
         }
         for name, given in unread.items():
             if given:
@@ -60,11 +64,29 @@ class Groups:
                     f"{name}={getattr(self, name)!r} means nothing for groups of the kind "
                     f"{self.kind!r}: leave it out; use Groups.blocks, levels or listed"
                 )
+        if self.lead_every is not None:
+            check_count("lead_every", self.lead_every)
+            if self.lead_every % self.size:
+                raise StrategyError(
+                    f"lead_every={self.lead_every} is not a multiple of size={self.size}, so that "
+                    "the leading positions would not begin blocks: pass a size that divides "
+                    f"{self.lead_every}"
+                )
 
     @classmethod
-    def blocks(cls, size: int, *, origin: Origin = "start", side_by_side: bool = False) -> Groups:
-        """Return blocks: position // size, counted from 0 or from the end of each row's prompt."""
-        return cls("blocks", size, origin=origin, side_by_side=side_by_side)
+    def blocks(
+        cls,
+        size: int,
+        *,
+        origin: Origin = "start",
+        side_by_side: bool = False,
+        lead_every: int | None = None,
+    ) -> Groups:
+        """Return blocks: position // size, counted from 0 or from the end of each row's prompt.
+
+        lead_every: see above, a multiple of size.
+        """
+        return cls("blocks", size, origin=origin, side_by_side=side_by_side, lead_every=lead_every)
 
     @classmethod
     def levels(cls, count: int, *, side_by_side: bool = False) -> Groups:
@@ -93,7 +115,9 @@ class Groups:
             return f"{max(self.ids) + 1} groups"
         if self.kind == "levels":
             return f"{self.size} levels"
-        return f"blocks of {self.size}" + (" from the prompt" if self.origin == "prompt" else "")
+        lead = "" if self.lead_every is None else f", the first of every {self.lead_every} alone"
+        origin = " from the prompt" if self.origin == "prompt" else ""
+        return f"blocks of {self.size}{origin}{lead}"
 
     def check_lengths(self, lengths: np.ndarray) -> None:
         """Raise StrategyError unless rows of these lengths (0: nothing to generate) have groups."""
@@ -110,16 +134,23 @@ class Groups:
         if self.kind == "blocks" and self.origin == "prompt":
             place = torch.arange(length, device=device)
             start = torch.where(editable, place, length).amin(1, keepdim=True)
-            return (place - start).clamp(min=0) // self.size
+            return self._block((place - start).clamp(min=0))
         return self._by_position(length).to(device).expand(editable.shape)
 
     def _by_position(self, length: int) -> Tensor:
         if self.kind != "listed":
             place = torch.arange(length)
-            return place // self.size if self.kind == "blocks" else place % self.size
+            return self._block(place) if self.kind == "blocks" else place % self.size
         if length < len(self.ids):
             self.check_lengths(np.array([length]))
         return pad(torch.tensor(self.ids), (0, length - len(self.ids)))  # group 0 at padding
+
+    def _block(self, place: Tensor) -> Tensor:
+        """Return the block of places counted from the first one, with leading positions before."""
+        if self.lead_every is None:
+            return place // self.size
+        follows = (place % self.lead_every > 0).long()
+        return place // self.size + place // self.lead_every + follows
 
 
 check_calls(__name__, "Groups")

@@ -21,9 +21,12 @@ from typer.testing import CliRunner
 import unmask
 from unmask.cli import app
 from unmask.cli.commands import (
+    chat,
     compare,
+    complete,
     demo,
     evaluate,
+    fill,
     generate,
     infill,
     info,
@@ -39,7 +42,21 @@ from .conftest import files
 
 COMMANDS = {
     module.__name__.rpartition(".")[2]: module
-    for module in (demo, generate, infill, solve, show, info, train, evaluate, compare, score)
+    for module in (
+        demo,
+        generate,
+        infill,
+        solve,
+        fill,
+        complete,
+        chat,
+        show,
+        info,
+        train,
+        evaluate,
+        compare,
+        score,
+    )
 }
 PROGRAM = [sys.executable, "-m", "unmask"]
 
@@ -107,7 +124,7 @@ def test_every_shared_text_is_shared():
 
 
 def test_help_does_not_wait_for_torch():
-    for arguments in (["--help"], ["generate", "--help"]):
+    for arguments in (["--help"], *([name, "--help"] for name in ("generate", "fill", "score"))):
         done = subprocess.run(
             [sys.executable, "-c", LIGHT, *arguments],
             capture_output=True, text=True, timeout=60, check=False,

@@ -1,5 +1,7 @@
 """Canvases, seeds, steps and schedules for Hypothesis to vary."""
 
+import itertools
+import operator
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +33,8 @@ class Case:
         chosen = range(len(self.rows)) if rows is None else rows
         padding = self.padding if padding is None else padding
         lines, flags = ([part[i] for i in chosen] for part in (self.rows, self.editable))
+        if entry is not None and entry.grows:  # nothing given behind what is to be generated
+            flags = [list(itertools.accumulate(row, operator.or_)) for row in flags]
         canvas = Canvas.ragged(lines, flags, pad_id=1)
         wider = torch.nn.functional.pad
         # Of a strategy for one length all rows are as long as the canvas is wide, by prompts of 1.

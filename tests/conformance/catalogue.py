@@ -23,6 +23,14 @@ REQUIRED: dict[str, Callable[[int], list[Any]]] = {  # N -> values to try
     "height": lambda length: [rows_of(length)],
     "width": lambda length: [length // rows_of(length)],
 }
+GROWING: dict[str, Any] = {  # sizes at which rows of a few positions grow
+    "initial": 2,
+    "expansion": 2,
+    "window": 2,
+    "low": 0.3,
+    "threshold": 0.6,
+    "end_id": 3,
+}
 GRID = {"height", "width"}  # an order with these works for one length only
 
 
@@ -33,11 +41,14 @@ def rows_of(length):
 def choices(function, length):
     """For each parameter worth varying: the values to try."""
     hints = get_type_hints(function)
-    found = {}
+    grows = "initial" in inspect.signature(function).parameters
+    found: dict[str, list[Any]] = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.default is inspect.Parameter.empty:
             assert name in REQUIRED, f"{function.__name__}({name}=): add it to REQUIRED"
             found[name] = REQUIRED[name](length)
+        elif grows and name in GROWING:
+            found[name] = [GROWING[name]]
         elif get_origin(hints.get(name)) is Literal:
             found[name] = list(get_args(hints[name]))
         elif hints.get(name) is bool:
@@ -83,6 +94,11 @@ class Entry:
     @property
     def fixed_length(self):
         return bool(GRID & set(dict(self.chosen)))
+
+    @property
+    def grows(self):
+        """Whether rows grow, so that their last positions must be those to generate."""
+        return "initial" in dict(self.chosen)
 
     @property
     def takes_steps(self):

@@ -90,11 +90,15 @@ def test_a_seed_leaves_the_generator_of_torch_alone():
 
 def test_the_canvas_is_not_written_to():
     canvas = unmask.Canvas.infill(torch.tensor([[1, 9, 9, 3]]), torch.tensor([[0, 1, 1, 0]]) > 0)
-    for entry in PRESETS:
-        unmask.generate(Toy(), canvas, entry.make(4, 2, "linear"), seed=1)
-    assert canvas.tokens.tolist() == [[1, 9, 9, 3]]
+    behind = unmask.Canvas.infill(canvas.tokens, torch.tensor([[0, 1, 1, 1]]) > 0)
+    for entry in PRESETS:  # rows that grow end with what is to be generated
+        here = behind if entry.grows else canvas
+        unmask.generate(Toy(), here, entry.make(4, 2, "linear"), seed=1)
+    for each in (canvas, behind):
+        assert each.tokens.tolist() == [[1, 9, 9, 3]]
+        assert each.valid.all()
     assert canvas.editable.tolist() == [[False, True, True, False]]
-    assert canvas.valid.all()
+    assert behind.editable.tolist() == [[False, True, True, True]]
 
 
 def test_two_streams_interleaved_do_not_disturb_each_other():

@@ -15,7 +15,7 @@ from unmask.core.network import DenoiserSpec
 from unmask.errors import ArgumentError, InputError, StrategyError, UnmaskError
 
 PACKAGES = [
-    "candidates", "commit", "constraints", "data", "engine", "evaluation", "guidance",
+    "candidates", "commit", "constraints", "data", "engine", "evaluation", "growth", "guidance",
     "models", "objectives", "orders", "presets", "revise", "scoring", "stopping",
     "tasks", "text", "training", "viz",
 ]  # fmt: skip

@@ -276,7 +276,7 @@ def test_every_preset_is_valid_or_refused_before_the_work(name):
             made += 1
             assert all(ends_well(row) for row in found.tolist()), options
     assert early, "refused when the network had been asked"
-    refused = {"diffusion_gemma", "llada21"}
+    refused = {"daedal", "diffusion_gemma", "llada21", "rho_eos"}
     assert made or name in refused, "refused with every option: say so above"
 
 

@@ -15,7 +15,7 @@ from unmask.errors import StrategyError
 from unmask.guidance import HidePrompt, LinearWeight
 from unmask.stopping import Budget, EndOfSequence
 
-GIVEN = {"height": 2, "width": 4, "delimiters": [3]}
+GIVEN = {"height": 2, "width": 4, "delimiters": [3], "end_id": 3}
 NAMES = [
     n for n in presets.__all__ if "critic" not in inspect.signature(getattr(presets, n)).parameters
 ]

@@ -67,3 +67,35 @@ def test_links_lead_somewhere(name):
     assert links or name != "README.md"
     for link in links:
         assert ((ROOT / name).parent / link).exists(), f"{name} links to {link}"
+
+
+def test_the_first_screen_shows_images_and_text_side_by_side():
+    from PIL import Image, ImageSequence
+
+    first = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:20]
+    [line] = [line for line in first if "docs/images" in line]
+    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", line)
+    assert shown == ["docs/images/digits.gif", "docs/images/text.gif"]
+    for name in shown:
+        path = ROOT / name
+        assert path.stat().st_size < 150_000
+        with Image.open(path) as picture:
+            assert len({frame.size for frame in ImageSequence.Iterator(picture)}) == 1
+            assert picture.n_frames > 20
+
+
+def test_the_commands_that_made_the_picture_of_text_are_commands():
+    from typer.main import get_command
+
+    from unmask.cli import app
+
+    text = (ROOT / "docs/training.md").read_text(encoding="utf-8")
+    [block] = [b for b in re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL) if "text.gif" in b]
+    for line in block.splitlines():
+        program, *words = line.partition("  #")[0].split()
+        if program != "unmask":
+            continue
+        options = {
+            flag for each in get_command(app).commands[words[0]].params for flag in each.opts
+        }
+        assert {word for word in words if word.startswith("-")} <= options

@@ -8,6 +8,7 @@ from tests.reference.network import Network
 import unmask
 from unmask import presets
 from unmask.constraints import Automaton, Constraint
+from unmask.growth import EndConfidence, EndDensity
 from unmask.guidance import Guidance, HidePrompt
 from unmask.models import BlockCache
 from unmask.noise import PreviousSample, UniformIds
@@ -76,6 +77,14 @@ ANY = [
     lambda: presets.confidence(6).but(stopping=[StableAndConfident(1.5)]),
     lambda: presets.threshold(0.4, block=3).but(stopping=[Budget(4)]),
     lambda: presets.random_order(5).but(stopping=[EndOfSequence(1)]),
+    lambda: presets.daedal(0.4, 0.3, 2, 3, window=2, end_id=3, block=4, temperature=1.0),
+    lambda: presets.daedal(0.4, 0.4, 1, 2, window=2, end_id=3, block=None).but(
+        stopping=[EndOfSequence(3)]
+    ),
+    lambda: presets.rho_eos(0.4, 0.3, 0.5, 3, 1, end_id=3, temperature=1.0),
+    lambda: presets.rho_eos(0.4, 0.2, 0.3, 2, 2, end_id=1, block=3).but(stopping=[Budget(4)]),
+    lambda: presets.credit(0.6, block=3).but(growth=EndDensity(2, 1, 0.3, 0.4, end_id=1)),
+    lambda: presets.klass(0.2, 50.0, 1).but(growth=EndConfidence(2, 2, 3, low=0.5, end_id=3)),
     lambda: presets.maskgit(4).but(noise=PreviousSample()),
     lambda: presets.mask_predict(3).but(noise=UniformIds()),
     lambda: presets.confidence(4).but(constraint=HOOKED),
@@ -84,6 +93,8 @@ ANY = [
 ]
 GUIDED = [
     lambda: presets.muse(4, guidance=2.0),
+    lambda: presets.daedal(0.4, 0.3, 2, 2, window=2, end_id=3).but(guidance=Guidance(1.5)),
+    lambda: presets.rho_eos(0.4, 0.3, 0.5, 2, 1, end_id=3).but(guidance=Guidance(1.5)),
     lambda: presets.amused(3, guidance=3.0),
     lambda: presets.threshold(0.3, block=3).but(guidance=Guidance(1.5)),
     lambda: presets.random_order(3),

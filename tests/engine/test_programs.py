@@ -1,5 +1,7 @@
 """Random programs of an engine: whatever is submitted and cancelled when, rows are as alone."""
 
+import itertools
+import operator
 import warnings
 from dataclasses import dataclass, replace
 
@@ -95,7 +97,7 @@ class Failing:
 def of_rows(job, strategy, lengths, rows, vocab):
     """What a canvas has for these rows beside tokens, as far as the strategy takes it."""
     given, width, bound = {}, max(lengths), strategy.end_id is None
-    bound = bound and strategy.constraint.feasible is None
+    bound = bound and strategy.constraint.feasible is None and strategy.growth is None
     if "legal" in job.of_rows and bound:
         given["legal"] = torch.ones(len(rows), width, vocab, dtype=torch.bool)
         for at, row in enumerate(rows):
@@ -119,6 +121,8 @@ def canvas_of(denoiser, job, strategy, vocab, told, rows=None):
     flags = [
         [not k >> p & 1 for p in range(len(line))] for k, line in zip(known, lines, strict=True)
     ]
+    if strategy.growth is not None:  # nothing is known behind what is to be generated
+        flags = [list(itertools.accumulate(row, operator.or_)) for row in flags]
     classes = torch.tensor([job.classes[i] for i in chosen]) if told else None
     more = of_rows(
         job, strategy, [len(line) for line in lines], list(chosen), denoiser.spec.vocab_size

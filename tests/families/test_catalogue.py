@@ -29,6 +29,7 @@ GPT2 = {
 }
 FIXTURES = ("llada", "llada_moe", "llada2")  # in words of their own: tests/families/test_load.py
 FIXTURES += ("diffusion_gemma",)  # no decoder: tests/families/test_diffusion_gemma.py
+FIXTURES += ("mdlm", "bd3lm")  # a network of unmask: tests/families/test_dit.py
 WRAPPED = {
     "diffullama": ("model.", "model.embed_tokens."),
     "diffugpt": ("transformer.", "transformer.wte."),

@@ -238,8 +238,41 @@ def test_a_folder_opens(tmp_path):
     assert unmask.load(tmp_path, block=4).spec.block_size == 4
     with pytest.raises(ModelError, match="has no mask id; leave it out"):
         unmask.load(tmp_path, mask_id=3)
-    with pytest.raises(ModelError, match=r"save_pretrained.*make the DiffusionGemma again"):
-        unmask.save(opened, tmp_path / "copy")
+
+
+def test_a_saved_network_is_the_same_again(tmp_path):
+    net = copy.deepcopy(tiny())
+    net.generation_config.eos_token_id = [1, 25]
+    net.save_pretrained(tmp_path / "published")
+    opened = unmask.load(tmp_path / "published", block=4)
+    folder = unmask.save(opened, tmp_path / "saved")
+    card = json.loads((folder / "unmask.json").read_text())
+    assert card["adapters"] == [{"name": "DiffusionGemma", "canvas": 4}]
+    assert (card["format"], card["mask_id"], card["backbone"]) == ("unmask-2", None, "transformers")
+    again = unmask.load(folder)
+    assert isinstance(again, models.DiffusionGemma)
+    weights = dict(again.named_parameters()) | dict(again.named_buffers())
+    for name, value in (*opened.named_parameters(), *opened.named_buffers()):
+        assert torch.equal(weights[name], value), name
+    assert again.spec == opened.spec
+    for field in ("recommended", "end_id", "other_ends", "reserved", "block_size"):
+        assert getattr(again.spec, field) == getattr(opened.spec, field)
+    assert again.spec.other_ends == (25,)
+    for each in (opened, again):
+        each.net.set_experts_implementation("eager")
+    canvas = canvas_of(PROMPTS[:3], Loop(canvases=2))
+    assert torch.equal(*(unmask.run(m, canvas, seeds=SEEDS[:3]).tokens for m in (opened, again)))
+    assert type(tiny()).from_pretrained(folder).config.canvas_length == gemma.CANVAS
+
+
+def test_a_network_of_another_class_is_not_saved(tmp_path):
+    class Mine(type(tiny())):
+        pass
+
+    net = copy.deepcopy(tiny())
+    net.__class__ = Mine
+    with pytest.raises(ModelError, match="Mine is not a class that DiffusionGemmaForBlockDiff"):
+        unmask.save(models.DiffusionGemma(net), tmp_path / "saved")
 
 
 def test_what_cannot_be_generated_is_refused():

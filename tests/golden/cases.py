@@ -13,11 +13,12 @@ from tests.golden import (
     references_adaptive,
     references_audio,
     references_canvases,
+    references_growing,
     references_image,
     references_revising,
     references_text,
 )
-from tests.golden.world import MASK, critic
+from tests.golden.world import MASK, PLACES, critic
 
 import unmask
 from unmask import presets
@@ -30,6 +31,7 @@ FAMILIES = [
     references_image,
     references_audio,
     references_canvases,
+    references_growing,
 ]
 
 
@@ -51,8 +53,26 @@ ROWS = [
     ]
 ]
 
+GROWING = ("daedal", "rho_eos")  # their rows end with what is to be generated
+
+
+def rows_of(name, rows=ROWS):
+    """The rows that a preset can be run on; a row is (tokens, editable, seed, steps)."""
+    if name in GROWING:
+        starts = [min(editable, default=len(row)) for row, editable, *_ in rows]
+        behind = [list(range(at, len(row[0]))) for at, row in zip(starts, rows, strict=True)]
+        return [(row[0], e, *row[2:]) for row, e in zip(rows, behind, strict=True)]
+    return [row for row in rows if name != "halton" or len(row[0]) == PLACES]
+
+
 # The row of the tables, under the linear schedule: the prompt 9, four steps.
 TABLE_ROW = ([0, 0, 9, 0, 0, 0, 0, 0], [0, 1, 3, 4, 5, 6, 7], 5, 4)
+
+
+def table_row_of(name):
+    """The row of the table of a preset; the first line of rows that grow is the most they may."""
+    return ([9, *[0] * 8], list(range(1, 9)), 5, 4) if name in GROWING else TABLE_ROW
+
 
 OPTIONS = {
     "mask_predict": {"temperature": 1.0},
@@ -61,7 +81,7 @@ OPTIONS = {
     "dream, origin": {"choice_temperature": None},  # it ranks nothing
     "sdar": {"threshold": 0.6, "steps": 3, "block": 4, "temperature": 0.8},
     "llada2": {"threshold": 0.6, "steps": 2, "block": 5},
-    "fast_dllm_v2": {"threshold": 0.6, "block": 3},
+    "fast_dllm_v2": {"threshold": 0.6, "block": 3, "sub_block": 3},
     "top_margin": {"choice_temperature": 0.1},
     "dplm": {"temperature": 0.5},
     "threshold": {"threshold": 0.6, "block": 4},
@@ -82,6 +102,18 @@ OPTIONS = {
     "token_to_mask, change": {"doubt": 0.1},
     "credit": {"threshold": 0.85, "alpha": 2.0, "block": 6, "temperature": 0.6},
     "entropy_bound": {"bound": 0.8},
+    "daedal": {
+        "threshold": 0.6,
+        "low": 0.5,
+        "initial": 2,
+        "expansion": 3,
+        "enough": 0.2,
+        "complete": 0.8,
+        "window": 3,
+        "end_id": 8,
+        "block": 4,
+    },
+    "rho_eos": {"threshold": 0.6, "initial": 3, "expansion": 1, "end_id": 8, "block": 4},
     "diffusion_gemma": {"block": 4, "bound": 1.0, "confidence": 1.5},
     "klass": {"threshold": 0.4, "divergence": 0.05, "history": 1, "block": 6},
     "remdm": {"steps": 7, "eta": 0.4},

@@ -39,8 +39,12 @@ def follow(infos, wanted, forwards=1):
 
 
 def check_row(info, at, b, step):
-    """Same positions, same tokens, same log-probabilities."""
+    """Same positions, same tokens, same log-probabilities; of a row that grows, the same row."""
     state = info.state
+    if step.after is not None:
+        known = zip(state.tokens[b].tolist(), state.masked[b].tolist(), strict=True)
+        row = [None if unknown else token for token, unknown in known]
+        assert row[: int(state.rows.length[b])] == step.after
     committed, remasked, edited = (
         set(each[at].nonzero().squeeze(1).tolist())
         for each in (info.committed, info.remasked, info.edited)

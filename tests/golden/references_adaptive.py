@@ -209,13 +209,22 @@ def entropy_bound(tokens, editable, seed, steps, ratio, bound=0.1, temperature=1
     return accepting(tokens, editable, seed, len(tokens), temperature, rule)
 
 
-def fast_dllm_v2(tokens, editable, seed, steps, ratio, threshold=0.9, block=8, temperature=0.0):
-    """2509.26328: strictly above the threshold, in blocks from 0."""
-
-    def rule(p, x):
-        return {i for i in p if p[i] > threshold}
-
-    return accepting(tokens, editable, seed, block, temperature, rule, start=0)
+def fast_dllm_v2(
+    tokens, editable, seed, steps, ratio, threshold=0.9, block=32, sub_block=8, temperature=0.0
+):
+    """2509.26328: the first of a block alone, then strictly above the threshold in sub-blocks."""
+    tokens, unknown, s = list(tokens), set(editable), 0
+    while unknown:
+        x = model(tokens, unknown)
+        drawn, shaped = draw(x, seed, s, temperature)
+        first = min(unknown)
+        inside = {first} if first % block == 0 else open_block(unknown, sub_block)
+        p = {i: np.exp(log_softmax(x[i])[drawn[i]]) for i in inside}
+        chosen = {i for i in p if p[i] > threshold} or highest(p, inside, 1)
+        step = commit(chosen, drawn, x, shaped)
+        write(step, tokens, unknown)
+        s += 1
+        yield step
 
 
 def sdar(tokens, editable, seed, steps, ratio, threshold=0.9, block=4, temperature=1.0, **options):

@@ -27,6 +27,7 @@ class Step:
     sampling_logprob: dict[int, float]  # of each commit and edit, under what it was drawn from
     edited: dict[int, int] = field(default_factory=dict)  # position -> the token put in place
     forwards: int = 1  # passes of the network
+    after: list[int | None] | None = None  # the whole row, None where unknown, where rows grow
 
 
 def allowed(row_logits):

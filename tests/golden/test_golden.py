@@ -8,14 +8,16 @@ import random
 import pytest
 import torch
 from tests.golden.cases import (
+    GROWING,
     ROWS,
-    TABLE_ROW,
     VARIANTS,
     canvas_of,
     key_of,
     options_of,
     reference_of,
+    rows_of,
     strategy_of,
+    table_row_of,
 )
 from tests.golden.comparing import compare, references_of
 from tests.golden.rules import RATIOS
@@ -37,8 +39,7 @@ def schedules_of(name):
     ids=str,
 )
 def test_every_step_is_that_of_the_published_rule(name, flags, schedule):
-    rows = [row for row in ROWS if name != "halton" or len(row[0]) == PLACES]
-    compare(name, options_of(name, flags), rows, schedule)
+    compare(name, options_of(name, flags), rows_of(name), schedule)
 
 
 def a_row(choice, shortest=1):
@@ -55,7 +56,7 @@ def test_rows_at_random_go_by_the_rule_too(name, flags):
     for _ in range(3):
         shortest = PLACES if name == "halton" else 1  # a grid has one length
         rows = [a_row(choice, shortest), ROWS[1], a_row(choice, shortest)]
-        compare(name, options_of(name, flags), rows, choice.choice(list(RATIOS)))
+        compare(name, options_of(name, flags), rows_of(name, rows), choice.choice(list(RATIOS)))
 
 
 def drawing(tokens, masked):
@@ -69,6 +70,9 @@ def lines_of(tokens, editable, steps):
     tokens, unknown = list(tokens), set(editable)
     lines = [drawing(tokens, [i in unknown for i in range(len(tokens))])]
     for step in steps:
+        if step.after is not None:
+            lines.append(drawing([t or 0 for t in step.after], [t is None for t in step.after]))
+            continue
         for i, token in {**step.committed, **step.edited}.items():
             tokens[i] = token
         unknown = (unknown - step.committed.keys()) | step.remasked
@@ -80,15 +84,17 @@ def lines_of(tokens, editable, steps):
 def test_a_generation_reads_as_its_table(name, flags):
     table = [line.strip() for line in TABLES[key_of(name, flags)].strip().splitlines()]
     options = options_of(name, flags, on_the_table=True)
-    tokens, editable, seed, steps = TABLE_ROW
-    (reference,) = references_of(name, options, [TABLE_ROW], "linear")
+    row = table_row_of(name)
+    tokens, editable, seed, steps = row
+    (reference,) = references_of(name, options, [row], "linear")
     assert lines_of(tokens, editable, reference) == table
     denoiser = unmask.wrap(network, mask_id=MASK, vocab_size=VOCAB)
     strategy = strategy_of(name, options, steps, "linear")
     canvas = canvas_of([tokens], [editable])
     shown = [
-        drawing(info.tokens[0].tolist(), info.masked[0].tolist())
+        drawing(info.tokens[0, :length].tolist(), info.masked[0, :length].tolist())
         for info in unmask.stream(denoiser, canvas, strategy, seeds=[seed])
+        for length in info.state.rows.length
     ]
     assert [table[0], *shown] == table
 
@@ -140,6 +146,8 @@ BRANCHES = {
     "remdm, loop": [remasking, nothing, several],
     "threshold": [several, alone(0, 0.6)],
     "factor": [several, alone(0, 0.5)],
+    "daedal": [nothing, several, alone(0, 0.6)],
+    "rho_eos": [alone(0, 0.6), alone(0.6, 1)],
     "frechet_profile": [several, alone(0, 0.6)],
     "local_leap": [several, alone(0, 0.7)],
     "hierarchy": [several, alone(0, 0.45)],
@@ -165,15 +173,35 @@ BRANCHES = {
 
 @pytest.mark.parametrize(("name", "flags"), VARIANTS, ids=str)
 def test_the_rows_take_the_branches_of_a_rule(name, flags):
-    steps = list(itertools.chain(*references_of(name, options_of(name, flags), ROWS, "linear")))
+    steps = list(
+        itertools.chain(*references_of(name, options_of(name, flags), rows_of(name), "linear"))
+    )
     for branch in BRANCHES.get(key_of(name, flags), []):
         assert any(map(branch, steps)), f"{name}: no step is {branch}: change its OPTIONS"
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_rows_change_their_length_in_every_way_of_the_rule(name):
+    """Longer before the first commit and later, before other positions, or shorter."""
+    options, seen = options_of(name, {}), set()
+    for row, steps in zip(
+        rows_of(name), references_of(name, options, rows_of(name), "linear"), strict=True
+    ):
+        length = options["initial"] + min(row[1], default=0)
+        for step in steps:
+            change, length = len(step.after) - length, len(step.after)
+            seen |= {"shorter"} if change < 0 else set()
+            if change > 0:
+                seen |= {"longer" if step.committed else "before the first"}
+                seen |= {"within"} if step.after[-1] is not None and None in step.after else set()
+    wanted = {"daedal": {"before the first"}, "rho_eos": {"shorter"}}
+    assert seen == {"longer", "within"} | wanted[name]
 
 
 def test_without_remask_nothing_is_taken_back():
     for name, flags in VARIANTS:
         if flags.get("remask") is False:
-            rows = references_of(name, options_of(name, flags), ROWS, "linear")
+            rows = references_of(name, options_of(name, flags), rows_of(name), "linear")
             assert not any(step.remasked for row in rows for step in row)
 
 

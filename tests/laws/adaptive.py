@@ -50,6 +50,21 @@ def accepting(accepts, block=32, temperature=1.0, absolute=False):
     return rule
 
 
+def leading(rule, block, temperature=1.0):
+    """The first of a block alone where it is unknown, and else by a rule."""
+
+    def led(turn, canvas):
+        first = min(unknown_in(canvas))
+        if first % block:
+            yield from rule(turn, canvas)
+            return
+        p = conditionals(canvas)
+        for f, filled in fills(canvas, frozenset({first}), heated(p, temperature)):
+            yield f, only(filled, {first} | (ALL - unknown_in(canvas)))
+
+    return led
+
+
 def strictly_above(least):
     return lambda says: frozenset(i for i, p in says.items() if p > least)
 
@@ -561,14 +576,15 @@ LAWS = {
         ),
     },
     "fast_dllm_v2": {
-        "blocks of two": Case(
-            presets.fast_dllm_v2(0.5, 2, temperature=1.0),
-            accepting(strictly_above(0.5), 2, absolute=True),
+        "sub-blocks of two": Case(
+            presets.fast_dllm_v2(0.5, 4, 2, temperature=1.0),
+            leading(accepting(strictly_above(0.5), 2, absolute=True), 4),
             FOUR_AT_MOST,
         ),
+        "one at a time": Case(presets.fast_dllm_v2(0.5, 2, 2, temperature=1.0), exact=True),
         "one block": Case(
             presets.fast_dllm_v2(0.7, temperature=1.0),
-            accepting(strictly_above(0.7), absolute=True),
+            leading(accepting(strictly_above(0.7), absolute=True), 32),
             FOUR_AT_MOST,
         ),
     },

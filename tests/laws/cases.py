@@ -72,6 +72,7 @@ class Told(Network):
     vocab_size, mask_id = 4, UNKNOWN
 
     def hidden(self, tokens, *, valid, condition=None):
+        tokens = tokens.masked_fill(~valid, UNKNOWN)  # of what is not there, nothing is known
         out = ORACLE(tokens)
         if condition is not None:
             out[condition < 0] = UNTOLD_ORACLE(tokens[condition < 0])

@@ -1,6 +1,6 @@
 """The laws of all presets: {preset: {variant: Case}}."""
 
-from tests.laws import adaptive, canvases, image, plain, revising, text, tracks
+from tests.laws import adaptive, canvases, growing, image, plain, revising, text, tracks
 
 LAWS = (
     plain.LAWS
@@ -10,4 +10,5 @@ LAWS = (
     | adaptive.LAWS
     | tracks.LAWS
     | canvases.LAWS
+    | growing.LAWS
 )

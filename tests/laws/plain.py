@@ -140,6 +140,7 @@ LAWS = {
     },
     "first_hitting": {
         "one a step": exact(presets.first_hitting()),
+        "blocks of two": exact(presets.first_hitting(block=2)),
         "hot": Case(
             presets.first_hitting(temperature=1.5),
             choose_then_draw(nothing, always(1.0), always(1.5)),

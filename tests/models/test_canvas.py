@@ -213,6 +213,7 @@ def test_nothing_editable_returns_the_canvas_without_a_forward(name):
     calls = []
     make = getattr(presets, name)
     needed = {"critic": None, "delimiters": [1], "height": 2, "width": IDS.shape[1] // 2}
+    needed |= {"end_id": 1}
     taken = inspect.signature(make).parameters
     strategy = make(**{key: value for key, value in needed.items() if key in taken})
     canvas = Canvas.infill(IDS, torch.zeros_like(FLAGS))

@@ -128,6 +128,61 @@ def test_every_wrapper_of_every_adapter_opens_and_generates_the_same(adapter, wr
     assert same(denoiser, again, **conditions)
 
 
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_a_network_that_was_cast_is_read_bit_by_bit(adapter, tmp_path):
+    """Without an argument, into a net of float32, and with buffers that are in no file."""
+    torch.manual_seed(5)
+    denoiser = ADAPTERS[adapter]().eval().to(torch.bfloat16)
+    folder = unmask.save(denoiser, tmp_path / "model")
+    given = {"net": NETS[adapter]()} if adapter in NETS else {}
+    again = unmask.load(folder, **given)
+    found = dict(again.named_parameters()) | dict(again.named_buffers())
+    for name, value in (*denoiser.named_parameters(), *denoiser.named_buffers()):
+        assert found[name].dtype == value.dtype, name
+        assert torch.equal(found[name], value), name
+    if adapter in ("x-transformers", "self-conditioned"):
+        return  # which do not run in bfloat16
+    conditions = {"condition": torch.tensor([2, -1, 0])} if adapter == "classes" else {}
+    assert same(denoiser, again, **conditions)
+
+
+def test_buffers_of_no_network_are_refused(tmp_path):
+    folder = unmask.save(decoder(block=4).to(torch.bfloat16), tmp_path / "model")
+    card = json.loads((folder / CARD).read_text())
+    assert card["buffers"] == dict.fromkeys(
+        ["model.rotary_emb.inv_freq", "model.rotary_emb.original_inv_freq"], "bfloat16"
+    )
+    card["buffers"] = {"model.rotary.inv_freq": "bfloat16"}
+    (folder / CARD).write_text(json.dumps(card))
+    with pytest.raises(CheckpointError, match=r"buffers=.*rotary\.inv_freq.*no such buffer"):
+        unmask.load(folder)
+
+
+@pytest.mark.parametrize("adapter", ["bert", "classes", "blocks"])
+def test_options_of_transformers_apply_to_its_networks(adapter, tmp_path):
+    folder = unmask.save(ADAPTERS[adapter](), tmp_path / "model")
+    options = {"dtype": torch.bfloat16, "device_map": "cpu", "attn_implementation": "eager"}
+    found = unmask.load(folder, **options)
+    assert {each.dtype for each in found.parameters()} == {torch.bfloat16}
+    net = getattr(found, "inner", found).backbone
+    assert net.config._attn_implementation == "eager"
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ({"dtype": torch.float16}, r"dtype=torch.float16: .* net.to\(dtype\) after loading"),
+        ({"device_map": "cpu"}, r"device_map='cpu': .* make net so, or move it"),
+        ({"revision": "main"}, r"revision='main': .* does not apply"),
+        ({"mask_id": 0}, r"mask_id=0: .* does not apply"),
+    ],
+)
+def test_options_that_a_network_of_ones_own_does_not_have(option, told, tmp_path):
+    folder = unmask.save(ADAPTERS["module"](), tmp_path / "model")
+    with pytest.raises(ModelError, match=told):
+        unmask.load(folder, net=Net(), **option)
+
+
 def test_a_decoder_is_a_folder_of_transformers(tmp_path):
     from transformers import AutoModelForCausalLM
 

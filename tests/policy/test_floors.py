@@ -23,6 +23,7 @@ FLOORS = (
         "revise",
         "noise",
         "constraints",
+        "growth",
         "guidance",
         "stopping",
         "kernels",

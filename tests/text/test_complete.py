@@ -229,3 +229,17 @@ def test_a_template_that_fails(byte_model, monkeypatch):
     monkeypatch.setattr(byte_model.encoding.backend, "chat_template", template)
     with pytest.raises(DataError, match=r"the chat template fails .* only questions"):
         byte_model.chat([{"role": "user", "content": "x"}])
+
+
+@pytest.mark.parametrize("name", ["bert_model", "byte_model", "fallback_model"])
+def test_pieces_joined_are_the_text(name, request):
+    """In a notebook words have spaces between them, and characters are whole."""
+    model = request.getfixturevalue(name)
+    for text in ("the cats sat, on", "naïve café 🙂 日本語", "a cat"):
+        ids = model.encoding.encode(text)
+        for begun in (0, 1):
+            pieces = model.encoding.pieces(ids[begun:], ids[:begun])
+            assert len(pieces) == len(ids) - begun
+            assert "".join(pieces) == model.encoding.continued(ids[begun:], ids[:begun])
+    made = model.complete("the", 12, strategy=unmask.presets.random_order(steps=4))
+    assert "".join(made.pieces) == made.text

@@ -7,6 +7,7 @@ from tests.text.models import bert, byte_level, canvases, decoder
 
 import unmask
 from unmask.models import loading
+from unmask.models.families import CATALOGUE
 from unmask.text import opening
 
 
@@ -24,7 +25,8 @@ def test_the_document_runs(tmp_path, monkeypatch, capsys):
     )
     namespace: dict[str, object] = {}
     blocks = python_blocks("docs/language-models.md")
-    assert len(blocks) == 4
+    assert len(blocks) == 8
+    monkeypatch.chdir(tmp_path)
     for block in blocks:
         exec(compile(block, "docs/language-models.md", "exec"), namespace)
     assert "▒" in capsys.readouterr().out
@@ -44,3 +46,29 @@ def test_the_document_of_structured_output_runs(tmp_path, monkeypatch):
     assert 0 <= space["both"]["number"] < 100
     assert space["best"].text in ("yes", "no")
     assert len(space["inside"].tokens) == 8
+
+
+def test_every_family_has_a_first_call(tmp_path, monkeypatch):
+    """In the order of the table, with a family where the files do not say it; they run."""
+    [block] = [b for b in python_blocks("docs/language-models.md") if "def first_calls" in b]
+    model = unmask.TextModel.load(decoder(tmp_path, byte_level()))
+    loaded = []
+
+    def load(name, **options):
+        loaded.append((name, options))
+        return model
+
+    monkeypatch.setattr(unmask.TextModel, "load", load)
+    monkeypatch.setattr(model, "strategy", unmask.presets.llada(steps=1, block=256))
+    namespace = {"unmask": unmask}
+    exec(compile(block, "docs/language-models.md", "exec"), namespace)
+    namespace["first_calls"]([{"role": "user", "content": "hello"}], "of GPT-2")
+    expected = [
+        (
+            row.repository or "FOLDER",
+            ({} if row.model_types and row.repository else {"family": row.name})
+            | ({"tokenizer": "of GPT-2"} if row.name in ("mdlm", "bd3lm") else {}),
+        )
+        for row in CATALOGUE
+    ]
+    assert loaded == expected

@@ -48,8 +48,8 @@ def joint(model, ids, places, tokens):
 
 
 def test_several_masks_have_a_joint_probability(bert_model):
-    ids, unknown = masks.encoded(
-        bert_model.encoding, *masks.split("the [MASK:2] of [MASK].", "[MASK]"), mask_id=4
+    ((ids, unknown),) = masks.encoded(
+        bert_model.encoding, [masks.split("the [MASK:2] of [MASK].", "[MASK]")], mask_id=4
     )
     places = [i for i, hidden in enumerate(unknown) if hidden]
     found = bert_model.fill("the [MASK:2] of [MASK].", top_k=4)
@@ -63,8 +63,8 @@ def test_several_masks_have_a_joint_probability(bert_model):
 
 def test_a_wide_beam_finds_the_best_of_all(bert_model):
     """As wide as all pairs: the likeliest by its own order."""
-    ids, unknown = masks.encoded(
-        bert_model.encoding, *masks.split("a [MASK:2]", "[MASK]"), mask_id=4
+    ((ids, unknown),) = masks.encoded(
+        bert_model.encoding, [masks.split("a [MASK:2]", "[MASK]")], mask_id=4
     )
     places = [i for i, hidden in enumerate(unknown) if hidden]
     size = bert_model.denoiser.spec.vocab_size
@@ -130,10 +130,25 @@ def test_masks_of_bytes_and_of_a_tokenizer_that_names_its_mask_otherwise(byte_mo
     assert byte_model.fill("caf<|mask|><|mask|>!") == [found]
 
 
+def test_all_texts_are_tokenized_at_once_and_each_filled_as_alone(bert_model, monkeypatch):
+    texts = ["the [MASK] of", "[MASK:2] in paris.", "a cat [PAD] [MASK]"]
+    alone = [bert_model.fill(text, top_k=2) for text in texts]
+    sizes, read = [], bert_model.encoding.backend._encode_plus
+    monkeypatch.setattr(
+        type(bert_model.encoding.backend),
+        "_encode_plus",
+        lambda self, text, **options: sizes.append(len(text)) or read(text, **options),
+    )
+    assert [each[0].tokens for each in bert_model.fill(texts, top_k=2)] == [
+        each[0].tokens for each in alone
+    ]
+    assert sizes == [3, 2]  # the last again, piece by piece: it has the name of a special token
+
+
 def test_a_special_token_in_the_text_stays_text(byte_model):
     """Its name is spelt by other tokens; only a mask is one."""
-    ids, unknown = masks.encoded(
-        byte_model.encoding, *masks.split("<|end|> [MASK]", "<|mask|>"), mask_id=3
+    ((ids, unknown),) = masks.encoded(
+        byte_model.encoding, [masks.split("<|end|> [MASK]", "<|mask|>")], mask_id=3
     )
     assert sum(unknown) == 1
     assert not {*ids} & {0, 1, 2}

@@ -4,14 +4,14 @@ import json
 import shutil
 
 import pytest
-from tests.text.models import byte_fallback, byte_level, decoder
+from tests.text.models import byte_fallback, byte_level, canvases, decoder
 
 import unmask
 from unmask import presets
 from unmask.data import Vocabulary
 from unmask.data.vocabulary import BYTES
 from unmask.errors import CheckpointError, InputError, ModelError
-from unmask.models import Decoder, ReusedCache
+from unmask.models import Decoder, DiffusionGemma, ReusedCache
 from unmask.text.encoding import ByteEncoding, Encoding
 
 FREE = presets.random_order(steps=8)
@@ -50,6 +50,23 @@ def test_a_bert_has_its_special_tokens_around_texts(bert_model, tmp_path):
     again = unmask.TextModel.load(bert_model.save(tmp_path / "saved"))
     assert again.encoding.around == bert_model.encoding.around == ([2], [3])
     assert same(bert_model, again)
+
+
+def test_a_network_of_canvases_is_the_same_again(tmp_path):
+    model = unmask.TextModel.load(canvases(tmp_path / "published"))
+    folder = model.save(tmp_path / "saved")
+    shutil.rmtree(tmp_path / "published")
+    again = unmask.TextModel.load(folder)
+    for each in (model, again):
+        each.denoiser.net.set_experts_implementation("eager")
+    assert isinstance(again.denoiser, DiffusionGemma)
+    for name in ("end_ids", "template", "strategy"):
+        assert getattr(again, name) == getattr(model, name)
+    assert again.encoding.mask_id is again.encoding.mask_token is None
+    assert again.encoding.special == model.encoding.special
+    ours, theirs = (each.complete(["the cat", "on a"], 12, seed=1) for each in (model, again))
+    assert ours == theirs
+    assert again.chat(TALK, 8, seed=1).tokens == model.chat(TALK, 8, seed=1).tokens
 
 
 def test_what_was_chosen_is_saved_with_its_wrapper(byte_model, tmp_path):
@@ -95,8 +112,8 @@ class Own(Encoding):
     size = 8
     special = frozenset()
 
-    def encode(self, text, special=False):
-        return []
+    def encode_all(self, texts, special=False):
+        return [[] for _ in texts]
 
     def decode(self, ids, special=False):
         return ""

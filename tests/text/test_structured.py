@@ -217,6 +217,8 @@ def never_asked(model):
         ({"regex": "a", "stop": "b"}, r"stop=\['b'\] cuts a text of which all must match regex="),
         ({"regex": "a", "strategy": presets.llada21()}, "Edit changes them later"),
         ({"regex": "a", "strategy": presets.diffusion_gemma()}, "AtOnce commits the likeliest"),
+        ({"regex": "a", "strategy": presets.daedal()}, "regex= .* EndConfidence changes them"),
+        ({"choices": "a", "strategy": presets.rho_eos()}, "choices= .* EndDensity changes them"),
     ],
 )
 def test_what_cannot_be_is_told_before_the_work(models, options, told):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from unmask.errors import InputError, MissingExtraError
 from unmask.viz import Layout, palette, save_png, sheet
+from unmask.viz.letters import width
 from unmask.viz.sheet import GAP, MARGIN
 
 IMAGE = Layout.image(2, 2, 3)
@@ -87,15 +88,16 @@ def test_digits_are_drawn_and_clues_are_darker_and_bolder():
 def test_text_goes_line_by_line():
     layout = Layout.text("ab", width=4)
     picture = sheet(torch.tensor([[0, 1, -1, 0, 1]]), layout, scale=20)
-    assert picture.height == 2 * MARGIN + 2 * 20
-    wide = (picture.width - 2 * MARGIN) // 4
-    assert picture.getpixel((MARGIN + 2 * wide + wide // 2, MARGIN + 10)) in (
+    wide = width(20)
+    side = wide // 2  # of paper around the text
+    assert picture.size == (2 * (MARGIN + side) + 4 * wide, 2 * (MARGIN + side) + 2 * 20)
+    assert picture.getpixel((MARGIN + side + 2 * wide + wide // 2, MARGIN + side + 10)) in (
         palette.UNKNOWN,
         palette.HATCH,
     )
     # The end of the second line, short of the rounded corner.
-    end = np.asarray(picture)[MARGIN + 20 : MARGIN + 34, MARGIN + wide : -MARGIN]
-    assert (end == palette.PAPER).all()
+    end = np.asarray(picture)[MARGIN + side + 20 : -MARGIN - side, MARGIN + side + wide : -MARGIN]
+    assert (end[:-6] == palette.PAPER).all()
 
 
 @pytest.mark.parametrize(

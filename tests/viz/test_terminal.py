@@ -109,6 +109,14 @@ def test_new_cells_are_highlighted_and_clues_are_bold():
     )
 
 
+def test_line_ends_and_half_characters_do_not_move_the_cursor():
+    layout = Layout.text(("\n", "\t", "\udce6", "\x07", "日", "a"), width=6)
+    out = printed(frame_panel(torch.tensor([[0, 1, 2, 3, 4, 5]]), layout))
+    assert [line.split() for line in out.splitlines()[1:-1]] == [
+        ["│", "↵", "→", "·", "·", "日", "a", "│"]
+    ]
+
+
 def test_text_is_wrapped_to_the_console():
     layout = Layout.text("abc", width=12)
     frame = torch.tensor([[0, 1, 2] * 4, [-1] * 12])

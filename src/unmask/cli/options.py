@@ -1,6 +1,7 @@
 """Options and arguments of commands, described in text: one entry each, such as `--steps N: ...`.
 
-A command's own are in the `OPTIONS` of its module, and those that several share are here.
+A command's own are in the `OPTIONS` of its module, and those that several share are here; so are
+the options of every command that opens a model.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import typer
 
 SHARED = """
-MODEL: A bundled name (digits, shidoku, sudoku) or a folder.
+MODEL: A bundled name (digits, shidoku, sudoku), a folder, or a repository of transformers' hub.
 --preset NAME: The decoding method. Default: the one that the model's card recommends, or
     random_order. [cyan]unmask info MODEL[/cyan] lists all.
 --steps N: Network passes; more give better results and take longer.
@@ -24,12 +26,49 @@ MODEL: A bundled name (digits, shidoku, sudoku) or a folder.
 --seed N: Random seed; the same seed gives the same result on any machine.
 --max-rows N: Rows generated at once; fewer use less memory. The result is the same.
 --max-tokens N: Positions generated at once; fewer use less memory. The result is the same.
---out FILE: Write a picture (.png), an animation (.gif) or a record (.safetensors); repeatable.
+--out FILE: Write a picture (.png), an animation (.gif), a record (.safetensors) or, of a model of
+    letters, sequences (.fasta); repeatable.
 --record FILE: Save every step as .safetensors, for [cyan]unmask show[/cyan].
 --live/--no-live: Draw each step. Default: only if stdout is a terminal.
 --json: Print one JSON object on stdout, and nothing else.
 --debug: Show the traceback of an error.
+--regex PATTERN: All of each generated text matches this regular expression.
+--json-schema FILE: Each generated text is JSON of the schema in this file.
+--choice TEXT: Each generated text is this one, or another choice; repeatable.
+--likeliest: Take the likeliest tokens that the form allows, of a step together, and draw none.
+--family NAME: The kind of a model of transformers, if its files do not say it: llada, dream,
+    sdar, ... (docs/language-models.md).
+--mask-id N: The id of unknown positions, if its files do not say it.
+--block N: Positions of a block, for attention that is block-causal.
+--revision NAME: The branch, tag or commit of a repository.
+--trust-remote-code: Allow the code of a model of no known family to be run.
+--dtype NAME: bfloat16, float16, float32, or auto.
+--device-map NAME: The device, or auto, as transformers has it.
 """
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The options about the files of a model, as `unmask.load` takes them."""
+
+    family: str | None = None
+    mask_id: int | None = None
+    block: int | None = None
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+    def given(self) -> dict[str, Any]:
+        """Return those that are given."""
+        unsaid = (None, False)  # by identity, for the id 0 may be a mask
+        return {k: v for k, v in asdict(self).items() if all(v is not each for each in unsaid)}
+
+
+@dataclass(frozen=True)
+class Opened(Kind):
+    """The options about opening it."""
+
+    dtype: str | None = None
+    device_map: str | None = None
 
 
 Entry = tuple[list[str], str | None, str]  # flags, the name of the value, the help text

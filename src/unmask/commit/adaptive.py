@@ -13,7 +13,7 @@ from torch import Tensor
 from unmask.commit.base import Commit
 from unmask.core.checks import check_count, check_flag, check_share, is_integer, is_number
 from unmask.core.history import LOOK_BACK, ComparesSteps
-from unmask.core.ranking import at_least_one, best, descending, log_on_grid, within_bound
+from unmask.core.ranking import at_least_one, best, descending, highest, log_on_grid, within_bound
 from unmask.core.state import Proposal, State
 from unmask.errors import StrategyError
 
@@ -22,6 +22,7 @@ class Adaptive(Commit):
     """A rule without a plan: the scores decide how many positions are committed, cap at most."""
 
     adaptive = True
+    grows = True
     cap: int | None
 
     def _check_cap(self) -> None:
@@ -97,7 +98,7 @@ class ThresholdOrShare(Commit):
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
         each, more = divmod(self.block, self.steps)
         share = each + (state.group_step <= more).long()
-        few = best(score, eligible, share)
+        few = highest(score, share) & eligible
         if self.threshold is None:
             return few
         sure = (score > log_on_grid(self.threshold)) & eligible

@@ -20,7 +20,8 @@ class Commit(Part, ABC):
     the counts of every step. takes_all_steps: rows take every planned step, even if no position is
     unknown in between. adaptive: the rule has no plan and commits at least one position a step.
     side_by_side: the rule can follow a plan for each group at once. likeliest: what is committed is
-    the likeliest id of a position, whatever was drawn there.
+    the likeliest id of a position, whatever was drawn there. grows: the rule reads no plan, no
+    number of steps and no fixed place in a row, so that rows may grow (`growth`).
     """
 
     exact_counts: ClassVar[bool] = False
@@ -28,6 +29,7 @@ class Commit(Part, ABC):
     adaptive: ClassVar[bool] = False
     side_by_side: ClassVar[bool] = False
     likeliest: ClassVar[bool] = False
+    grows: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         """A rule with a `__call__` of its own says anew whether its counts are exact."""

@@ -38,6 +38,7 @@ class BlocksToDelimiters(Adaptive):
     window: float = 0.25
     cap: int | None = None
     compares = "probability"
+    grows = False
     carry = "block_end"
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -26,13 +26,8 @@ def evaluating(*networks: object) -> Iterator[None]:
 
     Every submodule gets back the mode it had, frozen parts included.
     """
-    training = [
-        module
-        for network in networks
-        if isinstance(network, nn.Module)
-        for module in network.modules()
-        if module.training
-    ]
+    modules = _modules(network for network in networks if isinstance(network, nn.Module))
+    training = [module for module in modules if module.training]
     for module in training:
         module.training = False
     try:
@@ -41,6 +36,17 @@ def evaluating(*networks: object) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+def _modules(roots: Iterable[nn.Module]) -> list[nn.Module]:
+    """Return all modules, each once. `nn.Module.modules` also makes their names, at every step."""
+    seen, waiting = set[nn.Module](), list[nn.Module | None](roots)
+    while waiting:
+        module = waiting.pop()
+        if module is not None and module not in seen:
+            seen.add(module)
+            waiting += module._modules.values()
+    return list(seen)
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:

@@ -38,6 +38,8 @@ class DenoiserSpec:
     needs block_size.
     block_size: W where attention is block-causal with blocks of W. block_origin: where the first
     begins, at "start", position 0, or behind the "prompt", at the first position to generate.
+    Unless it is cached, a network with blocks from the start that supports_trimming is not shown
+    the blocks behind the last that a step asks for.
     open_block_only: hidden states mean nothing outside the open block, so strategies go by blocks
     of `block_size`.
     supports_trimming: padding is invisible, so rows may be cut to their length.
@@ -113,6 +115,7 @@ class Query:
     unknown_share: Tensor | None = None  # (R,) float64: share of the open group still unknown
     open_block: np.ndarray | None = None  # (R,) int64, on the host; where its inputs have it
     open_start: np.ndarray | None = None  # (R,) int64, the same: its first position
+    reach: np.ndarray | None = None  # (R,) int64, on the host: answers are read before it; None: N
     padded: bool = field(init=False)  # whether some row is shorter than N
 
     def __post_init__(self) -> None:
@@ -147,17 +150,20 @@ class Query:
     def take(self, rows: np.ndarray, width: int | None = None) -> Query:
         """These rows (b,) alone, in this order, cut to `width` positions."""
         index = torch.from_numpy(rows).to(self.tokens.device)
+        every = np.array_equal(rows, np.arange(len(self.lengths)))
 
         def taken(value: Any) -> Any:
             if isinstance(value, np.ndarray):
                 return value[rows]
-            part = value.index_select(0, index)
+            part = value if every else value.index_select(0, index)
             return part if part.dim() == 1 else part[:, :width].contiguous()
 
         named: dict[str, Any] = {
             name: taken(value) for name in _OF_ROWS if (value := getattr(self, name)) is not None
         }
-        return replace(self, **named, condition=tree_take(self.condition, index))
+        named["lengths"] = np.minimum(named["lengths"], named["tokens"].shape[1])
+        condition = self.condition if every else tree_take(self.condition, index)
+        return replace(self, **named, condition=condition)
 
     @staticmethod
     def concat(queries: Sequence[Query]) -> Query:
@@ -180,7 +186,7 @@ class Query:
 
 _OF_ROWS = (
     "tokens", "valid", "lengths", "masked", "progress", "unknown_share", "open_block",
-    "open_start",
+    "open_start", "reach",
 )  # fmt: skip
 
 

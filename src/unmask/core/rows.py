@@ -63,6 +63,7 @@ class Now(NamedTuple):
     unknown_share: Array  # (B,) float64: share of the open group still unknown, at first 1
     open_members: Array  # positions to generate in the open group, in all where side by side
     open_start: Array  # the first of them
+    open_end: Array  # the position behind the last of them, in all where side by side
     groups_to_come: Array  # groups behind the open one with positions to generate
     is_final_step: Array  # (B,) bool: the step is the last of its row, and leaves nothing unknown
     ends_group: Array  # (B,) bool: the open group must be filled, to keep a step for each to come
@@ -78,7 +79,7 @@ class Rows:
     forwards: Array  # network passes spent
     forwards_per_step: Array
     budget: Array  # network passes that may be spent
-    length: Array  # positions before the padding
+    length: Array  # positions before the padding, or those that are there yet of rows that grow
     unknown: Array  # positions still unknown
     open_group: Array  # the lowest group with an unknown position
     open_unknown: Array  # unknown positions of the open group, of all where side by side
@@ -89,6 +90,7 @@ class Rows:
     finished: Array  # (B,) bool
     members: Array  # (B,G): positions to generate, by group
     group_start: Array  # (B,G): the first of them
+    group_end: Array  # (B,G): the position behind the last of them
     plan: Plan
 
     def __len__(self) -> int:
@@ -128,6 +130,12 @@ class Rows:
         return starts
 
     @cached_property
+    def most(self) -> Array:
+        """(B,) int64: positions that a row may have: `length`, or more while it grows."""
+        longest: Array = np.maximum(self.length, self.first + self.members.sum(1))
+        return longest
+
+    @cached_property
     def unfinished(self) -> Array:
         """(b,) int64: rows that are not finished."""
         return np.flatnonzero(~self.finished)
@@ -142,12 +150,16 @@ class Rows:
         at = np.minimum(self.plan_index, plan.remaining.shape[2] - 1)
         remaining = plan.remaining[row, :, at]
         outside = self.unknown - self.open_unknown
+        # Of a row that grows, those that are there yet.
+        present = np.minimum(self.members, np.maximum(self.length[:, None] - self.group_start, 0))
         if plan.side_by_side:
-            members, to_come = self.members.sum(1), np.zeros_like(self.index)
+            members, to_come = present.sum(1), np.zeros_like(self.index)
+            end = self.group_end.max(1)
         else:
-            later = np.arange(self.members.shape[1]) > self.open_group[:, None]
-            members = self.members[row, self.open_group]
-            to_come = ((self.members > 0) & later).sum(1)
+            later = np.arange(present.shape[1]) > self.open_group[:, None]
+            members = present[row, self.open_group]
+            end = self.group_end[row, self.open_group]
+            to_come = ((present > 0) & later).sum(1)
         # A group fills up at its last step, and a row at its; before, it keeps a step for each
         # group to come.
         taken = self.step - self.rest + ~self.at_rest  # with this one, unless it commits nothing
@@ -166,6 +178,7 @@ class Rows:
             unknown_share=self.open_unknown / np.maximum(members, 1),
             open_members=members,
             open_start=self.group_start[row, self.open_group],
+            open_end=end,
             groups_to_come=to_come,
             is_final_step=is_final,
             ends_group=ends_group,
@@ -191,7 +204,7 @@ def row_indices(rows: object, count: int) -> Array:
 
 
 _FIELDS = fields(Rows)
-_UNCHANGED = ("plan", "members", "group_start")  # by a step
+_UNCHANGED = ("plan", "members", "group_start", "group_end")  # by a step
 
 
 def _concat(tables: Sequence[Array], edge: bool = False) -> Array:

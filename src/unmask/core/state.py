@@ -60,6 +60,7 @@ class State:
     rows: Rows
     spec: DenoiserSpec
     exact_counts: bool = False  # the plan alone says how many are unknown after each step
+    grows: bool = False  # the length of a row, its valid and editable positions, may change
     readings: int = 1  # rows of the network for each row: 2 where guidance reads it twice
     basis: Any = None  # what of its strategy the state was made by (`Strategy.basis`)
     # carried
@@ -84,6 +85,8 @@ class State:
         """The numbers of `rows` that a step may need on the device, sent in one copy."""
         rows = self.rows
         named = {"seed": rows.seed, "step": rows.step, "open_group": rows.open_group}
+        if self.grows:
+            named |= {"length": rows.length, "most": rows.most, "first": rows.first}
         return send(named | rows.now._asdict(), self.device)
 
     # of `numbers`
@@ -94,6 +97,11 @@ class State:
     group_steps = _Number()  # (B,) int64: T, the steps of the open group
     remaining = _Number()  # (B,P) int64: positions that the plan leaves unknown after the step
     is_final_step = _Number()  # (B,) bool: the step is the row's last, and leaves nothing unknown
+
+    # of those that grow
+    length = _Number()  # (B,) int64: positions before those that are not there yet
+    most = _Number()  # (B,) int64: positions that there may be
+    first = _Number()  # (B,) int64: the first position to generate
 
     def uniform(self, purpose: Purpose) -> Tensor:
         """(B,N) float64 in (0, 1), a function of (row seed, step, position, purpose)."""
@@ -164,8 +172,9 @@ class State:
         if len(chosen) == len(self) and np.array_equal(chosen, np.arange(len(self))):
             return part
         index = to_device(chosen, self.device)
+        written = (*_WRITTEN, *_LENGTHS) if self.grows else _WRITTEN
         named = {
-            name: getattr(self, name).index_copy(0, index, getattr(part, name)) for name in _WRITTEN
+            name: getattr(self, name).index_copy(0, index, getattr(part, name)) for name in written
         }
         cache = self.cache
         if part.cache is not None:
@@ -178,6 +187,13 @@ class State:
             cache=cache,
             carries=tree_put(self.carries, index, part.carries),
         )
+
+    def without_cache(self, rows: np.ndarray) -> State:
+        """The state in which nothing is kept by the network of these rows (b,): they begin anew."""
+        if self.cache is None:
+            return self
+        cache = self.cache.put(self._read(rows), self.cache.blank(len(rows) * self.readings))
+        return replace(self, cache=cache)
 
     def resize(self, length: int) -> State:
         """The state for rows of `length` positions: cut, or with padding at the end."""
@@ -238,6 +254,7 @@ _GRIDS = (
 _TENSORS = (*_GRIDS, "fault")
 # What a step may change.
 _WRITTEN = ("tokens", "masked", "logprob", "sampling_logprob", "commit_step", "fault")
+_LENGTHS = ("valid", "editable")  # where rows grow
 _FILL = {"commit_step": NEVER, **NEUTRAL}
 
 
@@ -280,7 +297,11 @@ class Change:
 
 @dataclass(frozen=True)
 class StepInfo:
-    """The record of one step. Fields cover the rows that were open, `rows` (b,)."""
+    """The record of one step. Fields cover the rows that were open, `rows` (b,).
+
+    Where rows grow, `change` is at the positions of the state after the step, `proposal` and
+    `score` are at those before it.
+    """
 
     state: State  # all rows, after the step
     rows: np.ndarray  # (b,) int64: indices in the state of the rows that this step advanced

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from unmask.data.fasta import FASTA
 from unmask.errors import DataError
 
-SUFFIXES = (".jsonl", ".npy", ".parquet", ".safetensors", ".txt", ".npz")
+SUFFIXES = (".jsonl", ".npy", ".parquet", ".safetensors", ".txt", ".npz", *FASTA)
 DATASETS = "datasets"
 READABLE = f"{', '.join(SUFFIXES)}, a folder of one of them, or a folder that `datasets` wrote"
 

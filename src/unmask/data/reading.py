@@ -39,15 +39,17 @@ def read(
 ) -> Corpus:
     """Read token ids or text from files, and return a `Corpus`.
 
-    path: a file `.npy`, `.npz`, `.safetensors`, `.jsonl`, `.parquet` or `.txt`, a folder of one of
-    these kinds, or a folder written by save_to_disk of `datasets`.
+    path: a file `.npy`, `.npz`, `.safetensors`, `.jsonl`, `.parquet`, `.txt` or FASTA (`.fasta`,
+    `.fa`, `.faa`), a folder of one of these kinds, or a folder written by save_to_disk of
+    `datasets`.
 
-    Rows of an array (rows, positions), and of a table, are one example each, and so are images of
-    an array (rows, height, width). A stream, which is an array (positions,) or a text file, is cut
-    into windows of `length` (default 128); the rest is dropped. If length is passed, the rows of a
-    table are joined, with the end-of-sequence id in between, and cut into windows, too; longer rows
-    of an array are cut row by row. documents=True keeps rows, and lines of text, as examples of at
-    most `length`. Bytes that are kept apart have an end-of-sequence id of their own, 256.
+    Rows of an array (rows, positions), and of a table, are one example each, and so are sequences
+    of FASTA and images of an array (rows, height, width). A stream, which is an array (positions,)
+    or a text file, is cut into windows of `length` (default 128); the rest is dropped. If length is
+    passed, the rows of a table are joined, with the end-of-sequence id in between, and cut into
+    windows, too; longer rows of an array are cut row by row. documents=True keeps rows, and lines
+    of text, as examples of at most `length`. Bytes that are kept apart have an end-of-sequence id
+    of their own, 256.
 
     Tables have ids in a column `input_ids`, `tokens` or `ids`, or text in `text`, or either in
     `column`. Optional columns are `attention_mask` (0 at padding, which is cut off), `labels` (−100

@@ -22,14 +22,14 @@ class Place:
     """The origin of rows, for messages."""
 
     file: Path
-    unit: str = "row"  # `row`, counted from 0, `line`, counted from 1, or `file`, which is one row
+    unit: str = "row"  # `row`, counted from 0, `line` or `record`, from 1, or `file`, one row
     column: str | None = None
 
     def describe(self, number: int) -> str:
         """Return text such as `data.jsonl, line 3 (counted from 1), column 'ids'`."""
         if self.unit == "file":
             return str(self.file)
-        base = 1 if self.unit == "line" else 0
+        base = 1 if self.unit in ("line", "record") else 0
         column = "" if self.column is None else f", column {self.column!r}"
         return f"{self.file}, {self.unit} {number} (counted from {base}){column}"
 

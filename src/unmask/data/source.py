@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from unmask.data import arrays, blocks
+from unmask.data.fasta import FASTA
 from unmask.data.files import DATASETS, Files
 from unmask.data.rows import Source, StoredRows
 from unmask.data.tables import rows_of
-from unmask.data.text import from_text
+from unmask.data.text import from_fasta, from_text
 from unmask.data.tokenizer import Tokenizer
 from unmask.errors import DataError
 
@@ -42,8 +43,10 @@ def _open(
     if kind in ARCHIVES:
         return ARCHIVES[kind](path, column)
     if column is not None:
-        what = "is text" if kind == ".txt" else "holds one array"
+        what = "holds one array" if kind == ".npy" else "is text"
         raise DataError(f"column={column!r}: {path} {what} and has no columns")
+    if kind in FASTA:
+        return from_fasta(path, tokenizer)
     return from_text(path, tokenizer, documents) if kind == ".txt" else arrays.from_npy(path)
 
 

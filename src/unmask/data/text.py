@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unmask.data.fasta import read_fasta
 from unmask.data.rows import Place, Source, StoredPart, StoredRows, packed
 from unmask.data.tokenizer import Tokenizer
 from unmask.errors import DataError
@@ -57,6 +58,24 @@ def from_text(path: Path, tokenizer: Tokenizer | None, documents: bool) -> Sourc
         parts = [StoredPart(values, 0 * one, len(values) * one, one, place)]
     parts = [part.select(part.lengths > 0) for part in parts]
     return Source(StoredRows(parts), stream=not documents, text=True)
+
+
+def from_fasta(path: Path, tokenizer: Tokenizer | None) -> Source:
+    """Return each sequence as a row, counted from 1; those without a letter are left out.
+
+    Raises DataError for a file that is no FASTA, and for unknown letters.
+    """
+    place = Place(path, "record")
+    sequences = [record.sequence for record in read_fasta(path)]
+    for number, sequence in enumerate(sequences, 1):
+        if "[MASK" in sequence:
+            raise DataError(
+                f"{place.describe(number)}: [MASK] is an unknown letter, which data cannot have"
+            )
+    numbers = np.flatnonzero([len(sequence) > 0 for sequence in sequences]) + 1
+    kept = [sequences[number - 1] for number in numbers]
+    part = packed(encode_text(kept, numbers, place, tokenizer), numbers, place)
+    return Source(StoredRows([part]), text=True, empty=len(sequences) - len(kept))
 
 
 def lines_of(place: Place, size: int) -> Iterator[tuple[int, list[str]]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 
 from unmask.core.optional import library
 from unmask.errors import DataError
-from unmask.models.families.files import quiet
+from unmask.models.families.files import quiet, special_ids
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "spiece.model",
          "vocab.txt", "vocab.json")  # fmt: skip
+_NAME = re.compile(r"<[^<>]+>|\[[^\[\]]+\]")  # of a token that is no word, such as <null_1>
 CONFIGS = ("tokenizer_config.json", "config.json")
 # A bare tokenizer.json names its special tokens but not their roles; these names are customary.
 ROLES = {
@@ -40,10 +42,10 @@ class Tokenizer:
 
     @property
     def specials(self) -> tuple[int, ...]:
-        """Ids of all special tokens, ascending."""
-        added = self.backend.added_tokens_decoder.items()
-        special = [number for number, token in added if token.special]
-        return tuple(sorted({*special, *self.backend.all_special_ids}))
+        """Ids of all special tokens, ascending; beside letters, every other name is one."""
+        words = self.backend.get_vocab().items() if self.letters else ()
+        names = {number for word, number in words if word not in self.letters}
+        return tuple(sorted({*special_ids(self.backend), *names}))
 
     def role(self, name: str) -> int | None:
         """Return the id of the `mask`, `eos`, `pad` or `unk` token, or None."""
@@ -56,13 +58,46 @@ class Tokenizer:
         pad = self.role("pad")
         return None if pad in (self.role("eos"), self.role("unk")) else pad
 
+    @cached_property
+    def letters(self) -> frozenset[str]:
+        """The words of a vocabulary of letters, as of proteins; of any other one, none.
+
+        Each letter of a text is then one token, and a space is none, though the tokenizer itself
+        may need one between letters, and writes one there.
+        """
+        special = special_ids(self.backend)
+        words = [word for word, i in self.backend.get_vocab().items() if i not in special]
+        found = frozenset(word for word in words if not _NAME.fullmatch(word))
+        spaced = any(len(word) != 1 or word.isspace() or word in "▁Ġ" for word in found)
+        return frozenset() if spaced else found
+
+    def spelt(self, text: str, names: Iterable[str] = ()) -> str:
+        """Return a text as the tokenizer reads it: letters with spaces between.
+
+        Small letters become capitals if the vocabulary has capitals alone. names: of tokens that
+        stay as they are.
+        """
+        if not self.letters:
+            return text
+        whole = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+        parts = re.findall(rf"{whole}|\S" if whole else r"\S", text)
+        if not any(letter.islower() for letter in self.letters):
+            parts = [part.upper() if len(part) == 1 else part for part in parts]
+        return " ".join(parts)
+
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Return ids (n,) int64 of each text, without special tokens around it."""
-        ids = self.backend(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        read = list(texts)
+        if self.letters:
+            names = self.backend.convert_ids_to_tokens(list(self.specials))
+            read = [self.spelt(text, names) for text in read]
+        ids = self.backend(read, add_special_tokens=False, verbose=False)["input_ids"]
         return [np.array(row, dtype=np.int64) for row in ids]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, with special tokens by their names."""
+        if self.letters:
+            return "".join(self.backend.convert_ids_to_tokens(list(ids)))
         return str(self.backend.decode(list(ids), clean_up_tokenization_spaces=False))
 
     @property
@@ -83,7 +118,7 @@ class Tokenizer:
     def unknown(self, text: str) -> str | None:
         """Return the first word that has no token, or None."""
         unknown, named = self.role("unk"), str(self.backend.unk_token)
-        words = (word for word in text.split() if named not in word)
+        words = (word for word in self.spelt(text, [named]).split() if named not in word)
         return next((word for word in words if unknown in self.encode([word])[0].tolist()), None)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unmask.core.checks import is_integer
+from unmask.data import pieces
 from unmask.data import tokenizer as tokenizers
 from unmask.errors import DataError, nearest
 
@@ -114,6 +115,13 @@ class Vocabulary:
         """The ids that a tokenizer puts before and after a text; none of other vocabularies."""
         return self._loaded().around if self.kind == "tokenizer" else ([], [])
 
+    @property
+    def letters(self) -> bool:
+        """Whether texts are letters without spaces, as those of FASTA."""
+        if self.kind == "tokenizer":
+            return bool(self._loaded().letters)
+        return self.kind == "bytes" and {*b" \t\r\n>;"} <= {*self.absent}
+
     def unknown(self, text: str) -> str | None:
         """Return the first word of a text that a tokenizer has no token for, or None."""
         return self._loaded().unknown(text) if self.kind == "tokenizer" else None
@@ -137,6 +145,17 @@ class Vocabulary:
         """
         kept = [token for token in ids[:given] if token != end_id]
         return self.decode([*kept, *until(ids[given:], end_id)])
+
+    def pieces(self, ids: Iterable[int]) -> tuple[str, ...]:
+        """Return what each id adds to a text, by its number; those not among `ids` may be empty.
+
+        Bytes that are no character alone are surrogate escapes.
+        """
+        if self.kind == "tokenizer":
+            return pieces.of_tokens(self._loaded(), ids)
+        if self.kind == "bytes":
+            return pieces.of_bytes(self.total)
+        return tuple(f"{number} " for number in range(self.total))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the vocabulary as JSON values, for a model card."""

@@ -15,9 +15,10 @@ from unmask.core.arrays import on_host
 from unmask.core.network import Cache
 from unmask.core.rows import Rows
 from unmask.core.state import NEVER, Change, Proposal, State
+from unmask.decoding.ending import fill_after_end
 from unmask.decoding.faults import raise_first
+from unmask.decoding.growing import grow
 from unmask.decoding.strategy import Strategy
-from unmask.stopping import Stop
 
 
 def apply_change(
@@ -27,16 +28,25 @@ def apply_change(
     change: Change,
     fault: Tensor,
     cache: Cache | None,
-) -> State:
+) -> tuple[State, Change]:
     """Return the state after the change; one step more for each row, and what it cost.
 
-    fault: (B,) int64, the first fault of each row so far.
+    And the change, at the positions where it is in that state. fault: (B,) int64, the first fault
+    of each row so far.
     """
     after = _write(state, strategy, proposal, change, fault)
     if strategy.end is not None:
-        after = _fill_after_end(after, strategy.end)
-    rows = _rows_by_plan(state.rows)
-    if not state.exact_counts:
+        after = fill_after_end(after, strategy.end)
+    carries = {
+        name: part.update(state.carries[name], state, proposal, change)
+        for name, part in strategy.carriers.items()
+    }
+    after = replace(after, carries=carries)
+    if strategy.growth is not None:
+        after, change = grow(state, strategy, proposal, after, change)
+    if state.exact_counts:
+        rows = _rows_by_plan(state.rows)
+    else:
         rows = _rows_by_report(after, _report(after, change), strategy.revise.rest_passes)
     forwards = state.rows.forwards + state.rows.forwards_per_step + change.forwards
     finished = rows.unknown == 0
@@ -44,12 +54,10 @@ def apply_change(
         finished = finished & state.rows.now.is_final_step
     if strategy.revise.rest_passes:
         finished = finished & ~rows.at_rest
-    carries = {
-        name: part.update(state.carries[name], state, proposal, change)
-        for name, part in strategy.carriers.items()
-    }
     rows = replace(rows, step=rows.step + 1, forwards=forwards, finished=finished)
-    return replace(after, rows=rows, cache=cache, carries=carries)
+    after = replace(after, rows=rows, cache=cache)
+    changed = np.flatnonzero(rows.length != state.rows.length)
+    return after.without_cache(changed) if len(changed) else after, change
 
 
 def _write(
@@ -90,26 +98,6 @@ def _write(
     )
 
 
-def _fill_after_end(state: State, rule: Stop) -> State:
-    """Rows in which an end stands with nothing unknown before it: what follows is filled."""
-    contiguous = state.masked.long().cumsum(1) == 0
-    assert rule.end_id is not None
-    filling = rule.end_id if rule.fill is None else rule.fill
-    is_end = state.tokens == rule.end_id
-    for other in rule.also:
-        is_end = is_end | (state.tokens == other)
-    end = contiguous & state.editable & is_end
-    after = (end.long().cumsum(1) - end.long() > 0) & state.editable
-    return replace(
-        state,
-        tokens=state.tokens.masked_fill(after, filling),
-        masked=state.masked & ~after,
-        logprob=state.logprob.masked_fill(after, 0.0),
-        sampling_logprob=state.sampling_logprob.masked_fill(after, 0.0),
-        commit_step=state.commit_step.masked_fill(after, NEVER),
-    )
-
-
 def _rows_by_plan(rows: Rows) -> Rows:
     """Rows after a step that keeps to the plan; nothing is read from the device."""
     unknown = rows.now.unknown_after
@@ -130,6 +118,8 @@ def _report(state: State, change: Change) -> dict[str, np.ndarray]:
     counts = {"unknown": unknown, "fault": state.fault}
     if change.edit is not None:
         counts["edited"] = change.edit.sum(1)
+    if state.grows:
+        counts["length"] = state.valid.sum(1)
     if state.sequential:
         assert state.group is not None
         last = state.group.amax(1, keepdim=True)
@@ -146,6 +136,7 @@ def _rows_by_report(state: State, report: dict[str, np.ndarray], rest_passes: in
     raise_first(report["fault"], rows.index)
     opened, here = report.get("opened", rows.open_group), report.get("here", unknown)
     if not rest_passes:
+        rows = replace(rows, length=report.get("length", rows.length))
         return _move(rows, unknown, opened, here)
     # A full group stays open while its last step changed something, and passes are left.
     full = (unknown == 0) | (opened != rows.open_group)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,27 +17,33 @@ from unmask.errors import DenoiserError, StrategyError, UnmaskError
 SHOWN = 8  # rows
 
 
-@contextmanager
-def error_context(
-    rows: Rows | Sequence[Rows], what: str, kind: type[UnmaskError] = DenoiserError
-) -> Iterator[None]:
-    """Add the step and the rows to an error that names none; any other error becomes one of `kind`.
+class error_context:
+    """Add the step and the rows to an error that names none; others become one of `kind`.
 
     That memory ran out is passed on as it is: fewer rows may do, and callers look for its class.
     """
-    try:
-        yield
-    except UnmaskError as error:
-        if error.rows:
-            raise
-        located = type(error)(f"{error} ({location(rows)})")  # of a user's own class, perhaps
-        located.rows = _index(rows)
-        raise located from error.__cause__ or error
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        message = f"{what} raised {type(error).__name__}: {error} ({location(rows)})"
-        raise kind(message, rows=_index(rows)) from error
+
+    __slots__ = ("kind", "rows", "what")
+
+    def __init__(
+        self, rows: Rows | Sequence[Rows], what: str, kind: type[UnmaskError] = DenoiserError
+    ):
+        self.rows, self.what, self.kind = rows, what, kind
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if not isinstance(error, Exception) or is_out_of_memory(error):
+            return
+        if not isinstance(error, UnmaskError):
+            where = location(self.rows)
+            message = f"{self.what} raised {type(error).__name__}: {error} ({where})"
+            raise self.kind(message, rows=_index(self.rows)) from error
+        if not error.rows:
+            located = type(error)(f"{error} ({location(self.rows)})")  # of a user's own class
+            located.rows = _index(self.rows)
+            raise located from error.__cause__ or error
 
 
 def _parts(rows: Rows | Sequence[Rows]) -> Sequence[Rows]:

@@ -25,6 +25,7 @@ from unmask.decoding.apply import apply_change
 from unmask.decoding.context import ask, error_context, kind_of, named
 from unmask.decoding.faults import first_fault, in_scores, raise_faults
 from unmask.decoding.feasibility import enforce_feasibility
+from unmask.decoding.growing import waiting
 from unmask.decoding.inputs import check_basis
 from unmask.decoding.language import enforce_automaton
 from unmask.decoding.packing import forward
@@ -60,6 +61,7 @@ def decide(
     early = choose(state, strategy, nothing_proposed(state), eligible) if strategy.blind else None
     queried, count = queried_positions(state, strategy, eligible, early)
     holds = strategy.revise.remasks or strategy.revise.amends
+    holds = holds or (strategy.growth is not None and strategy.growth.reads_known)
     head = Head(state, strategy, denoiser, hidden)
     proposal = propose(head, queried, count=count, holds=holds)
     choice = early or choose(state, strategy, proposal, eligible)
@@ -71,7 +73,7 @@ def decide(
     if proposal.observed is not None:
         proposal, cache = _fed_back(head, proposal, cache)
     fault = first_fault(state.fault, proposal.fault, choice.fault)
-    after = apply_change(state, strategy, proposal, change, fault, cache)
+    after, change = apply_change(state, strategy, proposal, change, fault, cache)
     return StepInfo(after, np.arange(len(state)), proposal, choice.score, change)
 
 
@@ -106,7 +108,11 @@ def queried_positions(
     """
     if early is not None:
         return _chosen_early(state, strategy, eligible, early)
-    rows, revise = state.rows, strategy.revise
+    rows, revise, growth = state.rows, strategy.revise, strategy.growth
+    if growth is not None:
+        if growth.reads_known:
+            return state.editable, int((rows.length - rows.first).sum())
+        return state.masked, int(rows.unknown.sum())
     queried, counts = eligible, rows.open_unknown
     if revise.remasks:
         counts = rows.now.open_members
@@ -149,6 +155,9 @@ def choose(state: State, strategy: Strategy, proposal: Proposal, eligible: Tenso
         what = named("stopping rule", rule)
         over = ask(rule, state, proposal, what=what, of=state, shape=(len(state),), optional=True)
         keep = keep if over is None else keep | over.unsqueeze(1)
+    if strategy.growth is not None:
+        waits = waiting(state, strategy.growth, proposal)
+        keep = keep if waits is None else keep & ~waits.unsqueeze(1)
     return Choice(score, keep & eligible, fault)
 
 

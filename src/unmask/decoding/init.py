@@ -18,6 +18,7 @@ from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
 from unmask.core.rows import Plan, Rows
 from unmask.core.state import NEVER, State
 from unmask.decoding.canvas import Canvas
+from unmask.decoding.growing import begin_short, check_growth, plan_without_end
 from unmask.decoding.inputs import check_blocks, check_canvas, check_strategy
 from unmask.decoding.plan import is_kept, plan_in_sequence, plan_of, plan_side_by_side
 from unmask.decoding.reading import check_completable
@@ -69,6 +70,8 @@ def init(
         legal=legal,
         required=None if required is None else required.expand(canvas.shape),
     )
+    if strategy.growth is not None:
+        state = begin_short(state, strategy.growth)
     carries = {name: part.init(state) for name, part in strategy.carriers.items()}
     state = replace(state, carries=carries)
     check_blocks(state, strategy)
@@ -88,6 +91,8 @@ def _rows(
     plan = _plan(canvas, strategy, each if strategy.groups else None, editable, seed)
     members = np.stack([member.sum(1) for member in each], 1)
     starts = np.stack([member.argmax(1) for member in each], 1)
+    places = np.arange(1, editable.shape[1] + 1)
+    ends = np.stack([(member * places).max(1) for member in each], 1)
     none, unknown = np.zeros(len(editable), np.int64), members.sum(1)
     opened = np.where(members > 0, np.arange(count), count - 1).min(1)
     cost = spec.forwards_per_call * strategy.readings
@@ -115,6 +120,7 @@ def _rows(
         finished=unknown == 0,
         members=members,
         group_start=starts,
+        group_end=ends,
         plan=plan,
     )
 
@@ -135,6 +141,8 @@ def _plan(
             "has none: leave steps= out of the canvas, or use a plan with steps"
         )
 
+    if strategy.growth is not None:
+        return plan_without_end(len(editable), len(members or [editable]))
     if members is None and type(counts).by_position is not CountPlan.by_position:
         return plan_of(*counts.by_position(editable, seed, steps))
     sizes = [commit.count(torch.from_numpy(where)).numpy() for where in members or [editable]]
@@ -163,6 +171,7 @@ def _check(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
     if strategy.guidance is not None:
         strategy.guidance.check(canvas.condition)
     _check_end(canvas, strategy, spec)
+    check_growth(canvas, strategy, spec)
 
 
 def check_longest(canvas: Canvas, spec: DenoiserSpec) -> None:

@@ -81,11 +81,14 @@ def _check_ids(begun: DenoiserSpec, now: DenoiserSpec) -> None:
 def check_blocks(state: State, strategy: Strategy) -> None:
     """Raise StrategyError for a strategy that looks outside the open block.
 
-    A network with `open_block_only` says nothing of other positions. state: before the first step.
+    A network with `open_block_only` says nothing of other positions. Where its blocks begin behind
+    a prompt, given tokens further on raise CanvasError. state: before the first step.
     """
     size = state.spec.block_size
     if not state.spec.open_block_only or size is None:
         return
+    if state.spec.block_origin == "prompt":
+        _check_nothing_behind(state)
     if state.rows.plan.side_by_side or not _within_blocks(state, size):
         given = "none" if strategy.groups is None else strategy.groups.name
         raise StrategyError(
@@ -110,6 +113,19 @@ def check_blocks(state: State, strategy: Strategy) -> None:
             f"{type(strategy.revise).__name__} watches blocks that are finished, of which the "
             "denoiser says nothing: watch the open group only (state.open), or use its inner "
             "denoiser"
+        )
+
+
+def _check_nothing_behind(state: State) -> None:
+    """Raise CanvasError for a row with given tokens behind its first position to generate."""
+    editable = on_host(state.editable)
+    behind = np.maximum.accumulate(editable, 1) & ~editable & on_host(state.valid)
+    if behind.any():
+        row, place = (int(each[0]) for each in behind.nonzero())
+        raise CanvasError(
+            f"row {int(state.rows.index[row])} has a given token at position {place}, behind "
+            "positions to generate, and this network generates canvases behind a prompt alone: "
+            "leave out what follows, or fill in by a network with a mask id"
         )
 
 

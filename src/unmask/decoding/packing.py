@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.utils._pytree import tree_flatten
 
 from unmask.core.arrays import to_device, waits
 from unmask.core.inference import is_out_of_memory, likeness
-from unmask.core.network import Cache, Denoiser, Query
+from unmask.core.network import Cache, Denoiser, DenoiserSpec, Query
 from unmask.core.trees import tree_form
 from unmask.errors import DenoiserError, LogitsError, ModelError, UnmaskError
 
@@ -85,10 +86,10 @@ def _shared(
 
 
 def _passes(denoiser: Denoiser, query: Query, max_tokens: int | None) -> list[Pass]:
-    everything = np.arange(len(query.lengths))
-    if denoiser.spec.supports_trimming and query.padded and _by_row(query):
-        bounds = widths(query.lengths)
-        narrowest = np.searchsorted(bounds, np.maximum(query.lengths, 1))
+    everything, lengths = np.arange(len(query.lengths)), needed(denoiser.spec, query)
+    if (lengths < query.tokens.shape[1]).any():
+        bounds = widths(lengths)
+        narrowest = np.searchsorted(bounds, np.maximum(lengths, 1))
         passes = [(everything[narrowest == i], width) for i, width in enumerate(bounds)]
     else:
         passes = [(everything, query.tokens.shape[1])]
@@ -99,6 +100,22 @@ def _passes(denoiser: Denoiser, query: Query, max_tokens: int | None) -> list[Pa
         most = max(1, max_tokens // width)
         parts += [(rows[i : i + most], width) for i in range(0, len(rows), most)]
     return parts
+
+
+def needed(spec: DenoiserSpec, query: Query) -> np.ndarray:
+    """(R,) int64: how many positions of each row its answers depend on, the first ones.
+
+    Those before the padding, where rows may be cut. Where attention is block-causal, those up to
+    the end of the last block that is asked for, since no block depends on later ones.
+    """
+    if not spec.supports_trimming or not _by_row(query):
+        return np.full_like(query.lengths, query.tokens.shape[1])
+    if query.reach is None or spec.block_size is None or spec.block_origin != "start":
+        return query.lengths
+    ends: np.ndarray = np.minimum(
+        -(-query.reach // spec.block_size) * spec.block_size, query.lengths
+    )
+    return ends
 
 
 def widths(lengths: np.ndarray, padding: float = PADDING) -> list[int]:
@@ -127,6 +144,8 @@ def _in_parts(denoiser: Denoiser, query: Query, passes: Sequence[Pass]) -> Tenso
     out: Tensor | None = None
     for rows, width in passes:
         hidden, _ = _checked(denoiser, query.take(rows, width))
+        if len(passes) == 1:
+            return pad(hidden, (0, 0, 0, query.tokens.shape[1] - width))
         if out is None:
             out = hidden.new_zeros((*query.tokens.shape, *hidden.shape[2:]))
         out[:, :width].index_copy_(0, to_device(rows, hidden.device), hidden)

@@ -32,8 +32,22 @@ def prepare(state: State, strategy: Strategy) -> Query:
         unknown_share=state.numbers["unknown_share"] if timed else None,
         open_block=block,
         open_start=start,
+        reach=_reach(state, strategy),
     )
     return query if strategy.guidance is None else strategy.guidance.expand(query, state)
+
+
+def _reach(state: State, strategy: Strategy) -> np.ndarray:
+    """(B,) int64: the position before which a step reads answers, behind its open group.
+
+    Behind the row where it may read all: groups run side by side, a reviser of one's own looks
+    anywhere, or a row grows by its end. A row's last step reads all that is unknown.
+    """
+    rows = state.rows
+    if not state.sequential or not strategy.revise.counted or strategy.growth is not None:
+        return rows.length
+    beyond = rows.now.is_final_step & (rows.unknown > rows.open_unknown)
+    return np.where(beyond, rows.length, rows.now.open_end)
 
 
 def _open_block(state: State) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from unmask import commit, guidance, noise, orders, revise, stopping
+from unmask import commit, growth, guidance, noise, orders, revise, stopping
 from unmask.constraints import Automaton, Constraint
 from unmask.errors import ScheduleError, StrategyError, nearest
 from unmask.groups import Groups
@@ -33,7 +33,7 @@ _CLASSES: tuple[type, ...] = (
 def known_parts() -> dict[str, type]:
     """Return the parts that can be written, by name."""
     found = {kind.__name__: kind for kind in _CLASSES}
-    for axis in (commit, guidance, orders, revise, stopping):
+    for axis in (commit, growth, guidance, orders, revise, stopping):
         for name in axis.__all__:
             kind = getattr(axis, name)
             if isinstance(kind, type) and is_dataclass(kind):

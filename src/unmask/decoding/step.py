@@ -14,6 +14,7 @@ from unmask.core.state import State, StepInfo
 from unmask.decoding.context import error_context
 from unmask.decoding.decide import decide
 from unmask.decoding.faults import raise_faults
+from unmask.decoding.growing import whole
 from unmask.decoding.inputs import check_basis, check_state, check_strategy
 from unmask.decoding.packing import forward
 from unmask.decoding.prepare import prepare
@@ -59,6 +60,7 @@ def finish(state: State) -> Generation:
         )
     if state.exact_counts and waits(state.device):  # otherwise a report has raised them
         raise_faults(state.fault, state)
+    editable, valid = whole(state)
     numbers = {
         "steps": state.rows.step,
         "forwards": state.rows.forwards,
@@ -70,6 +72,6 @@ def finish(state: State) -> Generation:
         sampling_logprob=state.sampling_logprob,
         commit_step=state.commit_step,
         **{name: torch.from_numpy(n.copy()).to(state.device) for name, n in numbers.items()},
-        editable=state.editable,
-        valid=state.valid,
+        editable=editable,
+        valid=valid,
     )

@@ -15,6 +15,7 @@ from unmask.decoding.serialize import decode, encode
 from unmask.decoding.validation import check_kinds, check_together
 from unmask.errors import StrategyError, nearest
 from unmask.groups import Groups
+from unmask.growth import Growth
 from unmask.guidance import Guidance
 from unmask.noise import MaskToken, Noise
 from unmask.orders import Order, as_order
@@ -40,6 +41,7 @@ class Strategy:
     guidance: Guidance | None = None
     constraint: Constraint = Constraint()
     stopping: tuple[Stop, ...] = ()
+    growth: Growth | None = None
     name: str = field(default="custom", compare=False)
 
     def __post_init__(self) -> None:
@@ -52,7 +54,8 @@ class Strategy:
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """The parts that read proposals and may keep a history."""
-        return (self.order, self.commit, self.revise, self.noise, *self.stopping)
+        grows = () if self.growth is None else (self.growth,)
+        return (self.order, self.commit, self.revise, self.noise, *self.stopping, *grows)
 
     @cached_property
     def carriers(self) -> dict[str, Part]:
@@ -78,6 +81,7 @@ class Strategy:
             or self.noise.keeps_sample  # of every unknown position
             or self.noise.needs
             or any(rule.fills_groups for rule in self.stopping)
+            or self.growth is not None
         )
         return self.order.blind and not reads
 
@@ -128,6 +132,7 @@ class Strategy:
             "readings": self.readings,
             "histories": sorted(self.carriers),
             "keeps_sample": self.noise.keeps_sample,
+            "growth": self.growth,
         }
 
     def __repr__(self) -> str:

@@ -12,10 +12,11 @@ from unmask.constraints import Automaton, Constraint
 from unmask.core.part import check_needs
 from unmask.errors import StrategyError
 from unmask.groups import Groups
+from unmask.growth import Growth
 from unmask.guidance import Guidance
-from unmask.noise import Noise
+from unmask.noise import MaskToken, Noise
 from unmask.orders import Order, Probability
-from unmask.revise import Revise
+from unmask.revise import Never, Revise
 from unmask.sampling import COLD, Sampling
 from unmask.stopping import Stop
 
@@ -31,6 +32,7 @@ _KINDS: dict[str, tuple[Any, str]] = {
     "constraint": (Constraint, "Constraint(forbidden=[0])"),
     "groups": ((Groups, type(None)), "Groups.blocks(32)"),
     "guidance": ((Guidance, type(None)), "Guidance(weight=3.0)"),
+    "growth": ((Growth, type(None)), "growth.EndConfidence()"),
 }
 
 
@@ -65,6 +67,8 @@ def check_together(strategy: Parts) -> None:
     _check_groups(strategy)
     _check_revision(strategy)
     _check_stopping(strategy)
+    if strategy.growth is not None:
+        _check_growth(strategy)
 
 
 _SCORES = {
@@ -176,6 +180,46 @@ def _check_filling(strategy: Parts) -> None:
         f"EndOfSequence({end.end_id}) fills rows behind their end, which feasible= may "
         "not allow: leave one of them out"
     )
+
+
+def _check_growth(strategy: Parts) -> None:
+    commit, groups, sampling = strategy.commit, strategy.groups, strategy.sampling
+    filling = [_name(rule) for rule in strategy.stopping if rule.fills_groups]
+    wrong = [
+        (not commit.grows, f"{_name(commit)} counts on positions or steps", "commit=Threshold()"),
+        (
+            groups is not None and (groups.kind != "blocks" or groups.side_by_side),
+            "the groups are no blocks one after the other",
+            "groups=Groups.blocks(32)",
+        ),
+        (
+            not isinstance(strategy.revise, Never),
+            f"{_name(strategy.revise)} revises",
+            "revise=Never()",
+        ),
+        (
+            not isinstance(strategy.noise, MaskToken),
+            f"{_name(strategy.noise)} shows other tokens",
+            "noise=MaskToken()",
+        ),
+        (bool(filling), f"{filling} fill groups by their steps", "EndOfSequence or Budget alone"),
+        (
+            callable(sampling.temperature),
+            "the temperature follows the progress",
+            "a number as temperature",
+        ),
+        (
+            strategy.constraint.feasible is not None,
+            "feasible= checks fixed positions",
+            "no feasible=",
+        ),
+    ]
+    for found, what, instead in wrong:
+        if found:
+            raise StrategyError(
+                f"{_name(strategy.growth)} changes the number of positions while a row is "
+                f"generated, and {what}: use {instead}, or leave growth= out"
+            )
 
 
 def _name(part: object) -> str:

@@ -213,7 +213,7 @@ class Engine:
         wide as the widest.
         """
         every = (*self._cohorts, cohort)
-        lengths = [c.state.rows.length for c in every]
+        lengths = [c.state.rows.most for c in every]
         if self.denoiser.spec.cached:
             width = max(c.state.tokens.shape[1] for c in every)
             lengths = [np.full(len(c), width) for c in every]

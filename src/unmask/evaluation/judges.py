@@ -18,7 +18,7 @@ from torch import Tensor
 from unmask.core.ids import are_integers
 from unmask.errors import DataError
 from unmask.evaluation.figures import share_error
-from unmask.tasks.digits import needing_sklearn
+from unmask.tasks.digits import sklearn
 
 FOLDS = 5
 TREES = 200
@@ -57,15 +57,15 @@ def two_sample(generated: Tensor, real: Tensor, seed: int = 0) -> TwoSample:
     Raises DataError for unequal or too small sets, MissingExtraError without scikit-learn.
     """
     _check_alike(generated, real)
-    with needing_sklearn("the two-sample test"):
-        from sklearn.ensemble import RandomForestClassifier
-        from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    ensemble, selection = (
+        sklearn(part, "the two-sample test") for part in ("ensemble", "model_selection")
+    )
     rows = len(generated)
     ids = torch.cat([generated.cpu(), real.cpu()]).numpy()
     is_real = np.repeat([0, 1], rows)
-    forest = RandomForestClassifier(n_estimators=TREES, random_state=seed)
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    guess = cross_val_predict(forest, ids, is_real, cv=folds)
+    forest = ensemble.RandomForestClassifier(n_estimators=TREES, random_state=seed)
+    folds = selection.StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    guess = selection.cross_val_predict(forest, ids, is_real, cv=folds)
     accuracy = float((guess == is_real).mean())
     return TwoSample(accuracy, share_error(accuracy, 2 * rows), rows)
 
@@ -103,9 +103,7 @@ def class_accuracy(
     _check_labelled("generated", generated, labels, generated.shape[-1])
     _check_labelled("train_tokens", train_tokens, train_labels, generated.shape[-1])
     _check_labelled("held_out_tokens", held_out_tokens, held_out_labels, generated.shape[-1])
-    with needing_sklearn("class accuracy"):
-        from sklearn.svm import SVC
-    judge = SVC(C=PENALTY, gamma=GAMMA)
+    judge = sklearn("svm", "class accuracy").SVC(C=PENALTY, gamma=GAMMA)
     judge.fit(train_tokens.cpu().numpy(), train_labels.cpu().numpy())
     accuracy = float(judge.score(generated.cpu().numpy(), labels.cpu().numpy()))
     ceiling = float(judge.score(held_out_tokens.cpu().numpy(), held_out_labels.cpu().numpy()))

@@ -128,6 +128,7 @@ class Guidance:
 
         names = (
             "valid", "lengths", "masked", "progress", "unknown_share", "open_block", "open_start",
+            "reach",
         )  # fmt: skip
         rest: dict[str, Any] = {name: twice(getattr(query, name)) for name in names}
         both = beside(tokens, hidden), tree_map(beside, condition, none)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from unmask.models.caching import KeyValueCache, Tally, Turn, pass_through, try_
 from unmask.models.decoder import Decoder
 from unmask.models.forwarding import Forwarding
 
+_INPUTS = frozenset({"open_block"})
 Reuse = Literal["prefix", "dual"]
 """The positions whose keys and values are reused: all before the block, or also all after it."""
 Plan = tuple[Turn, Tensor, Tensor]
@@ -45,17 +46,16 @@ class _Cached(Forwarding):
             )
         super().__init__(inner)
         self.tally = Tally()
+        self._specs: tuple[DenoiserSpec, DenoiserSpec] | None = None
 
     @property
     def spec(self) -> DenoiserSpec:
         """The decoder's spec; hidden states are valid in the open block only."""
-        return replace(
-            self.inner.spec,
-            block_size=self.block,
-            open_block_only=True,
-            cached=True,
-            inputs=self.inner.spec.inputs | {"open_block"},
-        )
+        given = self.inner.spec
+        if self._specs is None or self._specs[0] is not given:
+            known: dict[str, Any] = {"block_size": self.block, "inputs": given.inputs | _INPUTS}
+            self._specs = given, replace(given, **known, open_block_only=True, cached=True)
+        return self._specs[1]
 
     def forward(self, query: Query, cache: Cache | None) -> tuple[Tensor, Cache | None]:
         """Return the hidden states (R,N,D), zeros where not computed, and the keys and values.
@@ -170,14 +170,15 @@ def _shift(
 ) -> tuple[Tensor, Tensor]:
     """Return the hidden states (B,N,D) after a logit shift, and the one before the block (B,D).
 
+    Without a shift nothing reads the latter, which is then that of the first position.
     begins (B,) int64: the first position of the open block. computed (B,) bool: rows in which the
     position before it was computed in this step; in others a logit shift reads the cached state.
     """
+    if not inner.logit_shift:
+        return hidden, hidden[:, 0].clone()
     row = torch.arange(len(begins), device=begins.device)
     place = (begins - 1).clamp(min=0)
     edge = hidden[row, place]
     if before is not None:
         edge = edge.where((computed | (begins == 0)).unsqueeze(1), before.edge)
-    if inner.logit_shift:
-        hidden = inner.shift_logits(hidden.index_put((row, place), edge))
-    return hidden, edge
+    return inner.shift_logits(hidden.index_put((row, place), edge)), edge

@@ -6,19 +6,22 @@ positions whose cached keys and values they may attend to.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from unmask.core.arrays import on_host, to_device
 from unmask.core.inference import evaluating
 from unmask.core.trees import widen
 from unmask.errors import ModelError
 from unmask.models.decoder import Decoder
 from unmask.models.hidden_cache import RowCache
-from unmask.models.outputs import arguments
+from unmask.models.outputs import arguments, inside
 from unmask.models.trial import same
 
 NAMES = ("cache", "past_key_values")  # names of the argument in transformers, newest first
@@ -34,7 +37,7 @@ class KeyValueCache(RowCache):
     states: States
     tokens: Tensor  # (B,N) int64: the canvas they were computed from
     blocks: Tensor  # (B,) int64: number of blocks; the adapter decides which
-    edge: Tensor  # (B,D): the trunk's state at the last position before the open block
+    edge: Tensor  # (B,D): with a logit shift, the trunk's state at the last position before a block
 
     def resize(self, length: int) -> KeyValueCache:
         states = {name: widen(leaf, length, dim=2) for name, leaf in self.states.items()}
@@ -75,20 +78,23 @@ def pass_through(
     Rows with equally many positions to compute share a pass, so that no pass has padding. old is
     not changed.
     """
+    trunk: Any = type(inside(decoder.backbone.base_model))
+    argument = _argument(trunk)
     hidden: Tensor | None = None
     fresh: list[tuple[Tensor, Tensor, States]] = []
-    width, count = turn.asked.sum(1), torch.arange(1, len(order) + 1, device=order.device)
-    for asked in width[width > 0].unique().tolist():
-        rows = (width == asked).nonzero().squeeze(1)
-        position = turn.asked[rows].nonzero()[:, 1].view(len(rows), asked)  # (R,Q)
-        reused = turn.reused[rows]
+    count = torch.arange(1, len(order) + 1, device=order.device)
+    width = on_host(turn.asked.sum(1))
+    for asked in np.unique(width[width > 0]).tolist():
+        rows = to_device(np.flatnonzero(width == asked), order.device)
+        shown, queried, reused = _rows((tokens, turn.asked, turn.reused), rows)
+        position = queried.nonzero()[:, 1].view(len(rows), asked)  # (R,Q)
         slots = int((reused.any(0) * count).max())
         earlier = order.where(reused, len(order))[:, :slots]
         own = order[position]
         seen = torch.cat([earlier, own], 1).unsqueeze(1) <= own.unsqueeze(2)
         new: States = {}
-        reading = {_argument(decoder): _reader()(old, new, rows, slots)}
-        out = decoder.trunk(tokens[rows].gather(1, position), position, seen, **reading)
+        reading = {argument: _reader()(old, new, rows, slots)}
+        out = decoder.trunk(shown.gather(1, position), position, seen, **reading)
         if hidden is None:
             hidden = out.new_zeros((*tokens.shape, out.shape[-1]))
         hidden[rows.unsqueeze(1), position] = out
@@ -96,6 +102,11 @@ def pass_through(
         tally.passes, tally.queries = tally.passes + 1, tally.queries + position.numel()
     assert hidden is not None
     return hidden, _with_new_states(old, fresh, turn.kept)
+
+
+def _rows(values: Sequence[Tensor], rows: Tensor) -> list[Tensor]:
+    """Return these rows (R,) int64 of each, ascending; nothing is copied where they are all."""
+    return [each if len(rows) == len(each) else each.index_select(0, rows) for each in values]
 
 
 def _with_new_states(
@@ -139,7 +150,7 @@ def _reader() -> Any:
         def _all(self, name: str) -> Tensor:
             if not self.slots:
                 return self.new[name]
-            old = self.old[name][:, :, : self.slots].index_select(0, self.rows)
+            (old,) = _rows((self.old[name][:, :, : self.slots],), self.rows)
             return torch.cat([old, self.new[name]], 2)
 
         def get_seq_length(self, layer_idx: int = 0) -> int:
@@ -149,9 +160,10 @@ def _reader() -> Any:
     return Reading
 
 
-def _argument(decoder: Cached) -> str:
-    """Return the name of the network's cache argument. Raises ModelError if it has none."""
-    known = arguments(decoder.backbone.base_model)
+@cache
+def _argument(trunk: type) -> str:
+    """Return the name of the cache argument of networks of a class. ModelError if it has none."""
+    known = arguments(trunk.forward)  # type: ignore[attr-defined]
     name = next((name for name in NAMES if name in known), None)
     if name is None:
         raise ModelError(f"this network takes no cache. {WITHOUT}")

@@ -26,7 +26,7 @@ CARD = "unmask.json"
 WEIGHTS = "model.safetensors"
 FORMAT = "unmask-1"
 NEWEST = "unmask-2"  # with entries that older versions would ignore to their harm
-ADDED = ("adapters", "attention", "spec", "text")  # these entries
+ADDED = ("adapters", "attention", "buffers", "spec", "text")  # these entries
 TRANSFORMERS = "transformers"  # the backbone of a card whose network transformers opens
 TOKENIZER = "tokenizer"  # a folder in the model's
 
@@ -35,7 +35,7 @@ TOKENIZER = "tokenizer"  # a folder in the model's
 class Card:
     """The content of `unmask.json`."""
 
-    mask_id: int
+    mask_id: int | None  # None for a network that is shown no mask
     vocab_size: int
     backbone: str  # "transformers", or the class of the network
     forbidden: list[int] = field(default_factory=list)
@@ -47,8 +47,9 @@ class Card:
     training: dict[str, Any] | None = None  # objective, schedule and padding policy
     about: dict[str, Any] = field(default_factory=dict)  # anything: task, recipe, figures, layout
     adapters: list[dict[str, Any]] = field(default_factory=list)  # as in models/registry.py
-    attention: str | None = None  # of a decoder: the network's attn_implementation
-    spec: dict[str, Any] = field(default_factory=dict)  # grid, end_id and reserved, unsaid above
+    attention: str | None = None  # of an adapter's network: its attn_implementation
+    buffers: dict[str, str] = field(default_factory=dict)  # as in models/buffers.py
+    spec: dict[str, Any] = field(default_factory=dict)  # as in `_check_spec`, if unsaid above
     text: dict[str, Any] | None = None  # of a text model: see text/saving.py
     format: str = FORMAT
 
@@ -164,7 +165,8 @@ def _parse(path: Path, data: Any) -> Card:
 
 def _check_spec(path: Path, card: Card) -> None:
     """Raise CheckpointError for unknown fields of the spec, wrong types, and ids out of range."""
-    kinds: dict[str, Any] = {"grid": list[int], "end_id": int, "reserved": list[int]}
+    kinds: dict[str, Any] = {"grid": list[int], "end_id": int}
+    kinds |= dict.fromkeys(("other_ends", "reserved"), list[int])
     for name, value in card.spec.items():
         if name not in kinds:
             raise CheckpointError(f"{path}: spec has {name!r}: {nearest(name, kinds)}")

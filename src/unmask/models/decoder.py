@@ -58,6 +58,7 @@ class Decoder(Adapter):
         limits = [limit for limit in (window, longest_row(backbone_of(net))) if limit is not None]
         options: dict[str, Any] = {"forbidden": forbidden, "block_size": block}
         options |= {"length": length, "max_length": min(limits, default=None)}
+        options |= {"supports_trimming": True}  # no position attends to padding
         super().__init__(net, int(config.vocab_size), mask_id, logit_shift=logit_shift, **options)
         self.block, self.window = block, window
         self.settle()

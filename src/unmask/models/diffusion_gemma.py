@@ -95,8 +95,8 @@ class DiffusionGemma(Adapter):
         """Return (R,N,D), zeros outside the open canvas, and the cache."""
         if query.condition is not None:
             raise CanvasError(
-                "DiffusionGemma takes no condition: pass it as a prompt, tokens before the unknown "
-                "positions, with Canvas.infill"
+                "DiffusionGemma takes no condition, such as images, which are not read: pass text "
+                "as a prompt, tokens before the unknown positions, with Canvas.infill"
             )
         if query.open_start is None:
             raise StrategyError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,18 @@ from torch import nn
 
 from unmask.core.checks import check_path
 from unmask.core.files import previous
-from unmask.errors import ModelError
+from unmask.errors import ArgumentError, ModelError
 from unmask.models.adapter import Adapter
-from unmask.models.checkpoint import CARD, bundled
-from unmask.models.families import open_pretrained, recognise
-from unmask.models.families.files import CONFIG, Files
+from unmask.models.checkpoint import CARD, Card, bundled, locate, read_card
+from unmask.models.families import Files, Found, open_pretrained, recognise
+from unmask.models.families.files import CONFIG
 from unmask.models.forwarding import Forwarding
 from unmask.models.saved import load_saved
 
+LOADING = ("dtype", "device_map", "attn_implementation")
+FILES = ("revision", "subfolder", "cache_dir", "token", "local_files_only")
+OPTIONS = ("net", "family", "mask_id", "block", "trust_remote_code", *LOADING, *FILES)
+"""The arguments of `load` beside the model."""
 REPOSITORY = r"[\w-][\w.-]*/[\w.-]+"
 """Names of repositories, of an owner and a model."""
 
@@ -44,8 +50,9 @@ def load(
     model: a bundled name ("digits", "shidoku", "sudoku"), a folder that `unmask.save` wrote, a
     folder of transformers', or a repository of its hub, such as "GSAI-ML/LLaDA-8B-Instruct".
 
-    Of a folder that `unmask.save` wrote: net, the network that the weights are loaded into, if it
-    is not transformers'.
+    Of a folder that `unmask.save` wrote: net, the network that the weights are loaded into, with
+    their dtypes, if it is not transformers'. dtype, device_map and attn_implementation apply to
+    networks of transformers in any folder.
 
     Of transformers' models, the kind is found in `config.json`: a `*ForMaskedLM`, or a family of
     the catalogue (`unmask.models.families.CATALOGUE`), which runs in a class of transformers' own.
@@ -57,27 +64,57 @@ def load(
     Raises CheckpointError for a missing, truncated or foreign model, ModelError for an unknown
     kind, and for options that do not apply.
     """
+    options = dict(locals())
+    return recognised(options.pop("model"), options).open()
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A model before a weight is read, each of its files read once.
+
+    files, found: of transformers' models, None for others. folder, card: of what `unmask.save`
+    wrote, None for others. loading: arguments of transformers' `from_pretrained`.
+    """
+
+    files: Files | None
+    found: Found | None
+    folder: Path | None
+    card: Card | None
+    net: nn.Module | None
+    loading: Mapping[str, Any]
+
+    def open(self) -> Adapter | Forwarding:
+        """Return the denoiser, in evaluation mode. Raises as `load` does."""
+        if self.files is not None and self.found is not None:
+            return open_pretrained(self.files, self.found, self.loading)
+        assert self.folder is not None
+        assert self.card is not None
+        return load_saved(self.folder, self.card, self.net, self.loading)
+
+
+def recognised(model: str | Path, options: Mapping[str, Any]) -> Recognised:
+    """Return what is known of a model before its weights are read. options: as of `load`.
+
+    Raises as `load` does, but for what is wrong with the weights.
+    """
     check_path("model", model)
-    kind: dict[str, Any] = {"family": family, "mask_id": mask_id, "block": block}
-    kind["trust_remote_code"] = trust_remote_code or None
-    loading = {
-        "dtype": dtype,
-        "device_map": device_map,
-        "attn_implementation": attn_implementation,
-    }
-    files = {
-        "revision": revision,
-        "subfolder": subfolder,
-        "cache_dir": cache_dir,
-        "token": token,
-        "local_files_only": local_files_only or None,
-    }
+    for name in options:
+        if name not in OPTIONS:
+            raise ArgumentError.unknown("load", name, OPTIONS, OPTIONS)
+    # By identity, for the id 0 may be a mask.
+    given = {k: v for k, v in options.items() if all(v is not each for each in (None, False))}
+    loading = {name: given.pop(name) for name in LOADING if name in given}
+    net = given.pop("net", None)
     if not is_pretrained(model):
-        _refuse(f"{model} is a folder of unmask.save", {**kind, **loading, **files})
-        return load_saved(model, net)
-    _refuse(f"{model} is a model of transformers", {"net": net})
-    known = Files(str(model), _given(files))
-    return open_pretrained(known, recognise(known, **_given(kind)), _given(loading))
+        for name, value in given.items():
+            raise ModelError(
+                f"{name}={value!r}: {model} is a folder of unmask.save, to which it does not apply"
+            )
+        return Recognised(None, None, locate(model), read_card(model), net, loading)
+    if net is not None:
+        raise ModelError(f"net={net!r}: {model} is a model of transformers, which opens its own")
+    files = Files(str(model), {name: given.pop(name) for name in FILES if name in given})
+    return Recognised(files, recognise(files, **given), None, None, None, loading)
 
 
 def is_pretrained(model: str | Path) -> bool:
@@ -88,13 +125,3 @@ def is_pretrained(model: str | Path) -> bool:
     if folder.exists():
         return (folder / CONFIG).exists()
     return isinstance(model, str) and re.fullmatch(REPOSITORY, name) is not None
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _refuse(what: str, options: dict[str, Any]) -> None:
-    """Raise ModelError for options that were given."""
-    for name in _given(options):
-        raise ModelError(f"{name}={options[name]!r}: {what}, to which it does not apply")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 from torch import Tensor, nn
@@ -33,9 +34,15 @@ def has_base(net: object, library: str, name: str) -> bool:
 
     The library is not imported.
     """
+    kind: Any = type(net)
+    return _derives(kind, library, name)
+
+
+@lru_cache(maxsize=256)
+def _derives(kind: type, library: str, name: str) -> bool:
     return any(
-        kind.__module__.startswith(library) and fnmatchcase(kind.__name__, name)
-        for kind in type(net).__mro__
+        base.__module__.startswith(library) and fnmatchcase(base.__name__, name)
+        for base in kind.__mro__
     )
 
 

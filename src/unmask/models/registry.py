@@ -17,9 +17,13 @@ from unmask.models.captured import Captured
 from unmask.models.compiled import Compiled
 from unmask.models.conditioning import ClassConditioned
 from unmask.models.decoder import Decoder
+from unmask.models.diffusion_gemma import DiffusionGemma
+from unmask.models.dit import DiT
 from unmask.models.forwarding import Forwarding
 from unmask.models.packing import Packed
 
+DIT = "DiTForMaskedLM"
+"""The class of `models/dit.py`, which is none of transformers' own."""
 Entry = dict[str, Any]
 """The name of a kind, and its options."""
 
@@ -31,6 +35,10 @@ class Kind:
     make: type[Any]
     options: Mapping[str, str] = field(default_factory=dict)
     """Arguments of the class, and the attributes that hold their values."""
+    opened_by: str | None = None
+    """The class that opens the network within: transformers' or DIT; None for wrappers."""
+    of_card: tuple[str, ...] = ()
+    """Entries of the card that are arguments, too."""
 
     @property
     def name(self) -> str:
@@ -38,11 +46,17 @@ class Kind:
         return self.make.__name__
 
 
-DECODER = Kind(Decoder, {"block": "block"})
 KINDS = {
     kind.name: kind
     for kind in (
-        DECODER,
+        Kind(
+            Decoder,
+            {"block": "block"},
+            "AutoModelForCausalLM",
+            ("mask_id", "forbidden", "length", "logit_shift"),
+        ),
+        Kind(DiffusionGemma, {"canvas": "canvas"}, "DiffusionGemmaForBlockDiffusion"),
+        Kind(DiT, {"block": "block"}, DIT, ("mask_id",)),
         Kind(ClassConditioned, {"classes": "classes"}),
         Kind(Packed, {"length": "packed_length"}),
         Kind(BlockCache),
@@ -51,6 +65,12 @@ KINDS = {
         Kind(Captured, {"after": "after", "most": "most"}),
     )
 }
+
+
+def network_of(entries: list[Entry]) -> Kind | None:
+    """Return the kind of the first entry, if it is made of a network of transformers."""
+    kind = KINDS[entries[0]["name"]] if entries else None
+    return None if kind is None or kind.opened_by is None else kind
 
 
 def entry_of(denoiser: Any) -> Entry:
@@ -98,18 +118,18 @@ def check_entries(where: object, entries: list[Entry]) -> None:
             raise CheckpointError(f"{where}: {name} has no option {option!r}: {advice}")
         for option in known.keys() - entry.keys():
             raise CheckpointError(f"{where} is incomplete: {name} has no {option!r}")
-        if name == DECODER.name and entry is not entries[0]:
+        if KINDS[name].opened_by is not None and entry is not entries[0]:
             raise CheckpointError(
                 f"{where} has {name} around another denoiser: it is the first of adapters, as in "
                 "[{'name': 'Decoder', 'block': 32}, {'name': 'BlockCache'}]"
             )
 
 
-def made(where: object, entry: Entry, inner: Any, *more: Any, **fixed: Any) -> Any:
+def made(where: object, entry: Entry, inner: Any, **fixed: Any) -> Any:
     """Return the denoiser of an entry. Raises CheckpointError where it does not fit `inner`."""
     options = {name: value for name, value in entry.items() if name != "name"}
     try:
-        return KINDS[entry["name"]].make(inner, *more, **options, **fixed)
+        return KINDS[entry["name"]].make(inner, **options, **fixed)
     except (UnmaskError, TypeError) as error:
         raise CheckpointError(
             f"{where}: {entry} does not fit a {type(inner).__name__}: {error}"

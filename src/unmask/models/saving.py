@@ -16,6 +16,8 @@ from unmask.core.checks import check_dicts, check_path
 from unmask.core.files import replacing_folder
 from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
 from unmask.errors import CheckpointError, ModelError
+from unmask.models import dit
+from unmask.models.buffers import buffers_apart
 from unmask.models.checkpoint import (
     CARD,
     TOKENIZER,
@@ -27,11 +29,10 @@ from unmask.models.checkpoint import (
     with_tokenizer,
     without_bars,
 )
-from unmask.models.decoder import Decoder
 from unmask.models.hf import MaskedLMDenoiser, is_adapted
 from unmask.models.outputs import inside
 from unmask.models.plain import PlainDenoiser
-from unmask.models.registry import entry_of, layers_of
+from unmask.models.registry import DIT, Kind, entry_of, layers_of, network_of
 from unmask.models.x_transformers import XTransformersDenoiser
 
 BY_WRAP = (MaskedLMDenoiser, XTransformersDenoiser, PlainDenoiser)
@@ -104,14 +105,14 @@ def _card(
     # Older versions read the classes where they have their own entry.
     conditioned = bool(entries) and entries[0]["name"] == "ClassConditioned"
     classes = entries.pop(0)["classes"] if conditioned else None
-    if isinstance(adapter, Decoder) or type(adapter) not in BY_WRAP:
+    if type(adapter) not in BY_WRAP:
         entries.insert(0, entry_of(adapter))
-    net, spec = adapter.net, adapter.spec
+    net, spec, kind = adapter.net, adapter.spec, network_of(entries)
     if not isinstance(net, nn.Module):
         raise ModelError(f"{type(net).__name__} has no weights to save: wrap an nn.Module")
-    if isinstance(adapter, Decoder):
-        _check_causal(adapter.backbone)
-    stored = isinstance(adapter, MaskedLMDenoiser | Decoder)
+    if kind is not None:
+        _check_opened_by(kind, adapter.backbone)
+    stored = kind is not None or isinstance(adapter, MaskedLMDenoiser)
     parts = getattr(adapter, "self_conditioning", None)
     if spec.recommended is not None:
         about = {"preset": dict(spec.recommended), **about}
@@ -128,7 +129,8 @@ def _card(
         training=training,
         about=about,
         adapters=entries,
-        attention=_attention(adapter),
+        buffers=buffers_apart(adapter),
+        attention=None if kind is None else str(adapter.backbone.config._attn_implementation),
         spec=_unsaid(spec, about, vocabulary, training),
         text=text,
     )
@@ -146,27 +148,27 @@ def _unsaid(
         found["grid"] = list(spec.grid)
     if spec.end_id is not None and training is None:
         found["end_id"] = spec.end_id
+    if spec.other_ends:
+        found["other_ends"] = list(spec.other_ends)
     if spec.reserved and "absent" not in (vocabulary or {}):
         found["reserved"] = list(spec.reserved)
     return found
 
 
-def _attention(adapter: Any) -> str | None:
-    """Return the attention of a decoder's network, which changes its rounding."""
-    if not isinstance(adapter, Decoder):
-        return None
-    return str(adapter.backbone.config._attn_implementation)
-
-
-def _check_causal(net: Any) -> None:
-    """Raise ModelError for a decoder that transformers could not open again."""
+def _check_opened_by(kind: Kind, net: Any) -> None:
+    """Raise ModelError for a network that transformers could not open again."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING as KNOWN
 
     known: Any = KNOWN.get(type(net.config), ())
-    if type(net) not in (known if isinstance(known, tuple) else (known,)):
+    classes = [each.__name__ for each in (known if isinstance(known, tuple) else (known,))]
+    if kind.opened_by != "AutoModelForCausalLM":
+        classes = [str(kind.opened_by)]
+    ours = kind.opened_by == DIT and type(net).__module__ == dit.__name__
+    theirs = type(net).__module__.startswith("transformers.")
+    if type(net).__name__ not in classes or not (ours or theirs):
         raise ModelError(
-            f"{type(net).__name__} is not a class that AutoModelForCausalLM opens, so it cannot be "
-            "saved: keep its files, and make the Decoder again after loading it"
+            f"{type(net).__name__} is not a class that {kind.opened_by} opens, so it cannot be "
+            f"saved: keep its files, and make the {kind.name} again after loading it"
         )
 
 

@@ -21,6 +21,7 @@ from unmask.presets.adaptive import (
     wino,
 )
 from unmask.presets.canvases import diffusion_gemma
+from unmask.presets.growing import daedal, rho_eos
 from unmask.presets.image import amused, halton, maskgit, muse
 from unmask.presets.reference import annealed, confidence, first_hitting, random_order, top_margin
 from unmask.presets.revising import dplm, p2, remdm, self_critic, token_critic
@@ -42,6 +43,7 @@ __all__ = [
     "annealed",
     "confidence",
     "credit",
+    "daedal",
     "diffusion_gemma",
     "dplm",
     "dream",
@@ -67,6 +69,7 @@ __all__ = [
     "prophet",
     "random_order",
     "remdm",
+    "rho_eos",
     "sdar",
     "self_critic",
     "soundstorm",

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import starmap
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -84,8 +85,11 @@ def build(
 def ending(strategy: Strategy, end_id: int | None, also: Sequence[int] = ()) -> Strategy:
     """Return the strategy with rows that end at end_id, if there is one and they can.
 
-    also: further ids that end a row.
+    also: further ids that end a row. Rows that grow go by the same end, if they name none.
     """
+    growth = strategy.growth
+    if growth is not None and growth.end_id is None and end_id is not None:
+        strategy = strategy.but(growth=replace(growth, end_id=end_id))  # type: ignore[type-var]
     if end_id is None or strategy.end_id is not None or strategy.commit.takes_all_steps:
         return strategy
     return strategy.but(stopping=(*strategy.stopping, EndOfSequence(end_id, also)))

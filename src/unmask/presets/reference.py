@@ -5,6 +5,7 @@ from __future__ import annotations
 from unmask import schedules
 from unmask.commit import OneAtATime, TopK
 from unmask.decoding.strategy import Strategy
+from unmask.groups import Groups
 from unmask.orders import ChoiceNoise, Margin, Probability, Random
 from unmask.presets.parts import planned, remasking
 from unmask.sampling import Annealed, Sampling
@@ -46,17 +47,21 @@ def random_order(
     return planned("random_order", Random(), steps, schedule, temperature)
 
 
-def first_hitting(temperature: float = 1.0) -> Strategy:
+def first_hitting(
+    temperature: float = 1.0, block: int | None = None, top_p: float | None = None
+) -> Strategy:
     """First-hitting sampler (2409.02908, Algorithm 1): one uniformly chosen position a step.
 
     The paper's hitting times t ← t·u^(1/n) matter only to a network with the time as input; for
     others this gives the same law. Exact with one position a step, which is its only plan: as many
-    forwards as unknown positions.
+    forwards as unknown positions. In blocks counted from 0 and with top_p, the sampler of BD3-LM
+    (2503.09573).
     """
     return Strategy(
         commit=TopK(OneAtATime()),
-        sampling=Sampling(temperature),
+        sampling=Sampling(temperature, top_p=top_p),
         order=Random(),
+        groups=None if block is None else Groups.blocks(block),
         name="first_hitting",
     )
 

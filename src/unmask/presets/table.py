@@ -14,6 +14,7 @@ from typing import Any
 from unmask import presets
 from unmask.commit import AllSteps, Ancestral, ByGroup, NoPlan, OneAtATime
 from unmask.decoding.strategy import Strategy
+from unmask.growth import EndConfidence, EndDensity
 from unmask.noise import MaskToken
 from unmask.presets import by_name
 from unmask.revise import Never, Verify
@@ -28,19 +29,32 @@ This table is generated from the presets (`python -m unmask.presets.table`).
 - *Options* are the arguments of the function, with their defaults. `critic`, `delimiters`,
   `height` and `width` have none; the row of `halton` is that of a grid of 16 × 16, the one of
   `adablock` that of the delimiter 198.
-- *Commit* to *stopping* are the parts that these defaults give. A dash is the default part: nothing
-  is revised, the mask token is shown, the whole canvas is one group, no row ends early. A preset
-  has guidance only if `guidance=` is passed, and a budget only if `budget=` is passed.
+- *Commit* to *growth* are the parts that these defaults give. A dash is the default part: nothing
+  is revised, the mask token is shown, the whole canvas is one group, no row ends early, and none
+  grows. A preset has guidance only if `guidance=` is passed, and a budget only if `budget=` is
+  passed.
 - *Forwards* are the network passes of a row without guidance. U is the number of its unknown
   positions at the start, T the number of steps of its plan. `Edit(passes=16)` adds up to 16 to each
   group.
 - *Distribution* compares that of the samples with the model's. *Exact*: equal with one position a
   step.
 
+Two findings of others that bear on the choice:
+
+- With several positions a step no preset is exact, however good the network: tokens of a step are
+  drawn from a product of marginals. Few-step samplers are wrong under a perfect denoiser, and
+  likelihood, generative perplexity or MAUVE need not show it
+  ([2602.19619](https://arxiv.org/abs/2602.19619)). If the distribution matters, take as many steps
+  as positions.
+- Re-masking by confidence, as `wino` does, brought little or nothing over `threshold` in short
+  blocks, and less diversity at temperatures above 0
+  ([2606.12232](https://arxiv.org/abs/2606.12232)). It costs a pass for each verified token here, so
+  measure both before you choose it.
+
 """
 COLUMNS = (
     "preset", "paper", "options", "commit", "sampling", "order", "revise", "noise", "groups",
-    "stopping", "forwards", "distribution", "file",
+    "stopping", "growth", "forwards", "distribution", "file",
 )  # fmt: skip
 ABSENT = "–"
 LAWS = {  # entry of the column "distribution": the words of a docstring that it is read from
@@ -54,6 +68,10 @@ FORWARDS: dict[type, str] = {
     ByGroup: "min(T, U) of each level",
     NoPlan: "1 to U",
     OneAtATime: "U",
+}
+GROWING: dict[type, str] = {
+    EndConfidence: "1 to U, and one for each change before the first commit",
+    EndDensity: "1 to U + 64",
 }
 NEEDED: dict[str, Any] = {
     "critic": lambda tokens, **_: tokens,
@@ -86,6 +104,7 @@ def _cells(name: str) -> list[str]:
         ABSENT if strategy.noise == MaskToken() else part_text(strategy.noise),
         ABSENT if strategy.groups is None else strategy.groups.name,
         part_text(strategy.stopping) or ABSENT,
+        ABSENT if strategy.growth is None else part_text(strategy.growth),
         forwards(strategy),
         law(make),
         f"[{make.__module__.split('.')[-1]}.py](../src/{make.__module__.replace('.', '/')}.py)",
@@ -118,6 +137,8 @@ def forwards(strategy: Strategy) -> str:
     """Return the network passes of a row, in terms of U unknown positions and T steps."""
     if isinstance(strategy.revise, Verify):
         return "1 to U steps, and one pass for each token verified"
+    if strategy.growth is not None:
+        return GROWING[type(strategy.growth)]
     if strategy.commit.likeliest:
         return "at most T of each group"
     usual = "min(T, U) of each group" if strategy.groups else "min(T, U)"

@@ -154,11 +154,17 @@ def llada2(
     return sdar(threshold, block, steps, temperature).but(name="llada2")
 
 
-def fast_dllm_v2(threshold: float = 0.9, block: int = 8, temperature: float = 0.0) -> Strategy:
+def fast_dllm_v2(
+    threshold: float = 0.9, block: int = 32, sub_block: int = 8, temperature: float = 0.0
+) -> Strategy:
     """Fast-dLLM v2 (2509.26328): sub-blocks from 0, all p > threshold or else the best one.
 
-    block: size of a sub-block, which divides the network's own blocks (32). The authors take the
-    first token of a block from the last logits of the block before; here it is drawn like any
-    other. Approximate.
+    The first token of a block comes first, at a step of its own: it is that of a left-to-right
+    model, by the last logit of the block before, which a block-causal network with a logit shift
+    has for it. block: size of the network's blocks, a multiple of that of a sub-block. At a
+    temperature the first token is drawn like others, where the authors' is the likeliest one.
+    Approximate.
     """
-    return in_blocks("fast_dllm_v2", Threshold(threshold, strict=True), block, temperature)
+    return in_blocks("fast_dllm_v2", Threshold(threshold, strict=True), sub_block, temperature).but(
+        groups=Groups.blocks(sub_block, lead_every=block)
+    )

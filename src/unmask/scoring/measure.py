@@ -20,7 +20,7 @@ from unmask.core.network import Denoiser, check_denoiser
 from unmask.core.random import check_seed
 from unmask.decoding import Canvas
 from unmask.decoding.init import check_longest
-from unmask.errors import DataError, StrategyError
+from unmask.errors import DataError, ModelError, StrategyError
 from unmask.objectives.inputs import check_grids
 from unmask.scoring.bound import Bound
 from unmask.scoring.look import Estimate, Method, Report
@@ -88,9 +88,17 @@ def score(
     seed: the result of example i depends on (seed, i) alone. batch_size: rows of one forward, at
     least 2 for `Bound`; it affects memory and time only. report(done, total) is called during the
     work. Raises DataError or CanvasError for ids, shapes and flags that cannot be scored,
-    StrategyError for a method that cannot score.
+    StrategyError for a method that cannot score,
+    ModelError for a network without probabilities of tokens given others (DiffusionGemma).
     """
     check_denoiser(denoiser)
+    if denoiser.spec.observes:
+        raise ModelError(
+            f"{type(denoiser).__name__} cannot score, by no method: it denoises canvases of random "
+            "ids and reads its own last logits, so that it has no probability of a token given "
+            "others. Score by a network with a mask id; of what it generates itself, the record "
+            "has the log-probabilities (Generation.logprob, Completion.logprobs)"
+        )
     if isinstance(by, type) or not callable(by) or not hasattr(by, "kind"):
         raise StrategyError(
             f"by={by!r}: pass scoring.Bound(), scoring.Ordered(strategy) or "

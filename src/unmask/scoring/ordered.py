@@ -51,6 +51,12 @@ class Ordered:
             )
         if strategy.order.ranks_draws:
             raise _draws_first(strategy.name)
+        if strategy.commit.likeliest:
+            raise StrategyError(
+                f"{strategy.name} commits the likeliest ids of a whole group, so every other "
+                "sequence has probability 0: score with a strategy that commits draws, or with "
+                "scoring.Bound()"
+            )
         if strategy.noise.keeps_sample:
             raise StrategyError(
                 f"{strategy.name} shows the network the tokens drawn before, and scoring draws "

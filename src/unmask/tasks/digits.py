@@ -6,15 +6,14 @@ pixel. A class is no id: the network is given it apart (`models.ClassConditioned
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.errors import MissingExtraError
+from unmask.core.optional import library
 
 SIDE = 8
 PIXELS = SIDE * SIDE
@@ -35,15 +34,10 @@ class Digits:
     held_out_labels: Tensor  # (360,)
 
 
-@contextmanager
-def needing_sklearn(what: str) -> Iterator[None]:
-    """Raise MissingExtraError where an import fails."""
-    try:
-        yield
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{what} needs scikit-learn, which is not installed; type: pip install 'unmask[tasks]'"
-        ) from error
+def sklearn(module: str, what: str) -> Any:
+    """Return a module of scikit-learn. Raises MissingExtraError where it is not installed."""
+    why = f"{what} needs scikit-learn, which is not installed; type"
+    return library(f"sklearn.{module}", "tasks", why)
 
 
 def load() -> Digits:
@@ -51,9 +45,8 @@ def load() -> Digits:
 
     Raises MissingExtraError without scikit-learn. Nothing is downloaded: scikit-learn ships them.
     """
-    with needing_sklearn("the data set of digits"):
-        from sklearn.datasets import load_digits
-    pixels, labels = load_digits(return_X_y=True)
+    datasets = sklearn("datasets", "the data set of digits")
+    pixels, labels = datasets.load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(pixels))
     tokens = torch.from_numpy(pixels[order].astype(np.int64))
     classes = torch.from_numpy(labels[order].astype(np.int64))

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from unmask.core.arrays import tensor_of
 from unmask.core.head import illegal_tensor
 from unmask.core.inference import evaluating
 from unmask.core.network import Denoiser, Query
@@ -67,23 +68,37 @@ def most_likely(
     At each step, every row of the beams fills in the position of which its best id is likeliest.
     log p is the sum of the network's own logarithms over these steps; `never` are not chosen.
     """
-    canvas = Canvas.ragged([each.ids for each in texts], [each.unknown for each in texts])
-    canvas = canvas.to(denoiser.device) if denoiser.device is not None else canvas
-    first = torch.arange(len(texts), device=canvas.tokens.device)
-    total = torch.zeros(len(texts), device=canvas.tokens.device)
-    beams = _Beams(first, canvas.tokens, canvas.editable, canvas.valid, total)
-    barred = illegal_tensor(denoiser.spec, canvas.tokens.device, tuple(never))
+    beams = _begun(texts, denoiser.device or torch.device("cpu"))
+    asked = beams.unknown
+    barred = illegal_tensor(denoiser.spec, asked.device, tuple(never))
     found: list[list[Likely]] = [[] for _ in texts]
     with evaluating(denoiser):
         while len(beams.text):
-            beams = _grown(denoiser, beams, canvas.editable, barred, top_k)
+            beams = _grown(denoiser, beams, asked, barred, top_k)
             full = ~beams.unknown.any(1)
-            for i in full.nonzero().squeeze(1).tolist():
-                text = int(beams.text[i])
-                ids = beams.tokens[i, canvas.editable[text]].tolist()
-                found[text].append(Likely(ids, float(beams.logprob[i])))
+            rows = (part[full].tolist() for part in (beams.text, beams.tokens, beams.logprob))
+            for text, row, logprob in zip(*rows, strict=True):
+                unknown = texts[text].unknown
+                ids = [token for token, hidden in zip(row, unknown, strict=False) if hidden]
+                found[text].append(Likely(ids, logprob))
             beams = beams.take(~full)
     return found
+
+
+def _begun(texts: Sequence[Hidden], device: torch.device) -> _Beams:
+    """Return a row for each text, with nothing filled in."""
+    width = max((len(text.ids) for text in texts), default=0)
+
+    def padded(rows: Sequence[Sequence[int]], padding: int) -> Any:
+        return tensor_of([[*row, *[padding] * (width - len(row))] for row in rows]).to(device)
+
+    return _Beams(
+        text=torch.arange(len(texts), device=device),
+        tokens=padded([text.ids for text in texts], 0),
+        unknown=padded([text.unknown for text in texts], False),
+        valid=padded([[True] * len(text.ids) for text in texts], False),
+        logprob=torch.zeros(len(texts), device=device),
+    )
 
 
 def _grown(denoiser: Denoiser, beams: _Beams, asked: Tensor, barred: Tensor, top_k: int) -> _Beams:
@@ -100,17 +115,11 @@ def _grown(denoiser: Denoiser, beams: _Beams, asked: Tensor, barred: Tensor, top
     sure = torch.full(shown.shape, -torch.inf, device=shown.device)
     sure[row, position] = best[:, 0]
     place = sure.argmax(1)  # (R,)
-    number = torch.zeros_like(shown)
-    number[row, position] = torch.arange(len(row), device=shown.device)
-    picked = number.gather(1, place.unsqueeze(1)).squeeze(1)
-    grown = beams.take(
-        torch.arange(len(shown), device=shown.device).repeat_interleave(best.shape[1])
-    )
-    at = (
-        torch.arange(len(grown.text), device=shown.device),
-        place.repeat_interleave(best.shape[1]),
-    )
-    grown.tokens[at], grown.unknown[at] = choice[picked].flatten(), False
+    picked = (position == place[row]).nonzero().squeeze(1)  # (R,): of the M
+    source = torch.arange(len(shown), device=shown.device).repeat_interleave(best.shape[1])
+    grown, there = beams.take(source), place[source].unsqueeze(1)
+    grown.tokens.scatter_(1, there, choice[picked].view(-1, 1))
+    grown.unknown.scatter_(1, there, False)
     grown.logprob.add_(best[picked].flatten())
     return grown.take(_best(grown, top_k))
 

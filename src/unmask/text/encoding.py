@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from unmask.data.pieces import BROKEN
 from unmask.data.tokenizer import Tokenizer
 from unmask.data.vocabulary import BYTES, Vocabulary
 from unmask.errors import DataError, ModelError
 from unmask.models.families.files import lost_word
 
 CONTEXT = 8  # tokens before a text that decide how it begins
+PENDING = 16  # tokens of characters that run into each other, at most
 _BYTE = re.compile("<0x[0-9A-F]{2}>")  # a byte of a character without a token of its own
 
 
@@ -23,7 +25,7 @@ class Encoding(ABC):
     size: ids are 0 to size − 1. mask_id, mask_token: the mask token that may stand in a text, None
     for none. special: ids that stand for no text. around: the ids that belong before and after a
     text. pending: ids whose text may change with the next id, as that of bytes which a tokenizer
-    reads together.
+    reads together. letters: whether texts are letters alone, each a token, and no space.
     """
 
     size: int
@@ -32,14 +34,23 @@ class Encoding(ABC):
     mask_token: str | None = None
     around: tuple[list[int], list[int]] = ([], [])
     pending: frozenset[int] = frozenset()
+    letters: bool = False
 
     @abstractmethod
+    def encode_all(self, texts: Sequence[str], special: bool = False) -> list[list[int]]:
+        """Return the ids of each text; special: whether names of special tokens in it are these."""
+
     def encode(self, text: str, special: bool = False) -> list[int]:
-        """Return the ids of a text; special: whether names of special tokens in it are these."""
+        """Return the ids of a text, as `encode_all`."""
+        return self.encode_all([text], special)[0]
 
     @abstractmethod
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
         """Return the text of ids, without special tokens, or with their names."""
+
+    def unknown(self, text: str) -> str | None:
+        """Return the first word of a text that has no token, or None."""
+        return None
 
     def continued(self, ids: Sequence[int], context: Sequence[int]) -> str:
         """Return the text of ids behind others, which begins with a space where one comes between.
@@ -49,6 +60,19 @@ class Encoding(ABC):
         before = list(context[-CONTEXT:])
         head, whole = self.decode(before), self.decode([*before, *ids])
         return whole[len(head) :] if whole.startswith(head) else self.decode(ids)
+
+    def pieces(self, ids: Sequence[int], context: Sequence[int]) -> list[str]:
+        """Return what each id adds to a text behind others, a character with its last byte."""
+        found, run, before = list[str](), list[int](), list(context)
+        for number, token in enumerate(ids, 1):
+            run.append(token)
+            text = self.continued(run, before)
+            if text.endswith(BROKEN) and number < len(ids) and len(run) < PENDING:
+                found.append("")
+                continue
+            found.append(text)
+            before, run = [*before, *run][-CONTEXT:], []
+        return found
 
     @abstractmethod
     def template(self, messages: Sequence[dict[str, str]], options: dict[str, Any]) -> list[int]:
@@ -76,27 +100,29 @@ class TokenizerEncoding(Encoding):
         if mask_id is not None and mask_id < known.size:
             self.mask_id, self.mask_token = mask_id, str(backend.convert_ids_to_tokens(mask_id))
         self.special = frozenset({*known.specials, *(() if mask_id is None else (mask_id,))})
-        ordinary = [word for word, i in backend.get_vocab().items() if i not in self.special]
-        self.letters = all(len(word) == 1 for word in ordinary)
-        if self.letters:
-            self.mask_token = None  # which stands between letters, and is no letter
+        self.known, self.letters = known, bool(known.letters)
         tokens = backend.get_vocab().items()
         self.pending = frozenset(number for token, number in tokens if _BYTE.fullmatch(token))
         if surround:
             self.around = known.around
 
-    def encode(self, text: str, special: bool = False) -> list[int]:
-        """Return the ids of a text; special: whether names of special tokens in it are these."""
+    def encode_all(self, texts: Sequence[str], special: bool = False) -> list[list[int]]:
+        """Return the ids of each text; special: whether names of special tokens in it are these."""
         options = {"add_special_tokens": False, "verbose": False}
-        text = " ".join("".join(text.split())) if self.letters else text
-        ids = self.backend(text, split_special_tokens=not special, **options)["input_ids"]
-        return [int(number) for number in ids]
+        if self.letters:
+            names = self.backend.convert_ids_to_tokens(sorted(self.special)) if special else ()
+            texts = [self.known.spelt(text, names) for text in texts]
+        rows = self.backend(list(texts), split_special_tokens=not special, **options)["input_ids"]
+        return [[int(number) for number in row] for row in rows]
 
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
         """Return the text of ids, without special tokens, or with their names."""
-        kept = [int(i) for i in ids if special or i not in self.special]
-        text = str(self.backend.decode(kept, clean_up_tokenization_spaces=False))
-        return text.replace(" ", "") if self.letters and not special else text
+        hidden = frozenset[int]() if special else self.special
+        return self.known.decode([int(i) for i in ids if i not in hidden])
+
+    def unknown(self, text: str) -> str | None:
+        """Return the first word of a text that has no token, or None."""
+        return self.known.unknown(text)
 
     def template(self, messages: Sequence[dict[str, str]], options: dict[str, Any]) -> list[int]:
         """Return the ids of a talk, by the tokenizer's own template. DataError if that fails."""
@@ -123,10 +149,11 @@ class ByteEncoding(Encoding):
     def __init__(self, vocabulary: Vocabulary):
         self.vocabulary, self.size = vocabulary, vocabulary.size
         self.special = frozenset(range(BYTES, vocabulary.total))
+        self.letters = vocabulary.letters
 
-    def encode(self, text: str, special: bool = False) -> list[int]:
-        """Return the bytes of a text."""
-        return self.vocabulary.encode(text)
+    def encode_all(self, texts: Sequence[str], special: bool = False) -> list[list[int]]:
+        """Return the bytes of each text."""
+        return [self.vocabulary.encode(text) for text in texts]
 
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
         """Return the text of bytes; halves of characters become U+FFFD."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from unmask.core.network import Denoiser, DenoiserSpec
 from unmask.errors import CanvasError
@@ -29,43 +29,58 @@ def fillings(
     candidates: lengths of the only mask of a text, ranked by log p a token. never: ids that are not
     chosen. drawn: fillings of a row, in place of those that a beam finds.
     """
-    made = [_rows(encoding, text, candidates, denoiser.spec) for text in texts]
+    made = _rows(encoding, texts, candidates, denoiser.spec)
     rows = [row for part in made for row in part]
     if drawn is None:
         parts = [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)]
         likely = [one for part in parts for one in most_likely(denoiser, part, top_k, never)]
     else:
         likely = [drawn(row) for row in rows]
+    names = {t: encoding.decode([t]) for t in {t for e in likely for one in e for t in one.tokens}}
     found, rest = list[list[Filling]](), iter(zip(rows, likely, strict=True))
     for part in made:
         pairs = [(row, each) for row, every in (next(rest) for _ in part) for each in every]
         pairs.sort(key=lambda pair: -pair[1].logprob / (len(pair[1].tokens) if candidates else 1))
-        found.append([_filling(encoding, row, each) for row, each in pairs])
+        found.append([_filling(encoding, row, each, names) for row, each in pairs])
     return found
 
 
 def _rows(
-    encoding: Encoding, text: str, candidates: str | Sequence[int] | None, spec: DenoiserSpec
-) -> list[Hidden]:
-    """Return the rows of a text with masks: one, or one for each length of its mask."""
-    pieces, counts = masks.split(text, encoding.mask_token)
-    if not counts:
-        raise CanvasError(f"{text!r} has no mask: write [MASK], or [MASK:3] for three tokens")
-    if candidates is not None and len(counts) > 1:
-        raise CanvasError(f"candidates={candidates!r} for {len(counts)} masks: write one")
-    tried = [counts] if candidates is None else [[k] for k in masks.lengths(candidates)]
-    hidden = spec.mask_id or 0
-    rows = [Hidden(*masks.encoded(encoding, pieces, each, hidden)) for each in tried]
-    longest = max(len(row.ids) for row in rows)
+    encoding: Encoding,
+    texts: Sequence[str],
+    candidates: str | Sequence[int] | None,
+    spec: DenoiserSpec,
+) -> list[list[Hidden]]:
+    """Return the rows of each text with masks: one, or one for each length of its mask."""
+    tried = [_tried(text, encoding.mask_token, candidates) for text in texts]
+    every = [parts for each in tried for parts in each]
+    rows = [Hidden(*row) for row in masks.encoded(encoding, every, spec.mask_id or 0)]
+    longest = max((len(row.ids) for row in rows), default=0)
     if spec.max_length is not None and longest > spec.max_length:
         raise CanvasError(
             f"the text has {longest} tokens, and the network {spec.max_length} positions"
         )
-    return rows
+    left = iter(rows)
+    return [[next(left) for _ in each] for each in tried]
 
 
-def _filling(encoding: Encoding, row: Hidden, found: Likely) -> Filling:
+def _tried(
+    text: str, token: str | None, candidates: str | Sequence[int] | None
+) -> list[masks.Parts]:
+    """Return a text around its masks; once for each length of its mask that is to be tried."""
+    pieces, counts = masks.split(text, token)
+    if not counts:
+        raise CanvasError(f"{text!r} has no mask: write [MASK], or [MASK:3] for three tokens")
+    if candidates is None:
+        return [(pieces, counts)]
+    if len(counts) > 1:
+        raise CanvasError(f"candidates={candidates!r} for {len(counts)} masks: write one")
+    return [(pieces, [length]) for length in masks.lengths(candidates)]
+
+
+def _filling(encoding: Encoding, row: Hidden, found: Likely, names: Mapping[int, str]) -> Filling:
+    """names: the text of each id at a mask."""
     rest, pairs = iter(found.tokens), zip(row.ids, row.unknown, strict=True)
     whole = [next(rest) if hidden else token for token, hidden in pairs]
-    texts = [encoding.decode([token]) for token in found.tokens]
+    texts = [names[token] for token in found.tokens]
     return Filling(encoding.decode(whole), found.tokens, texts, found.logprob)

@@ -30,9 +30,17 @@ def texts_of(name: str, given: Any) -> list[str]:
 
 
 def messages_of(given: Any) -> list[dict[str, str]]:
-    """Return the messages of a talk. Raises InputError for anything else."""
+    """Return the messages of a talk. Raises InputError for anything else, such as images."""
     listed = [] if isinstance(given, str | Mapping) or not isinstance(given, Sequence) else given
     parts = ("role", "content")
+    for nth, each in enumerate(listed):
+        content = each.get("content") if isinstance(each, Mapping) else None
+        if isinstance(content, list | tuple):
+            kinds = [str(part.get("type")) for part in content if isinstance(part, Mapping)]
+            raise InputError(
+                f"messages[{nth}] has content in parts ({', '.join(kinds) or 'of no type'}), and "
+                "images and other media are not read: pass its text alone, a string"
+            )
     if not listed or not all(
         isinstance(each, Mapping) and all(isinstance(each.get(part), str) for part in parts)
         for each in listed

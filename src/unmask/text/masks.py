@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from unmask.errors import CanvasError, InputError
+from unmask.text.encoding import Encoding
+
+Parts = tuple[list[str], list[int]]
+"""The pieces of a text around its masks, and how many tokens each mask stands for."""
+Flagged = tuple[list[int], list[bool]]
+"""Ids, and which of them are unknown."""
 
 MARK = r"\[MASK(?::(?P<count>-?\d+))?\]"
 
 
-def split(text: str, token: str | None) -> tuple[list[str], list[int]]:
+def split(text: str, token: str | None) -> Parts:
     """Return the pieces of a text around its masks, and how many tokens each mask stands for.
 
     token: the tokenizer's own mask token, which is one, too. Neighbours without a text between
@@ -34,29 +39,39 @@ def split(text: str, token: str | None) -> tuple[list[str], list[int]]:
     return pieces, counts
 
 
-def encoded(
-    encoding: Any, pieces: Sequence[str], counts: Sequence[int], mask_id: int
-) -> tuple[list[int], list[bool]]:
-    """Return ids, with mask_id where unknown, and the flags of these positions.
+def encoded(encoding: Encoding, texts: Sequence[Parts], mask_id: int) -> list[Flagged]:
+    """Return for each text its ids, with mask_id where unknown, and the flags of these positions.
 
     A tokenizer reads the whole text, with its mask token in it, because spaces beside a mask may
     belong to the mask; if it has none, or if the text itself has names of special tokens, it reads
     piece by piece.
     """
-    before, after = encoding.around
     token = encoding.mask_token
-    ids: list[int]
-    if token is not None and len(pieces) > 1:
-        spread = [count * token for count in counts]
-        whole = "".join(a + b for a, b in zip(pieces, [*spread, ""], strict=True))
-        ids = encoding.encode(whole, special=True)
-        plain = all(i == mask_id or i not in encoding.special for i in ids)
-        if plain and ids.count(mask_id) == sum(counts):
-            ids = [*before, *ids, *after]
-            return ids, [i == mask_id for i in ids]
+    if token is None:
+        return [_by_piece(encoding, *parts, mask_id) for parts in texts]
+    wholes = encoding.encode_all([_joined(*parts, token) for parts in texts], special=True)
+    other, (before, after) = encoding.special - {mask_id}, encoding.around
+    found = []
+    for (pieces, counts), ids in zip(texts, wholes, strict=True):
+        if other.isdisjoint(ids) and ids.count(mask_id) == sum(counts):
+            whole = [*before, *ids, *after]
+            found.append((whole, [i == mask_id for i in whole]))
+        else:
+            found.append(_by_piece(encoding, pieces, counts, mask_id))
+    return found
+
+
+def _joined(pieces: Sequence[str], counts: Sequence[int], token: str) -> str:
+    return "".join(a + count * token for a, count in zip(pieces, [*counts, 0], strict=True))
+
+
+def _by_piece(
+    encoding: Encoding, pieces: Sequence[str], counts: Sequence[int], mask_id: int
+) -> Flagged:
+    before, after = encoding.around
     ids, unknown = list(before), [False] * len(before)
-    for piece, count in zip(pieces, [*counts, 0], strict=True):
-        part = encoding.encode(piece)
+    parts = encoding.encode_all(pieces)
+    for part, count in zip(parts, [*counts, 0], strict=True):
         ids += [*part, *[mask_id] * count]
         unknown += [*[False] * len(part), *[True] * count]
     return [*ids, *after], [*unknown, *[False] * len(after)]

@@ -12,7 +12,6 @@ from unmask.core.network import Denoiser
 from unmask.decoding import Strategy
 from unmask.engine import stream
 from unmask.errors import InputError
-from unmask.revise import Never
 from unmask.scoring import Score
 from unmask.scoring.look import Method
 from unmask.text.beam import Hidden, Likely, most_of_draws
@@ -237,7 +236,8 @@ class TextModel:
     ) -> Iterator[TextState]:  # fmt: skip
         """Yield a TextState after every step; the pieces of all concatenate to the final text.
 
-        The arguments are those of `complete`.
+        The arguments are those of `complete`. Where nothing is committed before the last step of a
+        canvas, snapshots show the draft.
         """
         row = self._continued(text_of("prompt", prompt), max_new_tokens)
         given = form_of(regex, json_schema, choices, likeliest)
@@ -337,5 +337,4 @@ class TextModel:
         (row,), (planned,) = self._planning.rows(strategy, form, [row], closed=False)
         plan, canvas = planned.strategy, canvas_of([row], self.denoiser.spec)
         infos = stream(self.denoiser, canvas, plan, seeds=seeds_of([row], seed))
-        settles = isinstance(plan.revise, Never)
-        return states(infos, self.encoding, row, self.end_ids, stops, settles)
+        return states(infos, self.encoding, row, self.end_ids, stops, plan)

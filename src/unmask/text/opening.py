@@ -12,9 +12,8 @@ from unmask.data import Vocabulary
 from unmask.data.tokenizer import load_tokenizer
 from unmask.decoding import Strategy
 from unmask.errors import ModelError
-from unmask.models.checkpoint import read_card
-from unmask.models.families import Files, recognise
-from unmask.models.loading import is_pretrained, load
+from unmask.models.checkpoint import Card
+from unmask.models.loading import recognised
 from unmask.text.encoding import ByteEncoding, Encoding, TokenizerEncoding
 from unmask.text.saving import TextCard
 
@@ -39,12 +38,12 @@ def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> 
     tokenizer: one of transformers', where the model's own is missing or wrong.
     Raises ModelError for a model without a tokenizer, and for one of another model.
     """
-    denoiser: Any = load(model, **options)
-    if not is_pretrained(model):
-        return _saved(model, denoiser, tokenizer)
-    files = Files(str(model), _of_files(options))
-    kind = {name: options[name] for name in ("family", "mask_id", "block") if name in options}
-    found = recognise(files, **kind, trust_remote_code=bool(options.get("trust_remote_code")))
+    known = recognised(model, options)
+    denoiser = known.open()
+    if known.found is None:
+        assert known.card is not None
+        return _saved(model, known.card, denoiser, tokenizer)
+    found = known.found
     row = found.family
     backend = tokenizer or found.tokenizer
     if backend is None:
@@ -55,14 +54,13 @@ def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> 
     _check_size(denoiser, encoding)
     if row is None:
         return Parts(denoiser, encoding, found.end_ids)
-    known = backend.get_vocab()
-    ends = dict.fromkeys([*found.end_ids, *(known[n] for n in row.end_tokens if n in known)])
+    words = backend.get_vocab()
+    ends = dict.fromkeys([*found.end_ids, *(words[n] for n in row.end_tokens if n in words)])
     return Parts(denoiser, encoding, tuple(ends), row.template)
 
 
-def _saved(model: str | Path, denoiser: Denoiser, tokenizer: Any) -> Parts:
+def _saved(model: str | Path, card: Card, denoiser: Denoiser, tokenizer: Any) -> Parts:
     """Return the parts of a folder of `unmask.save`."""
-    card = read_card(model)
     said = TextCard.of(model, card)
     strategy = None if said.strategy is None else Strategy.from_dict(said.strategy)
     if tokenizer is None:
@@ -76,11 +74,6 @@ def _saved(model: str | Path, denoiser: Denoiser, tokenizer: Any) -> Parts:
     encoding = TokenizerEncoding(tokenizer, card.mask_id, surround=said.surround)
     _check_size(denoiser, encoding)
     return Parts(denoiser, encoding, tuple(said.end_ids), said.template, strategy)
-
-
-def _of_files(options: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("revision", "subfolder", "cache_dir", "token", "local_files_only")
-    return {name: options[name] for name in names if options.get(name) is not None}
 
 
 def _check_size(denoiser: Denoiser, encoding: Encoding) -> None:

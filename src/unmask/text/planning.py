@@ -51,7 +51,8 @@ class Planning:
         stopping = (
             tuple(s for s in chosen.stopping if s.end_id is None) if closed else chosen.stopping
         )
-        ends = set() if closed else {*self.end_ids, chosen.end_id}
+        grows = None if chosen.growth is None else chosen.growth.end_id
+        ends = set() if closed else {*self.end_ids, chosen.end_id, grows}
         never = {*chosen.constraint.forbidden, *self.never, *self.end_ids} - {*ends}
         constraint = replace(chosen.constraint, forbidden=tuple(never))
         chosen = chosen.but(constraint=constraint, stopping=stopping)

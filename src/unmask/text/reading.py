@@ -33,7 +33,7 @@ def completion(
         reason,
         given,
         suffix,
-        [encoding.decode([token]) for token in tokens[:count]],
+        encoding.pieces(tokens[:count], row.context),
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from unmask.core.state import StepInfo
+from unmask.decoding import Strategy
+from unmask.revise import Never
 from unmask.text.encoding import Encoding
 from unmask.text.prompts import Row
 from unmask.text.reading import cut
@@ -19,7 +21,8 @@ _BROKEN = "\ufffd"  # a character of which a byte is not there
 class TextState:
     """A text after a step. `piece` is what has become final at its left end since the last state.
 
-    snapshot: the whole text, with ▒ for each unknown token. tokens: ids, None where unknown.
+    snapshot: the whole text. An unknown token is that of the draft, where the strategy goes on from
+    one, and else ▒. tokens: ids, None where unknown.
     """
 
     step: int
@@ -35,13 +38,13 @@ def states(
     row: Row,
     end_ids: Sequence[int],
     stops: Sequence[str],
-    settles: bool,
+    strategy: Strategy,
 ) -> Iterator[TextState]:
     """Yield the state of one row after each step.
 
-    settles: whether a token that was committed stays as it is, so that pieces may go out before the
-    row is finished.
+    Pieces go out before the row is finished if a token that was committed stays as it is.
     """
+    settles = isinstance(strategy.revise, Never)
     here, sent = slice(len(row.before), len(row.before) + row.unknown), ""
     pending = _lookahead(infos)
     for step, (info, last) in enumerate(pending):
@@ -53,7 +56,26 @@ def states(
         )
         piece = text[len(sent) :] if text.startswith(sent) else ""
         sent += piece
-        yield TextState(step, piece, snapshot(encoding, tokens, end_ids), tokens, last)
+        shown = [
+            known if known is not None else drafted
+            for known, drafted in zip(tokens, draft(info, strategy)[here], strict=True)
+        ]
+        yield TextState(step, piece, snapshot(encoding, shown, end_ids), tokens, last)
+
+
+def draft(info: StepInfo, strategy: Strategy) -> list[int | None]:
+    """Return the ids (N,) that stand for unknown ones of the only row, None where there are none.
+
+    They are the likeliest ids of the step where those are committed in the end (DiffusionGemma),
+    and its draws where the network is shown those (`noise.PreviousSample`).
+    """
+    proposal = info.proposal
+    kept = proposal.token if strategy.noise.keeps_sample else None
+    ids = proposal.top_token if strategy.commit.likeliest else kept
+    if ids is None:
+        return [None] * info.state.tokens.shape[1]
+    there = (proposal.queried & info.state.masked)[0].tolist()
+    return [i if known else None for i, known in zip(ids[0].tolist(), there, strict=True)]
 
 
 def snapshot(encoding: Encoding, tokens: Sequence[int | None], end_ids: Sequence[int]) -> str:

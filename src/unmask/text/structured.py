@@ -120,6 +120,12 @@ class Structure:
                 f"{self.name}= and the strategy's own feasible= are both given: leave one of them "
                 "out"
             )
+        if plan.growth is not None:
+            raise InputError(
+                f"{self.name}= is kept in a fixed number of positions, and "
+                f"{type(plan.growth).__name__} changes them while a row is generated: pass a "
+                "strategy without growth="
+            )
         ends, fill = tuple(end_ids), next(iter(end_ids), None)
         if plan.end is not None and plan.end_id is not None:
             ends = tuple(dict.fromkeys((plan.end_id, *plan.end.also, *ends)))

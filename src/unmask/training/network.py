@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from unmask.errors import CheckpointError, MissingExtraError, StrategyError, nearest
+from unmask.core.optional import library
+from unmask.errors import CheckpointError, StrategyError, nearest
 from unmask.models import ClassConditioned, load, wrap
 from unmask.models.hf import MaskedLMDenoiser
 from unmask.training.geometry import know_the_layout
@@ -116,14 +117,9 @@ def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
 
 def _options(model_type: str) -> list[str]:
     """Return the options of a transformers config, which accepts and ignores other names."""
-    try:
-        import accelerate  # noqa: F401  # which transformers' Trainer needs
-        from transformers import AutoConfig
-    except ImportError as error:
-        raise MissingExtraError(
-            f"training needs {error.name}: pip install 'unmask[train]'"
-        ) from None
-    return list(_made(AutoConfig.for_model, model_type=model_type).to_dict())
+    library("accelerate", "train", "training needs accelerate")  # as transformers' Trainer does
+    transformers = library("transformers", "train", "training needs transformers")
+    return list(_made(transformers.AutoConfig.for_model, model_type=model_type).to_dict())
 
 
 def _made(make: Callable[..., Any], **options: Any) -> Any:

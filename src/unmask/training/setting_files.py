@@ -8,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from unmask.errors import InputError, MissingExtraError
+from unmask.core.optional import library
+from unmask.errors import InputError
 
 SUFFIXES = (".yaml", ".yml", ".toml")
 # YAML 1.1 reads 1e-3, without a decimal point, as text; here it is a number.
@@ -58,12 +59,7 @@ def _parse_toml(text: str, path: Path) -> Any:
     if sys.version_info >= (3, 11):
         import tomllib
     else:
-        try:
-            import tomli as tomllib
-        except ImportError:
-            raise MissingExtraError(
-                f"{path}: reading TOML needs tomli: pip install 'unmask[train]'"
-            ) from None
+        tomllib = library("tomli", "train", f"{path}: reading TOML needs tomli")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -73,10 +69,8 @@ def _parse_toml(text: str, path: Path) -> Any:
 @lru_cache(maxsize=1)
 def _loader() -> Any:
     """Return PyYAML's safe loader, changed to read 1e-3 as a number and refuse duplicate keys."""
-    try:
-        import yaml
-    except ImportError:
-        raise MissingExtraError("recipes need PyYAML: pip install 'unmask[train]'") from None
+    library("yaml", "train", "recipes need PyYAML")
+    import yaml
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML is untyped
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:

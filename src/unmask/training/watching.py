@@ -17,8 +17,8 @@ from unmask.training.base import TrainerCallback
 from unmask.training.material import Material
 from unmask.training.measuring import Budget
 from unmask.viz.layout import Layout
+from unmask.viz.patches import pillow
 from unmask.viz.sheet import save_png, sheet
-from unmask.viz.tiles import pillow
 
 PASSES = 64  # of the network, for one sample, at most
 

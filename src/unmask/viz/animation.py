@@ -16,8 +16,8 @@ from unmask.errors import InputError
 from unmask.viz import palette
 from unmask.viz.highlights import check_frames, highlights, looks, share_known
 from unmask.viz.layout import Layout
+from unmask.viz.patches import pillow
 from unmask.viz.sheet import MARGIN, check_suffix, pixels
-from unmask.viz.tiles import pillow
 
 STEP_MS = 160
 HOLD_MS = 2000

@@ -18,6 +18,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from unmask.viz import palette
+from unmask.viz.flow import columns_of
 from unmask.viz.highlights import FRESH, GIVEN
 from unmask.viz.layout import BLANK, UNKNOWN, Cells, Layout
 
@@ -44,7 +45,7 @@ class Drawing:
         """Characters that one cell takes, the space between cells included."""
         if self.layout.kind == "image":
             return 1 if self.way == "colour" else 2
-        shown = self.layout.symbols or [str(self.cells.max(initial=0))]
+        shown = [*map(_shown, self.layout.symbols)] or [str(self.cells.max(initial=0))]
         widest = max(map(cell_len, shown))
         return widest + 3 if self.layout.kind == "board" else widest + (widest > 1)
 
@@ -99,7 +100,7 @@ class Drawing:
         """A symbol in its cell: clues bold, generated ones blue, new ones on amber."""
         if token == BLANK:
             return Segment(" " * wide)
-        text = DOTS[self.way] if token == UNKNOWN else self.layout.symbol(token)
+        text = DOTS[self.way] if token == UNKNOWN else _shown(self.layout.symbol(token))
         spare = max(0, wide - cell_len(text))
         text = " " * ((spare + 1) // 2) + text + " " * (spare // 2)
         if token == UNKNOWN:
@@ -120,6 +121,12 @@ class Drawing:
         for across, part in enumerate(parts, start=1):
             line += [part, thick if box and across % box == 0 else thin]
         return [*line[:-1], right]
+
+
+@lru_cache(maxsize=1 << 16)
+def _shown(symbol: str) -> str:
+    """Return a symbol without line ends and other characters that move the cursor."""
+    return "".join(sign.text or " " for sign in columns_of(symbol) if sign.part != 2)
 
 
 @lru_cache(maxsize=4096)

@@ -92,7 +92,11 @@ class Layout:
     def text(
         cls, symbols: str | tuple[str, ...] = (), *, width: int = LINE, offset: int = 0
     ) -> Layout:
-        """A line of symbols (or of bare ids), wrapped every `width` positions."""
+        """A line of symbols (or of bare ids), wrapped every `width` positions.
+
+        Pictures wrap at `width` characters, and where a symbol has a line end. A symbol may be a
+        part of a character: bytes as Python's surrogate escapes.
+        """
         return cls("text", 0, width, symbols=tuple(symbols), offset=offset)
 
     def cells(self, frame: Tensor) -> Cells:

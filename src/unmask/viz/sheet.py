@@ -18,7 +18,8 @@ from unmask.errors import InputError
 from unmask.viz import palette
 from unmask.viz.highlights import looks
 from unmask.viz.layout import Cells, Layout
-from unmask.viz.tiles import Pixels, pillow, tiles
+from unmask.viz.patches import Pixels, pillow
+from unmask.viz.tiles import tiles
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -65,7 +66,8 @@ def pixels(
         raise InputError("no rows to draw: tokens has shape (0, N)")
     if columns is not None and columns < 1:
         raise InputError(f"columns={columns}: a sheet has at least one column")
-    drawn, rows = tiles(layout, layout.cells(tokens), marks, scale), len(tokens) // sheets
+    rows = len(tokens) // sheets
+    drawn = tiles(layout, layout.cells(tokens), marks, scale, sheets)
     columns = min(rows, columns or (1 if layout.kind == "text" else COLUMNS))
     return [_arranged(drawn[first : first + rows], columns) for first in range(0, len(drawn), rows)]
 

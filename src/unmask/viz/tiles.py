@@ -1,95 +1,69 @@
-"""Rows of ids as pixel tiles: every cell is a small patch, drawn once per distinct look.
+"""Rows of ids as pixel tiles.
 
-B rows, H lines of W cells; a patch is P × Q pixels. All pixels are uint8 RGB in the last axis.
+B rows, H lines of W cells. All pixels are uint8 RGB in the last axis.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from unmask.core.optional import library
 from unmask.errors import InputError
 from unmask.viz import palette
-from unmask.viz.highlights import FRESH, GIVEN, PLAIN
+from unmask.viz.flow import flow
+from unmask.viz.highlights import FRESH, GIVEN
 from unmask.viz.layout import BLANK, UNKNOWN, Cells, Layout
-
-Pixels = npt.NDArray[np.uint8]
+from unmask.viz.letters import written
+from unmask.viz.patches import Pixels, hatched, joined, pillow, plain
 
 IMAGE_WIDTH = 96
 BOARD_CELL = 40
-TEXT_CELL = 28
-HATCH_PERIOD = 6
 BORDER = 3
 
 
-def pillow(module: str) -> Any:
-    """Import one of Pillow's modules. Raises MissingExtraError where Pillow is not installed."""
-    return library(
-        f"PIL.{module}", "viz", "pictures are drawn by Pillow, which is not installed; type"
-    )
-
-
-def tiles(layout: Layout, cells: Cells, looks: Cells, scale: int | None = None) -> Pixels:
+def tiles(
+    layout: Layout, cells: Cells, looks: Cells, scale: int | None = None, sheets: int = 1
+) -> Pixels:
     """Draw each row: cells and looks (B, H, W) -> pixels (B, height, width, 3).
 
-    `scale` is the height of a cell in pixels. Raises InputError for a scale below 1.
+    scale: height of a cell in pixels. sheets: how many frames the rows are, one after the other;
+    a token of text stands in the same place in all of them. Raises InputError for a scale below 1.
     """
     if scale is not None and scale < 1:
         raise InputError(f"scale={scale}: a cell is at least one pixel; pass scale=12, say")
-    tall, wide = _patch_size(layout, cells, scale)
-    known = cells >= 0
-    pairs = np.stack([cells, np.where(known, looks, PLAIN)], axis=-1).reshape(-1, 2)
-    distinct, which = np.unique(pairs, axis=0, return_inverse=True)
-    patches = np.stack(
-        [_patch(layout, int(token), int(look), tall, wide) for token, look in distinct]
-    )
-    rows, lines, width = cells.shape
-    drawn = patches[which.reshape(rows, lines, width)]
-    flat = drawn.transpose(0, 1, 3, 2, 4, 5).reshape(rows, lines * tall, width * wide, 3)
-    return _ruled(flat, layout, tall, wide) if layout.kind == "board" else flat
+    if layout.kind == "text":
+        return written(flow(layout, cells, looks, sheets), scale)
+    usual = max(1, IMAGE_WIDTH // layout.width) if layout.kind == "image" else BOARD_CELL
+    side = scale or usual
+    drawn = joined(cells, looks, partial(_patch, layout, side))
+    return _ruled(drawn, layout, side) if layout.kind == "board" else drawn
 
 
-def _patch_size(layout: Layout, cells: Cells, scale: int | None) -> tuple[int, int]:
-    if layout.kind != "text":
-        usual = max(1, IMAGE_WIDTH // layout.width) if layout.kind == "image" else BOARD_CELL
-        return scale or usual, scale or usual
-    tall = scale or TEXT_CELL
-    font = _font(tall)
-    shown = [layout.symbol(token) for token in np.unique(cells[cells >= 0]).tolist()]
-    return tall, max(tall * 5 // 8, round(max(map(font.getlength, shown), default=0)) + tall // 4)
-
-
-def _patch(layout: Layout, token: int, look: int, tall: int, wide: int) -> Pixels:
+def _patch(layout: Layout, side: int, token: int, look: int) -> Pixels:
     if token == UNKNOWN:
-        # Diagonal stripes tell it from any grey without colour, too.
-        diagonal = (np.arange(tall)[:, None] + np.arange(wide)) % HATCH_PERIOD
-        colours: Pixels = np.array([palette.UNKNOWN, palette.HATCH], np.uint8)
-        return colours.take(diagonal < HATCH_PERIOD // 2, axis=0)
-    if token != BLANK and layout.kind != "image":
-        return _written(layout.symbol(token), look, tall, wide)
-    colour = palette.PAPER
-    if token != BLANK:
-        ink = palette.INK
-        if look == GIVEN:
-            colour, ink = palette.GIVEN_PAPER, palette.GIVEN_INK
-        grey = palette.ramp(colour, ink, layout.levels)[token]
-        colour = palette.blend(grey, palette.FRESH, 0.55 if look == FRESH else 0.0)
-    return np.broadcast_to(np.array(colour, np.uint8), (tall, wide, 3))
+        return hatched(side, side)
+    if token == BLANK:
+        return plain(palette.PAPER, side, side)
+    if layout.kind == "board":
+        return _written(layout.symbol(token), look, side)
+    colour, ink = palette.PAPER, palette.INK
+    if look == GIVEN:
+        colour, ink = palette.GIVEN_PAPER, palette.GIVEN_INK
+    grey = palette.ramp(colour, ink, layout.levels)[token]
+    return plain(palette.blend(grey, palette.FRESH, 0.55 if look == FRESH else 0.0), side, side)
 
 
 @lru_cache(maxsize=4096)
-def _written(symbol: str, look: int, tall: int, wide: int) -> Pixels:
+def _written(symbol: str, look: int, side: int) -> Pixels:
     """A cell with a symbol in its middle: clues in bold ink on grey, generated ones in blue."""
     paper = {GIVEN: palette.CLUE_PAPER, FRESH: palette.FRESH}.get(look, palette.PAPER)
     ink = {GIVEN: palette.INK, FRESH: palette.FRESH_INK}.get(look, palette.DRAWN)
-    font = _font(tall)
-    image = pillow("Image").new("RGB", (wide, tall), paper)
+    font = _font(side)
+    image = pillow("Image").new("RGB", (side, side), paper)
     pillow("ImageDraw").Draw(image).text(
-        (wide / 2, tall / 2 + font.size * 0.03),
+        (side / 2, side / 2 + font.size * 0.03),
         symbol,
         fill=ink,
         font=font,
@@ -101,19 +75,19 @@ def _written(symbol: str, look: int, tall: int, wide: int) -> Pixels:
 
 
 @lru_cache(maxsize=16)
-def _font(tall: int) -> Any:
+def _font(side: int) -> Any:
     """The font of cells of this height."""
-    return pillow("ImageFont").load_default(max(6, round(tall * 0.62)))
+    return pillow("ImageFont").load_default(max(6, round(side * 0.62)))
 
 
-def _ruled(pixels: Pixels, layout: Layout, tall: int, wide: int) -> Pixels:
+def _ruled(pixels: Pixels, layout: Layout, side: int) -> Pixels:
     """Draw the lines of a board: thin between cells, thick around boxes and the board."""
     ruled = np.pad(pixels, ((0, 0), (BORDER, BORDER), (BORDER, BORDER), (0, 0)))
     strokes = [
         (axis, line * side + BORDER, box > 0 and line % box == 0)
-        for axis, side, box, lines in (
-            (1, tall, layout.box[0], layout.height),
-            (2, wide, layout.box[1], layout.width),
+        for axis, box, lines in (
+            (1, layout.box[0], layout.height),
+            (2, layout.box[1], layout.width),
         )
         for line in range(1, lines)
     ]

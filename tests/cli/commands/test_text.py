@@ -1,11 +1,19 @@
 """`unmask fill`, `complete` and `chat`: text models on the command line."""
 
 import json
+import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
-from tests.text.models import bert, byte_level, decoder
+from PIL import Image, ImageSequence
+from tests.text.models import bert, byte_level, canvases, decoder
 
 import unmask
+from unmask.cli.io.presets import Drawn
+from unmask.cli.io.prompts import Ledger, read_rows
+from unmask.cli.runs.text_job import Opened
+from unmask.viz import Record
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +54,16 @@ def test_complete(call, masked):
     assert "4 tokens in" in printed.err
 
 
+@pytest.mark.parametrize("name", ["daedal", "rho_eos"])
+def test_complete_by_rows_that_grow(call, talker, name):
+    """The end id is the model's own."""
+    model, strategy = unmask.TextModel.load(talker), getattr(unmask.presets, name)(initial=4)
+    expected = model.complete("the cat", 12, strategy=strategy)
+    line = ("complete", talker, "the cat", "--max-new-tokens", 12, "--preset", name, "--json")
+    said = call(*line, "--set", "initial=4").json
+    assert said["rows"][0]["completion"] == expected.text
+
+
 def prompts(tmp_path, count=12):
     path = tmp_path / "prompts.jsonl"
     rows = [{"prompt": "the " * (i % 5), "id": f"row {i}"} for i in range(count)]
@@ -70,8 +88,6 @@ def test_a_file_goes_on_where_it_was_interrupted(call, masked, tmp_path, monkeyp
     path, _ = prompts(tmp_path)
     line = ("complete", masked, "--file", path, "--max-new-tokens", 3, "--max-rows", 2, "--out")
     call(*line, tmp_path / "whole.jsonl")
-    from unmask.cli.io.prompts import Ledger
-
     add, added = Ledger.add, []
 
     def interrupted(self, index, entry):
@@ -103,6 +119,44 @@ def test_a_ledger_of_other_options_is_begun_anew(call, masked, tmp_path):
     )
     call("complete", masked, "--file", path, "--max-new-tokens", 2, "--out", out)
     assert json.loads(out.read_text().splitlines()[0])["completion"] != "x"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"completion": "x"}',
+        '{"index": 3, "completion": "x"}',
+        '{"index": -1, "completion": "x"}',
+        '{"index": true, "completion": "x"}',
+        '{"index": 0}',
+        '["index"]',
+        "0",
+        "not JSON",
+        "\xff",
+    ],
+)
+def test_a_ledger_with_a_line_of_something_else_is_refused(call, masked, tmp_path, line):
+    path, _ = prompts(tmp_path, 3)
+    asked = ("complete", masked, "--file", path, "--max-new-tokens", 2, "--out", "out.jsonl")
+    part = tmp_path / "out.jsonl.part"
+    ledger = Ledger.of(Path("out.jsonl"), read_rows(path, "prompt"), **told(masked, 2))
+    part.write_bytes(f'{{"asked": "{ledger.asked}"}}\n{line}\n'.encode("latin-1"))
+    before = part.read_bytes()
+    assert f"{part.name}, line 2 is no completion of this command" in call(*asked).error()
+    assert part.read_bytes() == before
+    part.write_bytes(before.replace(line.encode("latin-1") + b"\n", b"half a \xc3"))  # killed there
+    assert call(*asked).code == 0
+
+
+def told(model, tokens):
+    """What a ledger of `complete` knows of its options."""
+    return {
+        "model": str(model),
+        "tokens": tokens,
+        "stop": None,
+        "drawn": Drawn(),
+        "opened": Opened(),
+    }
 
 
 def test_chat(call, talker):
@@ -164,7 +218,7 @@ def test_info_says_what_was_recognised_and_where(call, talker, masked):
     asked = call("info", talker, "--mask-id", 7, "--json").json
     assert (asked["mask_id"], asked["found in"]["mask_id"]) == (7, "as asked for")
     assert (
-        "mask_id=7: digits is none of transformers'"
+        "mask_id=7: digits is a folder of unmask.save"
         in call("info", "digits", "--mask-id", 7).error()
     )
 
@@ -217,3 +271,123 @@ def test_forms_that_cannot_be(call, talker, options, told):
     done = call("complete", talker, "x", *options)
     assert done.code == 2, done.err
     assert told in " ".join(done.err.split())
+
+
+SAID = {
+    "family": "dream", "mask_id": 5, "block": 2, "revision": "main", "dtype": "float64",
+    "device_map": "cpu", "trust_remote_code": True,
+}  # fmt: skip
+"""Options of `unmask.load`, none of them that of the files."""
+
+
+@pytest.mark.parametrize(
+    "command", ["fill", "complete", "chat", "generate", "infill", "score", "info"]
+)
+def test_every_command_that_opens_a_model_hands_on_the_options_of_load(
+    command, call, talker, tmp_path, monkeypatch
+):
+    from unmask.models import loading
+    from unmask.text import opening
+
+    seen, recognised = [], loading.recognised
+
+    def spied(model, options):
+        seen.append(dict(options))
+        return recognised(model, options)
+
+    monkeypatch.setattr(loading, "recognised", spied)
+    monkeypatch.setattr(opening, "recognised", spied)
+    (tmp_path / "text.txt").write_text("the cat sat\n")
+    line, given = {
+        "fill": (["a [MASK]"], None),
+        "complete": (["the", "--max-new-tokens", 2], None),
+        "chat": (["--max-new-tokens", 2], "the cat\n"),
+        "generate": (["-n", 1, "--length", 4], None),
+        "infill": (["--json"], "the cat [MASK]\n"),
+        "score": ([tmp_path / "text.txt", "--documents", "--samples", 2], None),
+        "info": ([], None),
+    }[command]
+    said = {k: v for k, v in SAID.items() if command != "info" or k not in ("dtype", "device_map")}
+    flags = []
+    for name, value in said.items():
+        flags += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
+    outcome = call(command, talker, *line, *flags, given=given)
+    assert outcome.code == 0, outcome.err
+    assert {k: v for k, v in seen[0].items() if v} == said
+    assert len(seen) == 1
+
+
+def test_what_the_files_do_not_say_is_said_on_the_command_line(call, talker, tmp_path):
+    """A left-to-right model by its files, which was trained as a masked one."""
+    folder = tmp_path / "model"
+    shutil.copytree(talker, folder)
+    config = (folder / "config.json").read_text().replace('"Dream"', '"qwen2"')
+    (folder / "config.json").write_text(config)
+    line = ("generate", folder, "-n", 2, "--length", 6, "--preset", "confidence", "--json")
+    assert "is a left-to-right model" in call(*line).error()
+    found = call(*line, "--family", "open_dllm", "--mask-id", 9, "--block", 2).json["tokens"]
+    denoiser = unmask.load(folder, family="open_dllm", mask_id=9, block=2)
+    never = unmask.Constraint(forbidden=denoiser.spec.reserved)
+    plan = unmask.presets.confidence().but(constraint=never)
+    wanted = unmask.generate(denoiser, batch_size=2, length=6, strategy=plan, seed=0)
+    assert found == wanted.tolist()
+    np.save(tmp_path / "ids.npy", np.array([[20, 21, 22, 23]]))
+    score = ("score", folder, tmp_path / "ids.npy", "--order", "random_order")
+    kind = ("--family", "open_dllm", "--mask-id", 9)
+    assert call(*score, *kind, "--json").json["kind"] == "exact"
+    said = call("info", folder, *kind, "--json").json
+    assert (said["family"], said["mask_id"]) == ("open_dllm", 9)
+
+
+def test_options_that_a_folder_of_unmask_does_not_take(call):
+    line = ("generate", "digits", "-n", 1)
+    told = call(*line, "--family", "llada").error()
+    assert "family='llada': digits is a folder of unmask.save" in told
+    assert call(*line, "--steps", 2, "--dtype", "bfloat16", "--json").code == 0
+
+
+def test_a_network_of_canvases_is_sent_to_the_commands_of_text(call, tmp_path):
+    model = unmask.TextModel.load(canvases(tmp_path / "published"))
+    folder = model.save(tmp_path / "saved")
+    for each in (tmp_path / "published", folder):
+        told = call("generate", each, "--length", 8).error()
+        assert "has no mask token: type unmask complete or unmask chat" in told
+        assert call("info", each, "--json").code == 0
+    assert "mask None" in " ".join(call("info", folder).out.split())
+    assert call("complete", folder, "the cat", "--max-new-tokens", 4, "--json").code == 0
+
+
+def test_a_talk_shows_the_draft(call, tmp_path, monkeypatch):
+    """What `unmask chat` draws at each step, of a network that commits a canvas at once."""
+    from rich.live import Live
+
+    from unmask.cli.commands import chat
+
+    shown = []
+    monkeypatch.setattr(chat, "is_terminal", lambda: True)
+    monkeypatch.setattr(Live, "update", lambda self, text, **_: shown.append(str(text)))
+    folder = canvases(tmp_path)
+    call("chat", folder, "--max-new-tokens", 8, given="the cat\n")
+    model = unmask.TextModel.load(folder)
+    states = list(model.stream_chat([{"role": "user", "content": "the cat"}], 8, seed=1))
+    assert [state.snapshot for state in states] == shown
+    assert len(shown) > 1
+    assert "▒" * 8 not in shown
+
+
+def test_pictures_show_text_and_not_ids(call, masked, talker, tmp_path):
+    """All frames are of one size, whatever a tokenizer's words are; the record knows their text."""
+    for model in (masked, talker):
+        line = ("generate", model, "-n", 2, "--length", 30)
+        done = call(*line, "--out", "a.gif", "--out", "a.png", "--record", "a.safetensors")
+        assert done.code == 0, done.err
+        with Image.open(tmp_path / "a.gif") as file:
+            assert len({each.size for each in ImageSequence.Iterator(file)}) == 1
+            with Image.open(tmp_path / "a.png") as last:
+                assert last.size == file.size
+        layout = Record.load(tmp_path / "a.safetensors").layout
+        tokens = call("show", "a.safetensors", "--json").json["tokens"][0]
+        text = "".join(map(layout.symbol, tokens)).encode("utf-8", "surrogateescape")
+        expected = call(*line, "--json").json["text"][0]
+        assert text.decode("utf-8", "replace").strip() == expected.strip()
+        assert call("show", "a.safetensors").code == 0

@@ -10,8 +10,10 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
-from unmask.cli.runs.form import FORM, Form
-from unmask.cli.runs.text_job import MODEL, OPENING, Drawn, Opened, open_text_model, strategy_of
+from unmask.cli.io.presets import Drawn
+from unmask.cli.options import Opened
+from unmask.cli.runs.form import Form
+from unmask.cli.runs.text_job import MODEL, open_text_model, strategy_of
 from unmask.cli.ui.screen import is_terminal, note, out
 from unmask.errors import InputError
 
@@ -26,8 +28,7 @@ OPTIONS = f"""
 {MODEL}
 --max-new-tokens N: Tokens of an answer.
 --system TEXT: What the model is told before the talk.
-{FORM.strip()}
-{OPENING}"""
+"""
 HELP = "/reset begins anew, /preset NAME changes the method, /exit ends; Ctrl-C stops an answer."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unmask.cli.io.models import Model
+from unmask.cli.options import Opened
 from unmask.cli.runs.generation_job import Asked, check_size, prepare_job
 from unmask.cli.ui.screen import print_json, print_texts
 from unmask.core.checks import check_count
@@ -34,6 +35,7 @@ def command(
     number: int = 16,
     length: int | None = None,
     asked: Asked,
+    opened: Opened,
     json: bool = False,
 ) -> None:
     """Generate whole rows.
@@ -42,7 +44,7 @@ def command(
     """
     from unmask.decoding import Canvas
 
-    job = prepare_job(model, asked, as_json=json)
+    job = prepare_job(model, asked, opened, as_json=json)
     positions = _positions(job.model, length)
     check_count("batch_size", number, CanvasError)
     check_size(number, positions)

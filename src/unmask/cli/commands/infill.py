@@ -11,7 +11,8 @@ import typer
 
 from unmask.cli.io.canvas_input import Given, is_ids, marked_rows, read_image, read_text, text_of
 from unmask.cli.io.models import Model
-from unmask.cli.runs.form import FORM, Form, formed
+from unmask.cli.options import Opened
+from unmask.cli.runs.form import Form, formed
 from unmask.cli.runs.generation_job import Asked, JobResult, check_size, prepare_job
 from unmask.cli.ui.screen import note, print_json
 from unmask.errors import InputError
@@ -28,7 +29,7 @@ EXAMPLES = [
         "echo '[1, null, null, 0]' | unmask infill FOLDER --json",
     ),
 ]
-OPTIONS = f"""
+OPTIONS = """
 FILE: Rows to fill in: lines of text, symbols or JSON, or an array in .npy; '-' or nothing is
     standard input.
 --puzzle LINE: One character per cell, '.' or '0' where unknown, or text with [MASK]; repeatable.
@@ -36,7 +37,6 @@ FILE: Rows to fill in: lines of text, symbols or JSON, or an array in .npy; '-' 
     standard input.
 --image FILE.npy: An array (H,W) or (B,H,W) of grey levels, -1 or NaN where unknown.
 --number, -n N: Completions of each row.
-{FORM.strip()}
 """
 SOURCES = "a FILE, --puzzle LINE, --tokens FILE, --image FILE.npy, or lines on standard input"
 
@@ -51,6 +51,7 @@ def command(
     number: int = 1,
     form: Form,
     asked: Asked,
+    opened: Opened,
     json: bool = False,
 ) -> None:
     """Fill in the unknown positions of rows; given positions never change.
@@ -62,7 +63,7 @@ def command(
     never generated.
     """
     _check_sources(file, puzzle, tokens, image)
-    job = prepare_job(model, asked, as_json=json)
+    job = prepare_job(model, asked, opened, as_json=json)
     given = _read(job.model, file, puzzle, tokens, image)
     job = formed(job, given, form)
     check_size(len(given.rows) * number, max(map(len, given.rows)))

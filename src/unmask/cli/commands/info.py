@@ -12,13 +12,14 @@ from rich.text import Text
 from unmask.cli.command import paragraphs
 from unmask.cli.io import presets
 from unmask.cli.io.models import weights
-from unmask.cli.runs.text_job import KIND, Kind
+from unmask.cli.options import Kind
 from unmask.cli.ui.screen import out, print_json, say
 from unmask.cli.ui.table import facts, value_text
 from unmask.errors import InputError, StrategyError
 
 if TYPE_CHECKING:
     from unmask.models.checkpoint import Card
+    from unmask.models.loading import Recognised
 
 EXAMPLES = [
     ("The bundled models", "unmask info"),
@@ -29,10 +30,10 @@ APART = ("task", "layout", "preset", "classes")
 """Entries of `about` that are printed elsewhere or not at all."""
 
 
-OPTIONS = f"""
+OPTIONS = """
 MODEL: A bundled name, a folder, or a repository of transformers' hub; without it, the bundled
     models are listed.
-{KIND}"""
+"""
 
 
 def command(model: str | None = None, *, kind: Kind, json: bool = False) -> None:
@@ -42,30 +43,28 @@ def command(model: str | None = None, *, kind: Kind, json: bool = False) -> None
     model of transformers, the kind that was found in its files, and where. No weight is read.
     """
     from unmask.models import checkpoint
-    from unmask.models.loading import is_pretrained
+    from unmask.models.loading import recognised
 
-    if model is not None and is_pretrained(model):
-        description = recognised(model, kind)
-        print_json(description) if json else _print_recognised(description)
-        return
-    for name, value in kind.given().items():
-        raise InputError(f"{name}={value!r}: {model or 'no model'} is none of transformers' models")
     if model is None:
+        for name, value in kind.given().items():
+            raise InputError(f"{name}={value!r} says something of a model: name one")
         found = [_short(name, checkpoint.read_card(name)) for name in checkpoint.bundled()]
         print_json({"models": found}) if json else _print_list(found)
+        return
+    known = recognised(model, kind.given())
+    if known.card is None:
+        description = _of_files(model, known)
+        print_json(description) if json else _print_recognised(description)
     else:
-        card = checkpoint.read_card(model)
-        description = _described(model, card)
-        print_json(description) if json else _print_model(description, card)
+        description = _described(model, known.card)
+        print_json(description) if json else _print_model(description, known.card)
 
 
-def recognised(name: str, kind: Kind) -> dict[str, Any]:
+def _of_files(name: str, known: Recognised) -> dict[str, Any]:
     """Return the kind of a model of transformers, and the places where each part was found."""
-    from unmask.models.families import Files, recognise
-
-    asked = kind.given()
-    revision = asked.pop("revision", None)
-    found = recognise(Files(name, {"revision": revision} if revision else {}), **asked)
+    files, found = known.files, known.found
+    assert files is not None
+    assert found is not None
     row = found.family
     return {
         "model": name,
@@ -77,7 +76,7 @@ def recognised(name: str, kind: Kind) -> dict[str, Any]:
         "mask_id": found.mask_id,
         "end_ids": list(found.end_ids),
         "special ids": len(found.reserved),
-        "default": by_default(None if row is None else row.recommended(found.block)),
+        "default": by_default(found.recommended(files)),
         "found in": dict(found.reasons),
     }
 
@@ -144,7 +143,7 @@ def _print_list(found: list[dict[str, Any]]) -> None:
 
 
 def _print_model(description: dict[str, Any], card: Card) -> None:
-    size, never = card.vocab_size, len({*card.forbidden, card.mask_id})
+    size, never = card.vocab_size, len({*card.forbidden, card.mask_id} - {None})
     megabytes = description["bytes"] / 1e6
     about = {key: value for key, value in card.about.items() if key not in APART}
     known = {

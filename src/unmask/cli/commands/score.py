@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from unmask.cli.io import presets
 from unmask.cli.io.corpus import canvas_of_examples, read_corpus
+from unmask.cli.io.fasta import headers
 from unmask.cli.io.models import open_model
+from unmask.cli.options import Opened
 from unmask.cli.ui.screen import counting, print_json, say
 from unmask.core.checks import check_count
 from unmask.errors import InputError
@@ -38,7 +40,8 @@ WHAT = {
     "pseudo": "each token given all others: not a likelihood, but comparable between rows",
 }
 OPTIONS = """
-FILE: Ids or text: .npy, .npz, .safetensors, .jsonl, .parquet, .txt or a folder of one kind.
+FILE: Ids or text: .npy, .npz, .safetensors, .jsonl, .parquet, .txt, .fasta or a folder of one
+    kind.
 --samples N: Pairs of masks for each row; default 16.
 --order NAME: Compute the exact likelihood under this preset.
 --steps N: Steps of the preset of --order.
@@ -66,6 +69,8 @@ def command(
     tokenizer: Path | None = None,
     batch_size: int = 256,
     seed: int = 0,
+    *,
+    kind: Opened,
     json: bool = False,
 ) -> None:
     """Measure how likely the rows of a file are under a model.
@@ -76,10 +81,11 @@ def command(
     """
     from unmask.core.random import check_seed
 
-    by = _method(model, samples, order, steps, pseudo)
+    _check_ways(samples, order, steps, pseudo)
     check_seed(seed)
     check_count("batch_size", batch_size)
-    opened = open_model(model, tokenizer)
+    opened = open_model(model, kind, tokenizer)
+    by = _method(samples, order, steps, pseudo, opened.card.grid)
     reading = {"column": column, "documents": documents or (length is None and opened.documents)}
     corpus = read_corpus(opened, file, length, reading)
     canvas, notes = canvas_of_examples(opened, file, corpus, class_)
@@ -88,15 +94,13 @@ def command(
     seconds = time.perf_counter() - begun
     if json:
         settings = {"model": model, "file": str(file), "seed": seed, "seconds": round(seconds, 3)}
-        print_json({**settings, **_figures(result), "notes": notes})
+        print_json({**settings, **_figures(result), **headers(file), "notes": notes})
         return
     _print_summary(result, f"{model} on {file}", f"seed {seed}, {seconds:.1f} s", notes)
 
 
-def _method(
-    model: str, samples: int | None, order: str | None, steps: int | None, pseudo: bool
-) -> Method:
-    """Return the scoring method that the options name. Raises InputError if they conflict."""
+def _check_ways(samples: int | None, order: str | None, steps: int | None, pseudo: bool) -> None:
+    """Raise InputError for options that conflict."""
     ways = {"--samples": samples is not None, "--order": order is not None, "--pseudo": pseudo}
     asked = [name for name, given in ways.items() if given]
     if len(asked) > 1:
@@ -105,13 +109,21 @@ def _method(
         )
     if steps is not None and order is None:
         raise InputError("--steps belongs to a preset: name it, such as --order confidence")
+
+
+def _method(
+    samples: int | None,
+    order: str | None,
+    steps: int | None,
+    pseudo: bool,
+    grid: tuple[int, int] | None,
+) -> Method:
+    """Return the scoring method that the options name. grid: of the model."""
     from unmask import scoring
 
     if order is not None:
-        from unmask.models.checkpoint import read_card
-
         options = {} if steps is None else {"steps": steps}
-        return scoring.Ordered(presets.build_strategy(order, options, read_card(model).grid))
+        return scoring.Ordered(presets.build_strategy(order, options, grid))
     if pseudo:
         return scoring.PseudoLikelihood()
     return scoring.Bound() if samples is None else scoring.Bound(samples)

@@ -31,8 +31,8 @@ EXAMPLES = [
 ]
 OPTIONS = """
 TASK: A built-in task: digits, shidoku or sudoku. Or pass --data.
---data PATH: Your data: .txt, or ids or text in .npy, .npz, .safetensors, .jsonl, .parquet or a
-    folder of Hugging Face datasets.
+--data PATH: Your data: .txt, sequences in .fasta, or ids or text in .npy, .npz, .safetensors,
+    .jsonl, .parquet or a folder of Hugging Face datasets.
 --out FOLDER: Folder for the model; default runs/NAME.
 --recipe FILE: Training options in YAML or TOML, as unmask init writes them.
 --set KEY=VALUE: A key of the recipe; repeatable. Takes precedence over --recipe.

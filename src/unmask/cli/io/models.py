@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unmask.cli.options import Opened
 from unmask.cli.ui.screen import waiting
-from unmask.errors import CheckpointError, InputError, MissingExtraError
+from unmask.core.optional import library
+from unmask.errors import CheckpointError, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,8 +19,12 @@ if TYPE_CHECKING:
     from unmask.core.network import Denoiser
     from unmask.data import Vocabulary
     from unmask.models.checkpoint import Card
+    from unmask.models.loading import Recognised
     from unmask.tasks.boards import Board
     from unmask.viz import Layout
+
+COLUMNS = 72
+"""Of a line of text in a picture."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +34,13 @@ class Model:
     name: str
     card: Card
     layout: Layout
+    recognised: Recognised
 
     @cached_property
     def denoiser(self) -> Denoiser:
         """The network. Raises CheckpointError if it cannot be loaded."""
         with waiting(f"Loading {self.name}"):
-            from unmask.models import load
-
-            return load(self.name)
+            return self.recognised.open()
 
     @property
     def task(self) -> str | None:
@@ -99,6 +104,15 @@ class Model:
         known = dict(enumerate(symbols))
         return ["".join(known.get(i, "?") for i in ids[self.layout.offset :]) for ids in rows]
 
+    def pictured(self, frames: Tensor) -> Layout:
+        """Return the layout of pictures of frames (S,B,N): text with the text of each id."""
+        vocabulary = self.vocabulary
+        if vocabulary is None or self.layout.kind != "text":
+            return self.layout
+        pieces = vocabulary.pieces(frames.unique().clamp_min(0).tolist())
+        pieces += ("",) * (self.card.vocab_size - len(pieces))
+        return replace(self.layout, symbols=pieces, width=COLUMNS)
+
     def valid(self, tokens: Tensor) -> list[bool] | None:
         """Return whether each row of tokens (B,N) keeps the task's rules; None if it has none."""
         return None if self.rules is None else self.rules.is_valid(tokens).tolist()
@@ -118,16 +132,19 @@ class Model:
         return torch.tensor([classes[row % len(classes)] for row in range(rows)])
 
 
-def open_model(name: str, tokenizer: Path | None = None) -> Model:
-    """Return a bundled model or that of a folder. Raises CheckpointError if there is no model.
+def open_model(name: str, opened: Opened | None = None, tokenizer: Path | None = None) -> Model:
+    """Return a bundled model, or that of a folder or a repository; no weight is read.
 
-    tokenizer: path of one in place of that of the card.
+    opened: options of `unmask.load`. tokenizer: path of one in place of that of the card. Raises
+    CheckpointError if there is no model.
     """
-    from unmask.models.checkpoint import read_card
-    from unmask.models.loading import is_pretrained
+    from unmask.models.loading import recognised
     from unmask.viz import Layout
 
-    card = _recognised(name) if is_pretrained(name) else read_card(name)
+    known = recognised(name, {} if opened is None else opened.given())
+    card = known.card or _card_of(name, known)
+    if card.mask_id is None:
+        raise InputError(f"{name} has no mask token: type unmask complete or unmask chat")
     if tokenizer is not None:
         from unmask.data import Vocabulary
 
@@ -137,33 +154,35 @@ def open_model(name: str, tokenizer: Path | None = None) -> Model:
         layout = Layout.text() if described is None else Layout.from_dict(described)
     except (InputError, TypeError) as error:
         raise CheckpointError(f"the card of {name} holds a damaged layout: {error}") from error
-    return Model(name, card, layout)
+    return Model(name, card, layout, known)
 
 
-def _recognised(name: str) -> Card:
+def _card_of(name: str, known: Recognised) -> Card:
     """Return a card of what the files of a model of transformers say."""
     from unmask.data import Vocabulary
     from unmask.errors import DataError
     from unmask.models.checkpoint import TRANSFORMERS, Card
-    from unmask.models.families import Files, recognise
 
-    files = Files(name)
-    found = recognise(files)
-    if found.mask_id is None:
-        raise InputError(f"{name} has no mask token: type unmask complete or unmask chat")
-    size = files.config.get("embedding_size") or files.config["vocab_size"]
+    files, found = known.files, known.found
+    assert files is not None
+    assert found is not None
+    text: Any = files.config.get("text_config") or {}
+    entries = {**text, **files.config}
+    size = entries.get("embedding_size") or entries["vocab_size"]
     try:
         vocabulary = Vocabulary.of_tokenizer(name, size=size).to_dict()
     except DataError:  # ids without a text
         vocabulary = None
-    row = found.family
+    preset = found.recommended(files)
+    never = [each for each in found.reserved if each < size]
     return Card(
         mask_id=found.mask_id,
         vocab_size=size,
         backbone=TRANSFORMERS,
-        forbidden=list(found.reserved),
+        forbidden=never,
+        spec={"reserved": never},
         vocabulary=vocabulary,
-        about={} if row is None else {"preset": row.recommended(found.block)},
+        about={} if preset is None else {"preset": preset},
     )
 
 
@@ -173,12 +192,7 @@ def weights(folder: Path) -> dict[str, int]:
 
     from unmask.models.checkpoint import WEIGHTS
 
-    try:
-        import safetensors
-    except ImportError:
-        raise MissingExtraError(
-            "the weights are in safetensors files: pip install 'unmask[hf]'"
-        ) from None
+    safetensors = library("safetensors", "hf", "the weights are in safetensors files")
     path = folder / WEIGHTS
     try:
         with safetensors.safe_open(path, framework="pt") as file:

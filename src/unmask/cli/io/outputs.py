@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unmask.cli.io.fasta import SEQUENCES
 from unmask.core.files import check_writable
 from unmask.errors import InputError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 PICTURES = {".png": "a picture", ".gif": "an animation"}
 RECORDS = {".safetensors": "a record for `unmask show`"}
-EVERYTHING = {**PICTURES, **RECORDS}
+EVERYTHING = {**PICTURES, **RECORDS, **SEQUENCES}
 BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # no other name would help
 
 
@@ -46,7 +47,7 @@ def checked(
         taken.add(path.resolve())
         _check_place(path, named, "; pass the name of a folder" if folder else ", not a folder")
     if any(path.suffix.lower() in PICTURES for path in paths or ()):
-        from unmask.viz.tiles import pillow
+        from unmask.viz.patches import pillow
 
         pillow("Image")
     return list(paths or ())
@@ -70,7 +71,7 @@ def _check_place(path: Path, named: str, wanted: str) -> None:
 
 def moves(paths: Sequence[Path]) -> bool:
     """Return whether one of these files stores every step."""
-    return any(path.suffix.lower() != ".png" for path in paths)
+    return any(path.suffix.lower() in (".gif", *RECORDS) for path in paths)
 
 
 def write(record: Record, path: Path, *, step_ms: int | None = None) -> None:

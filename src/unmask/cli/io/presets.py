@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from unmask.errors import StrategyError
@@ -13,6 +14,23 @@ if TYPE_CHECKING:
     from unmask.models.checkpoint import Card
 
 FLAGS = ("steps", "temperature", "schedule")  # options of the commands; others need --set
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The options about the method of drawing, of every command that draws."""
+
+    preset: str | None = None
+    steps: int | None = None
+    temperature: float | None = None
+    schedule: str | None = None
+    set_: list[str] | None = None
+    seed: int = 0
+
+    @property
+    def flags(self) -> dict[str, Any]:
+        """The values of `FLAGS`, None where not given."""
+        return {flag: getattr(self, flag) for flag in FLAGS}
 
 
 def build_strategy(

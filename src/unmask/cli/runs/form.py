@@ -13,13 +13,6 @@ if TYPE_CHECKING:
     from unmask.cli.runs.generation_job import Job
     from unmask.text import Encoding
 
-FORM = """
---regex PATTERN: All of each generated text matches this regular expression.
---json-schema FILE: Each generated text is JSON of the schema in this file.
---choice TEXT: Each generated text is this one, or another choice; repeatable.
---likeliest: Take the likeliest tokens that the form allows, of a step together, and draw none.
-"""
-
 
 @dataclass(frozen=True)
 class Form:

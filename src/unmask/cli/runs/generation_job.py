@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unmask.cli.io import outputs, presets
+from unmask.cli.io import fasta, outputs, presets
 from unmask.cli.io.canvas_input import Around
 from unmask.cli.io.models import Model, open_model
+from unmask.cli.options import Opened
 from unmask.cli.runs.watched_generation import Emerged, emerge
 from unmask.cli.ui.live import print_frame, watching
 from unmask.cli.ui.screen import counted, is_shown, say, waiting
@@ -26,16 +27,10 @@ CELL_BYTES = 64  # at least, of a position: its id, flags, log-probabilities and
 
 
 @dataclass(frozen=True)
-class Asked:
+class Asked(presets.Drawn):
     """The options of `unmask generate` and `unmask infill` about the run."""
 
-    preset: str | None = None
-    steps: int | None = None
-    temperature: float | None = None
-    schedule: str | None = None
-    set_: list[str] | None = None
     class_: list[int] | None = None
-    seed: int = 0
     max_rows: int | None = None
     max_tokens: int | None = None
     out: list[Path] | None = None
@@ -60,7 +55,8 @@ class Job:
         around: special tokens at the ends of each row, which are not among its results.
         """
         level = bool(canvas.valid.all())
-        if self.files and not level:
+        drawn = [path for path in self.files if not fasta.is_named_so(path)]
+        if drawn and not level:
             raise InputError(
                 "rows of different lengths do not fit into one picture or record: leave --out and "
                 "--record out, or pass rows of one length at a time"
@@ -75,20 +71,27 @@ class Job:
                 self.strategy,
                 asked.seed,
                 watch,
-                keep=outputs.moves(self.files),
+                keep=outputs.moves(drawn),
                 max_rows=asked.max_rows,
                 max_tokens=asked.max_tokens,
             )
-        seconds = time.perf_counter() - begun
+        result = JobResult(self, emerged, time.perf_counter() - begun, around)
         if self.files:
-            from unmask import __version__
-
-            of = {"model": model.name, "preset": preset, "seed": str(asked.seed)}
             with waiting("Writing " + ", ".join(map(str, self.files))):
-                record = emerged.record(model.layout, {**of, "unmask": __version__})
-                for path in self.files:
-                    outputs.write(record, path)
-        return JobResult(self, emerged, seconds, around)
+                self._write(result)
+        return result
+
+    def _write(self, result: JobResult) -> None:
+        from unmask import __version__
+
+        of = {"model": self.model.name, "preset": self.strategy.name, "seed": str(self.asked.seed)}
+        layout = self.model.pictured(result.emerged.frames)
+        record = result.emerged.record(layout, {**of, "unmask": __version__})
+        for path in self.files:
+            if fasta.is_named_so(path):
+                fasta.write(path, ((str(n), text) for n, text in enumerate(result.text() or (), 1)))
+            else:
+                outputs.write(record, path)
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ class JobResult:
             say("wrote ", (str(path), "cyan"))
 
 
-def prepare_job(name: str, asked: Asked, *, as_json: bool) -> Job:
+def prepare_job(name: str, asked: Asked, opened: Opened, *, as_json: bool) -> Job:
     """Return a job whose options can work; the network is loaded when it runs."""
     from unmask.core.checks import check_count
     from unmask.core.random import check_seed
@@ -163,9 +166,9 @@ def prepare_job(name: str, asked: Asked, *, as_json: bool) -> Job:
     files = outputs.checked(asked.out, outputs.EVERYTHING)
     records = [asked.record] if asked.record else []
     files += outputs.checked(records, outputs.RECORDS, "--record", inputs=files)
-    model = open_model(name)
-    flags = {flag: getattr(asked, flag) for flag in presets.FLAGS}
-    strategy = presets.choose_preset(model.card, asked.preset, flags, asked.set_ or ())
+    model = open_model(name, opened)
+    fasta.check_spelt(files, name, model.vocabulary is not None and model.vocabulary.letters)
+    strategy = presets.choose_preset(model.card, asked.preset, asked.flags, asked.set_ or ())
     if reserved := (*model.reserved(strategy.end_id), *model.card.absent):
         never = replace(strategy.constraint, forbidden=(*strategy.constraint.forbidden, *reserved))
         strategy = strategy.but(constraint=never)

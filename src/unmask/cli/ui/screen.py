@@ -65,8 +65,9 @@ def say(*parts: str | tuple[str, str]) -> None:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """Print the JSON object of --json."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    """Print the JSON object of --json; half a character, which no output holds, as `\\udca8`."""
+    text = json.dumps(value, ensure_ascii=False)
+    typer.echo(text.encode("utf-8", "backslashreplace").decode())
 
 
 @contextmanager

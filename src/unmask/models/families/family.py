@@ -32,6 +32,8 @@ class Family:
     """One of them on the hub."""
     stock: str
     """The class of transformers, such as "LlamaForCausalLM"."""
+    own: bool = False
+    """Whether that class is unmask's own (`models/dit.py`), where transformers has none."""
     model_types: tuple[str, ...] = ()
     """The `model_type` in `config.json`; none if left-to-right models have the same."""
     marks: Mapping[str, Any] = field(default_factory=dict)

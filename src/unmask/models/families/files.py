@@ -84,6 +84,15 @@ class Files:
         return found
 
 
+def special_ids(tokenizer: Any) -> tuple[int, ...]:
+    """Return the ids of a tokenizer that stand for no text, ascending; none of no tokenizer."""
+    if tokenizer is None:
+        return ()
+    added = getattr(tokenizer, "added_tokens_decoder", {}).items()
+    special = {int(number) for number, token in added if token.special}
+    return tuple(sorted({*special, *map(int, tokenizer.all_special_ids)}))
+
+
 def lost_word(tokenizer: Any) -> str | None:
     """Return a word of the vocabulary, if all that are tried become the unknown token.
 

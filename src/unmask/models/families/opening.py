@@ -13,6 +13,7 @@ from unmask.models.adapter import Adapter
 from unmask.models.checkpoint import without_bars
 from unmask.models.decoder import Decoder
 from unmask.models.diffusion_gemma import DiffusionGemma
+from unmask.models.dit import DiT, dit_class
 from unmask.models.families.family import Family
 from unmask.models.families.files import Files, library
 from unmask.models.families.recognition import Found
@@ -39,7 +40,9 @@ def open_pretrained(files: Files, found: Found, loading: Mapping[str, Any]) -> A
     if row is not None:
         net = _stock(files, row, options)
         block, shift = found.block, row.logit_shift
-        if row.canvases:
+        if row.own:
+            adapter = DiT(net, cast("int", mask), block=block)
+        elif row.canvases:
             adapter = DiffusionGemma(net, block)
         else:
             adapter = Decoder(net, cast("int", mask), block=block, logit_shift=shift)
@@ -52,7 +55,7 @@ def open_pretrained(files: Files, found: Found, loading: Mapping[str, Any]) -> A
     ends = tuple(each for each in found.end_ids if each < size)
     adapter.spec = replace(
         adapter.spec,
-        recommended=None if row is None else row.recommended(found.block, files.generation),
+        recommended=found.recommended(files),
         end_id=next(iter(ends), None),
         other_ends=ends[1:],
         reserved=tuple(each for each in found.reserved if each < size),
@@ -62,7 +65,8 @@ def open_pretrained(files: Files, found: Found, loading: Mapping[str, Any]) -> A
 
 def _stock(files: Files, family: Family, options: Mapping[str, Any]) -> Any:
     """Return the network of a family, in the stock class."""
-    stock = getattr(library(), family.stock)
+    kind = files.config.get("model_type")
+    stock = dit_class(str(kind)) if family.own else getattr(library(), family.stock)
     given = {name: value for name, value in files.config.items() if name not in _AUTHORS}
     if given.get("rope_scaling", 0) is None:
         del given["rope_scaling"]  # an older word, of which transformers would warn

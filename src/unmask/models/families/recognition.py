@@ -10,7 +10,7 @@ from unmask.core.checks import check_count, is_integer
 from unmask.errors import ModelError, nearest
 from unmask.models.families.catalogue import CATALOGUE
 from unmask.models.families.family import Family
-from unmask.models.families.files import Files, library
+from unmask.models.families.files import Files, library, special_ids
 
 ASKED = "as asked for"
 AUTOMATIC = ("AutoModelForMaskedLM", "AutoModelForCausalLM", "AutoModel")
@@ -37,6 +37,11 @@ class Found:
     block: int | None
     reasons: Mapping[str, str]
     tokenizer: Any
+
+    def recommended(self, files: Files) -> Any:
+        """Return the authors' decoding as a preset, a dict; None of a model of no family."""
+        row = self.family
+        return None if row is None else row.recommended(self.block, files.generation)
 
 
 def recognise(
@@ -66,7 +71,7 @@ def recognise(
     ends, reasons["end_ids"] = _end_ids(files)
     if row is not None:
         block, reasons["block"] = _block(files.config, row, block)
-    reserved = tuple(sorted(special_ids(tokenizer) - {mask, *ends}))
+    reserved = tuple(each for each in special_ids(tokenizer) if each not in {mask, *ends})
     return Found(row, stock, remote, mask, ends, reserved, block, reasons, tokenizer)
 
 
@@ -167,15 +172,6 @@ def _end_ids(files: Files) -> tuple[tuple[int, ...], str]:
             ids = found if isinstance(found, list) else [found]
             return tuple(map(int, ids)), f"eos_token_id in {name}"
     return (), "no file names one"
-
-
-def special_ids(tokenizer: Any) -> set[int]:
-    """Return the ids of a tokenizer that stand for no text."""
-    if tokenizer is None:
-        return set()
-    added = getattr(tokenizer, "added_tokens_decoder", {})
-    special = {number for number, token in added.items() if token.special}
-    return {*map(int, special), *map(int, tokenizer.all_special_ids)}
 
 
 def _block(config: Mapping[str, Any], row: Family, asked: int | None) -> tuple[int | None, str]:

@@ -113,6 +113,18 @@ def llada2_moe(config: Config) -> dict[str, Any]:
     return {"head_dim": config["hidden_size"] // config["num_attention_heads"], **kept, **renamed}
 
 
+def mdlm(config: Config) -> dict[str, Any]:
+    """Return the entries of a DiT in which all positions attend to all."""
+    _check(config, {"causal": False, "cross_attn": False})
+    return dict(config)
+
+
+def bd3lm(config: Config) -> dict[str, Any]:
+    """Return the entries of a DiT with blocks."""
+    _check(config, {"causal": False, "cross_attn": True})
+    return {"cond_dim": 129, **config}
+
+
 def _check(config: Config, needed: Config) -> None:
     """Raise ModelError for an entry that the stock class cannot follow."""
     for name, value in needed.items():

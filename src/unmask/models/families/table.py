@@ -33,7 +33,7 @@ def _cells(row: Family) -> list[str]:
         f"`{row.name}`",
         row.models + (f" ({', '.join(papers)})" if papers else ""),
         ", ".join([*(f"`{kind}`" for kind in row.model_types), *marks]) or "no: pass `family=`",
-        f"`{row.stock}`",
+        "a network of `unmask`" if row.own else f"`{row.stock}`",
         _attention(row),
         "shifted by one" if row.logit_shift else "in place",
         f"`{name}({options})`",
