@@ -140,17 +140,20 @@ def test_what_stands_at_the_position_itself_does_not_count(hook):
     assert torch.equal(hook(tokens, known, position), hook(tokens, unknown, position))
 
 
-def test_an_automaton_whose_table_does_not_fit_one_chunk(monkeypatch):
+def test_ids_of_one_class_are_columns_that_are_equal():
+    """A table of classes is the table of a column for each id, in fewer columns."""
     generator = torch.Generator().manual_seed(0)
-    transitions = torch.randint(-1, 40, (40, 9), generator=generator)
-    hook = Automaton(transitions, 0, [3, 7, 20])
+    of_classes = torch.randint(-1, 40, (40, 4), generator=generator)
+    classes = torch.tensor([3, 0, 0, 2, 1, -1, 1, 0, 3])
+    transitions = of_classes[:, classes].masked_fill(classes == -1, -1)
+    hook = Automaton(of_classes, 0, [3, 7, 20], classes)
     tokens = torch.randint(0, 9, (6, 8), generator=generator)
     known = torch.rand(6, 8, generator=generator) < 0.3
     position = torch.tensor([5, 0, 7, 3, 4, 6])
     whole = hook(tokens, known, position)
     assert 0 < whole.sum() < whole.numel()
-    monkeypatch.setattr("unmask.constraints.feasible._CHUNK_ELEMENTS", 1)
-    assert torch.equal(hook(tokens, known, position), whole)
+    assert not whole[:, 5].any()
+    assert torch.equal(Automaton(transitions, 0, [3, 7, 20])(tokens, known, position), whole)
 
 
 def test_no_completion_allows_nothing():
@@ -193,9 +196,9 @@ def test_a_shidoku_puzzle_leaves_its_solution_alone():
 TABLE = torch.tensor([[0, 1], [1, -1]])
 WRONG = {
     "no tensor": (lambda: Automaton([[0, 1]], 0, [0]), r"transitions is a list: pass a tensor"),
-    "no integers": (lambda: Automaton(torch.zeros(2, 2), 0, [0]), r"float32.*integers \(S,V\)"),
-    "flags": (lambda: Automaton(TABLE > 0, 0, [0]), r"torch\.bool of shape.*integers \(S,V\)"),
-    "no table": (lambda: Automaton(TABLE[0], 0, [0]), r"of shape \(2,\).*integers \(S,V\)"),
+    "no integers": (lambda: Automaton(torch.zeros(2, 2), 0, [0]), r"float32.*integers \(S,C\)"),
+    "flags": (lambda: Automaton(TABLE > 0, 0, [0]), r"torch\.bool of shape.*integers \(S,C\)"),
+    "no table": (lambda: Automaton(TABLE[0], 0, [0]), r"of shape \(2,\).*integers \(S,C\)"),
     "no states": (lambda: Automaton(TABLE[:0], 0, [0]), r"of shape \(0, 2\)"),
     "no such state": (
         lambda: Automaton(torch.tensor([[0, 1], [2, 0]]), 0, [0]),
@@ -208,6 +211,14 @@ WRONG = {
     "accept outside": (lambda: Automaton(TABLE, 0, [0, 5]), r"accept=\[0, 5\]: pass states"),
     "accept nothing": (lambda: Automaton(TABLE, 0, []), r"accept=\[\]: pass a list of the states"),
     "accept a number": (lambda: Automaton(TABLE, 0, 1), r"accept=1: pass a list.*\[1\]"),
+    "no such class": (
+        lambda: Automaton(TABLE, 0, [0], torch.tensor([0, 2, 1])),
+        r"id 1 has class 2: pass 0 to 1, the columns of transitions, or -1",
+    ),
+    "classes of no shape": (
+        lambda: Automaton(TABLE, 0, [0], torch.tensor([[0]])),
+        r"classes is torch\.int64 of shape \(1, 1\): pass a tensor of integers \(V,\)",
+    ),
     "no patterns": (lambda: Automaton.avoiding([], 3), r"patterns=\[\]: pass lists of ids"),
     "an empty pattern": (lambda: Automaton.avoiding([[1], []], 3), r"pass lists of ids"),
     "a pattern outside": (

@@ -10,7 +10,7 @@ from tests.reference.oracles import chi_square
 import unmask
 from unmask import Canvas, Constraint, Sampling, presets
 from unmask.constraints import Automaton, Listed
-from unmask.errors import StrategyError
+from unmask.errors import CanvasError, StrategyError
 from unmask.revise import Edit, Remask
 from unmask.tasks import shidoku
 
@@ -160,9 +160,14 @@ def test_what_is_allowed_anyway_stays_as_it_was_drawn():
 def test_a_canvas_that_cannot_be_completed_is_told():
     editable = torch.tensor([[False, False, True, True]])
     canvas = Canvas.infill(torch.tensor([[0, 1, 0, 0]]), editable)
-    strategy = presets.random_order(2).but(constraint=Constraint(feasible=AUTOMATON))
+    listed = Listed(torch.tensor(WORDS), K + 1)
+    strategy = presets.random_order(2).but(constraint=Constraint(feasible=listed))
     with pytest.raises(StrategyError, match=r"allows nothing at row 0, position \d, step 0"):
         words(strategy, canvas=canvas)
+    strategy = presets.random_order(2).but(constraint=Constraint(feasible=AUTOMATON))
+    told = r"no sequence of the 4 positions of row 0 that it reads, with the 2 that are given"
+    with pytest.raises(CanvasError, match=told):  # before the network is asked
+        unmask.init(unmask.wrap(uneven, mask_id=K), canvas, strategy, seeds=[0])
 
 
 def test_a_hook_that_answers_in_another_shape_is_told():

@@ -66,7 +66,7 @@ def test_a_stream_shows_the_draft_of_a_canvas(model):
     assert seen[0] != UNKNOWN * count
     row = model._continued(prompt, count)
     canvas = canvas_of([row], model.denoiser.spec)
-    infos = unmask.stream(model.denoiser, canvas, model._plan(None), seeds=seeds_of([row], 1))
+    infos = unmask.stream(model.denoiser, canvas, model._planning.plan(None), seeds=seeds_of([row], 1))
     for state, info in zip(states, infos, strict=True):
         ids = info.proposal.top_token[0].where(info.masked[0], info.tokens[0])
         known = info.proposal.queried[0] | ~info.masked[0]
@@ -86,7 +86,7 @@ def test_a_stream_shows_the_sample_that_a_noise_keeps(byte_model):
     assert plain[0].snapshot.count(UNKNOWN) >= 6
     row = byte_model._continued("the cat", 8)
     canvas = canvas_of([row], byte_model.denoiser.spec)
-    plan = byte_model._plan(strategy)
+    plan = byte_model._planning.plan(strategy)
     infos = unmask.stream(byte_model.denoiser, canvas, plan, seeds=seeds_of([row], 1))
     for state, info in zip(states, infos, strict=True):
         ids = info.tokens[0, len(row.before) :][:8].tolist()

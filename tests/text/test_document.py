@@ -1,4 +1,6 @@
-"""The code of docs/language-models.md runs, with small models in place of the repositories."""
+"""The code of the documents about texts runs, with small models in place of the repositories."""
+
+from typing import Any
 
 from tests.docs.test_documents import python_blocks
 from tests.text.models import bert, byte_level, canvases, decoder
@@ -28,6 +30,22 @@ def test_the_document_runs(tmp_path, monkeypatch, capsys):
     for block in blocks:
         exec(compile(block, "docs/language-models.md", "exec"), namespace)
     assert "▒" in capsys.readouterr().out
+
+
+def test_the_document_of_structured_output_runs(tmp_path, monkeypatch):
+    folder = decoder(tmp_path / "first", byte_level())
+    open_text = opening.open_text
+    monkeypatch.setattr("unmask.text.model.open_text", lambda _, *rest: open_text(folder, *rest))
+    space: dict[str, Any] = {}
+    blocks = python_blocks("docs/structured-output.md")
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(compile(block, "docs/structured-output.md", "exec"), space)
+    assert space["number"].text.isdecimal()
+    assert {space["colour"].text, space["both"]["colour"]} <= {"red", "green", "dark blue"}
+    assert 0 <= space["both"]["number"] < 100
+    assert space["best"].text in ("yes", "no")
+    assert len(space["inside"].tokens) == 8
 
 
 def test_every_family_has_a_first_call(tmp_path, monkeypatch):

@@ -33,6 +33,10 @@ MODEL: A bundled name (digits, shidoku, sudoku), a folder, or a repository of tr
 --live/--no-live: Draw each step. Default: only if stdout is a terminal.
 --json: Print one JSON object on stdout, and nothing else.
 --debug: Show the traceback of an error.
+--regex PATTERN: All of each generated text matches this regular expression.
+--json-schema FILE: Each generated text is JSON of the schema in this file.
+--choice TEXT: Each generated text is this one, or another choice; repeatable.
+--likeliest: Take the likeliest tokens that the form allows, of a step together, and draw none.
 --family NAME: The kind of a model of transformers, if its files do not say it: llada, dream,
     sdar, ... (docs/language-models.md).
 --mask-id N: The id of unknown positions, if its files do not say it.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unmask.constraints.automaton import Automaton
 from unmask.constraints.feasible import Feasible
 from unmask.core.arrays import arange, first_true
 from unmask.core.ids import as_ids, check_forbidden
@@ -29,11 +30,16 @@ class Constraint:
     (`unmask.constraints`). Commits are then made one at a time, and a token that the hook forbids
     is drawn again from the ids it allows. A hook with an argument `valid` gets the padding mask
     (b,N). A hook does not get forbidden ids, nor the legal and required ids of the canvas: it must
-    exclude ids that these exclude. Raises StrategyError for ids or hooks of a wrong kind.
+    exclude ids that these exclude. An `Automaton` is asked once a step, about all of its commits,
+    which are then drawn from left to right; it knows forbidden and required ids.
+    likeliest: commits are not drawn, but are the ids that are likeliest together among those that
+    the automaton allows (DINGO 2505.23061), by the network's own probabilities at temperature 1.
+    Raises StrategyError for ids or hooks of a wrong kind.
     """
 
     forbidden: tuple[int, ...] = ()
     feasible: Feasible | None = None
+    likeliest: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "forbidden", as_ids("forbidden", self.forbidden))
@@ -41,6 +47,13 @@ class Constraint:
             raise StrategyError(
                 f"feasible={self.feasible!r}: pass a function (tokens, known, position) -> bool "
                 "(b,V), such as constraints.Listed(sequences, vocab_size)"
+            )
+        if not isinstance(self.likeliest, bool):
+            raise StrategyError(f"likeliest={self.likeliest!r}: pass True or False")
+        if self.likeliest and not isinstance(self.feasible, Automaton):
+            raise StrategyError(
+                "likeliest=True chooses among what an automaton allows: pass "
+                "feasible=Automaton(...)"
             )
 
     def check(self, vocab: int) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unmask.constraints import Automaton
 from unmask.core.arrays import arange, true_positions, waits
 from unmask.core.batches import in_batches
 from unmask.core.head import mask_id_of
@@ -26,6 +27,7 @@ from unmask.decoding.faults import first_fault, in_scores, raise_faults
 from unmask.decoding.feasibility import enforce_feasibility
 from unmask.decoding.growing import waiting
 from unmask.decoding.inputs import check_basis
+from unmask.decoding.language import enforce_automaton
 from unmask.decoding.packing import forward
 from unmask.decoding.prepare import prepare
 from unmask.decoding.propose import Head, nothing_proposed, propose
@@ -64,7 +66,9 @@ def decide(
     proposal = propose(head, queried, count=count, holds=holds)
     choice = early or choose(state, strategy, proposal, eligible)
     change = _change(head, eligible, choice.keep, proposal, max_rows)
-    if strategy.constraint.feasible is not None:
+    if isinstance(strategy.constraint.feasible, Automaton):
+        proposal = enforce_automaton(head, proposal, change)
+    elif strategy.constraint.feasible is not None:
         proposal = enforce_feasibility(head, proposal, choice.score, change)
     if proposal.observed is not None:
         proposal, cache = _fed_back(head, proposal, cache)
@@ -176,6 +180,7 @@ def _change(
 ) -> Change:
     """The positions that become known, unknown or another token."""
     state, revise = head.state, head.strategy.revise
+    feasible = head.strategy.constraint.feasible
     change = Change(keep)
     if revise.remasks:
         change = Change(keep & state.masked, eligible > (keep | state.masked))
@@ -189,6 +194,11 @@ def _change(
             raise StrategyError(
                 f"{name} returned {kind_of(amended)}: return the change that it is given, or one "
                 "made of it by dataclasses.replace"
+            )
+        if amended.edit is not None and not revise.edits and feasible is not None:
+            raise StrategyError(
+                f"{name} overwrites tokens, which feasible= may not allow: declare `edits = True` "
+                "in its class, and leave feasible= out"
             )
     return amended
 

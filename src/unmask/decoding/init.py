@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from unmask.commit import CountPlan
+from unmask.constraints import Automaton
 from unmask.constraints.constraint import check_drawable, check_vocabulary
 from unmask.core.arrays import first_true
 from unmask.core.head import illegal_ids, mask_id_of
@@ -20,6 +21,7 @@ from unmask.decoding.canvas import Canvas
 from unmask.decoding.growing import begin_short, check_growth, plan_without_end
 from unmask.decoding.inputs import check_blocks, check_canvas, check_strategy
 from unmask.decoding.plan import is_kept, plan_in_sequence, plan_of, plan_side_by_side
+from unmask.decoding.reading import check_completable
 from unmask.decoding.seeds import row_seeds
 from unmask.decoding.strategy import Strategy
 from unmask.errors import CanvasError, StrategyError
@@ -73,6 +75,8 @@ def init(
     carries = {name: part.init(state) for name, part in strategy.carriers.items()}
     state = replace(state, carries=carries)
     check_blocks(state, strategy)
+    if isinstance(strategy.constraint.feasible, Automaton):
+        check_completable(state, strategy.constraint.feasible, strategy.constraint.forbidden)
     return state
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+from unmask.constraints import Automaton
 from unmask.constraints.constraint import illegal_at
 from unmask.core.arrays import to_device
 from unmask.core.head import (
@@ -102,6 +103,8 @@ class Head:
             by_row = isinstance(given, np.ndarray)
             self.weight = to_device(given.astype(np.float32)[:, None], device) if by_row else given
         self.scratch = Scratch()
+        self.keeps = isinstance(self.strategy.constraint.feasible, Automaton)
+        self.kept: tuple[Tensor, Tensor] | None = None  # places and logits that are read again
         rows = chunk_rows(self.state.spec.vocab_size, self.hidden.shape[2], device)
         parts = self.state.readings * (NOISE_SHARE if self.noised else 1)
         self.chunk = -(-rows // parts)
@@ -130,20 +133,34 @@ class Head:
 
     def draw(self, places: Queried) -> dict[str, Tensor]:
         """The fields of a Proposal at one chunk of the queried positions, `max_logit` beside."""
-        logits = self._legal_logits(places)
+        logits = self.legal_logits(places)
         noise = self._noise(places) if self.noised else None
         how, rest = self.strategy.sampling, (self.needs, noise, self.scratch)
         observed = self._observed(logits * places.temperature.rate) if self.observes else {}
-        other, held = self._drawn_elsewhere(logits, places, noise), places.held
+        needs, held = self.needs & DRAWN_FROM, places.held
+        other = self._drawn_elsewhere(logits, places, noise, needs)
         if other:
             held = other["token"]
         out = draw_with_statistics(logits, how, places.temperature, places.u, held, *rest) | other
         normaliser = out.pop("normaliser")
+        if self.keeps:
+            self.kept = places.index, logits  # those of one chunk are in memory anyway
         if "divergence" in self.needs:
             history = self.state.carries["divergence"]
             before = History(*(part.flatten(0, 1)[places.index] for part in history))
             out |= compare_with_history(logits - normaliser.unsqueeze(1), before)
         return out | observed
+
+    def draw_from(self, places: Queried, logits: Tensor) -> dict[str, Tensor]:
+        """The token and its probabilities at positions with these logits (m,V), `max_logit` beside.
+
+        The draw is that of `draw`: the same uniforms, and the same noise.
+        """
+        noise = self._noise(places) if self.strategy.sampling.gumbel else None
+        other, held = self._drawn_elsewhere(logits, places, noise, frozenset()), places.held
+        rest = (other.get("token", held), frozenset[str](), noise, Scratch())
+        how = self.strategy.sampling
+        return draw_with_statistics(logits, how, places.temperature, places.u, *rest) | other
 
     def _observed(self, logits: Tensor) -> dict[str, Tensor]:
         """What the network keeps of the logits (m,V) that tokens are drawn from."""
@@ -151,7 +168,7 @@ class Head:
             return {"observed": cast("Observer", self.denoiser).observe(logits)}
 
     def _drawn_elsewhere(
-        self, logits: Tensor, places: Queried, noise: Tensor | None
+        self, logits: Tensor, places: Queried, noise: Tensor | None, needs: frozenset[str]
     ) -> dict[str, Tensor]:
         """The token and what is said of the distribution drawn from, where a part biases it."""
         part = self.strategy.biasing
@@ -163,14 +180,18 @@ class Head:
             self.state.carries.get(part.carry or ""),
         )
         other, how = part.biased(logits, carry), self.strategy.sampling
-        needs = self.needs & DRAWN_FROM
         rest = (places.temperature, places.u, places.held, needs, noise, Scratch())
         said = draw_with_statistics(other, how, *rest)
         return {name: said[name] for name in ("token", "sampling_logprob", *needs)}
 
-    def _legal_logits(self, places: Queried) -> Tensor:
-        """(m,V) float32 logits with illegal ids at -inf."""
+    def legal_logits(self, places: Queried) -> Tensor:
+        """Return (m,V) float32: logits with illegal ids at -inf, perhaps with another shift."""
         state, guidance, weight = self.state, self.strategy.guidance, self.weight
+        if self.kept is not None:
+            index, logits = self.kept
+            at = torch.searchsorted(index, places.index).clamp(max=len(index) - 1)
+            if bool((index[at] == places.index).all()):
+                return logits[at]
         with error_context(state.rows, "the network's head"):
             states = self._gather(places.index, 0)
             if guidance is None:

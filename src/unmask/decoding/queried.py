@@ -41,9 +41,10 @@ class Queried:
         """Parts of so many positions or fewer; none of none."""
         if 0 < len(self.index) <= size:
             return [self]
-        return [self._part(slice(i, i + size)) for i in range(0, len(self.index), size)]
+        return [self.take(slice(i, i + size)) for i in range(0, len(self.index), size)]
 
-    def _part(self, at: slice) -> Queried:
+    def take(self, at: slice | Tensor) -> Queried:
+        """Return these positions alone: a slice of them, or their numbers, int64."""
         given: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         cut = {name: v[at] for name, v in given.items() if isinstance(v, Tensor)}
         return replace(self, temperature=self.temperature.take(at), **cut)

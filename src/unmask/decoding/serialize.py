@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from unmask import commit, growth, guidance, noise, orders, revise, stopping
-from unmask.constraints import Constraint
+from unmask.constraints import Automaton, Constraint
 from unmask.errors import ScheduleError, StrategyError, nearest
 from unmask.groups import Groups
 from unmask.sampling import Annealed, LinearDecay, Sampling, SquaredDecay
@@ -50,6 +50,8 @@ def encode(value: Any, where: str) -> Any:
     if isinstance(value, Schedule):
         return {"schedule": _schedule_name(value, where)}
     kind = type(value).__name__
+    if isinstance(value, Automaton):
+        return {"part": kind, **value.to_dict()}
     if known_parts().get(kind) is not type(value):
         raise StrategyError(
             f"{where}={value!r} cannot be written as JSON: it is of your own making; keep the "
@@ -85,6 +87,8 @@ def decode(value: Any, where: str) -> Any:
         return resolve(value["schedule"])
     options, known = dict(value), known_parts()
     kind = options.pop("part", None)
+    if kind == Automaton.__name__:
+        return Automaton.from_dict(options)
     if not isinstance(kind, str) or kind not in known:
         raise StrategyError(f"{where} is the part {kind!r}: {nearest(str(kind), known)}")
     inside = {name: decode(item, f"{where}.{name}") for name, item in options.items()}

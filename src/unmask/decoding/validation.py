@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from unmask.commit import ByGroup, Commit
-from unmask.constraints import Constraint
+from unmask.constraints import Automaton, Constraint
 from unmask.core.part import check_needs
 from unmask.errors import StrategyError
 from unmask.groups import Groups
@@ -128,10 +128,16 @@ def _check_revision(strategy: Parts) -> None:
             f"a feasibility hook draws tokens anew, and {_name(strategy.commit)} commits the "
             "likeliest: leave feasible= out"
         )
-    if strategy.constraint.feasible is not None and amends:
+    if strategy.constraint.likeliest and any(part.biases for part in strategy.parts):
+        raise StrategyError(
+            "likeliest=True goes by the network's own probabilities, and "
+            f"{_name(strategy.biasing)} changes them: leave one of them out"
+        )
+    if strategy.constraint.feasible is not None and strategy.revise.edits:
         raise StrategyError(
             f"a feasibility hook checks tokens as they are committed, and "
-            f"{_name(strategy.revise)} changes them later: use revise=Never() or Remask()"
+            f"{_name(strategy.revise)} changes them later: use revise=Never(), Remask(), "
+            "Verify() or Doubt()"
         )
 
 
@@ -147,17 +153,33 @@ def _check_stopping(strategy: Parts) -> None:
         raise StrategyError(f"stopping ends rows by the ids {ends}: pass one EndOfSequence")
     if strategy.end_id is None:
         return
-    if strategy.constraint.feasible is not None:
-        raise StrategyError(
-            f"EndOfSequence({strategy.end_id}) fills rows behind their end, which feasible= may "
-            "not allow: leave one of them out"
-        )
+    _check_filling(strategy)
     for end in (strategy.end_id, *strategy.end.also):
         if end in strategy.constraint.forbidden:
             raise StrategyError(
                 f"EndOfSequence({end}): the id is forbidden, so it is never drawn: pass an id that "
                 "may be drawn"
             )
+
+
+def _check_filling(strategy: Parts) -> None:
+    """Raise StrategyError where rows are filled behind their end and a hook may not allow that."""
+    hook, end = strategy.constraint.feasible, strategy.end
+    if hook is None:
+        return
+    fill = end.end_id if end.fill is None else end.fill
+    if isinstance(hook, Automaton):
+        if all(hook.closes(each, fill) for each in (end.end_id, *end.also)):
+            return
+        raise StrategyError(
+            f"EndOfSequence({end.end_id}) fills rows with {fill} behind their end, which the "
+            "automaton does not allow in every state: leave one of them out, or let the end lead "
+            f"to an accepted state that keeps {fill}"
+        )
+    raise StrategyError(
+        f"EndOfSequence({end.end_id}) fills rows behind their end, which feasible= may "
+        "not allow: leave one of them out"
+    )
 
 
 def _check_growth(strategy: Parts) -> None:

@@ -31,11 +31,13 @@ class Revise(Part):
     amends: the reviser changes the step's result after the commit rule, by `amend`.
     extra_forwards: the reviser makes further network passes within a step.
     remasks: committed positions may be eligible, and become unknown if they are not kept.
+    edits: `amend` may overwrite committed tokens, which a feasibility hook does not allow.
     """
 
     amends: ClassVar[bool] = False
     extra_forwards: ClassVar[bool] = False
     remasks: ClassVar[bool] = False
+    edits: ClassVar[bool] = False
 
     @property
     def exact_counts(self) -> bool:
@@ -100,6 +102,7 @@ class Edit(Revise):
     passes: int = 0
     needs = frozenset({"top_token", "top_logprob"})
     amends = True
+    edits = True
 
     def __post_init__(self) -> None:
         check_share("threshold", self.threshold)

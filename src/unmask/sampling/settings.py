@@ -182,7 +182,7 @@ class Temperatures:
             self.always_greedy = some_greedy
             self.rate = 1.0 if some_greedy else float(1 / np.float32(value))
 
-    def take(self, part: slice) -> Temperatures:
+    def take(self, part: slice | Tensor) -> Temperatures:
         """These positions alone."""
         if not isinstance(self.value, Tensor):
             return self

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from unmask.candidates import length_beam
 from unmask.core.checks import check_count
 from unmask.core.network import Denoiser
 from unmask.decoding import Strategy
-from unmask.decoding.inputs import check_strategy
-from unmask.engine import default_strategy, stream
+from unmask.engine import stream
 from unmask.errors import InputError
-from unmask.presets.by_name import ending
 from unmask.scoring import Score
 from unmask.scoring.look import Method
 from unmask.text.beam import Hidden, Likely, most_of_draws
@@ -24,12 +20,14 @@ from unmask.text.filling import fillings
 from unmask.text.generating import generated
 from unmask.text.inputs import messages_of, text_of, texts_of
 from unmask.text.opening import Parts, open_text
-from unmask.text.prompts import Row, canvas_of, check_lengths, in_whole_blocks, seeds_of
+from unmask.text.planning import Planning, check_stops, never_generated
+from unmask.text.prompts import Row, between, canvas_of, continued, in_whole_blocks, seeds_of
 from unmask.text.reading import completion
 from unmask.text.results import Completion
 from unmask.text.saving import save_text
 from unmask.text.scoring import text_score
 from unmask.text.streaming import TextState, states
+from unmask.text.structured import Schema, Structure, form_of
 
 Text = str | Sequence[str]
 
@@ -96,15 +94,23 @@ class TextModel:
         strategy: Strategy | None = None,
         max_rows: int | None = None,
         max_tokens: int | None = None,
+        regex: str | None = None,
+        json_schema: Schema = None,
+        choices: Sequence[str] | None = None,
+        likeliest: bool = False,
     ) -> Any:
         """Return the Completion of a prompt, or a list of them for a list of prompts.
 
         n: completions of each, then in a list. stop: a text, or several, at which a completion
         ends. max_rows, max_tokens: rows, and positions, that are generated at once; they change
-        memory and time, not results.
+        memory and time, not results. regex, json_schema, choices: one of them says what all of each
+        text must match. likeliest: the tokens of a step are then the likeliest together, not drawn
+        (DINGO 2505.23061). Raises InputError, before any work, for a form that is wrong, cannot be
+        written by the tokenizer, or does not fit into max_new_tokens.
         """
         options = {"stop": stop, "seed": seed, "strategy": strategy}
         options |= {"max_rows": max_rows, "max_tokens": max_tokens}
+        options |= form_of(regex, json_schema, choices, likeliest)
         return self._each(prompt, n, lambda p: self._continued(p, max_new_tokens), options)
 
     def complete_each(
@@ -144,21 +150,29 @@ class TextModel:
         n: int = 1,
         seed: int = 0,
         strategy: Strategy | None = None,
+        regex: str | None = None,
+        json_schema: Schema = None,
+        choices: Sequence[str] | None = None,
+        likeliest: bool = False,
     ) -> Any:
         """Return the Completion between two texts; n of them in a list.
 
         tokens: how many there are. Or max_tokens: lengths up to it are tried, at most eight, and
-        the one is kept of which a token is likeliest (Mask-Predict 1904.09324, §3.3).
+        the one is kept of which a token is likeliest (Mask-Predict 1904.09324, §3.3). regex,
+        json_schema, choices, likeliest: as in `complete`; a text of the form has all the tokens.
         """
+        given = form_of(regex, json_schema, choices, likeliest)
         if (tokens is None) == (max_tokens is None):
             raise InputError("pass tokens=, how many are between them, or max_tokens=, not both")
         if max_tokens is not None:
             check_count("max_tokens", max_tokens, InputError)
-            row = self._between(prefix, suffix, 1)
-            tokens = self._best_length(row, max_tokens, self._plan(strategy, closed=True), seed)
+            row = between(self.encoding, prefix, suffix, 1)
+            asked = (row, max_tokens, strategy, seed, Structure.of(**given))
+            tokens = self._planning.best_length(*asked)
         count = tokens or 0
-        options = {"seed": seed, "strategy": strategy}
-        return self._each(prefix, n, lambda p: self._between(p, suffix, count), options, suffix)
+        options = {"seed": seed, "strategy": strategy, **given}
+        row_of = partial(between, self.encoding, suffix=suffix, count=count)
+        return self._each(prefix, n, row_of, options, suffix)
 
     def edit(self, text: str, span: str | tuple[int, int], **options: Any) -> Any:
         """Return the Completion in place of a part of a text, with as many tokens as the part had.
@@ -198,7 +212,7 @@ class TextModel:
         """
         check_count("top_k", top_k, InputError)
         texts = texts_of("text", text)
-        plan = None if strategy is None else self._plan(strategy, closed=True)
+        plan = None if strategy is None else self._planning.plan(strategy, closed=True)
 
         def drawn(row: Hidden) -> list[Likely]:
             assert plan is not None
@@ -217,21 +231,28 @@ class TextModel:
 
     def stream(
         self, prompt: str, max_new_tokens: int = 64, *, stop: Text = (), seed: int = 0,
-        strategy: Strategy | None = None,
+        strategy: Strategy | None = None, regex: str | None = None, json_schema: Schema = None,
+        choices: Sequence[str] | None = None, likeliest: bool = False,
     ) -> Iterator[TextState]:  # fmt: skip
         """Yield a TextState after every step; the pieces of all concatenate to the final text.
 
-        Where nothing is committed before the last step of a canvas, snapshots show the draft.
+        The arguments are those of `complete`. Where nothing is committed before the last step of a
+        canvas, snapshots show the draft.
         """
         row = self._continued(text_of("prompt", prompt), max_new_tokens)
-        return self._states(row, stop, seed, strategy)
+        given = form_of(regex, json_schema, choices, likeliest)
+        return self._states(row, stop, seed, strategy, given)
 
     def stream_chat(
         self, messages: Sequence[Mapping[str, str]], max_new_tokens: int = 256, *,
         stop: Text = (), seed: int = 0, strategy: Strategy | None = None,
+        regex: str | None = None, json_schema: Schema = None,
+        choices: Sequence[str] | None = None, likeliest: bool = False,
     ) -> Iterator[TextState]:  # fmt: skip
         """Yield a TextState of an answer after every step, as `stream`."""
-        return self._states(self._talk(messages, max_new_tokens), stop, seed, strategy)
+        row = self._talk(messages, max_new_tokens)
+        given = form_of(regex, json_schema, choices, likeliest)
+        return self._states(row, stop, seed, strategy, given)
 
     def score(
         self, text: str, given: str = "", *, by: Method | None = None, seed: int = 0
@@ -243,21 +264,14 @@ class TextModel:
         """
         return text_score(self.denoiser, self.encoding, text, given, by=by, seed=seed)
 
-    def _plan(self, strategy: Strategy | None, closed: bool = False) -> Strategy:
-        """Return the strategy of a call. closed: whether text follows, so that rows do not end."""
-        if strategy is not None:
-            check_strategy(strategy)
-        chosen = strategy or self.strategy or default_strategy(self.denoiser)
-        stopping = (
-            tuple(s for s in chosen.stopping if s.end_id is None) if closed else chosen.stopping
-        )
-        grows = None if chosen.growth is None else chosen.growth.end_id
-        ends = set() if closed else {*self.end_ids, chosen.end_id, grows}
-        never = {*chosen.constraint.forbidden, *self._never, *self.end_ids} - {*ends}
-        constraint = replace(chosen.constraint, forbidden=tuple(never))
-        chosen = chosen.but(constraint=constraint, stopping=stopping)
-        end = next(iter(self.end_ids), None)
-        return chosen if closed else ending(chosen, end, self.end_ids[1:])
+    @cached_property
+    def _never(self) -> tuple[int, ...]:
+        return never_generated(self.denoiser, self.encoding)
+
+    @property
+    def _planning(self) -> Planning:
+        parts = (self.denoiser, self.encoding, self.strategy, self.end_ids, self._never)
+        return Planning(*parts)
 
     def _each(
         self, texts: Text, n: int, row_of: Any, options: Mapping[str, Any], suffix: str = ""
@@ -285,63 +299,42 @@ class TextModel:
         max_rows: int | None = None,
         max_tokens: int | None = None,
         done: Container[int] = (),
+        regex: str | None = None,
+        json_schema: Schema = None,
+        choices: Sequence[str] | None = None,
+        likeliest: bool = False,
     ) -> Iterator[tuple[int, Completion]]:
         """Yield the number and completion of each row that is not done, as they finish."""
-        check_lengths(rows, self.denoiser.spec.max_length)
+        form = Structure.of(regex, json_schema, choices, likeliest)
         stops = texts_of("stop", stop)
+        check_stops(form, stops)
         for name, most in (("max_rows", max_rows), ("max_tokens", max_tokens)):
             if most is not None:
                 check_count(name, most, InputError)
         ends = () if suffix else self.end_ids
-        plan, seeds = self._plan(strategy, closed=bool(suffix)), seeds_of(rows, seed)
-        asked = [i for i in range(len(rows)) if i not in done]
-        every = generated(self.denoiser, rows, seeds, plan, asked, max_rows, max_tokens)
-        for i, found in every:
-            made = completion(self.encoding, rows[i], found, given[i], suffix, ends, stops)
-            yield i, made
-
-    @cached_property
-    def _never(self) -> tuple[int, ...]:
-        """Ids that stand for no text, or have none, but for the mask id."""
-        spec, size = self.denoiser.spec, self.encoding.size
-        never = {*self.encoding.special, *spec.reserved, *range(size, spec.vocab_size)}
-        return tuple(sorted(never - {spec.mask_id}))
-
-    @property
-    def _mask_id(self) -> int:
-        mask = self.denoiser.spec.mask_id
-        return 0 if mask is None else mask
+        rows, plans = self._planning.rows(strategy, form, rows, closed=bool(suffix))
+        seeds = seeds_of(rows, seed)
+        for plan in plans:
+            asked = [i for i in plan.numbers if i not in done]
+            options = (seeds, plan.strategy, asked, max_rows, max_tokens)
+            for i, found in generated(self.denoiser, rows, *options):
+                made = completion(self.encoding, rows[i], found, given[i], suffix, ends, stops)
+                yield i, made
 
     def _continued(self, prompt: str, count: int) -> Row:
-        check_count("max_new_tokens", count, InputError)
-        before, after = self.encoding.around
-        ids = self.encoding.encode(prompt)
-        row = Row([*before, *ids], count, list(after), context=ids)
-        return in_whole_blocks(row, self.denoiser.spec)
+        return continued(self.encoding, self.denoiser.spec, prompt, count)
 
     def _talk(self, messages: Sequence[Mapping[str, str]], count: int) -> Row:
         check_count("max_new_tokens", count, InputError)
         ids = self.encoding.template(messages_of(messages), self.template)
         return in_whole_blocks(Row(ids, count, []), self.denoiser.spec)
 
-    def _between(self, prefix: str, suffix: str, count: int) -> Row:
-        check_count("tokens", count, InputError)
-        before, after = self.encoding.around
-        ids = self.encoding.encode(text_of("prefix", prefix))
-        rest = self.encoding.encode(text_of("suffix", suffix))
-        return Row([*before, *ids], count, [*rest, *after], context=ids)
-
-    def _best_length(self, row: Row, most: int, plan: Strategy, seed: int) -> int:
-        lengths = sorted({max(1, round(most * k / 8)) for k in range(1, 9)})
-        options: dict[str, Any] = {"prompt": row.before, "suffix": row.after, "seed": seed}
-        return int(length_beam(self.denoiser, lengths, plan, **options).length)
-
     def _states(
-        self, row: Row, stop: Text, seed: int, strategy: Strategy | None
+        self, row: Row, stop: Text, seed: int, strategy: Strategy | None, given: dict[str, Any]
     ) -> Iterator[TextState]:
-        plan = self._plan(strategy)
-        check_lengths([row], self.denoiser.spec.max_length)
-        canvas = canvas_of([row], self.denoiser.spec)
+        form, stops = Structure.of(**given), texts_of("stop", stop)
+        check_stops(form, stops)
+        (row,), (planned,) = self._planning.rows(strategy, form, [row], closed=False)
+        plan, canvas = planned.strategy, canvas_of([row], self.denoiser.spec)
         infos = stream(self.denoiser, canvas, plan, seeds=seeds_of([row], seed))
-        stops = texts_of("stop", stop)
         return states(infos, self.encoding, row, self.end_ids, stops, plan)

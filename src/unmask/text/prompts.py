@@ -9,10 +9,13 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from unmask.core.checks import check_count
 from unmask.core.network import DenoiserSpec
 from unmask.core.random import check_seed, fold
 from unmask.decoding import Canvas
-from unmask.errors import CanvasError
+from unmask.errors import CanvasError, InputError
+from unmask.text.encoding import Encoding
+from unmask.text.inputs import text_of
 
 _SEED_BYTES = 7  # of a hash, for a seed below 2**63
 
@@ -42,6 +45,24 @@ def in_whole_blocks(row: Row, spec: DenoiserSpec) -> Row:
         length = row.unknown
     surplus = 0 if block is None or row.after else -length % block
     return replace(row, surplus=surplus)
+
+
+def continued(encoding: Encoding, spec: DenoiserSpec, prompt: str, count: int) -> Row:
+    """Return the row of a text that goes on by so many tokens."""
+    check_count("max_new_tokens", count, InputError)
+    before, after = encoding.around
+    ids = encoding.encode(prompt)
+    row = Row([*before, *ids], count, list(after), context=ids)
+    return in_whole_blocks(row, spec)
+
+
+def between(encoding: Encoding, prefix: str, suffix: str, count: int) -> Row:
+    """Return the row of so many tokens between two texts."""
+    check_count("tokens", count, InputError)
+    before, after = encoding.around
+    ids = encoding.encode(text_of("prefix", prefix))
+    rest = encoding.encode(text_of("suffix", suffix))
+    return Row([*before, *ids], count, [*rest, *after], context=ids)
 
 
 def check_lengths(rows: Sequence[Row], most: int | None) -> None:

@@ -1,6 +1,7 @@
 """`unmask infill`: every way to say what is given, and what comes back."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -156,6 +157,20 @@ def test_text_is_filled_in_where_it_says_mask(call, text_model):
     assert row[:6] == known
     assert row[9:11] == list("é".encode())
     assert len(row) == 6 + 3 + 2 + 1
+
+
+def test_text_of_a_form_is_filled_in(call, text_model):
+    """From the first to the last unknown position, what is given between included."""
+    line = ("infill", text_model, "--puzzle", "a [MASK:2]c[MASK] z", "-n", 8, "--json")
+    said = call(*line, "--regex", "(xy|q[0-9])c[ab]").json
+    assert all(re.fullmatch("a (xy|q[0-9])c[ab] z", text) for text in said["text"])
+    assert {text[2:4] for text in call(*line, "--choice", "nocb", "--likeliest").json["text"]} == {
+        "no"
+    }
+    told = "the automaton accepts no sequence of the 4 positions of row 0"
+    assert told in " ".join(call(*line, "--regex", "abcde").error().split())
+    refused = call("infill", "shidoku", "--puzzle", "1..4....2....3..", "--regex", "1")
+    assert "the ids of shidoku are no text" in refused.error()
 
 
 def test_a_file_of_any_kind_is_read(call, text_model, tmp_path):

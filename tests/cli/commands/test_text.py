@@ -234,6 +234,45 @@ def test_commands_of_all_models_take_one_of_transformers(call, masked, tmp_path)
     assert scored["tokens"] == 6
 
 
+def test_texts_of_a_form(call, talker, tmp_path):
+    """--regex, --json-schema and --choice of complete and chat."""
+    model, line = unmask.TextModel.load(talker), ("complete", talker, "the cat", "--seed", 3)
+    said = call(*line, "--max-new-tokens", 12, "--regex", "[ab]{3,5}", "--json").json
+    expected = model.complete("the cat", 12, regex="[ab]{3,5}", seed=3)
+    assert [row["completion"] for row in said["rows"]] == [expected.text]
+    schema = tmp_path / "schema.json"
+    schema.write_text(
+        '{"type": "object", "properties": {"a": {"type": "null"}}, "required": ["a"]}'
+    )
+    said = call(
+        *line, "--max-new-tokens", 16, "--json-schema", schema, "--likeliest", "--json"
+    ).json
+    assert json.loads(said["rows"][0]["completion"]) == {"a": None}
+    printed = call("chat", talker, "--choice", "yes", "--choice", "no", given="really?\nsure?\n")
+    assert {*printed.out.split()} <= {"yes", "no"}
+    assert len(printed.out.split()) == 2
+    out = tmp_path / "out.jsonl"
+    for choice in ("yes", "no"):
+        call(*line, "--choice", choice, "--out", out)
+        assert json.loads(out.read_text())["completion"] == choice
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--regex", "("], "regex='(' is no regular expression"),
+        (["--regex", "a", "--choice", "b"], "regex= and choices= are both given"),
+        (["--json-schema", "missing.json"], "missing.json"),
+        (["--likeliest"], "chooses among texts of a form"),
+        (["--regex", "a{99}"], "99 at least: pass 99 or more"),
+    ],
+)
+def test_forms_that_cannot_be(call, talker, options, told):
+    done = call("complete", talker, "x", *options)
+    assert done.code == 2, done.err
+    assert told in " ".join(done.err.split())
+
+
 SAID = {
     "family": "dream", "mask_id": 5, "block": 2, "revision": "main", "dtype": "float64",
     "device_map": "cpu", "trust_remote_code": True,

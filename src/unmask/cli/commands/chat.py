@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.live import Live
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from unmask.cli.io.presets import Drawn
 from unmask.cli.options import Opened
+from unmask.cli.runs.form import Form
 from unmask.cli.runs.text_job import MODEL, open_text_model, strategy_of
 from unmask.cli.ui.screen import is_terminal, note, out
 from unmask.errors import InputError
@@ -36,6 +37,7 @@ def command(
     *,
     max_new_tokens: int = 256,
     system: str | None = None,
+    form: Form,
     drawn: Drawn,
     opened: Opened,
 ) -> None:
@@ -46,6 +48,7 @@ def command(
     """
     text = open_text_model(model, opened)
     strategy_of(text, drawn)  # an option that cannot be is told before the first question
+    told = form.given()
     start = [] if system is None else [{"role": "system", "content": system}]
     talk = list(start)
     note((HELP, "dim")) if sys.stdin.isatty() else None
@@ -63,7 +66,7 @@ def command(
             note((f"{word}: {HELP}", "yellow"))
             continue
         talk.append({"role": "user", "content": line})
-        answer = _answer(text, talk, max_new_tokens, drawn)
+        answer = _answer(text, talk, max_new_tokens, drawn, told)
         talk.append({"role": "assistant", "content": answer})
 
 
@@ -89,11 +92,13 @@ def _changed(text: TextModel, drawn: Drawn, name: str) -> Drawn:
     return asked
 
 
-def _answer(text: TextModel, talk: list[dict[str, str]], count: int, drawn: Drawn) -> str:
+def _answer(
+    text: TextModel, talk: list[dict[str, str]], count: int, drawn: Drawn, told: dict[str, Any]
+) -> str:
     """Print an answer as it emerges, and return what is final of it, all or up to a Ctrl-C."""
     final = ""
     states = text.stream_chat(
-        talk, count, seed=drawn.seed + len(talk), strategy=strategy_of(text, drawn)
+        talk, count, seed=drawn.seed + len(talk), strategy=strategy_of(text, drawn), **told
     )
     try:
         if not is_terminal():

@@ -12,6 +12,7 @@ from unmask.cli.io import fasta, outputs
 from unmask.cli.io.presets import Drawn
 from unmask.cli.io.prompts import Ledger, Row, rows_of, write_rows
 from unmask.cli.options import Opened
+from unmask.cli.runs.form import Form
 from unmask.cli.runs.text_job import MODEL, open_text_model, strategy_of
 from unmask.cli.ui.screen import counted, counting, note, print_json, print_texts
 from unmask.core.checks import check_count
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 EXAMPLES = [
     ("A text that goes on", "unmask complete GSAI-ML/LLaDA-8B-Base 'Once upon a time'"),
+    (
+        "One of two answers",
+        "unmask complete MODEL 'Is the sky blue? ' --choice yes --choice no",
+    ),
     (
         "A file of prompts; the same command goes on after Ctrl-C",
         "unmask complete MODEL --file prompts.jsonl --out answers.jsonl --max-tokens 16384",
@@ -49,6 +54,7 @@ def command(
     max_new_tokens: int = 64,
     number: int = 1,
     stop: list[str] | None = None,
+    form: Form,
     drawn: Drawn,
     max_rows: int | None = None,
     max_tokens: int | None = None,
@@ -61,11 +67,12 @@ def command(
     whatever other prompts there are, and in whatever order.
     """
     rows = _rows(prompts, file, out, number, json)
-    text = open_text_model(model, opened)
+    told, text = form.given(), open_text_model(model, opened)
     fasta.check_spelt([out] if out else [], model, text.encoding.letters)
     fasta.check_letters(rows, "prompt", text.encoding)
     strategy = strategy_of(text, drawn)
     asked = {"tokens": max_new_tokens, "stop": stop, "drawn": drawn, "opened": opened}
+    asked |= {name: value for name, value in told.items() if value}
     ledger = None if out is None else Ledger.of(out, rows, model=model, **asked)
     found = {} if ledger is None else ledger.begin()
     before, begun = len(found), time.perf_counter()
@@ -78,6 +85,7 @@ def command(
         strategy=strategy,
         max_rows=max_rows,
         max_tokens=max_tokens,
+        **told,
     )
     made = _collect(each, found, ledger, len(rows))
     whole = [{**row, **found[i]} for i, row in enumerate(rows)]

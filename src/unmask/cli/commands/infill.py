@@ -12,6 +12,7 @@ import typer
 from unmask.cli.io.canvas_input import Given, is_ids, marked_rows, read_image, read_text, text_of
 from unmask.cli.io.models import Model
 from unmask.cli.options import Opened
+from unmask.cli.runs.form import Form, formed
 from unmask.cli.runs.generation_job import Asked, JobResult, check_size, prepare_job
 from unmask.cli.ui.screen import note, print_json
 from unmask.errors import InputError
@@ -48,6 +49,7 @@ def command(
     tokens: Path | None = None,
     image: Path | None = None,
     number: int = 1,
+    form: Form,
     asked: Asked,
     opened: Opened,
     json: bool = False,
@@ -56,11 +58,14 @@ def command(
 
     Rows are lines of text with [MASK] where unknown ([MASK:12] for twelve positions), lines of
     symbols such as 1..4, lines of JSON, or an array. Completed lines are written to standard output
-    in the same form. A tokenizer's special tokens are put around a text and never generated.
+    in the same form. With --regex, --json-schema or --choice, what is from the first to the last
+    unknown position of a text has that form. A tokenizer's special tokens are put around a text and
+    never generated.
     """
     _check_sources(file, puzzle, tokens, image)
     job = prepare_job(model, asked, opened, as_json=json)
     given = _read(job.model, file, puzzle, tokens, image)
+    job = formed(job, given, form)
     check_size(len(given.rows) * number, max(map(len, given.rows)))
     given = given.repeated(number)
     canvas = given.canvas(job.model.condition(asked.class_, len(given.rows)))

@@ -1,0 +1,111 @@
+"""The strategy of a call: what is never generated, what ends a text, and the form it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from unmask.candidates import length_beam
+from unmask.core.network import Denoiser
+from unmask.decoding import Strategy
+from unmask.decoding.inputs import check_strategy
+from unmask.engine import default_strategy
+from unmask.errors import InputError
+from unmask.presets.by_name import ending
+from unmask.text.encoding import Encoding
+from unmask.text.prompts import Row, check_lengths
+from unmask.text.structured import Structure, closed_row, follows_text
+
+
+def never_generated(denoiser: Denoiser, encoding: Encoding) -> tuple[int, ...]:
+    """Return the ids that stand for no text, or have none, but for the mask id."""
+    spec, size = denoiser.spec, encoding.size
+    never = {*encoding.special, *spec.reserved, *range(size, spec.vocab_size)}
+    return tuple(sorted(never - {spec.mask_id}))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Rows that one strategy generates. numbers: which of all rows they are."""
+
+    strategy: Strategy
+    numbers: list[int]
+
+
+@dataclass(frozen=True)
+class Planning:
+    """Makes the strategies of calls. never: ids that are not generated."""
+
+    denoiser: Denoiser
+    encoding: Encoding
+    strategy: Strategy | None
+    end_ids: tuple[int, ...]
+    never: tuple[int, ...]
+
+    def plan(self, strategy: Strategy | None, *, closed: bool = False) -> Strategy:
+        """Return the strategy of a call. closed: whether text follows, so that rows do not end."""
+        if strategy is not None:
+            check_strategy(strategy)
+        chosen = strategy or self.strategy or default_strategy(self.denoiser)
+        stopping = (
+            tuple(s for s in chosen.stopping if s.end_id is None) if closed else chosen.stopping
+        )
+        grows = None if chosen.growth is None else chosen.growth.end_id
+        ends = set() if closed else {*self.end_ids, chosen.end_id, grows}
+        never = {*chosen.constraint.forbidden, *self.never, *self.end_ids} - {*ends}
+        constraint = replace(chosen.constraint, forbidden=tuple(never))
+        chosen = chosen.but(constraint=constraint, stopping=stopping)
+        end = next(iter(self.end_ids), None)
+        return chosen if closed else ending(chosen, end, self.end_ids[1:])
+
+    def formed(
+        self, strategy: Strategy | None, form: Structure, row: Row, *, closed: bool = False
+    ) -> Strategy:
+        """Return the strategy of a call whose texts have a form, behind what stands in a row."""
+        plan, ends = self.plan(strategy, closed=closed), () if closed else self.end_ids
+        follows = follows_text(row, self.encoding)
+        return form.applied(plan, self.encoding, self.denoiser.spec, ends, follows)
+
+    def rows(
+        self, strategy: Strategy | None, form: Structure | None, rows: Sequence[Row], closed: bool
+    ) -> tuple[list[Row], list[Planned]]:
+        """Return rows as they are generated, and the strategies that do it.
+
+        Raises InputError for rows that cannot be, before any work.
+        """
+        spec = self.denoiser.spec
+        check_lengths(rows, spec.max_length)
+        if form is None:
+            return list(rows), [Planned(self.plan(strategy, closed=closed), [*range(len(rows))])]
+        fill = None if closed else next(iter(self.end_ids), None)
+        rows, found = [closed_row(row, fill) for row in rows], list[Planned]()
+        for follows in (False, True):
+            numbers = [
+                i for i, row in enumerate(rows) if follows_text(row, self.encoding) == follows
+            ]
+            if numbers:
+                plan = self.formed(strategy, form, rows[numbers[0]], closed=closed)
+                form.check(plan, spec, [rows[i] for i in numbers])
+                found.append(Planned(plan, numbers))
+        return rows, found
+
+    def best_length(
+        self, row: Row, most: int, strategy: Strategy | None, seed: int, form: Structure | None
+    ) -> int:
+        """Return the length, of at most eight up to this one, of which a token is likeliest."""
+        plan = self.plan(strategy, closed=True)
+        lengths = sorted({max(1, round(most * k / 8)) for k in range(1, 9)})
+        if form is not None:
+            plan = self.formed(strategy, form, row, closed=True)
+            lengths = form.lengths(plan, self.denoiser.spec, most)
+        options: dict[str, Any] = {"prompt": row.before, "suffix": row.after, "seed": seed}
+        return int(length_beam(self.denoiser, lengths, plan, **options).length)
+
+
+def check_stops(form: Structure | None, stops: Sequence[str]) -> None:
+    """Raise InputError for texts of a form that would be cut."""
+    if form is not None and stops:
+        raise InputError(
+            f"stop={list(stops)!r} cuts a text of which all must match {form.name}=: leave it out"
+        )

@@ -1,0 +1,242 @@
+"""Texts of a form: a regular expression, a JSON schema, or choices, kept by every output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from unmask.constraints import Automaton
+from unmask.constraints.automaton import moves_of
+from unmask.constraints.moves import Moves
+from unmask.core.head import illegal_ids
+from unmask.core.network import DenoiserSpec
+from unmask.decoding import Strategy
+from unmask.errors import InputError
+from unmask.text.encoding import CONTEXT, Encoding
+from unmask.text.inputs import texts_of
+from unmask.text.patterns import any_of, byte_automaton, check_regex
+from unmask.text.prompts import Row
+from unmask.text.schema import CHARACTER, schema_regex
+from unmask.text.spelling import Spelling, spelling_of
+from unmask.text.tokens import token_automaton
+
+Schema = Mapping[str, Any] | str | None
+_TRIED = 8  # lengths of a text between two others
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The form of a text. name: the argument that says it. pattern: its regular expression.
+
+    likeliest: as in `Constraint`.
+    """
+
+    name: str
+    pattern: str
+    choices: tuple[str, ...] = ()
+    likeliest: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        regex: str | None = None,
+        json_schema: Schema = None,
+        choices: Sequence[str] | None = None,
+        likeliest: bool = False,
+    ) -> Structure | None:
+        """Return the form that one of the arguments says; None if none does.
+
+        Raises InputError for more than one, and for a wrong one, with the place.
+        """
+        given = {"regex": regex, "json_schema": json_schema, "choices": choices}
+        named = [name for name, value in given.items() if value is not None]
+        if len(named) > 1:
+            raise InputError(f"{named[0]}= and {named[1]}= are both given: pass one of them")
+        if not named:
+            if likeliest is not False:
+                raise InputError(
+                    f"likeliest={likeliest!r} chooses among texts of a form: pass regex=, "
+                    "json_schema= or choices="
+                )
+            return None
+        texts: tuple[str, ...] = ()
+        if regex is not None:
+            pattern = check_regex("regex", regex)
+        elif json_schema is not None:
+            pattern = schema_regex(json_schema)
+        else:
+            texts = tuple(texts_of("choices", [choices] if isinstance(choices, str) else choices))
+            if not texts:
+                raise InputError("choices=[]: pass a text or more")
+            pattern = any_of(texts)
+        byte_automaton(pattern, named[0], _part(named[0]))
+        return cls(named[0], pattern, texts, likeliest)
+
+    def automaton(
+        self,
+        encoding: Encoding,
+        vocab_size: int,
+        ends: tuple[int, ...],
+        fill: int | None,
+        follows: bool,
+    ) -> Automaton:
+        """Return the automaton over the ids of a tokenizer, made once for equal arguments.
+
+        ends, fill, follows: as of `token_automaton`. Raises InputError for a form, or a choice,
+        that the tokenizer cannot write.
+        """
+        spelling = spelling_of(encoding)
+        follows = follows or spelling.first == spelling.inside
+        for text in self.choices:
+            if not _is_written(text.encode(), spelling, follows):
+                raise InputError(
+                    f"choices: this tokenizer has no tokens that write {text!r}{_hint(spelling)}"
+                )
+        found = _compiled(encoding, self.name, self.pattern, vocab_size, ends, fill, follows)
+        if found is None:
+            raise InputError(
+                f"{self.name}: this tokenizer has no tokens that write such a text{_hint(spelling)}"
+            )
+        return found
+
+    def applied(
+        self,
+        plan: Strategy,
+        encoding: Encoding,
+        spec: DenoiserSpec,
+        end_ids: Sequence[int],
+        follows: bool,
+    ) -> Strategy:
+        """Return the strategy that keeps the form. end_ids: that end a text, none where a row does.
+
+        Raises StrategyError for strategies that cannot.
+        """
+        if plan.constraint.feasible is not None:
+            raise InputError(
+                f"{self.name}= and the strategy's own feasible= are both given: leave one of them "
+                "out"
+            )
+        if plan.growth is not None:
+            raise InputError(
+                f"{self.name}= is kept in a fixed number of positions, and "
+                f"{type(plan.growth).__name__} changes them while a row is generated: pass a "
+                "strategy without growth="
+            )
+        ends, fill = tuple(end_ids), next(iter(end_ids), None)
+        if plan.end is not None and plan.end_id is not None:
+            ends = tuple(dict.fromkeys((plan.end_id, *plan.end.also, *ends)))
+            fill = plan.end_id if plan.end.fill is None else plan.end.fill
+        found = self.automaton(encoding, spec.vocab_size, ends, fill, follows)
+        new = replace(plan.constraint, feasible=found, likeliest=self.likeliest)
+        return plan.but(constraint=new)
+
+    def check(self, plan: Strategy, spec: DenoiserSpec, rows: Sequence[Row]) -> None:
+        """Raise InputError for a row of a length that no text of the form has."""
+        moves, shortest = self._moves(plan, spec)
+        for count in sorted({row.unknown for row in rows}):
+            if bool(moves.reached(count)[count]):
+                continue
+            told = f"{count} tokens: {self.name}= takes {shortest} at least"
+            if count > shortest:
+                further = moves.reached(2 * count).nonzero().squeeze(1).tolist()
+                near = sorted(further, key=lambda n: abs(n - count))[:_TRIED]
+                told = (
+                    f"{count} tokens: no text that {self.name}= allows has as many, and nothing "
+                    f"ends it before; pass one of {sorted(near)}"
+                )
+            raise InputError(told if count > shortest else f"{told}: pass {shortest} or more")
+
+    def lengths(self, plan: Strategy, spec: DenoiserSpec, most: int) -> list[int]:
+        """Return at most eight lengths up to this one that texts of the form have."""
+        moves, shortest = self._moves(plan, spec)
+        found = [n for n in moves.reached(most).nonzero().squeeze(1).tolist() if n]
+        if not found:
+            raise InputError(f"max_tokens={most}: {self.name}= takes {shortest} at least")
+        return sorted({found[len(found) * k // _TRIED] for k in range(_TRIED)})
+
+    def _moves(self, plan: Strategy, spec: DenoiserSpec) -> tuple[Moves, int]:
+        """Return the moves by ids that may be drawn, and the tokens of the shortest text."""
+        found = plan.constraint.feasible
+        assert isinstance(found, Automaton)
+        never = illegal_ids(spec, plan.constraint.forbidden)
+        moves = moves_of(found, never, torch.device("cpu"))
+        shortest = moves.shortest()
+        if shortest is None:
+            raise InputError(
+                f"{self.name}: no text of it can be written without ids that are never generated"
+            )
+        return moves, shortest
+
+
+def form_of(
+    regex: str | None, json_schema: Schema, choices: Sequence[str] | None, likeliest: bool
+) -> dict[str, Any]:
+    """Return the arguments of `Structure.of` by name."""
+    named = {"regex": regex, "json_schema": json_schema, "choices": choices}
+    return {**named, "likeliest": likeliest}
+
+
+def _part(name: str) -> str | None:
+    """The part of an expression that stands for a character of many, in those of schemas."""
+    return CHARACTER if name == "json_schema" else None
+
+
+@lru_cache(maxsize=32)
+def _compiled(
+    encoding: Encoding,
+    name: str,
+    pattern: str,
+    vocab_size: int,
+    ends: tuple[int, ...],
+    fill: int | None,
+    follows: bool,
+) -> Automaton | None:
+    spelling = spelling_of(encoding)
+    automaton = byte_automaton(pattern, name, _part(name))
+    return token_automaton(automaton, spelling, vocab_size, ends, fill, follows=follows)
+
+
+def _is_written(text: bytes, spelling: Spelling, follows: bool) -> bool:
+    """Whether ids write a text."""
+    inside = {part for part in spelling.inside if part}
+    first = inside if follows else {part for part in spelling.first if part}
+    longest = max(map(len, inside | first), default=0)
+    reached = {0}
+    for begin in range(len(text)):
+        if begin in reached:
+            parts = inside if begin else first
+            ends = range(begin + 1, min(begin + longest, len(text)) + 1)
+            reached |= {end for end in ends if text[begin:end] in parts}
+    return len(text) in reached
+
+
+def _hint(spelling: Spelling) -> str:
+    """What to try where every word begins with a space."""
+    parts = [part for part in spelling.inside if part]
+    if 2 * sum(part.startswith(b" ") for part in parts) < len(parts):
+        return ""
+    return "; behind other text its words begin with a space, as in ' word'"
+
+
+def follows_text(row: Row, encoding: Encoding) -> bool:
+    """Return whether text stands before the unknown positions, as in `Encoding.continued`."""
+    return any(i not in encoding.special for i in row.context[-CONTEXT:])
+
+
+def closed_row(row: Row, fill: int | None) -> Row:
+    """Return the row with the end of the text in place of its surplus, for the text is whole there.
+
+    Raises InputError where nothing ends a text.
+    """
+    if not row.surplus:
+        return row
+    if fill is None:
+        raise InputError(
+            f"max_new_tokens={row.unknown}: the network generates whole blocks, and no id ends a "
+            f"text: pass {row.unknown + row.surplus}"
+        )
+    return replace(row, after=[fill] * row.surplus, surplus=0)
