@@ -66,7 +66,9 @@ def test_a_stream_shows_the_draft_of_a_canvas(model):
     assert seen[0] != UNKNOWN * count
     row = model._continued(prompt, count)
     canvas = canvas_of([row], model.denoiser.spec)
-    infos = unmask.stream(model.denoiser, canvas, model._planning.plan(None), seeds=seeds_of([row], 1))
+    infos = unmask.stream(
+        model.denoiser, canvas, model._planning.plan(None), seeds=seeds_of([row], 1)
+    )
     for state, info in zip(states, infos, strict=True):
         ids = info.proposal.top_token[0].where(info.masked[0], info.tokens[0])
         known = info.proposal.queried[0] | ~info.masked[0]
