@@ -27,3 +27,8 @@ def elsewhere(monkeypatch):
     yield importlib.import_module("_far")
     del sys.modules["_far"]
     forget_devices()
+
+
+def pytest_itemcollected(item):
+    """Names with an address differ from process to process, and the tests run in several."""
+    assert " at 0x" not in item.nodeid, f"{item.nodeid}: pass ids= to parametrize"
