@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,15 @@ from unmask.decoding import Strategy
 from unmask.decoding.inputs import check_strategy
 from unmask.engine import default_strategy, stream
 from unmask.errors import InputError
-from unmask.presets.by_name import ending
 from unmask.scoring import Score
 from unmask.scoring.look import Method
 from unmask.text.beam import Hidden, Likely, most_of_draws
 from unmask.text.encoding import Encoding
 from unmask.text.filling import fillings
 from unmask.text.generating import generated
-from unmask.text.inputs import messages_of, text_of, texts_of
+from unmask.text.inputs import check_parts, messages_of, span_of, stops_of, text_of, texts_of
 from unmask.text.opening import Parts, open_text
+from unmask.text.planning import planned
 from unmask.text.prompts import Row, canvas_of, check_lengths, in_whole_blocks, seeds_of
 from unmask.text.reading import completion
 from unmask.text.results import Completion
@@ -42,7 +41,8 @@ class TextModel:
 
     denoiser: from `unmask.load` or `unmask.wrap`. encoding: its tokenizer. strategy: of all calls
     that name none; by default that of the model's card. end_ids: ids that end a text, the first of
-    which fills a row behind it. template: options of the chat template.
+    which fills a row behind it. template: options of the chat template. Raises ModelError for an
+    encoding or ends that are none of the network's, StrategyError for what is no strategy.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class TextModel:
         end_ids: Sequence[int] = (),
         template: Mapping[str, Any] | None = None,
     ):
+        check_parts(encoding, strategy, end_ids, denoiser.spec.vocab_size)
         self.denoiser, self.encoding, self.strategy = denoiser, encoding, strategy
         self.end_ids, self.template = tuple(end_ids), dict(template or {})
 
@@ -113,26 +114,36 @@ class TextModel:
         max_new_tokens: int = 64,
         *,
         done: Container[int] = (),
-        **options: Any,
+        stop: Text = (),
+        seed: int = 0,
+        strategy: Strategy | None = None,
+        max_rows: int | None = None,
+        max_tokens: int | None = None,
     ) -> Iterator[tuple[int, Completion]]:
         """Yield the number and the Completion of each prompt, as they finish, in any order.
 
         They are those of `complete`, whatever is done: numbers of prompts that are left out, of an
-        earlier call. options: as in `complete`, but for n.
+        earlier call. The others: as in `complete`.
         """
         rows = [self._continued(each, max_new_tokens) for each in texts_of("prompts", prompts)]
-        return self._finished(rows, prompts, done=done, **options)
+        options: dict[str, Any] = {"stop": stop, "seed": seed, "strategy": strategy, "done": done}
+        options |= {"max_rows": max_rows, "max_tokens": max_tokens}
+        return self._finished(rows, prompts, **options)
 
     def chat(
-        self, messages: Sequence[Mapping[str, str]], max_new_tokens: int = 256, **options: Any
-    ) -> Any:
+        self, messages: Sequence[Mapping[str, str]], max_new_tokens: int = 256, *, n: int = 1,
+        stop: Text = (), seed: int = 0, strategy: Strategy | None = None,
+        max_rows: int | None = None, max_tokens: int | None = None,
+    ) -> Any:  # fmt: skip
         """Return the answer to a talk, a list of {"role": "user", "content": "..."}; n as a list.
 
-        options: as in `complete`. Raises DataError for a tokenizer without a template, or messages
-        that it does not take.
+        The others: as in `complete`. Raises DataError for a tokenizer without a template, or
+        messages that it does not take.
         """
         row = self._talk(messages, max_new_tokens)
-        return self._each("", options.pop("n", 1), lambda _: row, options)
+        options = {"stop": stop, "seed": seed, "strategy": strategy}
+        options |= {"max_rows": max_rows, "max_tokens": max_tokens}
+        return self._each("", n, lambda _: row, options)
 
     def infill(
         self,
@@ -160,23 +171,20 @@ class TextModel:
         options = {"seed": seed, "strategy": strategy}
         return self._each(prefix, n, lambda p: self._between(p, suffix, count), options, suffix)
 
-    def edit(self, text: str, span: str | tuple[int, int], **options: Any) -> Any:
+    def edit(
+        self, text: str, span: str | tuple[int, int], *, n: int = 1, seed: int = 0,
+        strategy: Strategy | None = None,
+    ) -> Any:  # fmt: skip
         """Return the Completion in place of a part of a text, with as many tokens as the part had.
 
         span: the part itself, where it is first found, or its first and last character, as in a
-        slice. options: as in `infill`.
+        slice. The others: as in `infill`. Raises InputError for a part that has no token.
         """
-        text_of("text", text)
-        if isinstance(span, str):
-            begin = text.find(span)
-            if begin < 0 or not span:
-                raise InputError(f"span={span!r} is not in the text: pass a part of it")
-            end = begin + len(span)
-        else:
-            begin, end = span
-            if not 0 <= begin < end <= len(text):
-                raise InputError(f"span={span!r} of a text of {len(text)} characters")
+        begin, end = span_of(text, span)
         count = len(self.encoding.encode(text[begin:end]))
+        if not count:
+            raise InputError(f"span={span!r} has no token: pass a part with some text")
+        options: dict[str, Any] = {"n": n, "seed": seed, "strategy": strategy}
         return self.infill(text[:begin], text[end:], tokens=count, **options)
 
     def fill(
@@ -204,6 +212,8 @@ class TextModel:
             assert plan is not None
             return most_of_draws(self.denoiser, row, top_k, plan, seed)
 
+        if not texts:
+            return []
         found = fillings(
             self.denoiser,
             self.encoding,
@@ -248,16 +258,7 @@ class TextModel:
         if strategy is not None:
             check_strategy(strategy)
         chosen = strategy or self.strategy or default_strategy(self.denoiser)
-        stopping = (
-            tuple(s for s in chosen.stopping if s.end_id is None) if closed else chosen.stopping
-        )
-        grows = None if chosen.growth is None else chosen.growth.end_id
-        ends = set() if closed else {*self.end_ids, chosen.end_id, grows}
-        never = {*chosen.constraint.forbidden, *self._never, *self.end_ids} - {*ends}
-        constraint = replace(chosen.constraint, forbidden=tuple(never))
-        chosen = chosen.but(constraint=constraint, stopping=stopping)
-        end = next(iter(self.end_ids), None)
-        return chosen if closed else ending(chosen, end, self.end_ids[1:])
+        return planned(chosen, self._never, self.end_ids, closed=closed)
 
     def _each(
         self, texts: Text, n: int, row_of: Any, options: Mapping[str, Any], suffix: str = ""
@@ -288,7 +289,7 @@ class TextModel:
     ) -> Iterator[tuple[int, Completion]]:
         """Yield the number and completion of each row that is not done, as they finish."""
         check_lengths(rows, self.denoiser.spec.max_length)
-        stops = texts_of("stop", stop)
+        stops = stops_of(stop)
         for name, most in (("max_rows", max_rows), ("max_tokens", max_tokens)):
             if most is not None:
                 check_count(name, most, InputError)
@@ -343,5 +344,5 @@ class TextModel:
         check_lengths([row], self.denoiser.spec.max_length)
         canvas = canvas_of([row], self.denoiser.spec)
         infos = stream(self.denoiser, canvas, plan, seeds=seeds_of([row], seed))
-        stops = texts_of("stop", stop)
+        stops = stops_of(stop)
         return states(infos, self.encoding, row, self.end_ids, stops, plan)
