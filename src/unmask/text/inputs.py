@@ -69,21 +69,16 @@ def check_parts(encoding: Any, strategy: Any, end_ids: Sequence[int], size: int)
         raise ModelError(
             f"encoding={encoding!r:.80}: pass a TokenizerEncoding, or open both by TextModel.load"
         )
-    check_size(encoding, size)
+    if encoding.size > size:
+        raise ModelError(
+            f"encoding has ids up to {encoding.size - 1}, and the network {size} ids: it is of "
+            "another model"
+        )
     for each in end_ids:
         if not is_integer(each, 0) or each >= size:
             raise ModelError(f"end_ids has {each!r}: pass ids from 0 to {size - 1}")
     if strategy is not None:
         check_strategy(strategy)
-
-
-def check_size(encoding: Encoding, size: int) -> None:
-    """Raise ModelError for a tokenizer of another model. size: ids of the network."""
-    if encoding.size > size or 2 * encoding.size < size:
-        raise ModelError(
-            f"the tokenizer has ids up to {encoding.size - 1}, and the network {size} ids: it is "
-            "of another model; pass the one that the network was trained with, as tokenizer="
-        )
 
 
 def messages_of(given: Any) -> list[dict[str, str]]:

@@ -193,7 +193,7 @@ class TextModel:
         """Return the Completion in place of a part of a text, with as many tokens as the part had.
 
         span: the part itself, where it is first found, or its first and last character, as in a
-        slice. options: as in `infill`, but for lengths. Raises InputError for a part without tokens.
+        slice. options: as in `infill`, but for lengths. InputError for a part without tokens.
         """
         check_options("edit", options, ("n", *_DRAWN))
         begin, end = span_of(text, span)

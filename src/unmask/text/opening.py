@@ -52,6 +52,7 @@ def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> 
             "--tokenizer PATH on the command line"
         )
     encoding = TokenizerEncoding(backend, found.mask_id, surround=row is None)
+    _check_size(denoiser, encoding)
     if row is None:
         return Parts(denoiser, encoding, found.end_ids)
     words = backend.get_vocab()
@@ -72,4 +73,15 @@ def _saved(model: str | Path, card: Card, denoiser: Denoiser, tokenizer: Any) ->
             return Parts(denoiser, ByteEncoding(vocabulary), ends, strategy=strategy)
         tokenizer = load_tokenizer(vocabulary.tokenizer).backend
     encoding = TokenizerEncoding(tokenizer, card.mask_id, surround=said.surround)
+    _check_size(denoiser, encoding)
     return Parts(denoiser, encoding, tuple(said.end_ids), said.template, strategy)
+
+
+def _check_size(denoiser: Denoiser, encoding: Encoding) -> None:
+    """Raise ModelError for a tokenizer of another model."""
+    size = denoiser.spec.vocab_size
+    if encoding.size > size or 2 * encoding.size < size:
+        raise ModelError(
+            f"the tokenizer has ids up to {encoding.size - 1}, and the network {size} ids: it is "
+            "of another model; pass the one that the network was trained with, as tokenizer="
+        )
