@@ -54,14 +54,27 @@ def _rows(
     """Return the rows of each text with masks: one, or one for each length of its mask."""
     tried = [_tried(text, encoding.mask_token, candidates) for text in texts]
     every = [parts for each in tried for parts in each]
+    _check_counts(encoding, every, spec)
     rows = [Hidden(*row) for row in masks.encoded(encoding, every, spec.mask_id or 0)]
     longest = max((len(row.ids) for row in rows), default=0)
-    if spec.max_length is not None and longest > spec.max_length:
-        raise CanvasError(
-            f"the text has {longest} tokens, and the network {spec.max_length} positions"
-        )
+    if spec.max_length is not None:
+        _check_length(longest, spec.max_length)
     left = iter(rows)
     return [[next(left) for _ in each] for each in tried]
+
+
+def _check_counts(encoding: Encoding, texts: Sequence[masks.Parts], spec: DenoiserSpec) -> None:
+    """Raise CanvasError for more masks than there are positions, before rows of them are made."""
+    for pieces, counts in texts:
+        if spec.max_length is not None and sum(counts) > spec.max_length:
+            ones = [1 for _ in counts]
+            [(ids, _)] = masks.encoded(encoding, [(pieces, ones)], spec.mask_id or 0)
+            _check_length(len(ids) + sum(counts) - len(counts), spec.max_length)
+
+
+def _check_length(tokens: int, most: int) -> None:
+    if tokens > most:
+        raise CanvasError(f"the text has {tokens} tokens, and the network {most} positions")
 
 
 def _tried(

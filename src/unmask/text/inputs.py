@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from unmask.errors import InputError
+from unmask.core.checks import is_integer
+from unmask.decoding.inputs import check_strategy
+from unmask.errors import ArgumentError, InputError, ModelError
+from unmask.text.encoding import Encoding
 
 
 def text_of(name: str, given: Any) -> str:
@@ -27,6 +30,55 @@ def texts_of(name: str, given: Any) -> list[str]:
     if isinstance(given, bytes | Mapping) or not isinstance(given, Sequence):
         raise InputError(f"{name} is a {type(given).__name__}: pass a text, or a list of texts")
     return [text_of(f"{name}[{nth}]", each) for nth, each in enumerate(given)]
+
+
+def check_options(function: str, options: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ArgumentError for a name among options that is not known."""
+    for name in options:
+        if name not in known:
+            raise ArgumentError.unknown(function, name, known, known)
+
+
+def stops_of(given: Any) -> list[str]:
+    """Return stop strings as a list. Raises InputError as `texts_of`, and for an empty one."""
+    found = texts_of("stop", given)
+    if "" in found:
+        raise InputError("stop has an empty text, which is everywhere: pass the text of an end")
+    return found
+
+
+def span_of(text: Any, span: Any) -> tuple[int, int]:
+    """Return the first and last character of a part of a text. Raises InputError for no part."""
+    text_of("text", text)
+    if isinstance(span, str):
+        begin = text.find(span)
+        if begin < 0 or not span:
+            raise InputError(f"span={span!r} is not in the text: pass a part of it")
+        return begin, begin + len(span)
+    two = isinstance(span, list | tuple) and len(span) == 2 and all(map(is_integer, span))
+    if not two:
+        raise InputError(f"span={span!r}: pass a part of the text, or a pair such as (0, 3)")
+    if not 0 <= span[0] < span[1] <= len(text):
+        raise InputError(f"span={span!r} of a text of {len(text)} characters: pass a part of it")
+    return span[0], span[1]
+
+
+def check_parts(encoding: Any, strategy: Any, end_ids: Sequence[int], size: int) -> None:
+    """Raise ModelError or StrategyError for parts that make no text model of `size` ids."""
+    if not isinstance(encoding, Encoding):
+        raise ModelError(
+            f"encoding={encoding!r:.80}: pass a TokenizerEncoding, or open both by TextModel.load"
+        )
+    if encoding.size > size:
+        raise ModelError(
+            f"encoding has ids up to {encoding.size - 1}, and the network {size} ids: it is of "
+            "another model"
+        )
+    for each in end_ids:
+        if not is_integer(each, 0) or each >= size:
+            raise ModelError(f"end_ids has {each!r}: pass ids from 0 to {size - 1}")
+    if strategy is not None:
+        check_strategy(strategy)
 
 
 def messages_of(given: Any) -> list[dict[str, str]]:

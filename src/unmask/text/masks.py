@@ -13,7 +13,9 @@ Parts = tuple[list[str], list[int]]
 Flagged = tuple[list[int], list[bool]]
 """Ids, and which of them are unknown."""
 
-MARK = r"\[MASK(?::(?P<count>-?\d+))?\]"
+DIGITS = 12
+"""Of the number in a mark; more are a slip."""
+MARK = r"\[MASK(?::(?P<count>[^\[\]]*))?\]"
 
 
 def split(text: str, token: str | None) -> Parts:
@@ -25,7 +27,8 @@ def split(text: str, token: str | None) -> Parts:
     mark = MARK if token is None else f"{MARK}|{re.escape(token)}"
     pieces, counts, end = [""], list[int](), 0
     for found in re.finditer(mark, text):
-        count = int(found["count"] or 1)
+        number = "1" if found["count"] is None else found["count"]
+        count = int(number) if number.isdecimal() and len(number) < DIGITS else 0
         if count < 1:
             raise CanvasError(f"{found[0]}: pass [MASK] for one token or [MASK:3] for three")
         between, end = text[end : found.start()], found.end()

@@ -18,7 +18,15 @@ from unmask.text.beam import Hidden, Likely, most_of_draws
 from unmask.text.encoding import Encoding
 from unmask.text.filling import fillings
 from unmask.text.generating import generated
-from unmask.text.inputs import messages_of, text_of, texts_of
+from unmask.text.inputs import (
+    check_options,
+    check_parts,
+    messages_of,
+    span_of,
+    stops_of,
+    text_of,
+    texts_of,
+)
 from unmask.text.opening import Parts, open_text
 from unmask.text.planning import Planning, check_stops, never_generated
 from unmask.text.prompts import Row, between, canvas_of, continued, in_whole_blocks, seeds_of
@@ -30,6 +38,9 @@ from unmask.text.streaming import TextState, states
 from unmask.text.structured import Schema, Structure, form_of
 
 Text = str | Sequence[str]
+_FORM = ("regex", "json_schema", "choices", "likeliest")
+_DRAWN = ("seed", "strategy", *_FORM)
+_LIMITS = ("stop", "max_rows", "max_tokens")
 
 
 class TextModel:
@@ -40,7 +51,8 @@ class TextModel:
 
     denoiser: from `unmask.load` or `unmask.wrap`. encoding: its tokenizer. strategy: of all calls
     that name none; by default that of the model's card. end_ids: ids that end a text, the first of
-    which fills a row behind it. template: options of the chat template.
+    which fills a row behind it. template: options of the chat template. Raises ModelError for an
+    encoding or ends that are none of the network's, StrategyError for what is no strategy.
     """
 
     def __init__(
@@ -52,6 +64,7 @@ class TextModel:
         end_ids: Sequence[int] = (),
         template: Mapping[str, Any] | None = None,
     ):
+        check_parts(encoding, strategy, end_ids, denoiser.spec.vocab_size)
         self.denoiser, self.encoding, self.strategy = denoiser, encoding, strategy
         self.end_ids, self.template = tuple(end_ids), dict(template or {})
 
@@ -126,6 +139,7 @@ class TextModel:
         They are those of `complete`, whatever is done: numbers of prompts that are left out, of an
         earlier call. options: as in `complete`, but for n.
         """
+        check_options("complete_each", options, (*_DRAWN, *_LIMITS))
         rows = [self._continued(each, max_new_tokens) for each in texts_of("prompts", prompts)]
         return self._finished(rows, prompts, done=done, **options)
 
@@ -137,6 +151,7 @@ class TextModel:
         options: as in `complete`. Raises DataError for a tokenizer without a template, or messages
         that it does not take.
         """
+        check_options("chat", options, ("n", *_DRAWN, *_LIMITS))
         row = self._talk(messages, max_new_tokens)
         return self._each("", options.pop("n", 1), lambda _: row, options)
 
@@ -178,19 +193,13 @@ class TextModel:
         """Return the Completion in place of a part of a text, with as many tokens as the part had.
 
         span: the part itself, where it is first found, or its first and last character, as in a
-        slice. options: as in `infill`.
+        slice. options: as in `infill`, but for lengths. InputError for a part without tokens.
         """
-        text_of("text", text)
-        if isinstance(span, str):
-            begin = text.find(span)
-            if begin < 0 or not span:
-                raise InputError(f"span={span!r} is not in the text: pass a part of it")
-            end = begin + len(span)
-        else:
-            begin, end = span
-            if not 0 <= begin < end <= len(text):
-                raise InputError(f"span={span!r} of a text of {len(text)} characters")
+        check_options("edit", options, ("n", *_DRAWN))
+        begin, end = span_of(text, span)
         count = len(self.encoding.encode(text[begin:end]))
+        if not count:
+            raise InputError(f"span={span!r} has no token: pass a part with some text")
         return self.infill(text[:begin], text[end:], tokens=count, **options)
 
     def fill(
@@ -306,7 +315,7 @@ class TextModel:
     ) -> Iterator[tuple[int, Completion]]:
         """Yield the number and completion of each row that is not done, as they finish."""
         form = Structure.of(regex, json_schema, choices, likeliest)
-        stops = texts_of("stop", stop)
+        stops = stops_of(stop)
         check_stops(form, stops)
         for name, most in (("max_rows", max_rows), ("max_tokens", max_tokens)):
             if most is not None:
@@ -332,7 +341,7 @@ class TextModel:
     def _states(
         self, row: Row, stop: Text, seed: int, strategy: Strategy | None, given: dict[str, Any]
     ) -> Iterator[TextState]:
-        form, stops = Structure.of(**given), texts_of("stop", stop)
+        form, stops = Structure.of(**given), stops_of(stop)
         check_stops(form, stops)
         (row,), (planned,) = self._planning.rows(strategy, form, [row], closed=False)
         plan, canvas = planned.strategy, canvas_of([row], self.denoiser.spec)

@@ -11,7 +11,7 @@ from unmask.core.network import Denoiser
 from unmask.decoding import Strategy
 from unmask.decoding.inputs import check_strategy
 from unmask.engine import default_strategy
-from unmask.errors import InputError
+from unmask.errors import InputError, StrategyError
 from unmask.presets.by_name import ending
 from unmask.text.encoding import Encoding
 from unmask.text.prompts import Row, check_lengths
@@ -44,10 +44,22 @@ class Planning:
     never: tuple[int, ...]
 
     def plan(self, strategy: Strategy | None, *, closed: bool = False) -> Strategy:
-        """Return the strategy of a call. closed: whether text follows, so that rows do not end."""
+        """Return the strategy of a call.
+
+        closed: whether the number of tokens is given, so that rows neither end nor grow. Raises
+        StrategyError for a strategy of the call whose rows do grow.
+        """
         if strategy is not None:
             check_strategy(strategy)
+            if closed and strategy.growth is not None:
+                raise StrategyError(
+                    f"{type(strategy.growth).__name__} makes rows longer at their end, and here "
+                    "the number of tokens is given: pass another preset, or leave growth= out, as "
+                    "in strategy.but(growth=None)"
+                )
         chosen = strategy or self.strategy or default_strategy(self.denoiser)
+        if closed and chosen.growth is not None:
+            chosen = chosen.but(growth=None)
         stopping = (
             tuple(s for s in chosen.stopping if s.end_id is None) if closed else chosen.stopping
         )

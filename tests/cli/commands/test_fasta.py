@@ -92,6 +92,27 @@ def test_complete(call, proteins, tmp_path):
     assert read_fasta(tmp_path / "plain.fa")[0].header == "1"
 
 
+def test_a_network_that_sees_no_row_of_masks_alone(call, proteins, tmp_path):
+    """ESM-2 scales by the share of unknown positions, and divides by 0 where all are."""
+    folder = tmp_path / "esm2"
+    network = transformers.EsmForMaskedLM.from_pretrained(proteins)
+    network.config.token_dropout = True
+    network.save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(proteins).save_pretrained(folder)
+    found = call("generate", folder, "-n", 2, "--length", 12, "--json")
+    assert found.code == 0, found.err
+    assert [alike("." * 12, each) for each in found.json["text"]] == [True, True]
+    model = unmask.TextModel.load(folder)
+    before, after = model.encoding.around
+    never = unmask.Constraint(forbidden=model._never)
+    plan = unmask.presets.random_order(steps=18).but(constraint=never)
+    canvas = unmask.Canvas.ragged(
+        [[*before, *[0] * 12, *after]] * 2, [[False, *[True] * 12, False]] * 2
+    )
+    wanted = unmask.run(model.denoiser, canvas, plan, seed=0).tokens[:, 1:-1]
+    assert found.json["tokens"] == wanted.tolist()
+
+
 def test_generate_and_score(call, proteins, tmp_path):
     line = ("generate", proteins, "-n", 3, "--length", 70)
     done = call(*line, "--out", "out.fasta", "--out", "out.gif")
@@ -117,6 +138,9 @@ def test_generate_and_score(call, proteins, tmp_path):
         (("fill", "E[MASK]", "--out", "x.fa", "--json"), "pass one of them"),
         (("fill", "E[MASK]", "--top-k", "0"), "--top-k=0: pass an integer of 1 or more"),
         (("fill", "--file", "empty.txt"), "empty.txt has no text"),
+        (("fill", "E[MASK]", "--out", "x.png"), "--out x.png: texts are written as .jsonl"),
+        (("complete", "E", "--out", "x.gif"), "--out x.gif: texts are written as .jsonl"),
+        (("generate", "--length", "9", "-n", "0"), "--number=0: pass an integer of 1 or more"),
     ],
 )
 def test_bad_input(call, proteins, tmp_path, line, told):

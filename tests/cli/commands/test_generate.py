@@ -150,7 +150,7 @@ def test_a_model_without_length_needs_one(call, folders):
         (["--steps", 0], "steps=0: pass an integer of 1 or more"),
         (["--temperature", "-1"], "temperature"),
         (["--temperature", "nan"], "temperature"),
-        (["-n", 0], "batch_size=0: pass an integer of 1 or more"),
+        (["-n", 0], "--number=0: pass an integer of 1 or more"),
         (["--seed", "-1"], "seed"),
         (["--class", 10], "--class 10: digits has classes 0 to 9"),
         (["--length", 60], "digits generates 64 positions only"),

@@ -108,7 +108,7 @@ def _rows(
     if out is not None and json:
         raise InputError("--out writes results to a file, and --json to stdout: pass one of them")
     check_count("--number", number, InputError)
-    outputs.checked([out] if out else [], inputs=[file] if file else [])
+    outputs.checked_texts(out, file)
     return [row for row in rows_of(prompts, file, "prompt") for _ in range(number)]
 
 

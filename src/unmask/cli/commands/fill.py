@@ -68,7 +68,7 @@ def command(
     if out is not None and json:
         raise InputError("--out writes fillings to a file, and --json to stdout: pass one of them")
     check_count("--top-k", top_k, InputError)
-    outputs.checked([out] if out else [], inputs=[file] if file else [])
+    outputs.checked_texts(out, file)
     rows = rows_of(texts, file, "text")
     rows = rows if unknown is None else fasta.hide(rows, unknown)
     text = open_text_model(model, opened)

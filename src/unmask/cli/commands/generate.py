@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unmask.cli.io.canvas_input import Given
 from unmask.cli.io.models import Model
 from unmask.cli.options import Opened
 from unmask.cli.runs.generation_job import Asked, check_size, prepare_job
@@ -40,16 +41,16 @@ def command(
 ) -> None:
     """Generate whole rows.
 
-    All positions are unknown at first, and each step commits some; a terminal shows every step.
+    All positions are unknown at first, and each step commits some; a terminal shows every step. A
+    tokenizer's special tokens are put around each row, and are none of its positions.
     """
-    from unmask.decoding import Canvas
-
+    check_count("--number", number, InputError)
     job = prepare_job(model, asked, opened, as_json=json)
+    before, after = around = job.model.around
     positions = _positions(job.model, length)
-    check_count("batch_size", number, CanvasError)
     check_size(number, positions)
-    condition = job.model.condition(asked.class_, number)
-    result = job.run(Canvas.blank(number, positions, condition=condition))
+    given = Given([[*before, *[None] * positions, *after]] * number, "ids", around)
+    result = job.run(given.canvas(job.model.condition(asked.class_, number)), around)
     if json:
         print_json(result.as_json())
     elif job.model.vocabulary is not None:
@@ -61,6 +62,8 @@ def command(
 
 def _positions(model: Model, asked: int | None) -> int:
     own = model.card.length
+    if own is not None:
+        own -= sum(map(len, model.around))
     length = own if asked is None else asked
     if length is None:
         raise InputError(f"{model.name} has no fixed length: type one, such as --length 64")

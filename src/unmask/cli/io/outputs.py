@@ -53,6 +53,16 @@ def checked(
     return list(paths or ())
 
 
+def checked_texts(out: Path | None, file: Path | None) -> None:
+    """Check the name of a file of texts, as `checked` does. file: the input.
+
+    Raises InputError for a name of pictures or records, which would hold lines of JSON.
+    """
+    if out is not None and out.suffix.lower() in (*PICTURES, *RECORDS):
+        raise InputError(f"--out {out}: texts are written as .jsonl or .fasta: pass such a name")
+    checked([out] if out else [], inputs=[file] if file else [])
+
+
 def _check_place(path: Path, named: str, wanted: str) -> None:
     try:
         if path.is_dir():
