@@ -48,9 +48,13 @@ PACKAGE = Path(unmask.__file__).parent
 
 
 def strategies() -> dict[str, unmask.Strategy]:
-    """Every preset that needs nothing but its defaults."""
+    """Every preset that needs nothing but its defaults, and an end, the id 0, where rows grow."""
     made = {name: getattr(presets, name) for name in presets.__all__}
-    return {name: make() for name, make in made.items() if not needed(make)}
+    return {name: _made(make) for name, make in made.items() if not needed(make)}
+
+
+def _made(make: Callable[..., unmask.Strategy]) -> unmask.Strategy:
+    return make(end_id=0) if "end_id" in inspect.signature(make).parameters else make()
 
 
 def wrapped(net: Callable[[Tensor], Tensor], ids: int) -> unmask.Denoiser:
