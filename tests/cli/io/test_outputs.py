@@ -109,7 +109,7 @@ def test_no_file_is_named_twice(call, tmp_path, line):
     ("options", "words"),
     [
         (["-n", 10**9], "-n 1000000000: rows of 16 positions take 1,024 GB or more, and this"),
-        (["-n", 10**20], "batch_size=100000000000000000000: pass an integer below 2**63"),
+        (["-n", 10**20], "--number=100000000000000000000: pass an integer below 2**63"),
         (["--steps", 10**30], "pass an integer below 2**63"),
         (["--seed", 10**30], "pass an integer from 0 to 2**63 - 1"),
         (["--seed", -1], "seed=-1: pass an integer from 0 to 2**63 - 1"),
