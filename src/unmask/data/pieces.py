@@ -8,9 +8,9 @@ from functools import lru_cache
 
 from unmask.data.tokenizer import Tokenizer
 
-_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+BYTE = re.compile(r"<0x([0-9A-F]{2})>")  # the name of a byte that is a token, as SentencePiece has
 _PRINTED = (*range(33, 127), *range(161, 173), *range(174, 256))  # bytes that stand for themselves
-BROKEN = "\ufffd"
+BROKEN = "\ufffd"  # stands in a text for bytes that are no character
 
 
 def of_bytes(count: int) -> tuple[str, ...]:
@@ -45,10 +45,10 @@ def _piece(tokenizer: Tokenizer, number: int, before: list[int]) -> str:
     if BROKEN not in found:
         return found
     word = str(tokenizer.backend.convert_ids_to_tokens(number))
-    byte = _BYTE.fullmatch(word)
+    byte = BYTE.fullmatch(word)
     if byte:
         return _escaped(bytes([int(byte[1], 16)]))
-    known = _byte_of()
+    known = byte_of()
     return _escaped(bytes(known[c] for c in word)) if {*word} <= known.keys() else found
 
 
@@ -57,7 +57,7 @@ def _escaped(data: bytes) -> str:
 
 
 @lru_cache(maxsize=1)
-def _byte_of() -> dict[str, int]:
+def byte_of() -> dict[str, int]:
     """Return the byte of each character of byte-level vocabularies, as GPT-2's."""
     rest = [byte for byte in range(256) if byte not in _PRINTED]
     pairs = {chr(byte): byte for byte in _PRINTED}

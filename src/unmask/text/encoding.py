@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unmask.data.pieces import BROKEN
+from unmask.data.pieces import BROKEN, BYTE
 from unmask.data.tokenizer import Tokenizer
 from unmask.data.vocabulary import BYTES, Vocabulary
 from unmask.errors import DataError, ModelError
@@ -16,7 +15,6 @@ from unmask.models.families.files import lost_word
 
 CONTEXT = 8  # tokens before a text that decide how it begins
 PENDING = 16  # tokens of characters that run into each other, at most
-_BYTE = re.compile("<0x[0-9A-F]{2}>")  # a byte of a character without a token of its own
 
 
 class Encoding(ABC):
@@ -102,7 +100,7 @@ class TokenizerEncoding(Encoding):
         self.special = frozenset({*known.specials, *(() if mask_id is None else (mask_id,))})
         self.known, self.letters = known, bool(known.letters)
         tokens = backend.get_vocab().items()
-        self.pending = frozenset(number for token, number in tokens if _BYTE.fullmatch(token))
+        self.pending = frozenset(number for token, number in tokens if BYTE.fullmatch(token))
         if surround:
             self.around = known.around
 

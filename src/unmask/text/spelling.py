@@ -6,20 +6,18 @@ Shapes: V vocabulary.
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from unmask.data.pieces import BROKEN, BYTE, byte_of
 from unmask.errors import ModelError
 from unmask.text.encoding import ByteEncoding, Encoding, TokenizerEncoding
 
 Spelled = tuple[bytes | None, ...]
 """Bytes of each id; None for an id that writes nothing by itself."""
 
-_BYTE = re.compile("<0x([0-9A-F]{2})>")
 _TOGETHER = 32  # ids that are decoded at once to check them
-_BROKEN = "\ufffd"
 _SHARE = 0.5  # of the ids must have bytes of their own
 
 
@@ -60,17 +58,9 @@ def spelling_of(encoding: Encoding) -> Spelling:
     )
 
 
-def _alphabet() -> dict[str, int]:
-    """The letters by which tokenizers of GPT-2's kind write bytes."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    letters = {chr(byte): byte for byte in plain}
-    rest = (byte for byte in range(256) if byte not in plain)
-    return letters | {chr(256 + nth): byte for nth, byte in enumerate(rest)}
-
-
 def _of_alphabet(words: dict[int, str]) -> dict[int, bytes]:
     """Each letter of a word is a byte."""
-    letters = _alphabet()
+    letters = byte_of()
     if not any(letter in word for word in words.values() for letter in ("Ġ", "Ċ")):
         return {}
     return {
@@ -81,11 +71,11 @@ def _of_alphabet(words: dict[int, str]) -> dict[int, bytes]:
 
 def _of_pieces(words: dict[int, str]) -> dict[int, bytes]:
     """SentencePiece's: ▁ is a space, <0xNN> a byte."""
-    if not any("▁" in word or _BYTE.fullmatch(word) for word in words.values()):
+    if not any("▁" in word or BYTE.fullmatch(word) for word in words.values()):
         return {}
     found = {}
     for i, word in words.items():
-        byte = _BYTE.fullmatch(word)
+        byte = BYTE.fullmatch(word)
         found[i] = bytes.fromhex(byte[1]) if byte else word.replace("▁", " ").encode()
     return found
 
@@ -98,7 +88,7 @@ def _by_decoding(encoding: Encoding, ordinary: Sequence[int]) -> dict[int, bytes
     head, found = encoding.decode([before]), {}
     for i in ordinary:
         whole = encoding.decode([before, i])
-        if whole.startswith(head) and _BROKEN not in whole:
+        if whole.startswith(head) and BROKEN not in whole:
             found[i] = whole[len(head) :].encode()
     return found
 
@@ -161,7 +151,7 @@ def _at_first(encoding: Encoding, inside: Spelled, each: bool) -> Spelled:
     """
     if each:
         alone = [None if text is None else encoding.decode([i]) for i, text in enumerate(inside)]
-        return tuple(None if not text or _BROKEN in text else text.encode() for text in alone)
+        return tuple(None if not text or BROKEN in text else text.encode() for text in alone)
     spaced = [i for i, text in enumerate(inside) if text and text.startswith(b" ")]
     drops = 0
     for i in [i for i in spaced if _is_whole(inside[i] or b"")][:64]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from unmask.core.state import StepInfo
+from unmask.data.pieces import BROKEN
 from unmask.decoding import Strategy
 from unmask.revise import Never
 from unmask.text.encoding import Encoding
@@ -14,7 +15,6 @@ from unmask.text.reading import cut
 
 UNKNOWN = "▒"
 """What stands for an unknown token in a snapshot."""
-_BROKEN = "\ufffd"  # a character of which a byte is not there
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ def snapshot(encoding: Encoding, tokens: Sequence[int | None], end_ids: Sequence
         if token is not None:
             run.append(token)
             continue
-        parts += [encoding.decode(run).replace(_BROKEN, UNKNOWN), UNKNOWN]
+        parts += [encoding.decode(run).replace(BROKEN, UNKNOWN), UNKNOWN]
         run = []
     else:
         return "".join(parts[:-1])
-    return "".join([*parts, encoding.decode(run).replace(_BROKEN, UNKNOWN)])
+    return "".join([*parts, encoding.decode(run).replace(BROKEN, UNKNOWN)])
 
 
 def _final(
@@ -114,7 +114,7 @@ def _final(
         (k for stop in stops for k in range(1, len(stop)) if text.endswith(stop[:k])), default=0
     )
     text = text[: len(text) - held]  # a stop string may have begun
-    return text.rstrip(_BROKEN)
+    return text.rstrip(BROKEN)
 
 
 def _lookahead(infos: Iterator[StepInfo]) -> Iterator[tuple[StepInfo, bool]]:
