@@ -76,6 +76,7 @@ class Corpus:
     shape: tuple[int, int] | None = None  # height and width, if examples are images
     text: bool = False  # whether the files had text, and not ids
     inner_ends: int = 0  # how many documents go on after an end-of-sequence id
+    tokenizer: str | None = None  # as it was asked for: a path, or `bpe:` and a number of ids
 
     def split(self, share: float = 0.1) -> tuple[Corpus, Corpus]:
         """Return (train, held out), with `share` of the examples held out, at least one.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from unmask.core.checks import check_flag, is_integer
-from unmask.data import check
+from unmask.data import bpe, check
 from unmask.data import tokenizer as tokenizers
 from unmask.data.arrange import Documents, Windows, cut
 from unmask.data.corpus import Corpus
@@ -59,8 +59,10 @@ def read(
     which may have an `attention_mask`, too.
 
     tokenizer: path of a tokenizer.json or its folder; without one, text is read as bytes. Its
-    padding token is cut off the ends of rows. vocab_size: number of ids; default that of the
-    tokenizer, or the highest id found + 1. shape: height and width of images stored as rows.
+    padding token is cut off the ends of rows. `bpe:4096` trains a byte-level BPE of so many ids, on
+    the share of the text that `Corpus.split` does not hold out. vocab_size: number of ids; default
+    that of the tokenizer, or the highest id found + 1. shape: height and width of images stored as
+    rows.
 
     `.npy`, `.safetensors`, `datasets` and bytes of `.txt` are mapped into memory; tokens of text,
     `.npz` and columns of `.jsonl` and `.parquet` are held in memory. Every id is checked once;
@@ -71,7 +73,11 @@ def read(
         if value is not None and not is_integer(value, 1):
             raise DataError(f"{name}={value!r}: pass a whole number of 1 or more")
     check_flag("documents", documents, DataError)
-    files = files_at(path)
+    files, given = files_at(path), tokenizer
+    size = bpe.asked(tokenizer)
+    if size is not None:
+        text = read(path, column=column, documents=documents).split()[0]
+        tokenizer = bpe.train_tokenizer(text, size)
     loaded = None if tokenizer is None else tokenizers.load_tokenizer(str(tokenizer))
     source = open_source(files, column=column, tokenizer=loaded, documents=documents)
     if shape is not None or len(source.shape) == 2:
@@ -84,9 +90,12 @@ def read(
     if source.stream and length is None and not documents:
         length = WINDOW
     vocabulary = _vocabulary(source, loaded, vocab_size, apart=documents or length is None)
+    if size is not None:
+        unseen = {*check.absent(source.rows, vocabulary.size)} - {vocabulary.mask_id}
+        vocabulary = replace(vocabulary, absent=tuple(sorted(unseen - {vocabulary.eos_id})))
     corpus = _arranged(source, vocabulary, length, documents, files.paths[0])
     corpus.notes.extend(_left_out(files, source, marked, likely))
-    return replace(corpus, text=source.text)
+    return replace(corpus, text=source.text, tokenizer=None if given is None else str(given))
 
 
 def is_stream(path: str | Path, column: str | None = None) -> bool:

@@ -31,7 +31,8 @@ class Vocabulary:
     forbidden: tuple[int, ...] = ()  # other ids that the data never has, such as special tokens
     tokenizer: str | None = None  # path of the tokenizer, as it was passed
     absent: tuple[int, ...] = field(default=(), compare=False)
-    """Bytes that the training data had nowhere: a model takes them, and draws none by itself."""
+    """Bytes, or tokens of a tokenizer trained on the data, that the data has nowhere: a model takes
+    them, and draws none by itself."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

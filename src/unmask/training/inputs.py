@@ -233,7 +233,7 @@ def check_data_options(data: str | Corpus, how: DataOptions) -> None:
     kind, size = data.vocabulary.kind, data.vocabulary.size
     positions = data.longest if data.stream else max(data.longest, how.length or 0)
     differs = {
-        "tokenizer": how.tokenizer not in (None, data.vocabulary.tokenizer),
+        "tokenizer": how.tokenizer not in (None, data.tokenizer),
         "vocab_size": kind != "bytes" and how.vocab_size not in (None, size),
         "length": how.length not in (None, positions),
         "documents": how.documents and not data.documents,

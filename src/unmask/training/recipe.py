@@ -32,7 +32,8 @@ class DataOptions:
     """Options for reading data."""
 
     tokenizer: str | None = None
-    """folder or file of a tokenizer; null: text is read as bytes"""
+    """folder or file of a tokenizer, or bpe:4096 to train one of so many ids on the text; null:
+    text is read as bytes"""
     vocab_size: int | None = None
     """number of ids; null: the highest id in the data + 1"""
     column: str | None = None
