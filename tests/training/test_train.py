@@ -284,3 +284,16 @@ TINY = {
     "intermediate_size": 16,
     "hidden_dropout_prob": 0.0,
 }
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="CPUs alone have the slow kernel")
+@pytest.mark.parametrize(("precision", "kernel"), [("float32", "sdpa"), ("bfloat16", "eager")])
+def test_bf16_avoids_the_slow_gradients_of_fused_attention_on_cpus(precision, kernel):
+    from unmask.tasks import task
+    from unmask.training.material import of_task
+    from unmask.training.network import build_network
+    from unmask.training.recipes import small
+
+    recipe = Recipe(backbone=small(16, 1), precision=precision)
+    made = build_network(recipe, of_task(task("shidoku")), 0)
+    assert made.net.config._attn_implementation == kernel
