@@ -291,9 +291,8 @@ TINY = {
 def test_bf16_avoids_the_slow_gradients_of_fused_attention_on_cpus(precision, kernel):
     from unmask.tasks import task
     from unmask.training.material import of_task
-    from unmask.training.network import build_network
-    from unmask.training.recipes import small
+    from unmask.training.network import IN_STREAMS, build_network
 
-    recipe = Recipe(backbone=small(16, 1), precision=precision)
+    recipe = Recipe(backbone=IN_STREAMS, precision=precision)
     made = build_network(recipe, of_task(task("shidoku")), 0)
     assert made.net.config._attn_implementation == kernel
