@@ -126,9 +126,10 @@ class Decoder(Adapter):
         tokens = query.tokens
         self.check(tokens, query.condition)
         order = self.order(tokens.shape[1], tokens.device)
-        seen = (order <= order.unsqueeze(1)) & query.valid.unsqueeze(1)
+        keys = query.valid.unsqueeze(1)
         if self.training and self.open_share < 1:
-            seen = seen & attended(self.open_share, query.seed, tokens.shape[1])
+            keys = keys & attended(self.open_share, query.seed, tokens.shape[1])
+        seen = (order <= order.unsqueeze(1)) & keys
         position = torch.arange(len(order), device=tokens.device).expand_as(tokens)
         return self.shift_logits(self.trunk(tokens, position, seen)), None
 
