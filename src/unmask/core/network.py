@@ -116,6 +116,7 @@ class Query:
     open_block: np.ndarray | None = None  # (R,) int64, on the host; where its inputs have it
     open_start: np.ndarray | None = None  # (R,) int64, the same: its first position
     reach: np.ndarray | None = None  # (R,) int64, on the host: answers are read before it; None: N
+    seed: Tensor | None = None  # (R,) int64: of the examples; of objectives alone
     padded: bool = field(init=False)  # whether some row is shorter than N
 
     def __post_init__(self) -> None:
@@ -186,7 +187,7 @@ class Query:
 
 _OF_ROWS = (
     "tokens", "valid", "lengths", "masked", "progress", "unknown_share", "open_block",
-    "open_start", "reach",
+    "open_start", "reach", "seed",
 )  # fmt: skip
 
 

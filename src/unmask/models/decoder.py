@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unmask.core.checks import check_count
+from unmask.core.checks import check_count, check_share
 from unmask.core.inference import evaluating
 from unmask.core.network import Cache, Query
 from unmask.core.projection import Projection, untied
 from unmask.errors import CanvasError, ModelError
 from unmask.models.adapter import Adapter, Way
+from unmask.models.annealing import attended
 from unmask.models.hf import backbone_of, longest_row
 from unmask.models.outputs import logits_of, states_of
 from unmask.models.packed_networks import shaped
@@ -33,6 +34,12 @@ class Decoder(Adapter):
     (BD3-LM 2503.09573, Fast-dLLM v2 2509.26328, SDAR 2510.06303). None: every position attends to
     every other (LLaDA 2502.09992, Dream 2508.15487). No position attends to padding.
     mask_id, forbidden, length, logit_shift: as in `unmask.wrap`.
+
+    open_share: the share of later positions that each position attends to in training, so that
+    the attention of a left-to-right network can be opened gradually (DiffuLLaMA 2410.17891); 0 is
+    causal attention, 1, at first, all that `block` says. Which ones is a function of the seeds that
+    objectives of `unmask.objectives` are given (`models/annealing.py`). In evaluation mode, so in
+    generation, scores and held-out bounds, attention is always open.
 
     The network gets a 4-D attention mask and position ids. A trial of two passes over 6 positions
     raises ModelError for a network that ignores them, and shows whether `lm_head` is all that
@@ -52,15 +59,15 @@ class Decoder(Adapter):
     ):
         if block is not None:
             check_count("block", block)
-        _check_kind(backbone_of(net))
+        check_decoder(backbone_of(net))
         config = backbone_of(net).config
-        window = _window(config)
+        window = sliding_window(config)
         limits = [limit for limit in (window, longest_row(backbone_of(net))) if limit is not None]
         options: dict[str, Any] = {"forbidden": forbidden, "block_size": block}
         options |= {"length": length, "max_length": min(limits, default=None)}
         options |= {"supports_trimming": True}  # no position attends to padding
         super().__init__(net, int(config.vocab_size), mask_id, logit_shift=logit_shift, **options)
-        self.block, self.window = block, window
+        self.block, self.window, self._open_share = block, window, 1.0
         self.settle()
 
     def settle(self) -> None:
@@ -95,6 +102,18 @@ class Decoder(Adapter):
             self.way = Way(split=True)
 
     @property
+    def open_share(self) -> float:
+        """The share of later positions that are attended to in training. StrategyError if set to
+        anything but a number from 0 to 1.
+        """
+        return self._open_share
+
+    @open_share.setter
+    def open_share(self, share: float) -> None:
+        check_share("open_share", share)
+        self._open_share = share
+
+    @property
     def backbone(self) -> Any:
         """The `*ForCausalLM`."""
         return backbone_of(self.net)
@@ -107,7 +126,10 @@ class Decoder(Adapter):
         tokens = query.tokens
         self.check(tokens, query.condition)
         order = self.order(tokens.shape[1], tokens.device)
-        seen = (order <= order.unsqueeze(1)) & query.valid.unsqueeze(1)
+        keys = query.valid.unsqueeze(1)
+        if self.training and self.open_share < 1:
+            keys = keys & attended(self.open_share, query.seed, tokens.shape[1])
+        seen = (order <= order.unsqueeze(1)) & keys
         position = torch.arange(len(order), device=tokens.device).expand_as(tokens)
         return self.shift_logits(self.trunk(tokens, position, seen)), None
 
@@ -152,7 +174,7 @@ class Decoder(Adapter):
             )
 
 
-def _check_kind(net: Any) -> None:
+def check_decoder(net: Any) -> None:
     """Raise ModelError unless this is a causal language model that can take a 4-D mask."""
     wanted = ("config", "base_model", "get_output_embeddings")
     if not all(hasattr(net, name) for name in wanted) or net.get_output_embeddings() is None:
@@ -166,9 +188,12 @@ def _check_kind(net: Any) -> None:
             f"attn_implementation={attention!r} takes no 4-D attention mask: load the network "
             "with attn_implementation='sdpa'"
         )
-    rotary = getattr(net.config, "rope_parameters", None) or getattr(
-        net.config, "rope_scaling", None
-    )
+    check_rotary(net.config)
+
+
+def check_rotary(config: Any) -> None:
+    """Raise ModelError for rotary positions that depend on the longest row of a batch."""
+    rotary = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
     kind = rotary.get("rope_type", rotary.get("type")) if isinstance(rotary, dict) else None
     if kind in GROWING:
         raise ModelError(
@@ -177,7 +202,7 @@ def _check_kind(net: Any) -> None:
         )
 
 
-def _window(config: Any) -> int | None:
+def sliding_window(config: Any) -> int | None:
     """Return the sliding window of the network's layers, in positions; None without one."""
     kinds = getattr(config, "layer_types", None)
     if kinds is None:

@@ -74,7 +74,7 @@ def read_corrupted(
         denoiser, batch.shown, batch.masked, batch.tokens, valid, condition, self_condition
     )
     valid = torch.ones_like(batch.masked) if valid is None else valid
-    query = Query.of(batch.shown, valid, condition)
+    query = replace(Query.of(batch.shown, valid, condition), seed=batch.seed)
     query = query.with_inputs(denoiser.spec.inputs, batch.masked, batch.maskable)
     hidden = hidden_states(denoiser, query, self_condition, batch.seed)
     index = batch.masked.flatten().nonzero().squeeze(1)

@@ -52,7 +52,7 @@ def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> 
             "--tokenizer PATH on the command line"
         )
     encoding = TokenizerEncoding(backend, found.mask_id, surround=row is None)
-    _check_size(denoiser, encoding)
+    check_size(denoiser.spec.vocab_size, encoding)
     if row is None:
         return Parts(denoiser, encoding, found.end_ids)
     words = backend.get_vocab()
@@ -73,13 +73,12 @@ def _saved(model: str | Path, card: Card, denoiser: Denoiser, tokenizer: Any) ->
             return Parts(denoiser, ByteEncoding(vocabulary), ends, strategy=strategy)
         tokenizer = load_tokenizer(vocabulary.tokenizer).backend
     encoding = TokenizerEncoding(tokenizer, card.mask_id, surround=said.surround)
-    _check_size(denoiser, encoding)
+    check_size(denoiser.spec.vocab_size, encoding)
     return Parts(denoiser, encoding, tuple(said.end_ids), said.template, strategy)
 
 
-def _check_size(denoiser: Denoiser, encoding: Encoding) -> None:
-    """Raise ModelError for a tokenizer of another model."""
-    size = denoiser.spec.vocab_size
+def check_size(size: int, encoding: Encoding) -> None:
+    """Raise ModelError for a tokenizer of another model than one of `size` ids."""
     if encoding.size > size or 2 * encoding.size < size:
         raise ModelError(
             f"the tokenizer has ids up to {encoding.size - 1}, and the network {size} ids: it is "

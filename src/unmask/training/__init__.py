@@ -1,6 +1,7 @@
 """Training by transformers' Trainer: `train`, recipes, and `trainer.MaskedTrainer`."""
 
 from unmask.core.calls import check_calls
+from unmask.training.annealing import AttentionAnnealing
 from unmask.training.described import described
 from unmask.training.recipe import Recipe
 from unmask.training.recipes import RECIPES, default_recipe
@@ -10,6 +11,7 @@ from unmask.training.watching import Progress
 
 __all__ = [
     "RECIPES",
+    "AttentionAnnealing",
     "Progress",
     "Recipe",
     "commented",

@@ -236,3 +236,6 @@ CATALOGUE = (
         preset={"name": "llada", "steps": 64, "block": 64},
     ),
 )
+
+CONVERTED = {row.stock: row for row in CATALOGUE if row.name.startswith("a2d_")}
+"""The rows of left-to-right models that were converted, by the class that they are of."""

@@ -49,7 +49,7 @@ def open_pretrained(files: Files, found: Found, loading: Mapping[str, Any]) -> A
     elif found.remote:
         adapter = wrap(_code_of_others(files, found.stock, options), mask_id=mask)
     else:
-        net = _read(getattr(library(), found.stock), files, options)
+        net = read_network(getattr(library(), found.stock), files, options)
         adapter = wrap(net, mask_id=found.mask_id)
     size = adapter.spec.vocab_size
     ends = tuple(each for each in found.end_ids if each < size)
@@ -77,14 +77,14 @@ def _stock(files: Files, family: Family, options: Mapping[str, Any]) -> Any:
             f"{files.name} is not as {family.models}, which {family.stock} can run: {error}"
         ) from error
     reader, mapping = reading_class(stock, family)
-    return settled(_read(reader, files, {**options, **mapping, "config": config}), stock)
+    return settled(read_network(reader, files, {**options, **mapping, "config": config}), stock)
 
 
 def _code_of_others(files: Files, kind: str, options: Mapping[str, Any]) -> RemoteNetwork:
     """Return a network that is code of its authors."""
     try:
         reader = getattr(library(), kind)
-        return RemoteNetwork(_read(reader, files, {**options, "trust_remote_code": True}))
+        return RemoteNetwork(read_network(reader, files, {**options, "trust_remote_code": True}))
     except CheckpointError as error:
         theirs, ours = files.config.get("transformers_version"), library().__version__
         raise CheckpointError(
@@ -92,7 +92,7 @@ def _code_of_others(files: Files, kind: str, options: Mapping[str, Any]) -> Remo
         ) from error
 
 
-def _read(kind: Any, files: Files, options: Mapping[str, Any]) -> Any:
+def read_network(kind: Any, files: Files, options: Mapping[str, Any]) -> Any:
     """Return a network with all of its weights. Raises CheckpointError where some are not there."""
     try:
         with nullcontext() if sys.stderr.isatty() else without_bars():
