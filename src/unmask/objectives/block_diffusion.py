@@ -90,5 +90,5 @@ def check_has_blocks(denoiser: Denoiser) -> None:
         raise StrategyError(
             "block_diffusion trains networks that generate block by block, and "
             f"{type(denoiser).__name__} has no blocks: pass models.Decoder(net, mask_id, "
-            "block=32), or use objectives.complementary"
+            "block=32), or use the objective complementary"
         )

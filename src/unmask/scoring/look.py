@@ -79,23 +79,31 @@ def nats(denoiser: Denoiser, state: State, rows: Tensor, masked: Tensor) -> Tens
     """
     shown = state.take(rows.cpu().numpy())
     if denoiser.spec.block_size is None:
-        return _nats(denoiser, shown, masked, None)
+        return _nats(denoiser, shown, masked, shown.editable)
     block, _ = blocks_of(denoiser, shown.editable)
     first = block.masked_fill(~masked, block.shape[1]).amin(1)
-    several = bool((masked & (block > first.unsqueeze(1))).any())
-    if not several or denoiser.spec.two_streams:
-        return _nats(denoiser, shown, masked, shown.tokens if several else None)
+    opened = shown.editable & (block == first.unsqueeze(1))
+    if not bool((masked & ~opened).any()):
+        return _nats(denoiser, shown, masked, opened)
+    if denoiser.spec.two_streams:
+        return _nats(denoiser, shown, masked, shown.editable, shown.tokens)
     found = torch.zeros(masked.shape, dtype=torch.float64, device=masked.device)
     for each in block[masked].unique():
-        found += _nats(denoiser, shown, masked & (block == each), None)
+        here = block == each
+        found += _nats(denoiser, shown, masked & here, shown.editable & here)
     return found
 
 
-def _nats(denoiser: Denoiser, state: State, masked: Tensor, clean: Tensor | None) -> Tensor:
-    """Return `nats` of all rows of a state, by one forward."""
+def _nats(
+    denoiser: Denoiser, state: State, masked: Tensor, opened: Tensor, clean: Tensor | None = None
+) -> Tensor:
+    """Return `nats` of all rows of a state, by one forward.
+
+    opened: (b,N) bool, the positions whose share that is masked tells a network the time.
+    """
     shown = replace(state, masked=masked)
     known = replace(shown, masked=torch.zeros_like(masked))
-    query = prepare(shown, _OWN).with_inputs(denoiser.spec.inputs, masked, shown.editable)
+    query = prepare(shown, _OWN).with_inputs(denoiser.spec.inputs, masked, opened)
     query = replace(query, clean=clean)
     with evaluating(denoiser), error_context(shown.rows, "the network"):
         hidden, _ = forward(denoiser, query)
