@@ -8,8 +8,8 @@ of a sequence is then its −log p(x), the same for every sequence, so that the 
 estimator's bias and its standard deviation what is left to average out. Each row is a sequence of
 its own. Nothing is learnt or timed, and every figure depends on the seed alone.
 
-The last table is of the same chain generated in blocks: each block is predicted from its own visible
-ids and the id before it.
+The last table is of the same chain generated in blocks, each predicted from its own visible ids and
+the id before it.
 """
 
 from __future__ import annotations

@@ -434,3 +434,37 @@ def test_a_cache_around_the_decoder_is_trained_as_the_decoder():
     alone = objectives.block_diffusion(decoder(block=3), **given)
     cached = objectives.block_diffusion(BlockCache(decoder(block=3)), **given)
     assert torch.equal(alone.per_example, cached.per_example)
+
+
+def test_a_trainer_measures_the_law_that_it_trains(tmp_path):
+    """A decoder in blocks learns one row, with others packed beside it; its bound is `score`'s."""
+    from transformers import TrainingArguments
+
+    from unmask.data import Example
+    from unmask.training.trainer import MaskedTrainer
+
+    rows = [Example(TOKENS[i, :n], MASKABLE[i, :n]) for i, n in enumerate(SIZES.tolist())]
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path), max_steps=30, per_device_train_batch_size=5, learning_rate=2e-2,
+        save_strategy="no", report_to="none", disable_tqdm=True, use_cpu=True, log_level="error",
+    )  # fmt: skip
+    denoiser = unmask.Packed(decoder(block=4, shift=True), 12)
+    trainer = MaskedTrainer(
+        denoiser, arguments, rows, held_out=rows, objective=objectives.block_diffusion
+    )
+    before = trainer.bound(rows, samples=4).nats_per_token
+    trainer.train()
+    after = trainer.bound(rows, samples=4)
+    assert after.nats_per_token < before / 2
+    # Packed or not, and as it generates: one block after the other, one token a step.
+    options = {"maskable": MASKABLE, "valid": VALID}
+    again = unmask.score(denoiser.inner, TOKENS, by=unmask.scoring.Bound(4), **options)
+    torch.testing.assert_close(again.per_example, after.per_example, atol=1e-4, rtol=1e-4)
+    ordered = unmask.scoring.Ordered(unmask.presets.first_hitting(block=4))
+    nats = [
+        float(
+            unmask.score(denoiser.inner, TOKENS, by=ordered, seed=seed, **options).per_example.sum()
+        )
+        for seed in range(16)
+    ]
+    assert float(after.per_example.sum()) == pytest.approx(sum(nats) / 16, rel=0.1)
