@@ -119,6 +119,30 @@ def test_an_example_has_the_same_loss_in_any_batch(objective):
     assert not torch.allclose(opened, together, atol=1e-3)
 
 
+def test_blocks_behind_clean_ones_open_alike():
+    denoiser, seeds = decoder("qwen3", head_dim=8, block=3, shift=True).train(), derive(7, 3)
+    whole, time = torch.ones_like(TOKENS, dtype=torch.bool), torch.tensor([0.3, 0.5, 0.9])
+    by_share = {}
+    for share in (0.0, 0.5, 1.0):
+        denoiser.open_share = share
+        objective = unmask.objectives.block_diffusion
+        loss = objective(denoiser, TOKENS, whole, seeds, time=time).per_example
+        alone = objective(denoiser, TOKENS[2:], whole[2:], seeds[2:], time=time[2:]).per_example
+        torch.testing.assert_close(alone[0], loss[2], atol=1e-5, rtol=1e-5)
+        by_share[share] = loss
+    assert not torch.allclose(by_share[0.0], by_share[0.5], atol=1e-3)
+    assert not torch.allclose(by_share[0.5], by_share[1.0], atol=1e-3)
+
+
+def test_documents_that_share_a_row_are_refused_while_attention_opens():
+    denoiser = unmask.models.Packed(decoder(), 16).train()
+    denoiser.inner.open_share = 0.5
+    with pytest.raises(StrategyError, match="without Packed"):
+        unmask.objectives.count(denoiser, TOKENS, torch.ones_like(TOKENS, dtype=torch.bool), 0)
+    denoiser.eval()
+    unmask.objectives.count(denoiser, TOKENS, torch.ones_like(TOKENS, dtype=torch.bool), 0)
+
+
 def test_the_bound_is_of_open_attention():
     denoiser = decoder("llama", shift=True).train()
     opened = unmask.score(denoiser, TOKENS).nats_per_token

@@ -40,6 +40,18 @@ def network(name):
     )
 
 
+def made(name):
+    """The denoiser of a name; "packed" is a decoder in blocks, with documents in shared rows."""
+    if name != "packed":
+        return unmask.wrap(network(name), mask_id=MASK)
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = LlamaConfig(**sizes, vocab_size=VOCAB, intermediate_size=16, head_dim=8)
+    torch.manual_seed(0)
+    return unmask.Packed(unmask.models.Decoder(LlamaForCausalLM(config), MASK, block=4), 16)
+
+
 def examples(count=37):
     """Rows of different lengths, some with a prompt: batches differ in how many tokens count."""
     generator = torch.Generator().manual_seed(1)
@@ -82,7 +94,7 @@ def gradients(name, pieces, folder, **options):
         seed=3,
     )
     arguments.per_device_train_batch_size = GLOBAL_BATCH // (pieces * arguments.world_size)
-    denoiser = unmask.wrap(network(name), mask_id=MASK)
+    denoiser = made(name)
     trainer = MaskedTrainer(denoiser, arguments, examples(), callbacks=[recorder], **options)
     trainer.train()
     return recorder.seen, arguments

@@ -97,6 +97,17 @@ def test_the_mean_of_the_pieces_would_be_another_loss(whole, tmp_path, monkeypat
     assert differ(seen, cut) > 1e-3
 
 
+@pytest.mark.parametrize("pairs", [False, True])
+def test_block_diffusion_of_packed_documents_too(pairs, tmp_path):
+    """Pieces share rows in other ways, and processes would: each has masks of its own documents."""
+    objective = partial(objectives.block_diffusion, pairs=pairs)
+    one, *others = (
+        gradients("packed", pieces, tmp_path, objective=objective)[0] for pieces in (1, 4, 8)
+    )
+    for other in others:
+        assert differ(one, other) < 1e-5
+
+
 @pytest.mark.parametrize(
     "objective",
     [

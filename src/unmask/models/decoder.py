@@ -7,6 +7,7 @@ attend to K keys.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,9 +20,9 @@ from unmask.core.projection import Projection, untied
 from unmask.errors import CanvasError, ModelError
 from unmask.models.adapter import Adapter, Way
 from unmask.models.annealing import attended
+from unmask.models.attention import block_causal, shaped, two_streams
 from unmask.models.hf import backbone_of, longest_row
 from unmask.models.outputs import logits_of, states_of
-from unmask.models.packed_networks import shaped
 from unmask.models.trial import attempt, same
 
 GROWING = {"dynamic", "longrope"}  # rotary positions whose frequencies depend on the longest row
@@ -44,6 +45,8 @@ class Decoder(Adapter):
     The network gets a 4-D attention mask and position ids. A trial of two passes over 6 positions
     raises ModelError for a network that ignores them, and shows whether `lm_head` is all that
     follows the trunk; otherwise the network runs whole, and its logits stand for hidden states.
+    With blocks a third pass shows whether it can be run on two streams, as block diffusion is
+    trained: noisy tokens, and behind them the clean ones, at the same positions.
     The mask replaces a sliding window, so rows longer than the window are refused.
     """
 
@@ -87,6 +90,7 @@ class Decoder(Adapter):
         with evaluating(self):
             apart = attempt(lambda: logits(Way(split=True)))
             whole = attempt(lambda: logits(Way()))
+            beside = None if self.block is None else attempt(lambda: self._beside_clean(tokens))
         if isinstance(whole, Exception):
             raise ModelError(
                 f"this network takes no 4-D attention mask: {whole!r}. Load it with "
@@ -100,6 +104,22 @@ class Decoder(Adapter):
                 raise ModelError(f"this network ignores its mask, for {fault}: use another network")
         if isinstance(apart, Tensor) and apart.shape == whole.shape and same(apart, whole):
             self.way = Way(split=True)
+        if isinstance(beside, Tensor) and same(beside, whole[0, 1:]):
+            self.spec = replace(self.spec, two_streams=True)
+
+    def _beside_clean(self, tokens: Tensor) -> Tensor:
+        """Return the logits (2,V) of a block of two, shown in noise, behind a clean first token.
+
+        tokens: (2,3) int64; the first row is the block and the token before it. All else in the two
+        streams differs from it.
+        """
+        other = (tokens[:1] + 1) % self.spec.vocab_size
+        noisy = torch.cat([other[:, :1], tokens[:1, 1:]], 1)
+        clean = torch.cat([tokens[:1, :1], other[:, 1:]], 1)
+        position = torch.arange(3, device=tokens.device).unsqueeze(0)
+        everything = torch.ones(1, 1, 3, dtype=torch.bool, device=tokens.device)
+        hidden, _ = self.streams(noisy, clean, position, position.clamp(max=1), everything)
+        return self.logits(hidden[0, 1:])
 
     @property
     def open_share(self) -> float:
@@ -129,9 +149,36 @@ class Decoder(Adapter):
         keys = query.valid.unsqueeze(1)
         if self.training and self.open_share < 1:
             keys = keys & attended(self.open_share, query.seed, tokens.shape[1])
-        seen = (order <= order.unsqueeze(1)) & keys
         position = torch.arange(len(order), device=tokens.device).expand_as(tokens)
-        return self.shift_logits(self.trunk(tokens, position, seen)), None
+        hidden, clean = self.streams(tokens, query.clean, position, order.unsqueeze(0), keys)
+        return self.shifted(hidden, clean, order), None
+
+    def streams(
+        self, tokens: Tensor, clean: Tensor | None, position: Tensor, order: Tensor, keys: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the hidden states (R,N,D) of tokens, and those of the clean ones, in one pass.
+
+        tokens, clean, position: (R,N) int64; without clean ones tokens are seen in their place.
+        order, keys: as in `attention.block_causal`.
+        """
+        if clean is None:
+            return self.trunk(tokens, position, block_causal(order, keys)), None
+        both = torch.cat([tokens, clean], 1)
+        hidden = self.trunk(both, position.repeat(1, 2), two_streams(order, keys))
+        length = tokens.shape[1]
+        return hidden[:, :length], hidden[:, length:]
+
+    def shifted(self, hidden: Tensor, clean: Tensor | None, order: Tensor) -> Tensor:
+        """Return hidden (R,N,D) after a logit shift, if the network has one.
+
+        The first position of a block reads the state before it, which is of a finished block: with
+        clean ones (R,N,D), theirs. order: (N,) int64.
+        """
+        moved = self.shift_logits(hidden)
+        if clean is None or not self.logit_shift:
+            return moved
+        first = order.diff(prepend=order[:1]) > 0
+        return self.shift_logits(clean).where(first.unsqueeze(1), moved)
 
     def head(self, hidden: Tensor) -> Any:
         return self.backbone.get_output_embeddings()(hidden)

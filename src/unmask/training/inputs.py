@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from unmask.core.random import check_seed
 from unmask.data import Corpus
 from unmask.errors import DataError, InputError, SeedError, StrategyError
 from unmask.models import ClassConditioned
+from unmask.objectives import block_diffusion
+from unmask.objectives.block_diffusion import check_has_blocks
 from unmask.objectives.inputs import check_self_condition, kind_of
 from unmask.training.recipe import MOST, DataOptions, Recipe
 from unmask.training.stream import SEEDS
@@ -96,8 +99,8 @@ def check_rows(denoiser: Denoiser, padding: Any, length: Any, pad_id: Any) -> No
     need(fits, f"pad_id={pad_id!r}", f"pass an id from 0 to {vocab - 1}")
 
 
-def check_objective(objective: Any) -> None:
-    """Raise StrategyError unless this can be called as the objectives are."""
+def check_objective(objective: Any, denoiser: Any) -> None:
+    """Raise StrategyError unless this can be called as the objectives are, with this network."""
     advice = "pass a function of unmask.objectives, such as objectives.complementary"
     need(is_function(objective), f"objective={objective!r}", advice)
     try:
@@ -112,6 +115,10 @@ def check_objective(objective: Any) -> None:
             f"objective={objective!r} cannot be called with (denoiser, tokens, maskable, seed, "
             f"time=, valid=, condition=, self_condition=): {error}; {advice}"
         ) from None
+    while isinstance(objective, partial):
+        objective = objective.func
+    if objective is block_diffusion:
+        check_has_blocks(denoiser)
 
 
 def check_options(

@@ -16,7 +16,8 @@ from unmask.training.model import Objective
 from unmask.training.settings import settings
 
 Name = Literal[
-    "complementary", "count", "bernoulli", "bernoulli_by_count", "masked_mean", "bert"
+    "complementary", "count", "bernoulli", "bernoulli_by_count", "block_diffusion", "masked_mean",
+    "bert",
 ]  # fmt: skip
 MOST = 2**31  # above any number of steps or rows
 Count = Annotated[int, Field(ge=0, lt=MOST)]
@@ -78,7 +79,8 @@ class Recipe:
     precision: Literal["float32", "bfloat16"] = "float32"
     """float32 or bfloat16"""
     objective: Name = "complementary"
-    """one of complementary, count, bernoulli, bernoulli_by_count, masked_mean, bert"""
+    """one of complementary, count, bernoulli, bernoulli_by_count, masked_mean, bert; or
+    block_diffusion, for networks that generate block by block"""
     schedule: str = "linear"
     """mask-ratio schedule; the bound is the same for each"""
     padding: str = "auto"

@@ -96,7 +96,7 @@ class MaskedTrainer(Trainer):
         check_options(denoiser, self_condition, ema_decay, augment, card)
         check_classes(denoiser, classes, condition_dropout)
         check_rows(denoiser, padding, length, pad_id)
-        check_objective(objective)
+        check_objective(objective, denoiser)
         self.rules = rules_of(denoiser, classes, length)
         filled = not isinstance(padding, Excluded)
         examples = checked_examples("examples", examples, self.rules, filled=filled)
