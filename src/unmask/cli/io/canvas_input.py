@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from unmask.core.checks import is_integer
-from unmask.core.lines import COMMENT, numbered_lines
+from unmask.core.lines import COMMENT, lines_of, numbered_lines
 from unmask.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def is_ids(text: str) -> bool:
     """Return whether the first line that is not empty is a JSON list."""
     try:
         return isinstance(json.loads(text.strip().partition("\n")[0]), list)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -107,7 +107,7 @@ def marked_rows(text: str, vocabulary: Vocabulary, around: Around, most: int | N
     around: ids put before and after each row. most: positions that a row may have.
     """
     rows: list[Row] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(lines_of(text), 1):
         if line.strip():
             row = _marked_row(line, f"line {number}", vocabulary, most or MOST)
             rows.append([*around[0], *row, *around[1]])
@@ -175,9 +175,10 @@ def _symbols(layout: Layout) -> Callable[[str, int], Row]:
 def _json_row(line: str, number: int) -> Row:
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        column = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         raise InputError(
-            f"line {number}, column {error.colno}: not JSON ({error.msg}); "
+            f"line {number}{column}: not JSON ({getattr(error, 'msg', error)}); "
             "type one list a line, such as [1, null, 3]"
         ) from None
     cells = row if isinstance(row, list) and row else [row]
