@@ -107,8 +107,8 @@ def test_lists_in_lists_out(bert_model):
     ("text", "options", "told"),
     [
         ("no mask", {}, "has no mask: write"),
-        ("a [MASK:0]", {}, r"\[MASK:0\]: pass \[MASK\]"),
-        ("a [MASK:-2]", {}, r"\[MASK:-2\]: pass \[MASK\]"),
+        ("a [MASK:0]", {}, r"\[MASK:0\] names no number of positions: write \[MASK\]"),
+        ("a [MASK:-2]", {}, r"\[MASK:-2\] names no number of positions: write \[MASK\]"),
         ("a [MASK]", {"top_k": 0}, "top_k=0"),
         ("a [MASK]", {"candidates": "x"}, "candidates='x': pass lengths"),
         ("a [MASK]", {"candidates": "0-3"}, "candidates='0-3': pass lengths"),

@@ -13,24 +13,27 @@ Parts = tuple[list[str], list[int]]
 Flagged = tuple[list[int], list[bool]]
 """Ids, and which of them are unknown."""
 
-DIGITS = 12
-"""Of the number in a mark; more are a slip."""
+MOST, DIGITS = 2**20, 12
+"""Tokens that a mask may stand for, and digits of their number."""
 MARK = r"\[MASK(?::(?P<count>[^\[\]]*))?\]"
 
 
-def split(text: str, token: str | None) -> Parts:
+def split(text: str, token: str | None, most: int = MOST) -> Parts:
     """Return the pieces of a text around its masks, and how many tokens each mask stands for.
 
     token: the tokenizer's own mask token, which is one, too. Neighbours without a text between
-    them are one mask. CanvasError for a mask of no tokens.
+    them are one mask. CanvasError for a mask of no tokens, or of more than `most`.
     """
     mark = MARK if token is None else f"{MARK}|{re.escape(token)}"
     pieces, counts, end = [""], list[int](), 0
     for found in re.finditer(mark, text):
         number = "1" if found["count"] is None else found["count"]
         count = int(number) if number.isdecimal() and len(number) < DIGITS else 0
-        if count < 1:
-            raise CanvasError(f"{found[0]}: pass [MASK] for one token or [MASK:3] for three")
+        if not 1 <= count <= most:
+            raise CanvasError(
+                f"{found[0]} names no number of positions: write [MASK] for one, or [MASK:12] for "
+                f"twelve, at most {most:,}"
+            )
         between, end = text[end : found.start()], found.end()
         pieces[-1] += between
         if counts and not pieces[-1]:

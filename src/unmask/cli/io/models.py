@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from unmask.models.checkpoint import Card
     from unmask.models.loading import Recognised
     from unmask.tasks.boards import Board
+    from unmask.text import Encoding
     from unmask.viz import Layout
 
 COLUMNS = 72
@@ -64,13 +65,20 @@ class Model:
         return Vocabulary.from_dict(self.card.vocabulary)
 
     @cached_property
-    def around(self) -> tuple[list[int], list[int]]:
-        """The ids that belong before and after a text, as in the data that the model has seen.
+    def encoding(self) -> Encoding | None:
+        """The encoding of texts, as of a text model; None if the model's ids are not text."""
+        from unmask.text.opening import encoding_of, has_surround
 
-        Those of its tokenizer; none if it was trained by `unmask train`, whose texts have none.
-        """
         vocabulary = self.vocabulary
-        return ([], []) if vocabulary is None or self.card.training else vocabulary.around
+        if vocabulary is None:
+            return None
+        surround = has_surround(self.name, self.recognised)
+        return encoding_of(vocabulary, self.card.mask_id, surround)
+
+    @property
+    def around(self) -> tuple[list[int], list[int]]:
+        """The ids that belong before and after a text, as in the data that the model has seen."""
+        return ([], []) if self.encoding is None else self.encoding.around
 
     @property
     def documents(self) -> bool:
