@@ -223,6 +223,33 @@ def test_info_says_what_was_recognised_and_where(call, talker, masked):
     )
 
 
+def test_info_of_a_model_of_transformers_has_its_size_and_presets(call, talker, masked, tmp_path):
+    blocks = decoder(tmp_path / "sdar", byte_level(), "sdar")
+    for folder, block in ((talker, None), (masked, None), (blocks, "that of SDAR 1.7B to 8B")):
+        net = unmask.load(folder).net
+        said, printed = call("info", folder, "--json").json, call("info", folder).out
+        assert said["parameters"] == sum(each.numel() for each in net.parameters())
+        assert [each["preset"] for each in said["presets"]] == unmask.presets.__all__
+        assert said["found in"].get("block") == block
+        assert ("block from" in printed) == (block is not None)
+        assert f"{said['parameters']:,}" in printed
+        assert "first_hitting" in printed
+    plain = call("info", talker, "--mask-id", 299).out
+    assert "299" in plain
+    asked = call("info", masked, "--family", "llada").error()
+    assert "config.json has no entry 'n_heads'. family='llada' was asked for" in asked
+
+
+def test_a_config_without_a_size_is_told(call, masked, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(masked, folder)
+    config = json.loads((folder / "config.json").read_text())
+    del config["vocab_size"]
+    (folder / "config.json").write_text(json.dumps(config))
+    told = call("generate", folder, "--length", 4).error()
+    assert "config.json has no vocab_size, a number of ids" in told
+
+
 def test_commands_of_all_models_take_one_of_transformers(call, masked, tmp_path):
     said = call("generate", masked, "-n", 3, "--length", 6, "--json").json
     assert len(said["tokens"]) == 3

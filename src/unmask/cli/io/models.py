@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from unmask.cli.options import Opened
 from unmask.cli.ui.screen import waiting
+from unmask.core.checks import is_integer
 from unmask.core.optional import library
 from unmask.errors import CheckpointError, InputError
 
@@ -187,7 +188,9 @@ def _card_of(name: str, known: Recognised) -> Card:
     assert found is not None
     text: Any = files.config.get("text_config") or {}
     entries = {**text, **files.config}
-    size = entries.get("embedding_size") or entries["vocab_size"]
+    size = entries.get("embedding_size") or entries.get("vocab_size")
+    if not is_integer(size, 1):
+        raise CheckpointError(f"{name}: config.json has no vocab_size, a number of ids")
     where = files.tokenizer_folder
     try:
         vocabulary = None if where is None else Vocabulary.of_tokenizer(where, size=size).to_dict()
