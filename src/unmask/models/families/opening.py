@@ -66,7 +66,8 @@ def parameters(files: Files, found: Found) -> int | None:
             net = kind._from_config(known or kind.config_class.from_dict(files.config))
     except Exception:  # of as many kinds as there are networks
         return None
-    return sum(each.numel() for each in net.parameters())
+    count: int = sum(each.numel() for each in net.parameters())
+    return count
 
 
 def _opened(files: Files, found: Found, options: Mapping[str, Any]) -> Adapter:
