@@ -32,6 +32,20 @@ def texts_of(name: str, given: Any) -> list[str]:
     return [text_of(f"{name}[{nth}]", each) for nth, each in enumerate(given)]
 
 
+def check_words(encoding: Encoding, name: str, ids: Sequence[int], pieces: Sequence[str]) -> None:
+    """Raise InputError for a word that has no token, of which a result would not know.
+
+    ids: of the text. pieces: what it was made of. The name of the unknown token may stand in it.
+    """
+    if encoding.unknown_id is None or encoding.unknown_id not in ids:
+        return
+    for word in filter(None, map(encoding.unknown, pieces)):
+        raise InputError(
+            f"{name}: the tokenizer has no token for {word!r}: use other words, or write the name "
+            "of its token for unknown words"
+        )
+
+
 def check_options(function: str, options: Iterable[str], known: Iterable[str]) -> None:
     """Raise ArgumentError for a name among options that is not known."""
     for name in options:

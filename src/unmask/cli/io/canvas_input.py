@@ -15,7 +15,7 @@ from unmask.errors import CanvasError, InputError
 
 if TYPE_CHECKING:
     from unmask.decoding import Canvas
-    from unmask.text import Encoding, masks
+    from unmask.text import Encoding
     from unmask.viz import Layout
 
 Row = list[int | None]
@@ -104,6 +104,7 @@ def marked_rows(text: str, encoding: Encoding, mask_id: int, most: int | None) -
     may have.
     """
     from unmask.text import masks
+    from unmask.text.inputs import check_words
 
     numbered = [(n, line) for n, line in enumerate(lines_of(text), 1) if line.strip()]
     if not numbered:
@@ -114,26 +115,18 @@ def marked_rows(text: str, encoding: Encoding, mask_id: int, most: int | None) -
             parts.append(masks.split(line, encoding.mask_token, most or masks.MOST))
         except CanvasError as error:
             raise InputError(f"line {number}: {error}") from None
-        _check_marked(parts[-1], f"line {number}", encoding)
+        if not parts[-1][1]:
+            raise InputError(
+                f"line {number} has no unknown position: write [MASK] for one, or [MASK:12] for "
+                "twelve"
+            )
     every = masks.encoded(encoding, parts, mask_id)
+    for (number, _), (pieces, _), (ids, _) in zip(numbered, parts, every, strict=True):
+        check_words(encoding, f"line {number}", ids, pieces)
     return [
         [None if hidden else i for i, hidden in zip(ids, unknown, strict=True)]
         for ids, unknown in every
     ]
-
-
-def _check_marked(parts: masks.Parts, where: str, encoding: Encoding) -> None:
-    """Raise InputError for a line without a mask, or with a word that has no token."""
-    pieces, counts = parts
-    if not counts:
-        raise InputError(
-            f"{where} has no unknown position: write [MASK] for one, or [MASK:12] for twelve"
-        )
-    for word in filter(None, map(encoding.unknown, pieces)):
-        raise InputError(
-            f"{where}: the tokenizer has no token for {word!r}: use other words, or write the name "
-            "of its token for unknown words"
-        )
 
 
 def _symbols(layout: Layout) -> Callable[[str, int], Row]:
