@@ -38,6 +38,11 @@ GROWN = unmask.presets.daedal(initial=2)
             CanvasError,
             "and the network 512 positions",
         ),
+        (
+            lambda m: m.infill("a", "b", max_tokens=10**9),
+            CanvasError,
+            "1000000000 to generate, and the network has 512 positions: generate at most 510",
+        ),
         (lambda m: m.fill("a [MASK]", strategy=GROWN), StrategyError, "number of tokens is given"),
         (
             lambda m: m.infill("a", "b", tokens=2, strategy=GROWN),
