@@ -111,8 +111,8 @@ class Planning:
             name = self.encoding.decode(behind, special=True)
             raise StrategyError(
                 f"{type(plan.growth).__name__} makes texts longer at their end, and {name!r} "
-                "stands behind every text of this model, at a place that does not move: pass a preset "
-                "whose texts have a length from the start, or leave growth= out, as in "
+                "stands behind every text of this model, at a place that does not move: pass a "
+                "preset whose texts have a length from the start, or leave growth= out, as in "
                 "strategy.but(growth=None)"
             )
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -400,6 +401,36 @@ def test_a_talk_shows_the_draft(call, tmp_path, monkeypatch):
     assert [state.snapshot for state in states] == shown
     assert len(shown) > 1
     assert "▒" * 8 not in shown
+
+
+def test_a_terminal_shows_text_and_not_ids(call, masked, monkeypatch):
+    """At every step: unknown positions, and the words of those that are known."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from unmask.cli.runs import generation_job
+    from unmask.cli.ui import live
+
+    shown = []
+    words = call("generate", masked, "--length", 6, "-n", 1, "--steps", 3, "--json").json["text"]
+    monkeypatch.setattr(generation_job, "is_shown", lambda *_: True)
+    monkeypatch.setattr(live, "PAUSE", 0)
+    real = live._Panels.panel
+
+    def seen(self, *given):
+        told = StringIO()
+        panel = real(self, *given)
+        Console(file=told, force_terminal=True, width=80).print(panel)
+        shown.append(Text.from_ansi(told.getvalue()).plain)
+        return panel
+
+    monkeypatch.setattr(live._Panels, "panel", seen)
+    found = call("generate", masked, "--length", 6, "-n", 1, "--steps", 3)
+    assert found.code == 0, found.err
+    assert len(shown) == 4
+    assert words[0].split()[0] in shown[-1]
+    for frame in shown:
+        assert not [word for word in frame.split("step")[0].split() if word.isdigit()]
 
 
 def test_pictures_show_text_and_not_ids(call, masked, talker, tmp_path):

@@ -114,7 +114,7 @@ class Model:
         return ["".join(known.get(i, "?") for i in ids[self.layout.offset :]) for ids in rows]
 
     def pictured(self, frames: Tensor) -> Layout:
-        """Return the layout of pictures of frames (S,B,N): text with the text of each id."""
+        """Return the layout of frames, of any shape: that of text with the text of their ids."""
         vocabulary = self.vocabulary
         if vocabulary is None or self.layout.kind != "text":
             return self.layout

@@ -64,7 +64,7 @@ class Job:
         model, preset, asked = self.model, self.strategy.name, self.asked
         live, title = self.live and level, f"{model.name} · {preset}"
         denoiser, begun = model.denoiser, time.perf_counter()
-        with watching(live, model.layout, title, given=~canvas.editable) as watch:
+        with watching(live, model.pictured, title, given=~canvas.editable) as watch:
             emerged = emerge(
                 denoiser,
                 canvas,
@@ -140,7 +140,9 @@ class JobResult:
         """Draw the rows, unless they were drawn live, and print the summary."""
         emerged, model = self.emerged, self.job.model
         if not self.job.live:
-            print_frame(emerged.tokens, model.layout, model.name, given=emerged.given)
+            print_frame(
+                emerged.tokens, model.pictured(emerged.tokens), model.name, given=emerged.given
+            )
         self.print_summary()
 
     def print_summary(self, say: Callable[..., None] = say) -> None:
