@@ -345,6 +345,31 @@ def test_every_command_that_opens_a_model_hands_on_the_options_of_load(
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("command", ["solve", "compare", "evaluate"])
+def test_commands_of_tasks_hand_on_how_weights_are_read(command, call, tmp_path, monkeypatch):
+    """The other options are about kinds, which a folder of a task says itself."""
+    from unmask.models import loading
+
+    seen, recognised = [], loading.recognised
+    monkeypatch.setattr(
+        loading, "recognised", lambda name, given: seen.append(given) or recognised(name, given)
+    )
+    line = {
+        "solve": ["-", "shidoku"],
+        "compare": ["shidoku", "--preset", "confidence", "--steps", 2, "--samples", 20],
+        "evaluate": ["shidoku", "--quick"],
+    }[command]
+    options = ["--dtype", "float64", "--device-map", "cpu", "--json"]
+    done = call(command, *line, *options, given="1..4..2..3..4..1\n")
+    assert done.code in (0, 2), done.err  # a puzzle of two solutions
+    assert seen == [{"dtype": "float64", "device_map": "cpu"}]
+    if command == "compare":
+        path = tmp_path / "runs" / "compare-shidoku" / "compare.csv"
+        assert "-float64," in path.read_text()
+        call(command, *line)
+        assert len(path.read_text().splitlines()) == 3  # measured again, in another precision
+
+
 def test_what_the_files_do_not_say_is_said_on_the_command_line(call, talker, tmp_path):
     """A left-to-right model by its files, which was trained as a masked one."""
     folder = tmp_path / "model"

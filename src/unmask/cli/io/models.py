@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unmask.cli.options import Opened
+from unmask.cli.options import Options
 from unmask.cli.ui.screen import waiting
 from unmask.core.checks import is_integer
 from unmask.core.optional import library
@@ -141,21 +141,21 @@ class Model:
         return torch.tensor([classes[row % len(classes)] for row in range(rows)])
 
 
-def open_model(name: str, opened: Opened | None = None) -> Model:
+def open_model(name: str, options: Options | None = None, tokenizer: Path | None = None) -> Model:
     """Return a bundled model, or that of a folder or a repository; no weight is read.
 
-    opened: options of `unmask.load`, and a tokenizer in place of that of the card. Raises
-    CheckpointError if there is no model.
+    options: of `unmask.load`. tokenizer: in place of that of the card. Raises CheckpointError if
+    there is no model.
     """
     from unmask.models.loading import recognised
     from unmask.viz import Layout
 
-    known = recognised(name, {} if opened is None else opened.given())
+    known = recognised(name, {} if options is None else options.given())
     card = known.card or _card_of(name, known)
     if card.mask_id is None:
         raise InputError(f"{name} has no mask token: type unmask complete or unmask chat")
-    if opened is not None and opened.tokenizer is not None:
-        card = replace(card, vocabulary=_vocabulary_of(name, opened.tokenizer, card.vocab_size))
+    if tokenizer is not None:
+        card = replace(card, vocabulary=_vocabulary_of(name, tokenizer, card.vocab_size))
     described: Any = card.about.get("layout")
     try:
         layout = Layout.text() if described is None else Layout.from_dict(described)

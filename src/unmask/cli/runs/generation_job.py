@@ -168,7 +168,7 @@ def prepare_job(name: str, asked: Asked, opened: Opened, *, as_json: bool) -> Jo
     files = outputs.checked(asked.out, outputs.EVERYTHING)
     records = [asked.record] if asked.record else []
     files += outputs.checked(records, outputs.RECORDS, "--record", inputs=files)
-    model = open_model(name, opened)
+    model = open_model(name, opened, opened.tokenizer)
     fasta.check_spelt(files, name, model.vocabulary is not None and model.vocabulary.letters)
     strategy = presets.choose_preset(model.card, asked.preset, asked.flags, asked.set_ or ())
     if reserved := (*model.reserved(strategy.end_id), *model.card.absent):
