@@ -15,6 +15,7 @@ from unmask.errors import ModelError
 from unmask.models.checkpoint import Card
 from unmask.models.loading import Recognised, recognised
 from unmask.text.encoding import ByteEncoding, Encoding, TokenizerEncoding
+from unmask.text.inputs import check_size
 from unmask.text.saving import TextCard
 
 
@@ -52,7 +53,7 @@ def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> 
             "--tokenizer PATH on the command line"
         )
     encoding = TokenizerEncoding(backend, found.mask_id, surround=has_surround(model, known))
-    _check_size(denoiser, encoding)
+    check_size("the tokenizer (tokenizer=)", encoding.size, denoiser.spec.vocab_size)
     if row is None:
         return Parts(denoiser, encoding, found.end_ids)
     words = backend.get_vocab()
@@ -72,7 +73,7 @@ def _saved(model: str | Path, card: Card, denoiser: Denoiser, tokenizer: Any) ->
     else:
         encoding = TokenizerEncoding(tokenizer, card.mask_id, surround=said.surround)
     if isinstance(encoding, TokenizerEncoding):
-        _check_size(denoiser, encoding)
+        check_size("the tokenizer (tokenizer=)", encoding.size, denoiser.spec.vocab_size)
     return Parts(denoiser, encoding, tuple(said.end_ids), said.template, strategy)
 
 
@@ -97,13 +98,3 @@ def has_surround(model: str | Path, known: Recognised) -> bool:
         return known.found.family is None
     assert known.card is not None
     return TextCard.of(model, known.card).surround
-
-
-def _check_size(denoiser: Denoiser, encoding: Encoding) -> None:
-    """Raise ModelError for a tokenizer of another model."""
-    size = denoiser.spec.vocab_size
-    if encoding.size > size or 2 * encoding.size < size:
-        raise ModelError(
-            f"the tokenizer has ids up to {encoding.size - 1}, and the network {size} ids: it is "
-            "of another model; pass the one that the network was trained with, as tokenizer="
-        )

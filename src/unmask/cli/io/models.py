@@ -155,7 +155,7 @@ def open_model(name: str, options: Options | None = None, tokenizer: Path | None
     if card.mask_id is None:
         raise InputError(f"{name} has no mask token: type unmask complete or unmask chat")
     if tokenizer is not None:
-        card = replace(card, vocabulary=_vocabulary_of(name, tokenizer, card.vocab_size))
+        card = replace(card, vocabulary=_vocabulary_of(tokenizer, card.vocab_size))
     described: Any = card.about.get("layout")
     try:
         layout = Layout.text() if described is None else Layout.from_dict(described)
@@ -164,16 +164,13 @@ def open_model(name: str, options: Options | None = None, tokenizer: Path | None
     return Model(name, card, layout, known)
 
 
-def _vocabulary_of(name: str, tokenizer: Path, size: int) -> dict[str, Any]:
+def _vocabulary_of(tokenizer: Path, size: int) -> dict[str, Any]:
     """Return the vocabulary of a tokenizer for a network of `size` ids, for a card."""
     from unmask.data import Vocabulary
+    from unmask.text.inputs import check_size
 
     own = Vocabulary.of_tokenizer(tokenizer)
-    if own.size > size:
-        raise InputError(
-            f"--tokenizer {tokenizer} has ids up to {own.size - 1}, and {name} {size} ids: it is "
-            "of another model"
-        )
+    check_size(f"--tokenizer {tokenizer}", own.size, size)
     return Vocabulary.of_tokenizer(tokenizer, size=size).to_dict()
 
 
