@@ -21,9 +21,9 @@ from unmask.models.families.files import library
 from unmask.models.hf import backbone_of
 from unmask.models.loading import FILES, LOADING, is_pretrained
 from unmask.text.encoding import TokenizerEncoding
+from unmask.text.inputs import check_size
 from unmask.text.mask_token import with_mask
 from unmask.text.model import TextModel
-from unmask.text.opening import check_size
 
 
 def convert(
@@ -162,5 +162,6 @@ def _tokenizer(source: _Source, tokenizer: Any) -> Any:
             f"{source.name} comes without a tokenizer that opens: pass one of transformers', as "
             "tokenizer=, or --tokenizer PATH on the command line"
         )
-    check_size(int(source.config.vocab_size), TokenizerEncoding(tokenizer, None, surround=False))
+    own = TokenizerEncoding(tokenizer, None, surround=False)
+    check_size("the tokenizer (tokenizer=)", own.size, int(source.config.vocab_size))
     return tokenizer

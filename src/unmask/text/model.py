@@ -21,6 +21,7 @@ from unmask.text.generating import generated
 from unmask.text.inputs import (
     check_options,
     check_parts,
+    keywords,
     messages_of,
     span_of,
     stops_of,
@@ -38,9 +39,6 @@ from unmask.text.streaming import TextState, states
 from unmask.text.structured import Schema, Structure, form_of
 
 Text = str | Sequence[str]
-_FORM = ("regex", "json_schema", "choices", "likeliest")
-_DRAWN = ("seed", "strategy", *_FORM)
-_LIMITS = ("stop", "max_rows", "max_tokens")
 
 
 class TextModel:
@@ -139,7 +137,7 @@ class TextModel:
         They are those of `complete`, whatever is done: numbers of prompts that are left out, of an
         earlier call. options: as in `complete`, but for n.
         """
-        check_options("complete_each", options, (*_DRAWN, *_LIMITS))
+        check_options("complete_each", options, keywords(self.complete, "n"))
         rows = [self._continued(each, max_new_tokens) for each in texts_of("prompts", prompts)]
         return self._finished(rows, prompts, done=done, **options)
 
@@ -151,7 +149,7 @@ class TextModel:
         options: as in `complete`. Raises DataError for a tokenizer without a template, or messages
         that it does not take.
         """
-        check_options("chat", options, ("n", *_DRAWN, *_LIMITS))
+        check_options("chat", options, keywords(self.complete))
         row = self._talk(messages, max_new_tokens)
         return self._each("", options.pop("n", 1), lambda _: row, options)
 
@@ -195,7 +193,7 @@ class TextModel:
         span: the part itself, where it is first found, or its first and last character, as in a
         slice. options: as in `infill`, but for lengths. InputError for a part without tokens.
         """
-        check_options("edit", options, ("n", *_DRAWN))
+        check_options("edit", options, keywords(self.infill, "tokens", "max_tokens"))
         begin, end = span_of(text, span)
         count = len(self.encoding.encode(text[begin:end]))
         if not count:

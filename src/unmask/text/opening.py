@@ -13,8 +13,9 @@ from unmask.data.tokenizer import load_tokenizer
 from unmask.decoding import Strategy
 from unmask.errors import ModelError
 from unmask.models.checkpoint import Card
-from unmask.models.loading import recognised
+from unmask.models.loading import Recognised, recognised
 from unmask.text.encoding import ByteEncoding, Encoding, TokenizerEncoding
+from unmask.text.inputs import check_size
 from unmask.text.saving import TextCard
 
 
@@ -51,8 +52,8 @@ def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> 
             f"{model} has no tokenizer that opens: pass one of transformers', as tokenizer=, or "
             "--tokenizer PATH on the command line"
         )
-    encoding = TokenizerEncoding(backend, found.mask_id, surround=row is None)
-    check_size(denoiser.spec.vocab_size, encoding)
+    encoding = TokenizerEncoding(backend, found.mask_id, surround=has_surround(model, known))
+    check_size("the tokenizer (tokenizer=)", encoding.size, denoiser.spec.vocab_size)
     if row is None:
         return Parts(denoiser, encoding, found.end_ids)
     words = backend.get_vocab()
@@ -68,19 +69,32 @@ def _saved(model: str | Path, card: Card, denoiser: Denoiser, tokenizer: Any) ->
         if card.vocabulary is None or card.vocabulary.get("kind") == "ids":
             raise ModelError(f"{model} has ids that are no text: use unmask.load and generate")
         vocabulary = Vocabulary.from_dict(card.vocabulary)
-        if vocabulary.tokenizer is None:
-            ends = tuple(said.end_ids)
-            return Parts(denoiser, ByteEncoding(vocabulary), ends, strategy=strategy)
-        tokenizer = load_tokenizer(vocabulary.tokenizer).backend
-    encoding = TokenizerEncoding(tokenizer, card.mask_id, surround=said.surround)
-    check_size(denoiser.spec.vocab_size, encoding)
+        encoding = encoding_of(vocabulary, card.mask_id, said.surround)
+    else:
+        encoding = TokenizerEncoding(tokenizer, card.mask_id, surround=said.surround)
+    if isinstance(encoding, TokenizerEncoding):
+        check_size("the tokenizer (tokenizer=)", encoding.size, denoiser.spec.vocab_size)
     return Parts(denoiser, encoding, tuple(said.end_ids), said.template, strategy)
 
 
-def check_size(size: int, encoding: Encoding) -> None:
-    """Raise ModelError for a tokenizer of another model than one of `size` ids."""
-    if encoding.size > size or 2 * encoding.size < size:
-        raise ModelError(
-            f"the tokenizer has ids up to {encoding.size - 1}, and the network {size} ids: it is "
-            "of another model; pass the one that the network was trained with, as tokenizer="
-        )
+def encoding_of(vocabulary: Vocabulary, mask_id: int | None, surround: bool) -> Encoding:
+    """Return the encoding of a vocabulary of text: of a tokenizer, or of bytes.
+
+    mask_id, surround: as of `TokenizerEncoding`.
+    """
+    if vocabulary.tokenizer is None:
+        return ByteEncoding(vocabulary)
+    backend = load_tokenizer(vocabulary.tokenizer).backend
+    return TokenizerEncoding(backend, mask_id, surround=surround)
+
+
+def has_surround(model: str | Path, known: Recognised) -> bool:
+    """Return whether the texts of a model have its tokenizer's special tokens around them.
+
+    Those of families have none; those of other models of transformers do, and of a folder of
+    `unmask.save` as it says.
+    """
+    if known.found is not None:
+        return known.found.family is None
+    assert known.card is not None
+    return TextCard.of(model, known.card).surround

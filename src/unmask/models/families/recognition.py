@@ -69,7 +69,7 @@ def recognise(
     reasons = {"kind": why}
     mask, reasons["mask_id"] = _mask_id(files, tokenizer, row, mask_id)
     ends, reasons["end_ids"] = _end_ids(files)
-    if row is not None:
+    if row is not None and (block is not None or row.default_block is not None):
         block, reasons["block"] = _block(files.config, row, block)
     reserved = tuple(each for each in special_ids(tokenizer) if each not in {mask, *ends})
     return Found(row, stock, remote, mask, ends, reserved, block, reasons, tokenizer)
@@ -176,12 +176,10 @@ def _end_ids(files: Files) -> tuple[tuple[int, ...], str]:
     return (), "no file names one"
 
 
-def _block(config: Mapping[str, Any], row: Family, asked: int | None) -> tuple[int | None, str]:
+def _block(config: Mapping[str, Any], row: Family, asked: int | None) -> tuple[Any, str]:
     if asked is not None:
         check_count("block", asked, ModelError)
         return asked, ASKED
-    if row.default_block is None:
-        return None, f"that of {row.models}"
     for name in ("block_size", "bd_size", "canvas_length"):
         if is_integer(known := config.get(name), 1):
             return known, f"{name} in config.json"
