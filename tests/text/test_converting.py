@@ -70,6 +70,7 @@ def test_where_there_is_room_nothing_is_resized(roomy):
 def test_all_of_it_is_kept_in_a_folder(folder, tmp_path, block, shift):
     strategy = presets.random_order(steps=8)
     model = unmask.convert(folder, block=block, logit_shift=shift, strategy=strategy)
+    assert (model.denoiser.block, model.denoiser.logit_shift) == (block, shift)
     saved = model.save(tmp_path / "saved")
     saved.rename(tmp_path / "moved")
     again = unmask.TextModel.load(tmp_path / "moved")
@@ -230,7 +231,7 @@ def test_files_of_masked_models_and_others_are_refused(tmp_path, model, folder):
     with pytest.raises(CheckpointError, match="neither a bundled model nor a folder"):
         unmask.convert(tmp_path / "nowhere")
     config = json.loads((folder / "config.json").read_text())
-    for changed, words in (
+    cases = (
         ({"model_type": "t5", "is_encoder_decoder": True}, "an encoder with a decoder"),
         ({"model_type": "vit", "architectures": ["ViTModel"]}, "no left-to-right model of text"),
         ({"use_sliding_window": True, "sliding_window": 16, "max_window_layers": 0}, "of 16"),
@@ -238,8 +239,9 @@ def test_files_of_masked_models_and_others_are_refused(tmp_path, model, folder):
             {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}},
             "dynamic",
         ),
-    ):
-        other = tmp_path / words.replace(" ", "_")
+    )
+    for number, (changed, words) in enumerate(cases):
+        other = tmp_path / str(number)
         other.mkdir()
         written = {**config, **changed}
         written.pop("layer_types", None)
