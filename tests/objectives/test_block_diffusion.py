@@ -19,7 +19,7 @@ from torch import Tensor
 import unmask
 from unmask import objectives
 from unmask.core.random import derive
-from unmask.errors import CanvasError, DataError, ModelError, StrategyError
+from unmask.errors import CanvasError, DataError, StrategyError
 from unmask.models import BlockCache, Decoder
 from unmask.objectives.corruption import block_times
 
@@ -387,22 +387,29 @@ def test_blocks_of_a_row_cover_the_schedule_evenly(rows, blocks, seed):
         torch.testing.assert_close(u.flatten().sort().values, centres)
 
 
-def test_a_network_that_counts_positions_itself_is_not_run_on_two_streams():
-    net = network()
+def test_a_network_that_counts_positions_itself_is_run_block_by_block(monkeypatch):
+    """Its second stream would stand at other positions: one pass for each block, the same loss."""
+    net, same = network(), decoder(block=4, shift=True)
     trunk = net.model.forward
 
     def forward(*args, position_ids=None, **given):
         return trunk(*args, **given)
 
     net.model.forward = forward
-    denoiser = Decoder(net, MASK, block=4)
-    assert decoder(block=4).spec.two_streams
+    denoiser = Decoder(net, MASK, block=4, logit_shift=True)
+    assert same.spec.two_streams
     assert not denoiser.spec.two_streams
+    seen = recorded(denoiser, monkeypatch)
     for objective in (objectives.block_diffusion, objectives.count, objectives.masked_mean):
-        with pytest.raises(ModelError, match=r"blocks of 4.*cannot be run on noisy and clean"):
-            objective(denoiser, TOKENS, MASKABLE, 0, valid=VALID)
-    short = TOKENS[:, :4], MASKABLE[:, :4], 0
-    objectives.block_diffusion(denoiser, *short, valid=VALID[:, :4])
+        found = objective(denoiser, TOKENS, MASKABLE, 0, valid=VALID)
+        wanted = objective(same, TOKENS, MASKABLE, 0, valid=VALID)
+        torch.testing.assert_close(found.per_example, wanted.per_example, atol=1e-5, rtol=1e-5)
+        found.loss.backward()
+        wanted.loss.backward()
+        mine, theirs = gradients(net), gradients(same.net)
+        for name, grad in theirs.items():
+            torch.testing.assert_close(mine[name], grad, atol=1e-5, rtol=1e-4)
+    assert len(seen) == 3 * 3  # three blocks of four
 
 
 def test_what_it_cannot_use():

@@ -19,7 +19,7 @@ from unmask.core.head import mask_id_of
 from unmask.core.loss import Loss
 from unmask.core.network import Denoiser, check_denoiser
 from unmask.errors import StrategyError
-from unmask.groups import Groups
+from unmask.objectives.blocks import blocks_of
 from unmask.objectives.corruption import block_times, hide, stratified_times
 from unmask.objectives.counts import inverse, rounded_up
 from unmask.objectives.evaluate import Corrupted, loss_of
@@ -68,19 +68,6 @@ def block_diffusion(
         return loss_of(denoiser, batch, valid, condition, self_condition)
     both = pair_weights(schedule, count, size).gather(2, block.expand(2, *block.shape))
     return loss_of_pair(denoiser, batch, both, valid, condition, self_condition)
-
-
-def blocks_of(denoiser: Denoiser, maskable: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the block of each position (B,N), and how many of each are maskable (B,G); int64.
-
-    Without blocks, or with blocks longer than the rows, all is one.
-    """
-    spec, length = denoiser.spec, maskable.shape[1]
-    width = spec.block_size or length
-    groups = Groups.blocks(width, origin=spec.block_origin)  # type: ignore[arg-type]
-    block = groups.of(maskable)
-    size = torch.zeros(len(block), -(-length // width), dtype=torch.int64, device=block.device)
-    return block, size.scatter_add_(1, block, maskable.long())
 
 
 def check_has_blocks(denoiser: Denoiser) -> None:

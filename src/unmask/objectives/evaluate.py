@@ -17,8 +17,8 @@ from unmask.core.head import illegal_tensor, legal_logits
 from unmask.core.loss import Loss
 from unmask.core.network import Denoiser, Query
 from unmask.errors import DataError
-from unmask.objectives.inputs import check_grids, check_reading, in_blocks, kind_of
-from unmask.objectives.self_conditioning import hidden_states
+from unmask.objectives.blocks import states_in_noise
+from unmask.objectives.inputs import check_grids, check_reading, kind_of
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def read_corrupted(
     """Run the network on a corrupted batch; the head runs at masked positions only.
 
     In a network with blocks, each block is read with the data in the blocks before it, as it is
-    generated: in one pass over two streams (BD3-LM 2503.09573).
+    generated (`states_in_noise`).
     self_condition: probability that a row gets the hidden states of a first pass as input.
     label_smoothing: share of the target that is spread evenly over the legal ids, that is, all but
     the mask id and forbidden ids; `Reading.nll` is then the smoothed cross-entropy. Raises an
@@ -78,10 +78,8 @@ def read_corrupted(
     )
     valid = torch.ones_like(batch.masked) if valid is None else valid
     query = replace(Query.of(batch.shown, valid, condition), seed=batch.seed)
-    query = query.with_inputs(denoiser.spec.inputs, batch.masked, batch.maskable)
-    if in_blocks(denoiser.spec, batch.tokens.shape[1]):
-        query = replace(query, clean=batch.tokens)
-    hidden = hidden_states(denoiser, query, self_condition, batch.seed)
+    flags = (batch.masked, batch.maskable)
+    hidden = states_in_noise(denoiser, query, batch.tokens, *flags, self_condition, batch.seed)
     index = batch.masked.flatten().nonzero().squeeze(1)
     illegal = illegal_tensor(denoiser.spec, hidden.device)
     logits = legal_logits(denoiser, hidden.flatten(0, 1).index_select(0, index), illegal)

@@ -17,7 +17,7 @@ from unmask.core.head import illegal_tensor, mask_id_of
 from unmask.core.ids import are_integers
 from unmask.core.network import Denoiser, DenoiserSpec, check_denoiser
 from unmask.core.random import derive
-from unmask.errors import DataError, InputError, ModelError, SeedError, StrategyError
+from unmask.errors import DataError, InputError, SeedError, StrategyError
 
 Fault = tuple[Tensor, Callable[[], InputError]]
 """Where something is wrong, bool of any shape, and the error that says so."""
@@ -87,26 +87,9 @@ def check_reading(
             f"maskable is True {at(hidden)}, which is padding: make it False where valid is False"
         )))  # fmt: skip
     faults.append(_outside(spec, shown, everywhere))
-    if in_blocks(spec, shown.shape[1]):
+    if spec.block_size is not None:  # the data are an input, too
         faults.append(_outside(spec, tokens, everywhere))
     raise_first(faults)
-
-
-def in_blocks(spec: DenoiserSpec, length: int) -> bool:
-    """Return whether rows of this length are several blocks of the network.
-
-    Raises ModelError if it cannot be shown the data in blocks before those that are in noise.
-    """
-    if spec.block_size is None or length <= spec.block_size:
-        return False
-    if not spec.two_streams:
-        raise ModelError(
-            f"the network generates blocks of {spec.block_size} one after the other, and cannot be "
-            "run on noisy and clean tokens side by side, as its training takes: use a "
-            "models.Decoder of a network that obeys position ids and attention mask, or rows of "
-            "one block"
-        )
-    return True
 
 
 def check_grids(tokens: Tensor, **flags: Tensor) -> None:

@@ -17,7 +17,7 @@ from unmask.core.network import Denoiser
 from unmask.core.random import Purpose, fold, uniform
 from unmask.core.state import State
 from unmask.decoding import Canvas
-from unmask.objectives.block_diffusion import blocks_of
+from unmask.objectives.blocks import blocks_of
 from unmask.objectives.corruption import hide
 from unmask.scoring.look import Estimate, Report, initial_state, nats
 

@@ -23,7 +23,7 @@ from unmask.decoding.context import error_context
 from unmask.decoding.faults import raise_faults
 from unmask.decoding.propose import Head, propose
 from unmask.errors import StrategyError
-from unmask.objectives.block_diffusion import blocks_of
+from unmask.objectives.blocks import blocks_of
 from unmask.orders import Random
 
 Report = Callable[[int, int], None]
