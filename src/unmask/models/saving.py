@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from unmask.models.checkpoint import (
     without_bars,
 )
 from unmask.models.hf import MaskedLMDenoiser, is_adapted
+from unmask.models.merging import merged
 from unmask.models.outputs import inside
 from unmask.models.plain import PlainDenoiser
 from unmask.models.registry import DIT, Kind, entry_of, layers_of, network_of
@@ -146,7 +146,8 @@ def _unsaid(
     found: dict[str, Any] = {}
     if spec.grid is not None and "layout" not in about:
         found["grid"] = list(spec.grid)
-    if spec.end_id is not None and training is None:
+    filled = ((training or {}).get("padding") or {}).get("eos_id")
+    if spec.end_id is not None and spec.end_id != filled:
         found["end_id"] = spec.end_id
     if spec.other_ends:
         found["other_ends"] = list(spec.other_ends)
@@ -175,10 +176,11 @@ def _check_opened_by(kind: Kind, net: Any) -> None:
 def _write_pretrained(net: nn.Module, folder: Path) -> None:
     """Write a network of transformers, with adapters merged, to one file of any size."""
     whole: Any = inside(net)
+    weights: dict[str, Any] = {}
     if is_adapted(whole):
-        whole = copy.deepcopy(whole).merge_and_unload()
+        whole, weights = merged(whole)
     with without_bars(), _generating(whole, folder):
-        whole.save_pretrained(folder, max_shard_size="1000TB")
+        whole.save_pretrained(folder, max_shard_size="1000TB", **weights)
 
 
 @contextmanager

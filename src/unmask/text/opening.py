@@ -13,37 +13,44 @@ from unmask.data.tokenizer import load_tokenizer
 from unmask.decoding import Strategy
 from unmask.errors import ModelError
 from unmask.models.checkpoint import Card
-from unmask.models.loading import recognised
+from unmask.models.loading import Recognised, recognised
 from unmask.text.encoding import ByteEncoding, Encoding, TokenizerEncoding
 from unmask.text.saving import TextCard
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What a text model consists of. template: options of the chat template.
+class Beside:
+    """What a text model has beside its network. template: options of the chat template.
 
     strategy: of calls that name none, where a folder says it.
     """
 
-    denoiser: Denoiser
     encoding: Encoding
     end_ids: tuple[int, ...] = ()
     template: Mapping[str, Any] = field(default_factory=dict)
     strategy: Strategy | None = None
 
 
-def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> Parts:
-    """Return the parts of a model. options: as in `unmask.load`.
+def open_text(
+    model: str | Path, tokenizer: Any, options: Mapping[str, Any]
+) -> tuple[Denoiser, Beside]:
+    """Return the network of a model, and what a text model has beside it. options: of `load`.
 
     tokenizer: one of transformers', where the model's own is missing or wrong.
     Raises ModelError for a model without a tokenizer, and for one of another model.
     """
     known = recognised(model, options)
-    denoiser = known.open()
-    if known.found is None:
-        assert known.card is not None
-        return _saved(model, known.card, denoiser, tokenizer)
+    denoiser, beside = known.open(), beside_of(model, known, tokenizer)
+    check_size(beside.encoding, denoiser.spec.vocab_size)
+    return denoiser, beside
+
+
+def beside_of(model: str | Path, known: Recognised, tokenizer: Any) -> Beside:
+    """Return what a text model has beside its network, before a weight is read, as `open_text`."""
     found = known.found
+    if found is None:
+        assert known.card is not None
+        return _saved(model, known.card, tokenizer)
     row = found.family
     backend = tokenizer or found.tokenizer
     if backend is None:
@@ -52,16 +59,15 @@ def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> 
             "--tokenizer PATH on the command line"
         )
     encoding = TokenizerEncoding(backend, found.mask_id, surround=row is None)
-    _check_size(denoiser, encoding)
     if row is None:
-        return Parts(denoiser, encoding, found.end_ids)
+        return Beside(encoding, found.end_ids)
     words = backend.get_vocab()
     ends = dict.fromkeys([*found.end_ids, *(words[n] for n in row.end_tokens if n in words)])
-    return Parts(denoiser, encoding, tuple(ends), row.template)
+    return Beside(encoding, tuple(ends), row.template)
 
 
-def _saved(model: str | Path, card: Card, denoiser: Denoiser, tokenizer: Any) -> Parts:
-    """Return the parts of a folder of `unmask.save`."""
+def _saved(model: str | Path, card: Card, tokenizer: Any) -> Beside:
+    """Return what a folder of `unmask.save` has."""
     said = TextCard.of(model, card)
     strategy = None if said.strategy is None else Strategy.from_dict(said.strategy)
     if tokenizer is None:
@@ -69,17 +75,14 @@ def _saved(model: str | Path, card: Card, denoiser: Denoiser, tokenizer: Any) ->
             raise ModelError(f"{model} has ids that are no text: use unmask.load and generate")
         vocabulary = Vocabulary.from_dict(card.vocabulary)
         if vocabulary.tokenizer is None:
-            ends = tuple(said.end_ids)
-            return Parts(denoiser, ByteEncoding(vocabulary), ends, strategy=strategy)
+            return Beside(ByteEncoding(vocabulary), tuple(said.end_ids), strategy=strategy)
         tokenizer = load_tokenizer(vocabulary.tokenizer).backend
     encoding = TokenizerEncoding(tokenizer, card.mask_id, surround=said.surround)
-    _check_size(denoiser, encoding)
-    return Parts(denoiser, encoding, tuple(said.end_ids), said.template, strategy)
+    return Beside(encoding, tuple(said.end_ids), said.template, strategy)
 
 
-def _check_size(denoiser: Denoiser, encoding: Encoding) -> None:
-    """Raise ModelError for a tokenizer of another model."""
-    size = denoiser.spec.vocab_size
+def check_size(encoding: Encoding, size: int) -> None:
+    """Raise ModelError for a tokenizer of another model than that of `size` ids."""
     if encoding.size > size or 2 * encoding.size < size:
         raise ModelError(
             f"the tokenizer has ids up to {encoding.size - 1}, and the network {size} ids: it is "
