@@ -111,6 +111,14 @@ class Base:
         return min(found, default=None)
 
     @property
+    def preset(self) -> dict[str, Any] | None:
+        """The preset that the model recommends, None for none."""
+        found, files, card = self.known.found, self.known.files, self.known.card
+        if found is not None and files is not None:
+            return found.recommended(files)  # type: ignore[no-any-return]
+        return None if card is None else card.about.get("preset")
+
+    @property
     def block(self) -> int | None:
         """Positions of a block, where attention is block-causal; None where all see all."""
         if self.known.found is not None:

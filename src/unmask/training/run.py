@@ -264,6 +264,6 @@ def about(material: Material, recipe: Recipe, seed: int) -> dict[str, Any]:
     }
     if base is not None:
         said["base"] = base.described()
-        if preset == PRESET:  # then that of the base, which its network has
-            del said["preset"]
+        if preset == PRESET:  # the default, in place of which the base may have another
+            said["preset"] = base.preset or preset
     return said if material.name == "data" else {"task": material.name, **said}
