@@ -57,7 +57,7 @@ def denoiser_of(name):
 def padding_of(name):
     """Where padding is learnt, all rows have one length."""
     if name == "talks, filled":
-        return {"padding": EndFill(126), "length": 100}
+        return {"padding": EndFill(126), "length": 120}
     return {}
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.families import networks as families
+from tests.families.networks import FAMILIES
 from tests.text.models import bert, byte_level, decoder
 from tests.training.talks import END, EOT, MARKED, MASK, llada, talk, written
 
@@ -16,6 +18,7 @@ from unmask.data.padding import BlockFill, EndFill, Excluded
 from unmask.errors import CheckpointError, DataError, InputError, ModelError, StrategyError
 from unmask.models.checkpoint import read_card
 from unmask.training import Base, LoraOptions, Recipe, described, train
+from unmask.training.adapters import add_adapters
 from unmask.training.network import open_base
 from unmask.training.trainer import latest
 from unmask.training.within import trained_weights
@@ -357,3 +360,28 @@ def test_no_weight_is_read_before_training(folder, monkeypatch):
     corpus = base.read(folder / "chat.jsonl")
     assert described(corpus, Recipe(base=base.options), base)
     assert json.dumps(base.described())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_adapters_of_every_family_are_merged(name, tmp_path):
+    """Logits of the folder are those of the network with adapters, and the network keeps them."""
+    denoiser = families.load(name)
+    tokens = FAMILIES[name].expected["ids"]
+    query = unmask.Query.of(tokens)
+
+    def logits(network):
+        with torch.no_grad():
+            return network.logits(network(query, None)[0])
+
+    before = logits(denoiser)
+    add_adapters(denoiser, LoraOptions(rank=2), seed=0)
+    assert torch.equal(logits(denoiser.eval()), before)
+    for weight in trained_weights(denoiser).values():
+        weight.data.normal_(std=0.3, generator=torch.Generator().manual_seed(1))
+    apart = logits(denoiser)
+    again = unmask.load(unmask.save(denoiser, tmp_path / "m"))
+    torch.testing.assert_close(logits(again), apart, atol=1e-4, rtol=1e-4)
+    assert torch.equal(logits(denoiser), apart)
+    assert float((before - apart).abs().max()) > 1e-2
+    state = again.state_dict()
+    assert not any("lora" in key or "base_layer" in key for key in state)

@@ -131,7 +131,7 @@ def _card(
         adapters=entries,
         buffers=buffers_apart(adapter),
         attention=None if kind is None else str(adapter.backbone.config._attn_implementation),
-        spec=_unsaid(spec, about, vocabulary, training),
+        spec=_unsaid(spec, about, vocabulary, training, text),
         text=text,
     )
 
@@ -141,13 +141,14 @@ def _unsaid(
     about: dict[str, Any],
     vocabulary: dict[str, Any] | None,
     training: dict[str, Any] | None,
+    text: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Return the fields of a spec on which the arguments of `save` say nothing."""
     found: dict[str, Any] = {}
     if spec.grid is not None and "layout" not in about:
         found["grid"] = list(spec.grid)
-    filled = ((training or {}).get("padding") or {}).get("eos_id")
-    if spec.end_id is not None and spec.end_id != filled:
+    # A text model may have learnt its ends as data, with padding excluded.
+    if spec.end_id is not None and (training is None or text is not None):
         found["end_id"] = spec.end_id
     if spec.other_ends:
         found["other_ends"] = list(spec.other_ends)

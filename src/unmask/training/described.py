@@ -45,6 +45,11 @@ def _base(recipe: Recipe, material: Material, base: Base) -> list[str]:
     ]
     if not lora.rank and dtype in ("bfloat16", "auto"):
         notes.append(f"weights of dtype {dtype} lose small changes: dtype float32 keeps them")
+    if base.block is not None:
+        notes.append(
+            f"objective {recipe.objective} learns a block behind blocks that are partly hidden, "
+            "too; in generation they are complete"
+        )
     if material.padding.eos_id is not None:
         notes.append(f"behind its end a row goes on with id {material.padding.eos_id}, as learnt")
     return notes

@@ -101,10 +101,6 @@ class Recipe:
 
     backbone: dict[str, Any] = Field(default_factory=dict)
     """a transformers model_type and options of its config; empty: a small network"""
-    base: BaseOptions = BaseOptions()
-    """model that is trained further, in place of a new network"""
-    lora: LoraOptions = LoraOptions()
-    """adapters that are trained in place of its weights"""
     steps: Positive = 1000
     """optimiser steps"""
     batch_size: Positive = 16
@@ -148,6 +144,10 @@ class Recipe:
     """samples drawn in each tenth of a run, at most, to be looked at; 0: none"""
     held_out_rows: Count = 256
     """held-out examples measured in each tenth of a run, at most; 0: none"""
+    base: BaseOptions = BaseOptions()
+    """model that is trained further, in place of a new network"""
+    lora: LoraOptions = LoraOptions()
+    """adapters that are trained in place of its weights"""
     data: DataOptions = DataOptions()
     """how --data is read"""
 

@@ -67,10 +67,11 @@ class Model:
     def around(self) -> tuple[list[int], list[int]]:
         """The ids that belong before and after a text, as in the data that the model has seen.
 
-        Those of its tokenizer; none if it was trained by `unmask train`, whose texts have none.
+        Those of its tokenizer; none of a new network of `unmask train`, whose texts have none.
         """
-        vocabulary = self.vocabulary
-        return ([], []) if vocabulary is None or self.card.training else vocabulary.around
+        vocabulary, text = self.vocabulary, self.card.text
+        alone = self.card.training if text is None else not text.get("surround")
+        return ([], []) if vocabulary is None or alone else vocabulary.around
 
     @property
     def documents(self) -> bool:

@@ -106,12 +106,12 @@ def chosen(
     if lora and not recipe.lora.rank:
         sets = [*sets, f"lora.rank={RANK}"]
         recipe = read_settings(Recipe, file, sets, start=start)
+    named = recipe.base.model
+    if task is not None and named is not None:
+        raise InputError(f"--from {named} of {task}, which trains a new network: leave it out")
     recipe.settled()  # raises for settings that contradict each other
     if data is None:
         assert task is not None
-        named = recipe.base.model
-        if named is not None:
-            raise InputError(f"--from {named} of {task}, which trains a new network: leave it out")
         check_data_options(task, recipe.data)
         return Chosen(task, recipe, None)
     base = None if recipe.base.model is None else Base.of(recipe.base)
