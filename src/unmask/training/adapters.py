@@ -43,6 +43,8 @@ def add_adapters(denoiser: nn.Module, options: LoraOptions, seed: int) -> None:
         torch.manual_seed(seed)
         # peft asks transformers by a name that is going to change.
         warnings.filterwarnings("ignore", ".is_gradient_checkpointing", FutureWarning)
+        # Of experts in one tensor peft makes patterns, and then tells that they match nothing.
+        warnings.filterwarnings("ignore", ".*_pattern keys did not match", RuntimeWarning)
         within.net = peft.get_peft_model(net, config)
 
 
