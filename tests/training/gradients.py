@@ -61,7 +61,7 @@ def padding_of(name):
     return {}
 
 
-def examples(name="", count=37):
+def examples(count=37, name=""):
     """Rows of different lengths, some with a prompt: batches differ in how many tokens count."""
     if name.startswith("talks"):
         return spoken(count)
@@ -118,7 +118,7 @@ def gradients(name, pieces, folder, **options):
     arguments.per_device_train_batch_size = GLOBAL_BATCH // (pieces * arguments.world_size)
     options = padding_of(name) | options
     trainer = MaskedTrainer(
-        denoiser_of(name), arguments, examples(name), callbacks=[recorder], **options
+        denoiser_of(name), arguments, examples(name=name), callbacks=[recorder], **options
     )
     trainer.train()
     return recorder.seen, arguments

@@ -71,7 +71,7 @@ def test_the_gradients_are_those_of_the_bound_of_the_whole_batch(whole):
     """By hand: one batch, one call of the objective, divided by all its tokens."""
     name, seen = whole
     denoiser = denoiser_of(name)
-    draws = Draws(examples(name), STEPS * GLOBAL_BATCH, seed=3)
+    draws = Draws(examples(name=name), STEPS * GLOBAL_BATCH, seed=3)
     rows = [draws[n] for n in range(GLOBAL_BATCH)]
     how = padding_of(name)
     padded = how.pop("padding", Excluded())(
