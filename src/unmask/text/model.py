@@ -28,7 +28,7 @@ from unmask.text.inputs import (
     text_of,
     texts_of,
 )
-from unmask.text.opening import Parts, open_text
+from unmask.text.opening import open_text
 from unmask.text.planning import Planning, check_stops, never_generated
 from unmask.text.prompts import Row, between, canvas_of, continued, in_whole_blocks, seeds_of
 from unmask.text.reading import completion
@@ -80,10 +80,9 @@ class TextModel:
         tokenizer: one of transformers', where the model's own is missing or wrong.
         Raises ModelError for a model without text, or a tokenizer of another model.
         """
-        parts: Parts = open_text(model, tokenizer, options)
-        chosen, ends = strategy or parts.strategy, parts.end_ids
-        network, encoding, template = parts.denoiser, parts.encoding, parts.template
-        return cls(network, encoding, strategy=chosen, end_ids=ends, template=template)
+        network, parts = open_text(model, tokenizer, options)
+        chosen, ends, template = strategy or parts.strategy, parts.end_ids, parts.template
+        return cls(network, parts.encoding, strategy=chosen, end_ids=ends, template=template)
 
     def save(self, folder: str | Path, **options: Any) -> Path:
         """Write the network, tokenizer, strategy, ends and template to a folder; return its path.

@@ -20,31 +20,38 @@ from unmask.text.saving import TextCard
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What a text model consists of. template: options of the chat template.
+class Beside:
+    """What a text model has beside its network. template: options of the chat template.
 
     strategy: of calls that name none, where a folder says it.
     """
 
-    denoiser: Denoiser
     encoding: Encoding
     end_ids: tuple[int, ...] = ()
     template: Mapping[str, Any] = field(default_factory=dict)
     strategy: Strategy | None = None
 
 
-def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> Parts:
-    """Return the parts of a model. options: as in `unmask.load`.
+def open_text(
+    model: str | Path, tokenizer: Any, options: Mapping[str, Any]
+) -> tuple[Denoiser, Beside]:
+    """Return the network of a model, and what a text model has beside it. options: of `load`.
 
     tokenizer: one of transformers', where the model's own is missing or wrong.
     Raises ModelError for a model without a tokenizer, and for one of another model.
     """
     known = recognised(model, options)
-    denoiser = known.open()
-    if known.found is None:
-        assert known.card is not None
-        return _saved(model, known.card, denoiser, tokenizer)
+    denoiser, beside = known.open(), beside_of(model, known, tokenizer)
+    check_size("the tokenizer (tokenizer=)", beside.encoding.size, denoiser.spec.vocab_size)
+    return denoiser, beside
+
+
+def beside_of(model: str | Path, known: Recognised, tokenizer: Any) -> Beside:
+    """Return what a text model has beside its network, before a weight is read, as `open_text`."""
     found = known.found
+    if found is None:
+        assert known.card is not None
+        return _saved(model, known.card, tokenizer)
     row = found.family
     backend = tokenizer or found.tokenizer
     if backend is None:
@@ -53,16 +60,15 @@ def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> 
             "--tokenizer PATH on the command line"
         )
     encoding = TokenizerEncoding(backend, found.mask_id, surround=has_surround(model, known))
-    check_size("the tokenizer (tokenizer=)", encoding.size, denoiser.spec.vocab_size)
     if row is None:
-        return Parts(denoiser, encoding, found.end_ids)
+        return Beside(encoding, found.end_ids)
     words = backend.get_vocab()
     ends = dict.fromkeys([*found.end_ids, *(words[n] for n in row.end_tokens if n in words)])
-    return Parts(denoiser, encoding, tuple(ends), row.template)
+    return Beside(encoding, tuple(ends), row.template)
 
 
-def _saved(model: str | Path, card: Card, denoiser: Denoiser, tokenizer: Any) -> Parts:
-    """Return the parts of a folder of `unmask.save`."""
+def _saved(model: str | Path, card: Card, tokenizer: Any) -> Beside:
+    """Return what a folder of `unmask.save` has."""
     said = TextCard.of(model, card)
     strategy = None if said.strategy is None else Strategy.from_dict(said.strategy)
     if tokenizer is None:
@@ -72,9 +78,7 @@ def _saved(model: str | Path, card: Card, denoiser: Denoiser, tokenizer: Any) ->
         encoding = encoding_of(vocabulary, card.mask_id, said.surround)
     else:
         encoding = TokenizerEncoding(tokenizer, card.mask_id, surround=said.surround)
-    if isinstance(encoding, TokenizerEncoding):
-        check_size("the tokenizer (tokenizer=)", encoding.size, denoiser.spec.vocab_size)
-    return Parts(denoiser, encoding, tuple(said.end_ids), said.template, strategy)
+    return Beside(encoding, tuple(said.end_ids), said.template, strategy)
 
 
 def encoding_of(vocabulary: Vocabulary, mask_id: int | None, surround: bool) -> Encoding:

@@ -29,15 +29,13 @@ from unmask.models import ClassConditioned
 from unmask.objectives import block_diffusion
 from unmask.objectives.block_diffusion import check_has_blocks
 from unmask.objectives.inputs import check_self_condition, kind_of
+from unmask.training.base_model import Base
 from unmask.training.recipe import MOST, DataOptions, Recipe
 from unmask.training.stream import SEEDS
+from unmask.training.within import can_checkpoint
 
-REFUSED = (
-    "load_best_model_at_end",
-    "activation_checkpointing",
-    "gradient_checkpointing",
-    "data_seed",
-)
+REFUSED = ("load_best_model_at_end", "data_seed")
+CHECKPOINTED = ("activation_checkpointing", "gradient_checkpointing")  # newer and older name
 KEPT = "about", "vocabulary", "training"  # of a card
 
 
@@ -164,6 +162,20 @@ def check_sizes(args: Any) -> None:
         need(number < MOST, f"{name}={number}", f"pass a number below {MOST}")
 
 
+def check_checkpointing(denoiser: Any, args: Any) -> None:
+    """Raise StrategyError for layers that are to be computed twice and cannot be."""
+    for name in CHECKPOINTED:
+        how = getattr(args, f"{name}_kwargs", None) or {}
+        asked = bool(getattr(args, name, None))
+        need(
+            not asked or can_checkpoint(denoiser),
+            f"{name}=True, and the network of {type(denoiser).__name__} is none of transformers "
+            "that can do so",
+            "leave it out",
+        )
+        need(not how.get("use_reentrant"), f"{name}_kwargs={how!r}", "leave use_reentrant out")
+
+
 def check_arguments(args: Any) -> None:
     """Raise StrategyError for TrainingArguments that would change the loss of a step."""
     for name in REFUSED:
@@ -207,7 +219,7 @@ def check_out(out: Any) -> Path:
 
 
 def check_call(
-    data: Any, recipe: Any, resume: Any, overwrite: Any, steps: Any, report: Any
+    data: Any, base: Any, recipe: Any, resume: Any, overwrite: Any, steps: Any, report: Any
 ) -> None:
     """Raise an InputError for arguments of `train` of another kind."""
     path = isinstance(data, Path) or (isinstance(data, str) and Path(data).exists())
@@ -219,6 +231,8 @@ def check_call(
         "pass a built-in task, such as 'shidoku', or a Corpus of unmask.data.read(PATH)",
         DataError,
     )
+    fits = base is None or isinstance(base, Base)
+    need(fits, f"base={base!r:.80}", "pass a Base, such as Base('GSAI-ML/LLaDA-8B-Instruct')")
     fits = recipe is None or isinstance(recipe, Recipe)
     need(fits, f"recipe={recipe!r:.80}", "pass a Recipe, such as Recipe(steps=500)")
     if steps is not None:
