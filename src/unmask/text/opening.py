@@ -54,10 +54,12 @@ def open_text(model: str | Path, tokenizer: Any, options: Mapping[str, Any]) -> 
         )
     encoding = TokenizerEncoding(backend, found.mask_id, surround=has_surround(model, known))
     check_size("the tokenizer (tokenizer=)", encoding.size, denoiser.spec.vocab_size)
+    spec = denoiser.spec
+    said = [each for each in (spec.end_id, *spec.other_ends) if each is not None]
     if row is None:
-        return Parts(denoiser, encoding, found.end_ids)
+        return Parts(denoiser, encoding, tuple(said))
     words = backend.get_vocab()
-    ends = dict.fromkeys([*found.end_ids, *(words[n] for n in row.end_tokens if n in words)])
+    ends = dict.fromkeys([*said, *(words[n] for n in row.end_tokens if n in words)])
     return Parts(denoiser, encoding, tuple(ends), row.template)
 
 
