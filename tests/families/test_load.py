@@ -255,6 +255,11 @@ def test_options_of_from_pretrained():
         ("sdar", {"model_type": "qwen3"}, {}, r"left-to-right model.*family='sdar'"),
         ("sdar", {"model_type": "bert"}, {"block": 4}, "block=4: BertForMaskedLM attends to all"),
         ("llada_moe", {"moe_layer_freq": [0, 1]}, {"mask_id": 3}, "layers without experts"),
+        ("llada", {"architectures": {"a": 1}}, {}, "architectures=.*, which is a list of names"),
+        ("llada", {"model_type": ["llada"]}, {}, "model_type=.*, which is a name in models"),
+        ("sdar", {"text_config": [1]}, {}, "text_config=.*, which is an object in models"),
+        ("llada", {"eos_token_id": "</s>"}, {}, "config.json has eos_token_id='</s>', which is an"),
+        ("llada", {"eos_token_id": [None]}, {}, r"eos_token_id=\[None\], which is an id, or a"),
         (
             "sdar",
             {},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,14 @@ class Beside:
     template: Mapping[str, Any] = field(default_factory=dict)
     strategy: Strategy | None = None
 
+    def of_size(self, size: int) -> Beside:
+        """Return it with the ends that a network of `size` ids has.
+
+        Raises ModelError for a tokenizer of another model.
+        """
+        check_size("the tokenizer (tokenizer=)", self.encoding.size, size)
+        return replace(self, end_ids=tuple(each for each in self.end_ids if each < size))
+
 
 def open_text(
     model: str | Path, tokenizer: Any, options: Mapping[str, Any]
@@ -42,8 +50,7 @@ def open_text(
     """
     known = recognised(model, options)
     denoiser, beside = known.open(), beside_of(model, known, tokenizer)
-    check_size("the tokenizer (tokenizer=)", beside.encoding.size, denoiser.spec.vocab_size)
-    return denoiser, beside
+    return denoiser, beside.of_size(denoiser.spec.vocab_size)
 
 
 def beside_of(model: str | Path, known: Recognised, tokenizer: Any) -> Beside:

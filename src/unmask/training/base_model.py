@@ -20,7 +20,6 @@ from unmask.errors import DataError, ModelError
 from unmask.models import save
 from unmask.models.loading import Recognised, recognised
 from unmask.text.encoding import ByteEncoding
-from unmask.text.inputs import check_size
 from unmask.text.opening import Beside, beside_of
 from unmask.text.saving import save_text
 from unmask.text.talks import Reader
@@ -136,9 +135,7 @@ class Base:
         if ids and own is None:
             return None
         backend = None if own is None else load_tokenizer(own).backend
-        found = beside_of(self.name, self.known, backend)
-        check_size("the tokenizer", found.encoding.size, self.size)
-        return found
+        return beside_of(self.name, self.known, backend).of_size(self.size)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unmask.core.checks import check_count, is_integer
-from unmask.errors import ModelError, nearest
+from unmask.errors import CheckpointError, ModelError, nearest
 from unmask.models.families.catalogue import CATALOGUE
 from unmask.models.families.family import Family
 from unmask.models.families.files import Files, library, special_ids
@@ -172,7 +172,12 @@ def _end_ids(files: Files) -> tuple[tuple[int, ...], str]:
         found = entries.get("eos_token_id")
         if found is not None:
             ids = found if isinstance(found, list) else [found]
-            return tuple(map(int, ids)), f"eos_token_id in {name}"
+            if not all(is_integer(each, 0) for each in ids):
+                raise CheckpointError(
+                    f"{files.name}: {name} has eos_token_id={found!r}, which is an id, or a list "
+                    "of ids, in models of transformers"
+                )
+            return tuple(ids), f"eos_token_id in {name}"
     return (), "no file names one"
 
 
