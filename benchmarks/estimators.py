@@ -7,6 +7,9 @@ modulo 11, all alike; a masked position is predicted from its nearest visible ne
 of a sequence is then its −log p(x), the same for every sequence, so that the mean shows an
 estimator's bias and its standard deviation what is left to average out. Each row is a sequence of
 its own. Nothing is learnt or timed, and every figure depends on the seed alone.
+
+The last table is of the same chain generated in blocks, each predicted from its own visible ids and
+the id before it.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import argparse
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,6 +33,7 @@ from unmask.core.random import Purpose, derive, fold, uniform
 from unmask.objectives import corruption
 
 IDS, FACTOR, CHOICES, BATCH, CHUNK = 11, 3, 4, 8, 1000
+BLOCKS = (4, 8, 32)
 Estimator = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
@@ -61,6 +67,31 @@ class Chain:
         return torch.nn.functional.pad((left + right).log_softmax(-1), (0, 1))
 
 
+class Blocks:
+    """The chain as a network with blocks of `size`, which sees `clean` ids of the block before."""
+
+    device = None
+
+    def __init__(self, size: int):
+        self.size, self.chain = size, Chain(size + 1)
+        one = unmask.wrap(self.chain, mask_id=IDS, vocab_size=IDS + 1, try_network=False)
+        self.spec = replace(one.spec, block_size=size, two_streams=True)
+
+    def forward(self, query: Any, cache: Any) -> tuple[Tensor, None]:
+        rows, length = query.tokens.shape
+        own = query.tokens.view(rows, -1, self.size)
+        last = (query.tokens if query.clean is None else query.clean).view_as(own)[:, :-1, -1:]
+        before = torch.cat([torch.full_like(own[:, :1, :1], IDS), last], 1)
+        found = self.chain(torch.cat([before, own], 2).flatten(0, 1))[:, 1:]
+        return found.reshape(rows, length, -1), None
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return hidden
+
+    def projection(self, hidden: Tensor) -> None:
+        return None
+
+
 def draw(seeds: Tensor, length: int) -> Tensor:
     """(B,N) a sequence of the chain for each seed."""
     u = uniform(seeds[:, None], 0, torch.arange(length), Purpose.TASK)[..., 0]
@@ -75,11 +106,24 @@ def nats(length: int) -> float:
     return (math.log(IDS) + (length - 1) * math.log(CHOICES)) / length
 
 
+def of_network(net: unmask.Denoiser, objective: Callable[..., unmask.Loss]) -> Estimator:
+    return lambda x, free, seeds, u: objective(net, x, free, seeds, time=u).per_example
+
+
+def by_block(size: int) -> dict[str, tuple[int, Estimator]]:
+    """The same as `estimators`, of the chain in blocks."""
+    of = partial(of_network, Blocks(size))
+    return {
+        "count of the row": (1, of(objectives.count)),
+        "block_diffusion": (1, of(objectives.block_diffusion)),
+        "complementary of the row": (2, of(objectives.complementary)),
+        "block_diffusion, pairs": (2, of(partial(objectives.block_diffusion, pairs=True))),
+    }
+
+
 def estimators(net: unmask.Denoiser) -> dict[str, tuple[int, Estimator]]:
     """Name -> forwards a row, and (tokens, maskable, seeds, times) -> nats per row."""
-
-    def of(objective: Callable[..., unmask.Loss]) -> Estimator:
-        return lambda x, free, seeds, u: objective(net, x, free, seeds, time=u).per_example
+    of = partial(of_network, net)
 
     def twice(x: Tensor, free: Tensor, seeds: Tensor, u: Tensor) -> Tensor:
         other = seeds ^ (1 << 40)
@@ -140,7 +184,28 @@ def measure(length: int, rows: int, batches: int, seed: int) -> dict[str, Any]:
         for name in ("count, N/k", "complementary pair"):
             each = sample(every[name][1], length, *times(way, batches, seed))
             batch[f"{name}, {way}"] = float(each.view(batches, BATCH).mean(1).std())
-    return {"length": length, "truth": nats(length), "estimators": table, "batch of 8": batch}
+    return {
+        "length": length,
+        "truth": nats(length),
+        "estimators": table,
+        "batch of 8": batch,
+        "blocks": [row for size in BLOCKS for row in blocks_of(size, length, batches, seed)],
+    }
+
+
+def blocks_of(size: int, length: int, batches: int, seed: int) -> list[dict[str, Any]]:
+    """Rows of the table of blocks of one size: single rows, and batches of 8 in strata."""
+    if length % size:
+        return []
+    alone, strata = times("independent", batches, seed), times("stratified", batches, seed)
+    table = []
+    for name, (forwards, estimator) in by_block(size).items():
+        each, mean = sample(estimator, length, *alone), sample(estimator, length, *strata)
+        batch = float(mean.view(batches, BATCH).mean(1).std())
+        row = {"block": size, "estimator": name, "forwards": forwards, "mean": float(each.mean())}
+        row |= {"std": float(each.std()), "variance x forwards": float(each.var()) * forwards}
+        table.append(row | {"batch std": batch, "batch variance x forwards": batch**2 * forwards})
+    return table
 
 
 def main() -> None:
@@ -167,6 +232,13 @@ def main() -> None:
     print(f"\nmean of a batch of {BATCH}, std:")
     for way, spread in result["batch of 8"].items():
         print(f"  {way:<34}{spread:>7.3f}")
+    print("\nin blocks of                         mean     std  var x fwd   std of 8  var x fwd")
+    for row in result["blocks"]:
+        print(
+            f"{row['block']:>4} {row['estimator']:<28}{row['mean']:>9.4f}{row['std']:>8.4f}"
+            f"{row['variance x forwards']:>11.5f}{row['batch std']:>11.4f}"
+            f"{row['batch variance x forwards']:>11.6f}"
+        )
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from unmask.schedules import Schedule as Schedule
     from unmask.scoring import score as score
     from unmask.text import TextModel as TextModel
+    from unmask.text import convert as convert
 
 __version__: str
 
@@ -98,7 +99,7 @@ _NAMES = {
     "unmask.sampling": ("Annealed", "LinearDecay", "Sampling", "SquaredDecay"),
     "unmask.schedules": ("Schedule",),
     "unmask.scoring": ("score",),
-    "unmask.text": ("TextModel",),
+    "unmask.text": ("TextModel", "convert"),
 }  # fmt: skip
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}
 _WHERE_MODULE = {name: package for package, names in _MODULES.items() for name in names}

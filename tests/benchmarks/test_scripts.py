@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from unmask import objectives
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py"))
 PRESETS = ["annealed", "annealed, keep=None", "maskgit", "random_order"]
@@ -113,6 +115,24 @@ def test_figures_are_finite(name, tables):
     found = tables(name)
     assert found
     assert all(0 <= n < math.inf for n in all_of(found))
+
+
+def test_conversion_compares_with_a_network_from_nothing(tables, tmp_path):
+    (tmp_path / "text.txt").write_text("the cat sat on the mat, and a dog ran. " * 40)
+    (rows,) = tables("conversion", "--text", tmp_path / "text.txt").values()
+    found = {row["network"]: row for row in rows}
+    assert [*found][:2] == ["left to right, as it is converted", "left to right, trained on"]
+    assert {"from nothing", "converted", "converted, annealed"} <= found.keys()
+    assert ("converted, blocks of 8" in found) == hasattr(objectives, "block_diffusion")
+    for name, row in found.items():
+        mean, error = (float(part) for part in row["bits"].split(" ± "))
+        assert 0 < mean < 20, name
+        assert 0 <= error < 5, name
+        beside = row["less than from nothing"]
+        assert (beside is None) == (name.startswith(("left", "from nothing")) and "all" not in name)
+    mine, other = (float(found[n]["bits"].split()[0]) for n in ("converted", "from nothing"))
+    less = float(found["converted"]["less than from nothing"].split()[0])
+    assert less == pytest.approx(other - mine, abs=2e-3)
 
 
 def test_gpu_runs_at_tiny_sizes_on_a_cpu(tables):

@@ -4,6 +4,7 @@ The rules themselves are in tests/golden and tests/laws; that rows do not notice
 tests/conformance and tests/engine.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -323,6 +324,24 @@ def test_numbers_that_are_none_say_so(options, says):
 def test_bounds_that_cross_say_so(options, says):
     with pytest.raises(StrategyError, match=says):
         growth.EndDensity(**options)
+
+
+@pytest.mark.parametrize(
+    ("shape", "fits"),
+    [((2, 9), 0), ((2, 9, 3), 0), ((2, 4, 9, 9), 0), ((2,), 1), ((2, 5), 1), ((9, 5, 9), 1)],
+    ids=str,
+)
+def test_a_condition_of_positions_is_refused(shape, fits):
+    """It would stay where it is while positions move."""
+    strategy = presets.daedal(initial=2, end_id=END)
+    seeds = [*range(shape[0])]
+    canvas = Canvas.blank(len(seeds), 9, condition={"given": torch.zeros(shape), "name": "x"})
+    if fits:
+        assert unmask.init(Toy(), canvas, strategy, seeds).condition is not None
+        return
+    told = rf"condition of shape {re.escape(str(shape))} has a value for each of the 9"
+    with pytest.raises(StrategyError, match=told):
+        unmask.init(Toy(), canvas, strategy, seeds)
 
 
 class Timed(Padded):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -123,7 +124,7 @@ def test_times_are_those_of_the_authors_samplers(name, tmp_path, monkeypatch):
     monkeypatch.setattr(
         denoiser.net.backbone,
         "forward",
-        lambda ids, times, s: seen.append(times) or trunk(ids, times, s),
+        lambda ids, place, times, s: seen.append(times) or trunk(ids, place, times, s),
     )
     unmask.generate(
         denoiser, batch_size=1, length=16, strategy=presets.first_hitting(block=BLOCK[name])
@@ -200,3 +201,34 @@ def test_texts(tmp_path):
     model = unmask.TextModel.load(tmp_path, mask_id=len(own), tokenizer=own)
     assert len(model.complete("the cat", 6, seed=1).tokens) == 6
     assert model.score("the cat").kind == "bound"
+
+
+def test_blocks_in_noise_behind_clean_ones(tmp_path, monkeypatch):
+    """In one pass over two streams, as by a pass for each block; with times a row has only one."""
+    denoiser, ids = load("bd3lm"), expected("bd3lm")["ids"]
+    size, length = 8, ids.shape[1]
+    noisy = ids.masked_fill(torch.arange(length) % 3 == 0, MASK)
+    query = Query.of(noisy)
+    with torch.no_grad():
+        found = denoiser.forward(replace(query, clean=ids), None)[0]
+        for start in range(0, length, size):
+            row = torch.cat([ids[:, :start], noisy[:, start:]], 1)
+            alone = denoiser.forward(Query.of(row), None)[0]
+            block = slice(start, start + size)
+            torch.testing.assert_close(found[:, block], alone[:, block], atol=1e-4, rtol=1e-4)
+        assert not torch.allclose(found[:, size:], denoiser.forward(query, None)[0][:, size:])
+    assert denoiser.spec.two_streams
+    assert not load("mdlm").spec.two_streams
+    timed = load("bd3lm", changed("bd3lm", tmp_path / "m", time_conditioning=True))
+    assert not timed.spec.two_streams
+    # It is scored by a pass for each block, at the time of the block: all, or half, is hidden.
+    times, shown = [], timed.times
+
+    def recording(query):
+        times.append(query.unknown_share)
+        return shown(query)
+
+    monkeypatch.setattr(timed, "times", recording)
+    pair = torch.arange(16) % 8 < 2
+    unmask.score(timed, ids[:1, :16] % MASK, pair[None], by=scoring.Bound(2))
+    assert sorted(set(torch.cat(times).tolist())) in ([0.5], [0.5, 1.0], [0.0, 0.5, 1.0])

@@ -255,12 +255,27 @@ def test_options_of_from_pretrained():
         ("sdar", {"model_type": "qwen3"}, {}, r"left-to-right model.*family='sdar'"),
         ("sdar", {"model_type": "bert"}, {"block": 4}, "block=4: BertForMaskedLM attends to all"),
         ("llada_moe", {"moe_layer_freq": [0, 1]}, {"mask_id": 3}, "layers without experts"),
+        ("llada", {"architectures": {"a": 1}}, {}, "architectures=.*, which is a list of names"),
+        ("llada", {"model_type": ["llada"]}, {}, "model_type=.*, which is a name in models"),
+        ("sdar", {"text_config": [1]}, {}, "text_config=.*, which is an object in models"),
+        ("llada", {"eos_token_id": "</s>"}, {}, "config.json has eos_token_id='</s>', which is an"),
+        ("llada", {"eos_token_id": [None]}, {}, r"eos_token_id=\[None\], which is an id, or a"),
+        (
+            "sdar",
+            {},
+            {"family": "llada"},
+            "config.json has no entry 'n_heads'. family='llada' was asked for, .*of model_type "
+            "'llada', and config.json has model_type='sdar', architectures=.'SDARForCausalLM'.: "
+            "leave family= .--family. out",
+        ),
+        ("sdar", {}, {"family": "dream"}, "in Qwen2ForCausalLM, such as .*'dream' was asked for"),
     ],
 )
-def test_models_that_are_refused(name, changed, options, told, tmp_path):
+def test_models_that_are_refused(name, changed, options, told, tmp_path, capfd):
     folder = copied(name, tmp_path / "model", **changed)
     with pytest.raises((CheckpointError, ModelError), match=told):
         unmask.load(folder, **options)
+    assert "LOAD REPORT" not in capfd.readouterr().err  # of transformers: the error says it
 
 
 def test_a_family_that_the_files_do_not_name(tmp_path):

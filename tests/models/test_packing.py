@@ -6,6 +6,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.models import decoders
+from tests.models.decoders import decoder, network
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForMaskedLM
 from x_transformers import Encoder, TransformerWrapper
@@ -14,6 +16,7 @@ import unmask
 from unmask import objectives
 from unmask.core.network import Query
 from unmask.errors import CanvasError, DataError, ModelError
+from unmask.models import BlockCache, Decoder
 from unmask.models.layout import PackedLayout, first_fit_decreasing, lay_out
 from unmask.models.packed_networks import FAMILIES
 
@@ -223,3 +226,54 @@ def test_other_refusals_say_what_to_do():
         packed.forward(Query.of(tokens, short, {"position_ids": tokens}), None)
     with pytest.raises(CanvasError, match="a value for each token"):
         packed.forward(Query.of(tokens, short, {"encoder": torch.zeros(6, 4)}), None)
+
+
+@pytest.mark.parametrize("kind", ["llama", "llama, eager", "gpt2"])
+@pytest.mark.parametrize("shift", [False, True])
+@pytest.mark.parametrize("block", [None, 4])
+def test_documents_in_rows_of_a_decoder(block, shift, kind, monkeypatch):
+    """Bidirectional and in blocks, which begin anew in each document, as positions do."""
+    name, attention = (*kind.split(", "), None)[:2]
+    inner = decoder(name, block, attention, shift)
+    packed = unmask.Packed(inner, 12)
+    assert packed.spec.block_size == block
+    objective = objectives.complementary if block is None else objectives.block_diffusion
+    given = {"tokens": TOKENS, "maskable": VALID, "seed": 3, "valid": VALID}
+
+    def found(denoiser):
+        inner.net.zero_grad()
+        loss = objective(denoiser, **given)
+        loss.loss.backward()
+        return loss.per_example, {n: p.grad.clone() for n, p in inner.net.named_parameters()}
+
+    (loss, gradients), (again, same) = found(inner), found(packed)
+    torch.testing.assert_close(again, loss, atol=1e-5, rtol=1e-6)
+    assert furthest(gradients, same) < 1e-5
+    # Negative control: rows in which documents see each other.
+    everything = PackedLayout.together
+    monkeypatch.setattr(PackedLayout, "together", lambda self: torch.ones_like(everything(self)))
+    assert float((found(packed)[0] - loss).abs().max()) > 1e-2
+
+
+def test_a_packed_decoder_generates_and_opens_again(tmp_path):
+    inner = decoder(block=4)
+    packed = unmask.Packed(inner, 12)
+    ragged = decoders.canvas()
+    options = {"strategy": unmask.presets.random_order(4), "seed": 1}
+    alone = unmask.generate(inner, ragged, **options)
+    assert torch.equal(alone, unmask.generate(packed, ragged, **options))
+    unmask.save(packed, tmp_path / "m")
+    opened = unmask.load(tmp_path / "m")
+    assert opened.packed_length == 12
+    assert torch.equal(alone, unmask.generate(opened, ragged, **options))
+
+
+def test_decoders_that_cannot_be_packed():
+    with pytest.raises(ModelError, match=r"BlockCache cannot be packed.*or a Decoder"):
+        unmask.Packed(BlockCache(decoder(block=4)), 12)
+    packed = unmask.Packed(decoder(block=4), 8)
+    with pytest.raises(DataError, match="document 0 has 9 tokens, and packed rows have 8"):
+        objectives.block_diffusion(packed, TOKENS, VALID, 0, valid=VALID)
+    windowed = unmask.Packed(Decoder(network("mistral", sliding_window=8), decoders.MASK), 12)
+    with pytest.raises(CanvasError, match="sliding window of 8"):
+        windowed.forward(Query.of(TOKENS, VALID), None)

@@ -48,7 +48,7 @@ def test_a_wrong_weight_is_found_out(monkeypatch):
     real = unmask.scoring.bound.nats
 
     def pooled(denoiser, state, rows, masked):
-        return real(denoiser, state, rows, masked) * masked.sum(1) * 2 / LENGTH
+        return real(denoiser, state, rows, masked) * masked.sum(1, keepdim=True) * 2 / LENGTH
 
     monkeypatch.setattr(unmask.scoring.bound, "nats", pooled)
     mean, error = mean_and_error(truth(), SPACE[17], WHOLE)

@@ -108,6 +108,27 @@ def decoder(
     return folder
 
 
+def causal(
+    folder: Path,
+    tokenizer: transformers.PreTrainedTokenizerFast,
+    kind: str = "qwen3",
+    room: int = 0,
+    **changed: object,
+) -> Path:
+    """A folder of transformers' with a left-to-right network. room: ids without a token."""
+    options: dict[str, object] = {
+        "vocab_size": len(tokenizer) + room, "hidden_size": 32, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 32,
+        "max_position_embeddings": 128, "initializer_range": 0.4, "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id, "pad_token_id": None,
+    }  # fmt: skip
+    config = transformers.AutoConfig.for_model(kind, **{**options, **changed})
+    torch.manual_seed(0)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def canvases(folder: Path, canvas: int = CANVAS) -> Path:
     """A folder with a tiny DiffusionGemma: texts end at the end of a text, and at an "e"."""
     own = byte_level(mask=False)

@@ -4,7 +4,10 @@ import pytest
 
 import unmask
 from unmask.errors import ArgumentError, CanvasError, InputError, ModelError, StrategyError
+from unmask.text import model
 
+EDITED = {"n", "seed", "strategy", "regex", "json_schema", "choices", "likeliest"}
+COMPLETED = EDITED | {"stop", "max_rows", "max_tokens"}
 TALK = [{"role": "user", "content": "the cat"}]
 GROWN = unmask.presets.daedal(initial=2)
 
@@ -22,8 +25,12 @@ GROWN = unmask.presets.daedal(initial=2)
         (lambda m: m.complete("the", 4, stop=""), InputError, "stop has an empty text"),
         (lambda m: m.complete("the", 4, stop=["a", ""]), InputError, "stop has an empty text"),
         (lambda m: m.stream("the", 4, stop=""), InputError, "stop has an empty text"),
-        (lambda m: m.fill("a [MASK] [MASK:x]"), CanvasError, r"\[MASK:x\]: pass \[MASK\]"),
-        (lambda m: m.fill("a [MASK:]"), CanvasError, r"\[MASK:\]: pass \[MASK\]"),
+        (
+            lambda m: m.fill("a [MASK] [MASK:x]"),
+            CanvasError,
+            r"\[MASK:x\] names no number of positions",
+        ),
+        (lambda m: m.fill("a [MASK:]"), CanvasError, r"\[MASK:\] names no number"),
         (
             lambda m: m.fill("a [MASK:99999999999]"),
             CanvasError,
@@ -33,6 +40,11 @@ GROWN = unmask.presets.daedal(initial=2)
             lambda m: m.fill("a [MASK]", candidates="1-90000"),
             CanvasError,
             "and the network 512 positions",
+        ),
+        (
+            lambda m: m.infill("a", "b", max_tokens=10**9),
+            CanvasError,
+            "1000000000 to generate, and the network has 512 positions: generate at most 510",
         ),
         (lambda m: m.fill("a [MASK]", strategy=GROWN), StrategyError, "number of tokens is given"),
         (
@@ -64,8 +76,25 @@ def test_a_part_without_a_token(bert_model):
 
 
 def test_an_encoding_of_another_model(byte_model, bert_model):
-    with pytest.raises(ModelError, match="it is of another model"):
-        unmask.TextModel(bert_model.denoiser, byte_model.encoding)
+    for one, other in ((bert_model, byte_model), (byte_model, bert_model)):  # too large, too small
+        with pytest.raises(ModelError, match="it is of another model"):
+            unmask.TextModel(one.denoiser, other.encoding)
+
+
+@pytest.mark.parametrize(
+    ("call", "known"),
+    [
+        (lambda m, **options: m.chat(TALK, 4, **options), COMPLETED),
+        (lambda m, **options: m.complete_each(["a"], 4, **options), COMPLETED - {"n"}),
+        (lambda m, **options: m.edit("the cat", "cat", **options), EDITED),
+    ],
+    ids=["chat", "complete_each", "edit"],
+)
+def test_options_are_those_of_the_method_that_they_go_to(byte_model, call, known, monkeypatch):
+    asked = []
+    monkeypatch.setattr(model, "check_options", lambda name, options, known: asked.append({*known}))
+    call(byte_model, seed=1)
+    assert asked == [known]
 
 
 def test_no_texts_have_no_fillings(bert_model):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.docs.test_documents import python_blocks
-from tests.text.models import bert, byte_level, canvases, decoder
+from tests.text.models import bert, byte_level, canvases, causal, decoder
 
 import unmask
 from unmask.models import loading
@@ -23,9 +23,13 @@ def test_the_document_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         "unmask.text.model.open_text", lambda name, *rest: open_text(folders[name], *rest)
     )
+    left = causal(tmp_path / "left", byte_level(mask=False))
+    convert = unmask.convert
+    monkeypatch.setattr(unmask, "convert", lambda name: convert({"Qwen/Qwen3-0.6B": left}[name]))
+    folders["mine"] = tmp_path / "mine"
     namespace: dict[str, object] = {}
     blocks = python_blocks("docs/language-models.md")
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     monkeypatch.chdir(tmp_path)
     for block in blocks:
         exec(compile(block, "docs/language-models.md", "exec"), namespace)

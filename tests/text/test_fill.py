@@ -1,5 +1,6 @@
 """Masks in a text: the numbers of transformers' pipeline, joint fillings, lengths."""
 
+import re
 from itertools import product
 
 import pytest
@@ -8,7 +9,10 @@ import transformers
 
 import unmask
 from unmask.errors import CanvasError, InputError
-from unmask.text import masks
+from unmask.text import TokenizerEncoding, masks
+from unmask.text.generating import ROWS
+
+from .models import wordpiece
 
 TEXTS = ["The cat [MASK] on the mat.", "[MASK] is the capital of France .", "un[MASK] dogs"]
 
@@ -107,8 +111,8 @@ def test_lists_in_lists_out(bert_model):
     ("text", "options", "told"),
     [
         ("no mask", {}, "has no mask: write"),
-        ("a [MASK:0]", {}, r"\[MASK:0\]: pass \[MASK\]"),
-        ("a [MASK:-2]", {}, r"\[MASK:-2\]: pass \[MASK\]"),
+        ("a [MASK:0]", {}, r"\[MASK:0\] names no number of positions: write \[MASK\]"),
+        ("a [MASK:-2]", {}, r"\[MASK:-2\] names no number of positions: write \[MASK\]"),
         ("a [MASK]", {"top_k": 0}, "top_k=0"),
         ("a [MASK]", {"candidates": "x"}, "candidates='x': pass lengths"),
         ("a [MASK]", {"candidates": "0-3"}, "candidates='0-3': pass lengths"),
@@ -147,7 +151,8 @@ def test_all_texts_are_tokenized_at_once_and_each_filled_as_alone(bert_model, mo
     assert [each[0].tokens for each in bert_model.fill(texts, top_k=2)] == [
         each[0].tokens for each in alone
     ]
-    assert sizes == [3, 2]  # the last again, piece by piece: it has the name of a special token
+    # The last again, piece by piece, and its words: it has the name of a special token.
+    assert sizes == [3, 2, 3]
 
 
 def test_a_special_token_in_the_text_stays_text(byte_model):
@@ -158,3 +163,79 @@ def test_a_special_token_in_the_text_stays_text(byte_model):
     assert sum(unknown) == 1
     assert not {*ids} & {0, 1, 2}
     assert byte_model.encoding.decode(ids) == "<|end|> "
+
+
+def uneven(sizes):
+    """A network by which many ids are alike, but for rounding that depends on the batch."""
+
+    def net(tokens):
+        sizes.append(tuple(tokens.shape))
+        shape, size = tokens.shape, len(wordpiece())
+        rounding = torch.randn(*shape, size, generator=torch.manual_seed(len(sizes)))
+        steps = torch.arange(size).div(4, rounding_mode="floor").expand(*shape, size).float()
+        return steps * (1 + tokens.eq(4).sum(1).view(-1, 1, 1)) + 1e-6 * rounding
+
+    return unmask.wrap(net, mask_id=4, vocab_size=len(wordpiece()))
+
+
+def test_fillings_do_not_depend_on_the_texts_beside_them():
+    """Positions, ids and rows that are alike are ranked by their places, not by rounding."""
+    model = unmask.TextModel(uneven([]), TokenizerEncoding(wordpiece(), 4, surround=True))
+    texts = ["the [MASK:3] .", "a [MASK]", "[MASK:2] dog", "the [MASK] of [MASK:2] in paris"]
+    alone = [[each.tokens for each in model.fill(text, top_k=6)] for text in texts]
+    for _ in range(3):
+        together = model.fill(texts, top_k=6)
+        assert [[each.tokens for each in every] for every in together] == alone
+    ranked = [[e.tokens for e in model.fill("a [MASK]", candidates="1-4")] for _ in range(3)]
+    assert ranked[0] == ranked[1] == ranked[2]
+
+
+def test_a_forward_has_as_many_rows_as_elsewhere():
+    """However many texts there are, and however wide their beams."""
+    sizes = []
+    model = unmask.TextModel(uneven(sizes), TokenizerEncoding(wordpiece(), 4, surround=True))
+    texts = ["the [MASK:2] on the mat ."] * 70
+    found = model.fill(texts, top_k=7)
+    assert [len(every) for every in found] == [7] * 70
+    assert max(rows for rows, _ in sizes) <= ROWS
+    sizes.clear()
+    drawn = model.fill("the [MASK:9] .", top_k=150, strategy=unmask.presets.random_order(steps=2))
+    assert len(drawn) > ROWS
+    assert max(rows for rows, _ in sizes) <= ROWS
+
+
+@pytest.mark.parametrize("candidates", ["1-1000000000", range(1, 10**9), "7,1000000000"])
+def test_lengths_are_refused_in_time(bert_model, candidates):
+    named = re.escape(f"candidates={candidates!r} has ")
+    with pytest.raises(CanvasError, match=named + "a length of .*, and the network 64 positions"):
+        bert_model.fill("a [MASK]", candidates=candidates)
+    model = unmask.TextModel(uneven([]), TokenizerEncoding(wordpiece(), 4, surround=True))
+    told = r"[\d,]+ lengths of up to .* pass fewer or shorter ones, of 1,048,576 positions together"
+    with pytest.raises(CanvasError, match=named + told):
+        model.fill("a [MASK]", candidates=candidates)
+    with pytest.raises(CanvasError, match="a text has 99,999,999,999 masks: write at most 1,048"):
+        model.fill("a [MASK:99999999999]")
+
+
+def test_lengths():
+    assert masks.lengths("1,3,1") == [1, 3]
+    assert masks.lengths([2, 2, 5]) == [2, 5]
+    for wrong in ([1.5], [True], {1}, [], "", None, [0]):
+        with pytest.raises(InputError, match="pass lengths of 1 or more"):
+            masks.lengths(wrong)
+
+
+@pytest.mark.parametrize("text", ["the zebra [MASK]", "the [MASK] of zebra .", "zebra[MASK]"])
+def test_a_word_without_a_token_is_told(bert_model, text):
+    """The filled text would not have it."""
+    with pytest.raises(InputError, match="text 1: the tokenizer has no token for 'zebra': use"):
+        bert_model.fill(["a [MASK]", text])
+    assert bert_model.fill(text.replace("zebra", "[UNK]"))
+
+
+def test_a_score_of_words_without_a_token(bert_model):
+    for part in ({"text": "the zebra"}, {"text": "the", "given": "zebra"}):
+        name = "given" if "given" in part else "text"
+        with pytest.raises(InputError, match=f"{name}: the tokenizer has no token for 'zebra'"):
+            bert_model.score(**part)
+    assert bert_model.score("the [UNK] cat").nats_per_token > 0

@@ -80,5 +80,8 @@ def test_rows_are_as_alone_and_pieces_make_the_text(byte_model, make):
 def test_text_behind_the_unknown_says_so(byte_model, bert_model):
     with pytest.raises(StrategyError, match="and here the number of tokens is given"):
         byte_model.infill("the", "mat", tokens=3, strategy=presets.daedal())
-    with pytest.raises(StrategyError, match="has a given token at position"):
+    told = r"and '\[SEP\]' stands behind every text of this model, at a place that does not move"
+    with pytest.raises(StrategyError, match=told):
         bert_model.complete("the cat", 3, strategy=presets.daedal(end_id=3))
+    with pytest.raises(StrategyError, match=told):
+        bert_model.stream("the cat", 3, strategy=presets.daedal(end_id=3))

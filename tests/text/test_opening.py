@@ -1,5 +1,6 @@
 """Text models opened: each file of theirs is read once, options are those of `unmask.load`."""
 
+import json
 from collections import Counter
 
 import pytest
@@ -41,6 +42,15 @@ def test_a_card_is_read_once(byte_model, tmp_path, monkeypatch):
     )
     unmask.TextModel.load(folder)
     assert len(read) == 1
+
+
+def test_an_end_outside_the_vocabulary_is_none(tmp_path):
+    """As it is of `unmask.load`."""
+    folder = decoder(tmp_path / "model", byte_level())
+    config = json.loads((folder / "config.json").read_text()) | {"eos_token_id": [9999, 0]}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert unmask.TextModel.load(folder).end_ids == (0,)
+    assert unmask.load(folder).spec.end_id == 0
 
 
 def test_an_unknown_option_is_told_with_the_nearest(masked):

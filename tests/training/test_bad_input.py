@@ -149,6 +149,10 @@ OPTIONS = {
         {"objective": lambda denoiser, tokens, maskable, seed: None},
         "unexpected keyword argument 'time'",
     ),
+    "block diffusion without blocks": (
+        {"objective": partial(objectives.block_diffusion, pairs=True)},
+        "has no blocks: pass models.Decoder",
+    ),
     "padding by name": ({"padding": "excluded"}, "padding='excluded'"),
     "padding not made": ({"padding": Excluded}, "padding=<class"),
     "no padding": ({"padding": None}, "padding=None"),
@@ -319,6 +323,11 @@ CALLS = {
     "no steps": (("shidoku", "m"), {"steps": 0}, "steps=0"),
     "a seed of floats": (("shidoku", "m"), {"seed": 0.5}, "seed=0.5"),
     "no seed": (("shidoku", "m"), {"seed": None}, "seed=None"),
+    "a recipe of block diffusion": (
+        ("shidoku", "m"),
+        {"recipe": Recipe(objective="block_diffusion", steps=2)},
+        "has no blocks: pass models.Decoder",
+    ),
     "resume in words": (("shidoku", "m"), {"resume": "yes"}, "resume='yes'"),
     "a report that is none": (("shidoku", "m"), {"report": "print"}, "report='print'"),
     "out of a number": (("shidoku", 3), {}, "out=3"),
@@ -424,7 +433,7 @@ def test_a_recipe_and_a_file_refuse_the_same(name, value, tmp_path_factory):
     path = tmp_path_factory.mktemp("recipe") / "r.yaml"
     path.write_text(yaml.safe_dump({name: value}), encoding="utf-8")
     from_file, from_python = attempt(lambda: read_settings(Recipe, path)), None
-    if name == "data":  # a section in a file
+    if name in ("base", "data", "lora"):  # sections in a file
         assert isinstance(from_file, UnmaskError) or value in (None, {})
         return
     from_python = attempt(lambda: Recipe(**{name: value}))

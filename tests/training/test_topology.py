@@ -8,15 +8,22 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.training.gradients import GLOBAL_BATCH, MASK, STEPS, examples, gradients, network
+from tests.training.gradients import (
+    GLOBAL_BATCH,
+    STEPS,
+    denoiser_of,
+    examples,
+    gradients,
+    padding_of,
+)
 
-import unmask
 from unmask import objectives
 from unmask.core.random import fold
+from unmask.data.padding import Excluded
 from unmask.objectives.corruption import stratified_times
 from unmask.training.stream import Draws, shuffled
 
-NETWORKS = ["BERT", "x-transformers"]
+NETWORKS = ["BERT", "x-transformers", "talks", "talks, filled"]
 HERE = Path(__file__).parent
 
 
@@ -63,18 +70,21 @@ def test_two_processes_give_the_gradients_of_one(whole, tmp_path):
 def test_the_gradients_are_those_of_the_bound_of_the_whole_batch(whole):
     """By hand: one batch, one call of the objective, divided by all its tokens."""
     name, seen = whole
-    denoiser = unmask.wrap(network(name), mask_id=MASK)
-    draws = Draws(examples(), STEPS * GLOBAL_BATCH, seed=3)
+    denoiser = denoiser_of(name)
+    draws = Draws(examples(name=name), STEPS * GLOBAL_BATCH, seed=3)
     rows = [draws[n] for n in range(GLOBAL_BATCH)]
-    canvas = unmask.Canvas.ragged([e.tokens for _, e in rows], [e.maskable for _, e in rows])
+    how = padding_of(name)
+    padded = how.pop("padding", Excluded())(
+        [e.tokens for _, e in rows], [e.maskable for _, e in rows], **how
+    )
     seed = fold(3, torch.arange(GLOBAL_BATCH))
     loss = objectives.complementary(
         denoiser,
-        canvas.tokens,
-        canvas.editable,
+        padded.tokens,
+        padded.maskable,
         seed,
         time=stratified_times(seed, GLOBAL_BATCH),
-        valid=canvas.valid,
+        valid=padded.valid,
     )
     loss.loss.backward()
     mine = {f"0 denoiser.{k}": p.grad for k, p in denoiser.named_parameters() if p.grad is not None}
@@ -95,6 +105,17 @@ def test_the_mean_of_the_pieces_would_be_another_loss(whole, tmp_path, monkeypat
     )
     cut, _ = gradients(name, 4, tmp_path)
     assert differ(seen, cut) > 1e-3
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_block_diffusion_of_packed_documents_too(pairs, tmp_path):
+    """Pieces share rows in other ways, and processes would: each has masks of its own documents."""
+    objective = partial(objectives.block_diffusion, pairs=pairs)
+    one, *others = (
+        gradients("packed", pieces, tmp_path, objective=objective)[0] for pieces in (1, 4, 8)
+    )
+    for other in others:
+        assert differ(one, other) < 1e-5
 
 
 @pytest.mark.parametrize(

@@ -240,3 +240,14 @@ def test_replay_refuses_what_cannot_be_shown(pauses):
         replay(emerging(), BOARD, console, delay=-1)
     with pytest.raises(InputError, match="given is"):
         replay(emerging(), BOARD, console, given=torch.ones(2, 16, dtype=torch.bool))
+
+
+def test_words_flow_as_text():
+    """Unknown ones are a dot; lines break at line ends, between words, and in no character."""
+    layout = Layout.text((" the", " cat", "\n", "日", "", "\udce2", "\udc82\udcac"), width=12)
+    frame = torch.tensor([[0, 1, -1, 2, 0, 3], [0, 0, 0, 5, 6, 4]])
+    lines = printed(frame_panel(frame, layout)).splitlines()[1:-1]
+    shown = [line[2:-2].rstrip() for line in lines]
+    assert shown == ["the cat·↵", " the日", "", "the the the€", ""]
+    blank = printed(frame_panel(torch.full((1, 4), -1), Layout.text(("", "")))).splitlines()
+    assert blank[1].split() == ["│", "····", "│"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,8 +50,20 @@ MODEL: A bundled name (digits, shidoku, sudoku), a folder, or a repository of tr
 
 
 @dataclass(frozen=True)
-class Kind:
-    """The options about the files of a model, as `unmask.load` takes them."""
+class Options:
+    """Options of a group, as arguments of `unmask.load`, but for fields that say `load` False."""
+
+    def given(self) -> dict[str, Any]:
+        """Return those that are given."""
+        known = (each.name for each in fields(self) if each.metadata.get("load", True))
+        values = {name: getattr(self, name) for name in known}
+        # By identity, for the id 0 may be a mask.
+        return {k: v for k, v in values.items() if v is not None and v is not False}
+
+
+@dataclass(frozen=True)
+class Kind(Options):
+    """The options about the files of a model."""
 
     family: str | None = None
     mask_id: int | None = None
@@ -59,20 +71,20 @@ class Kind:
     revision: str | None = None
     trust_remote_code: bool = False
 
-    def given(self) -> dict[str, Any]:
-        """Return those of `unmask.load` that are given."""
-        options = {k: v for k, v in asdict(self).items() if k != "tokenizer"}
-        # By identity, for the id 0 may be a mask.
-        return {k: v for k, v in options.items() if v is not None and v is not False}
+
+@dataclass(frozen=True)
+class Loading(Options):
+    """The options about reading its weights, of any folder."""
+
+    dtype: str | None = None
+    device_map: str | None = None
 
 
 @dataclass(frozen=True)
-class Opened(Kind):
-    """The options about opening it; the tokenizer is none of `unmask.load`."""
+class Opened(Loading, Kind):
+    """All options about a model, and its tokenizer."""
 
-    tokenizer: Path | None = None
-    dtype: str | None = None
-    device_map: str | None = None
+    tokenizer: Path | None = field(default=None, metadata={"load": False})
 
 
 Entry = tuple[list[str], str | None, str]  # flags, the name of the value, the help text

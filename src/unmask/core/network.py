@@ -24,6 +24,7 @@ from unmask.errors import ModelError, StrategyError, UnmaskError, nearest
 INPUTS = frozenset({"masked", "progress", "open_block"})
 """What a query may carry beside tokens."""
 ORIGINS = ("start", "prompt")  # where the first block begins
+_FLAGS = ("open_block_only", "two_streams", "supports_trimming", "cached", "observes")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class DenoiserSpec:
     the blocks behind the last that a step asks for.
     open_block_only: hidden states mean nothing outside the open block, so strategies go by blocks
     of `block_size`.
+    two_streams: a query may carry `clean`, the tokens that a block sees of those before it. Needs
+    block_size, and blocks from the start.
     supports_trimming: padding is invisible, so rows may be cut to their length.
     cached: `forward` returns a cache, which the next step hands back. observes: the logits that
     tokens are drawn from are fed back at the next step (`Observer`).
@@ -65,6 +68,7 @@ class DenoiserSpec:
     block_size: int | None = None
     block_origin: str = "start"
     open_block_only: bool = False
+    two_streams: bool = False
     supports_trimming: bool = False
     cached: bool = False
     observes: bool = False
@@ -79,7 +83,7 @@ class DenoiserSpec:
         given = [name for name in optional if getattr(self, name) is not None]
         for name in ("vocab_size", "forwards_per_call", *given):
             check_count(name, getattr(self, name), ModelError)
-        for name in ("open_block_only", "supports_trimming", "cached", "observes"):
+        for name in _FLAGS:
             check_flag(name, getattr(self, name), ModelError)
         if self.block_origin not in ORIGINS:
             raise ModelError(f"block_origin={self.block_origin!r}: pass one of {ORIGINS}")
@@ -100,6 +104,11 @@ class DenoiserSpec:
                 "inputs has 'open_block', the number of a block, and block_size is None: pass "
                 "block_size, the positions of a block"
             )
+        if self.two_streams and (self.block_size is None or self.block_origin != "start"):
+            raise ModelError(
+                f"two_streams=True with block_size={self.block_size} from the {self.block_origin}: "
+                "pass block_size, the positions of a block, counted from the start"
+            )
 
 
 @dataclass(frozen=True)
@@ -116,6 +125,8 @@ class Query:
     open_block: np.ndarray | None = None  # (R,) int64, on the host; where its inputs have it
     open_start: np.ndarray | None = None  # (R,) int64, the same: its first position
     reach: np.ndarray | None = None  # (R,) int64, on the host: answers are read before it; None: N
+    seed: Tensor | None = None  # (R,) int64: of the examples; of objectives alone
+    clean: Tensor | None = None  # (R,N) int64: what blocks see of those before them; None: tokens
     padded: bool = field(init=False)  # whether some row is shorter than N
 
     def __post_init__(self) -> None:
@@ -186,7 +197,7 @@ class Query:
 
 _OF_ROWS = (
     "tokens", "valid", "lengths", "masked", "progress", "unknown_share", "open_block",
-    "open_start", "reach",
+    "open_start", "reach", "seed", "clean",
 )  # fmt: skip
 
 

@@ -39,6 +39,7 @@ class Purpose(IntEnum):
     SHUFFLE = 13
     NOISE = 14
     NOISE_IDS = 15
+    ATTENTION = 16
 
 
 def uniform(

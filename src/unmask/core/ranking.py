@@ -90,10 +90,13 @@ def best(score: Tensor, eligible: Tensor, count: Tensor) -> Tensor:
 def best_of_groups(score: Tensor, eligible: Tensor, count: Tensor, group: Tensor) -> Tensor:
     """`best` within each group: group (B,N) int64 from 0, count (B,P) int64 -> (B,N) bool."""
     order = ranked_positions(eligible_score(score, eligible))
+    # By group, and within a group best first; there may be as many groups as positions.
+    order = order.gather(1, group.gather(1, order).argsort(dim=1, stable=True))
     ranked_group = group.gather(1, order)
-    groups = arange(count.shape[1], group.device)
-    member = ranked_group.unsqueeze(2) == groups  # (B,N,P)
-    wanted = ((member.cumsum(1) <= count.unsqueeze(1)) & member).any(2)
+    size = torch.zeros_like(count).scatter_add_(1, group, torch.ones_like(group))
+    before = size.cumsum(1) - size
+    rank = arange(group.shape[1], group.device) - before.gather(1, ranked_group)
+    wanted = rank < count.gather(1, ranked_group)
     return torch.zeros_like(eligible).scatter(1, order, wanted) & eligible
 
 

@@ -77,31 +77,44 @@ class Corpus:
     text: bool = False  # whether the files had text, and not ids
     inner_ends: int = 0  # how many documents go on after an end-of-sequence id
     tokenizer: str | None = None  # as it was asked for: a path, or `bpe:` and a number of ids
+    groups: np.ndarray | None = None  # (E,) int64: examples of one number are held out together
 
     def split(self, share: float = 0.1) -> tuple[Corpus, Corpus]:
         """Return (train, held out), with `share` of the examples held out, at least one.
 
         Of windows the last ones are held out, because neighbours continue each other; of documents
-        the last ones of a fixed permutation. Both parts keep `longest` and `classes` of the whole,
-        so that one network fits both. Raises DataError for a share outside (0, 1), and if a part
-        would be empty.
+        the last ones of a fixed permutation, and of talks with several examples all of them. Both
+        parts keep `longest` and `classes` of the whole, so that one network fits both. Raises
+        DataError for a share outside (0, 1), and if a part would be empty.
         """
         if not 0 < share < 1:
             raise DataError(
                 f"share={share}, of examples held out: pass a number between 0 and 1, such as 0.1"
             )
-        count = len(self.examples)
+        every = len(self.examples)
+        group = np.arange(every) if self.groups is None else self.groups
+        count = len(np.unique(group))
         held = max(1, round(share * count))
         if held >= count:
             raise DataError(
-                f"{count} example(s) cannot be split with share={share}: nothing would be left to "
+                f"{count} {self._unit}(s) cannot be split with share={share}: nothing is left to "
                 "train on; pass more data, shorter windows, or a smaller share of more examples"
             )
         order = np.arange(count) if self.stream else fold(0, torch.arange(count)).argsort().numpy()
-        note = f"held out: {'the last ' if self.stream else ''}{held:,} of {count:,} examples"
-        parts = (np.sort(order[: count - held]), np.sort(order[count - held :]))
+        last = "the last " if self.stream else ""
+        note = f"held out: {last}{held:,} of {count:,} {self._unit}s"
+        apart = np.isin(group, np.unique(group)[order[count - held :]])
         train, held_out = (
-            replace(self, examples=Subset(self.examples, part), notes=[*self.notes, note])
-            for part in parts
+            replace(
+                self,
+                examples=Subset(self.examples, np.flatnonzero(part)),
+                notes=[*self.notes, note],
+                groups=None if self.groups is None else self.groups[part],
+            )
+            for part in (~apart, apart)
         )
         return train, held_out
+
+    @property
+    def _unit(self) -> str:
+        return "example" if self.groups is None else "talk"

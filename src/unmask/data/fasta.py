@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unmask.core.files import write_file
+from unmask.core.lines import LINE_END, lines_of
 from unmask.errors import DataError, InputError
 
 FASTA = (".fa", ".faa", ".fasta")
 WIDTH = 60
-_LINE_END = re.compile(r"\r\n|\n|\r")
 _NO_SEQUENCE = re.compile(r"[\s>;]")
 
 
@@ -55,7 +55,7 @@ def parse_fasta(text: str, where: str) -> list[FastaRecord]:
 
 def _records(text: str, where: str) -> Iterator[FastaRecord]:
     header, letters = None, list[str]()
-    for number, line in enumerate(_LINE_END.split(text), 1):
+    for number, line in enumerate(lines_of(text), 1):
         if line.startswith(">"):
             if header is not None:
                 yield FastaRecord(header, "".join(letters).removesuffix("*"))
@@ -79,7 +79,7 @@ def is_fasta(path: str | Path | None, text: str) -> bool:
     """
     if path is not None and Path(path).suffix.lower() in FASTA:
         return True
-    lines = [line.strip() for line in _LINE_END.split(text) if line.strip()]
+    lines = [line.strip() for line in lines_of(text) if line.strip()]
     rest = [line for line in lines if not line.startswith((">", ";"))]
     words = all(len(line.split()) == 1 for line in rest)
     return bool(rest) and lines[0].startswith(">") and words
@@ -103,7 +103,7 @@ def write_fasta(path: str | Path, records: Iterable[FastaRecord], width: int = W
 
 def _written(record: FastaRecord, width: int) -> str:
     header, sequence = record.header, record.sequence
-    if _LINE_END.search(header):
+    if LINE_END.search(header):
         raise InputError(f"header {header!r}: a header is one line")
     wrong = _NO_SEQUENCE.search(sequence)
     if wrong or sequence.endswith("*"):

@@ -27,11 +27,12 @@ def of_tokens(tokenizer: Tokenizer, ids: Iterable[int]) -> tuple[str, ...]:
     A piece is what an id adds to a text, with the space that comes before; bytes of a character
     that other ids complete are surrogate escapes. Special tokens are empty.
     """
-    asked, before = {*ids}, _before(tokenizer)
-    made = {i: _piece(tokenizer, i, before) for i in asked - {*tokenizer.specials}}
+    asked = {*ids}
+    made = {i: _piece(tokenizer, i) for i in asked - {*tokenizer.specials}}
     return tuple(made.get(i, "") for i in range(1 + max(asked, default=0)))
 
 
+@lru_cache(maxsize=4)
 def _before(tokenizer: Tokenizer) -> list[int]:
     """Return the id of a word that others may stand behind, so that a space between is seen."""
     special = {*tokenizer.specials}
@@ -39,7 +40,9 @@ def _before(tokenizer: Tokenizer) -> list[int]:
     return next(([i] for word, i in words if word.isalpha() and i not in special), [])
 
 
-def _piece(tokenizer: Tokenizer, number: int, before: list[int]) -> str:
+@lru_cache(maxsize=1 << 18)
+def _piece(tokenizer: Tokenizer, number: int) -> str:
+    before = _before(tokenizer)
     head, whole = tokenizer.decode(before), tokenizer.decode([*before, number])
     found = whole[len(head) :] if whole.startswith(head) else tokenizer.decode([number])
     if BROKEN not in found:

@@ -12,6 +12,7 @@ import numpy as np
 
 from unmask.data.blocks import Block, Table
 from unmask.data.rows import IDS, MASK, Source, StoredPart, StoredRows, covered, packed
+from unmask.data.talks import columns_of
 from unmask.data.text import encode_text
 from unmask.data.tokenizer import Tokenizer
 from unmask.data.trimming import check_flags, cut_by_mask
@@ -53,6 +54,12 @@ def _choose(table: Table, column: str | None) -> str:
         raise DataError(f"{table.path} has no column {column!r}: {nearest(column, table.names)}")
     known = [name for name in (column, *IDS, TEXT) if name in table.names]
     if not known:
+        if talks := columns_of(table, None):
+            raise DataError(
+                f"{table.path} has talks, in {' and '.join(map(repr, talks))}, which become ids by "
+                "a model's own tokenizer: train that model further, as in unmask train --from "
+                "MODEL, or name another column, column='text'"
+            )
         raise DataError(
             f"{table.path} has no column {', '.join(IDS)} or {TEXT}, but "
             f"{', '.join(table.names) or 'none at all'}: name the one to read, "

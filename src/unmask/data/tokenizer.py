@@ -120,8 +120,9 @@ class Tokenizer:
     def unknown(self, text: str) -> str | None:
         """Return the first word that has no token, or None."""
         unknown, named = self.role("unk"), str(self.backend.unk_token)
-        words = (word for word in self.spelt(text, [named]).split() if named not in word)
-        return next((word for word in words if unknown in self.encode([word])[0].tolist()), None)
+        words = [word for word in self.spelt(text, [named]).split() if named not in word]
+        rows = self.encode(words) if words else []
+        return next((w for w, ids in zip(words, rows, strict=True) if unknown in ids), None)
 
 
 def load_tokenizer(path: str) -> Tokenizer:

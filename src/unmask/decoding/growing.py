@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from unmask.core.arrays import arange, first_true
 from unmask.core.head import illegal_ids
@@ -193,6 +193,7 @@ def _check_canvas(canvas: Canvas, rule: str) -> None:
                 f"{rule} moves positions, and {name}= of the canvas is of single ones: leave one "
                 "of them out"
             )
+    _check_condition(canvas, rule)
     begun = canvas.editable.long().cumsum(1) > 0
     if (at := first_true(begun & canvas.valid & ~canvas.editable)) is not None:
         raise StrategyError(
@@ -200,3 +201,16 @@ def _check_canvas(canvas: Canvas, rule: str) -> None:
             f"{at[1]}, behind positions to generate: pass a canvas whose rows end with these, or "
             "leave growth= out, as in strategy.but(growth=None)"
         )
+
+
+def _check_condition(canvas: Canvas, rule: str) -> None:
+    """Raise StrategyError for a condition with a value for each position, or each pair of them."""
+    width = canvas.tokens.shape[1]
+    for leaf in filter(torch.is_tensor, tree_leaves(canvas.condition)):
+        pairs = leaf.dim() > 2 and leaf.shape[-2:] == (width, width)
+        if pairs or (leaf.dim() > 1 and leaf.shape[1] == width):
+            raise StrategyError(
+                f"{rule} moves positions, and the condition of shape {tuple(leaf.shape)} has a "
+                f"value for each of the {width}, which would stay: leave one of them out; if its "
+                f"{width} are no positions, pass a canvas of another length"
+            )

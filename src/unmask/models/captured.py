@@ -59,7 +59,8 @@ class Captured(Forwarding):
         """Return whether a graph may run this call: tokens alone, without padding or gradients."""
         if self.training or torch.is_grad_enabled() or self.spec.cached:
             return False
-        return query.condition is None and not query.padded and not self.spec.inputs
+        alone = query.condition is None and query.clean is None
+        return alone and not query.padded and not self.spec.inputs
 
     def _graph(self, tokens: Tensor) -> _Graph | None:
         """Return the graph of this shape, captured now if due; None to run without one."""

@@ -24,9 +24,9 @@ from unmask.core.network import Cache, Query
 from unmask.core.trees import widen
 from unmask.errors import CanvasError, ModelError, StrategyError
 from unmask.models.adapter import Adapter, Way
+from unmask.models.attention import shaped
 from unmask.models.caching import States, Tally, Turn, pass_through
 from unmask.models.hidden_cache import RowCache
-from unmask.models.packed_networks import shaped
 from unmask.models.trial import attempt, same
 
 FULL, SLIDING = "full_attention", "sliding_attention"

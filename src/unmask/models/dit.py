@@ -21,6 +21,7 @@ from unmask.core.network import Cache, Query
 from unmask.core.projection import Projection, untied
 from unmask.errors import CanvasError, ModelError
 from unmask.models.adapter import Adapter, Way
+from unmask.models.attention import block_causal, two_streams
 
 FREQUENCIES = 256  # of the time, sines and cosines
 LEAST = 1e-3  # share that is known at the time 1
@@ -140,10 +141,9 @@ class _Rotary(nn.Module):
         place = torch.arange(0, width, 2).float()
         self.register_buffer("inv_freq", 1 / 10_000 ** (place / width))
 
-    def forward(self, length: int) -> tuple[Tensor, Tensor]:
-        """Return cosines and sines (N,Dh)."""
-        place = torch.arange(length, device=self.inv_freq.device).float()
-        angle = torch.outer(place, self.inv_freq.float()).repeat(1, 2)
+    def forward(self, position: Tensor) -> tuple[Tensor, Tensor]:
+        """Return cosines and sines (N,Dh). position: (N,) int64."""
+        angle = torch.outer(position.float(), self.inv_freq.float()).repeat(1, 2)
         return angle.cos(), angle.sin()
 
 
@@ -158,9 +158,9 @@ class _Trunk(nn.Module):
         self.blocks = nn.ModuleList([_Block(config) for _ in range(config.n_blocks)])
         self.output_layer = _Output(config)
 
-    def forward(self, tokens: Tensor, times: Tensor, seen: Tensor) -> Tensor:
-        """Return (R,N,D). tokens (R,N); times (R,); seen (R,1,N,N) bool."""
-        x, turn = self.vocab_embed.embedding[tokens], self.rotary_emb(tokens.shape[1])
+    def forward(self, tokens: Tensor, position: Tensor, times: Tensor, seen: Tensor) -> Tensor:
+        """Return (R,N,D). tokens (R,N); position (N,); times (R,); seen (R,1,N,N) bool."""
+        x, turn = self.vocab_embed.embedding[tokens], self.rotary_emb(position)
         time = None if self.sigma_map is None else F.silu(self.sigma_map(times))
         for block in self.blocks:
             x = block(x, time, turn, seen)
@@ -223,6 +223,7 @@ class DiT(Adapter):
         inputs = frozenset({"progress"} if self.timed else ())
         options: dict[str, Any] = {"block_size": block, "max_length": int(config.model_length)}
         options |= {"supports_trimming": True, "inputs": inputs}
+        options |= {"two_streams": block is not None and not self.timed}  # a row has one time
         super().__init__(net, int(config.vocab_size), mask_id, **options)
         self.block = block
 
@@ -244,12 +245,16 @@ class DiT(Adapter):
                 "MDLM and BD3-LM take no condition: pass it as a prompt, tokens before the unknown "
                 "positions, with Canvas.infill"
             )
-        tokens = query.tokens
-        order = torch.arange(tokens.shape[1], device=tokens.device) // (
-            self.block or tokens.shape[1]
-        )
-        seen = (order <= order.unsqueeze(1)) & query.valid.unsqueeze(1)
-        return self.net.backbone(tokens, self.times(query), seen.unsqueeze(1)), None
+        tokens, length = query.tokens, query.tokens.shape[1]
+        position = torch.arange(length, device=tokens.device)
+        order, keys = position.unsqueeze(0) // (self.block or length), query.valid.unsqueeze(1)
+        if query.clean is None:
+            seen = block_causal(order, keys)
+        else:
+            tokens, position = torch.cat([tokens, query.clean], 1), position.repeat(2)
+            seen = two_streams(order, keys)
+        hidden = self.net.backbone(tokens, position, self.times(query), seen.unsqueeze(1))
+        return hidden[:, :length], None
 
     def times(self, query: Query) -> Tensor:
         """Return the times (R,) float32 of log-linear noise that the authors' samplers pass."""

@@ -55,7 +55,7 @@ def check_kind(net: Any) -> None:
     if kind.endswith(("ForCausalLM", "LMHeadModel")) and not hasattr(inner, "pred_layer"):
         raise ModelError(
             f"{kind} attends to earlier positions only: use unmask.models.Decoder(net, mask_id) "
-            "for one that was trained as a masked model"
+            "for one that was trained as a masked model, and unmask.convert to make it one"
         )
 
 

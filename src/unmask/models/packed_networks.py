@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from unmask.core.network import Cache, Query
-from unmask.errors import ModelError
+from unmask.errors import ModelError, StrategyError
+from unmask.models.attention import shaped
+from unmask.models.decoder import Decoder
 from unmask.models.hf import MaskedLMDenoiser, position_ids
 from unmask.models.layout import PackedLayout
 from unmask.models.x_transformers import XTransformersDenoiser
@@ -25,11 +27,13 @@ FAMILIES = {
     "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl",
 }  # fmt: skip
 
-Network = MaskedLMDenoiser | XTransformersDenoiser
+Network = MaskedLMDenoiser | XTransformersDenoiser | Decoder
 
 
 def check(network: Network, length: int) -> None:
     """Raise ModelError for a network that mixes the documents of a row, or too long rows."""
+    if isinstance(network, Decoder):  # one that ignored its mask was refused before
+        return
     if isinstance(network, MaskedLMDenoiser):
         _check_family(network.backbone.config)
         return
@@ -66,17 +70,41 @@ def in_packed_rows(
 ) -> tuple[Tensor, Cache | None]:
     """Run one pass over packed rows; return the hidden states (B,N,D) and the cache.
 
-    The query's condition is a dict of tensors (B,N,...), arguments of the network.
+    The query's condition is a dict of tensors (B,N,...), arguments of the network. A logit shift is
+    from token to token of one document, so it comes after unpacking.
     """
+    if isinstance(network, Decoder):
+        return _decoder(network, layout, query), None
     given = tree_map(layout.pack, query.condition)
     if isinstance(network, MaskedLMDenoiser):
-        return _transformers(network, layout, query, given), None
+        return network.shift_logits(_transformers(network, layout, query, given)), None
     tokens = query.tokens
     given |= {"attn_mask": layout.together(), "pos": layout.pack(_columns(tokens))}
     given |= tree_map(layout.pack, network.conditioning(cache, tokens))
     packed = network.net(layout.pack(tokens), return_embeddings=network.way.split, **given)
     hidden = layout.unpack(packed, tokens)
-    return hidden, network.kept(hidden)
+    return network.shift_logits(hidden), network.kept(hidden)
+
+
+def _decoder(network: Decoder, layout: PackedLayout, query: Query) -> Tensor:
+    tokens, clean = query.tokens, query.clean
+    network.check(tokens, query.condition or None)
+    if network.training and network.open_share < 1:
+        raise StrategyError(
+            f"open_share={network.open_share!r}: attention that opens is drawn for rows, not for "
+            "documents that share one; train without Packed until it is 1"
+        )
+    order = network.order(tokens.shape[1], tokens.device)
+    packed = network.streams(
+        layout.pack(tokens),
+        None if clean is None else layout.pack(clean),
+        layout.pack(_columns(tokens)),
+        layout.pack(order.expand_as(tokens)),
+        layout.together().squeeze(1),
+    )
+    hidden, after = (None if x is None else layout.unpack(x, tokens) for x in packed)
+    assert hidden is not None
+    return network.shifted(hidden, after, order)
 
 
 def _transformers(
@@ -109,11 +137,3 @@ def _transformers(
 def _columns(tokens: Tensor) -> Tensor:
     """Return (B,N) int64: the position of each token in its document."""
     return torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
-
-
-def shaped(net: Any, together: Tensor) -> Tensor:
-    """Return the mask that the attention takes: bool, or for eager attention a float to add."""
-    if net.config._attn_implementation == "sdpa":
-        return together
-    lowest = torch.finfo(net.dtype).min
-    return torch.zeros_like(together, dtype=net.dtype).masked_fill(~together, lowest)

@@ -31,9 +31,10 @@ class Packed(Forwarding):
     seeds are those of the documents; only the trunk gets packed rows.
 
     inner: `unmask.wrap` of an x-transformers network, or of a transformers `*ForMaskedLM` of a
-    tested family; or `ClassConditioned` around the latter. A condition is a dict of per-token
-    tensors (B,N,...), or class numbers. Raises ModelError for a network whose documents cannot be
-    kept apart (found by a trial pass), DataError for a document longer than `length`.
+    tested family; `ClassConditioned` around the latter; or `models.Decoder`, whose blocks are then
+    counted from 0 in each document. A condition is a dict of per-token tensors (B,N,...), or class
+    numbers; a decoder takes none. Raises ModelError for a network whose documents cannot be kept
+    apart (found by a trial pass), DataError for a document longer than `length`.
     """
 
     def __init__(self, inner: Any, length: int):
@@ -55,7 +56,7 @@ class Packed(Forwarding):
         if not isinstance(inner, Network):
             raise ModelError(
                 f"{type(self.inner).__name__} cannot be packed: pass unmask.wrap(...) of a "
-                "transformers *ForMaskedLM or of an x-transformers TransformerWrapper"
+                "transformers *ForMaskedLM or of an x-transformers TransformerWrapper, or a Decoder"
             )
         return inner
 
@@ -72,9 +73,7 @@ class Packed(Forwarding):
         if isinstance(self.inner, ClassConditioned):
             given = self.inner.arguments(given, query.tokens)
         query = replace(query, condition=_per_token(given, query.tokens))
-        hidden, cache = in_packed_rows(self._network, layout, query, cache)
-        # The shift is from token to token of one document, so it comes after unpacking.
-        return self._network.shift_logits(hidden), cache
+        return in_packed_rows(self._network, layout, query, cache)
 
 
 def _per_token(condition: Any, tokens: Tensor) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from unmask.models.checkpoint import (
     without_bars,
 )
 from unmask.models.hf import MaskedLMDenoiser, is_adapted
+from unmask.models.merging import merged
 from unmask.models.outputs import inside
 from unmask.models.plain import PlainDenoiser
 from unmask.models.registry import DIT, Kind, entry_of, layers_of, network_of
@@ -131,7 +131,7 @@ def _card(
         adapters=entries,
         buffers=buffers_apart(adapter),
         attention=None if kind is None else str(adapter.backbone.config._attn_implementation),
-        spec=_unsaid(spec, about, vocabulary, training),
+        spec=_unsaid(spec, about, vocabulary, training, text),
         text=text,
     )
 
@@ -141,12 +141,14 @@ def _unsaid(
     about: dict[str, Any],
     vocabulary: dict[str, Any] | None,
     training: dict[str, Any] | None,
+    text: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Return the fields of a spec on which the arguments of `save` say nothing."""
     found: dict[str, Any] = {}
     if spec.grid is not None and "layout" not in about:
         found["grid"] = list(spec.grid)
-    if spec.end_id is not None and training is None:
+    # A text model may have learnt its ends as data, with padding excluded.
+    if spec.end_id is not None and (training is None or text is not None):
         found["end_id"] = spec.end_id
     if spec.other_ends:
         found["other_ends"] = list(spec.other_ends)
@@ -175,10 +177,11 @@ def _check_opened_by(kind: Kind, net: Any) -> None:
 def _write_pretrained(net: nn.Module, folder: Path) -> None:
     """Write a network of transformers, with adapters merged, to one file of any size."""
     whole: Any = inside(net)
+    weights: dict[str, Any] = {}
     if is_adapted(whole):
-        whole = copy.deepcopy(whole).merge_and_unload()
+        whole, weights = merged(whole)
     with without_bars(), _generating(whole, folder):
-        whole.save_pretrained(folder, max_shard_size="1000TB")
+        whole.save_pretrained(folder, max_shard_size="1000TB", **weights)
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """Training objectives: pure functions (denoiser, tokens, maskable, seed) -> Loss.
 
 `count`, `complementary`, `bernoulli` and `bernoulli_by_count` are unbiased estimates of the
-masked-diffusion bound on −log p(x). `masked_mean` (MaskGIT) and `bert` estimate no likelihood, and
-their `nll` is None. `critic` trains a critic; `drop_condition` prepares guidance.
+masked-diffusion bound on −log p(x), and so is `block_diffusion`, for networks with blocks.
+`masked_mean` (MaskGIT) and `bert` estimate no likelihood, and their `nll` is None. `critic` trains
+a critic; `drop_condition` prepares guidance.
 """
 
 from unmask.core.calls import check_calls
+from unmask.objectives.block_diffusion import block_diffusion
 from unmask.objectives.condition import drop_condition
 from unmask.objectives.corruption import BertNoise
 from unmask.objectives.critic import critic, critic_loss, fill
@@ -21,6 +23,7 @@ __all__ = [
     "bernoulli",
     "bernoulli_by_count",
     "bert",
+    "block_diffusion",
     "complementary",
     "corrupt_by_count",
     "count",

@@ -13,7 +13,7 @@ from torch import Tensor
 from unmask.core.checks import check_count, check_share
 from unmask.core.ids import are_integers
 from unmask.core.random import Purpose, check_seed, uniform
-from unmask.core.ranking import best
+from unmask.core.ranking import best, best_of_groups
 from unmask.errors import DataError, StrategyError
 
 
@@ -50,6 +50,19 @@ def offset_times(step_seed: int, slot: Tensor, slots: int) -> Tensor:
     return (place + independent_times(root)) % 1
 
 
+def block_times(time: Tensor, there: Tensor, seed: Tensor) -> Tensor:
+    """Return times (B,G) float64 of blocks: the n of a row cover [0, 1) evenly, in a random order.
+
+    time: (B,) in [0, 1], where in its stratum of width 1/n each block of a row is; rows whose times
+    cover [0, 1) evenly then do so n times as finely. there: (B,G) bool, blocks that take part.
+    """
+    block = torch.arange(there.shape[1], device=there.device)
+    u = uniform(seed[:, None], 1, block, Purpose.MASK_COUNT)[..., 0]
+    rank = u.masked_fill(~there, 2.0).argsort(1).argsort(1)
+    strata = there.sum(1, keepdim=True).clamp(min=1)
+    return (rank % strata + time.double()[:, None]) / strata
+
+
 def independent_times(seed: Tensor) -> Tensor:
     """Return times (B,) float64 in (0, 1): one uniform for each row, given seed (B,) int64."""
     return uniform(seed, 0, 0, Purpose.MASK_COUNT)[:, 0]
@@ -64,10 +77,16 @@ def _in_range(slot: Tensor, slots: int) -> Tensor:
     return slot
 
 
-def hide(maskable: Tensor, count: Tensor, seed: Tensor) -> Tensor:
-    """Return (B,N) bool: `count` (B,) uniformly chosen positions of maskable (B,N) in each row."""
+def hide(maskable: Tensor, count: Tensor, seed: Tensor, block: Tensor | None = None) -> Tensor:
+    """Return (B,N) bool: `count` (B,) uniformly chosen positions of maskable (B,N) in each row.
+
+    block: (B,N) int64, the block of each position, for counts (B,G) of each of G blocks.
+    """
     position = torch.arange(maskable.shape[1], device=maskable.device)
-    return best(uniform(seed[:, None], 0, position, Purpose.MASK_PLACE)[..., 0], maskable, count)
+    score = uniform(seed[:, None], 0, position, Purpose.MASK_PLACE)[..., 0]
+    if block is None:
+        return best(score, maskable, count)
+    return best_of_groups(score, maskable, count, block)
 
 
 def hide_each(maskable: Tensor, probability: Tensor, seed: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ from unmask.core.head import illegal_tensor, legal_logits
 from unmask.core.loss import Loss
 from unmask.core.network import Denoiser, Query
 from unmask.errors import DataError
+from unmask.objectives.blocks import states_in_noise
 from unmask.objectives.inputs import check_grids, check_reading, kind_of
-from unmask.objectives.self_conditioning import hidden_states
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,17 @@ class Corrupted:
     tokens: Tensor  # (B,N) int64: the data
     shown: Tensor  # (B,N) int64: the network's input
     masked: Tensor  # (B,N) bool: hidden positions, whose tokens are in the loss
-    weight: Tensor  # (B,) float64: factor of each row's summed cross-entropy
+    weight: Tensor  # float64: factor of the cross-entropy of each row (B,), or each token (B,N)
     maskable: Tensor  # (B,N) bool: could have been hidden; the loss is per token of these
     seed: Tensor  # (B,) int64
 
     def __post_init__(self) -> None:
         check_grids(self.tokens, masked=self.masked, maskable=self.maskable)
         check_grids(self.shown, masked=self.masked)
-        for name in ("weight", "seed"):
+        for name, shapes in (("weight", (1, 2)), ("seed", (1,))):
             given = getattr(self, name)
-            if not isinstance(given, Tensor) or given.shape != self.tokens.shape[:1]:
+            fits = isinstance(given, Tensor) and given.dim() in shapes
+            if not fits or given.shape != self.tokens.shape[: given.dim()]:
                 raise DataError(f"{name} is {kind_of(given)}: pass one number for each row")
 
 
@@ -63,6 +64,8 @@ def read_corrupted(
 ) -> Reading:
     """Run the network on a corrupted batch; the head runs at masked positions only.
 
+    In a network with blocks, each block is read with the data in the blocks before it, as it is
+    generated (`states_in_noise`).
     self_condition: probability that a row gets the hidden states of a first pass as input.
     label_smoothing: share of the target that is spread evenly over the legal ids, that is, all but
     the mask id and forbidden ids; `Reading.nll` is then the smoothed cross-entropy. Raises an
@@ -74,9 +77,9 @@ def read_corrupted(
         denoiser, batch.shown, batch.masked, batch.tokens, valid, condition, self_condition
     )
     valid = torch.ones_like(batch.masked) if valid is None else valid
-    query = Query.of(batch.shown, valid, condition)
-    query = query.with_inputs(denoiser.spec.inputs, batch.masked, batch.maskable)
-    hidden = hidden_states(denoiser, query, self_condition, batch.seed)
+    query = replace(Query.of(batch.shown, valid, condition), seed=batch.seed)
+    flags = (batch.masked, batch.maskable)
+    hidden = states_in_noise(denoiser, query, batch.tokens, *flags, self_condition, batch.seed)
     index = batch.masked.flatten().nonzero().squeeze(1)
     illegal = illegal_tensor(denoiser.spec, hidden.device)
     logits = legal_logits(denoiser, hidden.flatten(0, 1).index_select(0, index), illegal)
@@ -142,7 +145,9 @@ def loss_of(
 def weighted(batch: Corrupted, nll: Tensor, *, bound: bool) -> Loss:
     """Return the loss of −log p(data) (M,) at the masked positions, as `evaluate` does."""
     zeros = batch.weight.new_zeros(batch.masked.shape)
-    per_example = zeros.masked_scatter(batch.masked, nll.double()).sum(1) * batch.weight
+    each = zeros.masked_scatter(batch.masked, nll.double())
+    by_row = batch.weight.dim() == 1
+    per_example = each.sum(1) * batch.weight if by_row else (each * batch.weight).sum(1)
     return per_token(per_example, batch.maskable, bound=bound)
 
 

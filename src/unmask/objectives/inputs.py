@@ -87,6 +87,8 @@ def check_reading(
             f"maskable is True {at(hidden)}, which is padding: make it False where valid is False"
         )))  # fmt: skip
     faults.append(_outside(spec, shown, everywhere))
+    if spec.block_size is not None:  # the data are an input, too
+        faults.append(_outside(spec, tokens, everywhere))
     raise_first(faults)
 
 

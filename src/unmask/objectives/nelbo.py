@@ -105,17 +105,37 @@ def complementary(
     (docs/objectives.md). Arguments as in `count`.
     """
     first = corrupt_by_count(denoiser, tokens, maskable, seed, schedule=schedule, time=time)
-    check_beside(first.tokens, valid, condition)
-    size, hidden = maskable.sum(1), first.masked.sum(1)
-    rest = maskable & ~first.masked
+    weights = pair_weights(schedule, first.masked.sum(1), maskable.sum(1))
+    return loss_of_pair(denoiser, first, weights, valid, condition, self_condition)
+
+
+def pair_weights(schedule: AnySchedule, hidden: Tensor, size: Tensor) -> Tensor:
+    """Return (2,...) float64: the weights of `hidden` of `size` positions, and of the others."""
     ratio = schedules.resolve(schedule)
     either = rounded_up(ratio, hidden, size) + rounded_up(ratio, size - hidden, size)
+    return torch.stack([inverse(hidden * either), inverse((size - hidden) * either)])
+
+
+def loss_of_pair(
+    denoiser: Denoiser,
+    first: Corrupted,
+    weights: Tensor,
+    valid: Tensor | None,
+    condition: Any,
+    self_condition: float,
+) -> Loss:
+    """Return the loss of a corrupted batch and its complement, in one forward of twice the rows.
+
+    weights: those of both halves, (2,B) or (2,B,N).
+    """
+    check_beside(first.tokens, valid, condition)
+    rest = first.maskable & ~first.masked
     both = Corrupted(
         tokens=first.tokens.repeat(2, 1),
         shown=torch.cat([first.shown, first.tokens.masked_fill(rest, mask_id_of(denoiser.spec))]),
         masked=torch.cat([first.masked, rest]),
-        weight=torch.cat([inverse(hidden * either), inverse((size - hidden) * either)]),
-        maskable=maskable.repeat(2, 1),
+        weight=weights.flatten(0, 1),
+        maskable=first.maskable.repeat(2, 1),
         seed=first.seed.repeat(2),
     )
     valid, condition = tree_map(
@@ -123,7 +143,7 @@ def complementary(
     )
     pair = loss_of(denoiser, both, valid, condition, self_condition)
     halves = pair.per_example.unflatten(0, (2, -1)).sum(0)
-    counts = maskable.sum(1)
+    counts = first.maskable.sum(1)
     # Each token is counted once though it passes twice: `loss_of` divided by twice the tokens.
     return Loss(
         loss=pair.loss * 2, nll=pair.nll, tokens=counts.sum(), per_example=halves, counts=counts

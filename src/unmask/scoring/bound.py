@@ -1,6 +1,6 @@
 """The masked-diffusion bound by complementary pairs of masks (2406.03736); pseudo-likelihood.
 
-Shapes: B examples, N positions, J pairs over all examples, j pairs of one forward.
+Shapes: B examples, N positions, G blocks, S samples, j pairs of one forward.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from unmask.core.network import Denoiser
 from unmask.core.random import Purpose, fold, uniform
 from unmask.core.state import State
 from unmask.decoding import Canvas
+from unmask.objectives.blocks import blocks_of
 from unmask.objectives.corruption import hide
 from unmask.scoring.look import Estimate, Report, initial_state, nats
 
@@ -29,9 +30,14 @@ class Bound:
     scored once; over the `samples` pairs of an example, k covers 1..n evenly. For a single token,
     one forward gives −log p exactly. Raises StrategyError unless samples is 1 or more.
 
+    A network with blocks generates them one after the other, so the orders are those that go block
+    by block (BD3-LM 2503.09573): each block has its own k of its own n, and is read with all tokens
+    of the blocks before it. With blocks of one token one forward is exact.
+
     The variance of an example's estimate is that of pairs which split its tokens alike: half the
     mean square of differences of neighbours, in the order of min(k, n − k), over the number of
-    pairs. Where neighbours split them differently it is slightly too large. One pair has none.
+    pairs; with blocks it is the sum over them. Where neighbours split them differently it is
+    slightly too large, unless `samples` is a multiple of n, twice or more. One pair has none.
     """
 
     samples: int = 16
@@ -45,47 +51,70 @@ class Bound:
     ) -> Estimate:
         """Return nats and their variance; the masks of example i depend on (seed, i) alone."""
         state = initial_state(denoiser, canvas, seed)
-        size = canvas.editable.sum(1)
-        each = torch.where(size > 1, self.samples, size)
+        block, size = blocks_of(denoiser, canvas.editable)
+        most = size.amax(1)
+        each = torch.where(most > 1, self.samples, most)
         example = torch.arange(len(size), device=size.device).repeat_interleave(each)
         sample = torch.arange(len(example), device=size.device) - (each.cumsum(0) - each)[example]
 
         def pairs(part: slice) -> Tensor:
-            return self._pairs(denoiser, state, example[part], sample[part], seed)
+            of = example[part]
+            return self._pairs(denoiser, state, of, sample[part], seed, block[of], size[of])
 
-        table = torch.zeros(len(size), self.samples, 2, dtype=torch.float64, device=size.device)
+        # A single sample of each where no block has more than one token.
+        shape = (len(size), int(each.max()), size.shape[1], 2)
+        table = torch.zeros(shape, dtype=torch.float64, device=size.device)
         table[example, sample] = in_batches(pairs, len(example), max(1, batch_size // 2), report)
-        nats, smaller = table.unbind(2)
-        return Estimate(nats.sum(1) / each.clamp(min=1), self._variance(nats, smaller, size))
+        nats, smaller = table.unbind(3)
+        total = nats.sum((1, 2)) / each.clamp(min=1)
+        return Estimate(total, self._variance(nats, smaller, size))
 
     def _variance(self, pairs: Tensor, smaller: Tensor, size: Tensor) -> Tensor:
-        """(B,) from the nats of pairs and the sizes of their smaller halves, (B,samples) each."""
-        alike = pairs.gather(1, smaller.argsort(dim=1, stable=True))
-        found = alike.diff().square().mean(1) / (2 * self.samples)
-        return found.masked_fill(size <= 1, 0.0)
+        """(B,) from the nats of pairs and the sizes of their smaller halves, (B,S,G) each."""
+        order = smaller.argsort(dim=1, stable=True)
+        half = pairs.gather(1, order).diff(dim=1).square() / 2
+        found = half.mean(1) / self.samples
+        # Where every k has as many pairs, two or more, those that split alike are compared alone.
+        n, split = size.clamp(min=1), smaller.gather(1, order)
+        several = self.samples // n
+        whole = (several * n == self.samples) & (several > 1)
+        alike = split.diff(dim=1) == 0
+        twice = (split > 0) & (2 * split < n.unsqueeze(1))  # by k, and by n − k
+        many = (several.unsqueeze(1) * (1 + twice.long()))[:, 1:].double()
+        within = (half * many / (many - 1).clamp(min=1) * alike).sum(1) / self.samples**2
+        return within.where(whole, found).masked_fill(size <= 1, 0.0).sum(1)
 
     def _pairs(
-        self, denoiser: Denoiser, state: State, rows: Tensor, sample: Tensor, seed: int
+        self,
+        denoiser: Denoiser,
+        state: State,
+        rows: Tensor,
+        sample: Tensor,
+        seed: int,
+        block: Tensor,
+        size: Tensor,
     ) -> Tensor:
-        """(j,2) float64: nats of pairs of masks, and min(k, n − k) of each.
+        """(j,G,2) float64: nats of the blocks in pairs of masks, and min(k, n − k) of each.
 
-        Nats are n/(2k)·Σ over k hidden tokens plus n/(2(n−k))·Σ over the others.
+        Nats are n/(2k)·Σ over k hidden tokens plus n/(2(n−k))·Σ over the others. block: (j,N) int64
+        of positions. size: (j,G) int64, the n of blocks.
         """
-        seeds = fold(seed, rows) ^ sample
-        asked = state.editable[rows]
-        size = asked.sum(1)
-        time = (sample + uniform(seeds, 0, 0, Purpose.MASK_COUNT)[:, 0]) / self.samples
+        seeds, asked = fold(seed, rows) ^ sample, state.editable[rows]
+        number = torch.arange(size.shape[1], device=size.device)
+        u = uniform(seeds[:, None], 0, number, Purpose.MASK_COUNT)[..., 0]
+        time = (sample[:, None] + u) / self.samples
         count = torch.minimum((size * (1 - time)).ceil().long().clamp(min=1), size)
-        first = hide(asked, count, seeds)
+        first = hide(asked, count, seeds, block)
         hidden = torch.cat([first, asked & ~first])
-        k, n = torch.cat([count, size - count]), size.repeat(2)
+        k, n = torch.cat([count, size - count]), size.repeat(2, 1)
         # Where all is hidden there is no other half, and the first stands alone.
         weight = torch.where(k == n, 1.0, 0.5).double() * n / k.clamp(min=1)
-        there = k > 0
-        halves = weight.new_zeros(len(k))
-        halves[there] = weight[there] * nats(denoiser, state, rows.repeat(2)[there], hidden[there])
-        pairs = halves[: len(rows)] + halves[len(rows) :]
-        return torch.stack([pairs, torch.minimum(count, size - count).double()], 1)
+        there = hidden.any(1)
+        sums = torch.zeros_like(weight)
+        found = nats(denoiser, state, rows.repeat(2)[there], hidden[there])
+        sums[there] = sums[there].scatter_add_(1, block.repeat(2, 1)[there], found)
+        pairs = (weight * sums).unflatten(0, (2, -1)).sum(0)
+        return torch.stack([pairs, torch.minimum(count, size - count).double()], 2)
 
 
 @dataclass(frozen=True)
@@ -107,7 +136,7 @@ class PseudoLikelihood:
         place = torch.arange(canvas.tokens.shape[1], device=row.device)
 
         def alone(part: slice) -> Tensor:
-            return nats(denoiser, state, row[part], place == position[part, None])
+            return nats(denoiser, state, row[part], place == position[part, None]).sum(1)
 
         found = in_batches(alone, len(row), batch_size, report)
         total = torch.zeros(len(canvas.tokens), dtype=torch.float64, device=row.device)

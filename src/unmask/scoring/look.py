@@ -23,6 +23,7 @@ from unmask.decoding.context import error_context
 from unmask.decoding.faults import raise_faults
 from unmask.decoding.propose import Head, propose
 from unmask.errors import StrategyError
+from unmask.objectives.blocks import blocks_of
 from unmask.orders import Random
 
 Report = Callable[[int, int], None]
@@ -69,16 +70,43 @@ def initial_state(
 
 
 def nats(denoiser: Denoiser, state: State, rows: Tensor, masked: Tensor) -> Tensor:
-    """Return (b,) float64: −log p summed over the positions masked (b,N) bool, by one forward.
+    """Return (b,N) float64: −log p at the positions masked (b,N) bool, and 0 elsewhere.
 
     rows: (b,) int64. Each masked position is predicted from the other ones; the head runs there
-    alone.
+    alone. In a network with blocks, blocks before that of the position are all known, as they are
+    when it is generated: in one forward over two streams, or by a forward for each block if the
+    network cannot run on these.
     """
-    shown = replace(state.take(rows.cpu().numpy()), masked=masked)
+    shown = state.take(rows.cpu().numpy())
+    if denoiser.spec.block_size is None:
+        return _nats(denoiser, shown, masked, shown.editable)
+    block, _ = blocks_of(denoiser, shown.editable)
+    first = block.masked_fill(~masked, block.shape[1]).amin(1)
+    opened = shown.editable & (block == first.unsqueeze(1))
+    if not bool((masked & ~opened).any()):
+        return _nats(denoiser, shown, masked, opened)
+    if denoiser.spec.two_streams:
+        return _nats(denoiser, shown, masked, shown.editable, shown.tokens)
+    found = torch.zeros(masked.shape, dtype=torch.float64, device=masked.device)
+    for each in block[masked].unique():
+        here = block == each
+        found += _nats(denoiser, shown, masked & here, shown.editable & here)
+    return found
+
+
+def _nats(
+    denoiser: Denoiser, state: State, masked: Tensor, opened: Tensor, clean: Tensor | None = None
+) -> Tensor:
+    """Return `nats` of all rows of a state, by one forward.
+
+    opened: (b,N) bool, the positions whose share that is masked tells a network the time.
+    """
+    shown = replace(state, masked=masked)
     known = replace(shown, masked=torch.zeros_like(masked))
-    query = prepare(shown, _OWN).with_inputs(denoiser.spec.inputs, masked, shown.editable)
+    query = prepare(shown, _OWN).with_inputs(denoiser.spec.inputs, masked, opened)
+    query = replace(query, clean=clean)
     with evaluating(denoiser), error_context(shown.rows, "the network"):
         hidden, _ = forward(denoiser, query)
         proposal = propose(Head(known, _OWN, denoiser, hidden), masked, holds=True)
     raise_faults(proposal.fault, shown)
-    return -proposal.logprob.double().sum(1)
+    return -proposal.logprob.double()

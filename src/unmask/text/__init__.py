@@ -1,6 +1,7 @@
-"""Text in, text out: `TextModel`, and what it returns."""
+"""Text in, text out: `TextModel`, what it returns, and `convert` of left-to-right models."""
 
 from unmask.core.calls import check_calls
+from unmask.text.converting import convert
 from unmask.text.encoding import ByteEncoding, Encoding, TokenizerEncoding
 from unmask.text.model import TextModel
 from unmask.text.results import Completion, Filling
@@ -14,6 +15,7 @@ __all__ = [
     "TextModel",
     "TextState",
     "TokenizerEncoding",
+    "convert",
 ]
 
 check_calls(__name__)

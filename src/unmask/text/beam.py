@@ -1,6 +1,9 @@
 """The likeliest ids of several unknown positions together: a beam over the most certain position.
 
-Shapes: T texts, R rows of their beams, N positions, M unknown ones, V vocabulary, K choices of one.
+A forward has `ROWS` rows at most, and what is ranked is rounded as elsewhere (`core/ranking.py`),
+with ties by position, id and rank: fillings do not depend on the texts beside them.
+
+Shapes: T texts, R rows of their beams, N positions, V vocabulary, K choices of a position.
 """
 
 from __future__ import annotations
@@ -13,11 +16,13 @@ import torch
 from torch import Tensor
 
 from unmask.core.arrays import tensor_of
-from unmask.core.head import illegal_tensor
+from unmask.core.head import chunk_rows, illegal_tensor
 from unmask.core.inference import evaluating
 from unmask.core.network import Denoiser, Query
+from unmask.core.ranking import on_grid, ranked_positions
 from unmask.decoding import Canvas, Strategy
 from unmask.engine import run
+from unmask.text.generating import ROWS
 
 
 class Hidden(NamedTuple):
@@ -54,7 +59,7 @@ def most_of_draws(
 ) -> list[Likely]:
     """Return the different ones of top_k fillings that a strategy draws."""
     canvas = Canvas.infill([text.ids] * top_k, [text.unknown] * top_k)
-    found = run(denoiser, canvas, strategy, seed=seed)
+    found = run(denoiser, canvas, strategy, seed=seed, max_rows=ROWS)
     drawn = found.tokens[:, torch.tensor(text.unknown)].tolist()
     sums = dict(zip(map(tuple, drawn), found.logprob.sum(1).tolist(), strict=True))
     return [Likely(list(tokens), logprob) for tokens, logprob in sums.items()]
@@ -103,32 +108,63 @@ def _begun(texts: Sequence[Hidden], device: torch.device) -> _Beams:
 
 def _grown(denoiser: Denoiser, beams: _Beams, asked: Tensor, barred: Tensor, top_k: int) -> _Beams:
     """Return the best top_k rows of each text with one more position filled in, best first."""
-    hidden_at = denoiser.spec.mask_id or 0
-    shown = beams.tokens.masked_fill(beams.unknown, hidden_at)
-    query = Query.of(shown, beams.valid)
-    query = query.with_inputs(denoiser.spec.inputs, beams.unknown, asked[beams.text])
-    hidden, _ = denoiser.forward(query, None)
-    row, position = beams.unknown.nonzero().unbind(1)
-    logp = denoiser.logits(hidden[row, position]).float().log_softmax(-1)  # (M,V)
-    logp[:, barred] = -torch.inf
-    best, choice = logp.topk(min(top_k, logp.shape[1] - len(barred)), dim=-1)  # (M,K)
-    sure = torch.full(shown.shape, -torch.inf, device=shown.device)
-    sure[row, position] = best[:, 0]
-    place = sure.argmax(1)  # (R,)
-    picked = (position == place[row]).nonzero().squeeze(1)  # (R,): of the M
-    source = torch.arange(len(shown), device=shown.device).repeat_interleave(best.shape[1])
+    rows = torch.arange(len(beams.text), device=beams.text.device)
+    parts = [
+        _choices(denoiser, beams.take(some), asked, barred, top_k) for some in rows.split(ROWS)
+    ]
+    place, best, choice = map(torch.cat, zip(*parts, strict=True))
+    source = rows.repeat_interleave(best.shape[1])
     grown, there = beams.take(source), place[source].unsqueeze(1)
-    grown.tokens.scatter_(1, there, choice[picked].view(-1, 1))
+    grown.tokens.scatter_(1, there, choice.view(-1, 1))
     grown.unknown.scatter_(1, there, False)
-    grown.logprob.add_(best[picked].flatten())
+    grown.logprob.add_(best.flatten())
     return grown.take(_best(grown, top_k))
+
+
+def _choices(
+    denoiser: Denoiser, beams: _Beams, asked: Tensor, barred: Tensor, top_k: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return by one forward the position to fill in (R,), and its best log p and ids, both (R,K).
+
+    The position is that of which the best id is likeliest.
+    """
+    spec, rows = denoiser.spec, torch.arange(len(beams.text), device=beams.text.device)
+    shown = beams.tokens.masked_fill(beams.unknown, spec.mask_id or 0)
+    query = Query.of(shown, beams.valid).with_inputs(spec.inputs, beams.unknown, asked[beams.text])
+    hidden, _ = denoiser.forward(query, None)
+    unknown = beams.unknown.nonzero()
+    place = unknown[:, 1]
+    if len(unknown) > len(rows):  # several in a row
+        most = chunk_rows(spec.vocab_size, hidden.shape[-1], hidden.device)
+        parts = [hidden[some[:, 0], some[:, 1]] for some in unknown.split(most)]
+        best = torch.cat([_logp(denoiser, part, barred).amax(1) for part in parts])
+        sure = torch.full(shown.shape, -torch.inf, device=shown.device)
+        sure[unknown[:, 0], unknown[:, 1]] = on_grid(best)
+        place = ranked_positions(sure)[:, 0]
+    logp = _logp(denoiser, hidden[rows, place], barred)
+    choice = _likeliest(logp, min(top_k, logp.shape[1] - len(barred)))
+    return place, logp.gather(1, choice), choice
+
+
+def _logp(denoiser: Denoiser, hidden: Tensor, barred: Tensor) -> Tensor:
+    """(R,D) -> (R,V) float32: log p of each id, −inf of those that are barred."""
+    logp = denoiser.logits(hidden).float().log_softmax(-1)
+    return logp.index_fill(1, barred, -torch.inf)
+
+
+def _likeliest(logp: Tensor, count: int) -> Tensor:
+    """(R,V) -> (R,count) int64: the likeliest ids, equal ones by their number."""
+    size = logp.shape[1]
+    behind = on_grid(logp).abs().view(torch.int32).long()  # grows as log p ≤ 0 falls
+    key = behind * size + torch.arange(size, device=logp.device)
+    return key.topk(count, largest=False).indices
 
 
 def _best(beams: _Beams, top_k: int) -> Tensor:
     """Return the rows to keep: of each text the top_k best different ones, the best first."""
     shown = beams.tokens.masked_fill(beams.unknown, -1).tolist()
     kept: dict[int, dict[tuple[int, ...], int]] = {}
-    order = beams.logprob.argsort(descending=True, stable=True).tolist()
+    order = on_grid(beams.logprob).argsort(descending=True, stable=True).tolist()
     for i, text in zip(order, beams.text[order].tolist(), strict=True):
         of_text = kept.setdefault(text, {})
         if len(of_text) < top_k:

@@ -21,15 +21,17 @@ class Encoding(ABC):
     """The tokenizer of a text model.
 
     size: ids are 0 to size − 1. mask_id, mask_token: the mask token that may stand in a text, None
-    for none. special: ids that stand for no text. around: the ids that belong before and after a
-    text. pending: ids whose text may change with the next id, as that of bytes which a tokenizer
-    reads together. letters: whether texts are letters alone, each a token, and no space.
+    for none. unknown_id: that of words which have no token, None where all have. special: ids that
+    stand for no text. around: the ids that belong before and after a text. pending: ids whose text
+    may change with the next id, as that of bytes which a tokenizer reads together. letters: whether
+    texts are letters alone, each a token, and no space.
     """
 
     size: int
     special: frozenset[int]
     mask_id: int | None = None
     mask_token: str | None = None
+    unknown_id: int | None = None
     around: tuple[list[int], list[int]] = ([], [])
     pending: frozenset[int] = frozenset()
     letters: bool = False
@@ -99,6 +101,7 @@ class TokenizerEncoding(Encoding):
             self.mask_id, self.mask_token = mask_id, str(backend.convert_ids_to_tokens(mask_id))
         self.special = frozenset({*known.specials, *(() if mask_id is None else (mask_id,))})
         self.known, self.letters = known, bool(known.letters)
+        self.unknown_id = known.role("unk")
         tokens = backend.get_vocab().items()
         self.pending = frozenset(number for token, number in tokens if BYTE.fullmatch(token))
         if surround:

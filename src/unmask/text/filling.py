@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from unmask.core.network import Denoiser, DenoiserSpec
+from unmask.core.ranking import number_on_grid
 from unmask.errors import CanvasError
 from unmask.text import masks
 from unmask.text.beam import Hidden, Likely, most_likely
 from unmask.text.encoding import Encoding
+from unmask.text.generating import ROWS
+from unmask.text.inputs import check_words
 from unmask.text.results import Filling
-
-ROWS = 64  # texts that are filled in together
 
 
 def fillings(
@@ -40,9 +41,14 @@ def fillings(
     found, rest = list[list[Filling]](), iter(zip(rows, likely, strict=True))
     for part in made:
         pairs = [(row, each) for row, every in (next(rest) for _ in part) for each in every]
-        pairs.sort(key=lambda pair: -pair[1].logprob / (len(pair[1].tokens) if candidates else 1))
+        pairs.sort(key=lambda pair: -_rank(pair[1], by_token=candidates is not None))
         found.append([_filling(encoding, row, each, names) for row, each in pairs])
     return found
+
+
+def _rank(found: Likely, *, by_token: bool) -> float:
+    """Return what fillings are ranked by: log p, or that a token, on the grid of scores."""
+    return number_on_grid(found.logprob / (len(found.tokens) if by_token else 1))
 
 
 def _rows(
@@ -52,7 +58,7 @@ def _rows(
     spec: DenoiserSpec,
 ) -> list[list[Hidden]]:
     """Return the rows of each text with masks: one, or one for each length of its mask."""
-    tried = [_tried(text, encoding.mask_token, candidates) for text in texts]
+    tried = [_tried(text, encoding.mask_token, candidates, spec.max_length) for text in texts]
     every = [parts for each in tried for parts in each]
     _check_counts(encoding, every, spec)
     rows = [Hidden(*row) for row in masks.encoded(encoding, every, spec.mask_id or 0)]
@@ -60,12 +66,17 @@ def _rows(
     if spec.max_length is not None:
         _check_length(longest, spec.max_length)
     left = iter(rows)
-    return [[next(left) for _ in each] for each in tried]
+    found = [[next(left) for _ in each] for each in tried]
+    for number, (row, *_) in enumerate(found):
+        check_words(encoding, f"text {number}", row.ids, tried[number][0][0])
+    return found
 
 
 def _check_counts(encoding: Encoding, texts: Sequence[masks.Parts], spec: DenoiserSpec) -> None:
     """Raise CanvasError for more masks than there are positions, before rows of them are made."""
     for pieces, counts in texts:
+        if spec.max_length is None and sum(counts) > masks.MOST:
+            raise CanvasError(f"a text has {sum(counts):,} masks: write at most {masks.MOST:,}")
         if spec.max_length is not None and sum(counts) > spec.max_length:
             ones = [1 for _ in counts]
             [(ids, _)] = masks.encoded(encoding, [(pieces, ones)], spec.mask_id or 0)
@@ -78,7 +89,7 @@ def _check_length(tokens: int, most: int) -> None:
 
 
 def _tried(
-    text: str, token: str | None, candidates: str | Sequence[int] | None
+    text: str, token: str | None, candidates: str | Sequence[int] | None, most: int | None
 ) -> list[masks.Parts]:
     """Return a text around its masks; once for each length of its mask that is to be tried."""
     pieces, counts = masks.split(text, token)
@@ -88,7 +99,7 @@ def _tried(
         return [(pieces, counts)]
     if len(counts) > 1:
         raise CanvasError(f"candidates={candidates!r} for {len(counts)} masks: write one")
-    return [(pieces, [length]) for length in masks.lengths(candidates)]
+    return [(pieces, [length]) for length in masks.lengths(candidates, most)]
 
 
 def _filling(encoding: Encoding, row: Hidden, found: Likely, names: Mapping[int, str]) -> Filling:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from unmask.core.checks import is_integer
@@ -30,6 +31,26 @@ def texts_of(name: str, given: Any) -> list[str]:
     if isinstance(given, bytes | Mapping) or not isinstance(given, Sequence):
         raise InputError(f"{name} is a {type(given).__name__}: pass a text, or a list of texts")
     return [text_of(f"{name}[{nth}]", each) for nth, each in enumerate(given)]
+
+
+def check_words(encoding: Encoding, name: str, ids: Sequence[int], pieces: Sequence[str]) -> None:
+    """Raise InputError for a word that has no token, of which a result would not know.
+
+    ids: of the text. pieces: what it was made of. The name of the unknown token may stand in it.
+    """
+    if encoding.unknown_id is None or encoding.unknown_id not in ids:
+        return
+    for word in filter(None, map(encoding.unknown, pieces)):
+        raise InputError(
+            f"{name}: the tokenizer has no token for {word!r}: use other words, or write the name "
+            "of its token for unknown words"
+        )
+
+
+def keywords(function: Callable[..., Any], *without: str) -> list[str]:
+    """Return the names of a function's keyword-only parameters, but for some."""
+    known = inspect.signature(function).parameters.items()
+    return [name for name, each in known if each.kind is each.KEYWORD_ONLY and name not in without]
 
 
 def check_options(function: str, options: Iterable[str], known: Iterable[str]) -> None:
@@ -69,16 +90,24 @@ def check_parts(encoding: Any, strategy: Any, end_ids: Sequence[int], size: int)
         raise ModelError(
             f"encoding={encoding!r:.80}: pass a TokenizerEncoding, or open both by TextModel.load"
         )
-    if encoding.size > size:
-        raise ModelError(
-            f"encoding has ids up to {encoding.size - 1}, and the network {size} ids: it is of "
-            "another model"
-        )
+    check_size("encoding", encoding.size, size)
     for each in end_ids:
         if not is_integer(each, 0) or each >= size:
             raise ModelError(f"end_ids has {each!r}: pass ids from 0 to {size - 1}")
     if strategy is not None:
         check_strategy(strategy)
+
+
+def check_size(what: str, size: int, vocab_size: int) -> None:
+    """Raise ModelError for a tokenizer of `size` ids that is not of a network of `vocab_size`.
+
+    A network may have more ids than its tokenizer, but not twice as many.
+    """
+    if size > vocab_size or 2 * size < vocab_size:
+        raise ModelError(
+            f"{what} has ids up to {size - 1}, and the network {vocab_size} ids: it is of another "
+            "model; pass the one that the network was trained with"
+        )
 
 
 def messages_of(given: Any) -> list[dict[str, str]]:

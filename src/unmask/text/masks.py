@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from unmask.core.checks import is_integer
 from unmask.errors import CanvasError, InputError
 from unmask.text.encoding import Encoding
 
@@ -13,24 +14,27 @@ Parts = tuple[list[str], list[int]]
 Flagged = tuple[list[int], list[bool]]
 """Ids, and which of them are unknown."""
 
-DIGITS = 12
-"""Of the number in a mark; more are a slip."""
+MOST, DIGITS = 2**20, 12
+"""Positions of masks where the network says no number, and digits of one in a mark."""
 MARK = r"\[MASK(?::(?P<count>[^\[\]]*))?\]"
 
 
-def split(text: str, token: str | None) -> Parts:
+def split(text: str, token: str | None, most: int = 10**DIGITS) -> Parts:
     """Return the pieces of a text around its masks, and how many tokens each mask stands for.
 
     token: the tokenizer's own mask token, which is one, too. Neighbours without a text between
-    them are one mask. CanvasError for a mask of no tokens.
+    them are one mask. CanvasError for a mask of no tokens, or of more than `most`.
     """
     mark = MARK if token is None else f"{MARK}|{re.escape(token)}"
     pieces, counts, end = [""], list[int](), 0
     for found in re.finditer(mark, text):
         number = "1" if found["count"] is None else found["count"]
         count = int(number) if number.isdecimal() and len(number) < DIGITS else 0
-        if count < 1:
-            raise CanvasError(f"{found[0]}: pass [MASK] for one token or [MASK:3] for three")
+        if not 1 <= count <= most:
+            raise CanvasError(
+                f"{found[0]} names no number of positions: write [MASK] for one, or [MASK:12] for "
+                f"twelve, at most {most:,}"
+            )
         between, end = text[end : found.start()], found.end()
         pieces[-1] += between
         if counts and not pieces[-1]:
@@ -80,17 +84,33 @@ def _by_piece(
     return [*ids, *after], [*unknown, *[False] * len(after)]
 
 
-def lengths(candidates: str | Sequence[int]) -> list[int]:
-    """Return the lengths of "1-6", "1,2,4" or a list of them."""
+def lengths(candidates: str | Sequence[int], most: int | None = None) -> list[int]:
+    """Return the lengths of "1-6", "1,2,4" or a list of them, each once.
+
+    most: positions of the network. Raises InputError for what are no lengths, CanvasError for a
+    length that is longer, and for more than `MOST` positions together.
+    """
+    found: Sequence[int] = ()
     try:
         if isinstance(candidates, str):
             first, dash, last = candidates.partition("-")
-            parts = range(int(first), int(last) + 1) if dash else map(int, candidates.split(","))
-            found = list(parts)
-        else:
-            found = [int(each) for each in candidates]
+            listed = range(int(first), int(last) + 1) if dash else map(int, candidates.split(","))
+            found = listed if isinstance(listed, range) else list(listed)
+        elif all(is_integer(each, 1) for each in candidates[:MOST]):
+            found = candidates if isinstance(candidates, range) else list(map(int, candidates))
     except (ValueError, TypeError):
-        found = []
-    if not found or min(found) < 1:
+        pass
+    if not found or found[0] < 1 or min(found[:MOST]) < 1:
         raise InputError(f"candidates={candidates!r}: pass lengths of 1 or more, such as '1-6'")
-    return found
+    longest = max(found[-1], *found[:MOST])
+    if most is not None and longest > most:
+        raise CanvasError(
+            f"candidates={candidates!r} has a length of {longest:,}, and the network {most} "
+            f"positions: pass lengths up to {most}"
+        )
+    if len(found) > MOST or sum(found) > MOST:
+        raise CanvasError(
+            f"candidates={candidates!r} has {len(found):,} lengths of up to {longest:,}: pass "
+            f"fewer or shorter ones, of {MOST:,} positions together"
+        )
+    return list(dict.fromkeys(found))

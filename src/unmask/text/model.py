@@ -21,13 +21,14 @@ from unmask.text.generating import generated
 from unmask.text.inputs import (
     check_options,
     check_parts,
+    keywords,
     messages_of,
     span_of,
     stops_of,
     text_of,
     texts_of,
 )
-from unmask.text.opening import Parts, open_text
+from unmask.text.opening import open_text
 from unmask.text.planning import Planning, check_stops, never_generated
 from unmask.text.prompts import Row, between, canvas_of, continued, in_whole_blocks, seeds_of
 from unmask.text.reading import completion
@@ -38,9 +39,6 @@ from unmask.text.streaming import TextState, states
 from unmask.text.structured import Schema, Structure, form_of
 
 Text = str | Sequence[str]
-_FORM = ("regex", "json_schema", "choices", "likeliest")
-_DRAWN = ("seed", "strategy", *_FORM)
-_LIMITS = ("stop", "max_rows", "max_tokens")
 
 
 class TextModel:
@@ -82,10 +80,9 @@ class TextModel:
         tokenizer: one of transformers', where the model's own is missing or wrong.
         Raises ModelError for a model without text, or a tokenizer of another model.
         """
-        parts: Parts = open_text(model, tokenizer, options)
-        chosen, ends = strategy or parts.strategy, parts.end_ids
-        network, encoding, template = parts.denoiser, parts.encoding, parts.template
-        return cls(network, encoding, strategy=chosen, end_ids=ends, template=template)
+        network, parts = open_text(model, tokenizer, options)
+        chosen, ends, template = strategy or parts.strategy, parts.end_ids, parts.template
+        return cls(network, parts.encoding, strategy=chosen, end_ids=ends, template=template)
 
     def save(self, folder: str | Path, **options: Any) -> Path:
         """Write the network, tokenizer, strategy, ends and template to a folder; return its path.
@@ -139,7 +136,7 @@ class TextModel:
         They are those of `complete`, whatever is done: numbers of prompts that are left out, of an
         earlier call. options: as in `complete`, but for n.
         """
-        check_options("complete_each", options, (*_DRAWN, *_LIMITS))
+        check_options("complete_each", options, keywords(self.complete, "n"))
         rows = [self._continued(each, max_new_tokens) for each in texts_of("prompts", prompts)]
         return self._finished(rows, prompts, done=done, **options)
 
@@ -151,7 +148,7 @@ class TextModel:
         options: as in `complete`. Raises DataError for a tokenizer without a template, or messages
         that it does not take.
         """
-        check_options("chat", options, ("n", *_DRAWN, *_LIMITS))
+        check_options("chat", options, keywords(self.complete))
         row = self._talk(messages, max_new_tokens)
         return self._each("", options.pop("n", 1), lambda _: row, options)
 
@@ -195,7 +192,7 @@ class TextModel:
         span: the part itself, where it is first found, or its first and last character, as in a
         slice. options: as in `infill`, but for lengths. InputError for a part without tokens.
         """
-        check_options("edit", options, ("n", *_DRAWN))
+        check_options("edit", options, keywords(self.infill, "tokens", "max_tokens"))
         begin, end = span_of(text, span)
         count = len(self.encoding.encode(text[begin:end]))
         if not count:

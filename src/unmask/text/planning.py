@@ -89,7 +89,9 @@ class Planning:
         spec = self.denoiser.spec
         check_lengths(rows, spec.max_length)
         if form is None:
-            return list(rows), [Planned(self.plan(strategy, closed=closed), [*range(len(rows))])]
+            plan = self.plan(strategy, closed=closed)
+            self._check_ends(plan)
+            return list(rows), [Planned(plan, [*range(len(rows))])]
         fill = None if closed else next(iter(self.end_ids), None)
         rows, found = [closed_row(row, fill) for row in rows], list[Planned]()
         for follows in (False, True):
@@ -102,10 +104,23 @@ class Planning:
                 found.append(Planned(plan, numbers))
         return rows, found
 
+    def _check_ends(self, plan: Strategy) -> None:
+        """Raise StrategyError for rows that grow at their end, where a token has to stand."""
+        behind = self.encoding.around[1]
+        if plan.growth is not None and behind:
+            name = self.encoding.decode(behind, special=True)
+            raise StrategyError(
+                f"{type(plan.growth).__name__} makes texts longer at their end, and {name!r} "
+                "stands behind every text of this model, at a place that does not move: pass a "
+                "preset whose texts have a length from the start, or leave growth= out, as in "
+                "strategy.but(growth=None)"
+            )
+
     def best_length(
         self, row: Row, most: int, strategy: Strategy | None, seed: int, form: Structure | None
     ) -> int:
         """Return the length, of at most eight up to this one, of which a token is likeliest."""
+        check_lengths([replace(row, unknown=most)], self.denoiser.spec.max_length)
         plan = self.plan(strategy, closed=True)
         lengths = sorted({max(1, round(most * k / 8)) for k in range(1, 9)})
         if form is not None:

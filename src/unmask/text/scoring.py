@@ -11,7 +11,7 @@ from unmask.errors import InputError
 from unmask.scoring import Bound, PseudoLikelihood, Score, score
 from unmask.scoring.look import Method
 from unmask.text.encoding import Encoding
-from unmask.text.inputs import text_of
+from unmask.text.inputs import check_words, text_of
 
 
 def text_score(
@@ -24,8 +24,11 @@ def text_score(
     seed: int,
 ) -> Score:
     """Return how likely a text is behind what is given, as `TextModel.score`."""
-    before = [*encoding.around[0], *encoding.encode(text_of("given", given))]
+    behind = encoding.encode(text_of("given", given))
+    before = [*encoding.around[0], *behind]
     ids = encoding.encode(text_of("text", text))
+    for name, part, read in (("given", given, behind), ("text", text, ids)):
+        check_words(encoding, name, read, [part])
     if not ids:
         raise InputError(f"text={text!r} has no token: pass a text to score")
     whole = torch.tensor([[*before, *ids, *encoding.around[1]]])

@@ -1,8 +1,10 @@
 """Training by transformers' Trainer: `train`, recipes, and `trainer.MaskedTrainer`."""
 
 from unmask.core.calls import check_calls
+from unmask.training.annealing import AttentionAnnealing
+from unmask.training.base_model import Base
 from unmask.training.described import described
-from unmask.training.recipe import Recipe
+from unmask.training.recipe import LoraOptions, Recipe
 from unmask.training.recipes import RECIPES, default_recipe
 from unmask.training.run import train
 from unmask.training.settings import commented, read_settings
@@ -10,6 +12,9 @@ from unmask.training.watching import Progress
 
 __all__ = [
     "RECIPES",
+    "AttentionAnnealing",
+    "Base",
+    "LoraOptions",
     "Progress",
     "Recipe",
     "commented",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unmask.errors import StrategyError
+from unmask.training.inputs import CHECKPOINTED
 from unmask.training.recipe import Recipe
 
 CHECKPOINTS = 10  # of a run; also how often the held-out bound and samples are shown
@@ -20,6 +21,10 @@ def arguments(recipe: Recipe, work: Path, seed: int) -> Any:
     from transformers import TrainingArguments
 
     every = max(1, recipe.steps // CHECKPOINTS)
+    assert recipe.learning_rate is not None  # of a recipe that is `settled`
+    fields = TrainingArguments.__dataclass_fields__
+    checkpointing = next(name for name in CHECKPOINTED if name in fields)  # by the version
+    again: Any = {checkpointing: True} if recipe.gradient_checkpointing else {}
     given = TrainingArguments(
         output_dir=str(work),
         max_steps=recipe.steps,
@@ -37,11 +42,13 @@ def arguments(recipe: Recipe, work: Path, seed: int) -> Any:
         save_total_limit=2,
         logging_strategy="no",
         report_to="none",
-        ddp_find_unused_parameters=False,
+        # Published networks may have weights that no loss depends on, such as experts of a batch.
+        ddp_find_unused_parameters=recipe.base.model is not None,
         use_cpu=not torch.accelerator.is_available(),  # else processes would not find each other
         log_level="error",
         disable_tqdm=True,
         seed=seed,
+        **again,
     )
     parts = recipe.pieces * given.world_size * max(1, given.n_gpu)
     if recipe.batch_size % parts:

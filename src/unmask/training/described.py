@@ -8,23 +8,51 @@ import torch
 
 from unmask.data import Corpus
 from unmask.data.padding import to_dict
-from unmask.training.material import Material, of_corpus
+from unmask.training.base_model import Base
+from unmask.training.material import Material, of_base, of_corpus
 from unmask.training.network import backbone, network
 from unmask.training.recipe import Recipe
 
 
-def described(corpus: Corpus, recipe: Recipe) -> list[str]:
+def described(corpus: Corpus, recipe: Recipe, base: Base | None = None) -> list[str]:
     """Return lines that describe the data, the network and the training."""
-    material = of_corpus(corpus, recipe)
+    recipe = recipe.settled()
+    material = of_corpus(corpus, recipe) if base is None else of_base(corpus, recipe, base)
     passes = recipe.steps * recipe.batch_size / len(material.train)
     return [
         *corpus.split(recipe.data.held_out)[0].notes,
-        _network(recipe, material),
+        *([_network(recipe, material)] if base is None else _base(recipe, material, base)),
         f"{recipe.steps:,} steps of {recipe.batch_size} examples ({passes:.1f} times through the "
         f"data), objective {recipe.objective}, learning rate {recipe.learning_rate:g}, "
         f"padding {to_dict(material.padding)['name']}",
-        *_lengths(corpus, material),
+        *(_lengths(corpus, material) if base is None else []),
     ]
+
+
+def _base(recipe: Recipe, material: Material, base: Base) -> list[str]:
+    """Return lines on the model that is trained further, and on which of its weights."""
+    row = base.known.found.family if base.known.found else None
+    lora, dtype = recipe.lora, base.options.dtype
+    kind = "" if row is None else f" ({row.models})"
+    seen = "all positions" if base.block is None else f"blocks of {base.block}"
+    trained = "all weights, in " + (dtype or "float32")
+    if lora.rank:
+        where = ", ".join(lora.targets) or "all linear layers but the head"
+        trained = f"adapters of rank {lora.rank} at {where}"
+    notes = [
+        f"{base.name}{kind}, attention to {seen}, rows of up to {material.length} positions, "
+        f"{base.size} ids; trained: {trained}"
+    ]
+    if not lora.rank and dtype in ("bfloat16", "auto"):
+        notes.append(f"weights of dtype {dtype} lose small changes: dtype float32 keeps them")
+    if base.block is not None:
+        notes.append(
+            f"objective {recipe.objective} learns a block behind blocks that are partly hidden, "
+            "too; in generation they are complete"
+        )
+    if material.padding.eos_id is not None:
+        notes.append(f"behind its end a row goes on with id {material.padding.eos_id}, as learnt")
+    return notes
 
 
 def _lengths(corpus: Corpus, material: Material) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,16 @@ from unmask.core.random import check_seed
 from unmask.data import Corpus
 from unmask.errors import DataError, InputError, SeedError, StrategyError
 from unmask.models import ClassConditioned
+from unmask.objectives import block_diffusion
+from unmask.objectives.block_diffusion import check_has_blocks
 from unmask.objectives.inputs import check_self_condition, kind_of
+from unmask.training.base_model import Base
 from unmask.training.recipe import MOST, DataOptions, Recipe
 from unmask.training.stream import SEEDS
+from unmask.training.within import can_checkpoint
 
-REFUSED = (
-    "load_best_model_at_end",
-    "activation_checkpointing",
-    "gradient_checkpointing",
-    "data_seed",
-)
+REFUSED = ("load_best_model_at_end", "data_seed")
+CHECKPOINTED = ("activation_checkpointing", "gradient_checkpointing")  # newer and older name
 KEPT = "about", "vocabulary", "training"  # of a card
 
 
@@ -96,8 +97,8 @@ def check_rows(denoiser: Denoiser, padding: Any, length: Any, pad_id: Any) -> No
     need(fits, f"pad_id={pad_id!r}", f"pass an id from 0 to {vocab - 1}")
 
 
-def check_objective(objective: Any) -> None:
-    """Raise StrategyError unless this can be called as the objectives are."""
+def check_objective(objective: Any, denoiser: Any) -> None:
+    """Raise StrategyError unless this can be called as the objectives are, with this network."""
     advice = "pass a function of unmask.objectives, such as objectives.complementary"
     need(is_function(objective), f"objective={objective!r}", advice)
     try:
@@ -112,6 +113,10 @@ def check_objective(objective: Any) -> None:
             f"objective={objective!r} cannot be called with (denoiser, tokens, maskable, seed, "
             f"time=, valid=, condition=, self_condition=): {error}; {advice}"
         ) from None
+    while isinstance(objective, partial):
+        objective = objective.func
+    if objective is block_diffusion:
+        check_has_blocks(denoiser)
 
 
 def check_options(
@@ -157,6 +162,20 @@ def check_sizes(args: Any) -> None:
         need(number < MOST, f"{name}={number}", f"pass a number below {MOST}")
 
 
+def check_checkpointing(denoiser: Any, args: Any) -> None:
+    """Raise StrategyError for layers that are to be computed twice and cannot be."""
+    for name in CHECKPOINTED:
+        how = getattr(args, f"{name}_kwargs", None) or {}
+        asked = bool(getattr(args, name, None))
+        need(
+            not asked or can_checkpoint(denoiser),
+            f"{name}=True, and the network of {type(denoiser).__name__} is none of transformers "
+            "that can do so",
+            "leave it out",
+        )
+        need(not how.get("use_reentrant"), f"{name}_kwargs={how!r}", "leave use_reentrant out")
+
+
 def check_arguments(args: Any) -> None:
     """Raise StrategyError for TrainingArguments that would change the loss of a step."""
     for name in REFUSED:
@@ -200,7 +219,7 @@ def check_out(out: Any) -> Path:
 
 
 def check_call(
-    data: Any, recipe: Any, resume: Any, overwrite: Any, steps: Any, report: Any
+    data: Any, base: Any, recipe: Any, resume: Any, overwrite: Any, steps: Any, report: Any
 ) -> None:
     """Raise an InputError for arguments of `train` of another kind."""
     path = isinstance(data, Path) or (isinstance(data, str) and Path(data).exists())
@@ -212,6 +231,8 @@ def check_call(
         "pass a built-in task, such as 'shidoku', or a Corpus of unmask.data.read(PATH)",
         DataError,
     )
+    fits = base is None or isinstance(base, Base)
+    need(fits, f"base={base!r:.80}", "pass a Base, such as Base('GSAI-ML/LLaDA-8B-Instruct')")
     fits = recipe is None or isinstance(recipe, Recipe)
     need(fits, f"recipe={recipe!r:.80}", "pass a Recipe, such as Recipe(steps=500)")
     if steps is not None:

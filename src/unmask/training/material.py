@@ -15,7 +15,9 @@ from unmask.data import Corpus, Example, Vocabulary
 from unmask.data.corpus import Lazy
 from unmask.data.padding import EndFill, Excluded, Policy
 from unmask.data.vocabulary import BYTES
+from unmask.errors import DataError
 from unmask.tasks import Task
+from unmask.training.base_model import Base
 from unmask.training.recipe import Recipe, padding_named
 from unmask.viz.layout import Layout
 
@@ -50,6 +52,16 @@ class Material:
     padding: Policy = field(default_factory=Excluded)
     stream: bool = False  # whether examples may begin anywhere in a longer text
     warp: Any = None  # of images: (b,N), seeds (b,) -> (b,N)
+    base: Base | None = None  # the model that is trained further
+
+    @property
+    def padded(self) -> int | None:
+        """Positions that rows are padded to; None: to the longest of their batch.
+
+        Where all of a row's padding is learnt, its loss depends on them, so they are fixed.
+        """
+        varies = self.base is not None and not isinstance(self.padding, EndFill)
+        return None if varies else self.length
 
     @property
     def pad_id(self) -> int:
@@ -96,6 +108,40 @@ def of_corpus(corpus: Corpus, recipe: Recipe) -> Material:
         classes=corpus.classes,
         padding=padding,
         stream=corpus.stream,
+    )
+
+
+def of_base(corpus: Corpus, recipe: Recipe, base: Base) -> Material:
+    """Return the material of a corpus for a model that is trained further.
+
+    Raises DataError for a corpus of
+    other ids, and for classes that the model does not have.
+    """
+    train, rest = corpus.split(recipe.data.held_out)
+    card = base.known.card
+    classes = (card.classes or 0) if card is not None else 0
+    if corpus.vocabulary.mask_id != base.mask_id or corpus.vocabulary.total > base.size:
+        raise DataError(
+            f"the corpus has the ids of another vocabulary than {base.name}: read it by the model, "
+            "as in base.read(PATH)"
+        )
+    if corpus.classes > classes:
+        raise DataError(
+            f"the data has {corpus.classes} classes, and {base.name} has {classes or 'none'}: "
+            "leave the column out of the data"
+        )
+    told = None if card is None else card.about.get("layout")
+    return Material(
+        name="data",
+        train=train.examples,
+        held_out=rest.examples,
+        layout=layout(corpus) if told is None else Layout.from_dict(told),
+        length=max(corpus.longest, recipe.data.length or 0),
+        vocabulary=corpus.vocabulary,
+        classes=corpus.classes,
+        padding=base.padding(recipe.padding),
+        stream=corpus.stream,
+        base=base,
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from unmask.core.loss import Loss
 from unmask.errors import StrategyError
 from unmask.training.collate import IGNORED
+from unmask.training.within import checkpoint_layers
 
 Objective = Callable[..., Loss]
 """A function of `unmask.objectives`: a pure function of network, data and seeds."""
@@ -24,6 +25,14 @@ class MaskedModel(nn.Module):
     def __init__(self, denoiser: nn.Module, objective: Objective, self_condition: float = 0.0):
         super().__init__()
         self.denoiser, self.objective, self.self_condition = denoiser, objective, self_condition
+
+    def activation_checkpointing_enable(self, **given: Any) -> None:
+        """Let the layers be computed again for the gradient, as Trainer asks for it."""
+        checkpoint_layers(self.denoiser, **given)
+
+    def gradient_checkpointing_enable(self, **given: Any) -> None:
+        """Do the same, under the name that older versions of Trainer call."""
+        checkpoint_layers(self.denoiser, **given)
 
     def forward(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -12,7 +12,10 @@ from torch import nn
 from unmask.core.optional import library
 from unmask.errors import CheckpointError, StrategyError, nearest
 from unmask.models import ClassConditioned, load, wrap
+from unmask.models.forwarding import Forwarding
 from unmask.models.hf import MaskedLMDenoiser
+from unmask.training.adapters import add_adapters
+from unmask.training.base_model import Base
 from unmask.training.geometry import know_the_layout
 from unmask.training.material import Material
 from unmask.training.recipe import Recipe
@@ -64,6 +67,28 @@ def build_network(recipe: Recipe, material: Material, seed: int) -> nn.Module:
     assert isinstance(inner, MaskedLMDenoiser)
     several = kinds(material)
     return ClassConditioned(inner, several - 1) if several > 1 else inner
+
+
+def open_base(base: Base, recipe: Recipe, seed: int, folder: Path | None = None) -> nn.Module:
+    """Return the network of a model to train further, with adapters if the recipe says so.
+
+    folder: one that was trained from the model, in its place. Weights that are trained are float32,
+    if nothing else is asked for. Caches and compiled wrappers are left out. Raises StrategyError
+    for float16, in which small changes of weights, and large gradients, are lost.
+    """
+    lora = recipe.lora.rank > 0
+    if base.options.dtype == "float16" and not lora:
+        raise StrategyError(
+            "base.dtype='float16': its gradients overflow; pass float32 or bfloat16, or train "
+            "adapters (--lora)"
+        )
+    known = base.recognised(folder, None if lora else "float32")
+    denoiser: Any = known.open()
+    while isinstance(denoiser, Forwarding) and not isinstance(denoiser, ClassConditioned):
+        denoiser = denoiser.inner
+    if lora:
+        add_adapters(denoiser, recipe.lora, seed)
+    return cast("nn.Module", denoiser)
 
 
 def network(options: dict[str, Any], **how: Any) -> Any:
@@ -138,7 +163,7 @@ def _made(make: Callable[..., Any], **options: Any) -> Any:
 
 def finished(denoiser: Any, material: Material) -> Any:
     """Return the model to save: without the classes of warped examples."""
-    if not isinstance(denoiser, ClassConditioned):
+    if material.base is not None or not isinstance(denoiser, ClassConditioned):
         return denoiser
     if not material.classes:
         return denoiser.inner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,8 @@ from unmask.training.model import Objective
 from unmask.training.settings import settings
 
 Name = Literal[
-    "complementary", "count", "bernoulli", "bernoulli_by_count", "masked_mean", "bert"
+    "complementary", "count", "bernoulli", "bernoulli_by_count", "block_diffusion", "masked_mean",
+    "bert",
 ]  # fmt: skip
 MOST = 2**31  # above any number of steps or rows
 Count = Annotated[int, Field(ge=0, lt=MOST)]
@@ -24,6 +26,9 @@ Positive = Annotated[int, Field(ge=1, lt=MOST)]
 Rate = Annotated[float, Field(ge=0)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+PRESET = {"name": "random_order", "steps": 32}
+USUAL = {"new": (2e-3, 0.998), "base": (2e-5, 0.0), "lora": (2e-4, 0.0)}
+"""Learning rate and decay of averages, by what is trained."""
 Listed = Strict(False)  # files have lists where Python has tuples
 
 
@@ -46,6 +51,47 @@ class DataOptions:
     """[height, width] of images stored as rows; null: rows are no images, or say it"""
     held_out: float = 0.1
     """share of the data that is used for measurement only"""
+    turns: Literal["auto", "each", "together"] = "auto"
+    """of talks: each answer is a row of its own, which ends there, or all are learnt together in
+    one row; auto: together where attention is block-causal, so that none sees what comes later"""
+    longer: Literal["refuse", "leave_out", "cut"] = "refuse"
+    """what is done with talks of more than `length` tokens, or the model's positions"""
+
+
+@settings
+class BaseOptions:
+    """The model that a fine-tuning begins with."""
+
+    model: str | None = None
+    """name, folder or repository of a model to train further; null: a new network"""
+    family: str | None = None
+    """its kind, if its files do not say it, as of unmask.load"""
+    mask_id: Count | None = None
+    """id of unknown positions, if its files do not say it"""
+    block: Positive | None = None
+    """positions of a block, if its files do not say it"""
+    revision: str | None = None
+    """branch, tag or commit of a repository"""
+    trust_remote_code: bool = False
+    """true: code of the model's authors may run"""
+    tokenizer: str | None = None
+    """folder or file of a tokenizer in place of the model's own"""
+    dtype: Literal["bfloat16", "float16", "float32", "auto"] | None = None
+    """of its weights; null: float32, or with adapters that of its files"""
+
+
+@settings
+class LoraOptions:
+    """Adapters in place of the model's weights (LoRA 2106.09685)."""
+
+    rank: Count = 0
+    """rank of the adapters; 0: none, all weights are trained"""
+    alpha: Annotated[float, Field(gt=0)] | None = None
+    """their scale times the rank; null: twice the rank"""
+    dropout: BelowOne = 0.0
+    """share of their inputs that is dropped in training"""
+    targets: Annotated[tuple[str, ...], Listed] = ()
+    """names of the layers that have them; empty: all linear layers but the head"""
 
 
 @settings
@@ -63,8 +109,9 @@ class Recipe:
     """examples in an optimiser step, over all processes and pieces"""
     pieces: Positive = 1
     """parts that a batch is computed in, to save memory"""
-    learning_rate: Rate = 2e-3
-    """highest learning rate; it falls to 0 by a cosine"""
+    learning_rate: Rate | None = None
+    """highest learning rate; it falls to 0 by a cosine; null: 2e-3 for a new network, 2e-5 for a
+    base, 2e-4 for adapters"""
     warmup_steps: Count = 100
     """steps until the highest learning rate; at most a tenth of all"""
     weight_decay: Rate = 0.05
@@ -73,29 +120,37 @@ class Recipe:
     """beta2 of AdamW"""
     max_grad_norm: Rate = 1.0
     """longer gradients are clipped to this norm"""
-    ema_decay: BelowOne = 0.998
-    """decay of the averaged weights, which are saved; 0: no averaging"""
+    ema_decay: BelowOne | None = None
+    """decay of the averaged weights, which are saved; 0: no averaging; null: 0.998 for a new
+    network, 0 for a base"""
     precision: Literal["float32", "bfloat16"] = "float32"
     """float32 or bfloat16"""
+    gradient_checkpointing: bool = False
+    """true: layers are computed twice, to save memory; the gradient is the same"""
     objective: Name = "complementary"
-    """one of complementary, count, bernoulli, bernoulli_by_count, masked_mean, bert"""
+    """one of complementary, count, bernoulli, bernoulli_by_count, masked_mean, bert; or
+    block_diffusion, for networks that generate block by block"""
     schedule: str = "linear"
     """mask-ratio schedule; the bound is the same for each"""
     padding: str = "auto"
-    """auto (end_of_sequence for documents, so that lengths are learnt, else excluded), excluded,
-    end_of_sequence, or block_fill(32) with blocks of 32 positions"""
+    """auto (end_of_sequence for documents, so that lengths are learnt, else excluded; of a base,
+    that of its family), excluded, end_of_sequence, or block_fill(32) with blocks of 32 positions"""
     label_smoothing: BelowOne = 0.0
     """for the objective masked_mean only"""
     condition_dropout: BelowOne = 0.1
     """share of examples trained without their class"""
     warped: Annotated[tuple[Share, Share], Listed] = (0.0, 0.0)
     """share of warped digits at the first and the last step"""
-    preset: dict[str, Any] = Field(default_factory=lambda: {"name": "random_order", "steps": 32})
-    """preset that the model's card recommends"""
+    preset: dict[str, Any] = Field(default_factory=lambda: dict(PRESET))
+    """preset that the model's card recommends; the default of a base is its own"""
     samples: Count = 16
     """samples drawn in each tenth of a run, at most, to be looked at; 0: none"""
     held_out_rows: Count = 256
     """held-out examples measured in each tenth of a run, at most; 0: none"""
+    base: BaseOptions = BaseOptions()
+    """model that is trained further, in place of a new network"""
+    lora: LoraOptions = LoraOptions()
+    """adapters that are trained in place of its weights"""
     data: DataOptions = DataOptions()
     """how --data is read"""
 
@@ -115,6 +170,51 @@ class Recipe:
             )
         schedules.resolve(self.schedule)
         padding_named(self.padding, 0)
+
+    def _check_base(self) -> None:
+        """Raise StrategyError for settings of a base without one, and of a new network beside."""
+        given = {"backbone": self.backbone, "data.tokenizer": self.data.tokenizer}
+        for name, value in given.items() if self.base.model is not None else ():
+            if value:
+                raise StrategyError(
+                    f"{name}={value!r} beside base.model={self.base.model!r}: network and "
+                    "tokenizer are the model's; leave it out, or pass base.tokenizer "
+                    "(--tokenizer) where the model has none"
+                )
+        if self.base.model is not None:
+            return
+        said = asdict(self.base).items()
+        named = [
+            f"base.{name}={value!r}"
+            for name, value in said
+            if value is not None and value is not False
+        ]
+        named += [f"lora.rank={self.lora.rank}"] if self.lora.rank else []
+        if named:
+            name = named[0]
+            raise StrategyError(
+                f"{name} without a model to train further: pass base.model (--from MODEL)"
+            )
+        if self.data.turns != "auto" or self.data.longer != "refuse":
+            raise StrategyError(
+                "data.turns and data.longer are about talks, which become ids by a model's own "
+                "tokenizer: pass base.model (--from MODEL), or leave them out"
+            )
+
+    def settled(self) -> Recipe:
+        """Return the recipe with the values that null stands for.
+
+        Raises StrategyError for settings that belong to a base, or to a new network, where the
+        recipe is of the other.
+        """
+        self._check_base()
+        trained = "lora" if self.lora.rank else "base" if self.base.model is not None else "new"
+        rate, decay = USUAL[trained]
+        return replace(
+            self,
+            learning_rate=rate if self.learning_rate is None else self.learning_rate,
+            ema_decay=decay if self.ema_decay is None else self.ema_decay,
+        )
 
     def loss(self) -> Objective:
         """Return the objective with its options bound."""

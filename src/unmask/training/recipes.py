@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from unmask.data import Corpus
-from unmask.training.recipe import Recipe
+from unmask.training.recipe import BaseOptions, Recipe
 
 POSITIONS = 128
 """Positions of an example that the batch size of `Recipe` is meant for."""
+PASSES = 3
+"""How often a fine-tuning goes through its data, if that is not more than `Recipe().steps`."""
+FEWEST_STEPS = 100
+"""Steps of a fine-tuning of few data."""
 
 
 def small(width: int, layers: int, **options: Any) -> dict[str, Any]:
@@ -25,7 +30,7 @@ def small(width: int, layers: int, **options: Any) -> dict[str, Any]:
     }
 
 
-RECIPES = {
+_TASKS = {
     "shidoku": Recipe(
         backbone=small(64, 4, initializer_range=0.06),
         steps=5000,
@@ -63,9 +68,19 @@ RECIPES = {
 }
 
 
-def default_recipe(corpus: Corpus) -> Recipe:
-    """Return `Recipe()`, in which short examples that are no windows fill larger batches."""
+RECIPES = {task: recipe.settled() for task, recipe in _TASKS.items()}
+
+
+def default_recipe(corpus: Corpus, base: BaseOptions | None = None) -> Recipe:
+    """Return `Recipe()`, in which short examples that are no windows fill larger batches.
+
+    Of a base: three times through the data, in `FEWEST_STEPS` steps at least.
+    """
     usual = Recipe()
+    if base is not None and base.model is not None:
+        count = len(corpus.examples) * (1 - usual.data.held_out)
+        steps = max(FEWEST_STEPS, min(usual.steps, math.ceil(PASSES * count / usual.batch_size)))
+        return Recipe(base=base, steps=steps)
     if corpus.stream:
         return usual
     times = min(POSITIONS // corpus.longest, len(corpus.examples) // usual.batch_size)

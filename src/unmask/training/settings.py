@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError
@@ -202,7 +202,9 @@ def _refusal(
         size = len(get_args(kinds[0]))
         return StrategyError(f"{where}: expected {size} values, got {len(value)}")
     if error["type"] == "literal_error":
-        problem = nearest(str(value), get_args(field))
+        every = [field, *get_args(field)]  # one of a Literal, or null
+        known = [each for kind in every if get_origin(kind) is Literal for each in get_args(kind)]
+        problem = nearest(str(value), known)
     where += "".join(f"[{part!r}]" for part in parts if part != "[key]")
     got = "" if where.endswith(f"={value!r}") else f", got {value!r}"
     return StrategyError(f"{where}: {problem}{got}{_advice(error['type'], value)}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +19,7 @@ from unmask.core.calls import check_calls
 from unmask.core.files import discard, put_in_place
 from unmask.data import Corpus, Example
 from unmask.data.padding import Excluded, Padding
-from unmask.errors import TOKEN_DROPOUT, StrategyError, TrainingError
+from unmask.errors import TOKEN_DROPOUT, CheckpointError, StrategyError, TrainingError
 from unmask.models import save
 from unmask.objectives import complementary
 from unmask.scoring import Bound, Score, score
@@ -29,6 +29,7 @@ from unmask.training.collate import Augment, Collator
 from unmask.training.examples import checked_examples, rules_of
 from unmask.training.inputs import (
     check_arguments,
+    check_checkpointing,
     check_classes,
     check_network,
     check_objective,
@@ -40,6 +41,7 @@ from unmask.training.inputs import (
 )
 from unmask.training.model import MaskedModel, Objective
 from unmask.training.stream import Draws, spread
+from unmask.training.within import has_adapters, trained_weights
 from unmask.training.writing import writing
 
 if TYPE_CHECKING:
@@ -91,12 +93,13 @@ class MaskedTrainer(Trainer):
         check_network(denoiser)
         check_sizes(args)
         check_arguments(args)
+        check_checkpointing(denoiser, args)
         measured = f"eval_strategy={str(args.eval_strategy)!r} without examples to measure on"
         need(args.eval_strategy == "no" or held_out is not None, measured, "pass held_out=")
         check_options(denoiser, self_condition, ema_decay, augment, card)
         check_classes(denoiser, classes, condition_dropout)
         check_rows(denoiser, padding, length, pad_id)
-        check_objective(objective)
+        check_objective(objective, denoiser)
         self.rules = rules_of(denoiser, classes, length)
         filled = not isinstance(padding, Excluded)
         examples = checked_examples("examples", examples, self.rules, filled=filled)
@@ -111,6 +114,7 @@ class MaskedTrainer(Trainer):
         args.dataloader_pin_memory &= torch.cuda.is_available()  # else torch warns of it
         self.average = Averaging(denoiser, ema_decay) if ema_decay else None
         self.card = card or {}
+        self.writer: Callable[[Any, Path], None] | None = None  # in place of `save`, by `train`
         self.last_loss = float("nan")
         self._staging: str | None = None
         collator = Collator(
@@ -238,13 +242,20 @@ class MaskedTrainer(Trainer):
                     return
                 if self.average is not None:
                     self.average.write(staged)
-                save(self.finished, staged / MODEL, **self.card)
+                self.write_model(staged / MODEL)
                 put_in_place(staged, target)
                 keep_newest(root, self.args.save_total_limit)
         finally:
             self._staging = None
             if self.args.should_save:
                 discard(staged.parent)
+
+    def write_model(self, folder: Path) -> None:
+        """Write the finished network to a folder that `unmask.load` opens."""
+        if self.writer is not None:
+            self.writer(self.finished, folder)
+        else:
+            save(self.finished, folder, **self.card)
 
     def _get_output_dir(self, trial: Any) -> Any:
         return self._staging or super()._get_output_dir(trial)
@@ -262,18 +273,31 @@ class MaskedTrainer(Trainer):
             group["lr"] = rate * rule(schedule.last_epoch)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Write the weights, tied ones included."""
-        from safetensors.torch import save_model
+        """Write the weights, tied ones included; of a network with adapters, only these."""
+        from safetensors.torch import save_file, save_model
 
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        save_model(self.accelerator.unwrap_model(self.model), str(folder / WEIGHTS))
+        model = self.accelerator.unwrap_model(self.model)
+        if has_adapters(model):
+            adapters = {name: each.detach() for name, each in trained_weights(model).items()}
+            save_file(adapters, str(folder / WEIGHTS))
+        else:
+            save_model(model, str(folder / WEIGHTS))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        from safetensors.torch import load_model
+        from safetensors.torch import load_file, load_model
 
         folder = Path(resume_from_checkpoint)
-        load_model(self.accelerator.unwrap_model(self.model), str(folder / WEIGHTS))
+        inner = self.accelerator.unwrap_model(self.model)
+        if has_adapters(inner):
+            own, found = trained_weights(inner), load_file(str(folder / WEIGHTS))
+            if own.keys() != found.keys():
+                raise CheckpointError(f"{folder / WEIGHTS} has other adapters than this run")
+            for name, weight in own.items():
+                weight.data.copy_(found[name])
+        else:
+            load_model(inner, str(folder / WEIGHTS))
         if self.average is not None:
             self.average.read(folder)
 

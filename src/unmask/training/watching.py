@@ -13,9 +13,11 @@ from unmask import presets
 from unmask.core.files import write_file
 from unmask.engine.run import generate
 from unmask.presets.by_name import ending
+from unmask.training.answers import answers
 from unmask.training.base import TrainerCallback
 from unmask.training.material import Material
 from unmask.training.measuring import Budget
+from unmask.training.stream import spread
 from unmask.viz.layout import Layout
 from unmask.viz.patches import pillow
 from unmask.viz.sheet import save_png, sheet
@@ -32,6 +34,7 @@ class Progress:
     loss: float  # nats per token, of the batch
     bound: float | None = None  # held out, nats per token; None if not measured at this step
     samples: Tensor | None = None  # (n,N) int64; None if not drawn at this step
+    texts: list[str] | None = None  # in place of samples: held-out prompts with their answers
     layout: Layout | None = None
     seconds_left: float | None = None  # an estimate, with measuring
 
@@ -75,21 +78,34 @@ class Watching(TrainerCallback):
             measured["bound"] = bound.nats_per_token
         if samples:
             with self.budget.spending("sample", samples):
-                measured["samples"] = self._samples(samples, state.global_step)
-            measured["layout"] = self.material.layout
+                measured |= self._measured_samples(samples, state.global_step)
         step, total, loss = state.global_step, state.max_steps, self.trainer.last_loss
         left = self.budget.seconds_left(total - step)
         self.report(Progress(step, total, loss, seconds_left=left, **measured))
+
+    def _measured_samples(self, count: int, step: int) -> dict[str, Any]:
+        """Draw and save samples, or answers of a text model that is trained further."""
+        base = self.material.base
+        if base is None or base.beside is None:
+            return {"samples": self._samples(count, step), "layout": self.material.layout}
+        rows = [self.material.held_out[i] for i in spread(len(self.material.held_out), count)]
+        rows = [row for row in rows if bool(row.maskable.any())]
+        texts = answers(self.model, base.beside, rows, self.material.stream)
+        self._write_texts(texts, step)
+        return {"texts": texts}
+
+    def _write_texts(self, texts: list[str], step: int) -> None:
+        path = self.folder / f"step-{step:06d}.txt"
+        write_file(path, ("\n----\n".join(texts) + "\n").encode("utf-8", "replace"))
 
     def _samples(self, count: int, step: int) -> Tensor:
         """Draw and save samples (count,N)."""
         length = self.material.length
         strategy = ending(presets.random_order(min(PASSES, length)), self.material.padding.eos_id)
         samples = generate(self.model, batch_size=count, length=length, seed=0, strategy=strategy)
-        path = self.folder / f"step-{step:06d}"
         if self.material.layout.kind == "text":
-            text = "\n----\n".join(self.material.text(row) for row in samples) + "\n"
-            write_file(path.with_suffix(".txt"), text.encode())
+            self._write_texts([self.material.text(row) for row in samples], step)
         else:
-            save_png(sheet(samples, self.material.layout), path.with_suffix(".png"))
+            path = self.folder / f"step-{step:06d}.png"
+            save_png(sheet(samples, self.material.layout), path)
         return samples

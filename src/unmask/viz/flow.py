@@ -16,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 from rich.cells import cell_len
 
+from unmask.data.pieces import BROKEN
 from unmask.viz.highlights import FRESH, GIVEN, PLAIN
 from unmask.viz.layout import BLANK, UNKNOWN, Cells, Layout
 
@@ -167,7 +168,7 @@ def columns_of(text: str) -> tuple[Sign, ...]:
     try:
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     except UnicodeEncodeError:  # half a character that is no byte
-        text = re.sub("[\ud800-\udfff]", "\ufffd", text)
+        text = re.sub("[\ud800-\udfff]", BROKEN, text)
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n"))
     return tuple(sign for character in _characters(text) for sign in _signs(character))
 
@@ -195,7 +196,7 @@ def _signs(character: str) -> list[Sign]:
     wide = cell_len(kept[:1]) > 1
     if not kept or kept.isspace():
         return [Sign("")] * (2 if wide else 1 if kept else 0)
-    if unicodedata.category(kept[0]) in _LETTERLESS or kept[0] == "\ufffd":
+    if unicodedata.category(kept[0]) in _LETTERLESS or kept[0] == BROKEN:
         return [Sign(OTHER, pale=True)]
     return [Sign(kept, 1), Sign(kept, 2)] if wide else [Sign(kept)]
 

@@ -97,19 +97,13 @@ class Drawing:
         ]
 
     def _symbol(self, token: int, look: int, wide: int) -> Segment:
-        """A symbol in its cell: clues bold, generated ones blue, new ones on amber."""
+        """A symbol in its cell."""
         if token == BLANK:
             return Segment(" " * wide)
         text = DOTS[self.way] if token == UNKNOWN else _shown(self.layout.symbol(token))
         spare = max(0, wide - cell_len(text))
         text = " " * ((spare + 1) // 2) + text + " " * (spare // 2)
-        if token == UNKNOWN:
-            return Segment(text, _style(palette.NIGHT_DOT, palette.NIGHT_UNKNOWN))
-        if look == FRESH:
-            return Segment(text, _style(palette.NIGHT, palette.NIGHT_FRESH, bold=True))
-        if look == GIVEN:
-            return Segment(text, _style(None, None, bold=True))
-        return Segment(text, _style(palette.NIGHT_DRAWN, None))
+        return inked(text, None if token == UNKNOWN else look)
 
     def _rule(self, signs: str, wide: int) -> Line:
         dashes = _sign(("─" if signs == THIN else "━") * wide, self.way)
@@ -121,6 +115,17 @@ class Drawing:
         for across, part in enumerate(parts, start=1):
             line += [part, thick if box and across % box == 0 else thin]
         return [*line[:-1], right]
+
+
+def inked(text: str, look: int | None) -> Segment:
+    """Return a text in its look, None for unknown: clues bold, generated blue, new on amber."""
+    if look is None:
+        return Segment(text, _style(palette.NIGHT_DOT, palette.NIGHT_UNKNOWN))
+    if look == FRESH:
+        return Segment(text, _style(palette.NIGHT, palette.NIGHT_FRESH, bold=True))
+    if look == GIVEN:
+        return Segment(text, _style(None, None, bold=True))
+    return Segment(text, _style(palette.NIGHT_DRAWN, None))
 
 
 @lru_cache(maxsize=1 << 16)

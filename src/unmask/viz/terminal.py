@@ -22,6 +22,7 @@ from unmask.viz import palette
 from unmask.viz.glyphs import Drawing, Way
 from unmask.viz.highlights import check_frames, highlights, looks, share_known
 from unmask.viz.layout import Layout
+from unmask.viz.writing import Writing, has_words
 
 DELAY = 0.12
 GAP = 2
@@ -150,7 +151,7 @@ class _Tiles:
         if shown < rows:
             yield Text(f"and {rows - shown} more", style=DIM)
 
-    def _fitted(self, console: Console, options: ConsoleOptions) -> tuple[Drawing, int]:
+    def _fitted(self, console: Console, options: ConsoleOptions) -> tuple[Drawing | Writing, int]:
         """The drawing, with text wrapped to the width there is, and the tiles in a line.
 
         These are as many as told or as fit, and then as few as need no more lines.
@@ -158,6 +159,10 @@ class _Tiles:
         coloured = console.color_system is not None and not console.no_color
         way: Way = "ascii" if options.ascii_only else "colour" if coloured else "shade"
         layout, rows = self.layout, len(self.frame)
+        if has_words(layout):
+            layout = replace(layout, width=max(1, min(options.max_width, layout.width)))
+            marks = looks(layout, self.frame, self.given, self.changed)
+            return Writing.of(layout, layout.cells(self.frame), marks, way), self.columns or 1
         drawing = Drawing(layout, layout.cells(self.frame), way)
         if layout.kind == "text":
             fit = max(1, min(options.max_width // drawing.cell, layout.width))

@@ -77,6 +77,24 @@ def test_x_is_a_letter_unless_told(call, proteins, tmp_path):
     assert call(*line, "--unknown", "M").out == call(*line).out  # not the M of [MASK]
 
 
+def test_a_record_without_an_unknown_letter_stays_as_it_is(call, proteins, tmp_path):
+    """Whatever its letters are: nothing of it is generated."""
+    every = [("a", "EXQ"), ("known", "EVQj"), ("b", "XXM"), ("last", "")]
+    write_fasta(tmp_path / "all.fa", [FastaRecord(*each) for each in every])
+    write_fasta(tmp_path / "some.fa", [FastaRecord(*each) for each in every[::2]])
+    line = ("fill", proteins, "--unknown", "X", "--top-k", 2)
+    done = call(*line, "--file", "all.fa", "--out", "out.fa")
+    assert done.code == 0, done.err
+    assert "2 records without an unknown letter, as before: 'known', 'last'" in done.err
+    call(*line, "--file", "some.fa", "--out", "few.fa")
+    found, few = read_fasta(tmp_path / "out.fa"), read_fasta(tmp_path / "few.fa")
+    assert [*found[:2], *found[3:5]] == few
+    assert [found[2], found[5]] == [FastaRecord("known", "EVQj"), FastaRecord("last", "")]
+    rows = call(*line, "--file", "all.fa", "--json").json["rows"]
+    assert [len(row["fillings"]) for row in rows] == [2, 1, 2, 1]
+    assert rows[1]["fillings"] == [{"score": 1.0, "token": [], "token_str": [], "sequence": "EVQj"}]
+
+
 def test_complete(call, proteins, tmp_path):
     write_fasta(tmp_path / "x.fa", [FastaRecord("a", "EVQ"), FastaRecord("b", "")])
     line = ("complete", proteins, "--file", "x.fa", "--max-new-tokens", 8, "-n", 2)

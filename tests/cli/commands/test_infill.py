@@ -10,6 +10,7 @@ from PIL import Image
 from tests.data.conftest import WORDS
 
 import unmask
+from unmask.presets import by_name
 
 from ..conftest import files
 
@@ -312,3 +313,61 @@ def test_a_symbol_of_the_board_begins_no_comment():
     maze = Layout.board(2, 2, " #")
     assert read_text("#.#.\n", maze, ids=False).rows == [[1, None, 1, None]]
     assert read_text("[1, null, 1, null]  # a maze\n", maze, ids=True).rows == [[1, None, 1, None]]
+
+
+@pytest.fixture
+def family(tmp_path):
+    """A model of a family, with a tokenizer that would put <|end|> before a text by itself."""
+    from tests.text.models import byte_level, decoder
+    from tokenizers import processors
+
+    own = byte_level()
+    begun = processors.TemplateProcessing("<|end|> $A", special_tokens=[("<|end|>", 0)])
+    own.backend_tokenizer.post_processor = begun
+    assert own("a")["input_ids"][0] == 0
+    return decoder(tmp_path / "dream", own)
+
+
+def test_texts_are_read_as_by_a_text_model(call, family):
+    """No special tokens around those of a family, and the tokenizer's own mask token is a mask."""
+    model = unmask.TextModel.load(family)
+    assert model.encoding.around == ([], [])
+    ids = model.encoding.encode("caf")
+    said = [
+        call("infill", family, "--puzzle", text, "--json").json
+        for text in ("caf[MASK:2]!", "caf<|mask|><|mask|>!", "caf[MASK][MASK]!")
+    ]
+    for each in said:
+        assert (each["tokens"], each["text"]) == (said[0]["tokens"], said[0]["text"])
+    (row,) = said[0]["tokens"]
+    assert row[: len(ids)] == ids
+    assert len(row) == len(ids) + 3
+    strategy = by_name.build_recommended(model.denoiser.spec.recommended, instead="")
+    never = unmask.Constraint(forbidden=model._never)
+    unknown = [i == 3 for i in [*ids, 3, 3, 0]]
+    canvas = unmask.Canvas.infill([[*ids, 3, 3, *model.encoding.encode("!")]], [unknown])
+    wanted = unmask.run(model.denoiser, canvas, strategy.but(constraint=never), seed=0)
+    assert wanted.tokens.tolist() == [row]
+
+
+@pytest.mark.parametrize("command", ["generate", "score"])
+def test_texts_of_a_family_have_nothing_around_them(call, family, tmp_path, monkeypatch, command):
+    from transformers import Qwen2Model
+
+    seen, real = [], Qwen2Model.forward
+
+    def spied(self, *arguments, **named):
+        out = real(self, *arguments, **named)
+        seen.append(out.last_hidden_state.shape[1])
+        return out
+
+    monkeypatch.setattr(Qwen2Model, "forward", spied)
+    (tmp_path / "text.txt").write_text("the cat\n")
+    length = len(unmask.TextModel.load(family).encoding.encode("the cat"))
+    line = {
+        "generate": ("--length", length, "-n", 1),
+        "score": (tmp_path / "text.txt", "--documents", "--pseudo"),
+    }
+    done = call(command, family, *line[command], "--json")
+    assert done.code == 0, done.err
+    assert {*seen} == {length}

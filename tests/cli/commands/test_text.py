@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -223,6 +224,33 @@ def test_info_says_what_was_recognised_and_where(call, talker, masked):
     )
 
 
+def test_info_of_a_model_of_transformers_has_its_size_and_presets(call, talker, masked, tmp_path):
+    blocks = decoder(tmp_path / "sdar", byte_level(), "sdar")
+    for folder, block in ((talker, None), (masked, None), (blocks, "that of SDAR 1.7B to 8B")):
+        net = unmask.load(folder).net
+        said, printed = call("info", folder, "--json").json, call("info", folder).out
+        assert said["parameters"] == sum(each.numel() for each in net.parameters())
+        assert [each["preset"] for each in said["presets"]] == unmask.presets.__all__
+        assert said["found in"].get("block") == block
+        assert ("block from" in printed) == (block is not None)
+        assert f"{said['parameters']:,}" in printed
+        assert "first_hitting" in printed
+    plain = call("info", talker, "--mask-id", 299).out
+    assert "299" in plain
+    asked = call("info", masked, "--family", "llada").error()
+    assert "config.json has no entry 'n_heads'. family='llada' was asked for" in asked
+
+
+def test_a_config_without_a_size_is_told(call, masked, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(masked, folder)
+    config = json.loads((folder / "config.json").read_text())
+    del config["vocab_size"]
+    (folder / "config.json").write_text(json.dumps(config))
+    told = call("generate", folder, "--length", 4).error()
+    assert "config.json has no vocab_size, a number of ids" in told
+
+
 def test_commands_of_all_models_take_one_of_transformers(call, masked, tmp_path):
     said = call("generate", masked, "-n", 3, "--length", 6, "--json").json
     assert len(said["tokens"]) == 3
@@ -317,6 +345,31 @@ def test_every_command_that_opens_a_model_hands_on_the_options_of_load(
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("command", ["solve", "compare", "evaluate"])
+def test_commands_of_tasks_hand_on_how_weights_are_read(command, call, tmp_path, monkeypatch):
+    """The other options are about kinds, which a folder of a task says itself."""
+    from unmask.models import loading
+
+    seen, recognised = [], loading.recognised
+    monkeypatch.setattr(
+        loading, "recognised", lambda name, given: seen.append(given) or recognised(name, given)
+    )
+    line = {
+        "solve": ["-", "shidoku"],
+        "compare": ["shidoku", "--preset", "confidence", "--steps", 2, "--samples", 20],
+        "evaluate": ["shidoku", "--quick"],
+    }[command]
+    options = ["--dtype", "float64", "--device-map", "cpu", "--json"]
+    done = call(command, *line, *options, given="1..4..2..3..4..1\n")
+    assert done.code in (0, 2), done.err  # a puzzle of two solutions
+    assert seen == [{"dtype": "float64", "device_map": "cpu"}]
+    if command == "compare":
+        path = tmp_path / "runs" / "compare-shidoku" / "compare.csv"
+        assert "-float64," in path.read_text()
+        call(command, *line)
+        assert len(path.read_text().splitlines()) == 3  # measured again, in another precision
+
+
 def test_what_the_files_do_not_say_is_said_on_the_command_line(call, talker, tmp_path):
     """A left-to-right model by its files, which was trained as a masked one."""
     folder = tmp_path / "model"
@@ -373,6 +426,36 @@ def test_a_talk_shows_the_draft(call, tmp_path, monkeypatch):
     assert [state.snapshot for state in states] == shown
     assert len(shown) > 1
     assert "▒" * 8 not in shown
+
+
+def test_a_terminal_shows_text_and_not_ids(call, masked, monkeypatch):
+    """At every step: unknown positions, and the words of those that are known."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from unmask.cli.runs import generation_job
+    from unmask.cli.ui import live
+
+    shown = []
+    words = call("generate", masked, "--length", 6, "-n", 1, "--steps", 3, "--json").json["text"]
+    monkeypatch.setattr(generation_job, "is_shown", lambda *_: True)
+    monkeypatch.setattr(live, "PAUSE", 0)
+    real = live._Panels.panel
+
+    def seen(self, *given):
+        told = StringIO()
+        panel = real(self, *given)
+        Console(file=told, force_terminal=True, width=80).print(panel)
+        shown.append(Text.from_ansi(told.getvalue()).plain)
+        return panel
+
+    monkeypatch.setattr(live._Panels, "panel", seen)
+    found = call("generate", masked, "--length", 6, "-n", 1, "--steps", 3)
+    assert found.code == 0, found.err
+    assert len(shown) == 4
+    assert words[0].split()[0] in shown[-1]
+    for frame in shown:
+        assert not [word for word in frame.split("step")[0].split() if word.isdigit()]
 
 
 def test_pictures_show_text_and_not_ids(call, masked, talker, tmp_path):

@@ -113,6 +113,9 @@ def test_a_tokenizer_of_another_model(call, bare, tmp_path, command):
     told = call(command, other, *line, "--tokenizer", bare[1], given=given).error()
     assert "has ids up to 299, and" in told
     assert "it is of another model" in told
+    kind = ("--family", "dream", "--mask-id", 3)
+    told = call(command, bare[0], *line, *kind, "--tokenizer", other, given=given).error()
+    assert "has ids up to 26, and the network 300 ids: it is of another model" in told
 
 
 def test_a_missing_tokenizer_is_told_with_its_option(call, bare):

@@ -12,6 +12,11 @@ from unmask.cli.ui import live
 from unmask.tasks import TASKS
 
 
+def board(frame):
+    """The layout of each frame."""
+    return TASKS["shidoku"]().layout
+
+
 def test_live_shows_each_step_and_highlights_what_changed(monkeypatch):
     told = StringIO()
     terminal = Console(file=told, force_terminal=True, width=80, height=24)
@@ -24,7 +29,7 @@ def test_live_shows_each_step_and_highlights_what_changed(monkeypatch):
         live._Panels, "panel", lambda self, *a: seen.append(real(self, *a)) or seen[-1]
     )
     begun = time.monotonic()
-    with live.watching(True, TASKS["shidoku"]().layout, "boards", pause=0.05) as watch:
+    with live.watching(True, board, "boards", pause=0.05) as watch:
         for step, frame in enumerate(frames):
             watch(frame, live.Counts(step, 2, done=0, rows=1, share=step / 2))
     assert time.monotonic() - begun >= 0.1
@@ -46,7 +51,7 @@ def test_rows_that_are_done_are_counted_while_others_are_not(monkeypatch, done, 
     monkeypatch.setattr(live, "out", lambda: terminal)
     frame = torch.full((4, 16), -1)
     frame[:2] = 0
-    with live.watching(True, TASKS["shidoku"]().layout, "boards", pause=0) as watch:
+    with live.watching(True, board, "boards", pause=0) as watch:
         watch(frame, live.Counts(1, 2, done=done, rows=4, share=0.5))
     plain = Text.from_ansi(told.getvalue()).plain
     assert words in plain
@@ -58,7 +63,7 @@ def test_a_bar_goes_through_all_rows_once(monkeypatch):
     monkeypatch.setattr(
         live.Progress, "update", lambda self, task, **k: shares.append(k) or update(self, task, **k)
     )
-    with live.watching(False, TASKS["shidoku"]().layout, "boards") as watch:
+    with live.watching(False, board, "boards") as watch:
         for step in (1, 2, 1, 2):
             watch(torch.zeros(2, 16), live.Counts(step, 2, 0, 2, (len(shares) + 1) / 4))
     assert shares == [{"completed": share} for share in (0.25, 0.5, 0.75, 1.0)]

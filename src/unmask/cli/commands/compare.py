@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from unmask.cli.io import outputs
 from unmask.cli.io.models import Model, open_model
 from unmask.cli.io.sweep import swept
+from unmask.cli.options import Loading
 from unmask.cli.ui import screen
 from unmask.cli.ui.comparison import entries, picture, table_rows
 from unmask.cli.ui.screen import note, print_json, say, waiting
@@ -51,6 +52,8 @@ def command(
     samples: int | None = None,
     seed: int = 0,
     out: Path | None = None,
+    *,
+    loading: Loading,
     json: bool = False,
 ) -> None:
     """Compare presets on the task of a model: quality against network passes.
@@ -71,8 +74,8 @@ def command(
     folder = out or Path("runs") / f"compare-{Path(model).resolve().name}"
     outputs.checked([folder / CSV, folder / PNG], folder=folder)
     check_drawable()
-    opened = open_model(model)
-    bench, terms = _bench(opened, seed, samples)
+    opened = open_model(model, loading)
+    bench, terms = _bench(opened, seed, samples, loading.dtype)
     length = opened.card.length or opened.layout.height * opened.layout.width
     settings, left_out = swept(
         preset or [], steps or bench.steps, set_ or [], opened.card.grid, length
@@ -105,7 +108,7 @@ def command(
     say("wrote ", (str(folder / CSV), "cyan"), " and ", (str(folder / PNG), "cyan"))
 
 
-def _bench(model: Model, seed: int, samples: int | None) -> tuple[Bench, Terms]:
+def _bench(model: Model, seed: int, samples: int | None, dtype: str | None) -> tuple[Bench, Terms]:
     """Return the qualities of the model's task, and what the figures are measured with."""
     with waiting("Starting"):
         from unmask.core.random import check_seed
@@ -123,7 +126,8 @@ def _bench(model: Model, seed: int, samples: int | None) -> tuple[Bench, Terms]:
     bench = bench_of(model.task)
     samples = bench.samples if samples is None else samples
     bench.check_samples(samples)
-    return bench, Terms(model.task, model_fingerprint(model.name), seed, samples)
+    fingerprint = "-".join(filter(None, (model_fingerprint(model.name), dtype)))
+    return bench, Terms(model.task, fingerprint, seed, samples)
 
 
 def _measured(

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from unmask.cli.io.models import open_model
+from unmask.cli.options import Loading
 from unmask.cli.ui.screen import counting, out, print_json, say, waiting
 from unmask.cli.ui.table import figures
 
@@ -27,7 +28,13 @@ TASK: digits, shidoku or sudoku.
 
 
 def command(
-    task: str, model: str | None = None, seed: int = 0, quick: bool = False, json: bool = False
+    task: str,
+    model: str | None = None,
+    seed: int = 0,
+    quick: bool = False,
+    *,
+    loading: Loading,
+    json: bool = False,
 ) -> None:
     """Measure a model of a built-in task.
 
@@ -35,7 +42,7 @@ def command(
     likelihood of held-out data. The column "reference" has figures of other models or of real data
     on the same task.
     """
-    rows = _evaluate(task, model or task, seed, quick)
+    rows = _evaluate(task, model or task, seed, quick, loading)
     if json:
         print_json(
             {"task": task, "model": model or task, "seed": seed, "quick": quick, "rows": rows}
@@ -46,7 +53,9 @@ def command(
         out().print(table)
 
 
-def _evaluate(task: str, model: str, seed: int, quick: bool) -> list[dict[str, Any]]:
+def _evaluate(
+    task: str, model: str, seed: int, quick: bool, loading: Loading
+) -> list[dict[str, Any]]:
     with waiting("Starting"):
         from unmask import tasks
         from unmask.core.random import check_seed
@@ -54,7 +63,7 @@ def _evaluate(task: str, model: str, seed: int, quick: bool) -> list[dict[str, A
 
     check_seed(seed)
     tasks.task(task)  # a misspelt task is an error about the task, not about a missing model
-    denoiser = open_model(model).denoiser
+    denoiser = open_model(model, loading).denoiser
     with counting() as progress:
         show = partial(progress.update, progress.add_task("", total=None))
         return evaluate(

@@ -38,13 +38,16 @@ TEXTS: Texts with [MASK] where a token is unknown, [MASK:3] for three. Default: 
     else of standard input.
 --file FILE: Texts: lines of text, objects with a "text" in .jsonl, or FASTA.
 --unknown LETTERS: Letters of FASTA that stand for an unknown one, such as X or '?_', beside
-    [MASK]. Default: none; X is a letter like others.
+    [MASK]; a record that has none stays as it is. Default: none; X is a letter like others.
 --out FILE: Write the filled texts to this file: sequences in .fasta, else one JSON object a line.
 --top-k K: Fillings of each text.
 --candidates LENGTHS: Try each of these lengths for the only mask of a text, such as 1-6 or 1,2,4.
 --preset NAME: Draw fillings by this method; given only --steps, --temperature, --schedule or
     --set, by the model's own. Default: the likeliest ones, found by a beam search.
 """
+
+NAMED = 3
+"""Records that a note names."""
 
 
 def command(
@@ -73,14 +76,17 @@ def command(
     rows = rows if unknown is None else fasta.hide(rows, unknown)
     text = open_text_model(model, opened)
     fasta.check_spelt([out] if out else [], model, text.encoding.letters)
-    fasta.check_letters(rows, "text", text.encoding)
-    found = text.fill(
-        [row["text"] for row in rows],
+    known = [] if unknown is None else fasta.without_unknown(rows, text.encoding)
+    asked = [row for number, row in enumerate(rows) if number not in known]
+    fasta.check_letters(asked, "text", text.encoding)
+    filled = text.fill(
+        [row["text"] for row in asked],
         top_k=top_k,
         candidates=candidates,
         strategy=strategy_of(text, drawn),
         seed=drawn.seed,
     )
+    found = _with_known(rows, known, filled)
     if out is not None:
         _write(out, rows, found)
         screen.note((f"{screen.counted(len(rows), 'filled text')} in {out}", "bold"))
@@ -91,6 +97,24 @@ def command(
             typer.echo(every[0].sequence)
     else:
         _print_tables(rows, found)
+
+
+def _with_known(
+    rows: Sequence[Row], known: Sequence[int], filled: Sequence[list[Filling]]
+) -> list[list[Filling]]:
+    """Return the fillings of all rows: those of `known` as they are, which a note tells."""
+    from unmask.text import Filling
+
+    if known:
+        names = ", ".join(repr(rows[number]["header"]) for number in known[:NAMED])
+        more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
+        count = screen.counted(len(known), "record")
+        screen.note((f"{count} without an unknown letter, as before: {names}{more}", "dim"))
+    rest = iter(filled)
+    return [
+        [Filling(row["text"], [], [], 0.0)] if number in known else next(rest)
+        for number, row in enumerate(rows)
+    ]
 
 
 def _with_fillings(rows: Sequence[Row], found: Sequence[Sequence[Filling]]) -> list[Row]:

@@ -59,8 +59,8 @@ def command(
     Rows are lines of text with [MASK] where unknown ([MASK:12] for twelve positions), lines of
     symbols such as 1..4, lines of JSON, or an array. Completed lines are written to standard output
     in the same form. With --regex, --json-schema or --choice, what is from the first to the last
-    unknown position of a text has that form. A tokenizer's special tokens are put around a text and
-    never generated.
+    unknown position of a text has that form. Special tokens that a model's texts have around them
+    are put there, and never generated.
     """
     _check_sources(file, puzzle, tokens, image)
     job = prepare_job(model, asked, opened, as_json=json)
@@ -103,10 +103,11 @@ def _read(
         text = "\n".join(puzzle)
     else:
         text = text_of(file) if tokens is None else text_of(tokens, "--tokens")
-    vocabulary = model.vocabulary
-    if vocabulary is None or tokens is not None or is_ids(text):
+    encoding = model.encoding
+    if encoding is None or tokens is not None or is_ids(text):
         return read_text(text, model.layout, ids=tokens is not None)
-    rows = marked_rows(text, vocabulary, model.around, model.card.length)
+    assert model.card.mask_id is not None
+    rows = marked_rows(text, encoding, model.card.mask_id, model.card.length)
     return Given(rows, "symbols", model.around)
 
 

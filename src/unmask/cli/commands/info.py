@@ -63,6 +63,8 @@ def command(model: str | None = None, *, kind: Kind, json: bool = False) -> None
 
 def _of_files(name: str, known: Recognised) -> dict[str, Any]:
     """Return the kind of a model of transformers, and the places where each part was found."""
+    from unmask.models.families import parameters
+
     files, found = known.files, known.found
     assert files is not None
     assert found is not None
@@ -72,6 +74,7 @@ def _of_files(name: str, known: Recognised) -> dict[str, Any]:
         "family": None if row is None else row.name,
         "about": "a masked language model of transformers" if row is None else row.models,
         "opened as": found.stock,
+        "parameters": parameters(files, found),
         "attention": "bidirectional" if found.block is None else f"blocks of {found.block}",
         "logits": "shifted by one" if row is not None and row.logit_shift else "in place",
         "mask_id": found.mask_id,
@@ -79,6 +82,7 @@ def _of_files(name: str, known: Recognised) -> dict[str, Any]:
         "special ids": len(found.reserved),
         "default": by_default(found.recommended(files)),
         "found in": dict(found.reasons),
+        "presets": _presets(None),
     }
 
 
@@ -92,9 +96,14 @@ def by_default(recommended: dict[str, Any] | None) -> str:
 
 def _print_recognised(found: dict[str, Any]) -> None:
     say((found["model"], "bold cyan"))
-    places = found.pop("found in")
-    out().print(facts({key: value for key, value in found.items() if key != "model"}))
-    out().print(facts({f"{key} from": value for key, value in places.items()}))
+    ids = {
+        "mask_id": None if found["mask_id"] is None else str(found["mask_id"]),
+        "end_ids": ", ".join(map(str, found["end_ids"])) or "none",
+    }
+    apart = ("model", "found in", "presets")
+    out().print(facts({key: value for key, value in (found | ids).items() if key not in apart}))
+    out().print(facts({f"{key} from": value for key, value in found["found in"].items()}))
+    _print_presets(found["presets"])
 
 
 def _short(name: str, card: Card) -> dict[str, Any]:
@@ -119,16 +128,23 @@ def _described(name: str, card: Card) -> dict[str, Any]:
         **_short(name, card),
         "card": card.entries(),
         "recommended": by_name.DEFAULT if recommended is None else recommended,
-        "presets": [
-            {
-                "preset": each,
-                "about": paragraphs(make.__doc__ or "").partition("\n")[0],
-                "options": by_name.defaults(make),
-                "needs": by_name.needs(make, card.grid),
-            }
-            for each, make in by_name.known().items()
-        ],
+        "presets": _presets(card.grid),
     }
+
+
+def _presets(grid: tuple[int, int] | None) -> list[dict[str, Any]]:
+    """Return all presets with their options. grid: height and width of the model's grid."""
+    from unmask.presets import by_name
+
+    return [
+        {
+            "preset": each,
+            "about": paragraphs(make.__doc__ or "").partition("\n")[0],
+            "options": by_name.defaults(make),
+            "needs": by_name.needs(make, grid),
+        }
+        for each, make in by_name.known().items()
+    ]
 
 
 def _print_list(found: list[dict[str, Any]]) -> None:

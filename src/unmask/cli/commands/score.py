@@ -82,7 +82,7 @@ def command(
     _check_ways(samples, order, steps, pseudo)
     check_seed(seed)
     check_count("batch_size", batch_size)
-    known = open_model(model, opened)
+    known = open_model(model, opened, opened.tokenizer)
     by = _method(samples, order, steps, pseudo, known.card.grid)
     reading = {"column": column, "documents": documents or (length is None and known.documents)}
     corpus = read_corpus(known, file, length, reading)

@@ -13,6 +13,7 @@ import typer
 from unmask.cli.io import outputs, presets
 from unmask.cli.io.canvas_input import text_of
 from unmask.cli.io.models import Model, open_model
+from unmask.cli.options import Loading
 from unmask.cli.ui.screen import counted, counting, note, print_json, say, waiting
 from unmask.errors import InputError
 
@@ -50,6 +51,8 @@ def command(
     set_: list[str] | None = None,
     seed: int = 0,
     out: Path | None = None,
+    *,
+    loading: Loading,
     json: bool = False,
 ) -> None:
     """Solve puzzles with a network, and check every answer.
@@ -64,7 +67,7 @@ def command(
     check_seed(seed)
     outputs.checked([] if out is None else [out], inputs=[Path(file)])
     text = text_of(Path(file))
-    opened = open_model(model)
+    opened = open_model(model, loading)
     strategy = choose_strategy(preset, steps, set_ or [], opened.card.grid)
     answers = _solve(opened, text, strategy, seed)
     if out is not None:

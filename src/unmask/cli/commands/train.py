@@ -9,7 +9,8 @@ from shlex import join, quote
 from typing import TYPE_CHECKING, Any
 
 from unmask.cli.io import outputs
-from unmask.cli.io.recipes import chosen
+from unmask.cli.io.recipes import chosen, of_base
+from unmask.cli.options import Kind
 from unmask.cli.ui import screen
 from unmask.cli.ui.screen import note, print_json, say, waiting
 from unmask.cli.ui.table import facts
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
 EXAMPLES = [
     ("A small model of your own text, in minutes", "unmask train --data book.txt --out book"),
     (
-        "With a tokenizer, a longer context and more steps",
-        "unmask train --data corpus.jsonl --out mine --set data.tokenizer=tokenizer.json "
-        "--set data.length=256 --steps 20000",
+        "Teach a published model to answer as your talks do, by adapters (LoRA)",
+        "unmask train --from GSAI-ML/LLaDA-8B-Instruct --data chat.jsonl --out mine --lora",
     ),
     ("Reproduce a bundled model, in minutes on two cores", "unmask train shidoku"),
     ("Continue after Ctrl-C", "unmask train shidoku --resume"),
@@ -33,6 +33,9 @@ OPTIONS = """
 TASK: A built-in task: digits, shidoku or sudoku. Or pass --data.
 --data PATH: Your data: .txt, sequences in .fasta, or ids or text in .npy, .npz, .safetensors,
     .jsonl, .parquet or a folder of Hugging Face datasets.
+--from MODEL: Train this model further, and not a new network: a folder, or a repository of
+    transformers' hub. Of talks in --data only the answers are learnt.
+--lora: Train adapters of rank 16, which are merged into the weights that are saved.
 --out FOLDER: Folder for the model; default runs/NAME.
 --recipe FILE: Training options in YAML or TOML, as unmask init writes them.
 --set KEY=VALUE: A key of the recipe; repeatable. Takes precedence over --recipe.
@@ -48,6 +51,8 @@ HOME = Path("runs")
 def command(
     task: str | None = None,
     data: Path | None = None,
+    from_: str | None = None,
+    lora: bool = False,
     out: Path | None = None,
     recipe: Path | None = None,
     set_: list[str] | None = None,
@@ -58,12 +63,17 @@ def command(
     resume: bool = False,
     overwrite: bool = False,
     json: bool = False,
+    *,
+    kind: Kind,
+    tokenizer: Path | None = None,
+    dtype: str | None = None,
 ) -> None:
     """Train a model on your own data, or on a built-in task.
 
     Loss, held-out bound and samples are shown during training. Ctrl-C ends the run with a
     checkpoint, and --resume continues from there. With --data alone a small network is trained,
-    and the chosen settings are printed.
+    and the chosen settings are printed. With --from a model is trained further on talks, on pairs
+    of a prompt and its completion, or on text.
     """
     folder = out or HOME / (task or (data.stem if data else "model"))
     if folder.name in ("", ".."):  # '.' has a name of its own only in full
@@ -76,8 +86,9 @@ def command(
     outputs.checked([place / "model.safetensors"], folder=folder)
     words = {"steps": steps, "samples": samples, "held_out_rows": held_out_rows}
     sets = [*(set_ or []), *(f"{key}={each}" for key, each in words.items() if each is not None)]
+    model = {"from": from_, **kind.given(), "tokenizer": tokenizer, "dtype": dtype}
     with waiting("Reading"):
-        run = chosen(task, data, recipe, sets)
+        run = chosen(task, data, recipe, [*of_base(model), *sets], lora=lora)
     from unmask.training import train
     from unmask.training.processes import leads, leave
 
@@ -87,10 +98,11 @@ def command(
     how: dict[str, Any] = {"seed": seed, "resume": resume, "overwrite": overwrite}
     try:
         with view.shown() if leads() else nullcontext():
+            how |= {} if run.base is None else {"base": run.base}
             figures = train(run.source, folder, recipe=run.recipe, report=view.report, **how)
         leave()
     except KeyboardInterrupt:
-        again = _again(task, sets, data=data, out=out, recipe=recipe, seed=seed)
+        again = _again(task, sets, **model, lora=lora, data=data, out=out, recipe=recipe, seed=seed)
         kept = any(beside.glob("checkpoint-*/model"))
         raise KeyboardInterrupt(
             f"Stopped. Continue from the last checkpoint with: {again}"
@@ -110,7 +122,9 @@ def _again(task: str | None, sets: list[str], **options: object) -> str:
     """Return the command line that continues this training."""
     words = ["unmask", "train", *filter(None, [task])]
     for name, value in options.items():
-        words += [f"--{name}", str(value)] if value else []
+        flag = f"--{name.replace('_', '-')}"
+        given = value is not None and value is not False and (name != "seed" or value != 0)
+        words += ([flag] if value is True else [flag, str(value)]) if given else []
     for each in sets:
         words += ["--set", each]
     return join([*words, "--resume"])
@@ -119,5 +133,5 @@ def _again(task: str | None, sets: list[str], **options: object) -> str:
 def _print_summary(run: Chosen, folder: Path, seconds: float, figures: dict[str, Any]) -> None:
     say((f"Trained {run.name} in {seconds:,.0f} s", "bold"), ", saved in ", (str(folder), "cyan"))
     screen.out().print(facts(figures))
-    say("Try: ", (f"unmask generate {quote(str(folder))}", "cyan"))
+    say("Try: ", (run.using(quote(str(folder))), "cyan"))
     say("     ", (run.measuring(quote(str(folder))), "cyan"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,17 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from unmask.core.checks import is_integer
-from unmask.core.lines import COMMENT, numbered_lines
-from unmask.errors import InputError
+from unmask.core.lines import COMMENT, lines_of, numbered_lines
+from unmask.errors import CanvasError, InputError
 
 if TYPE_CHECKING:
-    from unmask.data import Vocabulary
     from unmask.decoding import Canvas
+    from unmask.text import Encoding
     from unmask.viz import Layout
 
-MARK = re.compile(r"(\[MASK(?::[^\]]*)?\])")
-MOST, DIGITS = 2**20, 12
-"""Positions that a mark may stand for, if the model has no length, and digits of their number."""
 Row = list[int | None]
 Around = tuple[list[int], list[int]]
 UNKNOWN = ".0"
@@ -97,57 +93,40 @@ def is_ids(text: str) -> bool:
     """Return whether the first line that is not empty is a JSON list."""
     try:
         return isinstance(json.loads(text.strip().partition("\n")[0]), list)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return False
 
 
-def marked_rows(text: str, vocabulary: Vocabulary, around: Around, most: int | None) -> list[Row]:
-    """Read lines of text; [MASK] is one unknown position, [MASK:12] twelve.
+def marked_rows(text: str, encoding: Encoding, mask_id: int, most: int | None) -> list[Row]:
+    """Read lines of text, in which [MASK] is one unknown position and [MASK:12] are twelve.
 
-    around: ids put before and after each row. most: positions that a row may have.
+    The special tokens that belong around a text are around each row. most: positions that a row
+    may have.
     """
-    rows: list[Row] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            row = _marked_row(line, f"line {number}", vocabulary, most or MOST)
-            rows.append([*around[0], *row, *around[1]])
-    if not rows:
+    from unmask.text import masks
+    from unmask.text.inputs import check_words
+
+    numbered = [(n, line) for n, line in enumerate(lines_of(text), 1) if line.strip()]
+    if not numbered:
         raise _empty("a line of text with [MASK] where unknown")
-    return rows
-
-
-def _marked_row(line: str, where: str, vocabulary: Vocabulary, most: int) -> Row:
-    row: Row = []
-    for part in MARK.split(line):
-        if not MARK.fullmatch(part):
-            row += _known(part, where, vocabulary)
-            continue
-        number = part[len("[MASK:") : -1] if ":" in part else "1"
-        count = int(number) if number.isdecimal() and len(number) < DIGITS else 0
-        if not 1 <= count <= most:
+    parts = []
+    for number, line in numbered:
+        try:
+            parts.append(masks.split(line, encoding.mask_token, most or masks.MOST))
+        except CanvasError as error:
+            raise InputError(f"line {number}: {error}") from None
+        if not parts[-1][1]:
             raise InputError(
-                f"{where}: {part} names no number of positions: write [MASK] for one, or [MASK:12] "
-                f"for twelve, at most {most:,}"
+                f"line {number} has no unknown position: write [MASK] for one, or [MASK:12] for "
+                "twelve"
             )
-        row += [None] * count
-    if None not in row:
-        raise InputError(
-            f"{where} has no unknown position: write [MASK] for one, or [MASK:12] for twelve"
-        )
-    return row
-
-
-def _known(text: str, where: str, vocabulary: Vocabulary) -> list[int]:
-    word = vocabulary.unknown(text)
-    if word is not None:
-        raise InputError(
-            f"{where}: the tokenizer has no token for {word!r}: use other words, or write the name "
-            "of its token for unknown words"
-        )
-    ids = vocabulary.encode(text)
-    if vocabulary.mask_id in ids:
-        raise InputError(f"{where}: {text!r} has the tokenizer's mask token: write [MASK] for it")
-    return ids
+    every = masks.encoded(encoding, parts, mask_id)
+    for (number, _), (pieces, _), (ids, _) in zip(numbered, parts, every, strict=True):
+        check_words(encoding, f"line {number}", ids, pieces)
+    return [
+        [None if hidden else i for i, hidden in zip(ids, unknown, strict=True)]
+        for ids, unknown in every
+    ]
 
 
 def _symbols(layout: Layout) -> Callable[[str, int], Row]:
@@ -175,9 +154,10 @@ def _symbols(layout: Layout) -> Callable[[str, int], Row]:
 def _json_row(line: str, number: int) -> Row:
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        column = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         raise InputError(
-            f"line {number}, column {error.colno}: not JSON ({error.msg}); "
+            f"line {number}{column}: not JSON ({getattr(error, 'msg', error)}); "
             "type one list a line, such as [1, null, 3]"
         ) from None
     cells = row if isinstance(row, list) and row else [row]

@@ -49,6 +49,14 @@ def hide(rows: Sequence[Mapping[str, Any]], letters: str) -> list[dict[str, Any]
     return [{**row, "text": run.sub(marked, row["text"])} for row in rows]
 
 
+def without_unknown(rows: Sequence[Mapping[str, Any]], encoding: Encoding) -> list[int]:
+    """Return the numbers of the rows that have no mask."""
+    from unmask.text.masks import split
+
+    marked = (split(row["text"], encoding.mask_token)[1] for row in rows)
+    return [number for number, counts in enumerate(marked) if not counts]
+
+
 def check_letters(rows: Sequence[Mapping[str, Any]], key: str, encoding: Encoding) -> None:
     """Raise InputError for a letter of a record that the model has no token for."""
     from unmask.text.masks import split

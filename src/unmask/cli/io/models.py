@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unmask.cli.options import Opened
+from unmask.cli.options import Options
 from unmask.cli.ui.screen import waiting
+from unmask.core.checks import is_integer
 from unmask.core.optional import library
 from unmask.errors import CheckpointError, InputError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from unmask.models.checkpoint import Card
     from unmask.models.loading import Recognised
     from unmask.tasks.boards import Board
+    from unmask.text import Encoding
     from unmask.viz import Layout
 
 COLUMNS = 72
@@ -64,13 +66,20 @@ class Model:
         return Vocabulary.from_dict(self.card.vocabulary)
 
     @cached_property
-    def around(self) -> tuple[list[int], list[int]]:
-        """The ids that belong before and after a text, as in the data that the model has seen.
+    def encoding(self) -> Encoding | None:
+        """The encoding of texts, as of a text model; None if the model's ids are not text."""
+        from unmask.text.opening import encoding_of, has_surround
 
-        Those of its tokenizer; none if it was trained by `unmask train`, whose texts have none.
-        """
         vocabulary = self.vocabulary
-        return ([], []) if vocabulary is None or self.card.training else vocabulary.around
+        if vocabulary is None:
+            return None
+        surround = has_surround(self.name, self.recognised)
+        return encoding_of(vocabulary, self.card.mask_id, surround)
+
+    @property
+    def around(self) -> tuple[list[int], list[int]]:
+        """The ids that belong before and after a text, as in the data that the model has seen."""
+        return ([], []) if self.encoding is None else self.encoding.around
 
     @property
     def documents(self) -> bool:
@@ -105,7 +114,7 @@ class Model:
         return ["".join(known.get(i, "?") for i in ids[self.layout.offset :]) for ids in rows]
 
     def pictured(self, frames: Tensor) -> Layout:
-        """Return the layout of pictures of frames (S,B,N): text with the text of each id."""
+        """Return the layout of frames, of any shape: that of text with the text of their ids."""
         vocabulary = self.vocabulary
         if vocabulary is None or self.layout.kind != "text":
             return self.layout
@@ -132,21 +141,21 @@ class Model:
         return torch.tensor([classes[row % len(classes)] for row in range(rows)])
 
 
-def open_model(name: str, opened: Opened | None = None) -> Model:
+def open_model(name: str, options: Options | None = None, tokenizer: Path | None = None) -> Model:
     """Return a bundled model, or that of a folder or a repository; no weight is read.
 
-    opened: options of `unmask.load`, and a tokenizer in place of that of the card. Raises
-    CheckpointError if there is no model.
+    options: of `unmask.load`. tokenizer: in place of that of the card. Raises CheckpointError if
+    there is no model.
     """
     from unmask.models.loading import recognised
     from unmask.viz import Layout
 
-    known = recognised(name, {} if opened is None else opened.given())
+    known = recognised(name, {} if options is None else options.given())
     card = known.card or _card_of(name, known)
     if card.mask_id is None:
         raise InputError(f"{name} has no mask token: type unmask complete or unmask chat")
-    if opened is not None and opened.tokenizer is not None:
-        card = replace(card, vocabulary=_vocabulary_of(name, opened.tokenizer, card.vocab_size))
+    if tokenizer is not None:
+        card = replace(card, vocabulary=_vocabulary_of(tokenizer, card.vocab_size))
     described: Any = card.about.get("layout")
     try:
         layout = Layout.text() if described is None else Layout.from_dict(described)
@@ -155,16 +164,13 @@ def open_model(name: str, opened: Opened | None = None) -> Model:
     return Model(name, card, layout, known)
 
 
-def _vocabulary_of(name: str, tokenizer: Path, size: int) -> dict[str, Any]:
+def _vocabulary_of(tokenizer: Path, size: int) -> dict[str, Any]:
     """Return the vocabulary of a tokenizer for a network of `size` ids, for a card."""
     from unmask.data import Vocabulary
+    from unmask.text.inputs import check_size
 
     own = Vocabulary.of_tokenizer(tokenizer)
-    if own.size > size:
-        raise InputError(
-            f"--tokenizer {tokenizer} has ids up to {own.size - 1}, and {name} {size} ids: it is "
-            "of another model"
-        )
+    check_size(f"--tokenizer {tokenizer}", own.size, size)
     return Vocabulary.of_tokenizer(tokenizer, size=size).to_dict()
 
 
@@ -179,7 +185,9 @@ def _card_of(name: str, known: Recognised) -> Card:
     assert found is not None
     text: Any = files.config.get("text_config") or {}
     entries = {**text, **files.config}
-    size = entries.get("embedding_size") or entries["vocab_size"]
+    size = entries.get("embedding_size") or entries.get("vocab_size")
+    if not is_integer(size, 1):
+        raise CheckpointError(f"{name}: config.json has no vocab_size, a number of ids")
     where = files.tokenizer_folder
     try:
         vocabulary = None if where is None else Vocabulary.of_tokenizer(where, size=size).to_dict()

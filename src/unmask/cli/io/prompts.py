@@ -17,6 +17,7 @@ from unmask.cli.io import fasta
 from unmask.cli.io.canvas_input import text_of
 from unmask.core.checks import is_integer
 from unmask.core.files import replacing_file
+from unmask.core.lines import json_line, lines_of
 from unmask.errors import InputError
 
 Row = dict[str, Any]
@@ -38,18 +39,18 @@ def read_rows(path: Path | None, key: str) -> list[Row]:
     records = fasta.read_records(path, text, key)
     if records is not None:
         return records
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [(n, line) for n, line in enumerate(lines_of(text), 1) if line.strip()]
     if not lines:
         raise InputError(f"{where} has no {key}: pass one a line")
     if path is None or path.suffix.lower() != ".jsonl":
-        return [{key: line} for line in lines]
-    return [_json_row(line, f"{path}, line {n}", key) for n, line in enumerate(lines, 1)]
+        return [{key: line} for _, line in lines]
+    return [_json_row(line, f"{path}, line {n}", key) for n, line in lines]
 
 
 def _json_row(line: str, where: str, key: str) -> Row:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where} is not JSON: {error}") from None
     if not isinstance(row, dict) or not isinstance(row.get(key), str):
         raise InputError(f'{where}: pass an object with a text, as in {{"{key}": "Hello"}}')
@@ -59,8 +60,7 @@ def _json_row(line: str, where: str, key: str) -> Row:
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write one JSON object a line."""
     with replacing_file(path) as temporary:
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
-        temporary.write_text("".join(lines), encoding="utf-8")
+        temporary.write_text("".join(f"{json_line(row)}\n" for row in rows), encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Ledger:
     def add(self, index: int, entry: Mapping[str, Any]) -> None:
         """Keep one completion."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"index": index, **entry}, ensure_ascii=False) + "\n")
+            file.write(json_line({"index": index, **entry}) + "\n")
 
     def finish(self, write: Callable[[], None]) -> None:
         """Write the output file, and remove the ledger."""

@@ -13,7 +13,10 @@ from unmask.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from unmask.data import Corpus
-    from unmask.training import Recipe
+    from unmask.training import Base, Recipe
+
+
+RANK = 16  # of the adapters of --lora
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Chosen:
     source: str | Corpus
     recipe: Recipe
     path: Path | None  # of the data, where it is not a built-in task
+    base: Base | None = None  # the model that is trained further
 
     @property
     def name(self) -> str:
@@ -39,12 +43,23 @@ class Chosen:
             return []
         from unmask.training import described
 
-        return described(self.source, self.recipe)
+        return described(self.source, self.recipe, self.base)
+
+    @property
+    def talks(self) -> bool:
+        """Whether the data is talks."""
+        return not isinstance(self.source, str) and self.source.groups is not None
+
+    def using(self, folder: str) -> str:
+        """Return the command line that uses the finished model."""
+        return f"unmask {'chat' if self.talks else 'generate'} {folder}"
 
     def measuring(self, folder: str) -> str:
         """Return the command line that measures the finished model."""
         if self.path is None:
             return f"unmask evaluate {self.source} --model {folder}"
+        if self.talks:  # of which only the answers are measured
+            return f"unmask info {folder}"
         how = self.recipe.data
         words = ["unmask", "score", folder, quote(str(self.path))]
         words += ["--documents"] if how.documents else []
@@ -55,15 +70,32 @@ class Chosen:
         return " ".join(words)
 
 
-def chosen(task: str | None, data: Path | None, file: Path | None, sets: Sequence[str]) -> Chosen:
-    """Return the data and the recipe. Raises InputError for no or two sources, or unknown keys."""
+def of_base(options: dict[str, Any]) -> list[str]:
+    """Return settings of a model to train further; `from` is its name."""
+    keys = {name: "model" if name == "from" else name for name in options}
+    given = {keys[k]: v for k, v in options.items() if v is not None}
+    return [f"base.{key}={str(v).lower() if v is True else v}" for key, v in given.items()]
+
+
+def chosen(
+    task: str | None,
+    data: Path | None,
+    file: Path | None,
+    sets: Sequence[str],
+    *,
+    lora: bool = False,
+) -> Chosen:
+    """Return the data and the recipe. Raises InputError for no or two sources, or unknown keys.
+
+    lora: whether adapters are trained, of rank `RANK` where the settings say no other.
+    """
     if (task is None) == (data is None):
         raise InputError(
             "pass a built-in task (digits, shidoku, sudoku) or --data PATH"
             + ("" if task is None else f"; got both, {task} and {data}")
         )
     from unmask.tasks import task as load_task
-    from unmask.training import RECIPES, Recipe, default_recipe, read_settings
+    from unmask.training import RECIPES, Base, Recipe, default_recipe, read_settings
     from unmask.training.inputs import check_data_options
 
     start = None
@@ -71,20 +103,37 @@ def chosen(task: str | None, data: Path | None, file: Path | None, sets: Sequenc
         load_task(task)  # raises for a misspelt task
         start = RECIPES[task]
     recipe = read_settings(Recipe, file, sets, start=start)
+    if lora and not recipe.lora.rank:
+        sets = [*sets, f"lora.rank={RANK}"]
+        recipe = read_settings(Recipe, file, sets, start=start)
+    named = recipe.base.model
+    if task is not None and named is not None:
+        raise InputError(f"--from {named} of {task}, which trains a new network: leave it out")
+    recipe.settled()  # raises for settings that contradict each other
     if data is None:
         assert task is not None
         check_data_options(task, recipe.data)
         return Chosen(task, recipe, None)
+    base = None if recipe.base.model is None else Base.of(recipe.base)
+    corpus = _read(data, recipe, base)
+    usual = default_recipe(corpus, None if base is None else base.options)
+    return Chosen(corpus, read_settings(Recipe, file, sets, start=usual), data, base)
+
+
+def _read(data: Path, recipe: Recipe, base: Base | None) -> Corpus:
+    """Read data as a recipe says."""
     from unmask.data import read
 
     how = asdict(recipe.data)
     del how["held_out"]
+    if base is None:
+        del how["turns"], how["longer"]
+    else:
+        del how["tokenizer"]
     try:
-        corpus = read(data, **how)
+        return read(data, **how) if base is None else base.read(data, **how)
     except DataError as error:
         raise DataError(_as_settings(str(error))) from error
-    recipe = read_settings(Recipe, file, sets, start=default_recipe(corpus))
-    return Chosen(corpus, recipe, data)
 
 
 def _as_settings(advice: str) -> str:

@@ -62,7 +62,7 @@ class Stage:
         self.say((heading[0], "bold"), (f"  {heading[1]}", "dim"))
         drawn: dict[str, Any] = {"given": given, "columns": COLUMNS}
         live, wait = self.live, 0.0 if self.fast else pause
-        with watching(live, model.layout, name, pause=wait, **drawn) as watch:
+        with watching(live, model.pictured, name, pause=wait, **drawn) as watch:
             emerged = emerge(
                 model.denoiser,
                 canvas,

@@ -11,7 +11,6 @@ from unmask.errors import InputError
 
 if TYPE_CHECKING:
     from unmask.cli.runs.generation_job import Job
-    from unmask.text import Encoding
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,9 @@ def formed(job: Job, given: Given, form: Form) -> Job:
     structure = Structure.of(**form.given())
     if structure is None:
         return job
-    encoding, spec = _encoding(job), job.model.denoiser.spec
+    if job.model.encoding is None:
+        raise InputError(f"the ids of {job.model.name} are no text: leave the form out")
+    encoding, spec = job.model.encoding, job.model.denoiser.spec
     strategy = job.strategy
     strategy = strategy.but(stopping=[rule for rule in strategy.stopping if rule.end_id is None])
     behind = set[bool]()
@@ -54,17 +55,3 @@ def formed(job: Job, given: Given, form: Form) -> Job:
             "in another way: pass them in two calls"
         )
     return replace(job, strategy=made[0]) if made else job
-
-
-def _encoding(job: Job) -> Encoding:
-    """Return the encoding of a model's texts."""
-    from unmask.data.tokenizer import load_tokenizer
-    from unmask.text import ByteEncoding, TokenizerEncoding
-
-    vocabulary = job.model.vocabulary
-    if vocabulary is None:
-        raise InputError(f"the ids of {job.model.name} are no text: leave the form out")
-    if vocabulary.tokenizer is None:
-        return ByteEncoding(vocabulary)
-    backend = load_tokenizer(vocabulary.tokenizer).backend
-    return TokenizerEncoding(backend, job.model.card.mask_id, surround=False)

@@ -64,7 +64,7 @@ class Job:
         model, preset, asked = self.model, self.strategy.name, self.asked
         live, title = self.live and level, f"{model.name} · {preset}"
         denoiser, begun = model.denoiser, time.perf_counter()
-        with watching(live, model.layout, title, given=~canvas.editable) as watch:
+        with watching(live, model.pictured, title, given=~canvas.editable) as watch:
             emerged = emerge(
                 denoiser,
                 canvas,
@@ -140,7 +140,9 @@ class JobResult:
         """Draw the rows, unless they were drawn live, and print the summary."""
         emerged, model = self.emerged, self.job.model
         if not self.job.live:
-            print_frame(emerged.tokens, model.layout, model.name, given=emerged.given)
+            print_frame(
+                emerged.tokens, model.pictured(emerged.tokens), model.name, given=emerged.given
+            )
         self.print_summary()
 
     def print_summary(self, say: Callable[..., None] = say) -> None:
@@ -166,7 +168,7 @@ def prepare_job(name: str, asked: Asked, opened: Opened, *, as_json: bool) -> Jo
     files = outputs.checked(asked.out, outputs.EVERYTHING)
     records = [asked.record] if asked.record else []
     files += outputs.checked(records, outputs.RECORDS, "--record", inputs=files)
-    model = open_model(name, opened)
+    model = open_model(name, opened, opened.tokenizer)
     fasta.check_spelt(files, name, model.vocabulary is not None and model.vocabulary.letters)
     strategy = presets.choose_preset(model.card, asked.preset, asked.flags, asked.set_ or ())
     if reserved := (*model.reserved(strategy.end_id), *model.card.absent):

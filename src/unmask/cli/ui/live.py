@@ -42,14 +42,17 @@ MOST_LINES = 120
 @contextmanager
 def watching(
     live: bool,
-    layout: Layout,
+    layout: Callable[[Tensor], Layout],
     title: str,
     *,
     given: Tensor | None = None,
     columns: int | None = None,
     pause: float = PAUSE,
 ) -> Iterator[Watch]:
-    """Yield a `Watch` that draws a live panel if `live`, else a progress bar in a terminal."""
+    """Yield a `Watch` that draws a live panel if `live`, else a progress bar in a terminal.
+
+    layout: a function that returns that of a frame, which says the text of its ids.
+    """
     if not live:
         with Progress(console=err(), transient=True, disable=not is_terminal()) as bar:
             task = bar.add_task(title, total=1.0)
@@ -85,7 +88,13 @@ def print_frame(
 class _Panels:
     """Panels of successive frames, with the changes of the last step highlighted."""
 
-    def __init__(self, layout: Layout, title: str, given: Tensor | None, columns: int | None):
+    def __init__(
+        self,
+        layout: Callable[[Tensor], Layout],
+        title: str,
+        given: Tensor | None,
+        columns: int | None,
+    ):
         self.layout, self.title, self.given, self.columns = layout, title, given, columns
         self.before: Tensor | None = None
 
@@ -99,14 +108,15 @@ class _Panels:
             changed = (frame != self.before) & (frame >= 0)
         self.before = frame
         some = 0 < counts.done < counts.rows
+        layout = self.layout(frame)
         rows_done = f"{counts.done} of {counts.rows} rows done · " if some else ""
         return frame_panel(
             frame,
-            self.layout,
+            layout,
             self.columns,
             changed,
             given=self.given,
             title=self.title,
-            subtitle=rows_done + progress(frame, self.layout, counts.step, counts.steps),
+            subtitle=rows_done + progress(frame, layout, counts.step, counts.steps),
             max_lines=height,
         )

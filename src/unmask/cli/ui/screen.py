@@ -5,7 +5,6 @@ Consoles are made when they are used, so that a redirected stdout is respected.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from rich.text import Text
 
+from unmask.core.lines import json_line
 from unmask.errors import InputError
 
 
@@ -65,9 +65,8 @@ def say(*parts: str | tuple[str, str]) -> None:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """Print the JSON object of --json; half a character, which no output holds, as `\\udca8`."""
-    text = json.dumps(value, ensure_ascii=False)
-    typer.echo(text.encode("utf-8", "backslashreplace").decode())
+    """Print the JSON object of --json."""
+    typer.echo(json_line(value))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.live import Live
+from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
@@ -53,6 +54,10 @@ class TrainingScreen:
         self.below = Text(f"loss {at.loss:.3f}{self.bound} per token", style="dim")
         if not self.live and at.bound is not None:
             note(f"step {at.step}/{at.total}: ", str(self.below), f"; {left}" if left else "")
+        if self.live and at.texts:
+            room = max(8, self.progress.console.height - 3)
+            shown = Text("\n".join(at.texts)[: room * self.progress.console.width])
+            self.panel = Panel(shown, title=f"answers at step {at.step}", height=room)
         if self.live and at.samples is not None and at.layout is not None:
             from unmask.viz import frame_panel
 

@@ -3,7 +3,7 @@
 from unmask.models.families.catalogue import CATALOGUE
 from unmask.models.families.family import Family
 from unmask.models.families.files import Files
-from unmask.models.families.opening import open_pretrained
+from unmask.models.families.opening import open_pretrained, parameters
 from unmask.models.families.recognition import Found, recognise
 
-__all__ = ["CATALOGUE", "Family", "Files", "Found", "open_pretrained", "recognise"]
+__all__ = ["CATALOGUE", "Family", "Files", "Found", "open_pretrained", "parameters", "recognise"]

@@ -37,6 +37,7 @@ CATALOGUE = (
             **{_BLOCK + theirs: _LAYER + ours for theirs, ours in _LLADA_PARTS.items()},
         },
         end_tokens=("<|eot_id|>",),
+        padding="end_of_sequence",
         default_mask_id=126336,
         preset={"name": "llada", "steps": 128, "block": 128},
     ),
@@ -50,6 +51,7 @@ CATALOGUE = (
         stock="Qwen3MoeForCausalLM",
         config=stock.llada_moe,
         end_tokens=("<|role_end|>",),
+        padding="end_of_sequence",
         default_mask_id=156895,
         preset={"name": "llada", "steps": 32, "block": 32},
     ),
@@ -74,6 +76,7 @@ CATALOGUE = (
         ),
         default_block=32,
         end_tokens=("<|role_end|>",),
+        padding="block_fill",
         default_mask_id=156895,
         preset={"name": "llada2", "block": 32, "steps": 32},
     ),
@@ -130,6 +133,7 @@ CATALOGUE = (
         stock="Qwen3ForCausalLM",
         default_block=4,
         end_tokens=("<|im_end|>",),
+        padding="block_fill",
         default_mask_id=151669,
         preset={"name": "sdar", "block": 4, "steps": 4},
     ),
@@ -142,6 +146,7 @@ CATALOGUE = (
         stock="Qwen3MoeForCausalLM",
         default_block=4,
         end_tokens=("<|im_end|>",),
+        padding="block_fill",
         default_mask_id=151669,
         preset={"name": "sdar", "block": 4, "steps": 4},
     ),
@@ -155,6 +160,7 @@ CATALOGUE = (
         default_block=32,
         logit_shift=True,
         end_tokens=("<|im_end|>",),
+        padding="block_fill",
         default_mask_id=151665,
         preset={"name": "fast_dllm_v2", "block": 32},
     ),
@@ -182,6 +188,7 @@ CATALOGUE = (
         config=stock.bd3lm,
         default_block=16,
         end_tokens=("<|endoftext|>",),
+        padding="block_fill",
         default_mask_id=50257,
         preset={"name": "first_hitting", "block": 16, "top_p": 0.9},
     ),
@@ -236,3 +243,6 @@ CATALOGUE = (
         preset={"name": "llada", "steps": 64, "block": 64},
     ),
 )
+
+CONVERTED = {row.stock: row for row in CATALOGUE if row.name.startswith("a2d_")}
+"""The rows of left-to-right models that were converted, by the class that they are of."""

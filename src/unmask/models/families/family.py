@@ -58,6 +58,10 @@ class Family:
     """Names of tokens that end a text, beside the end of sequence that the files name."""
     template: Mapping[str, Any] = field(default_factory=dict)
     """Options of the tokenizer's chat template."""
+    padding: str = "excluded"
+    """What follows the end of a row when it is trained further, as in a recipe: "excluded", which
+    is in no loss, or learnt ends of sequence: "end_of_sequence", or "block_fill" to the end of its
+    block, behind which a network of blocks is shown unknown positions."""
     default_mask_id: int | None = None
     """The mask id, where the authors' code has it and no file does."""
     preset: Mapping[str, Any] = field(default_factory=lambda: {"name": "llada"})

@@ -14,6 +14,12 @@ from unmask.core import optional
 from unmask.errors import CheckpointError
 
 CONFIG, GENERATION, WORDS = "config.json", "generation_config.json", "vocab.txt"
+_KINDS: dict[str, Any] = {
+    "model_type": (str, "a name"),
+    "architectures": (list, "a list of names"),
+    "text_config": (dict, "an object"),
+}
+"""Entries of `config.json` of one kind."""
 TOKENIZER = ("tokenizer_config.json", "tokenizer.json", WORDS)
 
 
@@ -27,7 +33,14 @@ class Files:
     @cached_property
     def config(self) -> dict[str, Any]:
         """config.json. Raises CheckpointError where there is none that can be read."""
-        return self._read(CONFIG, needed=True) or {}
+        found = self._read(CONFIG, needed=True) or {}
+        for name, (kind, wanted) in _KINDS.items():
+            if not isinstance(found.get(name), kind | None):
+                raise CheckpointError(
+                    f"{self.name}: {CONFIG} has {name}={found[name]!r}, which is {wanted} in "
+                    "models of transformers"
+                )
+        return found
 
     @cached_property
     def generation(self) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, cast
+
+import torch
 
 from unmask.errors import CheckpointError, ModelError
 from unmask.models.adapter import Adapter
@@ -15,8 +17,8 @@ from unmask.models.decoder import Decoder
 from unmask.models.diffusion_gemma import DiffusionGemma
 from unmask.models.dit import DiT, dit_class
 from unmask.models.families.family import Family
-from unmask.models.families.files import Files, library
-from unmask.models.families.recognition import Found
+from unmask.models.families.files import CONFIG, Files, library, quiet
+from unmask.models.families.recognition import ASKED, Found
 from unmask.models.families.remote import RemoteNetwork
 from unmask.models.families.renaming import reading_class, settled
 from unmask.models.wrap import wrap
@@ -34,23 +36,8 @@ def open_pretrained(files: Files, found: Found, loading: Mapping[str, Any]) -> A
     loading: arguments of `from_pretrained` beside those of the files, such as dtype, device_map.
     Raises CheckpointError for weights that are missing, cut short, or of another network.
     """
-    options = {**files.options, **loading}
-    row, mask = found.family, found.mask_id
-    adapter: Adapter
-    if row is not None:
-        net = _stock(files, row, options)
-        block, shift = found.block, row.logit_shift
-        if row.own:
-            adapter = DiT(net, cast("int", mask), block=block)
-        elif row.canvases:
-            adapter = DiffusionGemma(net, block)
-        else:
-            adapter = Decoder(net, cast("int", mask), block=block, logit_shift=shift)
-    elif found.remote:
-        adapter = wrap(_code_of_others(files, found.stock, options), mask_id=mask)
-    else:
-        net = _read(getattr(library(), found.stock), files, options)
-        adapter = wrap(net, mask_id=found.mask_id)
+    with _asking(files, found):
+        adapter = _opened(files, found, {**files.options, **loading})
     size = adapter.spec.vocab_size
     ends = tuple(each for each in found.end_ids if each < size)
     adapter.spec = replace(
@@ -63,28 +50,99 @@ def open_pretrained(files: Files, found: Found, loading: Mapping[str, Any]) -> A
     return adapter.eval()
 
 
-def _stock(files: Files, family: Family, options: Mapping[str, Any]) -> Any:
-    """Return the network of a family, in the stock class."""
-    kind = files.config.get("model_type")
-    stock = dit_class(str(kind)) if family.own else getattr(library(), family.stock)
+def parameters(files: Files, found: Found) -> int | None:
+    """Return the number of parameters of a model, of which no weight is read.
+
+    None of a network that cannot be made without its weights. Raises ModelError for a config that
+    the family cannot be.
+    """
+    if found.remote:
+        return None
+    kind: Any = _class_of(files, found)
+    with _asking(files, found):
+        known = None if found.family is None else _stock_config(files, found.family, kind)
+    try:
+        with torch.device("meta"), quiet():
+            net = kind._from_config(known or kind.config_class.from_dict(files.config))
+    except Exception:  # of as many kinds as there are networks
+        return None
+    count: int = sum(each.numel() for each in net.parameters())
+    return count
+
+
+def _opened(files: Files, found: Found, options: Mapping[str, Any]) -> Adapter:
+    """Return the denoiser, without what the files say beside its network."""
+    row, mask = found.family, found.mask_id
+    adapter: Adapter
+    if row is not None:
+        net = _stock(files, found, row, options)
+        block, shift = found.block, row.logit_shift
+        if row.own:
+            adapter = DiT(net, cast("int", mask), block=block)
+        elif row.canvases:
+            adapter = DiffusionGemma(net, block)
+        else:
+            adapter = Decoder(net, cast("int", mask), block=block, logit_shift=shift)
+    elif found.remote:
+        adapter = wrap(_code_of_others(files, found.stock, options), mask_id=mask)
+    else:
+        net = read_network(_class_of(files, found), files, options)
+        adapter = wrap(net, mask_id=found.mask_id)
+    return adapter
+
+
+@contextmanager
+def _asking(files: Files, found: Found) -> Iterator[None]:
+    """Add to errors within the block that a family was asked for, and what the files say."""
+    try:
+        yield
+    except (CheckpointError, ModelError) as error:
+        row, said = found.family, files.config
+        if row is None or found.reasons["kind"] != ASKED:
+            raise
+        types = " or ".join(map(repr, row.model_types))
+        raise type(error)(
+            f"{error}. family={row.name!r} was asked for, {row.models}"
+            f"{f', of model_type {types}' if types else ''}, and {CONFIG} has "
+            f"model_type={said.get('model_type')!r}, architectures={said.get('architectures')}: "
+            "leave family= (--family) out, or pass that of the model"
+        ) from error
+
+
+def _class_of(files: Files, found: Found) -> Any:
+    """Return the class that opens a model: of transformers, or a network of unmask's own."""
+    if found.family is not None and found.family.own:
+        return dit_class(str(files.config.get("model_type")))
+    return getattr(library(), found.stock)
+
+
+def _stock_config(files: Files, family: Family, stock: Any) -> Any:
+    """Return the config of the stock class. Raises ModelError for one that it cannot be."""
     given = {name: value for name, value in files.config.items() if name not in _AUTHORS}
     if given.get("rope_scaling", 0) is None:
         del given["rope_scaling"]  # an older word, of which transformers would warn
     try:
-        config = stock.config_class(**family.config(given))
+        return stock.config_class(**family.config(given))
     except Exception as error:  # ours, of entries that are not there, and of transformers' checks
+        lacks = f"{CONFIG} has no entry {error}" if isinstance(error, KeyError) else error
         raise ModelError(
-            f"{files.name} is not as {family.models}, which {family.stock} can run: {error}"
+            f"{files.name} is not as {family.models}, which {family.stock} can run: {lacks}"
         ) from error
+
+
+def _stock(files: Files, found: Found, family: Family, options: Mapping[str, Any]) -> Any:
+    """Return the network of a family, in the stock class."""
+    stock = _class_of(files, found)
+    config = _stock_config(files, family, stock)
     reader, mapping = reading_class(stock, family)
-    return settled(_read(reader, files, {**options, **mapping, "config": config}), stock)
+    return settled(read_network(reader, files, {**options, **mapping, "config": config}), stock)
 
 
 def _code_of_others(files: Files, kind: str, options: Mapping[str, Any]) -> RemoteNetwork:
     """Return a network that is code of its authors."""
     try:
         reader = getattr(library(), kind)
-        return RemoteNetwork(_read(reader, files, {**options, "trust_remote_code": True}))
+        return RemoteNetwork(read_network(reader, files, {**options, "trust_remote_code": True}))
     except CheckpointError as error:
         theirs, ours = files.config.get("transformers_version"), library().__version__
         raise CheckpointError(
@@ -92,10 +150,13 @@ def _code_of_others(files: Files, kind: str, options: Mapping[str, Any]) -> Remo
         ) from error
 
 
-def _read(kind: Any, files: Files, options: Mapping[str, Any]) -> Any:
-    """Return a network with all of its weights. Raises CheckpointError where some are not there."""
+def read_network(kind: Any, files: Files, options: Mapping[str, Any]) -> Any:
+    """Return a network with all of its weights. Raises CheckpointError where some are not there.
+
+    transformers' own report of weights is not shown: the error says what is in it.
+    """
     try:
-        with nullcontext() if sys.stderr.isatty() else without_bars():
+        with nullcontext() if sys.stderr.isatty() else without_bars(), quiet():
             net, told = kind.from_pretrained(files.name, output_loading_info=True, **options)
     except Exception as error:  # of many kinds: of files, shards, sizes and devices
         raise CheckpointError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unmask.core.checks import check_count, is_integer
-from unmask.errors import ModelError, nearest
+from unmask.errors import CheckpointError, ModelError, nearest
 from unmask.models.families.catalogue import CATALOGUE
 from unmask.models.families.family import Family
 from unmask.models.families.files import Files, library, special_ids
@@ -69,7 +69,7 @@ def recognise(
     reasons = {"kind": why}
     mask, reasons["mask_id"] = _mask_id(files, tokenizer, row, mask_id)
     ends, reasons["end_ids"] = _end_ids(files)
-    if row is not None:
+    if row is not None and (block is not None or row.default_block is not None):
         block, reasons["block"] = _block(files.config, row, block)
     reserved = tuple(each for each in special_ids(tokenizer) if each not in {mask, *ends})
     return Found(row, stock, remote, mask, ends, reserved, block, reasons, tokenizer)
@@ -119,7 +119,8 @@ def _unknown(config: Mapping[str, Any]) -> str:
         ways = " or ".join(f"family={name!r}" for name in alike)
         return (
             f"{found} is a left-to-right model. If it was trained as a masked one, pass "
-            f"{ways + ', or ' if ways else ''}unmask.models.Decoder(net, mask_id) around it"
+            f"{ways + ', or ' if ways else ''}unmask.models.Decoder(net, mask_id) around it; to "
+            "make it one, open it by unmask.convert, and train it on"
         )
     if _remote(config):
         return (
@@ -171,16 +172,19 @@ def _end_ids(files: Files) -> tuple[tuple[int, ...], str]:
         found = entries.get("eos_token_id")
         if found is not None:
             ids = found if isinstance(found, list) else [found]
-            return tuple(map(int, ids)), f"eos_token_id in {name}"
+            if not all(is_integer(each, 0) for each in ids):
+                raise CheckpointError(
+                    f"{files.name}: {name} has eos_token_id={found!r}, which is an id, or a list "
+                    "of ids, in models of transformers"
+                )
+            return tuple(ids), f"eos_token_id in {name}"
     return (), "no file names one"
 
 
-def _block(config: Mapping[str, Any], row: Family, asked: int | None) -> tuple[int | None, str]:
+def _block(config: Mapping[str, Any], row: Family, asked: int | None) -> tuple[Any, str]:
     if asked is not None:
         check_count("block", asked, ModelError)
         return asked, ASKED
-    if row.default_block is None:
-        return None, f"that of {row.models}"
     for name in ("block_size", "bd_size", "canvas_length"):
         if is_integer(known := config.get(name), 1):
             return known, f"{name} in config.json"
