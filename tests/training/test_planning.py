@@ -6,7 +6,7 @@ import pytest
 
 from unmask.errors import StrategyError
 from unmask.training import Recipe
-from unmask.training.planning import Budget, Scene, planned
+from unmask.training.planning import Scene, TrainingBudget, planned
 from unmask.training.recipes import small
 
 HOUR = 3600.0
@@ -25,7 +25,9 @@ class Machine:
         faster = self.bfloat16 if recipe.precision == "bfloat16" else 1.0
         return self.overhead + work / self.flops / faster
 
-    def plan(self, budget: str, scene: Scene, recipe: Recipe | None = None) -> tuple[Recipe, float]:
+    def plan(
+        self, budget: str, scene: Scene, recipe: Recipe | None = None, keep: tuple[str, ...] = ()
+    ) -> tuple[Recipe, float]:
         """Return the recipe, and the seconds that a run of it ends after."""
 
         def measure(recipe: Recipe, steps: int) -> float:
@@ -34,7 +36,7 @@ class Machine:
             return self.step(recipe, scene)
 
         found, _ = planned(
-            Budget.of(budget), recipe or Recipe(), scene, measure, clock=lambda: self.now
+            TrainingBudget.of(budget), recipe or Recipe(), scene, measure, keep, lambda: self.now
         )
         each = self.step(found, scene)
         trained = found.steps * each
@@ -57,7 +59,7 @@ def weights(recipe: Recipe) -> int:
 @pytest.mark.parametrize("flops", [5e9, 80e9, 2e12])
 @pytest.mark.parametrize("budget", ["1m", "10m", "2h", "1h30m", "90s"])
 def test_the_run_ends_with_its_time(budget: str, flops: float) -> None:
-    seconds = Budget.of(budget).seconds
+    seconds = TrainingBudget.of(budget).seconds
     assert seconds is not None
     _, took = Machine(flops).plan(budget, scene(100_000))
     assert 0.9 * seconds <= took <= 1.02 * seconds
@@ -87,11 +89,17 @@ def test_the_faster_precision_is_taken() -> None:
     assert Machine(bfloat16=1.0).plan("10m", scene())[0].precision == "float32"
 
 
-def test_a_given_backbone_stays() -> None:
-    recipe = Recipe(backbone=small(48, 5), learning_rate=1e-3)
-    found, took = Machine().plan("10m", scene(), recipe)
+def test_what_is_given_stays() -> None:
+    recipe = Recipe(backbone=small(48, 5), learning_rate=1e-3, batch_size=24)
+    found, took = Machine(bfloat16=2).plan("10m", scene(), recipe, ("backbone", "learning_rate"))
     assert found.backbone == recipe.backbone
     assert found.learning_rate == 1e-3
+    assert found.batch_size == 32
+    assert found.precision == "bfloat16"
+    assert 540 <= took <= 612
+    found, took = Machine(bfloat16=2).plan("10m", scene(), recipe, ("batch_size", "precision"))
+    assert found.batch_size == 24
+    assert found.precision == "float32"
     assert 540 <= took <= 612
 
 
@@ -111,24 +119,24 @@ def test_tokens_are_planned_without_looking() -> None:
     [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("1.5h", 5400), ("1h1m1s", 3661)],
 )
 def test_times(text: str, seconds: float) -> None:
-    assert Budget.of(text) == Budget(seconds=seconds)
+    assert TrainingBudget.of(text) == TrainingBudget(seconds=seconds)
 
 
 @pytest.mark.parametrize("text", ["20_000_000", "20000000", "20,000,000"])
 def test_tokens(text: str) -> None:
-    assert Budget.of(text) == Budget(tokens=20_000_000)
+    assert TrainingBudget.of(text) == TrainingBudget(tokens=20_000_000)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "20M", "m", "-5m", "0", "5 m", "1e6", "30m2h"])
 def test_what_is_no_budget(text: str) -> None:
     with pytest.raises(StrategyError, match="such as 90s, 30m"):
-        Budget.of(text)
+        TrainingBudget.of(text)
 
 
 def test_budgets_in_which_nothing_is_trained() -> None:
     with pytest.raises(StrategyError, match="20s or more"):
-        Budget.of("5s")
+        TrainingBudget.of("5s")
     with pytest.raises(StrategyError, match="one step"):
         Machine().plan("100", scene())
     with pytest.raises(StrategyError, match="a smaller backbone"):
-        Machine(flops=1e6).plan("1m", scene(), Recipe(backbone=small(512, 8)))
+        Machine(flops=1e6).plan("1m", scene(), Recipe(backbone=small(512, 8)), ("backbone",))

@@ -22,13 +22,8 @@ from unmask.training.recipe import Recipe
 from unmask.training.recipes import small
 
 # Rotary positions learn text faster, but with every token hidden all positions look alike to them.
-IN_STREAMS = {
-    "model_type": "modernbert",
-    "hidden_size": 128,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "intermediate_size": 256,
-}
+IN_STREAMS = {"model_type": "modernbert"}
+HEAD = 32  # width of an attention head
 # Configs have default ids of another vocabulary.
 _SPECIAL = [f"{name}_token_id" for name in ("pad", "bos", "eos", "cls", "sep")]
 
@@ -105,15 +100,22 @@ def network(options: dict[str, Any], **how: Any) -> Any:
     return _made(make, **options)
 
 
+def sized(material: Material, width: int, layers: int) -> dict[str, Any]:
+    """Return a recipe's backbone of a kind that suits the data."""
+    if material.stream and kinds(material) == 1:  # classes need token types
+        heads = {"num_attention_heads": max(4, width // HEAD)}
+        sizes = {"hidden_size": width, "num_hidden_layers": layers, "intermediate_size": 2 * width}
+        return {**IN_STREAMS, **sizes, **heads}
+    return small(width, layers, num_attention_heads=max(4, width // HEAD))
+
+
 def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
     """Return all options of the network's config: those of the recipe, and those set by the data.
 
     Raises StrategyError for unknown options, and those that the data sets.
     """
     several = kinds(material)
-    # Classes need token types.
-    usual = IN_STREAMS if material.stream and several == 1 else small(128, 4)
-    chosen: dict[str, Any] = recipe.backbone or usual
+    chosen: dict[str, Any] = recipe.backbone or sized(material, 128, 4)
     if "model_type" not in chosen:
         raise StrategyError(
             f"backbone={recipe.backbone} has no model_type: add one, such as "

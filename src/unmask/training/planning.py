@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,8 +23,7 @@ SIZES = (
     (640, 10), (768, 12),
 )  # fmt: skip
 """Widths and layers of the networks that a plan chooses from."""
-HEAD = 32  # width of an attention head
-BATCH = 4096  # tokens of a step
+BATCH = 4096  # tokens of a step, more in wide networks; in powers of two
 TOKENS = 1.0  # of training, for each weight of the layers, at least
 DATA = 0.1  # tokens of the data, for each weight of the layers, at least
 STEPS = 100  # fewer teach a larger network nothing
@@ -37,14 +36,14 @@ _TIME = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?
 
 
 @dataclass(frozen=True)
-class Budget:
+class TrainingBudget:
     """What a run may cost: seconds of time, or tokens that are trained on. One of them is None."""
 
     seconds: float | None = None
     tokens: int | None = None
 
     @classmethod
-    def of(cls, text: str | int) -> Budget:
+    def of(cls, text: str | int) -> TrainingBudget:
         """Return the budget of `90s`, `30m`, `2h`, `1h30m`, or a number of tokens, `20_000_000`.
 
         Raises StrategyError for anything else, and for a budget too small to train anything.
@@ -85,24 +84,28 @@ Measure = Callable[[Recipe, int], float]
 
 
 def planned(
-    budget: Budget,
+    budget: TrainingBudget,
     recipe: Recipe,
     scene: Scene,
     measure: Measure,
+    keep: Collection[str] = (),
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Recipe, str]:
     """Return the recipe with a network, batch and steps for a budget, and a line that says why.
 
-    A backbone that the recipe has stays. The largest network is chosen that still sees TOKENS
-    tokens for each weight of its layers. Raises StrategyError for a budget in which nothing can be
+    The largest network is chosen that still sees TOKENS tokens for each weight of its layers. keep:
+    names of fields that stay as they are. Raises StrategyError for a budget in which nothing can be
     trained.
     """
-    choices = [_sized(recipe, scene, *size) for size in SIZES if not recipe.backbone]
-    choices = choices or [_batched(recipe, scene, 1.0)]
+    choices = [_sized(recipe, scene, *size) for size in SIZES]
+    choices = [replace(recipe, batch_size=choices[0].batch_size)] if "backbone" in keep else choices
+    stays = {name: getattr(recipe, name) for name in keep}
+    choices = [replace(one, **stays) for one in choices]
     if budget.seconds is None:
         assert budget.tokens is not None
         return _for_tokens(budget.tokens, choices, scene)
-    return _for_time(budget.seconds, choices, scene, measure, clock)
+    other = {*PRECISIONS} - {recipe.precision} if "precision" not in keep else set()
+    return _for_time(budget.seconds, choices, [*other], scene, measure, clock)
 
 
 def _for_tokens(tokens: int, choices: list[Recipe], scene: Scene) -> tuple[Recipe, str]:
@@ -122,6 +125,7 @@ def _for_tokens(tokens: int, choices: list[Recipe], scene: Scene) -> tuple[Recip
 def _for_time(
     seconds: float,
     choices: list[Recipe],
+    precisions: list[Any],
     scene: Scene,
     measure: Measure,
     clock: Callable[[], float],
@@ -142,7 +146,7 @@ def _for_time(
         if not _fits(larger, steps(larger, found), scene):
             break
         best, each = larger, found
-    for other in [replace(best, precision=name) for name in PRECISIONS if name != best.precision]:
+    for other in [replace(best, precision=name) for name in precisions]:
         found = measure(other, 2)
         best, each = (other, found) if found < each * GAIN else (best, each)
     each = measure(best, max(3, int(LOOKING * seconds / 2 / each)))
@@ -157,15 +161,14 @@ def _for_time(
 
 def _sized(recipe: Recipe, scene: Scene, width: int, layers: int) -> Recipe:
     rate = RATE * min(1.0, WIDE / width) ** 0.5
-    made = replace(recipe, backbone=scene.backbone(width, layers), learning_rate=rate)
-    return _batched(made, scene, width / WIDE)
-
-
-def _batched(recipe: Recipe, scene: Scene, wide: float) -> Recipe:
-    """Return a recipe with a batch of BATCH tokens, more for wide networks, in powers of two."""
-    rows = BATCH * max(1.0, wide) / scene.positions
+    rows = BATCH * max(1.0, width / WIDE) / scene.positions
     most = 2 ** int(math.log2(scene.examples))
-    return replace(recipe, batch_size=int(min(most, max(8, 2 ** round(math.log2(rows))))))
+    return replace(
+        recipe,
+        backbone=scene.backbone(width, layers),
+        batch_size=int(min(most, max(8, 2 ** round(math.log2(rows))))),
+        learning_rate=rate,
+    )
 
 
 def _weights(recipe: Recipe) -> int:
