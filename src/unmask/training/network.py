@@ -26,6 +26,7 @@ IN_STREAMS = {"model_type": "modernbert"}
 HEAD = 32  # width of an attention head
 # Configs have default ids of another vocabulary.
 _SPECIAL = [f"{name}_token_id" for name in ("pad", "bos", "eos", "cls", "sep")]
+_SIZES = ("vocab_size", "max_position_embeddings", "type_vocab_size")
 
 
 def kinds(material: Material) -> int:
@@ -122,12 +123,8 @@ def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
             "backbone.model_type=modernbert"
         )
     known = _options(chosen["model_type"])
-    fixed: dict[str, Any] = {
-        "vocab_size": material.vocabulary.total,
-        "max_position_embeddings": material.length,
-        "type_vocab_size": several,
-        **dict.fromkeys(_SPECIAL),
-    }
+    sizes = (material.vocabulary.total, material.length, several)
+    fixed: dict[str, Any] = {**dict(zip(_SIZES, sizes, strict=True)), **dict.fromkeys(_SPECIAL)}
     for name, value in chosen.items():
         size = name.startswith("num_") or name.endswith("_size")
         if size and isinstance(value, int) and value < 1:
@@ -143,6 +140,11 @@ def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
             "types to tell them by: pass backbone.model_type=megatron-bert, or data without classes"
         )
     return chosen | {name: value for name, value in fixed.items() if name in known}
+
+
+def without_data(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a network's options that a recipe's backbone has."""
+    return {name: each for name, each in options.items() if name not in (*_SIZES, *_SPECIAL)}
 
 
 def _options(model_type: str) -> list[str]:
