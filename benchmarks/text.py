@@ -1,205 +1,222 @@
-"""A masked model of text beside a left-to-right one of equal size, trained with equal compute.
+"""The bundled model of text beside a left-to-right one of equal size, trained with equal compute.
 
-    python benchmarks/text.py --text FILE [--steps 1500] [--threads 1] [--work FOLDER] [--json FILE]
+    python benchmarks/text.py --text FILE [--model shakespeare] [--steps N] [--work FOLDER]
 
-Bytes of the file in windows of 128; the last tenth is held out and measured. The masked model is
-trained by `unmask.training` with its default objective, which runs every window twice a step; the
-left-to-right model (transformers' LlamaForCausalLM and Trainer) gets twice the windows a step, so
-both see as many rows pass. Bits per character: exact for the left-to-right model, an upper bound
-for the masked one. With --work, what is trained already is not trained again.
+FILE is the text that the model was trained on; the last tenth of it is held out. The left-to-right
+model (transformers' LlamaForCausalLM and Trainer) has the tokenizer, layers, width and windows of
+the masked one, and sees as many rows pass: the masked model's objective runs every window twice a
+step, so the other gets twice the windows. It is measured after each tenth of its steps, and kept
+as it was when it was best, since it learns such a short text by heart.
+
+Bits per character are exact for the left-to-right model and an upper bound for the masked one.
+Words are those of samples from nothing, with the first seeds; a word counts if the text that was
+trained on has it. With --work, what is trained already is not trained again.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
+import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from _machine import about
-from _report import parsed
+from _report import Report, parsed
+from _report import arguments as taken
 from torch import Tensor
 
 import unmask
-from unmask.core.files import replacing_file
-from unmask.data import Corpus, read
-from unmask.training import Progress, Recipe, train
+from unmask.data import Corpus, Vocabulary, read
+from unmask.models.checkpoint import read_card
+from unmask.scoring import Bound
+from unmask.training import Recipe
 from unmask.training.arguments import arguments
 
-WIDTH, LAYERS, HEADS, INNER = 128, 4, 4, 256
-WINDOW, BATCH, RATE = 128, 32, 2e-3
-MIDDLE = slice(40, 88)  # of a window: what is infilled
-PASSAGES = 4
-HELD_OUT = 0.1
+TENTHS, ROWS, SAMPLES = 10, 256, 64
+WORD = re.compile(r"[A-Za-z']+")
 
 
-def masked(corpus: Corpus, steps: int, work: Path) -> dict[str, Any]:
-    """Train, or take up, the masked model; its figures."""
-    recipe = Recipe(
-        backbone={
-            "model_type": "modernbert",
-            "hidden_size": WIDTH,
-            "num_hidden_layers": LAYERS,
-            "num_attention_heads": HEADS,
-            "intermediate_size": INNER,
-        },
-        steps=steps,
-        batch_size=BATCH,
-        learning_rate=RATE,
+def masked_nats(model: Any, rows: Tensor) -> Tensor:
+    """(B,) nats of each window, an upper bound in expectation."""
+    return unmask.score(model, rows, by=Bound(8), batch_size=64, seed=0).per_example
+
+
+def causal(corpus: Corpus, card: Any, steps: int, work: Path) -> tuple[Any, dict[str, Any]]:
+    """The left-to-right model as it was when it was best, and how it came to be."""
+    from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback
+
+    had = card.about["recipe"]
+    shape, vocabulary = had["backbone"], corpus.vocabulary
+    config = LlamaConfig(
+        vocab_size=vocabulary.total,
+        hidden_size=shape["hidden_size"],
+        num_hidden_layers=shape["num_hidden_layers"],
+        num_attention_heads=shape["num_attention_heads"],
+        intermediate_size=shape["intermediate_size"],
+        max_position_embeddings=corpus.longest + 1,
+        tie_word_embeddings=True,
+        bos_token_id=vocabulary.mask_id,
+        eos_token_id=None,
     )
-    folder = work / f"masked-{steps}"
-    if not folder.exists():
-        resume = any(folder.with_name(folder.name + ".training").glob("checkpoint-*"))
-        train(corpus, folder, recipe=recipe, resume=resume, report=_tell)
-    figures = unmask.models.checkpoint.read_card(folder).about["figures"]
-    return {
-        "model": "masked, unmask",
-        "parameters": figures["parameters"],
-        "steps": steps,
-        "rows_per_step": 2 * BATCH,
-        "minutes": figures["seconds"] / 60,
-        "bits_per_character": figures["bits_per_token"],
-        "standard_error": figures["standard_error"],
-    }
-
-
-def causal(corpus: Corpus, steps: int, work: Path) -> dict[str, Any]:
-    """Train the left-to-right model; its figures, kept in a file."""
-    kept = work / f"causal-{steps}.json"
-    if kept.exists():
-        known: dict[str, Any] = json.loads(kept.read_text())
-        return known
-    from transformers import LlamaConfig, LlamaForCausalLM, Trainer
-
-    training, rest = (_tokens(part) for part in corpus.split(HELD_OUT))
+    folder = work / f"causal-{steps}"
+    if folder.exists():
+        told: dict[str, Any] = json.loads((folder / "run.json").read_text())
+        return LlamaForCausalLM.from_pretrained(folder).eval(), told
     torch.manual_seed(0)
-    net = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=corpus.vocabulary.total,
-            hidden_size=WIDTH,
-            num_hidden_layers=LAYERS,
-            num_attention_heads=HEADS,
-            intermediate_size=INNER,
-            max_position_embeddings=WINDOW + 1,
-            tie_word_embeddings=True,
-            bos_token_id=corpus.vocabulary.mask_id,
-            eos_token_id=None,
-        )
+    net = LlamaForCausalLM(config)
+    training, held_out = (begun(windows(part), corpus) for part in corpus.split())
+    some = held_out[:: max(1, len(held_out) // ROWS)]
+    best: dict[str, Any] = {"nats": math.inf}
+
+    class Measured(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        """Keeps the weights that are best on held-out windows."""
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step % max(1, steps // TENTHS) == 0:
+                nats = float(causal_nats(net.eval(), some).mean())
+                net.train()
+                print(f"  step {state.global_step}: {nats:.1f} nats a window", flush=True)
+                if nats < best["nats"]:
+                    kept = copy.deepcopy(net.state_dict())
+                    best.update(nats=nats, step=state.global_step, weights=kept)
+
+    names = ("learning_rate", "weight_decay", "adam_beta2", "warmup_steps", "precision")
+    recipe = Recipe(
+        steps=steps, batch_size=2 * had["batch_size"], **{name: had[name] for name in names}
     )
-    recipe = Recipe(steps=steps, batch_size=2 * BATCH, learning_rate=RATE)
-    args = arguments(recipe, work / f"causal-{steps}.training", 0)
+    args = arguments(recipe, work / "causal.training", 0)
     args.eval_strategy = args.save_strategy = "no"
-    rows = [{"input_ids": row, "labels": row} for row in _begun(training, corpus)]
-    begun = time.perf_counter()
-    Trainer(model=net, args=args, train_dataset=rows).train()
-    minutes = (time.perf_counter() - begun) / 60
-    nats = _causal_nats(net.eval(), _begun(rest, corpus))
-    figures = {
-        "model": "left to right, transformers",
-        "parameters": sum(p.numel() for p in net.parameters()),
-        "steps": steps,
-        "rows_per_step": 2 * BATCH,
-        "minutes": minutes,
-        "bits_per_character": float(nats.mean()) / WINDOW / math.log(2),
-        "standard_error": float(nats.std()) / len(nats) ** 0.5 / WINDOW / math.log(2),
-    }
-    with replacing_file(kept) as temporary:
-        temporary.write_text(json.dumps(figures))
-    return figures
+    rows = [{"input_ids": row, "labels": row} for row in training]
+    start = time.perf_counter()
+    Trainer(model=net, args=args, train_dataset=rows, callbacks=[Measured()]).train()
+    told = {"minutes": (time.perf_counter() - start) / 60, "best_step": best["step"]}
+    net.load_state_dict(best["weights"])
+    net.save_pretrained(folder)
+    (folder / "run.json").write_text(json.dumps(told))
+    return net.eval(), told
 
 
 @torch.no_grad()
-def _causal_nats(net: Any, rows: Tensor) -> Tensor:
-    """(B,) nats of each window, every one of its characters predicted from those before."""
+def causal_nats(net: Any, rows: Tensor) -> Tensor:
+    """(B,) nats of each window, every token predicted from those before."""
     parts = []
     for part in rows.split(64):
         logits = net(input_ids=part).logits[:, :-1].float()
-        parts.append(
-            torch.nn.functional.cross_entropy(
-                logits.transpose(1, 2), part[:, 1:], reduction="none"
-            ).sum(1)
-        )
+        each = torch.nn.functional.cross_entropy(logits.mT, part[:, 1:], reduction="none")
+        parts.append(each.double().sum(1))
     return torch.cat(parts)
 
 
-def _begun(rows: Tensor, corpus: Corpus) -> Tensor:
-    """Windows with a beginning, so that the first character is predicted too."""
+def begun(rows: Tensor, corpus: Corpus) -> Tensor:
+    """Windows with a beginning, so that the first token is predicted too."""
     return torch.nn.functional.pad(rows, (1, 0), value=corpus.vocabulary.mask_id)
 
 
-def _tokens(corpus: Corpus) -> Tensor:
+def windows(corpus: Corpus) -> Tensor:
+    """(B,N) int64."""
     return torch.stack([example.tokens for example in corpus.examples])
 
 
-def infilled(corpus: Corpus, steps: int, work: Path) -> list[dict[str, str]]:
-    """Held-out windows whose middle is unknown, as the masked model completes them."""
-    model: Any = unmask.load(work / f"masked-{steps}")
-    rows = _tokens(corpus.split(HELD_OUT)[1])[:: len(corpus.examples) // 50][:PASSAGES]
-    editable = torch.zeros_like(rows, dtype=torch.bool)
-    editable[:, MIDDLE] = True
-    made = unmask.generate(
-        model, unmask.Canvas.infill(rows, editable), unmask.presets.confidence(48), seed=0
-    )
-    text = corpus.vocabulary.decode
-    return [
-        {
-            "before": text(row[: MIDDLE.start].tolist()),
-            "written": text(new[MIDDLE].tolist()),
-            "after": text(row[MIDDLE.stop :].tolist()),
-            "truth": text(row[MIDDLE].tolist()),
-        }
-        for row, new in zip(rows, made, strict=True)
-    ]
+def bits(nats: Tensor, rows: Tensor, vocabulary: Vocabulary) -> tuple[float, float]:
+    """Bits per character of windows, a ratio of sums, and its standard error."""
+    length = torch.tensor([len(vocabulary.decode(row.tolist())) for row in rows]).double()
+    ratio = nats.sum() / length.sum()
+    error = (nats - ratio * length).std() / len(nats) ** 0.5 / length.mean()
+    return float(ratio) / math.log(2), float(error) / math.log(2)
 
 
-def _tell(at: Progress) -> None:
-    if at.bound is not None:
-        print(
-            f"  step {at.step}/{at.total}: held-out {at.bound / math.log(2):.3f} bits", flush=True
+def share_of_words(texts: list[str], known: set[str]) -> tuple[float, float]:
+    """The share of words that the text has, the mean over samples, and its standard error."""
+    # The first and the last may be cut.
+    words = [WORD.findall(text)[1:-1] for text in texts]
+    shares = torch.tensor([sum(w in known for w in some) / len(some) for some in words if some])
+    return float(shares.mean()), float(shares.std() / len(shares) ** 0.5)
+
+
+def masked_samples(model: Any, corpus: Corpus) -> Tensor:
+    """(SAMPLES,N): drawn from nothing by the preset of the model's card."""
+    return unmask.generate(model, batch_size=SAMPLES, length=corpus.longest, seed=0)
+
+
+@torch.no_grad()
+def causal_samples(net: Any, corpus: Corpus) -> Tensor:
+    """(SAMPLES,N): drawn from nothing at temperature 1."""
+    torch.manual_seed(0)
+    length, start = corpus.longest, torch.full((SAMPLES, 1), corpus.vocabulary.mask_id)
+    return net.generate(  # type: ignore[no-any-return]
+        start,
+        attention_mask=torch.ones_like(start),
+        max_new_tokens=length,
+        do_sample=True,
+        top_k=0,
+        pad_token_id=corpus.vocabulary.mask_id,
+    )[:, 1:]
+
+
+def measured(report: Report, corpus: Corpus, rows: Tensor, known: set[str]) -> Callable[..., None]:
+    """A function that adds the row of a model."""
+
+    def add(name: str, net: Any, nats: Tensor, samples: Tensor, note: str) -> None:
+        texts = [corpus.vocabulary.decode(row.tolist()) for row in samples]
+        (value, error), (share, off) = (
+            bits(nats, rows, corpus.vocabulary),
+            share_of_words(texts, known),
         )
+        size = sum(p.numel() for p in net.parameters())
+        report.add(
+            name, f"{size:,}", f"{value:.3f} ± {error:.3f}", f"{share:.3f} ± {off:.3f}", note
+        )
+        for number, text in enumerate(texts[:2]):
+            report.note(f"{name}, sample {number}:\n{text}\n")
+
+    return add
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
+    parser = taken(argparse.ArgumentParser(description=__doc__))
     parser.add_argument("--text", type=Path)
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--model", default="shakespeare")
+    parser.add_argument("--steps", type=int, help="of the left-to-right model; default: the masked")
     parser.add_argument("--work", type=Path, default=Path("runs/text"))
-    parser.add_argument("--only", choices=("masked", "causal"))
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--quick", action="store_true", help="20 steps: does it run?")
     options = parsed(parser, steps=20)
     if options.text is None:
         print("nothing to do: pass --text FILE")
         return
-    torch.set_num_threads(options.threads)
-    print(about("transformers"))
-    corpus = read(options.text, length=WINDOW)
-    print("; ".join(corpus.notes))
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    card = read_card(options.model)
+    had = card.about["recipe"]
+    folder = unmask.models.checkpoint.locate(options.model) / "tokenizer"
+    corpus = read(options.text, tokenizer=folder, length=had["data"]["length"])
+    training, held_out = (windows(part) for part in corpus.split())
+    text = corpus.vocabulary.decode(training.flatten().tolist())
+    known = {*WORD.findall(text)}
     options.work.mkdir(parents=True, exist_ok=True)
-    makers = {"masked": masked, "causal": causal}
-    chosen = [options.only] if options.only else list(makers)
-    rows = [makers[name](corpus, options.steps, options.work) for name in chosen]
-    for row in rows:
-        print(
-            f"{row['model']:<30}{row['parameters']:>10,} parameters  {row['steps']} steps of "
-            f"{row['rows_per_step']} rows  {row['minutes']:.1f} min  "
-            f"{row['bits_per_character']:.3f} ± {row['standard_error']:.3f} bits per character"
-        )
-    passages = infilled(corpus, options.steps, options.work) if "masked" in chosen else []
-    for each in passages:
-        print(
-            f"\n{each['before']}[{each['written']}]{each['after']}\n  (it was: {each['truth']!r})"
-        )
-    if options.json:
-        with replacing_file(options.json) as temporary:
-            temporary.write_text(json.dumps({"rows": rows, "passages": passages}, indent=2))
+    report = Report(
+        "text",
+        about("transformers"),
+        ["model", "parameters", "bits per character", "words of the text", "training"],
+    )
+    add = measured(report, corpus, held_out, known)
+    model: Any = unmask.load(options.model)
+    steps, minutes = had["steps"], card.about["figures"]["seconds"] / 60
+    told = f"{steps:,} steps, {minutes:.0f} min"
+    add("masked", model, masked_nats(model, held_out), masked_samples(model, corpus), told)
+    net, run = causal(corpus, card, options.steps or steps, options.work)
+    told = f"{run['best_step']:,} of {options.steps or steps:,} steps, {run['minutes']:.0f} min"
+    nats = causal_nats(net, begun(held_out, corpus))
+    add("left to right", net, nats, causal_samples(net, corpus), told)
+    texts = [corpus.vocabulary.decode(row.tolist()) for row in held_out]
+    share, error = share_of_words(texts, known)
+    report.add("held-out text", "", "", f"{share:.3f} ± {error:.3f}", "")
+    report.finish(options)
 
-
-_Raw = argparse.RawDescriptionHelpFormatter
 
 if __name__ == "__main__":
     main()

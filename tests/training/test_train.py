@@ -291,8 +291,9 @@ TINY = {
 def test_bf16_avoids_the_slow_gradients_of_fused_attention_on_cpus(precision, kernel):
     from unmask.tasks import task
     from unmask.training.material import of_task
-    from unmask.training.network import IN_STREAMS, build_network
+    from unmask.training.network import build_network
 
-    recipe = Recipe(backbone=IN_STREAMS, precision=precision)
+    small = {"model_type": "modernbert", "hidden_size": 16, "num_hidden_layers": 1}
+    recipe = Recipe(backbone={**small, "num_attention_heads": 2}, precision=precision)
     made = build_network(recipe, of_task(task("shidoku")), 0)
     assert made.net.config._attn_implementation == kernel

@@ -3,6 +3,7 @@
 from unmask.core.calls import check_calls
 from unmask.training.annealing import AttentionAnnealing
 from unmask.training.base_model import Base
+from unmask.training.budgeting import plan
 from unmask.training.described import described
 from unmask.training.recipe import LoraOptions, Recipe
 from unmask.training.recipes import RECIPES, default_recipe
@@ -20,6 +21,7 @@ __all__ = [
     "commented",
     "default_recipe",
     "described",
+    "plan",
     "read_settings",
     "train",
 ]

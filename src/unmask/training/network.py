@@ -22,15 +22,11 @@ from unmask.training.recipe import Recipe
 from unmask.training.recipes import small
 
 # Rotary positions learn text faster, but with every token hidden all positions look alike to them.
-IN_STREAMS = {
-    "model_type": "modernbert",
-    "hidden_size": 128,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "intermediate_size": 256,
-}
+IN_STREAMS = {"model_type": "modernbert"}
+HEAD = 32  # width of an attention head
 # Configs have default ids of another vocabulary.
 _SPECIAL = [f"{name}_token_id" for name in ("pad", "bos", "eos", "cls", "sep")]
+_SIZES = ("vocab_size", "max_position_embeddings", "type_vocab_size")
 
 
 def kinds(material: Material) -> int:
@@ -105,27 +101,30 @@ def network(options: dict[str, Any], **how: Any) -> Any:
     return _made(make, **options)
 
 
+def sized(material: Material, width: int, layers: int) -> dict[str, Any]:
+    """Return a recipe's backbone of a kind that suits the data."""
+    if material.stream and kinds(material) == 1:  # classes need token types
+        heads = {"num_attention_heads": max(4, width // HEAD)}
+        sizes = {"hidden_size": width, "num_hidden_layers": layers, "intermediate_size": 2 * width}
+        return {**IN_STREAMS, **sizes, **heads}
+    return small(width, layers, num_attention_heads=max(4, width // HEAD))
+
+
 def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
     """Return all options of the network's config: those of the recipe, and those set by the data.
 
     Raises StrategyError for unknown options, and those that the data sets.
     """
     several = kinds(material)
-    # Classes need token types.
-    usual = IN_STREAMS if material.stream and several == 1 else small(128, 4)
-    chosen: dict[str, Any] = recipe.backbone or usual
+    chosen: dict[str, Any] = recipe.backbone or sized(material, 128, 4)
     if "model_type" not in chosen:
         raise StrategyError(
             f"backbone={recipe.backbone} has no model_type: add one, such as "
             "backbone.model_type=modernbert"
         )
     known = _options(chosen["model_type"])
-    fixed: dict[str, Any] = {
-        "vocab_size": material.vocabulary.total,
-        "max_position_embeddings": material.length,
-        "type_vocab_size": several,
-        **dict.fromkeys(_SPECIAL),
-    }
+    sizes = (material.vocabulary.total, material.length, several)
+    fixed: dict[str, Any] = {**dict(zip(_SIZES, sizes, strict=True)), **dict.fromkeys(_SPECIAL)}
     for name, value in chosen.items():
         size = name.startswith("num_") or name.endswith("_size")
         if size and isinstance(value, int) and value < 1:
@@ -141,6 +140,11 @@ def backbone(recipe: Recipe, material: Material) -> dict[str, Any]:
             "types to tell them by: pass backbone.model_type=megatron-bert, or data without classes"
         )
     return chosen | {name: value for name, value in fixed.items() if name in known}
+
+
+def without_data(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a network's options that a recipe's backbone has."""
+    return {name: each for name, each in options.items() if name not in (*_SIZES, *_SPECIAL)}
 
 
 def _options(model_type: str) -> list[str]:

@@ -48,7 +48,7 @@ def start_of(
             "--resume with more --steps to extend it, or the name of another folder"
         )
     if checkpoint is not None:
-        begun = _note(work)
+        begun = note_of(work)
         taken = int(begun.get("taken", 0))
         done = taken + int(checkpoint.name.rpartition("-")[2])
         if steps < done:
@@ -98,7 +98,7 @@ def same_run(target: Path, work: Path, start: Start, about: dict[str, Any]) -> N
         temporary.write_text(json.dumps(now, indent=2), encoding="utf-8")
 
 
-def _note(work: Path) -> dict[str, Any]:
+def note_of(work: Path) -> dict[str, Any]:
     """Return the settings of an unfinished run."""
     try:
         note: dict[str, Any] = json.loads((work / NOTE).read_text(encoding="utf-8"))

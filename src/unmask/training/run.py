@@ -9,40 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from unmask.core.files import discard
 from unmask.data import Corpus
 from unmask.data.padding import to_dict
 from unmask.models import save
 from unmask.models.checkpoint import check_replaceable
-from unmask.tasks import task as load_task
-from unmask.training.arguments import arguments
-from unmask.training.augment import Warped
 from unmask.training.base_model import Base
 from unmask.training.inputs import (
     check_call,
     check_data_options,
     check_out,
     check_training_seed,
-    need,
 )
-from unmask.training.material import Material, of_base, of_corpus, of_task
+from unmask.training.making import material_of, started, trainer_of
+from unmask.training.material import Material
 from unmask.training.measuring import FEWEST, Budget
-from unmask.training.network import (
-    backbone,
-    build_network,
-    finished,
-    kinds,
-    open_base,
-    take_weights,
-)
+from unmask.training.network import backbone, finished
 from unmask.training.recipe import PRESET, Recipe
-from unmask.training.recipes import RECIPES, default_recipe
 from unmask.training.resuming import Start, same_run, start_of
 from unmask.training.stopping import Stopping
 from unmask.training.stream import seed_after, spread
-from unmask.training.trainer import MaskedTrainer, discard_incomplete, latest
+from unmask.training.trainer import discard_incomplete, latest
 from unmask.training.watching import PASSES, Progress, Watching
 from unmask.training.within import has_adapters, trained_weights
 from unmask.training.writing import writing
@@ -114,31 +102,15 @@ class _Run:
         start: Start,
         report: Report | None,
     ):
-        from transformers import PrinterCallback
-
         self.material, self.start, self.stopping = material, start, Stopping()
         denoiser = started(recipe, material, seed, target if start.taken else None)
         further = replace(recipe, steps=recipe.steps - start.taken)
-        self.trainer = MaskedTrainer(
-            denoiser,
-            arguments(further, work, seed_after(seed, start.taken)),
-            material.train,
-            held_out=material.held_out,
-            objective=recipe.loss(),
-            padding=material.padding,
-            length=material.padded,
-            pad_id=material.pad_id,
-            classes=kinds(material) - 1,
-            condition_dropout=recipe.condition_dropout if material.classes else 0.0,
-            augment=material.warp and Warped(material.warp, material.classes, *recipe.warped),
-            ema_decay=recipe.ema_decay or 0.0,
-        )
+        self.trainer = trainer_of(denoiser, further, material, work, seed_after(seed, start.taken))
         self.about = about(material, recipe, seed)
         same_run(target, work, start, self.about)
         discard_incomplete(work)
         self.trainer.writer = self.write
         self.trainer.add_callback(self.stopping)
-        self.trainer.remove_callback(PrinterCallback)  # `report` is in its place
         self.budget = Budget(
             rows=min(recipe.held_out_rows, len(material.held_out)),
             samples=recipe.samples,
@@ -200,41 +172,6 @@ class _Run:
             "measuring_seconds": round(budget.spent, 1),
             "threads": torch.get_num_threads(),
         }
-
-
-def material_of(
-    data: str | Corpus, base: Base | None, recipe: Recipe | None
-) -> tuple[Material, Recipe]:
-    """Return the data of a run, and its recipe with all its values.
-
-    Raises StrategyError for a base beside that of the recipe, or of a built-in task.
-    """
-    if isinstance(data, str):
-        task = load_task(data)
-        recipe = RECIPES[data] if recipe is None else recipe
-        named = recipe.base.model if base is None else base.name
-        need(named is None, f"base={named!r} of {data}, which trains a new network", "leave it out")
-        return of_task(task, recipe.padding), recipe.settled()
-    if recipe is None:
-        recipe = default_recipe(data, None if base is None else base.options)
-    if base is None and recipe.base.model is not None:
-        base = Base.of(recipe.base)
-    if base is None:
-        return of_corpus(data, recipe), recipe.settled()
-    beside = recipe.base.model is not None and recipe.base != base.options
-    need(not beside, f"base of {base.name!r} and recipe.base of another", "pass one of them")
-    recipe = replace(recipe, base=base.options).settled()
-    return of_base(data, recipe, base), recipe
-
-
-def started(recipe: Recipe, material: Material, seed: int, finished: Path | None) -> nn.Module:
-    """Return the network that a run begins with. finished: the folder of a run to extend."""
-    if material.base is not None:
-        return open_base(material.base, recipe, seed, finished)
-    denoiser = build_network(recipe, material, seed)
-    if finished is not None:
-        take_weights(denoiser, finished)
-    return denoiser
 
 
 def data_fingerprint(material: Material) -> str:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 EXAMPLES = [
     ("A small model of your own text, in minutes", "unmask train --data book.txt --out book"),
     (
+        "The best that half an hour can do, with a tokenizer trained on the text",
+        "unmask train --data book.txt --budget 30m --set data.tokenizer=bpe:4096 --out book",
+    ),
+    (
         "Teach a published model to answer as your talks do, by adapters (LoRA)",
         "unmask train --from GSAI-ML/LLaDA-8B-Instruct --data chat.jsonl --out mine --lora",
     ),
@@ -40,6 +44,8 @@ TASK: A built-in task: digits, shidoku or sudoku. Or pass --data.
 --recipe FILE: Training options in YAML or TOML, as unmask init writes them.
 --set KEY=VALUE: A key of the recipe; repeatable. Takes precedence over --recipe.
 --steps N: Training steps; the same as --set steps=N.
+--budget COST: Choose network, batch and steps for a time, such as 90s, 30m or 2h, or for a number
+    of tokens; what is set otherwise stays. The machine is measured for a moment.
 --samples N: Samples to look at in each tenth of the run; 0: none.
 --held-out-rows N: Held-out examples measured in each tenth of the run; 0: none.
 --resume: Continue from the last checkpoint; with more --steps, extend a finished model.
@@ -57,6 +63,7 @@ def command(
     recipe: Path | None = None,
     set_: list[str] | None = None,
     steps: int | None = None,
+    budget: str | None = None,
     samples: int | None = None,
     held_out_rows: int | None = None,
     seed: int = 0,
@@ -89,6 +96,9 @@ def command(
     model = {"from": from_, **kind.given(), "tokenizer": tokenizer, "dtype": dtype}
     with waiting("Reading"):
         run = chosen(task, data, recipe, [*of_base(model), *sets], lora=lora)
+    if budget is not None:
+        with waiting("Measuring this machine"):
+            run = run.within(budget, beside if resume else None)
     from unmask.training import train
     from unmask.training.processes import leads, leave
 
@@ -102,7 +112,8 @@ def command(
             figures = train(run.source, folder, recipe=run.recipe, report=view.report, **how)
         leave()
     except KeyboardInterrupt:
-        again = _again(task, sets, **model, lora=lora, data=data, out=out, recipe=recipe, seed=seed)
+        named = {"data": data, "budget": budget, "out": out, "recipe": recipe, "seed": seed}
+        again = _again(task, sets, **model, lora=lora, **named)
         kept = any(beside.glob("checkpoint-*/model"))
         raise KeyboardInterrupt(
             f"Stopped. Continue from the last checkpoint with: {again}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ class Chosen:
     recipe: Recipe
     path: Path | None  # of the data, where it is not a built-in task
     base: Base | None = None  # the model that is trained further
+    given: frozenset[str] = frozenset()  # fields of the recipe that were set
+    why: str | None = None  # what decided on the size of the run, if it has a budget
 
     @property
     def name(self) -> str:
@@ -43,7 +45,21 @@ class Chosen:
             return []
         from unmask.training import described
 
-        return described(self.source, self.recipe, self.base)
+        lines = described(self.source, self.recipe, self.base)
+        return [*lines, *([] if self.why is None else [f"chosen for the budget: {self.why}"])]
+
+    def within(self, budget: str, unfinished: Path | None) -> Chosen:
+        """Return the run that costs a budget. unfinished: the folder of one that goes on."""
+        if isinstance(self.source, str):
+            raise InputError(
+                f"--budget {budget} of {self.source}, whose recipe is fixed: pass --steps"
+            )
+        from unmask.training.budgeting import plan, plan_of
+
+        if unfinished is not None:
+            return replace(self, recipe=plan_of(unfinished, self.recipe), why=f"{budget}, before")
+        recipe, why = plan(self.source, budget, base=self.base, recipe=self.recipe, keep=self.given)
+        return replace(self, recipe=recipe, why=f"{budget}, {why}")
 
     @property
     def talks(self) -> bool:
@@ -117,7 +133,16 @@ def chosen(
     base = None if recipe.base.model is None else Base.of(recipe.base)
     corpus = _read(data, recipe, base)
     usual = default_recipe(corpus, None if base is None else base.options)
-    return Chosen(corpus, read_settings(Recipe, file, sets, start=usual), data, base)
+    made = read_settings(Recipe, file, sets, start=usual)
+    return Chosen(corpus, made, data, base, _names(file, sets))
+
+
+def _names(file: Path | None, sets: Sequence[str]) -> frozenset[str]:
+    """Return the fields of a recipe that are set."""
+    from unmask.training.setting_files import parse_file
+
+    words = {word.partition("=")[0].partition(".")[0].strip() for word in sets}
+    return frozenset(words | ({*parse_file(file)} if file else set()))
 
 
 def _read(data: Path, recipe: Recipe, base: Base | None) -> Corpus:
