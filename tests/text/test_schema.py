@@ -8,7 +8,7 @@ from tests.reference.schemas import is_valid, random_schema
 
 from unmask.errors import InputError
 from unmask.text.patterns import byte_automaton
-from unmask.text.schema import CHARACTER, schema_regex
+from unmask.text.schema import schema_regex
 
 
 def texts_of(automaton, rng, count=12, longest=400):
@@ -176,25 +176,16 @@ def test_what_cannot_be_kept_is_told_with_its_place(schema, told):
         schema_regex(schema)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_characters_in_place_of_a_byte_are_those_of_the_expression(seed):
-    """The automaton that is put together and that of the whole expression have the same texts."""
-    pattern = schema_regex(random_schema(random.Random(seed)))
-    whole, joined = byte_automaton(pattern), byte_automaton(pattern, "json_schema", CHARACTER)
-    assert whole.within(joined)
-    assert joined.within(whole)
-
-
 def test_choices_that_begin_as_a_string_does():
     schema = {"anyOf": [{"type": "string", "maxLength": 3}, {"enum": ["abcde", "ab\\n"]}]}
-    joined = byte_automaton(schema_regex(schema), "json_schema", CHARACTER)
+    joined = byte_automaton(schema_regex(schema))
     texts = ['"abc"', '"abcde"', '"ab\\\\n"', '"ab\\n"', '"\\u0001"', '""', '"abcd"', '"abcdef"']
     assert [joined.accepts(text) for text in texts] == [True] * 6 + [False] * 2
 
 
 def test_long_strings_are_ready_at_once():
     schema = {"type": "string", "minLength": 150, "maxLength": 200}
-    found = byte_automaton(schema_regex(schema), "json_schema", CHARACTER)
+    found = byte_automaton(schema_regex(schema))
     assert [found.accepts(f'"{"é" * count}"') for count in (149, 150, 200, 201)] == [
         False,
         True,

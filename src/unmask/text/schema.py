@@ -7,6 +7,7 @@ place. Properties come in the order of the schema, with at most one space beside
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +15,11 @@ from typing import Any
 from unmask.core.checks import is_integer
 from unmask.errors import InputError, nearest
 from unmask.text.numbers import integers_between
-from unmask.text.patterns import byte_automaton, check_regex, escaped
+from unmask.text.patterns import any_of, byte_automaton, check_regex
 
 _PLAIN = r'[^"\\\x00-\x1f]'
-CHARACTER = rf'(?:{_PLAIN}|\\["\\/bfnrt]|\\u00[01][0-9a-f])'
-_STRING = f'"{CHARACTER}*"'
+_CHARACTER = rf'(?:{_PLAIN}|\\["\\/bfnrt]|\\u00[01][0-9a-f])'
+_STRING = f'"{_CHARACTER}*"'
 _NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _DAYS = (
     r"(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
@@ -143,11 +144,16 @@ class _Place:
         kept = [each for each in values if any(_is(each, kind) for kind in types)]
         if not kept:
             raise self.error(f"no value of {values!r:.80} has the type {self.schema['type']!r}")
+        return f"(?:{any_of([self.written(each) for each in kept])})"
+
+    def written(self, value: Any) -> str:
+        """Return the JSON of a value."""
         try:
-            texts = [json.dumps(each, ensure_ascii=False, allow_nan=False) for each in kept]
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            text.encode()
         except (TypeError, ValueError) as error:
-            raise self.error(f"a value is no JSON: {error}") from error
-        return _either(list(map(escaped, texts)))
+            raise self.error(f"{value!r:.80} is no JSON: {error}") from error
+        return text
 
     def _referred(self, name: Any) -> str:
         if not isinstance(name, str) or not name.startswith("#/"):
@@ -197,7 +203,9 @@ def _object(place: _Place) -> str:
         raise place.error("any object: name properties, or a schema as additionalProperties")
     tail = head = ""
     for name, schema in reversed([*properties.items()]):
-        key = escaped(json.dumps(name, ensure_ascii=False))
+        if not isinstance(name, str):
+            raise place.error(f"the name {name!r} of a property: pass a text")
+        key = re.escape(place.written(name))
         pair = f" ?{key} ?: ?{place.below(schema, f'.properties.{name}').regex()}"
         if name in required:
             head, tail = pair + tail, f" ?,{pair}{tail}"
@@ -250,10 +258,8 @@ def _string(place: _Place) -> str:
             raise place.error(f"format {format_!r}: {nearest(str(format_), FORMATS)}")
         return f'"{FORMATS[format_]}"'
     if pattern is None:
-        return f'"{CHARACTER}{{{least},{"" if most is None else most}}}"' if bounded else _STRING
+        return f'"{_CHARACTER}{{{least},{"" if most is None else most}}}"' if bounded else _STRING
     text = check_regex(f"json_schema at {place.path}.pattern", pattern)
-    text = text.removeprefix("^")
-    text = text[:-1] if text.endswith("$") and not text.endswith("\\$") else text
     if not byte_automaton(text, f"json_schema at {place.path}.pattern").within(
         byte_automaton(f"{_PLAIN}*")
     ):

@@ -20,7 +20,7 @@ from unmask.text.encoding import CONTEXT, Encoding
 from unmask.text.inputs import texts_of
 from unmask.text.patterns import any_of, byte_automaton, check_regex
 from unmask.text.prompts import Row
-from unmask.text.schema import CHARACTER, schema_regex
+from unmask.text.schema import schema_regex
 from unmask.text.spelling import Spelling, spelling_of
 from unmask.text.tokens import token_automaton
 
@@ -73,7 +73,7 @@ class Structure:
             if not texts:
                 raise InputError("choices=[]: pass a text or more")
             pattern = any_of(texts)
-        byte_automaton(pattern, named[0], _part(named[0]))
+        byte_automaton(pattern, named[0])
         return cls(named[0], pattern, texts, likeliest)
 
     def automaton(
@@ -180,11 +180,6 @@ def form_of(
     return {**named, "likeliest": likeliest}
 
 
-def _part(name: str) -> str | None:
-    """The part of an expression that stands for a character of many, in those of schemas."""
-    return CHARACTER if name == "json_schema" else None
-
-
 @lru_cache(maxsize=32)
 def _compiled(
     encoding: Encoding,
@@ -196,7 +191,7 @@ def _compiled(
     follows: bool,
 ) -> Automaton | None:
     spelling = spelling_of(encoding)
-    automaton = byte_automaton(pattern, name, _part(name))
+    automaton = byte_automaton(pattern, name)
     return token_automaton(automaton, spelling, vocab_size, ends, fill, follows=follows)
 
 
