@@ -203,6 +203,11 @@ def never_asked(model):
     return TextModel(asleep, model.encoding, end_ids=model.end_ids)
 
 
+def nested(depth):
+    """A schema of lists within lists."""
+    return {"type": "array", "items": nested(depth - 1)} if depth else {"type": "null"}
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -211,6 +216,8 @@ def never_asked(model):
         ({"regex": "("}, "is no regular expression: missing"),
         ({"regex": "a{40}"}, r"24 tokens: regex= takes 40 at least: pass 40 or more"),
         ({"json_schema": {"type": "x"}}, r"json_schema at \$: type 'x'"),
+        ({"regex": "(" * 900 + "a" + ")" * 900}, "regex is nested too deeply"),
+        ({"json_schema": nested(400)}, "json_schema is nested too deeply"),
         ({"choices": []}, "choices=.*: pass a text or more"),
         ({"choices": 3}, "choices is a int"),
         ({"choices": ["a", 3]}, r"choices\[1\] is a int"),

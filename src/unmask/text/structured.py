@@ -63,17 +63,11 @@ class Structure:
                     "json_schema= or choices="
                 )
             return None
-        texts: tuple[str, ...] = ()
-        if regex is not None:
-            pattern = check_regex("regex", regex)
-        elif json_schema is not None:
-            pattern = schema_regex(json_schema)
-        else:
-            texts = tuple(texts_of("choices", [choices] if isinstance(choices, str) else choices))
-            if not texts:
-                raise InputError("choices=[]: pass a text or more")
-            pattern = any_of(texts)
-        byte_automaton(pattern, named[0])
+        try:
+            pattern, texts = _pattern(regex, json_schema, choices)
+            byte_automaton(pattern, named[0])
+        except RecursionError as error:
+            raise InputError(f"{named[0]} is nested too deeply: write it flatter") from error
         return cls(named[0], pattern, texts, likeliest)
 
     def automaton(
@@ -180,6 +174,20 @@ def form_of(
     return {**named, "likeliest": likeliest}
 
 
+def _pattern(
+    regex: str | None, json_schema: Schema, choices: Sequence[str] | None
+) -> tuple[str, tuple[str, ...]]:
+    """Return the expression that one of these says, and the choices."""
+    if regex is not None:
+        return check_regex("regex", regex), ()
+    if json_schema is not None:
+        return schema_regex(json_schema), ()
+    texts = tuple(texts_of("choices", choices))
+    if not texts:
+        raise InputError("choices=[]: pass a text or more")
+    return any_of(texts), texts
+
+
 @lru_cache(maxsize=32)
 def _compiled(
     encoding: Encoding,
@@ -199,6 +207,7 @@ def _is_written(text: bytes, spelling: Spelling, follows: bool) -> bool:
     """Whether ids write a text."""
     inside = {part for part in spelling.inside if part}
     first = inside if follows else {part for part in spelling.first if part}
+    first |= inside if b"" in spelling.first else first  # behind an id that writes nothing
     longest = max(map(len, inside | first), default=0)
     reached = {0}
     for begin in range(len(text)):
