@@ -136,7 +136,7 @@ class Structure:
                 continue
             told = f"{count} tokens: {self.name}= takes {shortest} at least"
             if count > shortest:
-                further = moves.reached(2 * count).nonzero().squeeze(1).tolist()
+                further = [n for n in moves.reached(2 * count).nonzero().squeeze(1).tolist() if n]
                 near = sorted(further, key=lambda n: abs(n - count))[:_TRIED]
                 told = (
                     f"{count} tokens: no text that {self.name}= allows has as many, and nothing "
@@ -153,7 +153,7 @@ class Structure:
         return sorted({found[len(found) * k // _TRIED] for k in range(_TRIED)})
 
     def _moves(self, plan: Strategy, spec: DenoiserSpec) -> tuple[Moves, int]:
-        """Return the moves by ids that may be drawn, and the tokens of the shortest text."""
+        """Return the moves by ids that may be drawn, and the fewest tokens, one or more."""
         found = plan.constraint.feasible
         assert isinstance(found, Automaton)
         never = illegal_ids(spec, plan.constraint.forbidden)
@@ -163,6 +163,11 @@ class Structure:
             raise InputError(
                 f"{self.name}: no text of it can be written without ids that are never generated"
             )
+        if not shortest:  # a row has a token at least
+            counts = moves.reached(len(moves.accept))[1:].nonzero().squeeze(1).tolist()
+            if not counts:
+                raise InputError(f"{self.name}: only the empty text is of it, and nothing ends it")
+            shortest = counts[0] + 1
         return moves, shortest
 
 
