@@ -37,7 +37,7 @@ from unmask.decoding.decide import decide
 from unmask.decoding.packing import forward
 from unmask.decoding.prepare import prepare
 from unmask.text.patterns import byte_automaton
-from unmask.text.schema import CHARACTER, schema_regex
+from unmask.text.schema import schema_regex
 from unmask.text.spelling import Spelling
 from unmask.text.tokens import token_automaton
 
@@ -71,7 +71,7 @@ def automaton_of(vocab: int, report: Report) -> Automaton:
     """The automaton of the schema, timed."""
     spelling = words(vocab)
     begun = time.perf_counter()
-    of_bytes = byte_automaton(schema_regex(SCHEMA), "json_schema", CHARACTER)
+    of_bytes = byte_automaton(schema_regex(SCHEMA))
     between = time.perf_counter()
     found = token_automaton(of_bytes, spelling, vocab, [vocab - 2], vocab - 2, follows=True)
     ended = time.perf_counter()

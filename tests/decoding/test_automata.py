@@ -228,6 +228,32 @@ def test_required_and_forbidden_ids_are_known_to_it():
     assert set(drawn(strategy, 300)) == {w for w in WORDS if 2 not in w}
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.booleans(), st.sampled_from(PLANS))
+def test_legal_ids_are_known_to_it(seed, likeliest, counts):
+    """Words of legal ids alone come out, and all can; without any the network is not asked."""
+    generator = torch.Generator().manual_seed(seed)
+    legal = torch.rand(N, K + 1, generator=generator) < 0.6
+    legal[torch.arange(N), torch.randint(K, (N,), generator=generator)] = True
+    words = [w for w in WORDS if all(legal[i, token] for i, token in enumerate(w))]
+    strategy, asked = planned(counts, likeliest=likeliest), []
+
+    def network(tokens):
+        asked.append(1)
+        return torch.randn(*tokens.shape, K + 1, generator=generator)
+
+    canvas = Canvas.blank(60, N, legal=legal)
+    model = unmask.wrap(network, mask_id=K, vocab_size=K + 1)
+    if not words:
+        with pytest.raises(CanvasError, match="with ids that are legal there"):
+            unmask.generate(model, canvas, strategy, seed=0)
+        assert not asked
+        return
+    found = [tuple(row) for row in unmask.generate(model, canvas, strategy, seed=0).tolist()]
+    assert {*found} <= {*words}
+    assert likeliest or len({*found}) >= min(2, len(words))
+
+
 def test_chunks_of_the_head_change_nothing(monkeypatch):
     whole = {flag: drawn(planned((2, 2), likeliest=flag), 300) for flag in (False, True)}
     monkeypatch.setattr("unmask.decoding.propose.chunk_rows", lambda *_: 7)

@@ -2,6 +2,7 @@
 
 import random
 import re
+import warnings
 from itertools import product
 
 import pytest
@@ -26,6 +27,63 @@ def test_the_texts_of_a_regular_expression(seed):
     found = byte_automaton(pattern)
     matches = [re.fullmatch(pattern, text) is not None for text in TEXTS]
     assert [found.accepts(text) for text in TEXTS] == matches
+
+
+KINDS = [
+    r"\w", r"\W", r"\d", r"\s", r"\S", ".", "(?s).", r"(?a)\w", r"(?i)[i-k\dß]", "(?i)[^k]",
+    "(?i)s", "[^a-zß]", r"[^\W\d_]", r"[]\d-]", "(?i:k)", "(?-i:k)", "[[:digit:]", "[a&&b]",
+    "[a||b]", r"\N{BULLET}", r"[\b]", "\\\n", "(?x) a # ) \n",
+]  # fmt: skip
+CHARACTERS = [*range(0x3400), *range(0x3400, 0xD800, 41), *range(0xE000, 0x110000, 41)]
+
+
+@pytest.mark.parametrize("pattern", KINDS)
+def test_the_characters_of_a_set_are_those_of_re(pattern):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # about sets within sets
+        found, compiled = byte_automaton(check_regex("regex", pattern)), re.compile(pattern)
+    wrong = [
+        number
+        for number in CHARACTERS
+        if found.accepts(chr(number)) != (compiled.fullmatch(chr(number)) is not None)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "texts"),
+    [
+        ("^a$|b", None),
+        ("^a|b$", ["a", "b"]),
+        (r"\Aab\Z", ["ab"]),
+        (r"a\$", ["a$"]),
+        (r"a\\$", ["a\\"]),
+        ("(?i)^ab$", ["ab", "AB"]),
+        ("a{,2}", ["", "a", "aa"]),
+        ("{a{", ["{a{"]),
+        ("(?#c)a(?P<n>b)", ["ab"]),
+        (re.escape("<a b>#\n"), ["<a b>#\n"]),
+        ("(a*){0,3}b??", ["", "aaaa", "ab"]),
+        ("a++b", None),
+    ],
+)
+def test_what_python_reads_is_read_alike(pattern, texts):
+    if texts is None:
+        with pytest.raises(InputError, match=r"has no automaton|is no regular expression"):
+            byte_automaton(check_regex("regex", pattern))
+        return
+    found = byte_automaton(check_regex("regex", pattern))
+    for text in [*texts, *TEXTS]:
+        assert found.accepts(text) == (re.fullmatch(pattern, text) is not None), text
+    assert all(map(found.accepts, texts))
+
+
+def test_long_repetitions_are_ready_at_once():
+    """By the number of states, which outgrow those of the expression by those of a character."""
+    found = byte_automaton(r"\w{1,50}")
+    assert found.accepts("ü日🙂"[:2] * 25)
+    assert not found.accepts("a" * 51)
+    assert len(byte_automaton(".{0,200}").table) <= 201 * 8
 
 
 def test_the_longer_of_two_texts_that_begin_alike():
@@ -141,11 +199,15 @@ def test_what_is_within_another():
         (3, "regex is a int: pass a text"),
         ("a(b", r"regex='a\(b' is no regular expression: missing \), .* at character 1"),
         ("a{3,1}", "no regular expression: min repeat greater than max repeat at character 2"),
-        ("^a$", r"has no automaton: .* leave out \^ and \$, for all of the text must match"),
-        (r"\ba", r"has no automaton: .*word boundaries"),
-        ("(?=a)b", "has no automaton: .*Look-around"),
-        (r"(a)\1", "has no automaton: .*backreferences"),
-        ("a$b", "has no automaton: parts of it never match"),
+        (r"\ba", r"has no automaton: an anchor or word boundary"),
+        ("(?=a)b", "has no automaton: look-around"),
+        (r"(a)\1", "has no automaton: a backreference"),
+        ("a$b", "has no automaton: an anchor or word boundary within it has none"),
+        ("a$|^b", "has no automaton: an anchor or word boundary within it has none"),
+        (r"[^\s\S]", "has no automaton: no text matches it"),
+        ("((a{50}){50}){500}", "has no automaton: it is too large"),
+        ("(a|b)*a(a|b){20}", "has no automaton: it is too large: .* more than 50000 states"),
+        ("\ud800", "regex has half a character"),
     ],
 )
 def test_what_is_no_regular_expression(pattern, told):

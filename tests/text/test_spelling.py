@@ -3,13 +3,15 @@
 import random
 
 import pytest
-from tests.text.models import wordpiece
+from tests.text.models import byte_fallback, wordpiece
+from tests.text.test_patterns import accepted
 from tokenizers import decoders
 
 from unmask.data import Vocabulary
 from unmask.errors import ModelError
 from unmask.text.encoding import ByteEncoding, TokenizerEncoding
 from unmask.text.spelling import spelling_of
+from unmask.text.structured import Structure
 
 
 @pytest.mark.parametrize("name", ["byte_model", "fallback_model", "bert_model"])
@@ -57,3 +59,31 @@ def test_a_tokenizer_whose_ids_have_no_bytes_of_their_own():
     backend.backend_tokenizer.decoder = decoders.CTC(pad_token="[PAD]", word_delimiter_token="a")
     with pytest.raises(ModelError, match="each id writes the same text wherever it stands"):
         spelling_of(TokenizerEncoding(backend, 4, surround=False))
+
+
+BEGINNINGS = {
+    "Llama's, which drops a space": [
+        decoders.Replace("▁", " "),
+        decoders.ByteFallback(),
+        decoders.Fuse(),
+        decoders.Strip(" ", 1, 0),
+    ],
+    "one that drops ▁, but no byte": [decoders.ByteFallback(), decoders.Metaspace()],
+}
+
+
+@pytest.mark.parametrize("name", BEGINNINGS)
+def test_texts_that_begin_with_a_space_where_the_decoder_drops_one(name):
+    backend = byte_fallback()
+    backend.backend_tokenizer.decoder = decoders.Sequence(BEGINNINGS[name])
+    encoding = TokenizerEncoding(backend, backend.mask_token_id, surround=False)
+    spelling, rng = spelling_of(encoding), random.Random(0)
+    ids = [i for i, text in enumerate(spelling.inside) if text and text < b"\x80"]
+    spaced = [i for i in ids if spelling.inside[i].startswith(b" ")]
+    for _ in range(300):
+        first, *rest = row = [rng.choice(spaced), *rng.choices([*ids, *spaced * 20], k=3)]
+        written = spelling.first[first] + b"".join(spelling.inside[i] for i in rest)
+        assert encoding.decode(row) == written.decode()
+    word = tuple(backend.convert_tokens_to_ids(["▁", "▁cat"]))
+    found = Structure.of(choices=[" cat"]).automaton(encoding, encoding.size, (), None, False)
+    assert accepted(found, word)

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -203,6 +204,11 @@ def never_asked(model):
     return TextModel(asleep, model.encoding, end_ids=model.end_ids)
 
 
+def nested(depth):
+    """A schema of lists within lists."""
+    return {"type": "array", "items": nested(depth - 1)} if depth else {"type": "null"}
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -211,6 +217,8 @@ def never_asked(model):
         ({"regex": "("}, "is no regular expression: missing"),
         ({"regex": "a{40}"}, r"24 tokens: regex= takes 40 at least: pass 40 or more"),
         ({"json_schema": {"type": "x"}}, r"json_schema at \$: type 'x'"),
+        ({"regex": "(" * 900 + "a" + ")" * 900}, "regex is nested too deeply"),
+        ({"json_schema": nested(400)}, "json_schema is nested too deeply"),
         ({"choices": []}, "choices=.*: pass a text or more"),
         ({"choices": 3}, "choices is a int"),
         ({"choices": ["a", 3]}, r"choices\[1\] is a int"),
@@ -239,6 +247,23 @@ def test_what_the_tokenizer_cannot_write(bert_model):
         bert_model.complete("", 4, regex="[0-9]+")
     with pytest.raises(InputError, match=r"9 tokens: no text that regex= allows .*one of \[2, 3\]"):
         bert_model.complete("", 9, regex="(the|a) cats?")
+
+
+def test_the_empty_text(models):
+    """It has no tokens, and a row has one at least: where nothing ends a text it cannot be."""
+    model = models[0]
+    endless = TextModel(model.denoiser, model.encoding)
+    found = model.complete("x", 3, choices=["", "ab"], n=20)
+    assert {each.text for each in found} == {"", "ab"}
+    with pytest.raises(InputError, match="1 tokens: choices= takes 2 at least: pass 2 or more"):
+        endless.complete("x", 1, choices=["", "ab"])
+    with pytest.raises(InputError, match=r"3 tokens: .*; pass one of \[2\]"):
+        endless.complete("x", 3, choices=["", "ab"])
+    with pytest.raises(InputError, match="max_tokens=1: choices= takes 2 at least"):
+        model.infill("x", "y", max_tokens=1, choices=["", "ab"])
+    for call in (endless.complete, partial(model.infill, suffix="y", tokens=1)):
+        with pytest.raises(InputError, match="only the empty text is of it"):
+            call("x", choices=[""])
 
 
 def test_a_strategy_with_a_hook_of_its_own(models):

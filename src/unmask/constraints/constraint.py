@@ -31,7 +31,7 @@ class Constraint:
     is drawn again from the ids it allows. A hook with an argument `valid` gets the padding mask
     (b,N). A hook does not get forbidden ids, nor the legal and required ids of the canvas: it must
     exclude ids that these exclude. An `Automaton` is asked once a step, about all of its commits,
-    which are then drawn from left to right; it knows forbidden and required ids.
+    which are then drawn from left to right; it knows forbidden, legal and required ids.
     likeliest: commits are not drawn, but are the ids that are likeliest together among those that
     the automaton allows (DINGO 2505.23061), by the network's own probabilities at temperature 1.
     Raises StrategyError for ids or hooks of a wrong kind.

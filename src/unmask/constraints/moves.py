@@ -64,10 +64,22 @@ class Moves:
         states[:, self.start] = True
         return states
 
-    def after(self, tokens: Tensor, known: Tensor, read: Tensor) -> Tensor:
+    def legal(self, ids: Tensor) -> Tensor:
+        """Return (b,N,C+1) bool: the classes that have one of the ids (b,N,V) that may be drawn."""
+        rows, length, _ = ids.shape
+        found = ids.new_zeros(rows, length, self.table.shape[1])
+        for i in range(length):  # as numbers, ids take four times as much memory
+            count = torch.zeros(rows, self.table.shape[1], device=ids.device)
+            found[:, i] = count.index_add_(1, self.drawn, ids[:, i].float()) > 0
+        return found
+
+    def after(
+        self, tokens: Tensor, known: Tensor, read: Tensor, legal: Tensor | None = None
+    ) -> Tensor:
         """Return (N+1,b,S) bool: the states before position i in which the rest can be completed.
 
         tokens, known and read (b,N): ids, which of them are known, and which positions are read.
+        legal (b,N,C+1): the classes that unknown positions may have, None for all.
         """
         rows, length = tokens.shape
         column = self.classes[tokens.masked_fill(~known, 0)]
@@ -78,7 +90,7 @@ class Moves:
             good, kind = out[i + 1], kinds[i]
             found = good
             if kind.unknown:
-                found = self._back(good)
+                found = self._back(good, None if legal is None else legal[:, i])
             if kind.known:
                 by_token = _with_dead(good).gather(1, self.table[:-1, column[:, i]].T)
                 found = by_token.where(known[:, i, None], found) if kind.unknown else by_token
@@ -91,13 +103,20 @@ class Moves:
         states, most = self.started(len(tokens)), int(position.max()) if len(position) else 0
         return self.forward(states, tokens[:, :most], known[:, :most], read[:, :most])
 
-    def forward(self, states: Tensor, tokens: Tensor, known: Tensor, read: Tensor) -> Tensor:
+    def forward(
+        self,
+        states: Tensor,
+        tokens: Tensor,
+        known: Tensor,
+        read: Tensor,
+        legal: Tensor | None = None,
+    ) -> Tensor:
         """Return (b,S) bool: the states that positions (b,n) lead to from others."""
         column = self.classes[tokens.masked_fill(~known, 0)]
         for i, kind in enumerate(_kinds(known, read)):
             found = states
             if kind.unknown:
-                found = self._on(states)
+                found = self._on(states, None if legal is None else legal[:, i])
             if kind.known:
                 after = self.table[:-1, column[:, i]].T  # (b,S)
                 count = states.new_zeros(len(states), len(self.table), dtype=torch.float32)
@@ -133,15 +152,17 @@ class Moves:
             states = seen
         return None
 
-    def _on(self, states: Tensor) -> Tensor:
-        """Return (b,S) bool: the states that any id leads to."""
-        count = states.new_zeros(states.shape, dtype=torch.float32)
-        return count.index_add_(1, self.link_to, states[:, self.link_from].float()) > 0
+    def _on(self, states: Tensor, legal: Tensor | None = None) -> Tensor:
+        """Return (b,S) bool: the states that any id, or one of legal classes (b,C+1), leads to."""
+        if legal is None:
+            return _led(states, self.link_from, self.link_to)
+        return _led(states, self.edge_from, self.edge_to, legal[:, self.edge_class])
 
-    def _back(self, states: Tensor) -> Tensor:
-        """Return (b,S) bool: the states from which some id leads into the set."""
-        count = states.new_zeros(states.shape, dtype=torch.float32)
-        return count.index_add_(1, self.link_from, states[:, self.link_to].float()) > 0
+    def _back(self, states: Tensor, legal: Tensor | None = None) -> Tensor:
+        """Return (b,S) bool: the states from which some such id leads into the set."""
+        if legal is None:
+            return _led(states, self.link_to, self.link_from)
+        return _led(states, self.edge_to, self.edge_from, legal[:, self.edge_class])
 
 
 @dataclass(frozen=True)
@@ -157,6 +178,13 @@ def _kinds(known: Tensor, read: Tensor) -> list[_Kind]:
     """Return the kind of each of N positions, read from the device at once."""
     counts = torch.stack([(known & read).any(0), (~known & read).any(0), read.all(0)], 1)
     return [_Kind(*flags) for flags in counts.tolist()]
+
+
+def _led(states: Tensor, begin: Tensor, end: Tensor, kept: Tensor | None = None) -> Tensor:
+    """(b,S) bool: the ends of pairs that begin in the set; kept (b,E): the pairs that count."""
+    leads = states[:, begin] if kept is None else states[:, begin] & kept
+    count = states.new_zeros(states.shape, dtype=torch.float32)
+    return count.index_add_(1, end, leads.float()) > 0
 
 
 def _with_dead(states: Tensor) -> Tensor:

@@ -64,7 +64,8 @@ def _drawn(head: Head, places: Queried, reading: Reading, after: Tensor) -> dict
         for position, here in _by_position(chunk):
             span = slice(reached, position)
             known = (reading.tokens[:, span], reading.known[:, span], reading.read[:, span])
-            states, reached = moves.forward(states, *known), position
+            legal = None if reading.legal is None else reading.legal[:, span]
+            states, reached = moves.forward(states, *known, legal), position
             some = chunk.take(here)
             allowed = moves.between(states[some.row], after[position + 1, some.row])
             allowed = allowed[:, moves.drawn]  # (r,V)

@@ -40,6 +40,9 @@ def likeliest_together(
     taken = list[Tensor]()
     for i in range(end):
         gain = _gain(moves, best, number[:, i], column[:, i], reading.known[:, i])
+        if reading.legal is not None:
+            never = ~reading.legal[:, i, moves.edge_class] & ~reading.known[:, i, None]
+            gain = gain.masked_fill(never, _NONE)
         score, edge = _advanced(moves, score, gain, reading.read[:, i])
         taken.append(edge)
     state = score.masked_fill(~after[end], _NONE).argmax(1)

@@ -27,6 +27,7 @@ class Reading:
     tokens: Tensor  # (B,N) int64
     known: Tensor  # (B,N) bool
     read: Tensor  # (B,N) bool: the positions that the automaton reads
+    legal: Tensor | None  # (B,N,C+1) bool: the classes that unknown positions may have
 
     @classmethod
     def of(cls, state: State, automaton: Automaton, forbidden: tuple[int, ...]) -> Reading:
@@ -37,11 +38,12 @@ class Reading:
         if state.required is not None:
             wanted = read & state.masked & (state.required >= 0)
             tokens, known = state.required.where(wanted, tokens), known | wanted
-        return cls(automaton, moves, tokens, known, read)
+        legal = None if state.legal is None else moves.legal(state.legal)
+        return cls(automaton, moves, tokens, known, read, legal)
 
     def after(self) -> Tensor:
         """Return (N+1,B,S) bool: the states before a position that allow the rest."""
-        return self.moves.after(self.tokens, self.known, self.read)
+        return self.moves.after(self.tokens, self.known, self.read, self.legal)
 
 
 def check_completable(state: State, automaton: Automaton, forbidden: tuple[int, ...]) -> None:
@@ -64,7 +66,9 @@ def check_completable(state: State, automaton: Automaton, forbidden: tuple[int, 
     row = stuck[0]
     length, index = int(reading.read[row].sum()), int(state.rows.index[row])
     given = int(reading.known[row].sum())
-    if given:
+    if reading.legal is not None:
+        why = "with ids that are legal there"
+    elif given:
         why = f"with the {given} that are given among them"
     elif (shortest := reading.moves.shortest()) is None:
         why = "nor any other number of them"

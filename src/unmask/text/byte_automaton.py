@@ -1,6 +1,6 @@
-"""Automata over the bytes of texts, and one in place of a byte of another.
+"""Automata over the bytes of texts, in UTF-8.
 
-Shapes: S states; 256 bytes.
+Shapes: S states; 256 bytes; K classes of characters; n nodes.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_Place = tuple[
-    int, int
-]  # a state of the outer one, and −1 or the state of the inner one on the way
+from unmask.text.regex import CharacterAutomaton
+
+_WIDTH = 64  # bytes that continue a character: 0x80 to 0xBF
+# Characters of two, three and four bytes: the first, the end, the first byte of all there may be.
+_RANGES = ((0x80, 0x800, 0xC0), (0x800, 0x10000, 0xE0), (0x10000, 0x110000, 0xF0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +26,19 @@ class ByteAutomaton:
     table: np.ndarray
     accept: np.ndarray
     start: int
+
+    @classmethod
+    def of(cls, given: CharacterAutomaton) -> ByteAutomaton:
+        """Return the automaton of the bytes of texts of another one."""
+        tree = _prefixes(given.alphabet.of, given.alphabet.size)
+        rows = [np.full(256, -1, np.int32) for _ in given.table]
+        number: dict[bytes, int] = {}  # of rows behind a part of a character
+        for row, after in zip(list(rows), given.table, strict=True):
+            row[:128] = after[given.alphabet.of[:128]]
+            _continue(rows, row, after, tree, number)
+        accept = np.zeros(len(rows), bool)
+        accept[: len(given.accept)] = given.accept
+        return cls(np.stack(rows), accept, 0)
 
     def accepts(self, text: str) -> bool:
         """Return whether a text is accepted."""
@@ -51,41 +66,56 @@ class ByteAutomaton:
         return True
 
 
-def expanded(outer: ByteAutomaton, inner: ByteAutomaton, byte: int) -> ByteAutomaton:
-    """Return the automaton of texts of another in which each such byte is a text of the inner one.
+@dataclass(frozen=True)
+class _Prefixes:
+    """Beginnings of characters, those that lead on alike as one node.
 
-    No text of the inner one may begin another of it. States are sets of places, since a text of the
-    inner one and what else the outer one has may begin alike.
+    nodes: for 1, 2 and 3 bytes that are to come, (n,64): what each byte leads to, a node of one
+    byte fewer or, at the last, a class; the last node, or class K, is what no character has.
+    leads: the first bytes of characters of 2, 3 and 4 bytes, and the node behind each.
     """
-    table = outer.table.copy()
-    table[:, byte] = -1
-    columns, of_byte = np.unique(
-        np.concatenate([table, inner.table]).T, axis=0, return_inverse=True
-    )
-    plain, within = columns[:, : len(table)].T.tolist(), columns[:, len(table) :].T.tolist()
-    done = inner.accept.tolist()
-    behind = outer.table[:, byte].tolist()
 
-    def after(place: _Place, column: int) -> list[_Place]:
-        state, way = place
-        found = list[_Place]()
-        if way < 0 and plain[state][column] >= 0:
-            found.append((plain[state][column], -1))
-        target, way = (behind[state], inner.start) if way < 0 else (state, way)
-        if target >= 0 and (moved := within[way][column]) >= 0:
-            found.append((target, -1 if done[moved] else moved))
-        return found
+    nodes: list[np.ndarray]
+    leads: list[tuple[int, np.ndarray]]
 
-    start = frozenset([(outer.start, -1)])
-    number, waiting, rows = {start: 0}, [start], list[list[int]]()
-    for places in waiting:  # which grows
-        row = []
-        for column in range(len(columns)):
-            reached = frozenset(new for place in places for new in after(place, column))
-            if reached and reached not in number:
-                number[reached] = len(number)
-                waiting.append(reached)
-            row.append(number[reached] if reached else -1)
-        rows.append(row)
-    accept = [any(way < 0 and outer.accept[state] for state, way in places) for places in waiting]
-    return ByteAutomaton(np.array(rows, np.int32)[:, of_byte.ravel()], np.array(accept), 0)
+
+def _prefixes(of: np.ndarray, nothing: int) -> _Prefixes:
+    nodes, leads = list[np.ndarray](), list[tuple[int, np.ndarray]]()
+    below, empty, width = of, nothing, 1  # width: characters behind one of those below
+    for first, end, byte in _RANGES:
+        below = np.pad(below, (0, -len(below) % _WIDTH), constant_values=empty)
+        below[: first // width] = empty  # which take fewer bytes
+        unique, which = _unique(below.reshape(-1, _WIDTH))
+        nodes.append(np.concatenate([unique, np.full((1, _WIDTH), empty)]))
+        below, empty, width = which, len(unique), width * _WIDTH
+        leads.append((byte, below[: -(-end // width)]))
+    return _Prefixes(nodes, leads)
+
+
+def _unique(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different rows, and which of them each row is, faster than np.unique."""
+    number: dict[bytes, int] = {}
+    which = np.array([number.setdefault(row.tobytes(), len(number)) for row in rows])
+    return rows[np.unique(which, return_index=True)[1]], which
+
+
+def _continue(
+    rows: list[np.ndarray],
+    row: np.ndarray,
+    after: np.ndarray,
+    tree: _Prefixes,
+    number: dict[bytes, int],
+) -> None:
+    """Write what a state has at the first bytes of characters of several, with states behind."""
+    reached = after
+    for nodes, (byte, leads) in zip(tree.nodes, tree.leads, strict=True):
+        targets = reached[nodes]
+        reached = np.full(len(nodes), -1, np.int32)
+        for nth in np.flatnonzero((targets >= 0).any(1)).tolist():
+            key = targets[nth].tobytes()
+            reached[nth] = number.setdefault(key, len(rows))
+            if reached[nth] == len(rows):
+                new = np.full(256, -1, np.int32)
+                new[0x80 : 0x80 + _WIDTH] = targets[nth]
+                rows.append(new)
+        row[byte : byte + len(leads)] = reached[leads]

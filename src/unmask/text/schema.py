@@ -7,37 +7,27 @@ place. Properties come in the order of the schema, with at most one space beside
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
+from urllib.parse import unquote
 
 from unmask.core.checks import is_integer
 from unmask.errors import InputError, nearest
+from unmask.text.formats import FORMATS
 from unmask.text.numbers import integers_between
-from unmask.text.patterns import byte_automaton, check_regex, escaped
+from unmask.text.patterns import any_of, byte_automaton, check_regex
 
 _PLAIN = r'[^"\\\x00-\x1f]'
-CHARACTER = rf'(?:{_PLAIN}|\\["\\/bfnrt]|\\u00[01][0-9a-f])'
-_STRING = f'"{CHARACTER}*"'
+_CHARACTER = rf'(?:{_PLAIN}|\\["\\/bfnrt]|\\u00[01][0-9a-f])'
+_STRING = f'"{_CHARACTER}*"'
 _NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-_DAYS = (
-    r"(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
-    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
-    r"|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)"
-)
-_TIMES = (
-    r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
-    r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
-)
-FORMATS = {
-    "date": _DAYS,
-    "time": _TIMES,
-    "date-time": f"{_DAYS}T{_TIMES}",
-    "uuid": "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
-}
+_DIGITS = 64  # of bounds, at most: the expression grows with their square
 _NOTES = {
     "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
-    "$schema", "$id", "$comment", "$defs", "definitions",
+    "$schema", "$id", "$comment", "$defs", "definitions", "discriminator",
 }  # fmt: skip
 _KEYWORDS = {
     "object": ("properties", "required", "additionalProperties", "minProperties", "maxProperties"),
@@ -111,7 +101,7 @@ class _Place:
         if not isinstance(types, Sequence) or not types:
             raise self.error(f"type={given!r}: pass a name, such as 'string', or a list of them")
         for each in types:
-            if each not in _KEYWORDS:
+            if not isinstance(each, str) or each not in _KEYWORDS:
                 raise self.error(f"type {each!r}: {nearest(str(each), _KEYWORDS)}")
         return list(types)
 
@@ -124,7 +114,7 @@ class _Place:
         if beside:
             raise self.error(f"{word!r} beside {sorted(beside)[0]!r} is not kept: leave one out")
         if word == "$ref":
-            return self._referred(given)
+            return self.referred().regex()
         if word == "const":
             return self._values([given])
         if not isinstance(given, Sequence) or isinstance(given, str) or not given:
@@ -135,21 +125,33 @@ class _Place:
         if word == "allOf" and len(parts) > 1:
             raise self.error("'allOf' of several schemas is not kept: write them as one")
         if word == "oneOf" and not _apart(parts):
-            raise self.error("'oneOf' is kept for schemas of different types: write 'anyOf'")
+            raise self.error(
+                "'oneOf' is kept for schemas of different types, or objects with a required "
+                "property of different values: write 'anyOf'"
+            )
         return _either([part.regex() for part in parts])
 
     def _values(self, values: Sequence[Any]) -> str:
-        types = self._types() if "type" in self.schema else list(_KEYWORDS)
-        kept = [each for each in values if any(_is(each, kind) for kind in types)]
+        kept = values
+        if "type" in self.schema:
+            types = self._types()
+            kept = [each for each in values if any(_is(each, kind) for kind in types)]
         if not kept:
             raise self.error(f"no value of {values!r:.80} has the type {self.schema['type']!r}")
-        try:
-            texts = [json.dumps(each, ensure_ascii=False, allow_nan=False) for each in kept]
-        except (TypeError, ValueError) as error:
-            raise self.error(f"a value is no JSON: {error}") from error
-        return _either(list(map(escaped, texts)))
+        return f"(?:{any_of([self.written(each) for each in kept])})"
 
-    def _referred(self, name: Any) -> str:
+    def written(self, value: Any) -> str:
+        """Return the JSON of a value."""
+        try:
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            text.encode()
+        except (TypeError, ValueError) as error:
+            raise self.error(f"{value!r:.80} is no JSON: {error}") from error
+        return text
+
+    def referred(self) -> _Place:
+        """Return the schema that $ref names."""
+        name = self.schema["$ref"]
         if not isinstance(name, str) or not name.startswith("#/"):
             raise self.error(f"$ref {name!r}: only places of the same schema, such as '#/$defs/a'")
         if name in self.within:
@@ -157,12 +159,12 @@ class _Place:
                 f"$ref {name!r} is within itself: texts of any depth have no automaton"
             )
         found = self.root
-        for part in name[2:].split("/"):
+        for part in unquote(name[2:]).split("/"):
             part = part.replace("~1", "/").replace("~0", "~")  # noqa: PLW2901  # JSON pointer
             if not isinstance(found, Mapping) or part not in found:
                 raise self.error(f"$ref {name!r}: there is no {part!r}")
             found = found[part]
-        return _Place(found, self.root, f"{self.path}→{name}", (*self.within, name)).regex()
+        return _Place(found, self.root, f"{self.path}→{name}", (*self.within, name))
 
     def bounds(self, least: str, most: str) -> tuple[int, int | None]:
         """Return two counts that a schema gives, 0 and None where it gives none."""
@@ -183,8 +185,10 @@ def _object(place: _Place) -> str:
     if not isinstance(required, Sequence) or isinstance(required, str):
         raise place.error(f"required={required!r}: pass a list of names")
     for name in required:
-        if name not in properties:
+        if not isinstance(name, str) or name not in properties:
             raise place.error(f"{name!r} is required, and properties have no schema of it")
+    if not isinstance(further, bool | Mapping):
+        raise place.error(f"additionalProperties={further!r:.80}: pass True, False or a schema")
     least, most = place.bounds("minProperties", "maxProperties")
     if not properties and isinstance(further, Mapping):
         if least > 1:
@@ -197,7 +201,9 @@ def _object(place: _Place) -> str:
         raise place.error("any object: name properties, or a schema as additionalProperties")
     tail = head = ""
     for name, schema in reversed([*properties.items()]):
-        key = escaped(json.dumps(name, ensure_ascii=False))
+        if not isinstance(name, str):
+            raise place.error(f"the name {name!r} of a property: pass a text")
+        key = re.escape(place.written(name))
         pair = f" ?{key} ?: ?{place.below(schema, f'.properties.{name}').regex()}"
         if name in required:
             head, tail = pair + tail, f" ?,{pair}{tail}"
@@ -246,14 +252,14 @@ def _string(place: _Place) -> str:
     if sum((pattern is not None, format_ is not None, bounded)) > 1:
         raise place.error("of pattern, format and the bounds of the length one is kept")
     if format_ is not None:
-        if format_ not in FORMATS:
+        if not isinstance(format_, str) or format_ not in FORMATS:
             raise place.error(f"format {format_!r}: {nearest(str(format_), FORMATS)}")
         return f'"{FORMATS[format_]}"'
     if pattern is None:
-        return f'"{CHARACTER}{{{least},{"" if most is None else most}}}"' if bounded else _STRING
+        return f'"{_CHARACTER}{{{least},{"" if most is None else most}}}"' if bounded else _STRING
     text = check_regex(f"json_schema at {place.path}.pattern", pattern)
-    text = text.removeprefix("^")
-    text = text[:-1] if text.endswith("$") and not text.endswith("\\$") else text
+    if re.compile(pattern).groupindex:
+        raise place.error(f"pattern {pattern!r} names a group: write (?:...)")
     if not byte_automaton(text, f"json_schema at {place.path}.pattern").within(
         byte_automaton(f"{_PLAIN}*")
     ):
@@ -268,8 +274,10 @@ def _integer(place: _Place) -> str:
     bounds: dict[str, int | None] = {}
     for word in _KEYWORDS["integer"]:
         value = place.schema.get(word)
-        if value is not None and not (is_integer(value) or float(value).is_integer()):
+        if value is not None and not _is(value, "integer"):
             raise place.error(f"{word}={value!r}: pass an integer")
+        if value is not None and abs(value) >= 10**_DIGITS:
+            raise place.error(f"{word} has more than {_DIGITS} digits: leave it out")
         bounds[word] = None if value is None else int(value)
     low, high = bounds["minimum"], bounds["maximum"]
     above, below = bounds["exclusiveMinimum"], bounds["exclusiveMaximum"]
@@ -310,11 +318,30 @@ def _is(value: Any, kind: str) -> bool:
 
 
 def _apart(parts: Sequence[_Place]) -> bool:
-    """Whether no value has two of the schemas, by their types."""
-    seen = list[str]()
-    for part in parts:
-        if not isinstance(part.schema, Mapping) or not isinstance(part.schema.get("type"), str):
-            return False
-        kind = part.schema["type"]
-        seen.append("number" if kind == "integer" else kind)
-    return len(set(seen)) == len(seen)
+    """Whether no value has two of the schemas, by their types or by a property of objects."""
+    told = [_told(part) for part in parts]
+    return all(
+        any(
+            not any(a == b for a in one[name] for b in other[name]) for name in one if name in other
+        )
+        for one, other in combinations(told, 2)
+    )
+
+
+def _told(place: _Place) -> dict[str | None, list[Any]]:
+    """The type of a schema as None, and the values of required properties that are listed."""
+    while isinstance(place.schema, Mapping) and "$ref" in place.schema:
+        place = place.referred()
+    given = place.schema
+    kind = given.get("type") if isinstance(given, Mapping) else None
+    if not isinstance(kind, str):
+        return {}
+    found: dict[str | None, list[Any]] = {None: ["number" if kind == "integer" else kind]}
+    properties, required = given.get("properties"), given.get("required")
+    if kind != "object" or not isinstance(properties, Mapping) or not isinstance(required, list):
+        return found
+    for name, schema in properties.items():
+        if name in required and isinstance(schema, Mapping):
+            values = [schema["const"]] if "const" in schema else schema.get("enum")
+            found |= {name: values} if isinstance(values, list) else {}
+    return found

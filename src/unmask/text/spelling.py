@@ -15,9 +15,10 @@ from unmask.errors import ModelError
 from unmask.text.encoding import ByteEncoding, Encoding, TokenizerEncoding
 
 Spelled = tuple[bytes | None, ...]
-"""Bytes of each id; None for an id that writes nothing by itself."""
+"""Bytes of each id; None for an id that is no text. None but the first of a text writes nothing."""
 
 _TOGETHER = 32  # ids that are decoded at once to check them
+_TRIED = 64  # ids, of the first and of the last ones, that show how a text begins
 _SHARE = 0.5  # of the ids must have bytes of their own
 
 
@@ -145,25 +146,20 @@ def _joins(encoding: Encoding, found: dict[int, bytes]) -> bool:
 
 
 def _at_first(encoding: Encoding, inside: Spelled, each: bool) -> Spelled:
-    """The bytes of ids at the beginning of a text, where some decoders drop a space.
+    """The bytes of ids at the beginning of a text, where some decoders drop spaces.
 
-    each: each id is decoded there, as of words that are joined by spaces.
+    each: every id is decoded there, as of words that are joined by spaces; if not, those that begin
+    with a space, as far as some of them show that they differ in what they drop.
     """
     if each:
         alone = [None if text is None else encoding.decode([i]) for i, text in enumerate(inside)]
         return tuple(None if not text or BROKEN in text else text.encode() for text in alone)
-    spaced = [i for i, text in enumerate(inside) if text and text.startswith(b" ")]
-    drops = 0
-    for i in [i for i in spaced if _is_whole(inside[i] or b"")][:64]:
-        text = (inside[i] or b"").decode()
-        if encoding.decode([i]) == text:
-            break
-        if encoding.decode([i]) != text[1:]:
-            raise ModelError(
-                f"structured output: this tokenizer writes {text!r} as {encoding.decode([i])!r} at "
-                "the beginning of a text: use another model"
-            )
-        drops = 1
-    if not drops:
+    spaced = [i for i, t in enumerate(inside) if t and t.startswith(b" ") and _is_whole(t)]
+    tried = {*spaced[:_TRIED], *spaced[-_TRIED:]}
+    dropped = {(inside[i] or b"").decode().removesuffix(encoding.decode([i])) for i in tried}
+    if dropped <= {""}:
         return inside
-    return tuple(text[1:] if text and text.startswith(b" ") else text for text in inside)
+    if dropped == {" "}:
+        return tuple(text[1:] if text and text.startswith(b" ") else text for text in inside)
+    begun = {i: encoding.decode([i]).encode() for i in spaced}
+    return tuple(begun.get(i, text) for i, text in enumerate(inside))

@@ -20,7 +20,7 @@ from unmask.text.encoding import CONTEXT, Encoding
 from unmask.text.inputs import texts_of
 from unmask.text.patterns import any_of, byte_automaton, check_regex
 from unmask.text.prompts import Row
-from unmask.text.schema import CHARACTER, schema_regex
+from unmask.text.schema import schema_regex
 from unmask.text.spelling import Spelling, spelling_of
 from unmask.text.tokens import token_automaton
 
@@ -63,17 +63,11 @@ class Structure:
                     "json_schema= or choices="
                 )
             return None
-        texts: tuple[str, ...] = ()
-        if regex is not None:
-            pattern = check_regex("regex", regex)
-        elif json_schema is not None:
-            pattern = schema_regex(json_schema)
-        else:
-            texts = tuple(texts_of("choices", [choices] if isinstance(choices, str) else choices))
-            if not texts:
-                raise InputError("choices=[]: pass a text or more")
-            pattern = any_of(texts)
-        byte_automaton(pattern, named[0], _part(named[0]))
+        try:
+            pattern, texts = _pattern(regex, json_schema, choices)
+            byte_automaton(pattern, named[0])
+        except RecursionError as error:
+            raise InputError(f"{named[0]} is nested too deeply: write it flatter") from error
         return cls(named[0], pattern, texts, likeliest)
 
     def automaton(
@@ -142,7 +136,7 @@ class Structure:
                 continue
             told = f"{count} tokens: {self.name}= takes {shortest} at least"
             if count > shortest:
-                further = moves.reached(2 * count).nonzero().squeeze(1).tolist()
+                further = [n for n in moves.reached(2 * count).nonzero().squeeze(1).tolist() if n]
                 near = sorted(further, key=lambda n: abs(n - count))[:_TRIED]
                 told = (
                     f"{count} tokens: no text that {self.name}= allows has as many, and nothing "
@@ -159,7 +153,7 @@ class Structure:
         return sorted({found[len(found) * k // _TRIED] for k in range(_TRIED)})
 
     def _moves(self, plan: Strategy, spec: DenoiserSpec) -> tuple[Moves, int]:
-        """Return the moves by ids that may be drawn, and the tokens of the shortest text."""
+        """Return the moves by ids that may be drawn, and the fewest tokens, one or more."""
         found = plan.constraint.feasible
         assert isinstance(found, Automaton)
         never = illegal_ids(spec, plan.constraint.forbidden)
@@ -169,6 +163,11 @@ class Structure:
             raise InputError(
                 f"{self.name}: no text of it can be written without ids that are never generated"
             )
+        if not shortest:  # a row has a token at least
+            counts = moves.reached(len(moves.accept))[1:].nonzero().squeeze(1).tolist()
+            if not counts:
+                raise InputError(f"{self.name}: only the empty text is of it, and nothing ends it")
+            shortest = counts[0] + 1
         return moves, shortest
 
 
@@ -180,9 +179,18 @@ def form_of(
     return {**named, "likeliest": likeliest}
 
 
-def _part(name: str) -> str | None:
-    """The part of an expression that stands for a character of many, in those of schemas."""
-    return CHARACTER if name == "json_schema" else None
+def _pattern(
+    regex: str | None, json_schema: Schema, choices: Sequence[str] | None
+) -> tuple[str, tuple[str, ...]]:
+    """Return the expression that one of these says, and the choices."""
+    if regex is not None:
+        return check_regex("regex", regex), ()
+    if json_schema is not None:
+        return schema_regex(json_schema), ()
+    texts = tuple(texts_of("choices", choices))
+    if not texts:
+        raise InputError("choices=[]: pass a text or more")
+    return any_of(texts), texts
 
 
 @lru_cache(maxsize=32)
@@ -196,7 +204,7 @@ def _compiled(
     follows: bool,
 ) -> Automaton | None:
     spelling = spelling_of(encoding)
-    automaton = byte_automaton(pattern, name, _part(name))
+    automaton = byte_automaton(pattern, name)
     return token_automaton(automaton, spelling, vocab_size, ends, fill, follows=follows)
 
 
@@ -204,6 +212,7 @@ def _is_written(text: bytes, spelling: Spelling, follows: bool) -> bool:
     """Whether ids write a text."""
     inside = {part for part in spelling.inside if part}
     first = inside if follows else {part for part in spelling.first if part}
+    first |= inside if b"" in spelling.first else first  # behind an id that writes nothing
     longest = max(map(len, inside | first), default=0)
     reached = {0}
     for begin in range(len(text)):

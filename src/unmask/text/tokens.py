@@ -73,7 +73,7 @@ def _functions(table: np.ndarray, spelled: Spelled) -> tuple[np.ndarray, np.ndar
     lengths = np.array([len(text or b"") for text in spelled])
     starts = lengths.cumsum() - lengths
     flat = np.frombuffer(b"".join(text or b"" for text in spelled), np.uint8)
-    number = np.where(lengths > 0, _SAME, _DEAD)
+    number = np.array([_DEAD if text is None else _SAME for text in spelled])
     for depth in range(int(lengths.max(initial=0))):
         alive = np.flatnonzero((lengths > depth) & (number != _DEAD))
         key = number[alive] * len(columns) + of_byte[flat[starts[alive] + depth]]
