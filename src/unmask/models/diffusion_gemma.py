@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.arrays import on_host, to_device
+from unmask.core.arrays import to_device
 from unmask.core.checks import check_count
 from unmask.core.inference import evaluating
 from unmask.core.network import Cache, Query
 from unmask.core.trees import widen
 from unmask.errors import CanvasError, ModelError, StrategyError
 from unmask.models.adapter import Adapter, Way
-from unmask.models.caching import States, Tally, Turn, pass_through
+from unmask.models.caching import States, Tally, Turn, pass_through, unchanged
 from unmask.models.hidden_cache import RowCache
 from unmask.models.packed_networks import shaped
 from unmask.models.trial import attempt, same
@@ -117,21 +117,19 @@ class DiffusionGemma(Adapter):
     def _encoded(self, query: Query, before: CanvasCache | None) -> CanvasCache:
         """Return the cache with all positions before the open canvas, encoding those that lack."""
         assert query.open_start is not None
-        tokens, start = query.tokens, to_device(query.open_start, query.tokens.device)
-        place = torch.arange(tokens.shape[1], device=tokens.device)
-        done = torch.zeros_like(start)
+        tokens, start, begin = query.tokens, query.open_start, np.zeros_like(query.open_start)
         if before is not None:
-            known = place < before.encoded.unsqueeze(1)
-            changed = (known & (tokens != before.tokens)).any(1)
-            done = before.encoded.masked_fill(changed | (start < before.encoded), 0)
-            if np.array_equal(on_host(done), query.open_start):
-                return replace(before, begun=np.ones(len(tokens), bool))
-        asked = (place >= done.unsqueeze(1)) & (place < start.unsqueeze(1))
-        turn = Turn(asked, place < done.unsqueeze(1), asked)
+            begin = unchanged(before.encoded, before.tokens, tokens)
+            if np.array_equal(begin, start):
+                return before
+            begin[start < begin] = 0
+        place = torch.arange(tokens.shape[1], device=tokens.device)
+        turn = Turn(begin, start, start, start)
         old = {} if before is None else before.states
         hidden, states = pass_through(self, tokens, place, turn, old, Tally())
         fed_back = torch.zeros_like(hidden) if before is None else before.fed_back
-        return CanvasCache(np.ones(len(tokens), bool), states, tokens, start, fed_back)
+        encoded = to_device(start, tokens.device)
+        return CanvasCache(np.ones(len(tokens), bool), states, tokens, encoded, fed_back)
 
     def trunk(self, tokens: Tensor, position: Tensor, seen: Tensor, **cache: Any) -> Tensor:
         """Return the encoder's states (R,Q,D); arguments as those of `Decoder.trunk`."""
