@@ -21,6 +21,7 @@ from unmask import (
 from unmask.commit import AllSteps, ByGroup, Even, NoPlan, Scheduled, TopK
 from unmask.constraints import Listed
 from unmask.core.network import Query
+from unmask.core.state import State
 from unmask.errors import CanvasError, StrategyError
 from unmask.guidance import HidePrompt
 from unmask.noise import PreviousSample
@@ -389,3 +390,14 @@ def test_a_weight_of_zero_gives_a_dropped_token_a_score():
     strategy = presets.p2(8).but(order=order, sampling=unmask.Sampling(top_k=1))
     tokens = unmask.generate(Toy(), Canvas.blank(4, 8), strategy, seed=0)
     assert not (tokens == MASK).any()
+
+
+@pytest.mark.parametrize(("temperature", "asked"), [(0.0, 0), (1.0, 4)])
+def test_a_step_whose_draws_are_all_greedy_makes_no_uniforms(monkeypatch, temperature, asked):
+    made, uniforms_at = [], State.uniforms_at
+    monkeypatch.setattr(
+        State, "uniforms_at", lambda *given: made.append(given) or uniforms_at(*given)
+    )
+    canvas = Canvas.blank(2, 8)
+    unmask.generate(Toy(), canvas, presets.confidence(4, temperature=temperature), seed=0)
+    assert len(made) == asked

@@ -120,6 +120,15 @@ def naive_queries(canvas, masks):
     return out
 
 
+def naive_passes(asked):
+    """Passes of a step: one for each number of positions that rows ask.
+
+    A finished block and the open one behind it go along with rows that ask their open block alone.
+    """
+    widths = {len(positions) for positions in asked.values()}
+    return len(widths - {2 * W} if W in widths else widths)
+
+
 def recorded(cached):
     """Hooks the network: a list that gets the positions (R,Q) of each pass."""
     passes = []
@@ -138,8 +147,8 @@ def test_queries_and_passes_are_counted_and_no_more_than_needed(name):
     steps = naive_queries(canvas(), masks[:-1])
     assert cached.tally.queries == sum(len(q) for asked in steps for q in asked.values())
     assert cached.tally.queries == sum(len(row) for rows in passes for row in rows)
-    assert cached.tally.passes == sum(len({len(q) for q in s.values()}) for s in steps)
-    assert cached.tally.passes == len(passes)
+    assert cached.tally.passes == sum(map(naive_passes, steps)) == len(passes)
+    assert cached.tally.passes < sum(len({len(q) for q in s.values()}) for s in steps)
     whole = sum(len(asked) for asked in steps) * 12
     assert cached.tally.queries < whole / 2
 

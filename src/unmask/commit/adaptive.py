@@ -97,12 +97,11 @@ class ThresholdOrShare(Commit):
 
     def __call__(self, score: Tensor, eligible: Tensor, state: State, proposal: Proposal) -> Tensor:
         each, more = divmod(self.block, self.steps)
-        share = each + (state.group_step <= more).long()
-        few = highest(score, share) & eligible
-        if self.threshold is None:
-            return few
-        sure = (score > log_on_grid(self.threshold)) & eligible
-        return torch.where((sure.sum(1) >= share).unsqueeze(1), sure, few)
+        count = each + (state.group_step <= more).long()
+        if self.threshold is not None:  # those above it are the best ones
+            sure = score > log_on_grid(self.threshold)  # nowhere else, where the score is -inf
+            count = count.maximum(sure.sum(1))
+        return highest(score, count) & eligible
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,7 @@ def evaluating(*networks: object) -> Iterator[None]:
 
     Every submodule gets back the mode it had, frozen parts included.
     """
-    modules = _modules(network for network in networks if isinstance(network, nn.Module))
-    training = [module for module in modules if module.training]
+    training = _training(network for network in networks if isinstance(network, nn.Module))
     for module in training:
         module.training = False
     try:
@@ -38,15 +37,18 @@ def evaluating(*networks: object) -> Iterator[None]:
             module.training = True
 
 
-def _modules(roots: Iterable[nn.Module]) -> list[nn.Module]:
-    """Return all modules, each once. `nn.Module.modules` also makes their names, at every step."""
-    seen, waiting = set[nn.Module](), list[nn.Module | None](roots)
-    while waiting:
-        module = waiting.pop()
-        if module is not None and module not in seen:
-            seen.add(module)
-            waiting += module._modules.values()
-    return list(seen)
+def _training(roots: Iterable[nn.Module]) -> list[nn.Module]:
+    """Return the modules in training; a shared one may come twice.
+
+    `nn.Module.modules` also makes the names of all modules, at every step.
+    """
+    found, every = [], list[nn.Module | None](roots)
+    for module in every:  # grows meanwhile
+        if module is not None:
+            every += module._modules.values()
+            if module.training:
+                found.append(module)
+    return found
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:

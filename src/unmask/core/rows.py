@@ -163,9 +163,9 @@ class Rows:
         # A group fills up at its last step, and a row at its; before, it keeps a step for each
         # group to come.
         taken = self.step - self.rest + ~self.at_rest  # with this one, unless it commits nothing
-        needed = self.forwards + self.forwards_per_step * (2 + np.stack([0 * to_come, to_come]))
-        is_final = (taken >= plan.total) | (needed[0] > self.budget)
-        ends_group = is_final | (needed[1] > self.budget)
+        spent = self.forwards + 2 * self.forwards_per_step  # with this step and another
+        is_final = (taken >= plan.total) | (spent > self.budget)
+        ends_group = is_final | (spent + self.forwards_per_step * to_come > self.budget)
         if plan.starts.shape[1] > 1 and not plan.side_by_side:
             ends_group |= (step == steps) & ~self.at_rest
         return Now(

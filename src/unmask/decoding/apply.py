@@ -6,6 +6,7 @@ Shapes: B rows, N positions, G groups.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,14 +35,13 @@ def apply_change(
     And the change, at the positions where it is in that state. fault: (B,) int64, the first fault
     of each row so far.
     """
-    after = _write(state, strategy, proposal, change, fault)
-    if strategy.end is not None:
-        after = fill_after_end(after, strategy.end)
     carries = {
         name: part.update(state.carries[name], state, proposal, change)
         for name, part in strategy.carriers.items()
     }
-    after = replace(after, carries=carries)
+    after = _write(state, strategy, proposal, change, fault, carries)
+    if strategy.end is not None:
+        after = fill_after_end(after, strategy.end)
     if strategy.growth is not None:
         after, change = grow(state, strategy, proposal, after, change)
     if state.exact_counts:
@@ -61,9 +61,14 @@ def apply_change(
 
 
 def _write(
-    state: State, strategy: Strategy, proposal: Proposal, change: Change, fault: Tensor
+    state: State,
+    strategy: Strategy,
+    proposal: Proposal,
+    change: Change,
+    fault: Tensor,
+    carries: dict[str, Any],
 ) -> State:
-    """The tokens, their record, and the faults."""
+    """The tokens, their record, the faults, and the histories."""
     commit, remask, edit = change.commit, change.remask, change.edit
     fresh = commit
     if strategy.noise.keeps_sample:  # unknown positions hold what was last drawn there
@@ -95,6 +100,7 @@ def _write(
         sampling_logprob=of_draw.where(commit, drawn),
         commit_step=state.step.unsqueeze(1).where(known, step),
         fault=fault,
+        carries=carries,
     )
 
 

@@ -81,7 +81,8 @@ def _fed_back(head: Head, proposal: Proposal, cache: Cache | None) -> tuple[Prop
     """The proposal without what a network observed of its logits, and the cache with it."""
     assert proposal.observed is not None
     if cache is not None:
-        observed = proposal.observed.repeat_interleave(head.state.readings, 0)
+        observed, readings = proposal.observed, head.state.readings
+        observed = observed if readings == 1 else observed.repeat_interleave(readings, 0)
         cache = cast("Observer", head.denoiser).feed_back(cache, observed)
     return replace(proposal, observed=None), cache
 

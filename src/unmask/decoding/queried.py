@@ -29,7 +29,7 @@ class Queried:
     index: Tensor  # (M,) int64: into the flat canvas
     row: Tensor  # (M,) int64
     position: Tensor  # (M,) int64
-    u: Tensor  # (M,2) float64 in (0, 1)
+    u: Tensor  # (M,2) float64 in (0, 1); ½ where every draw is the likeliest id
     temperature: Temperatures
     held: Tensor | None  # (M,) int64: the token that stands there, −1 where one is to be drawn
     allowed: Tensor | None  # (M,V) bool: what may be drawn there; None for everything
@@ -60,17 +60,21 @@ def find_queried(
 ) -> Queried:
     """Return the positions where queried (B,N) bool; arguments as in `propose`."""
     length = queried.shape[1]
+    of_row: Tensor | np.ndarray
+    of_position: Tensor | np.ndarray
     if waits(state.device):
         index = true_positions(queried.flatten(), count)
-        row, position = index // length, index % length
-        u = state.uniforms_at(row, position, Purpose.DRAW)
+        row, position = of_row, of_position = index // length, index % length
     else:
         places = np.flatnonzero(queried.numpy())
         assert count is None or len(places) == count, (len(places), count)
         of_row, of_position = np.divmod(places, length)
-        u = state.uniforms_at(of_row, of_position, Purpose.DRAW)
         index, row, position = map(torch.from_numpy, (places, of_row, of_position))
     temperature = _temperatures(state, strategy, row)
+    if temperature.always_greedy:
+        u = torch.full((len(index), 2), 0.5, dtype=torch.float64, device=state.device)
+    else:
+        u = state.uniforms_at(of_row, of_position, Purpose.DRAW)
     held = _held(state, index) if holds or state.target is not None else None
     return Queried(index, row, position, u, temperature, held, allowed)
 

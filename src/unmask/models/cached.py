@@ -13,20 +13,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.arrays import to_device
+from unmask.core.arrays import on_host, to_device
 from unmask.core.checks import check_choice, check_count
 from unmask.core.network import Cache, DenoiserSpec, Query
 from unmask.errors import ModelError, StrategyError
-from unmask.models.caching import KeyValueCache, Tally, Turn, pass_through, try_cache
+from unmask.models.caching import (
+    KeyValueCache,
+    Tally,
+    Turn,
+    pass_through,
+    try_cache,
+    unchanged,
+)
 from unmask.models.decoder import Decoder
 from unmask.models.forwarding import Forwarding
 
 _INPUTS = frozenset({"open_block"})
 Reuse = Literal["prefix", "dual"]
 """The positions whose keys and values are reused: all before the block, or also all after it."""
-Plan = tuple[Turn, Tensor, Tensor]
+Plan = tuple[Turn, np.ndarray, np.ndarray]
 """What a step computes; (B,) bool, the rows in which that begins before the open block; and (B,)
-int64, the `blocks` of the cache after it."""
+int64, the `blocks` of the cache after it. On the host."""
 
 
 class _Cached(Forwarding):
@@ -72,20 +79,17 @@ class _Cached(Forwarding):
         tokens = query.tokens
         self.inner.check(tokens, query.condition)
         assert cache is None or isinstance(cache, KeyValueCache)
-        opened = to_device(query.open_block, tokens.device)
-        turn, anew, count = self._plan(query, opened, cache)
+        turn, anew, count = self._plan(query, query.open_block, cache)
         states = {} if cache is None else cache.states
         order = self.inner.order(tokens.shape[1], tokens.device)
-        hidden, states = pass_through(self.inner, tokens, order, turn, states, self.tally)
-        hidden, edge = _shift(self.inner, hidden, cache, opened * self.block, anew)
-        return hidden, KeyValueCache(np.ones(len(tokens), bool), states, tokens, count, edge)
-
-    def _blocks(self, tokens: Tensor) -> Tensor:
-        """Return the block of each position, (N,) int64."""
-        return torch.arange(tokens.shape[1], device=tokens.device) // self.block
+        options = (order, turn, states, self.tally, self.inner.block)
+        hidden, states = pass_through(self.inner, tokens, *options)
+        hidden, edge = _shift(self.inner, hidden, cache, query.open_block * self.block, anew)
+        blocks = to_device(count, tokens.device)
+        return hidden, KeyValueCache(np.ones(len(tokens), bool), states, tokens, blocks, edge)
 
     @abstractmethod
-    def _plan(self, query: Query, opened: Tensor, before: KeyValueCache | None) -> Plan:
+    def _plan(self, query: Query, opened: np.ndarray, before: KeyValueCache | None) -> Plan:
         """Return what to compute, given the open block of each row (B,) int64."""
 
 
@@ -112,16 +116,14 @@ class BlockCache(_Cached):
         self.block = inner.block
         try_cache(inner)
 
-    def _plan(self, query: Query, opened: Tensor, before: KeyValueCache | None) -> Plan:
-        tokens, valid, block = query.tokens, query.valid, self._blocks(query.tokens)
-        done = torch.zeros_like(opened)  # (B,): finished blocks that have not changed
+    def _plan(self, query: Query, opened: np.ndarray, before: KeyValueCache | None) -> Plan:
+        begin = np.zeros_like(opened)
         if before is not None:
-            remembered = valid & (block < before.blocks.unsqueeze(1))
-            changed = (remembered & (tokens != before.tokens)).any(1)
-            done = before.blocks.masked_fill(changed | (opened < before.blocks), 0)
-        later, here = block >= done.unsqueeze(1), opened.unsqueeze(1)
-        asked = valid & later & (block <= here)
-        return Turn(asked, valid & ~later, asked & (block < here)), done < opened, opened
+            begin = unchanged(before.blocks * self.block, before.tokens, query.tokens)
+        here = opened * self.block
+        begin[here < begin] = 0
+        end = np.minimum(here + self.block, query.lengths)
+        return Turn(begin, end, end, here), begin < here, opened
 
 
 class ReusedCache(_Cached):
@@ -153,32 +155,36 @@ class ReusedCache(_Cached):
         """Return the block and the kind of reuse."""
         return f"approximate, block={self.block}, reuse={self.reuse!r}"
 
-    def _plan(self, query: Query, opened: Tensor, before: KeyValueCache | None) -> Plan:
-        valid, block = query.valid, self._blocks(query.tokens)
-        first = torch.ones_like(opened, dtype=torch.bool)
+    def _plan(self, query: Query, opened: np.ndarray, before: KeyValueCache | None) -> Plan:
+        length, first = query.lengths, np.ones(len(opened), bool)
         if before is not None:
-            first = before.blocks != opened + 1
-        here = opened.unsqueeze(1)
-        aside = block < here if self.reuse == "prefix" else block != here
-        reused = valid & aside & ~first.unsqueeze(1)
-        asked = valid & ~reused
-        return Turn(asked, reused, asked & first.unsqueeze(1)), first, opened + 1
+            first = on_host(before.blocks) != opened + 1
+        begin, end = opened * self.block, length
+        if self.reuse == "dual":
+            end = np.minimum(begin + self.block, length)
+        begin, end = np.where(first, 0, begin), np.where(first, length, end)
+        return Turn(begin, end, length, np.where(first, length, 0)), first, opened + 1
 
 
 def _shift(
-    inner: Decoder, hidden: Tensor, before: KeyValueCache | None, begins: Tensor, computed: Tensor
+    inner: Decoder,
+    hidden: Tensor,
+    before: KeyValueCache | None,
+    begins: np.ndarray,
+    computed: np.ndarray,
 ) -> tuple[Tensor, Tensor]:
     """Return the hidden states (B,N,D) after a logit shift, and the one before the block (B,D).
 
-    Without a shift nothing reads the latter, which is then that of the first position.
+    Without a shift nothing reads the latter, which then has no channels.
     begins (B,) int64: the first position of the open block. computed (B,) bool: rows in which the
     position before it was computed in this step; in others a logit shift reads the cached state.
     """
     if not inner.logit_shift:
-        return hidden, hidden[:, 0].clone()
-    row = torch.arange(len(begins), device=begins.device)
-    place = (begins - 1).clamp(min=0)
+        return hidden, hidden.new_empty(len(hidden), 0)
+    row = torch.arange(len(hidden), device=hidden.device)
+    place = to_device(np.maximum(begins - 1, 0), hidden.device)
     edge = hidden[row, place]
     if before is not None:
-        edge = edge.where((computed | (begins == 0)).unsqueeze(1), before.edge)
+        own = to_device(computed | (begins == 0), hidden.device)
+        edge = edge.where(own.unsqueeze(1), before.edge)
     return inner.shift_logits(hidden.index_put((row, place), edge)), edge

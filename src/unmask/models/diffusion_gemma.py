@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.core.arrays import on_host, to_device
+from unmask.core.arrays import to_device
 from unmask.core.checks import check_count
 from unmask.core.inference import evaluating
 from unmask.core.network import Cache, Query
@@ -25,7 +25,7 @@ from unmask.core.trees import widen
 from unmask.errors import CanvasError, ModelError, StrategyError
 from unmask.models.adapter import Adapter, Way
 from unmask.models.attention import shaped
-from unmask.models.caching import States, Tally, Turn, pass_through
+from unmask.models.caching import States, Tally, Turn, pass_through, unchanged
 from unmask.models.hidden_cache import RowCache
 from unmask.models.trial import attempt, same
 
@@ -117,21 +117,19 @@ class DiffusionGemma(Adapter):
     def _encoded(self, query: Query, before: CanvasCache | None) -> CanvasCache:
         """Return the cache with all positions before the open canvas, encoding those that lack."""
         assert query.open_start is not None
-        tokens, start = query.tokens, to_device(query.open_start, query.tokens.device)
-        place = torch.arange(tokens.shape[1], device=tokens.device)
-        done = torch.zeros_like(start)
+        tokens, start, begin = query.tokens, query.open_start, np.zeros_like(query.open_start)
         if before is not None:
-            known = place < before.encoded.unsqueeze(1)
-            changed = (known & (tokens != before.tokens)).any(1)
-            done = before.encoded.masked_fill(changed | (start < before.encoded), 0)
-            if np.array_equal(on_host(done), query.open_start):
-                return replace(before, begun=np.ones(len(tokens), bool))
-        asked = (place >= done.unsqueeze(1)) & (place < start.unsqueeze(1))
-        turn = Turn(asked, place < done.unsqueeze(1), asked)
+            begin = unchanged(before.encoded, before.tokens, tokens)
+            if np.array_equal(begin, start):
+                return before
+            begin[start < begin] = 0
+        place = torch.arange(tokens.shape[1], device=tokens.device)
+        turn = Turn(begin, start, start, start)
         old = {} if before is None else before.states
         hidden, states = pass_through(self, tokens, place, turn, old, Tally())
         fed_back = torch.zeros_like(hidden) if before is None else before.fed_back
-        return CanvasCache(np.ones(len(tokens), bool), states, tokens, start, fed_back)
+        encoded = to_device(start, tokens.device)
+        return CanvasCache(np.ones(len(tokens), bool), states, tokens, encoded, fed_back)
 
     def trunk(self, tokens: Tensor, position: Tensor, seen: Tensor, **cache: Any) -> Tensor:
         """Return the encoder's states (R,Q,D); arguments as those of `Decoder.trunk`."""
@@ -146,27 +144,31 @@ class DiffusionGemma(Adapter):
     def _canvas(self, query: Query, cache: CanvasCache) -> Tensor:
         """Return the decoder's states over the whole row (R,N,D), zeros outside the canvas."""
         assert query.open_start is not None
-        tokens, length = query.tokens, query.tokens.shape[1]
-        start = to_device(query.open_start, tokens.device).unsqueeze(1)
-        width = min(self.canvas, length - int(query.open_start.min()))
-        place = start + torch.arange(width, device=tokens.device)  # (R,L)
-        there = place.clamp(max=length - 1)
-        slots = int(query.open_start.max())
-        key = torch.arange(slots, device=tokens.device)
-        earlier, own = key < start, query.valid.gather(1, there) & (place < length)
+        tokens, device, start = query.tokens, query.tokens.device, query.open_start[:, None]
+        width = min(self.canvas, tokens.shape[1] - int(start.min()))
+        place = start + np.arange(width)  # (R,L)
+        own = place < query.lengths[:, None]
+        slots = int(start.max())
+        key = np.arange(slots)
+        earlier = key < start
         near = earlier & (key > start - self.window)
-        masks = [torch.cat([keys, own], 1).unsqueeze(1).expand(-1, width, -1)
-                 for keys in (earlier, near)]  # fmt: skip
-        row = torch.arange(len(tokens), device=tokens.device).unsqueeze(1)
+        masks = [
+            to_device(np.concatenate([keys, own], 1), device).unsqueeze(1).expand(-1, width, -1)
+            for keys in (earlier, near)
+        ]
+        row = torch.arange(len(tokens), device=device).unsqueeze(1)
+        there = to_device(np.minimum(place, tokens.shape[1] - 1), device)
         with self._feeding(cache.fed_back[row, there]):
             states: Tensor = self.net.model.decoder(
-                decoder_input_ids=tokens.gather(1, there),
-                decoder_position_ids=place,
+                decoder_input_ids=tokens[row, there],
+                decoder_position_ids=to_device(place, device),
                 decoder_attention_mask=self._masks(*masks),
                 cache=_read_only(cache.states, slots),
             ).last_hidden_state
         hidden = states.new_zeros((*tokens.shape, states.shape[-1]))
-        return hidden.index_put((row.expand_as(place)[own], place[own]), states[own])
+        of_row, nth = own.nonzero()
+        at = [to_device(each, device) for each in (of_row, nth, place[of_row, nth])]
+        return hidden.index_put_((at[0], at[2]), states[at[0], at[1]])
 
     def _masks(self, full: Tensor, sliding: Tensor) -> dict[str, Tensor]:
         """Return the masks (R,1,Q,K) of both kinds of layers, of (R,Q,K) bool."""

@@ -55,8 +55,9 @@ def draw_with_statistics(
     if held is not None:
         token = token.where(held < 0, held)
     stats.look_at(token)
+    logprob = stats.logit - stats.normaliser
     compute: dict[str, Callable[[], Tensor]] = {
-        "kept_logprob": stats.kept_logprob,
+        "kept_logprob": stats.kept_logprob if how.filtered else lambda: logprob,
         "noised_logprob": lambda: _noised_logprob(noised, token),
         "top_logprob": lambda: -stats.normaliser,  # of the likeliest id, whose logit is 0 here
         "top_token": lambda: stats.likeliest,
@@ -67,7 +68,6 @@ def draw_with_statistics(
         "kept_entropy": stats.kept_entropy,
         "kept_margin": stats.kept_margin,
     }
-    logprob = stats.logit - stats.normaliser
     return {
         "token": token,
         "max_logit": stats.sum["max_logit"],
@@ -160,9 +160,8 @@ class TokenStatistics:
         return entropy if greedy is None else entropy.masked_fill(greedy, 0.0)
 
     def kept_logprob(self) -> Tensor:
-        """(M,): of the token among what the filters keep, at temperature 1."""
-        normaliser = self.sum["kept"].log() if self.filtered else self.normaliser
-        return self._if_kept(self.logit - normaliser)
+        """(M,): of the token among what the filters keep, at temperature 1; there are some."""
+        return self._if_kept(self.logit - self.sum["kept"].log())
 
     def kept_entropy(self) -> Tensor:
         """(M,) nats: of the distribution over what the filters keep, at temperature 1."""
