@@ -171,9 +171,11 @@ class _Run:
             bound = self.trainer.bound(held_out, rows, samples=pairs)
         trained = sum(p.numel() for p in trained_weights(self.model).values())
         every = sum(p.numel() for p in self.model.parameters())
+        letters = self.material.characters()
         return {
             "bits_per_token": bound.bits_per_token,
             "standard_error": bound.bits_error,
+            **({"bits_per_character": bound.bits_per_token / letters} if letters else {}),
             "held_out_examples": bound.examples,
             # Adapters are merged into the weights that are saved.
             "parameters": every - trained if has_adapters(self.model) else every,
