@@ -297,3 +297,29 @@ def test_bf16_avoids_the_slow_gradients_of_fused_attention_on_cpus(precision, ke
     recipe = Recipe(backbone={**small, "num_attention_heads": 2}, precision=precision)
     made = build_network(recipe, of_task(task("shidoku")), 0)
     assert made.net.config._attn_implementation == kernel
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_weights_are_stored_in_half_the_bytes_and_measured_as_they_are_stored(tmp_path, dtype):
+    from safetensors.torch import load_file
+
+    corpus = Corpus(
+        TensorExamples(torch.arange(640).view(40, 16) % 11, None), Vocabulary.of_ids(11), 16
+    )
+    backbone = {"model_type": "modernbert", "hidden_size": 16, "num_hidden_layers": 1,
+                "num_attention_heads": 2, "intermediate_size": 16}  # fmt: skip
+    recipe = Recipe(backbone=backbone, steps=4, samples=0, held_out_rows=0, stored=dtype)
+    figures = train(corpus, tmp_path / "half", recipe=recipe)
+    train(corpus, tmp_path / "whole", recipe=replace(recipe, stored="float32"))
+    half, whole = weights(tmp_path / "half"), weights(tmp_path / "whole")
+    assert {each.dtype for each in half.values() if each.is_floating_point()} == {torch.float32}
+    kept = getattr(torch, dtype)
+    file = load_file(tmp_path / "half" / "model.safetensors")
+    assert {each.dtype for each in file.values()} == {kept}
+    assert len(file) == len(load_file(tmp_path / "whole" / "model.safetensors"))  # tied ones once
+    for name, each in whole.items():
+        torch.testing.assert_close(half[name], each.to(kept).float(), rtol=0, atol=0)
+    held_out = corpus.split()[1].examples
+    rows = torch.stack([example.tokens for example in held_out])
+    found = unmask.score(unmask.load(tmp_path / "half"), rows).bits_per_token
+    assert found == pytest.approx(figures["bits_per_token"], abs=4 * figures["standard_error"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from unmask.core.checks import check_dicts, check_path
 from unmask.core.files import replacing_folder
@@ -68,8 +69,13 @@ def write(
     vocabulary: dict[str, Any] | None = None,
     training: dict[str, Any] | None = None,
     text: dict[str, Any] | None = None,
+    stored: torch.dtype | None = None,
 ) -> Path:
-    """Write a denoiser as `save` does. text: what a text model has beside it."""
+    """Write a denoiser as `save` does. text: what a text model has beside it.
+
+    stored: dtype of the weights of a network of transformers in the file; they are opened in the
+    dtype that the network has.
+    """
     check_path("folder", folder)
     check_denoiser(denoiser, ModelError)
     check_dicts(CheckpointError, about=about, vocabulary=vocabulary, training=training)
@@ -84,7 +90,7 @@ def write(
     check_replaceable(target)
     with replacing_folder(target) as temporary:
         if card.backbone == TRANSFORMERS:
-            _write_pretrained(adapter.net, temporary)
+            _write_pretrained(adapter.net, temporary, stored)
         else:
             safetensors().save_model(adapter, str(temporary / WEIGHTS))
         if vocabulary and vocabulary.get("tokenizer"):
@@ -174,14 +180,25 @@ def _check_opened_by(kind: Kind, net: Any) -> None:
         )
 
 
-def _write_pretrained(net: nn.Module, folder: Path) -> None:
+def _write_pretrained(net: nn.Module, folder: Path, stored: torch.dtype | None) -> None:
     """Write a network of transformers, with adapters merged, to one file of any size."""
     whole: Any = inside(net)
     weights: dict[str, Any] = {}
     if is_adapted(whole):
         whole, weights = merged(whole)
+    if stored is not None:
+        weights = {"state_dict": _cast(weights.get("state_dict", whole.state_dict()), stored)}
     with without_bars(), _generating(whole, folder):
         whole.save_pretrained(folder, max_shard_size="1000TB", **weights)
+
+
+def _cast(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Return weights in a dtype; those that share memory still do."""
+    made: dict[int, Tensor] = {}
+    for each in weights.values():
+        if each.is_floating_point():
+            made.setdefault(each.data_ptr(), each.to(dtype))
+    return {name: made.get(each.data_ptr(), each) for name, each in weights.items()}
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from unmask.data import Corpus, Example, Vocabulary
@@ -19,7 +20,10 @@ from unmask.errors import DataError
 from unmask.tasks import Task
 from unmask.training.base_model import Base
 from unmask.training.recipe import Recipe, padding_named
+from unmask.training.stream import spread
 from unmask.viz.layout import Layout
+
+COUNTED = 4096  # held-out windows whose characters are counted, spread evenly
 
 
 class TensorExamples(Lazy):
@@ -67,6 +71,17 @@ class Material:
     def pad_id(self) -> int:
         """The id at padding, which no network attends to."""
         return self.vocabulary.pad_id or 0
+
+    def characters(self) -> float | None:
+        """Return the characters of a token, on average over held-out windows; None of other data.
+
+        Of documents they would not tell: their ends are tokens, too.
+        """
+        if not self.stream or self.vocabulary.kind == "ids" or self.base is not None:
+            return None
+        rows = [self.held_out[i].tokens for i in spread(len(self.held_out), COUNTED)]
+        tokens = torch.cat(rows).tolist()
+        return len(self.vocabulary.decode(tokens)) / len(tokens)
 
     def text(self, row: Tensor) -> str:
         """Return the text of generated ids (N,), up to its end."""

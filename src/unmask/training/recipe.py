@@ -125,6 +125,8 @@ class Recipe:
     network, 0 for a base"""
     precision: Literal["float32", "bfloat16"] = "float32"
     """float32 or bfloat16"""
+    stored: Literal["float32", "bfloat16", "float16"] = "float32"
+    """dtype of a new network's weights in its folder; they are opened as float32"""
     gradient_checkpointing: bool = False
     """true: layers are computed twice, to save memory; the gradient is the same"""
     objective: Name = "complementary"
@@ -182,6 +184,11 @@ class Recipe:
                     "(--tokenizer) where the model has none"
                 )
         if self.base.model is not None:
+            if self.stored != "float32":
+                raise StrategyError(
+                    f"stored={self.stored!r} beside base.model={self.base.model!r}, whose weights "
+                    "are stored as they are trained: pass base.dtype (--dtype), or leave it out"
+                )
             return
         said = asdict(self.base).items()
         named = [

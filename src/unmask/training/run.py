@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from unmask.core.files import discard
 from unmask.data import Corpus
 from unmask.data.padding import to_dict
-from unmask.models import save
 from unmask.models.checkpoint import check_replaceable
+from unmask.models.saving import write
 from unmask.training.base_model import Base
 from unmask.training.inputs import (
     check_call,
@@ -124,6 +125,12 @@ class _Run:
             )
 
     @property
+    def stored(self) -> torch.dtype | None:
+        """The dtype of weights in files, if it is not that of the network."""
+        name = self.about["recipe"]["stored"]
+        return None if name == "float32" else getattr(torch, name)
+
+    @property
     def model(self) -> Any:
         """The model to save."""
         return finished(self.trainer.finished, self.material)
@@ -141,7 +148,8 @@ class _Run:
         if material.base is not None:
             material.base.write(model, folder, material.vocabulary, **card)
         else:
-            save(model, folder, vocabulary=material.vocabulary.to_dict(), **card)
+            card["vocabulary"] = material.vocabulary.to_dict()
+            write(model, folder, stored=self.stored, **card)
 
     def train(self) -> dict[str, Any]:
         """Run to the end, and return the figures of the finished model."""
@@ -150,6 +158,8 @@ class _Run:
         with self.stopping.listening():
             self.trainer.train(None if checkpoint is None else str(checkpoint))
         seconds = budget.trained + budget.spent
+        if self.stored is not None:
+            round_to(self.model, self.stored)
         held_out = self.material.held_out
         examples = len(held_out)
         if "row" not in budget.costs:
@@ -161,9 +171,11 @@ class _Run:
             bound = self.trainer.bound(held_out, rows, samples=pairs)
         trained = sum(p.numel() for p in trained_weights(self.model).values())
         every = sum(p.numel() for p in self.model.parameters())
+        letters = self.material.characters()
         return {
             "bits_per_token": bound.bits_per_token,
             "standard_error": bound.bits_error,
+            **({"bits_per_character": bound.bits_per_token / letters} if letters else {}),
             "held_out_examples": bound.examples,
             # Adapters are merged into the weights that are saved.
             "parameters": every - trained if has_adapters(self.model) else every,
@@ -172,6 +184,13 @@ class _Run:
             "measuring_seconds": round(budget.spent, 1),
             "threads": torch.get_num_threads(),
         }
+
+
+def round_to(network: nn.Module, dtype: torch.dtype) -> None:
+    """Round weights to those that a dtype has, so that figures are those of the file."""
+    with torch.no_grad():
+        for each in network.parameters():
+            each.copy_(each.to(dtype))
 
 
 def data_fingerprint(material: Material) -> str:

@@ -14,7 +14,7 @@ EXAMPLES = [
 ]
 OPTIONS = """
 FILE: File to write; .yaml or .yml.
---task TASK: Write the recipe of this built-in task.
+--task TASK: Write the recipe of this bundled model: digits, shidoku, sudoku, shakespeare.
 """
 
 
@@ -29,13 +29,14 @@ def command(file: Path = Path("recipe.yaml"), task: str | None = None) -> None:
         raise InputError(f"{file} exists already: type another name, or remove it first")
     outputs.checked([file], option="")
     from unmask.core.files import write_file
+    from unmask.tasks import TASKS
     from unmask.tasks import task as load_task
     from unmask.training import RECIPES, Recipe, commented
 
-    if task is not None:
-        load_task(task)
+    if task is not None and task not in RECIPES:
+        load_task(task)  # raises for a misspelt task
     text = commented(Recipe, values=None if task is None else RECIPES[task])
     write_file(file, text.encode())
     say("wrote ", (str(file), "cyan"))
-    what = "--data YOUR-DATA" if task is None else task
+    what = task if task in TASKS else "--data YOUR-DATA"
     say("Try: ", (f"unmask train {what} --recipe {file} --out mine", "cyan"))

@@ -31,7 +31,6 @@ EXAMPLES = [
         "unmask train --from GSAI-ML/LLaDA-8B-Instruct --data chat.jsonl --out mine --lora",
     ),
     ("Reproduce a bundled model, in minutes on two cores", "unmask train shidoku"),
-    ("Continue after Ctrl-C", "unmask train shidoku --resume"),
 ]
 OPTIONS = """
 TASK: A built-in task: digits, shidoku or sudoku. Or pass --data.
@@ -41,7 +40,8 @@ TASK: A built-in task: digits, shidoku or sudoku. Or pass --data.
     transformers' hub. Of talks in --data only the answers are learnt.
 --lora: Train adapters of rank 16, which are merged into the weights that are saved.
 --out FOLDER: Folder for the model; default runs/NAME.
---recipe FILE: Training options in YAML or TOML, as unmask init writes them.
+--recipe FILE: Training options in YAML or TOML, as unmask init writes them; or a bundled recipe:
+    shakespeare, digits, shidoku, sudoku.
 --set KEY=VALUE: A key of the recipe; repeatable. Takes precedence over --recipe.
 --steps N: Training steps; the same as --set steps=N.
 --budget COST: Choose network, batch and steps for a time, such as 90s, 30m or 2h, or for a number

@@ -115,7 +115,9 @@ def chosen(
     from unmask.training.inputs import check_data_options
 
     start = None
-    if task is not None:
+    if file is not None and str(file) in RECIPES and not file.exists():
+        start, file = RECIPES[str(file)], None
+    elif task is not None:
         load_task(task)  # raises for a misspelt task
         start = RECIPES[task]
     recipe = read_settings(Recipe, file, sets, start=start)
@@ -132,7 +134,7 @@ def chosen(
         return Chosen(task, recipe, None)
     base = None if recipe.base.model is None else Base.of(recipe.base)
     corpus = _read(data, recipe, base)
-    usual = default_recipe(corpus, None if base is None else base.options)
+    usual = start or default_recipe(corpus, None if base is None else base.options)
     made = read_settings(Recipe, file, sets, start=usual)
     return Chosen(corpus, made, data, base, _names(file, sets))
 
