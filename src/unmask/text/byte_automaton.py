@@ -93,10 +93,12 @@ def _prefixes(of: np.ndarray, nothing: int) -> _Prefixes:
 
 
 def _unique(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the different rows, and which of them each row is, faster than np.unique."""
+    """Return the different rows, and which of them each row is; runs of equal rows are quick."""
+    starts = np.flatnonzero(np.append(True, (rows[1:] != rows[:-1]).any(1)))
     number: dict[bytes, int] = {}
-    which = np.array([number.setdefault(row.tobytes(), len(number)) for row in rows])
-    return rows[np.unique(which, return_index=True)[1]], which
+    which = np.array([number.setdefault(rows[at].tobytes(), len(number)) for at in starts])
+    unique = rows[starts[np.unique(which, return_index=True)[1]]]
+    return unique, np.repeat(which, np.diff(np.append(starts, len(rows))))
 
 
 def _continue(
