@@ -16,7 +16,7 @@ from unmask.training.recipe import Recipe
 
 def described(corpus: Corpus, recipe: Recipe, base: Base | None = None) -> list[str]:
     """Return lines that describe the data, the network and the training."""
-    recipe = recipe.settled()
+    recipe = recipe.settled(None if base is None else base.block)
     material = of_corpus(corpus, recipe) if base is None else of_base(corpus, recipe, base)
     passes = recipe.steps * recipe.batch_size / len(material.train)
     return [
@@ -45,7 +45,7 @@ def _base(recipe: Recipe, material: Material, base: Base) -> list[str]:
     ]
     if not lora.rank and dtype in ("bfloat16", "auto"):
         notes.append(f"weights of dtype {dtype} lose small changes: dtype float32 keeps them")
-    if base.block is not None:
+    if base.block is not None and recipe.objective != "block_diffusion":
         notes.append(
             f"objective {recipe.objective} learns a block behind blocks that are partly hidden, "
             "too; in generation they are complete"

@@ -127,9 +127,10 @@ class Recipe:
     """float32 or bfloat16"""
     gradient_checkpointing: bool = False
     """true: layers are computed twice, to save memory; the gradient is the same"""
-    objective: Name = "complementary"
+    objective: Name | None = None
     """one of complementary, count, bernoulli, bernoulli_by_count, masked_mean, bert; or
-    block_diffusion, for networks that generate block by block"""
+    block_diffusion, for networks that generate block by block; null: this for a base with blocks,
+    else complementary"""
     schedule: str = "linear"
     """mask-ratio schedule; the bound is the same for each"""
     padding: str = "auto"
@@ -201,23 +202,27 @@ class Recipe:
                 "tokenizer: pass base.model (--from MODEL), or leave them out"
             )
 
-    def settled(self) -> Recipe:
+    def settled(self, block: int | None = None) -> Recipe:
         """Return the recipe with the values that null stands for.
 
+        block: positions of a block of the base, None for a network that attends to all positions.
         Raises StrategyError for settings that belong to a base, or to a new network, where the
         recipe is of the other.
         """
         self._check_base()
         trained = "lora" if self.lora.rank else "base" if self.base.model is not None else "new"
         rate, decay = USUAL[trained]
+        usual: Name = "complementary" if block is None else "block_diffusion"
         return replace(
             self,
+            objective=usual if self.objective is None else self.objective,
             learning_rate=rate if self.learning_rate is None else self.learning_rate,
             ema_decay=decay if self.ema_decay is None else self.ema_decay,
         )
 
     def loss(self) -> Objective:
-        """Return the objective with its options bound."""
+        """Return the objective of a settled recipe with its options bound."""
+        assert self.objective is not None
         options: dict[str, Any] = {"schedule": self.schedule}
         if self.objective == "masked_mean":
             options["label_smoothing"] = self.label_smoothing

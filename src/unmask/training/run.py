@@ -223,7 +223,7 @@ def material_of(
         return of_corpus(data, recipe), recipe.settled()
     beside = recipe.base.model is not None and recipe.base != base.options
     need(not beside, f"base of {base.name!r} and recipe.base of another", "pass one of them")
-    recipe = replace(recipe, base=base.options).settled()
+    recipe = replace(recipe, base=base.options).settled(base.block)
     return of_base(data, recipe, base), recipe
 
 
