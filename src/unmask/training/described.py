@@ -31,9 +31,9 @@ def described(corpus: Corpus, recipe: Recipe, base: Base | None = None) -> list[
 
 def _base(recipe: Recipe, material: Material, base: Base) -> list[str]:
     """Return lines on the model that is trained further, and on which of its weights."""
-    row = base.known.found.family if base.known.found else None
+    said, anneal = base.described(), recipe.anneal_steps
     lora, dtype = recipe.lora, base.options.dtype
-    kind = "" if row is None else f" ({row.models})"
+    kind = f" ({said['models']})" if "models" in said else ""
     seen = "all positions" if base.block is None else f"blocks of {base.block}"
     trained = "all weights, in " + (dtype or "float32")
     if lora.rank:
@@ -43,6 +43,13 @@ def _base(recipe: Recipe, material: Material, base: Base) -> list[str]:
         f"{base.name}{kind}, attention to {seen}, rows of up to {material.length} positions, "
         f"{base.size} ids; trained: {trained}"
     ]
+    if "converted" in said:
+        shift = "stay at the one before it" if said["converted"]["logit_shift"] else "move to it"
+        opened = f"opens over the first {anneal} steps" if anneal else "is open at once"
+        notes.append(
+            f"converted from left to right: mask id {base.mask_id}, attention {opened}, logits of "
+            f"a position {shift}"
+        )
     if not lora.rank and dtype in ("bfloat16", "auto"):
         notes.append(f"weights of dtype {dtype} lose small changes: dtype float32 keeps them")
     if base.block is not None and recipe.objective != "block_diffusion":

@@ -69,7 +69,13 @@ class BaseOptions:
     mask_id: Count | None = None
     """id of unknown positions, if its files do not say it"""
     block: Positive | None = None
-    """positions of a block, if its files do not say it"""
+    """positions of a block, if its files do not say it; of a model to be converted null: attention
+    to all positions"""
+    convert: bool = False
+    """true: it is a left-to-right model, which is made a masked one first, as by unmask.convert"""
+    logit_shift: bool | None = None
+    """of a model to be converted: whether the logits of a position stay at the one before it; null:
+    they do"""
     revision: str | None = None
     """branch, tag or commit of a repository"""
     trust_remote_code: bool = False
@@ -144,6 +150,9 @@ class Recipe:
     """share of warped digits at the first and the last step"""
     preset: dict[str, Any] = Field(default_factory=lambda: dict(PRESET))
     """preset that the model's card recommends; the default of a base is its own"""
+    anneal_steps: Count = 0
+    """first steps, in which the attention of a model to be converted opens gradually; 0: it is
+    open at once"""
     samples: Count = 16
     """samples drawn in each tenth of a run, at most, to be looked at; 0: none"""
     held_out_rows: Count = 256
@@ -169,6 +178,11 @@ class Recipe:
             raise StrategyError(
                 f"batch_size={self.batch_size} is not a multiple of pieces={self.pieces}: pass one"
             )
+        if self.anneal_steps > self.steps:
+            raise StrategyError(
+                f"anneal_steps={self.anneal_steps} of steps={self.steps}: attention would never be "
+                "open; pass more steps, or fewer anneal_steps"
+            )
         schedules.resolve(self.schedule)
         padding_named(self.padding, 0)
 
@@ -183,6 +197,12 @@ class Recipe:
                     "(--tokenizer) where the model has none"
                 )
         if self.base.model is not None:
+            if self.anneal_steps and not self.base.convert:
+                raise StrategyError(
+                    f"anneal_steps={self.anneal_steps}, and the attention of "
+                    f"{self.base.model} is open already: leave it out, or pass base.convert=true "
+                    "(--convert), if it is a left-to-right model"
+                )
             return
         said = asdict(self.base).items()
         named = [
@@ -191,6 +211,7 @@ class Recipe:
             if value is not None and value is not False
         ]
         named += [f"lora.rank={self.lora.rank}"] if self.lora.rank else []
+        named += [f"anneal_steps={self.anneal_steps}"] if self.anneal_steps else []
         if named:
             name = named[0]
             raise StrategyError(

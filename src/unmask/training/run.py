@@ -17,6 +17,7 @@ from unmask.data.padding import to_dict
 from unmask.models import save
 from unmask.models.checkpoint import check_replaceable
 from unmask.tasks import task as load_task
+from unmask.training.annealing import AttentionAnnealing
 from unmask.training.arguments import arguments
 from unmask.training.augment import Warped
 from unmask.training.base_model import Base
@@ -118,7 +119,9 @@ class _Run:
 
         self.material, self.start, self.stopping = material, start, Stopping()
         denoiser = started(recipe, material, seed, target if start.taken else None)
-        further = replace(recipe, steps=recipe.steps - start.taken)
+        # The attention of a finished model is open.
+        anneal = 0 if start.taken else recipe.anneal_steps
+        further = replace(recipe, steps=recipe.steps - start.taken, anneal_steps=anneal)
         self.trainer = MaskedTrainer(
             denoiser,
             arguments(further, work, seed_after(seed, start.taken)),
@@ -132,6 +135,7 @@ class _Run:
             condition_dropout=recipe.condition_dropout if material.classes else 0.0,
             augment=material.warp and Warped(material.warp, material.classes, *recipe.warped),
             ema_decay=recipe.ema_decay or 0.0,
+            callbacks=[AttentionAnnealing(denoiser, anneal)] if anneal else [],
         )
         self.about = about(material, recipe, seed)
         same_run(target, work, start, self.about)
