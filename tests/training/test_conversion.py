@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tests.text.models import byte_level, causal, decoder
 from tests.training.talks import llada, talk, written
 
@@ -13,10 +14,11 @@ import unmask
 from unmask import objectives
 from unmask.errors import CheckpointError, ModelError, StrategyError
 from unmask.models.checkpoint import read_card
-from unmask.training import Base, Recipe, described, train
+from unmask.training import Base, LoraOptions, Recipe, described, train
 from unmask.training.network import open_base
 from unmask.training.recipe import BaseOptions
 from unmask.training.trainer import latest
+from unmask.training.within import trained_weights
 
 OWN = byte_level(mask=False)
 MASK = len(OWN)  # the id of the token that is added
@@ -232,3 +234,58 @@ def test_conversions_of_others_and_annealing_of_none(folder, tmp_path):
         Recipe(anneal_steps=2).settled()
     with pytest.raises(StrategyError, match="would never be open"):
         Recipe(steps=5, anneal_steps=6)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_adapters_of_a_converted_model_train_the_row_of_the_mask(tmp_path, tied, decay):
+    """No other row changes; the folder has the logits of the network that is not merged."""
+    left = causal(tmp_path / "left", OWN, tie_word_embeddings=tied)
+    base = Base(left, convert=True)
+    corpus = base.read(pairs(tmp_path / "pairs.jsonl"))
+    recipe = Recipe(base=base.options, steps=4, learning_rate=0.1, lora=LoraOptions(rank=2),
+                    ema_decay=decay, **QUICK)  # fmt: skip
+    with pytest.raises(Stop):
+        train(corpus, tmp_path / "m", base=base, recipe=recipe, report=stop_at(4))
+    checkpoint = latest(tmp_path / "m.training")
+    saved = unmask.load(checkpoint / "model")
+    before = unmask.convert(left).denoiser.net.get_input_embeddings().weight.detach()
+    after = saved.net.get_input_embeddings().weight.detach()
+    assert after.shape == before.shape
+    assert torch.equal(before[:MASK], after[:MASK])
+    assert float((before[MASK] - after[MASK]).abs().max()) > 1e-2
+    own = saved.net
+    assert (own.get_output_embeddings().weight is own.get_input_embeddings().weight) == tied
+    assert not any("lora" in name or "token" in name.replace("embed_tokens", "")
+                   for name in saved.state_dict())  # fmt: skip
+
+    kept = "weights.safetensors" if not decay else "ema.safetensors"
+    found = load_file(checkpoint / kept)
+    network = open_base(base, recipe, seed=0)
+    trained = trained_weights(network)
+    assert sum("trainable_tokens" in name for name in trained) == 1
+    for name, weight in trained.items():
+        weight.data.copy_(found[f"module.{name}" if decay else f"denoiser.{name}"])
+    query = unmask.Query.of(torch.tensor([[5, MASK, 7, MASK]]))
+    with torch.no_grad():
+        apart = network.eval().logits(network(query, None)[0])
+        whole = saved.logits(saved(query, None)[0])
+    torch.testing.assert_close(whole[..., :MASK], apart[..., :MASK], atol=1e-4, rtol=1e-4)
+    again = unmask.load(unmask.save(network, tmp_path / "again"))
+    assert same(again.state_dict(), saved.state_dict())
+
+    for name in "mw":  # the one that was stopped, and one that was not
+        train(corpus, tmp_path / name, base=base, recipe=recipe, resume=name == "m")
+    assert same(weights(tmp_path / "m"), weights(tmp_path / "w"))
+    train(corpus, tmp_path / "m", base=base, recipe=recipe, resume=True, steps=6)
+    more = unmask.load(tmp_path / "m").net.get_input_embeddings().weight
+    assert not torch.equal(more[MASK], after[MASK])
+
+
+def test_rows_are_trained_in_float32_and_saved_in_the_dtype_of_the_files(folder, tmp_path):
+    half = Base(folder / "left", convert=True, dtype="bfloat16")
+    recipe = Recipe(base=half.options, steps=2, lora=LoraOptions(rank=2), **QUICK)
+    network = open_base(half, recipe, 0)
+    assert {each.dtype for each in trained_weights(network).values()} == {torch.float32}
+    train(half.read(folder / "pairs.jsonl"), tmp_path / "m", base=half, recipe=recipe)
+    assert unmask.load(tmp_path / "m").net.dtype == torch.bfloat16

@@ -24,7 +24,8 @@ def described(corpus: Corpus, recipe: Recipe, base: Base | None = None) -> list[
         *([_network(recipe, material)] if base is None else _base(recipe, material, base)),
         f"{recipe.steps:,} steps of {recipe.batch_size} examples ({passes:.1f} times through the "
         f"data), objective {recipe.objective}, learning rate {recipe.learning_rate:g}, "
-        f"padding {to_dict(material.padding)['name']}",
+        f"padding {to_dict(material.padding)['name']}"
+        + (f", packed into rows of {recipe.packed} positions" if recipe.packed else ""),
         *(_lengths(corpus, material) if base is None else []),
     ]
 
@@ -39,6 +40,7 @@ def _base(recipe: Recipe, material: Material, base: Base) -> list[str]:
     if lora.rank:
         where = ", ".join(lora.targets) or "all linear layers but the head"
         trained = f"adapters of rank {lora.rank} at {where}"
+        trained += ", and the mask token's row" if "converted" in said else ""
     notes = [
         f"{base.name}{kind}, attention to {seen}, rows of up to {material.length} positions, "
         f"{base.size} ids; trained: {trained}"

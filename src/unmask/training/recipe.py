@@ -150,6 +150,9 @@ class Recipe:
     """share of warped digits at the first and the last step"""
     preset: dict[str, Any] = Field(default_factory=lambda: dict(PRESET))
     """preset that the model's card recommends; the default of a base is its own"""
+    packed: Annotated[int, Field(ge=2, lt=MOST)] | None = None
+    """positions of rows that several examples share, without attention between them; null: each has
+    a row of its own"""
     anneal_steps: Count = 0
     """first steps, in which the attention of a model to be converted opens gradually; 0: it is
     open at once"""
@@ -182,6 +185,11 @@ class Recipe:
             raise StrategyError(
                 f"anneal_steps={self.anneal_steps} of steps={self.steps}: attention would never be "
                 "open; pass more steps, or fewer anneal_steps"
+            )
+        if self.anneal_steps and self.packed:
+            raise StrategyError(
+                f"anneal_steps={self.anneal_steps} with packed={self.packed}: attention that opens "
+                "is drawn for rows, not for examples that share one; leave one of them out"
             )
         schedules.resolve(self.schedule)
         padding_named(self.padding, 0)
