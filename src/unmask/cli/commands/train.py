@@ -31,7 +31,6 @@ EXAMPLES = [
         "unmask train --from GSAI-ML/LLaDA-8B-Instruct --data chat.jsonl --out mine --lora",
     ),
     ("Reproduce a bundled model, in minutes on two cores", "unmask train shidoku"),
-    ("Continue after Ctrl-C", "unmask train shidoku --resume"),
 ]
 OPTIONS = """
 TASK: A built-in task: digits, shidoku or sudoku. Or pass --data.
