@@ -179,10 +179,10 @@ def test_a_resumed_run_is_bit_equal_and_an_extended_one_is_not_converted_again(
     assert not same(weights(tmp_path / "whole"), weights(tmp_path / "open"))
 
     from unmask.text import converting
-    from unmask.training import run
+    from unmask.training import making
 
     monkeypatch.setattr(converting, "converted", None)
-    monkeypatch.setattr(run, "AttentionAnnealing", None)
+    monkeypatch.setattr(making, "AttentionAnnealing", None)
     before = weights(tmp_path / "cut")
     train(corpus, tmp_path / "cut", resume=True, steps=8, **how)
     assert not same(before, weights(tmp_path / "cut"))
