@@ -16,7 +16,8 @@ from typing import Annotated, Any
 import typer
 
 SHARED = """
-MODEL: A bundled name (digits, shidoku, sudoku), a folder, or a repository of transformers' hub.
+MODEL: A bundled name (digits, shakespeare, shidoku, sudoku), a folder, or a repository of
+    transformers' hub.
 --preset NAME: The decoding method. Default: the one that the model's card recommends, or
     random_order. [cyan]unmask info MODEL[/cyan] lists all.
 --steps N: Network passes; more give better results and take longer.

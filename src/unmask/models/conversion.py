@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from unmask.models.families.recognition import family_of
 from unmask.models.hf import backbone_of
 
 CHUNK = 4096  # rows of an embedding that are added up at once
-_PLAIN = next(row for row in CATALOGUE if row.name == "a2d_llama")
+PLAIN = next(row for row in CATALOGUE if row.name == "a2d_llama")
 
 
 def causal_class(name: str, config: Mapping[str, Any]) -> str:
@@ -94,8 +94,9 @@ def converted(
     for layer in (inner.get_input_embeddings(), inner.get_output_embeddings()):
         _to_mean(layer, mask_id, torch.tensor(words))
     decoder = Decoder(net, mask_id, block=block, logit_shift=logit_shift)
-    row = CONVERTED.get(type(inner).__name__, _PLAIN)
-    ends = end_ids(inner, tokenizer)
+    row = CONVERTED.get(type(inner).__name__, PLAIN)
+    sources = (getattr(inner, "generation_config", None), inner.config)
+    ends = end_ids(type(inner).__name__, [ends_of(each) for each in sources], tokenizer)
     decoder.spec = replace(
         decoder.spec,
         recommended=row.recommended(block),
@@ -106,19 +107,23 @@ def converted(
     return decoder.eval()
 
 
-def end_ids(net: Any, tokenizer: Any) -> tuple[int, ...]:
+def ends_of(config: Any) -> list[Any]:
+    """Return the ids that a config, or settings of generation, say to end a text."""
+    found = getattr(config, "eos_token_id", None)
+    return found if isinstance(found, list) else [found]
+
+
+def end_ids(kind: str, told: Sequence[list[Any]], tokenizer: Any) -> tuple[int, ...]:
     """Return the ids that end a text: of the network, the family and the tokenizer.
 
-    Ids of a config that are words of the tokenizer are its defaults, and end nothing.
+    kind: the network's class. told: what its settings say, the best first; of these, words of the
+    tokenizer are defaults of a config, and end nothing.
     """
-    told: list[Any] = []
-    for source in (getattr(net, "generation_config", None), net.config):
-        found = getattr(source, "eos_token_id", None)
-        told += found if isinstance(found, list) else [found]
-    row, words = CONVERTED.get(type(net).__name__, _PLAIN), tokenizer.get_vocab()
+    row, words = CONVERTED.get(kind, PLAIN), tokenizer.get_vocab()
     named = [words.get(name) for name in row.end_tokens]
     special = set(special_ids(tokenizer))
-    known = [each for each in (*told, tokenizer.eos_token_id, *named) if each in special]
+    said = [each for ids in told for each in ids]
+    known = [each for each in (*said, tokenizer.eos_token_id, *named) if each in special]
     return tuple(dict.fromkeys(map(int, known)))
 
 

@@ -47,8 +47,9 @@ def load(
 ) -> Adapter | Forwarding:
     """Return the denoiser of a model, in evaluation mode.
 
-    model: a bundled name ("digits", "shidoku", "sudoku"), a folder that `unmask.save` wrote, a
-    folder of transformers', or a repository of its hub, such as "GSAI-ML/LLaDA-8B-Instruct".
+    model: a bundled name ("digits", "shakespeare", "shidoku", "sudoku"), a folder that
+    `unmask.save` wrote, a folder of transformers', or a repository of its hub, such as
+    "GSAI-ML/LLaDA-8B-Instruct".
 
     Of a folder that `unmask.save` wrote: net, the network that the weights are loaded into, with
     their dtypes, if it is not transformers'. dtype, device_map and attn_implementation apply to

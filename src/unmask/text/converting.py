@@ -1,10 +1,11 @@
-"""`convert`: a text model of a left-to-right one."""
+"""`convert`: a text model of a left-to-right one; `convertible`: the same, before it is opened."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from unmask.core.checks import check_count, check_flag
@@ -12,14 +13,24 @@ from unmask.core.network import Denoiser
 from unmask.decoding import Strategy
 from unmask.decoding.inputs import check_strategy
 from unmask.errors import ModelError
+from unmask.models.adapter import Adapter
 from unmask.models.checkpoint import read_card
-from unmask.models.conversion import causal_class, check_attention, converted, open_causal
+from unmask.models.conversion import (
+    PLAIN,
+    causal_class,
+    check_attention,
+    converted,
+    end_ids,
+    ends_of,
+    open_causal,
+)
 from unmask.models.decoder import check_decoder
-from unmask.models.families import Files
+from unmask.models.families import Files, Found
 from unmask.models.families.catalogue import CONVERTED
-from unmask.models.families.files import library
+from unmask.models.families.files import library, special_ids
+from unmask.models.forwarding import Forwarding
 from unmask.models.hf import backbone_of
-from unmask.models.loading import FILES, LOADING, is_pretrained
+from unmask.models.loading import FILES, LOADING, Recognised, is_pretrained
 from unmask.text.encoding import TokenizerEncoding
 from unmask.text.inputs import check_size
 from unmask.text.mask_token import with_mask
@@ -100,6 +111,57 @@ def convert(
 
 
 @dataclass(frozen=True)
+class Convertible(Recognised):
+    """A left-to-right model before a weight is read; `open` converts it.
+
+    logit_shift: as of `convert`. The tokenizer that is `found` has the mask token.
+    """
+
+    logit_shift: bool = True
+
+    def open(self) -> Adapter | Forwarding:
+        """Return the denoiser, in evaluation mode. Raises as `convert` does."""
+        assert self.files is not None
+        assert self.found is not None
+        mask, own = self.found.mask_id, self.found.tokenizer
+        assert mask is not None
+        net = open_causal(self.files, self.found.stock, self.loading)
+        how: dict[str, Any] = {"block": self.found.block, "logit_shift": self.logit_shift}
+        return converted(net, mask, own, **how)
+
+
+def convertible(
+    model: str,
+    *,
+    tokenizer: Any = None,
+    mask_id: int | None = None,
+    block: int | None = None,
+    logit_shift: bool = True,
+    options: Mapping[str, Any],
+) -> Convertible:
+    """Return a left-to-right model in files, to be converted. Arguments and errors as of `convert`.
+
+    options: of `from_pretrained`.
+    """
+    check_flag("logit_shift", logit_shift, ModelError)
+    if block is not None:
+        check_count("block", block, ModelError)
+    source = _of_files(model, tokenizer, options)
+    own = _tokenizer(source, tokenizer or source.tokenizer)
+    own, mask = with_mask(own, int(source.config.vocab_size), None, mask_id)
+    files = source.files
+    assert files is not None
+    kind = causal_class(model, files.config)
+    told = [ends_of(SimpleNamespace(**files.generation)), ends_of(source.config)]
+    ends = end_ids(kind, told, own)
+    reserved = tuple(each for each in special_ids(own) if each not in {mask, *ends})
+    row, reasons = CONVERTED.get(kind, PLAIN), {"kind": f"a {kind}, to be converted"}
+    found = Found(row, kind, False, mask, ends, reserved, block, reasons, own)
+    loading = {name: options[name] for name in LOADING if name in options}
+    return Convertible(files, found, None, None, None, loading, logit_shift)
+
+
+@dataclass(frozen=True)
 class _Source:
     """A left-to-right model before a weight is read. net: reads them."""
 
@@ -107,6 +169,7 @@ class _Source:
     config: Any
     tokenizer: Any
     net: Callable[[], Any]
+    files: Files | None = None
 
 
 def _of_files(name: str, tokenizer: Any, options: Mapping[str, Any]) -> _Source:
@@ -129,7 +192,7 @@ def _of_files(name: str, tokenizer: Any, options: Mapping[str, Any]) -> _Source:
         raise ModelError(f"{name} has a config that {kind} does not take: {error}") from error
     check_attention(name, config)
     own = tokenizer or files.tokenizer()
-    return _Source(name, config, own, lambda: open_causal(files, kind, given))
+    return _Source(name, config, own, lambda: open_causal(files, kind, given), files)
 
 
 def _of_net(net: Any, options: Mapping[str, Any]) -> _Source:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -13,12 +13,15 @@ from unmask.core.optional import library
 from unmask.errors import StrategyError, nearest
 from unmask.models.hf import is_transformers
 from unmask.training.recipe import LoraOptions
-from unmask.training.within import adapter_within
+from unmask.training.within import adapter_within, trained_weights
 
 
-def add_adapters(denoiser: nn.Module, options: LoraOptions, seed: int) -> None:
+def add_adapters(
+    denoiser: nn.Module, options: LoraOptions, seed: int, rows: Sequence[int] = ()
+) -> None:
     """Put adapters into the network of a denoiser; only they are trained from then on.
 
+    rows: ids whose rows of the embedding are trained, too, as those of new tokens must be.
     Their weights are drawn from the seed, and change nothing of the network at first. Raises
     StrategyError for a network that is not transformers', and for targets that are no linear layers
     of it; MissingExtraError without peft.
@@ -38,6 +41,7 @@ def add_adapters(denoiser: nn.Module, options: LoraOptions, seed: int) -> None:
         lora_alpha=2 * options.rank if options.alpha is None else options.alpha,
         lora_dropout=options.dropout,
         target_modules=list(options.targets) or "all-linear",
+        trainable_token_indices=list(rows) or None,
     )
     with torch.random.fork_rng(), warnings.catch_warnings():
         torch.manual_seed(seed)
@@ -46,6 +50,8 @@ def add_adapters(denoiser: nn.Module, options: LoraOptions, seed: int) -> None:
         # Of experts in one tensor peft makes patterns, and then tells that they match nothing.
         warnings.filterwarnings("ignore", ".*_pattern keys did not match", RuntimeWarning)
         within.net = peft.get_peft_model(net, config)
+    for weight in trained_weights(denoiser).values():
+        weight.data = weight.data.float()  # as peft does, but not for rows
 
 
 def check_targets(net: Any, targets: Iterable[str]) -> None:

@@ -19,10 +19,12 @@ from unmask.data.tokenizer import load_tokenizer
 from unmask.errors import DataError, ModelError
 from unmask.models import save
 from unmask.models.loading import Recognised, recognised
+from unmask.text.converting import Convertible
 from unmask.text.encoding import ByteEncoding
 from unmask.text.opening import Beside, beside_of
 from unmask.text.saving import save_text
 from unmask.text.talks import Reader
+from unmask.training.known import known_of, positions_of, size_of
 from unmask.training.recipe import BaseOptions, padding_named
 from unmask.training.surrounded import surrounded
 from unmask.training.talks import read_talks
@@ -34,8 +36,10 @@ class Base:
     """A model to train further: whatever `unmask.load` opens; no weight is read before training.
 
     model: a name, a folder or a repository. tokenizer: the path of one in place of the model's own.
-    The others are as in `unmask.load`, which also says what is raised; ModelError for a model that
-    has no mask id.
+    convert: whether it is a left-to-right model, which becomes a masked one when it is opened, with
+    block and logit_shift (None for True) as of `unmask.convert`; block None attends to all.
+    The others are as in `unmask.load`, which also says what is raised, as does `unmask.convert`;
+    ModelError for a model that has no mask id, and for options that do not apply.
     """
 
     def __init__(
@@ -45,6 +49,8 @@ class Base:
         family: str | None = None,
         mask_id: int | None = None,
         block: int | None = None,
+        convert: bool = False,
+        logit_shift: bool | None = None,
         revision: str | None = None,
         trust_remote_code: bool = False,
         tokenizer: str | Path | None = None,
@@ -71,12 +77,9 @@ class Base:
 
         dtype: of its weights, where the options do not say it.
         """
-        given = asdict(self.options)
-        name = given.pop("model")
-        del given["tokenizer"]
-        if folder is not None:  # a folder of `save` says the rest
-            name, given = str(folder), {"dtype": self.options.dtype}
-        return recognised(name, {**given, "dtype": given["dtype"] or dtype})
+        if folder is None:
+            return known_of(self.options, dtype)
+        return recognised(folder, {"dtype": self.options.dtype or dtype})
 
     @property
     def name(self) -> str:
@@ -92,23 +95,12 @@ class Base:
     @property
     def size(self) -> int:
         """The number of ids of the network, by its files."""
-        if self.known.card is not None:
-            return self.known.card.vocab_size
-        assert self.known.files is not None
-        config = self.known.files.config
-        entries = {**(config.get("text_config") or {}), **config}
-        return int(entries.get("embedding_size") or entries["vocab_size"])
+        return size_of(self.known)
 
     @property
     def longest(self) -> int | None:
         """The positions of the network, by its files; None where they do not say it."""
-        card, files = self.known.card, self.known.files
-        if card is not None:
-            return card.length
-        assert files is not None
-        names = ("max_sequence_length", "max_position_embeddings", "model_length")
-        found = [files.config[name] for name in names if isinstance(files.config.get(name), int)]
-        return min(found, default=None)
+        return positions_of(self.known)
 
     @property
     def preset(self) -> dict[str, Any] | None:
@@ -134,7 +126,8 @@ class Base:
         ids = card is not None and (card.vocabulary or {}).get("kind", "ids") == "ids"
         if ids and own is None:
             return None
-        backend = None if own is None else load_tokenizer(own).backend
+        # Of a model to be converted, it is found with its mask token.
+        backend = None if own is None or self.options.convert else load_tokenizer(own).backend
         return beside_of(self.name, self.known, backend).of_size(self.size)
 
     @cached_property
@@ -265,6 +258,8 @@ class Base:
     def _usual_padding(self) -> str:
         """The name of the policy that the model's family, or its card, says."""
         found, card = self.known.found, self.known.card
+        if self.options.convert:
+            return "block_fill"
         if found is not None:
             return "excluded" if found.family is None else found.family.padding
         told = ((card.training if card else None) or {}).get("padding") or {}
@@ -278,6 +273,9 @@ class Base:
         row = None if found is None else found.family
         said: dict[str, Any] = {"model": self.name}
         said |= {} if self.options.revision is None else {"revision": self.options.revision}
+        if isinstance(self.known, Convertible):
+            shift = self.known.logit_shift
+            return said | {"converted": {"block": self.block, "logit_shift": shift}}
         said |= {} if row is None else {"family": row.name, "models": row.models}
         earlier = None if card is None else card.about.get("base")
         return said if earlier is None else {**said, "base": earlier}

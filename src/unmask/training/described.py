@@ -16,7 +16,7 @@ from unmask.training.recipe import Recipe
 
 def described(corpus: Corpus, recipe: Recipe, base: Base | None = None) -> list[str]:
     """Return lines that describe the data, the network and the training."""
-    recipe = recipe.settled()
+    recipe = recipe.settled(None if base is None else base.block)
     material = of_corpus(corpus, recipe) if base is None else of_base(corpus, recipe, base)
     passes = recipe.steps * recipe.batch_size / len(material.train)
     return [
@@ -24,28 +24,37 @@ def described(corpus: Corpus, recipe: Recipe, base: Base | None = None) -> list[
         *([_network(recipe, material)] if base is None else _base(recipe, material, base)),
         f"{recipe.steps:,} steps of {recipe.batch_size} examples ({passes:.1f} times through the "
         f"data), objective {recipe.objective}, learning rate {recipe.learning_rate:g}, "
-        f"padding {to_dict(material.padding)['name']}",
+        f"padding {to_dict(material.padding)['name']}"
+        + (f", packed into rows of {recipe.packed} positions" if recipe.packed else ""),
         *(_lengths(corpus, material) if base is None else []),
     ]
 
 
 def _base(recipe: Recipe, material: Material, base: Base) -> list[str]:
     """Return lines on the model that is trained further, and on which of its weights."""
-    row = base.known.found.family if base.known.found else None
+    said, anneal = base.described(), recipe.anneal_steps
     lora, dtype = recipe.lora, base.options.dtype
-    kind = "" if row is None else f" ({row.models})"
+    kind = f" ({said['models']})" if "models" in said else ""
     seen = "all positions" if base.block is None else f"blocks of {base.block}"
     trained = "all weights, in " + (dtype or "float32")
     if lora.rank:
         where = ", ".join(lora.targets) or "all linear layers but the head"
         trained = f"adapters of rank {lora.rank} at {where}"
+        trained += ", and the mask token's row" if "converted" in said else ""
     notes = [
         f"{base.name}{kind}, attention to {seen}, rows of up to {material.length} positions, "
         f"{base.size} ids; trained: {trained}"
     ]
+    if "converted" in said:
+        shift = "stay at the one before it" if said["converted"]["logit_shift"] else "move to it"
+        opened = f"opens over the first {anneal} steps" if anneal else "is open at once"
+        notes.append(
+            f"converted from left to right: mask id {base.mask_id}, attention {opened}, logits of "
+            f"a position {shift}"
+        )
     if not lora.rank and dtype in ("bfloat16", "auto"):
         notes.append(f"weights of dtype {dtype} lose small changes: dtype float32 keeps them")
-    if base.block is not None:
+    if base.block is not None and recipe.objective != "block_diffusion":
         notes.append(
             f"objective {recipe.objective} learns a block behind blocks that are partly hidden, "
             "too; in generation they are complete"

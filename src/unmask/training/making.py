@@ -10,12 +10,13 @@ from torch import nn
 
 from unmask.data import Corpus
 from unmask.tasks import task as load_task
+from unmask.training.annealing import AttentionAnnealing
 from unmask.training.arguments import arguments
 from unmask.training.augment import Warped
 from unmask.training.base_model import Base
 from unmask.training.inputs import need
 from unmask.training.material import Material, of_base, of_corpus, of_task
-from unmask.training.network import build_network, kinds, open_base, take_weights
+from unmask.training.network import build_network, kinds, open_base, packed, take_weights
 from unmask.training.recipe import Recipe
 from unmask.training.recipes import RECIPES, default_recipe
 from unmask.training.trainer import MaskedTrainer
@@ -42,7 +43,7 @@ def material_of(
         return of_corpus(data, recipe), recipe.settled()
     beside = recipe.base.model is not None and recipe.base != base.options
     need(not beside, f"base of {base.name!r} and recipe.base of another", "pass one of them")
-    recipe = replace(recipe, base=base.options).settled()
+    recipe = replace(recipe, base=base.options).settled(base.block)
     return of_base(data, recipe, base), recipe
 
 
@@ -65,6 +66,8 @@ def trainer_of(
     """
     from transformers import PrinterCallback
 
+    denoiser = packed(denoiser, recipe, material)
+    opening = [AttentionAnnealing(denoiser, recipe.anneal_steps)] if recipe.anneal_steps else []
     trainer = MaskedTrainer(
         denoiser,
         arguments(recipe, work, seed),
@@ -78,6 +81,7 @@ def trainer_of(
         condition_dropout=recipe.condition_dropout if material.classes else 0.0,
         augment=material.warp and Warped(material.warp, material.classes, *recipe.warped),
         ema_decay=recipe.ema_decay or 0.0,
+        callbacks=opening,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from unmask.core.optional import library
-from unmask.errors import CheckpointError, StrategyError, nearest
-from unmask.models import ClassConditioned, load, wrap
+from unmask.errors import CheckpointError, ModelError, StrategyError, nearest
+from unmask.models import ClassConditioned, Packed, load, wrap
 from unmask.models.forwarding import Forwarding
 from unmask.models.hf import MaskedLMDenoiser
 from unmask.training.adapters import add_adapters
@@ -83,7 +83,8 @@ def open_base(base: Base, recipe: Recipe, seed: int, folder: Path | None = None)
     while isinstance(denoiser, Forwarding) and not isinstance(denoiser, ClassConditioned):
         denoiser = denoiser.inner
     if lora:
-        add_adapters(denoiser, recipe.lora, seed)
+        mask = base.mask_id if base.options.convert else None
+        add_adapters(denoiser, recipe.lora, seed, [] if mask is None else [mask])
     return cast("nn.Module", denoiser)
 
 
@@ -166,12 +167,34 @@ def _made(make: Callable[..., Any], **options: Any) -> Any:
 
 
 def finished(denoiser: Any, material: Material) -> Any:
-    """Return the model to save: without the classes of warped examples."""
+    """Return the model to save: without packing, and the classes of warped examples."""
+    if isinstance(denoiser, Packed):
+        denoiser = denoiser.inner
     if material.base is not None or not isinstance(denoiser, ClassConditioned):
         return denoiser
     if not material.classes:
         return denoiser.inner
     return ClassConditioned(denoiser.inner, material.classes)
+
+
+def packed(denoiser: Any, recipe: Recipe, material: Material) -> Any:
+    """Return the network to train, on rows that several examples share if the recipe says so.
+
+    Raises StrategyError for rows that the longest example does not fit into, and ModelError, as
+    `Packed` does, for networks that cannot keep examples apart.
+    """
+    width = recipe.packed
+    if width is None:
+        return denoiser
+    if width < material.length:
+        raise StrategyError(
+            f"packed={width}, and examples have up to {material.length} positions: pass "
+            f"packed={2 * material.length}, or more, so that several fit into a row"
+        )
+    try:
+        return Packed(denoiser, width)
+    except ModelError as error:
+        raise ModelError(f"packed={width}: {error}") from error
 
 
 def take_weights(denoiser: nn.Module, folder: Path) -> None:

@@ -69,7 +69,13 @@ class BaseOptions:
     mask_id: Count | None = None
     """id of unknown positions, if its files do not say it"""
     block: Positive | None = None
-    """positions of a block, if its files do not say it"""
+    """positions of a block, if its files do not say it; of a model to be converted null: attention
+    to all positions"""
+    convert: bool = False
+    """true: it is a left-to-right model, which is made a masked one first, as by unmask.convert"""
+    logit_shift: bool | None = None
+    """of a model to be converted: whether the logits of a position stay at the one before it; null:
+    they do"""
     revision: str | None = None
     """branch, tag or commit of a repository"""
     trust_remote_code: bool = False
@@ -129,9 +135,10 @@ class Recipe:
     """dtype of a new network's weights in its folder; they are opened as float32"""
     gradient_checkpointing: bool = False
     """true: layers are computed twice, to save memory; the gradient is the same"""
-    objective: Name = "complementary"
+    objective: Name | None = None
     """one of complementary, count, bernoulli, bernoulli_by_count, masked_mean, bert; or
-    block_diffusion, for networks that generate block by block"""
+    block_diffusion, for networks that generate block by block; null: this for a base with blocks,
+    else complementary"""
     schedule: str = "linear"
     """mask-ratio schedule; the bound is the same for each"""
     padding: str = "auto"
@@ -145,6 +152,12 @@ class Recipe:
     """share of warped digits at the first and the last step"""
     preset: dict[str, Any] = Field(default_factory=lambda: dict(PRESET))
     """preset that the model's card recommends; the default of a base is its own"""
+    packed: Annotated[int, Field(ge=2, lt=MOST)] | None = None
+    """positions of rows that several examples share, without attention between them; null: each has
+    a row of its own"""
+    anneal_steps: Count = 0
+    """first steps, in which the attention of a model to be converted opens gradually; 0: it is
+    open at once"""
     samples: Count = 16
     """samples drawn in each tenth of a run, at most, to be looked at; 0: none"""
     held_out_rows: Count = 256
@@ -170,6 +183,16 @@ class Recipe:
             raise StrategyError(
                 f"batch_size={self.batch_size} is not a multiple of pieces={self.pieces}: pass one"
             )
+        if self.anneal_steps > self.steps:
+            raise StrategyError(
+                f"anneal_steps={self.anneal_steps} of steps={self.steps}: attention would never be "
+                "open; pass more steps, or fewer anneal_steps"
+            )
+        if self.anneal_steps and self.packed:
+            raise StrategyError(
+                f"anneal_steps={self.anneal_steps} with packed={self.packed}: attention that opens "
+                "is drawn for rows, not for examples that share one; leave one of them out"
+            )
         schedules.resolve(self.schedule)
         padding_named(self.padding, 0)
 
@@ -189,6 +212,12 @@ class Recipe:
                     f"stored={self.stored!r} beside base.model={self.base.model!r}, whose weights "
                     "are stored as they are trained: pass base.dtype (--dtype), or leave it out"
                 )
+            if self.anneal_steps and not self.base.convert:
+                raise StrategyError(
+                    f"anneal_steps={self.anneal_steps}, and the attention of "
+                    f"{self.base.model} is open already: leave it out, or pass base.convert=true "
+                    "(--convert), if it is a left-to-right model"
+                )
             return
         said = asdict(self.base).items()
         named = [
@@ -197,6 +226,7 @@ class Recipe:
             if value is not None and value is not False
         ]
         named += [f"lora.rank={self.lora.rank}"] if self.lora.rank else []
+        named += [f"anneal_steps={self.anneal_steps}"] if self.anneal_steps else []
         if named:
             name = named[0]
             raise StrategyError(
@@ -208,23 +238,27 @@ class Recipe:
                 "tokenizer: pass base.model (--from MODEL), or leave them out"
             )
 
-    def settled(self) -> Recipe:
+    def settled(self, block: int | None = None) -> Recipe:
         """Return the recipe with the values that null stands for.
 
+        block: positions of a block of the base, None for a network that attends to all positions.
         Raises StrategyError for settings that belong to a base, or to a new network, where the
         recipe is of the other.
         """
         self._check_base()
         trained = "lora" if self.lora.rank else "base" if self.base.model is not None else "new"
         rate, decay = USUAL[trained]
+        usual: Name = "complementary" if block is None else "block_diffusion"
         return replace(
             self,
+            objective=usual if self.objective is None else self.objective,
             learning_rate=rate if self.learning_rate is None else self.learning_rate,
             ema_decay=decay if self.ema_decay is None else self.ema_decay,
         )
 
     def loss(self) -> Objective:
-        """Return the objective with its options bound."""
+        """Return the objective of a settled recipe with its options bound."""
+        assert self.objective is not None
         options: dict[str, Any] = {"schedule": self.schedule}
         if self.objective == "masked_mean":
             options["label_smoothing"] = self.label_smoothing

@@ -85,7 +85,7 @@ def train(
     figures = run.train()
     if run.trainer.args.should_save:
         with writing(target):
-            run.write(run.model, target, figures)
+            run.write(run.trainer.finished, target, figures)
         discard(work)
     return figures
 
@@ -105,7 +105,9 @@ class _Run:
     ):
         self.material, self.start, self.stopping = material, start, Stopping()
         denoiser = started(recipe, material, seed, target if start.taken else None)
-        further = replace(recipe, steps=recipe.steps - start.taken)
+        # The attention of a finished model is open.
+        anneal = 0 if start.taken else recipe.anneal_steps
+        further = replace(recipe, steps=recipe.steps - start.taken, anneal_steps=anneal)
         self.trainer = trainer_of(denoiser, further, material, work, seed_after(seed, start.taken))
         self.about = about(material, recipe, seed)
         same_run(target, work, start, self.about)
@@ -136,8 +138,9 @@ class _Run:
         return finished(self.trainer.finished, self.material)
 
     def write(self, model: Any, folder: Path, figures: dict[str, Any] | None = None) -> None:
-        """Write a model with its description to a folder."""
+        """Write a network, as it is to be saved, with its description to a folder."""
         recipe, material = self.about["recipe"], self.material
+        model = finished(model, material)
         about = self.about | ({} if figures is None else {"figures": figures})
         training = {
             "objective": recipe["objective"],

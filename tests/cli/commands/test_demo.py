@@ -1,5 +1,6 @@
-"""`unmask demo`, with untrained models in place of the bundled ones."""
+"""`unmask demo`, with untrained models in place of the bundled ones, but for that of text."""
 
+import pytest
 from PIL import Image
 
 from unmask.models import checkpoint
@@ -7,8 +8,19 @@ from unmask.models import checkpoint
 from ..conftest import files
 
 PICTURES = sorted(
-    f"{name}.{kind}" for name in ("digits", "completion", "shidoku") for kind in ("gif", "png")
+    f"{name}.{kind}"
+    for name in ("digits", "completion", "shidoku", "verse")
+    for kind in ("gif", "png")
 )
+
+
+BUNDLED = checkpoint.bundled()
+
+
+@pytest.fixture(autouse=True)
+def with_text(bundled, monkeypatch):
+    names = {**checkpoint.bundled(), "shakespeare": BUNDLED["shakespeare"]}
+    monkeypatch.setattr(checkpoint, "bundled", lambda: names)
 
 
 def test_demo_shows_writes_and_counts(call, tmp_path):
@@ -17,7 +29,8 @@ def test_demo_shows_writes_and_counts(call, tmp_path):
     assert files(tmp_path / "unmask-out") == PICTURES
     for words in (
         "1. Digits from nothing", "2. Half a digit completed", "3. Shidoku solved",
-        "of 88 boards are valid", "unmask-out/digits.gif", "unmask infill shidoku --puzzle ",
+        "of 88 boards are valid", "4. A verse filled in", "Rough winds do shake the",
+        "unmask-out/verse.gif", "unmask-out/digits.gif", "unmask infill shidoku --puzzle ",
     ):  # fmt: skip
         assert words in done.out
     tried = next(line.strip() for line in done.out.splitlines() if "--puzzle" in line)

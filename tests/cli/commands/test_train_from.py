@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.text.models import byte_level, causal
 from tests.training.talks import llada, talk, written
 
 from unmask import training
@@ -57,6 +58,59 @@ def test_options_reach_the_recipe(call, files, monkeypatch):
     Path("r.yaml").write_text("base:\n  model: base\nlora:\n  rank: 4\n")
     assert call("train", "--data", "chat.jsonl", "--recipe", "r.yaml", "--json").code == 0
     assert (calls[-1]["recipe"].base.model, calls[-1]["recipe"].lora.rank) == ("base", 4)
+
+
+CONVERT = ("train", "--from", "left", "--convert", "--data", "chat.jsonl", "--out", "mine")
+
+
+@pytest.fixture
+def left(files, tmp_path):
+    return causal(tmp_path / "left", byte_level(mask=False))
+
+
+def test_a_left_to_right_model_is_converted(call, left):
+    done = call(*CONVERT, "--block", 4, "--no-logit-shift", "--steps", 2, "--anneal", 1)
+    assert done.code == 0, done.err
+    for words in (
+        "attention to blocks of 4", "opens over the first 1 steps", "logits of a position move",
+        "objective block_diffusion",
+    ):  # fmt: skip
+        assert words in " ".join(done.err.split())
+    assert call("chat", "mine", "--max-new-tokens", 8, given="a\n").code == 0
+    about = read_card("mine").about
+    assert about["base"]["converted"] == {"block": 4, "logit_shift": False}
+    assert about["recipe"]["anneal_steps"] == 1
+
+
+def test_interrupted_conversion_says_how_to_go_on(call, left, monkeypatch):
+    def interrupted(source, out, **_):
+        out.with_name(out.name + ".training").joinpath("checkpoint-5", "model").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train", interrupted)
+    told = " ".join(call(*CONVERT, "--no-logit-shift", "--anneal", 3).error(130).split())
+    again = (
+        "unmask train --from left --convert --data chat.jsonl --out mine "
+        "--set base.logit_shift=False --set anneal_steps=3 --resume"
+    )
+    assert again in told
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--from", "left"], "train it by unmask train --from MODEL --convert"),
+        (["--from", "base", "--convert"], "masked already"),
+        (["--convert"], "base.convert=True without a model to train further"),
+        (["--from", "base", "--anneal", 3], "attention of base is open already"),
+        (["--from", "base", "--no-logit-shift"], "is of a model to be converted"),
+        (["--from", "left", "--convert", "--family", "llada"], "beside base.convert=true"),
+        (["--from", "left", "--convert", "--anneal", 9, "--steps", 5], "would never be open"),
+    ],
+)
+def test_conversions_that_cannot_be_are_told_before_data_is_read(call, left, options, words):
+    Path("chat.jsonl").write_text("{")
+    assert words in " ".join(call("train", *options, "--data", "chat.jsonl").error().split())
 
 
 def test_interrupt_says_how_to_go_on(call, files, monkeypatch):

@@ -19,10 +19,15 @@ EXAMPLES = [
     ("Other digits and puzzles, without pauses", "unmask demo --seed 1 --fast"),
     ("The pictures alone, in a folder of your own", "unmask demo --no-live --out pictures"),
 ]
-SCENES = DRAWN, COMPLETED, SOLVED = "digits", "completion", "shidoku"
+SCENES = DRAWN, COMPLETED, SOLVED, WRITTEN = "digits", "completion", "shidoku", "verse"
 DIGITS, DIGIT_STEPS = 16, 64
 HALVES, COMPLETIONS = 4, 2
 CLUES, BOARDS = 5, 8
+VERSE = """Shall I compare thee to a summer's day?
+Thou art more [MASK:8]
+Rough winds do shake the [MASK:8]
+And summer's lease hath [MASK:8]
+"""
 
 
 OPTIONS = """
@@ -40,8 +45,8 @@ def command(
 ) -> None:
     """Watch the bundled models generate.
 
-    Generates digits, completes half a digit and solves Shidoku puzzles. Each is drawn in the
-    terminal step by step, and written as a picture and an animation.
+    Generates digits, completes half a digit, solves Shidoku puzzles and fills in a verse. Each is
+    drawn in the terminal step by step, and written as a picture and an animation.
     """
     from unmask.core.random import check_seed
 
@@ -55,6 +60,7 @@ def command(
     draw_digits(stage, digits)
     complete_halves(stage, digits, held_out)
     solved, puzzle = solve_puzzles(stage, shidoku)
+    fill_verse(stage, open_model("shakespeare"))
     seconds = round(time.perf_counter() - begun, 1)
     if json:
         print_json({"files": [str(f) for f in stage.files], "shidoku": solved, "seconds": seconds})
@@ -143,6 +149,30 @@ def solve_puzzles(stage: Stage, model: Model) -> tuple[dict[str, int], str]:
     return solved, shidoku.format(tokens[:1])
 
 
+def fill_verse(stage: Stage, model: Model) -> None:
+    """Fill in the ends of lines, the surest token first."""
+    import torch
+
+    from unmask import Canvas, presets
+    from unmask.text import masks
+
+    assert model.encoding is not None
+    assert model.card.mask_id is not None
+    parts = masks.split(VERSE, None)
+    ((ids, unknown),) = masks.encoded(model.encoding, [parts], model.card.mask_id)
+    editable = torch.tensor([unknown])
+    stage.play(
+        WRITTEN,
+        ("4. A verse filled in", "what the plays have learnt to go on with, the surest word first"),
+        model,
+        Canvas.infill(torch.tensor([ids]), editable),
+        presets.confidence(steps=sum(unknown), temperature=0.5),
+        pause=0.25,
+        columns=1,
+        given=~editable,
+    )
+
+
 def _farewell(stage: Stage, puzzle: str, seconds: float) -> None:
     say()
     say(("Pictures", "bold"), f" of all this, made in {seconds:.0f} s:")
@@ -152,6 +182,7 @@ def _farewell(stage: Stage, puzzle: str, seconds: float) -> None:
     for line in (
         "unmask generate digits --class 7 --out sevens.png",
         f"unmask infill shidoku --puzzle {puzzle}",
+        "unmask fill shakespeare 'To be or [MASK:3], that is the question'",
         "unmask train shidoku",
     ):
         say("  ", (line, "cyan"))

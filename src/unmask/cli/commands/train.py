@@ -27,10 +27,13 @@ EXAMPLES = [
         "unmask train --data book.txt --budget 30m --set data.tokenizer=bpe:4096 --out book",
     ),
     (
+        "Make a masked model of a left-to-right one, in blocks of 32, and teach it talks",
+        "unmask train --from Qwen/Qwen3-0.6B --convert --block 32 --data chat.jsonl --out mine",
+    ),
+    (
         "Teach a published model to answer as your talks do, by adapters (LoRA)",
         "unmask train --from GSAI-ML/LLaDA-8B-Instruct --data chat.jsonl --out mine --lora",
     ),
-    ("Reproduce a bundled model, in minutes on two cores", "unmask train shidoku"),
 ]
 OPTIONS = """
 TASK: A built-in task: digits, shidoku or sudoku. Or pass --data.
@@ -38,6 +41,11 @@ TASK: A built-in task: digits, shidoku or sudoku. Or pass --data.
     .jsonl, .parquet or a folder of Hugging Face datasets.
 --from MODEL: Train this model further, and not a new network: a folder, or a repository of
     transformers' hub. Of talks in --data only the answers are learnt.
+--convert: The model of --from is a left-to-right one, such as Qwen3, which is made a masked one
+    first; with --block W its attention is open within blocks alone.
+--no-logit-shift: Logits of a converted model move to the position itself; by default they stay at
+    the one before it.
+--anneal STEPS: First steps, in which the attention of a converted model opens gradually.
 --lora: Train adapters of rank 16, which are merged into the weights that are saved.
 --out FOLDER: Folder for the model; default runs/NAME.
 --recipe FILE: Training options in YAML or TOML, as unmask init writes them; or a bundled recipe:
@@ -58,6 +66,9 @@ def command(
     task: str | None = None,
     data: Path | None = None,
     from_: str | None = None,
+    convert: bool = False,
+    no_logit_shift: bool = False,
+    anneal: int | None = None,
     lora: bool = False,
     out: Path | None = None,
     recipe: Path | None = None,
@@ -91,9 +102,12 @@ def command(
     beside = folder.with_name(folder.name + ".training")
     place = beside if folder.is_dir() else folder
     outputs.checked([place / "model.safetensors"], folder=folder)
+    shift = False if no_logit_shift else None
     words = {"steps": steps, "samples": samples, "held_out_rows": held_out_rows}
+    words |= {"base.logit_shift": shift, "anneal_steps": anneal}
     sets = [*(set_ or []), *(f"{key}={each}" for key, each in words.items() if each is not None)]
     model = {"from": from_, **kind.given(), "tokenizer": tokenizer, "dtype": dtype}
+    model["convert"] = convert or None
     with waiting("Reading"):
         run = chosen(task, data, recipe, [*of_base(model), *sets], lora=lora)
     if budget is not None:

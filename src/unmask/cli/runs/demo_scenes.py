@@ -48,6 +48,7 @@ class Stage:
         strategy: Strategy,
         *,
         pause: float,
+        columns: int = COLUMNS,
         arrange: Callable[[Tensor], Tensor] = lambda frame: frame,
         given: Tensor | None = None,
     ) -> Emerged:
@@ -60,7 +61,7 @@ class Stage:
 
         self.say()
         self.say((heading[0], "bold"), (f"  {heading[1]}", "dim"))
-        drawn: dict[str, Any] = {"given": given, "columns": COLUMNS}
+        drawn: dict[str, Any] = {"given": given, "columns": columns}
         live, wait = self.live, 0.0 if self.fast else pause
         with watching(live, model.pictured, name, pause=wait, **drawn) as watch:
             emerged = emerge(
@@ -72,11 +73,12 @@ class Stage:
                 keep=True,
             )
         frames = torch.stack([arrange(frame) for frame in emerged.frames])
+        layout = model.pictured(frames)
         if not live and not self.quiet:
-            print_frame(frames[-1], model.layout, name, **drawn)
+            print_frame(frames[-1], layout, name, **drawn)
         with waiting("Drawing pictures"):
             for suffix in outputs.PICTURES:
                 path = self.folder / f"{name}{suffix}"
-                outputs.write_picture(frames, model.layout, path, step_ms=STEP_MS, **drawn)
+                outputs.write_picture(frames, layout, path, step_ms=STEP_MS, **drawn)
                 self.files.append(path)
         return emerged

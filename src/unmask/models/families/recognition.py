@@ -120,7 +120,8 @@ def _unknown(config: Mapping[str, Any]) -> str:
         return (
             f"{found} is a left-to-right model. If it was trained as a masked one, pass "
             f"{ways + ', or ' if ways else ''}unmask.models.Decoder(net, mask_id) around it; to "
-            "make it one, open it by unmask.convert, and train it on"
+            "make it one, train it by unmask train --from MODEL --convert, or open it by "
+            "unmask.convert, and train it on"
         )
     if _remote(config):
         return (
