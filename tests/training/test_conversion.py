@@ -289,3 +289,13 @@ def test_rows_are_trained_in_float32_and_saved_in_the_dtype_of_the_files(folder,
     assert {each.dtype for each in trained_weights(network).values()} == {torch.float32}
     train(half.read(folder / "pairs.jsonl"), tmp_path / "m", base=half, recipe=recipe)
     assert unmask.load(tmp_path / "m").net.dtype == torch.bfloat16
+
+
+@pytest.mark.filterwarnings("error")
+def test_adapters_of_gpt2_say_nothing(tmp_path):
+    base = Base(causal(tmp_path / "left", OWN, "gpt2"), convert=True)
+    trained = trained_weights(
+        open_base(base, Recipe(base=base.options, lora=LoraOptions(rank=2)), 0)
+    )
+    assert sum("lora_" in name for name in trained) == 16  # of two layers
+    assert sum("trainable_tokens" in name for name in trained) == 1

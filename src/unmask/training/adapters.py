@@ -47,7 +47,9 @@ def add_adapters(
         torch.manual_seed(seed)
         # peft asks transformers by a name that is going to change.
         warnings.filterwarnings("ignore", ".is_gradient_checkpointing", FutureWarning)
-        # Of experts in one tensor peft makes patterns, and then tells that they match nothing.
+        # Of GPT-2's layers it finds the order of weights by itself, and says so.
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
+        # Of experts in one tensor it makes patterns, and then tells that they match nothing.
         warnings.filterwarnings("ignore", ".*_pattern keys did not match", RuntimeWarning)
         within.net = peft.get_peft_model(net, config)
     for weight in trained_weights(denoiser).values():
