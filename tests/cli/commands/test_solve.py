@@ -32,7 +32,7 @@ def oracle(monkeypatch):
 
     real = solve.open_model
 
-    def opened(name):
+    def opened(name, options=None):
         model = real(name)
         wrapped = unmask.wrap(logits, mask_id=sudoku.MASK_ID, vocab_size=sudoku.VOCAB)
         vars(model)["denoiser"] = wrapped  # in place of the one that would be loaded
