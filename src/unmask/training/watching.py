@@ -34,9 +34,9 @@ class Progress:
     loss: float  # nats per token, of the batch
     bound: float | None = None  # held out, nats per token; None if not measured at this step
     samples: Tensor | None = None  # (n,N) int64; None if not drawn at this step
-    texts: list[str] | None = None  # in place of samples: held-out prompts with their answers
     layout: Layout | None = None
     seconds_left: float | None = None  # an estimate, with measuring
+    texts: list[str] | None = None  # in place of samples: held-out prompts with their answers
 
 
 class Watching(TrainerCallback):

@@ -19,6 +19,9 @@ def test_what_is_not_said_is_what_python_takes_by_default(name):
     chosen = presets.choose_preset(card, None, {})
     taken = default_strategy(unmask.load(SHIPPED[name]))
     assert chosen.name == card.about["preset"]["name"]
+    if card.absent:  # which the command line forbids when it prepares the job
+        assert taken.constraint.forbidden == card.absent
+        taken = taken.but(constraint=chosen.constraint)
     assert (chosen, chosen.name) == (taken, taken.name)
 
 
