@@ -37,13 +37,13 @@ def test_blocks_are_learnt_by_their_own_objective(tmp_path):
     recipe = Recipe(base=sdar.options, steps=2, batch_size=4, **QUICK)
     told = " ".join(described(corpus, recipe, sdar))
     assert "objective block_diffusion" in told
-    assert "partly hidden" not in told
+    assert "for a whole row" not in told
     train(corpus, tmp_path / "m", base=sdar, recipe=recipe)
     card = read_card(tmp_path / "m")
     assert card.training["objective"] == "block_diffusion"
     assert card.about["recipe"]["objective"] == "block_diffusion"
     asked = replace(recipe, objective="complementary")
-    assert "partly hidden" in " ".join(described(corpus, asked, sdar))
+    assert "for a whole row" in " ".join(described(corpus, asked, sdar))
     train(corpus, tmp_path / "n", base=sdar, recipe=asked)
     assert read_card(tmp_path / "n").training["objective"] == "complementary"
     mine, other = (unmask.load(tmp_path / name).state_dict() for name in "mn")

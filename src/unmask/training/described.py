@@ -56,8 +56,8 @@ def _base(recipe: Recipe, material: Material, base: Base) -> list[str]:
         notes.append(f"weights of dtype {dtype} lose small changes: dtype float32 keeps them")
     if base.block is not None and recipe.objective != "block_diffusion":
         notes.append(
-            f"objective {recipe.objective} learns a block behind blocks that are partly hidden, "
-            "too; in generation they are complete"
+            f"objective {recipe.objective} draws how much is hidden for a whole row; "
+            "block_diffusion draws it for each block, with less spread"
         )
     if material.padding.eos_id is not None:
         notes.append(f"behind its end a row goes on with id {material.padding.eos_id}, as learnt")
