@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.text.models import byte_level, causal, decoder
+from tests.training.stops import Stop, stop_at
 from tests.training.talks import llada, talk, written
 
 import unmask
@@ -57,18 +58,6 @@ def test_other_networks_are_learnt_by_complementary_masks(tmp_path):
     path = written(tmp_path / "chat.jsonl", *[{"messages": talk("a", "one")}] * 4)
     told = described(base.read(path), Recipe(base=base.options), base)
     assert "objective complementary" in " ".join(told)
-
-
-class Stop(KeyboardInterrupt):
-    pass
-
-
-def stop_at(step):
-    def report(progress):
-        if progress.step == step:
-            raise Stop
-
-    return report
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import torch
 from tests.families import networks as families
 from tests.families.networks import FAMILIES
 from tests.text.models import bert, byte_level, decoder
+from tests.training.stops import Stop, stop_at
 from tests.training.talks import END, EOT, MARKED, MASK, llada, talk, written
 
 import unmask
@@ -48,18 +49,6 @@ def base(folder):
 @pytest.fixture
 def corpus(folder, base):
     return base.read(folder / "chat.jsonl")
-
-
-class Stop(KeyboardInterrupt):
-    pass
-
-
-def stop_at(step):
-    def report(progress):
-        if progress.step == step:
-            raise Stop
-
-    return report
 
 
 def weights(model):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from tests.text.models import byte_level, causal, decoder
+from tests.training.stops import Stop, stop_at
 from tests.training.talks import llada, talk, written
 
 import unmask
@@ -17,15 +18,6 @@ from unmask.training import Base, LoraOptions, Recipe, described, train
 from unmask.training.trainer import latest
 
 QUICK = {"samples": 0, "held_out_rows": 0}
-
-
-class Stop(KeyboardInterrupt):
-    pass
-
-
-def stop(progress):
-    if progress.step == 3:
-        raise Stop
 
 
 def talks(path):
@@ -78,7 +70,7 @@ def test_packed_runs_resume_are_extended_and_said(base, tmp_path):
     how = {"base": base, "recipe": recipe}
     train(corpus, tmp_path / "whole", **how)
     with pytest.raises(Stop):
-        train(corpus, tmp_path / "cut", report=stop, **how)
+        train(corpus, tmp_path / "cut", report=stop_at(3), **how)
     checkpoint = latest(tmp_path / "cut.training")
     assert type(unmask.load(checkpoint / "model")) is Decoder
     train(corpus, tmp_path / "cut", resume=True, **how)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.training.stops import Stop, stop_at
 
 import unmask
 from unmask.data import Corpus, Vocabulary
@@ -25,18 +26,6 @@ def weights(folder):
 
 def same(a, b) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
-
-
-class Stop(KeyboardInterrupt):
-    pass
-
-
-def stop_at(step: int):
-    def report(progress: Progress) -> None:
-        if progress.step == step:
-            raise Stop
-
-    return report
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -88,15 +89,12 @@ def convert(
     # By identity, for 0 may be a device.
     given = {k: v for k, v in locals().items() if all(v is not each for each in (None, False))}
     options = {name: given[name] for name in (*LOADING, *FILES) if name in given}
-    check_flag("logit_shift", logit_shift, ModelError)
-    if block is not None:
-        check_count("block", block, ModelError)
+    _check_how(block, logit_shift)
     if strategy is not None:
         check_strategy(strategy)
     named = isinstance(model, str | Path)
-    source = _of_files(str(model), tokenizer, options) if named else _of_net(model, options)
-    own = _tokenizer(source, tokenizer or source.tokenizer)
-    own, mask = with_mask(own, int(source.config.vocab_size), mask_token, mask_id)
+    source = _of_files(str(model), options) if named else _of_net(model, options)
+    own, mask = _tokenizer(source, tokenizer, mask_token, mask_id)
     encoding = TokenizerEncoding(own, mask, surround=False)
     net = source.net()
     denoiser = converted(net, mask, own, block=block, logit_shift=logit_shift)
@@ -143,15 +141,11 @@ def convertible(
 
     options: of `from_pretrained`.
     """
-    check_flag("logit_shift", logit_shift, ModelError)
-    if block is not None:
-        check_count("block", block, ModelError)
-    source = _of_files(model, tokenizer, options)
-    own = _tokenizer(source, tokenizer or source.tokenizer)
-    own, mask = with_mask(own, int(source.config.vocab_size), None, mask_id)
-    files = source.files
+    _check_how(block, logit_shift)
+    source = _of_files(model, options)
+    own, mask = _tokenizer(source, tokenizer, None, mask_id)
+    files, kind = source.files, source.kind
     assert files is not None
-    kind = causal_class(model, files.config)
     told = [ends_of(SimpleNamespace(**files.generation)), ends_of(source.config)]
     ends = end_ids(kind, told, own)
     reserved = tuple(each for each in special_ids(own) if each not in {mask, *ends})
@@ -163,16 +157,24 @@ def convertible(
 
 @dataclass(frozen=True)
 class _Source:
-    """A left-to-right model before a weight is read. net: reads them."""
+    """A left-to-right model before a weight is read. kind: its class. net, tokenizer: open them."""
 
     name: str
+    kind: str
     config: Any
-    tokenizer: Any
+    tokenizer: Callable[[], Any]
     net: Callable[[], Any]
     files: Files | None = None
 
 
-def _of_files(name: str, tokenizer: Any, options: Mapping[str, Any]) -> _Source:
+def _check_how(block: int | None, logit_shift: bool) -> None:
+    """Raise ModelError for a block or a flag that can be none."""
+    check_flag("logit_shift", logit_shift, ModelError)
+    if block is not None:
+        check_count("block", block, ModelError)
+
+
+def _of_files(name: str, options: Mapping[str, Any]) -> _Source:
     """Return the source in a folder or repository, as it may be converted."""
     if not is_pretrained(name):
         read_card(name)
@@ -191,8 +193,8 @@ def _of_files(name: str, tokenizer: Any, options: Mapping[str, Any]) -> _Source:
     except Exception as error:  # of transformers' checks
         raise ModelError(f"{name} has a config that {kind} does not take: {error}") from error
     check_attention(name, config)
-    own = tokenizer or files.tokenizer()
-    return _Source(name, config, own, lambda: open_causal(files, kind, given), files)
+    open_it = partial(open_causal, files, kind, given)
+    return _Source(name, kind, config, files.tokenizer, open_it, files)
 
 
 def _of_net(net: Any, options: Mapping[str, Any]) -> _Source:
@@ -212,19 +214,25 @@ def _of_net(net: Any, options: Mapping[str, Any]) -> _Source:
         )
     for key, value in options.items():
         raise ModelError(f"{key}={value!r} is of reading files, and {name} is read: leave it out")
-    causal_class(name, {**config.to_dict(), "architectures": [name]})
+    kind = causal_class(name, {**config.to_dict(), "architectures": [name]})
     check_decoder(inner)
     check_attention(name, config)
-    return _Source(name, config, None, lambda: net)
+    return _Source(name, kind, config, lambda: None, lambda: net)
 
 
-def _tokenizer(source: _Source, tokenizer: Any) -> Any:
-    """Return the tokenizer. Raises ModelError where there is none, or one of another model."""
+def _tokenizer(
+    source: _Source, tokenizer: Any, mask_token: str | None, mask_id: int | None
+) -> tuple[Any, int]:
+    """Return the tokenizer with its mask token, and the mask id. Arguments as of `convert`.
+
+    Raises ModelError where there is no tokenizer, or one of another model.
+    """
+    tokenizer = tokenizer or source.tokenizer()
     if tokenizer is None:
         raise ModelError(
             f"{source.name} comes without a tokenizer that opens: pass one of transformers', as "
             "tokenizer=, or --tokenizer PATH on the command line"
         )
-    own = TokenizerEncoding(tokenizer, None, surround=False)
-    check_size("the tokenizer (tokenizer=)", own.size, int(source.config.vocab_size))
-    return tokenizer
+    own, size = TokenizerEncoding(tokenizer, None, surround=False), int(source.config.vocab_size)
+    check_size("the tokenizer (tokenizer=)", own.size, size)
+    return with_mask(tokenizer, size, mask_token, mask_id)

@@ -26,7 +26,7 @@ from unmask.training.recipe import Recipe
 from unmask.training.resuming import note_of
 from unmask.training.trainer import latest
 
-CHOSEN = ("backbone", "batch_size", "learning_rate", "precision", "steps")
+CHOSEN = ("backbone", "batch_size", "learning_rate", "precision", "steps")  # by a plan
 UNTIMED = 1  # first steps, in which memory is allocated
 
 
@@ -57,7 +57,7 @@ def plan(
     need("steps" not in keep, f"budget={budget!r} beside steps", "pass one of them")
     material, recipe = material_of(data, base, recipe)
     if base is not None:
-        keep = {*keep, "backbone", "batch_size", "learning_rate", "precision"}
+        keep = {*keep, *CHOSEN} - {"steps"}
     scene = Scene(material.length, len(material.train), partial(sized, material))
     return planned(allowed, recipe, scene, partial(seconds_of_step, material=material), keep)
 
