@@ -17,7 +17,7 @@ _PAGE = """<div style="font-family:monospace;white-space:pre-wrap;line-height:1.
 
 
 def replay(completion: Any) -> str:
-    """Return HTML in which each token appears at the step that committed it, bright if certain."""
+    """Return HTML in which each token appears at its step, the more coloured the less certain."""
     steps, logprobs = completion.commit_steps, completion.logprobs
     pieces = "".join(
         f'<span data-step="{step + 1}" title="{escape(json.dumps(piece))}, log p {logprob:.3f}" '
