@@ -41,7 +41,6 @@ END = "<|end|>"  # stands before every window
 VOCAB, CHARACTERS, HELD_OUT = 512, 1_000_000, 0.1
 RATE, WARMUP, DECAY = 3e-3, 0.05, 0.1
 EARLY = 8  # the bound is also told after 1/8 of the steps
-BLOCK_OBJECTIVE = getattr(objectives, "block_diffusion", None)
 
 Loss = Callable[[Any, Tensor, Tensor], Tensor]
 """A network, rows (B,N) and their seeds (B,) -> nats per token."""
@@ -74,16 +73,15 @@ def ways(block: int) -> list[Way]:
         Way("converted, annealed", annealed=True),
         Way("converted, no logit shift", **plain),
     ]
-    if BLOCK_OBJECTIVE is not None:
-        name = f"blocks of {block}"
-        sized: Any = {"options": (("block", block),), "objective": BLOCK_OBJECTIVE}
-        bare: Any = {**sized, "options": (*sized["options"], *plain["options"])}
-        found += [
-            Way(f"from nothing, {name}", None, start=False, **bare),
-            Way(f"converted, {name}", f"from nothing, {name}", **sized),
-            Way(f"converted, {name}, annealed", f"from nothing, {name}", annealed=True, **sized),
-            Way(f"converted, {name}, no shift", f"from nothing, {name}", **bare),
-        ]
+    name = f"blocks of {block}"
+    sized: Any = {"options": (("block", block),), "objective": objectives.block_diffusion}
+    bare: Any = {**sized, "options": (*sized["options"], *plain["options"])}
+    found += [
+        Way(f"from nothing, {name}", None, start=False, **bare),
+        Way(f"converted, {name}", f"from nothing, {name}", **sized),
+        Way(f"converted, {name}, annealed", f"from nothing, {name}", annealed=True, **sized),
+        Way(f"converted, {name}, no shift", f"from nothing, {name}", **bare),
+    ]
     return found
 
 
@@ -298,8 +296,6 @@ def main() -> None:
         f"token; bits early are those after {max(1, options.further // EARLY)} steps; "
         f"seeds 0 to {options.seeds - 1}, {time.perf_counter() - begun:.0f} s"
     )
-    if BLOCK_OBJECTIVE is None:
-        report.note("unmask.objectives has no block_diffusion here: rows with blocks are left out")
     report.finish(options)
 
 

@@ -6,7 +6,8 @@ FILE is the text that the model was trained on; the last tenth of it is held out
 model (transformers' LlamaForCausalLM and Trainer) has the tokenizer, layers, width and windows of
 the masked one, and sees as many rows pass: the masked model's objective runs every window twice a
 step, so the other gets twice the windows. It is measured after each tenth of its steps, and kept
-as it was when it was best, since it learns such a short text by heart.
+as it was when it was best, since it learns such a short text by heart; where it was worse three
+times in a row, it is not trained on.
 
 Bits per character are exact for the left-to-right model and an upper bound for the masked one.
 Words are those of samples from nothing, with the first seeds; a word counts if the text that was
@@ -39,6 +40,7 @@ from unmask.training import Recipe
 from unmask.training.arguments import arguments
 
 TENTHS, ROWS, SAMPLES = 10, 256, 64
+PATIENCE = 3  # tenths without a better one
 WORD = re.compile(r"[A-Za-z']+")
 
 
@@ -75,7 +77,7 @@ def causal(corpus: Corpus, card: Any, steps: int, work: Path) -> tuple[Any, dict
     best: dict[str, Any] = {"nats": math.inf}
 
     class Measured(TrainerCallback):  # type: ignore[misc, unused-ignore]
-        """Keeps the weights that are best on held-out windows."""
+        """Keeps the weights that are best on held-out windows; stops when none gets better."""
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.global_step % max(1, steps // TENTHS) == 0:
@@ -85,6 +87,8 @@ def causal(corpus: Corpus, card: Any, steps: int, work: Path) -> tuple[Any, dict
                 if nats < best["nats"]:
                     kept = copy.deepcopy(net.state_dict())
                     best.update(nats=nats, step=state.global_step, weights=kept)
+                elif state.global_step - best["step"] >= PATIENCE * (steps // TENTHS):
+                    control.should_training_stop = True
 
     names = ("learning_rate", "weight_decay", "adam_beta2", "warmup_steps", "precision")
     recipe = Recipe(
