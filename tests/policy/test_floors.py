@@ -42,6 +42,7 @@ FLOORS = (
         "evaluation",
         "viz",
     ),
+    ("server",),
     ("cli",),
 )
 FLOOR = {unit: number for number, units in enumerate(FLOORS) for unit in units}
