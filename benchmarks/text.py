@@ -209,8 +209,8 @@ def main() -> None:
     )
     add = measured(report, corpus, held_out, known)
     model: Any = unmask.load(options.model)
-    steps, minutes = had["steps"], card.about["figures"]["seconds"] / 60
-    told = f"{steps:,} steps, {minutes:.0f} min"
+    steps = had["steps"]
+    told = f"{steps:,} steps"
     add("masked", model, masked_nats(model, held_out), masked_samples(model, corpus), told)
     net, run = causal(corpus, card, options.steps or steps, options.work)
     told = f"{run['best_step']:,} of {options.steps or steps:,} steps, {run['minutes']:.0f} min"
