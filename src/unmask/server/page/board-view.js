@@ -2,7 +2,7 @@
 
 import { make } from "./dom.js";
 import { paint, shade } from "./colour.js";
-import { clashes } from "./rules.js";
+import { clashes, verdict } from "./rules.js";
 import { roam } from "./grid-keys.js";
 
 /** Shows a board of symbols, and takes what is typed. onedit() is called after each change. */
@@ -57,7 +57,13 @@ export class BoardView {
     paint(input.parentElement, strength);
   }
 
+  /** Return what is to be said of the board that is shown, null where there is nothing. */
+  verdict() {
+    return verdict(this.layout, this.values);
+  }
+
   mark(values) {
+    this.values = values;
     const wrong = clashes(this.layout, values);
     this.inputs.forEach((input, i) => {
       input.parentElement.classList.toggle("clash", wrong.has(i));
@@ -88,7 +94,7 @@ export class BoardView {
     this.canvas.keep();
     this.canvas.values[i] = found < 0 ? null : found;
     this.onedit();
-    if (found >= 0 && i + 1 < this.inputs.length && digits(this.layout)) this.inputs[i].select();
+    this.inputs[i].select(); // so that the next character replaces this one
   }
 
   /** Fill the board from a line of symbols; any other character is an unknown cell. */
