@@ -25,7 +25,7 @@ function said(cell, total) {
     return row;
   });
   const when = make("p", { class: "when" }, `Step ${cell.step} of ${total}`,
-    make("span", {}, `log p ${cell.logprob === null ? "–" : cell.logprob.toFixed(2)}`));
+    make("span", {}, `log p ${cell.logprob === null ? "–" : cell.logprob.toFixed(2).replace("-", "\u2212")}`));
   return [when, make("ol", {}, ...rows)];
 }
 

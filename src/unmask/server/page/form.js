@@ -7,7 +7,7 @@ import { hasMasks } from "./request.js";
 const [preset, rival, steps, tokens, condition, seed, compare, prompt] = [
   "preset", "rival", "steps", "tokens", "condition", "seed", "compare", "prompt",
 ].map(byId);
-const options = byId("options");
+const options = byId("options"), keep = byId("keep");
 
 const HINTS = {
   text: "[MASK:8] marks eight tokens to fill in. Without one, the text goes on.",
@@ -26,7 +26,7 @@ export function showForm(model) {
   fillSelect(condition, [["", "any"], ...classes], "");
   const names = presets.map(({ name }) => [name, name]);
   const { name } = recommended(model);
-  fillSelect(preset, names.map(([value]) => [value, value === name ? `${value} ★` : value]), name);
+  fillSelect(preset, names.map(([value]) => [value, value === name ? `${value} (recommended)` : value]), name);
   fillSelect(rival, names, (names.find(([value]) => value !== name) ?? names[0])[0]);
   showCompare();
   showPreset(model);
@@ -51,6 +51,17 @@ export function showTokens(model) {
 export function showCompare() {
   byId("rival-field").hidden = !compare.checked;
   byId("preset-label").textContent = compare.checked ? "Preset on the left" : "Preset";
+}
+
+/** Offer to keep a seed that was drawn. */
+export function showDrawn(drawn) {
+  keep.hidden = seed.value !== "";
+  keep.textContent = `keep ${drawn}`;
+  keep.onclick = () => {
+    seed.value = drawn;
+    keep.hidden = true;
+    seed.focus();
+  };
 }
 
 /** Return what is asked for: one entry, or two on the same seed. grid: of an image or board. */

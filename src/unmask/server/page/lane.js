@@ -4,10 +4,10 @@ import { denoise } from "./api.js";
 import { make } from "./dom.js";
 import { Recording } from "./recording.js";
 
-/** Runs requests and shows their steps. view: a TextView, ImageView or BoardView. */
+/** Runs requests and shows their steps. view: a TextView, ImageView or BoardView; unit: of its cells. */
 export class Lane {
-  constructor(view) {
-    this.view = view;
+  constructor(view, unit) {
+    Object.assign(this, { view, unit });
     this.title = make("h2", {});
     this.facts = make("p", { class: "facts" });
     this.note = make("p", { class: "note" });
@@ -72,11 +72,12 @@ export class Lane {
     const cells = recording.cells.filter((cell) => !cell.given);
     const known = cells.filter((cell) => cell.token !== null).length;
     const forwards = recording.forwards(position);
-    const facts = [`${known} of ${cells.length}`, `${forwards} ${forwards === 1 ? "pass" : "passes"}`];
+    const facts = [`${known} of ${cells.length} ${this.unit}`, `${forwards} ${forwards === 1 ? "pass" : "passes"}`];
     if (forwards) facts.push(`${(known / forwards).toFixed(1)} a pass`);
-    if (known) facts.push(`log p ${sum(cells).toFixed(1)}`);
+    if (known) facts.push(`log p ${nats(sum(cells))}`);
     return facts.map((fact) => make("span", {}, fact));
   }
 }
 
+const nats = (value) => value.toFixed(1).replace(/^-0\.0$/, "0.0").replace("-", "\u2212");
 const sum = (cells) => cells.reduce((total, cell) => total + (cell.logprob ?? 0), 0);

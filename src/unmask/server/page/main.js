@@ -5,7 +5,7 @@ import { BoardView } from "./board-view.js";
 import { Canvas } from "./canvas.js";
 import { look } from "./card.js";
 import { byId, chips } from "./dom.js";
-import { asked, showCompare, showForm, showPreset, showTokens } from "./form.js";
+import { asked, showCompare, showDrawn, showForm, showPreset, showTokens } from "./form.js";
 import { ImageView } from "./image-view.js";
 import { hasKey, keepKey } from "./key.js";
 import { Lane } from "./lane.js";
@@ -18,6 +18,7 @@ import { Transport } from "./transport.js";
 import { PROMPTS } from "./examples.js";
 
 const [ask, run, result, key, problem, status] = ["ask", "run", "result", "key", "problem", "status"].map(byId);
+const UNITS = { text: "tokens", ids: "ids", image: "pixels", board: "cells" };
 const now = { model: null, canvas: null, lanes: [], stop: null };
 
 const transport = new Transport((position, colouring, settled) => {
@@ -47,7 +48,7 @@ function choose(model) {
   history.replaceState(null, "", `#${encodeURIComponent(model.id)}`);
   const { kind, layout } = model.unmask;
   if (kind === "image" || kind === "board") now.canvas = new Canvas(layout);
-  document.body.dataset.kind = kind;
+  document.body.className = now.canvas ? "grid-kind" : "";
   transport.player.reset();
   transport.offer(kind);
   showForm(model);
@@ -58,7 +59,7 @@ function choose(model) {
 /** Make a lane for each preset that is asked for, and show what is to be filled. */
 function arrange() {
   now.lanes = asked(now.model, null).map(({ preset }) => {
-    const lane = new Lane(view());
+    const lane = new Lane(view(), UNITS[now.model.unmask.kind]);
     lane.idle(preset);
     return lane;
   });
@@ -102,14 +103,14 @@ async function generate() {
   const wants = asked(model, canvas?.grid ?? null);
   const requests = wants.map((each) => requestOf(model, each));
   const stop = (now.stop = new AbortController());
-  byId("seed").placeholder = wants[0].seed;
+  showDrawn(wants[0].seed);
   for (const lane of now.lanes) lane.view.locked = true;
   result.hidden = false;
   result.classList.remove("idle");
   transport.player.reset(wants[0].steps ?? 0);
   status.textContent = "Unmasking";
   byId("request").hidden = false;
-  showSnippets(byId("snippets"), requests, hasKey(), (text) => (status.textContent = text));
+  showSnippets(requests, hasKey(), (text) => (status.textContent = text));
   label();
   const reach = () => now.stop === stop && transport.player.reach(Math.max(...now.lanes.map((lane) => lane.total)));
   const prompt = continues(requests[0]) ? wants[0].prompt : "";

@@ -1,6 +1,6 @@
 // A request as a command and as a program, to be copied.
 
-import { make } from "./dom.js";
+import { byId, make } from "./dom.js";
 
 /** Return what sends a request from a shell. */
 export function curl({ path, body }, origin, keyed) {
@@ -42,29 +42,31 @@ export function literal(value, indent = "") {
   return `{\n${lines.join("")}${indent}}`;
 }
 
-/** Show requests, one after the other, each with a button that copies it. tell: says what was done. */
-export function showSnippets(place, requests, keyed, tell) {
+/** Show requests, and buttons that copy them. tell: says what was done. */
+export function showSnippets(requests, keyed, tell) {
   const entries = requests.flatMap((request) => [
     ["curl", curl(request, location.origin, keyed)],
     ["Python", python(request, location.origin, keyed)],
   ].map(([name, text]) => ({ name, text, preset: request.body.preset })));
-  place.replaceChildren(...entries.map(({ name, text, preset }) => {
-    const title = requests.length > 1 ? `${name}, ${preset}` : name;
-    const button = make("button", { type: "button", onclick: () => copy(text, button, title, tell) },
-      `Copy as ${name}`);
-    const code = make("pre", { tabindex: "0", "aria-label": title }, make("code", {}, text));
-    return make("figure", { class: "snippet" }, make("figcaption", {}, title, button), code);
+  const named = entries.map(({ name, text, preset }) => ({ text, title: requests.length > 1 ? `${name} (${preset})` : name }));
+  byId("snippets").replaceChildren(...named.map(({ text, title }) => make("figure", { class: "snippet" },
+    make("figcaption", {}, title), make("pre", { tabindex: "0", "aria-label": title }, make("code", {}, text)))));
+  byId("copies").replaceChildren(...named.map(({ text, title }, i) => {
+    const button = make("button", { type: "button", class: "plain", onclick: () => copy(text, button, i, tell) },
+      `Copy as ${title}`);
+    return button;
   }));
 }
 
-async function copy(text, button, title, tell) {
+async function copy(text, button, i, tell) {
   try {
     await navigator.clipboard.writeText(text);
-    tell(`${title} copied`);
+    tell("Copied");
     button.classList.add("done");
     setTimeout(() => button.classList.remove("done"), 1600);
   } catch {
-    tell("The browser does not let this page copy: select the text and copy it.");
-    getSelection().selectAllChildren(button.closest("figure").querySelector("pre"));
+    tell("The browser does not let this page copy: the text is selected instead");
+    byId("request").querySelector("details").open = true;
+    getSelection().selectAllChildren(byId("snippets").querySelectorAll("pre")[i]);
   }
 }
