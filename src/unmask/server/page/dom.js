@@ -27,10 +27,14 @@ export function chips(fieldset, name, entries, chosen, onchange) {
 
 /** Fill a select with [value, label] pairs. */
 export function fillSelect(select, entries, chosen) {
-  const made = entries.map(([value, label]) => {
-    const option = make("option", { value }, label);
-    option.selected = value === chosen;
-    return option;
-  });
+  select.replaceChildren(...entries.map(([value, label]) => make("option", { value }, label)));
+  select.value = chosen;
+}
+
+/** Fill a select with groups of [value, label] pairs, by their names. */
+export function fillGroups(select, groups, chosen) {
+  const made = Object.entries(groups).map(([label, entries]) =>
+    make("optgroup", { label }, ...entries.map(([value, name]) => make("option", { value }, name))));
   select.replaceChildren(...made);
+  select.value = chosen;
 }

@@ -1,6 +1,6 @@
 // The form: what the reader asks for.
 
-import { byId, fillSelect } from "./dom.js";
+import { byId, fillGroups, fillSelect } from "./dom.js";
 import { optionsIn, presetOf, recommended, showOptions, stepsOf } from "./presets.js";
 import { hasMasks } from "./request.js";
 
@@ -26,7 +26,7 @@ export function showForm(model) {
   fillSelect(condition, [["", "any"], ...classes], "");
   const names = presets.map(({ name }) => [name, name]);
   const { name } = recommended(model);
-  fillSelect(preset, names.map(([value]) => [value, value === name ? `${value} (recommended)` : value]), name);
+  fillGroups(preset, { Recommended: [[name, name]], Others: names.filter(([value]) => value !== name) }, name);
   fillSelect(rival, names, (names.find(([value]) => value !== name) ?? names[0])[0]);
   showCompare();
   showPreset(model);

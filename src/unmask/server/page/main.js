@@ -43,8 +43,7 @@ async function begin() {
 }
 
 function choose(model) {
-  now.stop?.abort();
-  Object.assign(now, { model, canvas: null, lanes: [] });
+  Object.assign(now, { model, canvas: null });
   history.replaceState(null, "", `#${encodeURIComponent(model.id)}`);
   const { kind, layout } = model.unmask;
   if (kind === "image" || kind === "board") now.canvas = new Canvas(layout);
@@ -58,6 +57,8 @@ function choose(model) {
 
 /** Make a lane for each preset that is asked for, and show what is to be filled. */
 function arrange() {
+  now.stop?.abort();
+  now.stop = null;
   now.lanes = asked(now.model, null).map(({ preset }) => {
     const lane = new Lane(view(), UNITS[now.model.unmask.kind]);
     lane.idle(preset);
@@ -104,7 +105,10 @@ async function generate() {
   const requests = wants.map((each) => requestOf(model, each));
   const stop = (now.stop = new AbortController());
   showDrawn(wants[0].seed);
-  for (const lane of now.lanes) lane.view.locked = true;
+  for (const lane of now.lanes) {
+    lane.idle(lane.title.textContent);
+    lane.view.locked = true;
+  }
   result.hidden = false;
   result.classList.remove("idle");
   transport.player.reset(wants[0].steps ?? 0);
@@ -129,6 +133,7 @@ function finish() {
   now.stop = null;
   for (const lane of now.lanes) lane.view.locked = false;
   const [first] = now.lanes;
+  if (!now.lanes.some((lane) => lane.recording)) return edited();
   if (first.recording && now.model.unmask.kind === "image") {
     const { offset } = now.model.unmask.layout;
     now.canvas.put(first.recording.last.slice(offset).map((cell) => cell.token));

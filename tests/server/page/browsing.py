@@ -1,0 +1,76 @@
+"""A server on a port of its own, and a browser that looks at it."""
+
+import contextlib
+import shutil
+import socket
+import threading
+import time
+
+import uvicorn
+from playwright.sync_api import sync_playwright
+
+from unmask.server.app import create_app
+from unmask.server.settings import Settings
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+MINUTE = 60_000  # milliseconds
+
+
+@contextlib.contextmanager
+def serving(models, **settings):
+    """Give the address of a server of models, for as long as it is wanted."""
+    app = create_app(models, Settings(**settings))
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive(), "the server ended before it began"
+            time.sleep(0.02)
+        yield "http://127.0.0.1:{}".format(place.getsockname()[1])
+        server.should_exit = True
+        thread.join(20)
+    for each in models:
+        each.worker.close(0)
+
+
+@contextlib.contextmanager
+def browsing():
+    """Give a browser without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def opened(context, address, model):
+    """Return a page that shows a model."""
+    page = context.new_page()
+    page.set_default_timeout(MINUTE)
+    page.goto(f"{address}/#{model}")
+    page.wait_for_selector("#ask:not([hidden])")
+    return page
+
+
+def generate(page, seed=7, **fields):
+    """Fill in fields by their ids, press the button, and wait until the last step is shown."""
+    for name, value in {"seed": seed, **fields}.items():
+        field = page.locator(f"#{name}")
+        choice = field.evaluate("each => each.tagName") == "SELECT"
+        (field.select_option if choice else field.fill)(str(value))
+    page.click("#run")
+    settled(page)
+
+
+def settled(page):
+    """Wait until nothing runs and nothing is replayed."""
+    page.wait_for_selector("#run:not(.stop)")
+    page.wait_for_selector("#play:not(.playing)")
+
+
+def seek(page, step):
+    """Put the slider at a step."""
+    move = "(slider, step) => { slider.value = step; slider.dispatchEvent(new Event('input')); }"
+    page.locator("#slider").evaluate(move, step)
