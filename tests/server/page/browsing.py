@@ -1,39 +1,12 @@
-"""A server on a port of its own, and a browser that looks at it."""
+"""A browser that looks at a server."""
 
 import contextlib
 import shutil
-import socket
-import threading
-import time
 
-import uvicorn
 from playwright.sync_api import sync_playwright
-
-from unmask.server.app import create_app
-from unmask.server.settings import Settings
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 MINUTE = 60_000  # milliseconds
-
-
-@contextlib.contextmanager
-def serving(models, **settings):
-    """Give the address of a server of models, for as long as it is wanted."""
-    app = create_app(models, Settings(**settings))
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive(), "the server ended before it began"
-            time.sleep(0.02)
-        yield "http://127.0.0.1:{}".format(place.getsockname()[1])
-        server.should_exit = True
-        thread.join(20)
-    for each in models:
-        each.worker.close(0)
 
 
 @contextlib.contextmanager
