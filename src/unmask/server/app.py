@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from unmask.server.operations import Operations, watch_over
 from unmask.server.problems import Problem
 from unmask.server.routes import health
 from unmask.server.served import Served
@@ -22,10 +23,13 @@ class House:
         self.settings = settings
 
 
-def create_app(models: Sequence[Served], settings: Settings | None = None) -> FastAPI:
+def create_app(
+    models: Sequence[Served], settings: Settings | None = None, operations: Operations | None = None
+) -> FastAPI:
     """Return the application of models whose workers have begun."""
     app = FastAPI(title="unmask", docs_url="/docs", redoc_url=None)
     app.state.house = House(models, settings or Settings())
+    watch_over(app, app.state.house.settings, operations or Operations())
     for module in (health,):
         app.include_router(module.router)
 
