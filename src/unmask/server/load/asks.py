@@ -9,7 +9,7 @@ from typing import Any
 WORDS = (
     "and the of to in that with which was for on as his from they were there when all one who "
     "night morning river letter answer window summer country nothing question little against"
-).split()
+)
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ def asks(number: int, longest: int, max_tokens: int, seed: int) -> list[Ask]:
     """Return requests. Lengths are drawn evenly: prompts from 1 to `longest` words, answers from a
     quarter of max_tokens to all of it.
     """
-    draw = random.Random(seed)
+    draw, words = random.Random(seed), WORDS.split()
     return [
         Ask(
-            prompt=" ".join(draw.choice(WORDS) for _ in range(draw.randint(1, longest))),
+            prompt=" ".join(draw.choice(words) for _ in range(draw.randint(1, longest))),
             max_tokens=draw.randint(max(1, max_tokens // 4), max_tokens),
             seed=draw.randrange(2**31),
         )
