@@ -9,10 +9,16 @@ from unmask.server.asgi import App, Receive, Scope, Send, answer_problem, header
 from unmask.server.bodies import TooLarge, check_body, read_body, replayed
 from unmask.server.problems import Problem
 
-OPEN_PATHS = frozenset({"/health", "/ready"})
-"""Answered without a key: a probe has none."""
+OPEN_PATHS = frozenset({"/health", "/ready", "/"})
+OPEN_FOLDER = "/page/"
+"""Answered without a key: a probe has none, and the page asks for it."""
 QUICK = 64 * 1024
 """Bytes that are checked in the event loop; more are checked on a thread."""
+
+
+def is_open(path: str) -> bool:
+    """Return whether a path is answered without a key."""
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
 
 
 class Keyed:
@@ -23,7 +29,7 @@ class Keyed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self.is_known(scope):
+        if scope["type"] != "http" or is_open(scope["path"]) or self.is_known(scope):
             await self.app(scope, receive, send)
             return
         words = (
