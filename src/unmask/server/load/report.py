@@ -47,13 +47,14 @@ def percentiles(values: Sequence[float]) -> dict[str, float | None]:
 
 def table_row(found: dict[str, Any]) -> dict[str, Any]:
     """Return the line of a table for the figures of a loop."""
+    times = {
+        f"{name} {percent}": found[key][percent]
+        for key, name in (("first_token", "first"), ("latency", "end"))
+        for percent in ("p50", "p90", "p99")
+    }
     return {
-        "load": "", "of": found["load"], "whole": found["whole"],
         "failed": found["requests"] - found["whole"],
+        "load": found["load"],
         "tokens/s": found["tokens_per_second"],
-        **{
-            f"{name} {p}": found[key][p]
-            for key, name in (("first_token", "first"), ("latency", "all"))
-            for p in ("p50", "p90", "p99")
-        },
-    }  # fmt: skip
+        **times,
+    }
