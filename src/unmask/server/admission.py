@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,12 +12,17 @@ from unmask.server.job import Job
 
 @dataclass(eq=False)
 class Ticket:
-    """A job in a worker: the numbers of its rows that wait, and of those that are open by id."""
+    """A job in a worker: the numbers of its rows that wait, and of those that are open by id.
+
+    arrived: in seconds of `time.monotonic`. answered: whether one of its tokens is committed.
+    """
 
     job: Job
     waiting: deque[int]
     opened: dict[int, int] = field(default_factory=dict)
     begun: bool = False
+    answered: bool = False
+    arrived: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of(cls, job: Job) -> Ticket:

@@ -50,6 +50,9 @@ class Meter(Protocol):
     def step(self, seconds: float, rows: int, positions: int, width: int, committed: int) -> None:
         """Take a step of the engine: rows, their positions, and those of the widest times rows."""
 
+    def first(self, seconds: float) -> None:
+        """Take the time from a job's submission to its first step that commits a token."""
+
 
 @dataclass(frozen=True)
 class Load:
@@ -103,7 +106,8 @@ class Worker:
             if waiting >= self.max_queue and self._accepted:
                 raise QueueFull(f"{waiting} requests wait already: try again later")
             self._accepted += 1
-            self._post(lambda: self._tickets.append(Ticket.of(job)))
+            ticket = Ticket.of(job)
+            self._post(lambda: self._tickets.append(ticket))
 
     def cancel(self, job: Job, why: WorkerError | None = None) -> None:
         """Drop a job before the next step; one that has ended is passed over."""
@@ -201,9 +205,10 @@ class Worker:
         except Exception as error:
             self._fault(error)
             return
-        self._hand_on(events)
+        seconds = time.perf_counter() - begun
         if self.meter is not None:
-            self._measure(self.meter, events, time.perf_counter() - begun)
+            self._measure(self.meter, events, seconds)
+        self._hand_on(events)  # after which nobody has the rows that are finished
 
     def _fault(self, error: Exception) -> None:
         """End the jobs that an error is about, found by stepping each of them alone."""
@@ -278,8 +283,18 @@ class Worker:
             rows += len(here)
             positions += int(here.rows.length.sum())
             width += here.tokens.numel()
-            committed += int(event.info.committed.sum())
+            counts = event.info.committed.sum(1).cpu().numpy()
+            committed += int(counts.sum())
+            self._measure_first(meter, event.ids[counts > 0].tolist())
         meter.step(seconds, rows, positions, width, committed)
+
+    def _measure_first(self, meter: Meter, rows: Iterable[int]) -> None:
+        """Tell the wait for the first token of jobs that one of these rows gave it."""
+        new = set(rows)
+        for ticket in self._tickets:
+            if not ticket.answered and new & ticket.opened.keys():
+                ticket.answered = True
+                meter.first(time.monotonic() - ticket.arrived)
 
     def _drop(self, job: Job, error: WorkerError) -> None:
         for ticket in [t for t in self._tickets if t.job is job]:

@@ -1,0 +1,116 @@
+"""The form of the page: requests to copy, keys, what the server refuses, and stopping."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+import torch
+
+pytest.importorskip("playwright")
+
+from tests.server.conftest import serving
+from tests.server.page.browsing import generate, opened, settled
+from tests.server.page.test_text import FILL, asked, shown
+
+import unmask
+from unmask.server.served import Served
+from unmask.server.settings import Settings
+
+
+def snippets(page):
+    return page.locator("#snippets pre").evaluate_all("list => list.map(each => each.textContent)")
+
+
+def ran(command, **environment):
+    """Return what a command prints."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("prompt", [FILL, 'He said: "It\'s\n\\ gone"[MASK:3]'], ids=["plain", "signs"])
+def test_the_copied_requests_give_what_is_shown(open_page, prompt):
+    page = open_page("shakespeare")
+    generate(page, prompt=prompt, steps=3)
+    curl, python = snippets(page)
+    lines = [line[6:] for line in ran(["sh", "-c", curl + " -s"]).splitlines() if line[:6] == "data: "]
+    assert lines.pop() == "[DONE]"
+    by_curl = [json.loads(line) for line in lines]
+    program = ran([sys.executable, "-c", python])
+    by_python = [eval(line, {}) for line in program.splitlines()]
+    for events in (by_curl, by_python):
+        assert [each["type"] for each in events] == ["start", "step", "step", "step", "end"]
+        assert events[-1]["response"]["choices"][0]["text"] == shown(page)
+
+
+def test_requests_are_copied(context, open_page, address):
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=address)
+    page = open_page("shidoku")
+    generate(page, steps=4)
+    for name, text in zip(("curl", "Python"), snippets(page), strict=True):
+        page.get_by_role("button", name=f"Copy as {name}").click()
+        page.wait_for_selector("#copies .done")
+        assert page.evaluate("navigator.clipboard.readText()") == text
+
+
+def test_options_of_a_preset_are_sent_where_they_differ_from_its_own(open_page):
+    page = open_page("shakespeare")
+    page.select_option("#preset", "dream")
+    page.get_by_text("Options of the preset").click()
+    page.get_by_label("temperature", exact=True).fill("0.5")
+    page.get_by_label("top p").fill("0.9")
+    [(_, body)] = asked(page, lambda: generate(page, prompt=FILL, steps=5))
+    assert (body["preset"], body["steps"]) == ("dream", 5)
+    assert body["options"] == {"temperature": 0.5, "top_p": 0.9}
+    page.select_option("#preset", "threshold")
+    assert page.locator("#steps").is_disabled()
+    [(_, body)] = asked(page, lambda: generate(page))
+    assert not {"steps", "options"} & set(body)
+
+
+def test_what_the_server_refuses_is_told_in_its_words(context, open_page):
+    page = open_page("shakespeare")
+    words = "word " * 400
+    with page.expect_response("**/v1/completions") as found:
+        generate(page, prompt=words)
+    told = page.get_by_role("alert")
+    assert found.value.status == 400
+    assert told.text_content() == found.value.json()["error"]["message"]
+    assert page.locator("#result").is_hidden()
+    generate(page, prompt=FILL)
+    assert told.is_hidden()
+    assert "▒" not in shown(page)
+    [complaint] = context.complaints  # the browser notes each answer that is an error
+    assert "400" in complaint
+    context.complaints.clear()
+
+
+def test_a_key_is_asked_for_and_kept_in_the_tab(context, served):
+    with serving_with_key(served) as address:
+        page = context.new_page()
+        page.goto(f"{address}/#shidoku")
+        field = page.get_by_label("API key")
+        field.wait_for()
+        assert "API key" in page.get_by_role("alert").text_content()
+        field.fill("wrong")
+        page.keyboard.press("Enter")
+        page.wait_for_function  # noqa: B018
+        field.fill("right key")
+        page.get_by_role("button", name="Use this key").click()
+        page.wait_for_selector("#ask:not([hidden])")
+        assert field.is_hidden()
+        generate(page, steps=4)
+        assert "right key" not in page.locator("body").inner_text()
+        curl, python = snippets(page)
+        for command in (["sh", "-c", curl + " -s"], [sys.executable, "-c", python]):
+            assert "end" in ran(command, UNMASK_API_KEY="right key")
+        page.reload()
+        page.wait_for_selector("#ask:not([hidden])")
+    assert all("401" in each for each in context.complaints)
+    context.complaints.clear()
