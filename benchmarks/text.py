@@ -5,9 +5,9 @@
 FILE is the text that the model was trained on; the last tenth of it is held out. The left-to-right
 model (transformers' LlamaForCausalLM and Trainer) has the tokenizer, layers, width and windows of
 the masked one, and sees as many rows pass: the masked model's objective runs every window twice a
-step, so the other gets twice the windows. It is measured after each twentieth of its steps, and kept
-as it was when it was best, since it learns such a short text by heart; where it was worse three
-times in a row, it is not trained on.
+step, so the other gets twice the windows. It is measured after each twentieth of its steps, and
+kept as it was when it was best, since it learns such a short text by heart; where it was worse
+three times in a row, it is not trained on.
 
 Bits per character are exact for the left-to-right model and an upper bound for the masked one.
 Words are those of samples from nothing, with the first seeds; a word counts if the text that was
