@@ -17,12 +17,12 @@ from unmask.server.settings import Settings
 
 
 @contextlib.contextmanager
-def serving(models, settings=None):
+def serving(models, settings=None, operations=None):
     """The address of a server of these models, on a thread."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    config = uvicorn.Config(create_app(models, settings), port=port, log_level="error")
+    config = uvicorn.Config(create_app(models, settings, operations), port=port, log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

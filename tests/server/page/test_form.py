@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-import urllib.request
 
 import pytest
 import torch
@@ -17,6 +16,8 @@ from tests.server.page.browsing import generate, opened, settled
 from tests.server.page.test_text import FILL, asked, shown
 
 import unmask
+from unmask.server.gate import Gate, Phase
+from unmask.server.operations import Operations
 from unmask.server.served import Served
 from unmask.server.settings import Settings
 
@@ -27,19 +28,24 @@ def snippets(page):
 
 def ran(command, **environment):
     """Return what a command prints."""
+    given = {**os.environ, **environment}
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
+        command, capture_output=True, text=True, timeout=120, env=given, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-@pytest.mark.parametrize("prompt", [FILL, 'He said: "It\'s\n\\ gone"[MASK:3]'], ids=["plain", "signs"])
+@pytest.mark.parametrize(
+    "prompt", [FILL, 'He said: "It\'s\n\\ gone"[MASK:3]'], ids=["plain", "signs"]
+)
 def test_the_copied_requests_give_what_is_shown(open_page, prompt):
     page = open_page("shakespeare")
     generate(page, prompt=prompt, steps=3)
     curl, python = snippets(page)
-    lines = [line[6:] for line in ran(["sh", "-c", curl + " -s"]).splitlines() if line[:6] == "data: "]
+    lines = [
+        line[6:] for line in ran(["sh", "-c", curl + " -s"]).splitlines() if line[:6] == "data: "
+    ]
     assert lines.pop() == "[DONE]"
     by_curl = [json.loads(line) for line in lines]
     program = ran([sys.executable, "-c", python])
@@ -91,26 +97,76 @@ def test_what_the_server_refuses_is_told_in_its_words(context, open_page):
     context.complaints.clear()
 
 
-def test_a_key_is_asked_for_and_kept_in_the_tab(context, served):
-    with serving_with_key(served) as address:
+def test_a_key_is_asked_for_and_kept_in_the_tab(context):
+    settings = Settings(api_key="right key")
+    with serving([Served.open("shidoku", settings)], settings) as address:
         page = context.new_page()
         page.goto(f"{address}/#shidoku")
-        field = page.get_by_label("API key")
+        field, told = page.get_by_label("API key"), page.get_by_role("alert")
         field.wait_for()
-        assert "API key" in page.get_by_role("alert").text_content()
+        assert "needs an API key" in told.text_content()
         field.fill("wrong")
-        page.keyboard.press("Enter")
-        page.wait_for_function  # noqa: B018
+        field.press("Enter")
+        page.get_by_text("the API key is wrong").wait_for()
         field.fill("right key")
         page.get_by_role("button", name="Use this key").click()
         page.wait_for_selector("#ask:not([hidden])")
         assert field.is_hidden()
+        assert told.is_hidden()
         generate(page, steps=4)
-        assert "right key" not in page.locator("body").inner_text()
+        assert not any("right key" in text for text in snippets(page))
         curl, python = snippets(page)
         for command in (["sh", "-c", curl + " -s"], [sys.executable, "-c", python]):
             assert "end" in ran(command, UNMASK_API_KEY="right key")
         page.reload()
         page.wait_for_selector("#ask:not([hidden])")
-    assert all("401" in each for each in context.complaints)
+    assert ["401" in each for each in context.complaints] == [True, True]
+    context.complaints.clear()
+
+
+class Slow(torch.nn.Module):
+    """Logits that take a while."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.table = torch.nn.Embedding(12, 12)
+
+    def forward(self, tokens):
+        time.sleep(0.05)
+        return self.table(tokens).cumsum(1)
+
+
+def test_a_run_is_stopped_and_ids_are_shown(context):
+    network = unmask.wrap(Slow().eval(), mask_id=11, vocab_size=12)
+    slow = Served.of("slow", network, Settings())
+    with serving([slow]) as address:
+        page = opened(context, address, "slow")
+        page.fill("#prompt", "3 1 [MASK:400] 2")
+        page.fill("#steps", "400")
+        [(_, body)] = asked(page, lambda: page.click("#run"))
+        assert body["ids"] == [3, 1, *[None] * 400, 2]
+        page.wait_for_selector(".token:not(.unknown):not(.given)")
+        page.get_by_role("button", name="Stop").click()
+        settled(page)
+        unknown = page.locator(".token.unknown").count()
+        assert 0 < unknown < 400
+        assert page.locator(".token.given").all_text_contents() == ["3 ", "1 ", "2 "]
+        assert page.get_by_role("status").text_content() == "Stopped"
+        until = time.monotonic() + 10
+        while slow.worker.load.rows and time.monotonic() < until:
+            time.sleep(0.05)
+        assert slow.worker.load.rows == 0
+
+
+def test_the_page_waits_for_models_that_are_being_loaded(context):
+    operations = Operations(gate=Gate(Phase.LOADING))
+    with serving([Served.open("shidoku", Settings())], operations=operations) as address:
+        page = context.new_page()
+        page.goto(address)
+        page.get_by_text("the models are still being loaded").wait_for()
+        operations.gate.ready()
+        page.wait_for_selector("#ask:not([hidden])")
+        assert page.get_by_role("alert").is_hidden()
+    assert all("503" in each for each in context.complaints)
     context.complaints.clear()

@@ -18,6 +18,7 @@ import { Transport } from "./transport.js";
 import { PROMPTS } from "./examples.js";
 
 const [ask, run, result, key, problem, status] = ["ask", "run", "result", "key", "problem", "status"].map(byId);
+const LOADING = 503; // the answer of a server whose models are not there yet
 const UNITS = { text: "tokens", ids: "ids", image: "pixels", board: "cells" };
 const now = { model: null, canvas: null, lanes: [], stop: null };
 
@@ -30,6 +31,7 @@ async function begin() {
   try {
     const found = await models();
     key.hidden = true;
+    tell(null);
     const wanted = decodeURIComponent(location.hash.slice(1));
     const first = found.find((model) => model.id === wanted) ?? found[0];
     chips(byId("models"), "model", found.map((each) => [each.id, each.id]), first.id,
@@ -39,6 +41,7 @@ async function begin() {
     choose(first);
   } catch (error) {
     tell(error);
+    if (error.status === LOADING) setTimeout(begin, 1000);
   }
 }
 
