@@ -288,6 +288,7 @@ def test_another_width_of_blocks_would_give_other_tokens(device, monkeypatch):
         (sampling.Sampling(top_p=0.9), set(), False, False),
         (sampling.Sampling(min_p=0.1), set(), False, False),
         (sampling.Sampling(gumbel=True), set(), False, False),
+        (sampling.Sampling(bias={3: 1.0}), set(), False, False),
         (sampling.Sampling(), {"noised_logprob"}, False, False),
         (sampling.Sampling(), {"margin", "divergence"}, False, False),
     ],

@@ -37,9 +37,11 @@ from unmask.decoding.queried import Queried, find_queried
 from unmask.decoding.strategy import Strategy
 from unmask.errors import StrategyError
 from unmask.kernels import can_fuse, can_run, fused_draw, give_up
-from unmask.sampling import NEG_INF, Scratch, draw_with_statistics
+from unmask.sampling import NEG_INF, BiasOf, Scratch, draw_with_statistics
 
-DRAWN_FROM = frozenset({"kept_logprob", "kept_entropy", "kept_margin", "noised_logprob"})
+DRAWN_FROM = frozenset(
+    {"kept_logprob", "kept_entropy", "kept_margin", "noised_logprob", "sampling_entropy"}
+)
 """Statistics of the distribution that tokens are drawn from."""
 
 NOISE_SHARE = 8  # of a chunk, where every id has a noise of its own, made of several integers
@@ -94,7 +96,10 @@ class Head:
         self.illegal = illegal_tensor(self.state.spec, self.state.device, forbidden)
         self.needs = self.strategy.needs
         self.observes = self.denoiser.spec.observes
-        self.noised = self.strategy.sampling.gumbel or "noised_logprob" in self.needs
+        sampling = self.strategy.sampling
+        self.how = sampling.unbiased
+        self.bias = BiasOf(sampling.bias, self.state.device) if sampling.bias else None
+        self.noised = sampling.gumbel or "noised_logprob" in self.needs
         guidance, device = self.strategy.guidance, self.hidden.device
         self.weight: Any = 1.0  # or (B,1) float32
         if guidance is not None:
@@ -108,6 +113,11 @@ class Head:
         rows = chunk_rows(self.state.spec.vocab_size, self.hidden.shape[2], device)
         parts = self.state.readings * (NOISE_SHARE if self.noised else 1)
         self.chunk = -(-rows // parts)
+
+    @property
+    def biased(self) -> bool:
+        """Whether tokens are drawn from other logits than the model's."""
+        return self.bias is not None or self.strategy.biasing is not None
 
     def fused(self, places: Queried) -> dict[str, Tensor]:
         """Everything in one pass, where logits need not exist; nothing where they must."""
@@ -135,7 +145,7 @@ class Head:
         """The fields of a Proposal at one chunk of the queried positions, `max_logit` beside."""
         logits = self.legal_logits(places)
         noise = self._noise(places) if self.noised else None
-        how, rest = self.strategy.sampling, (self.needs, noise, self.scratch)
+        how, rest = self.how, (self.needs, noise, self.scratch)
         observed = self._observed(logits * places.temperature.rate) if self.observes else {}
         needs, held = self.needs & DRAWN_FROM, places.held
         other = self._drawn_elsewhere(logits, places, noise, needs)
@@ -156,11 +166,10 @@ class Head:
 
         The draw is that of `draw`: the same uniforms, and the same noise.
         """
-        noise = self._noise(places) if self.strategy.sampling.gumbel else None
+        noise = self._noise(places) if self.how.gumbel else None
         other, held = self._drawn_elsewhere(logits, places, noise, frozenset()), places.held
         rest = (other.get("token", held), frozenset[str](), noise, Scratch())
-        how = self.strategy.sampling
-        return draw_with_statistics(logits, how, places.temperature, places.u, *rest) | other
+        return draw_with_statistics(logits, self.how, places.temperature, places.u, *rest) | other
 
     def _observed(self, logits: Tensor) -> dict[str, Tensor]:
         """What the network keeps of the logits (m,V) that tokens are drawn from."""
@@ -170,18 +179,21 @@ class Head:
     def _drawn_elsewhere(
         self, logits: Tensor, places: Queried, noise: Tensor | None, needs: frozenset[str]
     ) -> dict[str, Tensor]:
-        """The token and what is said of the distribution drawn from, where a part biases it."""
-        part = self.strategy.biasing
-        if part is None:
+        """The token and what is said of the distribution drawn from, where that is biased."""
+        if not self.biased:
             return {}
-        carry = tree_map_only(
-            Tensor,
-            lambda x: x.flatten(0, 1)[places.index],
-            self.state.carries.get(part.carry or ""),
-        )
-        other, how = part.biased(logits, carry), self.strategy.sampling
+        other, part = logits, self.strategy.biasing
+        if part is not None:
+            carry = tree_map_only(
+                Tensor,
+                lambda x: x.flatten(0, 1)[places.index],
+                self.state.carries.get(part.carry or ""),
+            )
+            other = part.biased(other, carry)
+        if self.bias is not None:
+            other = self.bias.added(other)
         rest = (places.temperature, places.u, places.held, needs, noise, Scratch())
-        said = draw_with_statistics(other, how, *rest)
+        said = draw_with_statistics(other, self.how, *rest)
         return {name: said[name] for name in ("token", "sampling_logprob", *needs)}
 
     def legal_logits(self, places: Queried) -> Tensor:

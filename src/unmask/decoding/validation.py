@@ -63,12 +63,27 @@ def check_together(strategy: Parts) -> None:
             f"{' and '.join(biasing)} both change the logits that tokens are drawn from: leave one "
             "of them out"
         )
+    if strategy.sampling.bias:
+        _check_bias(strategy)
     _check_scores(strategy)
     _check_groups(strategy)
     _check_revision(strategy)
     _check_stopping(strategy)
     if strategy.growth is not None:
         _check_growth(strategy)
+
+
+def _check_bias(strategy: Parts) -> None:
+    """Raise StrategyError for parts that commit the model's likeliest ids, whatever the bias."""
+    commit, revise = strategy.commit, strategy.revise
+    deaf = [_name(commit)] if commit.likeliest else []
+    deaf += [_name(revise)] if revise.edits else []
+    deaf += ["Constraint(likeliest=True)"] if strategy.constraint.likeliest else []
+    if deaf:
+        raise StrategyError(
+            f"{deaf[0]} commits the ids that the network itself finds likeliest, which "
+            "Sampling(bias=) does not change: leave one of them out"
+        )
 
 
 _SCORES = {

@@ -5,6 +5,7 @@ Everything here is float32 or better whatever comes in.
 
 from unmask.core.calls import check_calls
 from unmask.core.inversion import COLD
+from unmask.sampling.bias import BiasOf
 from unmask.sampling.passes import Scratch
 from unmask.sampling.settings import (
     Annealed,
@@ -21,6 +22,7 @@ __all__ = [
     "COLD",
     "NEG_INF",
     "Annealed",
+    "BiasOf",
     "LinearDecay",
     "Sampling",
     "Scratch",
