@@ -9,6 +9,7 @@ from typing import Any
 
 from unmask.commit import ByGroup, Commit
 from unmask.constraints import Automaton, Constraint
+from unmask.core.checks import is_integer
 from unmask.core.part import check_needs
 from unmask.errors import StrategyError
 from unmask.groups import Groups
@@ -49,6 +50,11 @@ def check_kinds(strategy: Parts) -> None:
                 f"stopping holds {rule!r}: pass a list of rules, such as "
                 "[stopping.EndOfSequence(2), stopping.Budget(64)], or [] for none"
             )
+    if not is_integer(strategy.alternatives, 0):
+        raise StrategyError(
+            f"alternatives={strategy.alternatives!r}: pass how many ids to tell of each position, "
+            "an integer of 0 or more"
+        )
     if not isinstance(strategy.name, str):
         raise StrategyError(f"name={strategy.name!r}: pass a string")
 
@@ -217,6 +223,11 @@ def _check_growth(strategy: Parts) -> None:
             not isinstance(strategy.noise, MaskToken),
             f"{_name(strategy.noise)} shows other tokens",
             "noise=MaskToken()",
+        ),
+        (
+            bool(strategy.alternatives),
+            "alternatives= are of positions before they move",
+            "alternatives=0",
         ),
         (bool(filling), f"{filling} fill groups by their steps", "EndOfSequence or Budget alone"),
         (
