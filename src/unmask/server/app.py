@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 
-from unmask.server.problems import Problem
-from unmask.server.routes import health
+from unmask.server import refusals
+from unmask.server.house import House, house_of
+from unmask.server.routes import chat, completions, fim, health, models
 from unmask.server.served import Served
 from unmask.server.settings import Settings
 
-
-class House:
-    """What routes know: models by name, the first of them the default, and settings."""
-
-    def __init__(self, models: Sequence[Served], settings: Settings):
-        self.models = {each.name: each for each in models}
-        self.settings = settings
+__all__ = ["House", "create_app", "house_of"]
 
 
-def create_app(models: Sequence[Served], settings: Settings | None = None) -> FastAPI:
+def create_app(models_: Sequence[Served], settings: Settings | None = None) -> FastAPI:
     """Return the application of models whose workers have begun."""
     app = FastAPI(title="unmask", docs_url="/docs", redoc_url=None)
-    app.state.house = House(models, settings or Settings())
-    for module in (health,):
+    app.state.house = House(models_, settings or Settings())
+    for module in (health, models, completions, fim, chat):
         app.include_router(module.router)
-
-    @app.exception_handler(Problem)
-    async def _told(_: Request, problem: Problem) -> JSONResponse:
-        return JSONResponse(problem.body, problem.status, problem.headers)
-
+    refusals.install(app)
     return app
-
-
-def house_of(request: Request) -> House:
-    """Return what a request's application knows."""
-    house: Any = request.app.state.house
-    assert isinstance(house, House)
-    return house

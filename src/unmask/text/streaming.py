@@ -49,6 +49,11 @@ class Reader:
         """The positions that are asked for."""
         return slice(len(self.row.before), len(self.row.before) + self.row.unknown)
 
+    @property
+    def context(self) -> list[int]:
+        """The ids that the text continues."""
+        return self.row.context
+
     def read(
         self,
         step: int,
