@@ -14,6 +14,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from unmask.core.generation import Generation
 from unmask.server.answers import Reply
 from unmask.server.house import House
+from unmask.server.job import Step
 from unmask.server.posting import Ended, Finished, PostingJob
 from unmask.server.problems import Problem, problem_of
 from unmask.server.served import Served
@@ -34,7 +35,8 @@ async def answered(
     """
     stream = stream_of(reply, asked) if asked.stream else None
     deadline = time.monotonic() + house.settings.timeout
-    job = PostingJob(reply.rows, watched=asked.stream, deadline=deadline)
+    watched = asked.stream or reply.likeliest is not None
+    job = PostingJob(reply.rows, watched=watched, deadline=deadline)
     try:
         served.worker.submit(job)
     except Exception as error:
@@ -48,7 +50,7 @@ async def answered(
             shutdown_grace_period=house.settings.grace,
         )
     try:
-        records = await while_connected(request, lambda: _records(job))
+        records = await while_connected(request, lambda: _records(job, reply))
     finally:
         served.worker.cancel(job)
     return JSONResponse(await house.compute(reply.answer, records))
@@ -80,12 +82,15 @@ async def while_connected(request: Request, wait: Callable[[], Any]) -> Any:
     return found[0]
 
 
-async def _records(job: PostingJob) -> dict[int, Generation]:
+async def _records(job: PostingJob, reply: Reply) -> dict[int, Generation]:
     """Return the record of each row, once all are finished. Raises a Problem where they are not."""
     records = dict[int, Generation]()
     while True:
         for item in await job.mail.take():
-            if isinstance(item, Finished):
+            if isinstance(item, Step):
+                if reply.likeliest is not None:
+                    reply.likeliest.take(item)
+            elif isinstance(item, Finished):
                 records[item.number] = item.record
             elif isinstance(item, Ended):
                 if item.error is not None:
