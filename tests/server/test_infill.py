@@ -220,7 +220,7 @@ def test_a_stream_of_a_text_has_snapshots(http, texts):
         ("bytes", "text", "[MASK:0] names no number", {"text": "a [MASK:0]"}),
         ("bytes", "text", "this server takes 300", {"text": "a [MASK:200][MASK:200]"}),
         ("bytes", "segments", "this server takes 300", {"segments": [{"mask": 10**15}]}),
-        ("bytes", "segments.0.segments", "one of text, mask and ids", {"segments": [{}]}),
+        ("bytes", "segments.0", "one of text, mask and ids", {"segments": [{}]}),
         ("bytes", "segments.0.maks", "did you mean 'mask'", {"segments": [{"maks": 1}]}),
         ("bytes", "n", "gives 128 at most", {"text": "[MASK]", "n": 129}),
         ("bytes", "sede", "did you mean 'seed'", {"text": "[MASK]", "sede": 3}),

@@ -46,8 +46,8 @@ class Head:
 class Part:
     """A part of a text that is streamed.
 
-    offset: characters before it. logprobs: of its tokens, in nats. whole: whether it stands for all
-    before it, too. ended: the text, once nothing follows.
+    offset: where the first of its tokens begins. pieces, logprobs: of its tokens, in nats. ended:
+    the text, once nothing follows. record: what is told of how it came about.
     """
 
     text: str

@@ -12,10 +12,12 @@ from fastapi.responses import JSONResponse, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from unmask.core.generation import Generation
+from unmask.decoding import prepare
+from unmask.engine import Engine
 from unmask.server.answers import Reply
 from unmask.server.house import House
 from unmask.server.job import Step
-from unmask.server.posting import Ended, Finished, PostingJob
+from unmask.server.posting import Ended, Finished, PostingJob, Rows
 from unmask.server.problems import Problem, problem_of
 from unmask.server.served import Served
 from unmask.server.streams import Event, Stream, stream_of
@@ -33,6 +35,7 @@ async def answered(
     A client that goes away ends the generation of its rows at the next step. Raises a Problem for
     what goes wrong before an answer begins.
     """
+    await house.compute(_check_begins, served, reply.rows)
     stream = stream_of(reply, asked) if asked.stream else None
     deadline = time.monotonic() + house.settings.timeout
     watched = asked.stream or reply.likeliest is not None
@@ -54,6 +57,18 @@ async def answered(
     finally:
         served.worker.cancel(job)
     return JSONResponse(await house.compute(reply.answer, records))
+
+
+def _check_begins(served: Served, rows: Rows) -> None:
+    """Raise InputError for rows that cannot begin, as the worker would, but before it answers.
+
+    The first row and the longest are begun, and no pass of the network is made.
+    """
+    engine, lengths = Engine(served.denoiser), rows.lengths
+    longest = max(range(len(lengths)), key=lambda number: lengths[number])
+    ids = rows.submit(engine, sorted({0, longest}))
+    for state, strategy in engine.release(ids.tolist()):
+        prepare(state, strategy)
 
 
 async def while_connected(request: Request, wait: Callable[[], Any]) -> Any:

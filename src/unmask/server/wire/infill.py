@@ -22,7 +22,7 @@ class Segment(Wire):
     @model_validator(mode="after")
     def _check_one(self) -> Segment:
         if sum(each is not None for each in (self.text, self.mask, self.ids)) != 1:
-            raise refused("segments", "a segment has one of text, mask and ids")
+            raise refused(None, "a segment has one of text, mask and ids")
         return self
 
 
