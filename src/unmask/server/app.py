@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from unmask.server import refusals
 from unmask.server.house import House, house_of
-from unmask.server.routes import chat, completions, fim, health, infill, models
+from unmask.server.routes import chat, completions, fim, health, infill, models, score
 from unmask.server.served import Served
 from unmask.server.settings import Settings
 
@@ -19,7 +19,7 @@ def create_app(models_: Sequence[Served], settings: Settings | None = None) -> F
     """Return the application of models whose workers have begun."""
     app = FastAPI(title="unmask", docs_url="/docs", redoc_url=None)
     app.state.house = House(models_, settings or Settings())
-    for module in (health, models, completions, fim, chat, infill):
+    for module in (health, models, completions, fim, chat, infill, score):
         app.include_router(module.router)
     refusals.install(app)
     return app
