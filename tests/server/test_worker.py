@@ -125,6 +125,23 @@ def test_steps_tell_what_was_committed(workers):
         assert [step.finished for step in mine] == [False] * 3 + [True]
 
 
+def test_steps_tell_the_likeliest_ids_of_what_was_committed(workers):
+    job = Asked(2, STRATEGIES[1].but(alternatives=V), watched=True)
+    plain = Asked(2, STRATEGIES[1], watched=True)
+    worker = workers(network())
+    for each in (job, plain):
+        worker.submit(each)
+    assert job.result() == plain.result()
+    assert all(not step.alternatives for step in plain.steps)
+    for step in job.steps:
+        assert sorted(step.alternatives) == step.committed.tolist()
+        for place, found in step.alternatives.items():
+            ids, values = zip(*found, strict=True)
+            assert sorted(ids) == list(range(MASK))
+            assert list(values) == sorted(values, reverse=True)
+            assert dict(found)[step.tokens[place]] == pytest.approx(step.logprob[place], abs=1e-5)
+
+
 def test_a_job_of_many_rows_does_not_hold_up_others(workers):
     worker = workers(network(slow=0.001), max_rows=8)
     large, small = Asked(200, STRATEGIES[0]), Asked(1, STRATEGIES[0], seed=9)

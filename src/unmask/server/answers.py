@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from unmask.core.generation import Generation
+from unmask.server.likeliest import Likeliest
 from unmask.server.posting import Rows
 from unmask.text.encoding import Encoding
 from unmask.text.results import Completion, Reason
@@ -45,8 +46,8 @@ class Head:
 class Part:
     """A part of a text that is streamed.
 
-    offset: characters before it. logprobs: of its tokens, in nats. whole: whether it stands for all
-    before it, too. ended: the text, once nothing follows.
+    offset: where the first of its tokens begins. pieces, logprobs: of its tokens, in nats. ended:
+    the text, once nothing follows. record: what is told of how it came about.
     """
 
     text: str
@@ -105,11 +106,13 @@ class Reading(Protocol):
 class Reply(ABC):
     """What becomes of a request: rows for a worker, and the answer that is made of them.
 
-    Rows have numbers; that of a row is the index of its choice in all streams.
+    Rows have numbers; that of a row is the index of its choice in all streams. likeliest: takes the
+    likeliest ids of each position, where they are asked for.
     """
 
     head: Head
     rows: Rows
+    likeliest: Likeliest | None = None
 
     @abstractmethod
     def reader(self, number: int) -> Reading | None:
@@ -125,6 +128,18 @@ class Reply(ABC):
     @abstractmethod
     def words(self, ids: Sequence[int | None]) -> list[str | None]:
         """Return the text of each id, None for None and where ids are no text."""
+
+    @abstractmethod
+    def answer(self, records: Mapping[int, Generation]) -> dict[str, Any]:
+        """Return the whole answer, of the record (1,n) of each row."""
+
+
+class Chunked(Reply):
+    """A reply whose rows are texts that may be sent in chunks."""
+
+    @abstractmethod
+    def reader(self, number: int) -> Reading:
+        """Return what reads a row after each of its steps."""
 
     @abstractmethod
     def completion(self, number: int, record: Generation) -> Completion:
@@ -145,10 +160,6 @@ class Reply(ABC):
     @abstractmethod
     def closings(self, records: Mapping[int, Generation]) -> list[dict[str, Any]]:
         """Return the chunks that come behind all others."""
-
-    @abstractmethod
-    def answer(self, records: Mapping[int, Generation]) -> dict[str, Any]:
-        """Return the whole answer, of the record (1,n) of each row."""
 
 
 def finite(value: float) -> float:

@@ -22,7 +22,7 @@ from unmask.server.wire.decoding import Decoding
 from unmask.server.wire.texts import Texts
 from unmask.stopping import Budget
 from unmask.text import TextModel
-from unmask.text.inputs import messages_of
+from unmask.text.inputs import messages_of, text_of
 from unmask.text.prompts import Row
 from unmask.text.request import TextRequest
 
@@ -136,9 +136,12 @@ def completions_of(
     """
     check_limits(asked, len(asked.prompt) * asked.rows_each, settings)
     options = _text_options(model, asked, seed, asked.rows_each)
-    for ids in asked.prompt:
-        if not isinstance(ids, str):
-            _check_ids(ids, model)
+    for each in asked.prompt:
+        if isinstance(each, str):
+            text_of("prompt", each)
+        else:
+            _check_ids(each, model)
+    text_of("suffix", asked.suffix or "")
     if asked.suffix:
         [prompt] = asked.prompt
         given = [*_tokens(model, str(prompt)), *_tokens(model, asked.suffix)]
@@ -161,8 +164,7 @@ def answer_of(model: TextModel, asked: ChatRequest, seed: int, settings: Setting
 
 def _text_options(model: TextModel, asked: Texts, seed: int, rows: int) -> dict[str, Any]:
     strategy = strategy_of(asked, model.denoiser.spec, model.strategy)
-    stop = asked.stop or ()
-    return {"n": rows, "seed": seed, "strategy": strategy, "stop": stop, **asked.form}
+    return {"n": rows, "seed": seed, "strategy": strategy, "stop": asked.stop, **asked.form}
 
 
 def _tokens(model: TextModel, prompt: str | list[int]) -> list[int]:

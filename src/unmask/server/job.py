@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from unmask.core.generation import Generation
-from unmask.core.state import StepInfo
+from unmask.core.state import NEVER, StepInfo
 from unmask.decoding import Strategy
 from unmask.engine import Engine
 from unmask.text.streaming import draft
@@ -23,7 +23,9 @@ class Step:
     """A row after one of its steps, on the host. Arrays (N,), as wide as the widest row beside it.
 
     number: of the row in its job. drafted: ids that stand for unknown ones, None where nothing
-    does. forwards: network passes of the row so far.
+    does. forwards: network passes of the row so far. alternatives: the likeliest ids of each
+    position that was committed or edited, and their log-probabilities, the likeliest first; as many
+    as the strategy asks for.
     """
 
     number: int
@@ -35,6 +37,7 @@ class Step:
     committed: Array  # int64: the positions that became known
     remasked: Array  # int64: those that became unknown
     edited: Array  # int64: those at which another token was put
+    alternatives: Mapping[int, Sequence[tuple[int, float]]]
     drafted: Sequence[int | None]
     finished: bool
 
@@ -80,6 +83,7 @@ def steps_of(info: StepInfo, strategy: Strategy, chosen: Sequence[tuple[int, int
         info.edited,
     )
     tokens, masked, logprob, *changed = (each[places].cpu().numpy() for each in tensors)
+    others = alternatives_of(info, places)
     committed, remasked, edited = ([np.flatnonzero(row) for row in each] for each in changed)
     return [
         Step(
@@ -92,8 +96,25 @@ def steps_of(info: StepInfo, strategy: Strategy, chosen: Sequence[tuple[int, int
             committed=committed[i],
             remasked=remasked[i],
             edited=edited[i],
+            alternatives=others[i],
             drafted=drafted[place],
             finished=bool(rows.finished[place]),
         )
         for i, (place, number) in enumerate(chosen)
     ]
+
+
+def alternatives_of(
+    info: StepInfo, places: Sequence[int]
+) -> list[dict[int, list[tuple[int, float]]]]:
+    """Return the alternatives of the positions that were committed or edited, for each row."""
+    found: list[dict[int, list[tuple[int, float]]]] = [{} for _ in places]
+    alternatives = info.proposal.alternatives
+    if alternatives is None:
+        return found
+    row, position = (info.committed | info.edited)[places].nonzero().unbind(1)
+    ids, logprob = (each[places][row, position].tolist() for each in alternatives)
+    for i, at, tokens, values in zip(row.tolist(), position.tolist(), ids, logprob, strict=True):
+        pairs = zip(tokens, values, strict=True)
+        found[i][at] = [(token, value) for token, value in pairs if token != NEVER]
+    return found

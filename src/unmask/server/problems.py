@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from unmask.core.inference import is_out_of_memory
-from unmask.errors import InputError
+from unmask.errors import InputError, LogitsError
 from unmask.server.worker import Cancelled, Closing, Expired, QueueFull
 
 RETRY_AFTER = 1  # seconds
@@ -58,7 +58,7 @@ def problem_of(error: Exception) -> Problem:
             "server_error",
             code="out_of_memory",
         )
-    if isinstance(error, InputError) and not error.rows:
+    if isinstance(error, InputError) and not isinstance(error, LogitsError):
         return Problem(400, str(error))
     what = f"{type(error).__name__}: {error}"
     return Problem(500, what, "server_error", code="generation_failed")

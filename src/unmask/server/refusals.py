@@ -50,12 +50,15 @@ def problem_of_body(errors: Sequence[Mapping[str, Any]]) -> Problem:
     context = first.get("ctx") or {}
     place = [str(part) for part in first["loc"] if part != "body"]
     if first["type"] == "refused":
-        param = ".".join([*place, context["param"]]) if place[-1:] != [context["param"]] else None
-        return Problem(400, context["message"], param=param or ".".join(place))
+        return Problem(400, context["message"], param=".".join([*place, *context["param"]]))
     if first["type"] == "json_invalid":
         return Problem(400, f"the body is no JSON: {context.get('error', first['msg'])}")
     param = ".".join(place)
-    told = f"{param}: {first['msg']}" if param else f"the body is no JSON object: {first['msg']}"
+    told = f"{param}: {first['msg']}"
+    if not param:
+        told = (
+            "the body is no JSON object: send one, with the header Content-Type: application/json"
+        )
     return Problem(400, told, param=param or None)
 
 

@@ -12,9 +12,12 @@ from fastapi.responses import JSONResponse, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from unmask.core.generation import Generation
+from unmask.decoding import prepare
+from unmask.engine import Engine
 from unmask.server.answers import Reply
 from unmask.server.house import House
-from unmask.server.posting import Ended, Finished, PostingJob
+from unmask.server.job import Step
+from unmask.server.posting import Ended, Finished, PostingJob, Rows
 from unmask.server.problems import Problem, problem_of
 from unmask.server.served import Served
 from unmask.server.streams import Event, Stream, stream_of
@@ -32,9 +35,11 @@ async def answered(
     A client that goes away ends the generation of its rows at the next step. Raises a Problem for
     what goes wrong before an answer begins.
     """
+    await house.compute(_check_begins, served, reply.rows)
     stream = stream_of(reply, asked) if asked.stream else None
     deadline = time.monotonic() + house.settings.timeout
-    job = PostingJob(reply.rows, watched=asked.stream, deadline=deadline)
+    watched = asked.stream or reply.likeliest is not None
+    job = PostingJob(reply.rows, watched=watched, deadline=deadline)
     try:
         served.worker.submit(job)
     except Exception as error:
@@ -48,10 +53,22 @@ async def answered(
             shutdown_grace_period=house.settings.grace,
         )
     try:
-        records = await while_connected(request, lambda: _records(job))
+        records = await while_connected(request, lambda: _records(job, reply))
     finally:
         served.worker.cancel(job)
     return JSONResponse(await house.compute(reply.answer, records))
+
+
+def _check_begins(served: Served, rows: Rows) -> None:
+    """Raise InputError for rows that cannot begin, as the worker would, but before it answers.
+
+    The first row and the longest are begun, and no pass of the network is made.
+    """
+    engine, lengths = Engine(served.denoiser), rows.lengths
+    longest = max(range(len(lengths)), key=lambda number: lengths[number])
+    ids = rows.submit(engine, sorted({0, longest}))
+    for state, strategy in engine.release(ids.tolist()):
+        prepare(state, strategy)
 
 
 async def while_connected(request: Request, wait: Callable[[], Any]) -> Any:
@@ -80,12 +97,15 @@ async def while_connected(request: Request, wait: Callable[[], Any]) -> Any:
     return found[0]
 
 
-async def _records(job: PostingJob) -> dict[int, Generation]:
+async def _records(job: PostingJob, reply: Reply) -> dict[int, Generation]:
     """Return the record of each row, once all are finished. Raises a Problem where they are not."""
     records = dict[int, Generation]()
     while True:
         for item in await job.mail.take():
-            if isinstance(item, Finished):
+            if isinstance(item, Step):
+                if reply.likeliest is not None:
+                    reply.likeliest.take(item)
+            elif isinstance(item, Finished):
                 records[item.number] = item.record
             elif isinstance(item, Ended):
                 if item.error is not None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from unmask.core.generation import Generation
-from unmask.server.answers import Part, Reading, Reply, finite
+from unmask.server.answers import Chunked, Part, Reading, Reply, finite
 from unmask.server.job import Step
+from unmask.server.likeliest import entries
 from unmask.server.posting import Ended, Finished
 from unmask.server.problems import Problem, problem_of
 from unmask.server.stretches import Stretch
@@ -42,6 +43,8 @@ class Stream(ABC):
         if self.over:
             return []
         if isinstance(item, Step):
+            if self.reply.likeliest is not None:
+                self.reply.likeliest.take(item)
             return self.step(item)
         if isinstance(item, Finished):
             self.records[item.number] = item.record
@@ -97,7 +100,9 @@ def state_of(reader: Reading, step: Step) -> TextState:
 class FinalText(Stream):
     """OpenAI's chunks: the text that is final, contiguous from the left, a token at a time."""
 
-    def __init__(self, reply: Reply):
+    reply: Chunked
+
+    def __init__(self, reply: Chunked):
         super().__init__(reply)
         self._texts: dict[int, tuple[Reading, Stretch]] = {}
 
@@ -108,7 +113,6 @@ class FinalText(Stream):
     def _text(self, number: int) -> tuple[Reading, Stretch]:
         if number not in self._texts:
             reader = self.reply.reader(number)
-            assert reader is not None
             self._texts[number] = reader, Stretch(reader.encoding, reader.context)
         return self._texts[number]
 
@@ -140,7 +144,9 @@ class FinalText(Stream):
 class Snapshots(Stream):
     """OpenAI's chunks whose content is the whole text after a step, in place of the last."""
 
-    def __init__(self, reply: Reply):
+    reply: Chunked
+
+    def __init__(self, reply: Chunked):
         super().__init__(reply)
         self._readers: dict[int, Reading] = {}
 
@@ -153,9 +159,7 @@ class Snapshots(Stream):
         if step.finished:
             return []
         if step.number not in self._readers:
-            reader = self.reply.reader(step.number)
-            assert reader is not None
-            self._readers[step.number] = reader
+            self._readers[step.number] = self.reply.reader(step.number)
         state = state_of(self._readers[step.number], step)
         return [event(self.reply.chunk(step.number, Part(state.snapshot)))]
 
@@ -228,6 +232,10 @@ class Denoising(Stream):
             "edited": [i for i in put if seen.ids[i] is not None],
             "snapshot": None if seen.reader is None else state_of(seen.reader, step).snapshot,
         }
+        if self.reply.likeliest is not None:
+            pairs_at = step.alternatives
+            others = [pairs_at.get(seen.first + i, ()) for i in put]
+            data["alternatives"] = [entries(pairs, self.reply.words) for pairs in others]
         return [event(data, "denoise")]
 
     def row(self, number: int, record: Generation) -> list[Event]:
@@ -243,7 +251,7 @@ def stream_of(reply: Reply, asked: Decoding) -> Stream:
     """Return the stream that a body asks for. Raises a Problem for rows that it cannot show."""
     if asked.stream_mode == "denoise":
         return Denoising(reply)
-    if reply.reader(0) is None:
+    if not isinstance(reply, Chunked):
         raise Problem(
             400,
             "rows of this model are no text: pass stream_mode='denoise', or stream=false",

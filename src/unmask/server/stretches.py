@@ -41,8 +41,8 @@ class Stretch:
         if self._covered < len(found.tokens):  # tokens that have no text, or are cut within theirs
             rest = slice(self._covered, len(found.tokens))
             held = found.pieces[rest], found.logprobs[rest]
-            last = parts.pop() if parts and not parts[-1].pieces else Part("", len(text))
-            parts.append(Part(last.text, last.offset, *held))
+            last = parts.pop() if parts and not parts[-1].pieces else Part("")
+            parts.append(Part(last.text, self._end, *held))
         return parts
 
     def _parts(self, text: str, pieces: Sequence[str], logprobs: Sequence[float]) -> list[Part]:
@@ -64,6 +64,6 @@ class Stretch:
         return parts
 
     def _part(self, text: str, pieces: Sequence[str], logprobs: Sequence[float]) -> Part:
-        part = Part(text[len(self.sent) :], len(self.sent), list(pieces), list(logprobs))
+        part = Part(text[len(self.sent) :], self._end, list(pieces), list(logprobs))
         self.sent = text
         return part

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from unmask.core.generation import Generation
-from unmask.server.answers import Head, Part, Reply, Usage, finite, reason
+from unmask.server.answers import Chunked, Head, Part, Usage, finite, reason
 from unmask.server.asking import given_tokens
 from unmask.server.wire.texts import Texts
 from unmask.text.request import TextRequest
@@ -35,7 +35,7 @@ class Form(Protocol):
 
 
 @dataclass(frozen=True)
-class TextReply(Reply):
+class TextReply(Chunked):
     """The answer of texts. each: rows of a prompt, of which the n likeliest are told."""
 
     head: Head

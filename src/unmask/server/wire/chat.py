@@ -19,7 +19,7 @@ def content_of(given: Any) -> Any:
         known = isinstance(part, dict) and set(part) == {"type", "text"}
         if not (known and part["type"] == "text" and isinstance(part["text"], str)):
             kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-            raise refused("messages", f"content of the type {kind!r} is not read: pass texts alone")
+            raise refused(None, f"content of the type {kind!r} is not read: pass texts alone")
         texts.append(part["text"])
     return "\n".join(texts)
 

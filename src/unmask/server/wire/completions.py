@@ -20,7 +20,7 @@ def prompts_of(given: Any) -> list[str] | list[list[int]]:
         return many
     if isinstance(many, list) and many and all(_are_ids(each) for each in many):
         return many
-    raise refused("prompt", "prompt is a text, a list of texts, ids, or a list of lists of ids")
+    raise refused(None, "prompt is a text, a list of texts, ids, or a list of lists of ids")
 
 
 def _are_ids(given: Any) -> bool:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from unmask.core.random import SEED_LIMIT
 from unmask.presets import by_name
-from unmask.server.wire.fields import Wire, refused
+from unmask.server.wire.fields import Wire, refused, unknown_field
 
 
 class StreamOptions(Wire):
@@ -54,12 +54,15 @@ class Decoding(Wire):
     @model_validator(mode="before")
     @classmethod
     def _gather_options(cls, data: Any) -> Any:
-        """Move options of presets from the top level to `options`."""
+        """Move options of presets from the top level to `options`; refuse what is none."""
         if not isinstance(data, dict) or not isinstance(data.get("options", {}), dict):
             return data
         known = {*cls.model_fields, *cls.neutral}
         moved = {name: data[name] for name in data if name in preset_options() - known}
         options = data.get("options", {})
+        for name in data:
+            if name not in known and name not in moved:
+                raise refused(name, unknown_field(name, known | preset_options()))
         for name in moved:
             if name in options:
                 raise refused(name, f"{name} is given twice, in options and beside it")

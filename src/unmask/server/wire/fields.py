@@ -46,7 +46,7 @@ def unknown_field(name: str, known: Iterable[str]) -> str:
     return f"unknown field {name!r}: {hint}"
 
 
-def refused(param: str, message: str) -> PydanticCustomError:
-    """Return the error of a field, for a validator to raise."""
-    context = {"param": param, "message": message}
+def refused(param: str | None, message: str) -> PydanticCustomError:
+    """Return the error of a field, for a validator to raise; None for the one it validates."""
+    context = {"param": [] if param is None else [param], "message": message}
     return PydanticCustomError("refused", "{message}", context)

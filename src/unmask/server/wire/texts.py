@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from unmask.server.wire.decoding import Decoding
 from unmask.server.wire.fields import Wire, refused
@@ -17,6 +17,14 @@ _NESTED = [
 ]
 JSON_OBJECT = {"type": "object", "additionalProperties": {"anyOf": [*_PLAIN, *_NESTED]}}
 """The schema of json_object: JSON of any depth has no automaton, so it is two levels deep."""
+
+
+def stops_of(given: Any) -> Any:
+    """Return the texts that end one, as a list."""
+    texts = [given] if isinstance(given, str) else [] if given is None else given
+    if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
+        raise refused(None, "stop is a text, or a list of texts")
+    return texts
 
 
 class NamedSchema(Wire):
@@ -37,9 +45,7 @@ class ResponseFormat(Wire):
     @model_validator(mode="after")
     def _check_schema(self) -> ResponseFormat:
         if (self.type == "json_schema") != (self.json_schema is not None):
-            raise refused(
-                "response_format", "json_schema goes with type='json_schema': pass both or neither"
-            )
+            raise refused(None, "json_schema goes with type='json_schema': pass both or neither")
         return self
 
 
@@ -61,7 +67,7 @@ class Texts(Decoding):
     }
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
-    stop: str | list[str] | None = None
+    stop: Annotated[list[str], BeforeValidator(stops_of)] = Field(default_factory=list)
     response_format: ResponseFormat | None = None
     regex: str | None = None
     choices: list[str] | None = None
