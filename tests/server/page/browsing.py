@@ -40,7 +40,7 @@ def generate(page, seed=7, **fields):
 def settled(page):
     """Wait until nothing runs and nothing is replayed."""
     page.wait_for_selector("#run:not(.stop)")
-    page.wait_for_selector("#play:not(.playing)")
+    page.wait_for_selector("#play:not(.playing)", state="attached")
 
 
 def seek(page, step):

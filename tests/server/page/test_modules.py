@@ -95,7 +95,7 @@ def test_each_kind_of_model_is_asked_by_its_endpoint(module, kind, chat, prompt,
         const { requestOf } = await import('/page/request.js');
         return requestOf(model, asked);
     }"""
-    model = {"id": "m", "unmask": {"kind": kind, "chat": chat}}
+    model = {"id": "m", "unmask": {"kind": kind, "chat": chat, "layout": {"offset": 0}}}
     asked = {"prompt": prompt, "tokens": 9, "grid": [[None]], "preset": "mdlm", "options": {}}
     asked |= {"steps": None, "seed": 4, "condition": None}
     found = module(script, [model, asked])

@@ -2,6 +2,7 @@
 
 import { byId, make } from "./dom.js";
 import { probability } from "./colour.js";
+import { wordOf } from "./recording.js";
 
 const card = byId("card");
 
@@ -19,7 +20,7 @@ function said(cell, total) {
   if (!listed.some(({ token }) => token === cell.token)) listed.push(cell);
   const rows = listed.map((each) => {
     const row = make("li", { class: each.token === cell.token ? "chosen" : false },
-      make("span", { class: "word" }, visible(each.text)),
+      make("span", { class: "word" }, visible(wordOf(each.token, each.text))),
       make("span", { class: "share" }, percent(probability(each))));
     row.style.setProperty("--share", `${100 * probability(each)}%`);
     return row;
@@ -33,7 +34,7 @@ function spoken(cell, total) {
   if (cell.given) return `${visible(cell.text)}, given`;
   const others = (cell.alternatives ?? [])
     .filter(({ token }) => token !== cell.token)
-    .map((each) => `${visible(each.text)} ${percent(probability(each))}`);
+    .map((each) => `${visible(wordOf(each.token, each.text))} ${percent(probability(each))}`);
   const beside = others.length ? `; others: ${others.join(", ")}` : "";
   return `${visible(cell.text)}, step ${cell.step} of ${total}, ${percent(probability(cell))}${beside}`;
 }

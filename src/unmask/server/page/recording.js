@@ -1,5 +1,8 @@
 // What a stream has said of one row, so that any of its steps can be shown.
 
+/** Return the text of a token, the id itself where it has none. */
+export const wordOf = (token, text) => text ?? (token === null ? null : String(token));
+
 /**
  * A row and its steps. length: positions. steps: the events "step" of this row. response: the whole
  * answer, once it is there. A frame has a cell for each position: {token, text, logprob, step,
@@ -13,7 +16,7 @@ export class Recording {
     this.steps = [];
     this.response = null;
     this.first = row.tokens.map((token, i) => ({
-      token, text: row.text[i] ?? null, logprob: null, step: 0, given: token !== null, fresh: false,
+      token, text: wordOf(token, row.text[i]), logprob: null, step: 0, given: token !== null, fresh: false,
     }));
     this.rewind();
   }
@@ -54,7 +57,7 @@ export class Recording {
     step.positions.forEach((position, i) => {
       Object.assign(this.cells[position], {
         token: step.tokens[i],
-        text: step.text[i],
+        text: wordOf(step.tokens[i], step.text[i]),
         logprob: step.logprobs[i],
         step: this.at,
         fresh: true,

@@ -27,7 +27,7 @@ export function requestOf(model, asked) {
 
 function subject(model, { prompt, tokens, grid }) {
   const { kind, chat } = model.unmask;
-  if (kind === "image" || kind === "board") return infill({ grid });
+  if (kind === "image" || kind === "board") return infill(rowOf(grid, model.unmask.layout.offset));
   if (kind === "ids") return infill({ ids: idsOf(prompt) });
   if (hasMasks(prompt)) return infill({ text: prompt });
   if (chat) {
@@ -40,7 +40,12 @@ function subject(model, { prompt, tokens, grid }) {
   return { path: "/v1/completions", body: { prompt, max_tokens: tokens, logprobs: ALTERNATIVES } };
 }
 
-const infill = (body) => ({ path: "/v1/infill", body: { ...body, alternatives: ALTERNATIVES } });
+const infill = (body) => ({ path: "/v1/infill", body: { ...body, top_logprobs: ALTERNATIVES } });
+
+/** Return a grid as it is, or as a row of ids where some that are not drawn stand before it. */
+function rowOf(grid, offset) {
+  return offset ? { ids: [...new Array(offset).fill(null), ...grid.flat()] } : { grid };
+}
 
 /** Return the ids of a text of numbers; each `_` and each of n places of `[MASK:n]` is null. */
 export function idsOf(text) {
