@@ -1,5 +1,6 @@
 """A server in a process of its own: from the first request to its end by a signal."""
 
+import contextlib
 import json
 import os
 import random
@@ -14,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+FULL = 'unmask_open_rows{model="shidoku"} 64.0'
 OFTEN = pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(900)])
 PLAIN = {"trust_env": False, "verify": False}  # certificates take half a second to read
 PROGRAM = [sys.executable, "-u", str(Path(__file__).with_name("ending.py"))]
@@ -203,19 +205,57 @@ def test_a_client_that_goes_away_is_counted_no_more(start):
         assert 'unmask_open_rows{model="shidoku"} 0.0' in client.get("/metrics").text
 
 
+def asking(server, number):
+    """Threads that ask for as many batches, and end with the server."""
+
+    def ask():
+        with contextlib.suppress(httpx.HTTPError):
+            httpx.post(server.url + "/v1/tiny", json={"n": 128}, timeout=600, **PLAIN)
+
+    threads = [threading.Thread(target=ask) for _ in range(number)]
+    for each in threads:
+        each.start()
+    return threads
+
+
+def test_health_answers_within_a_pass(start):
+    """A pass takes longer than all requests to /health, which come to their end within it."""
+    server = start(slow=30)
+    with httpx.Client(base_url=server.url, timeout=60, **PLAIN) as client:
+        threads = asking(server, 1)
+        while FULL not in client.get("/metrics").text:
+            time.sleep(0.01)
+        for _ in range(100):
+            assert client.get("/health").status_code == 200
+        page = client.get("/metrics").text
+        assert FULL in page
+        assert 'unmask_step_seconds_count{model="shidoku"} 0.0' in page  # the first has not ended
+    server.signal(signal.SIGKILL)
+    server.wait()
+    threads[0].join(60)
+
+
 @pytest.mark.slow
+@pytest.mark.skipif(
+    os.getloadavg()[0] > 1, reason="times of an idle machine: something else is computing here"
+)
 def test_health_is_quick_while_a_batch_is_computed(start):
     server = start(busy=True, slow=0)
-    clients = [Client(server.url, i) for i in range(8)]
-    seconds = []
     with httpx.Client(base_url=server.url, timeout=60, **PLAIN) as client:
-        for _ in range(300):
+        threads = asking(server, 40)
+        while FULL not in client.get("/metrics").text:
+            time.sleep(0.01)
+        seconds = []
+        for _ in range(200):
             begun = time.monotonic()
             assert client.get("/health").status_code == 200
             seconds.append(time.monotonic() - begun)
             time.sleep(0.01)
-    server.signal()
-    assert server.wait() == 0
-    for client in clients:
-        client.join(60)
-    assert sorted(seconds)[int(0.99 * len(seconds))] < 0.05, sorted(seconds)[-10:]
+        assert FULL in client.get("/metrics").text
+    server.signal(signal.SIGKILL)
+    server.wait()
+    for each in threads:
+        each.join(60)
+    p99 = sorted(seconds)[int(0.99 * len(seconds))]
+    print(f"99 of 100 answers within {1000 * p99:.1f} ms")
+    assert p99 < 0.05, sorted(seconds)[-10:]
