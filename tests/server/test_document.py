@@ -12,17 +12,30 @@ from unmask.server.served import Served
 from unmask.server.settings import Settings
 from unmask.server.wire.chat import ChatRequest
 from unmask.server.wire.completions import CompletionRequest
+from unmask.server.wire.decoding import Decoding
+from unmask.server.wire.infill import InfillRequest
+from unmask.server.wire.score import ScoreRequest
 
 TEXT = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text(encoding="utf-8")
 
 
-def test_every_field_is_in_the_document():
-    table = TEXT.split("## Fields")[1].split("\n## ")[0]
+def fields_of(section):
+    """The names in the first column of the table of a section."""
+    table = TEXT.split(f"## {section}")[1].split("\n## ")[0]
     first = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
-    told = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
+    return {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
+
+
+def test_every_field_is_in_the_document():
     known = {*CompletionRequest.model_fields, *ChatRequest.model_fields}
-    # The first two are in the table of endpoints, and the last may only be 0.
-    assert told == known - {"prompt", "messages", "top_logprobs"}
+    # These are in the table of endpoints.
+    assert fields_of("Fields") == known - {"prompt", "messages"}
+
+
+def test_every_field_of_rows_and_scores_is_in_the_document():
+    common = {*Decoding.model_fields} - {"top_logprobs"}
+    assert fields_of("Rows with unknown positions") == {*InfillRequest.model_fields} - common
+    assert fields_of("Scores") == {*ScoreRequest.model_fields} - {"model", "seed", "user"}
 
 
 @pytest.mark.slow
