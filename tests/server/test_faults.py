@@ -97,7 +97,8 @@ def test_a_request_that_is_late(held):
     address, net, _ = held(Settings(timeout=0.3))
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(ask, address)
-        time.sleep(0.6)
+        assert net.inside.wait(30)
+        time.sleep(0.4)
         net.go.set()
         assert found.result().status_code == 408
         assert found.result().json()["error"]["type"] == "timeout_error"

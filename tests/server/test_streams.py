@@ -1,5 +1,6 @@
 """The three kinds of streams."""
 
+import asyncio
 import threading
 import time
 
@@ -111,6 +112,18 @@ def test_a_row_can_be_drawn_from_its_steps(http, model, way):
         assert mine[-1]["forwards"] == choice["record"]["forwards"]
 
 
+def test_edited_positions_are_named(http):
+    options = {"fill": 0.01, "edit": 0.02, "block_length": 24}
+    body = {**ASKED, "preset": "llada21", **options}
+    steps = [data for _, data in streamed(http, stream_mode="denoise", **body)][1:-1]
+    seen, edited = set(), 0
+    for step in steps:
+        assert step["edited"] == [place for place in step["positions"] if place in seen]
+        seen |= {*step["positions"]}
+        edited += len(step["edited"])
+    assert edited
+
+
 def test_blocks_come_one_by_one(texts):
     """No chunk is a whole canvas: a client that counts sees tokens while rows are generated."""
     text, begun = texts["bytes"], threading.Event()
@@ -204,6 +217,24 @@ def test_a_client_that_goes_away_ends_its_job(texts, mode):
             time.sleep(0.01)
         assert len(passes) < 200
         assert client.get("/health").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("method", ["encode_all", "decode"])
+def test_the_event_loop_neither_tokenizes_nor_reads(texts, monkeypatch, method):
+    text, loops = texts["bytes"], []
+    original = getattr(type(text.encoding), method)
+
+    def watched(self, *given, **named):
+        loops.append(asyncio._get_running_loop())
+        return original(self, *given, **named)
+
+    monkeypatch.setattr(type(text.encoding), method, watched)
+    with serving([served("bytes", text)]) as address, httpx.Client(base_url=address) as http:
+        for mode in ({}, {"stream": True}, {"stream": True, "stream_mode": "denoise"}):
+            body = {**ASKED, "preset": "llada", "block_length": 8, **mode}
+            assert http.post("/v1/completions", json=body).status_code == 200
+    assert loops
+    assert not any(loops)
 
 
 def test_the_event_loop_answers_during_a_forward(texts):
