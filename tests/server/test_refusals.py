@@ -52,8 +52,12 @@ COMPLETIONS = [
     ("best_of", "stream=true", {"best_of": 2, "stream": True}),
     ("suffix", "one prompt", {"prompt": ["a", "b"], "suffix": "c"}),
     ("suffix", "one prompt", {"prompt": [40, 41], "suffix": "c"}),
-    ("logprobs", "pass 0", {"logprobs": 3}),
-    ("logit_bias", "cannot be honoured", {"logit_bias": {"5": 1}}),
+    ("logprobs", "20", {"logprobs": 21}),
+    ("logit_bias", "of 'the': its names are ids", {"logit_bias": {"the": 1}}),
+    ("logit_bias.5", "100", {"logit_bias": {"5": 101}}),
+    ("logit_bias", "of the id 99999", {"logit_bias": {"99999": 1}}),
+    (None, "does not change", {"logit_bias": {"5": 1}, "preset": "llada21"}),
+    (None, "alternatives", {"logprobs": 2, "preset": "daedal"}),
     ("frequency_penalty", "cannot be honoured", {"frequency_penalty": 0.5}),
     ("presence_penalty", "cannot be honoured", {"presence_penalty": -0.5}),
     ("diffusing", "stream=true", {"diffusing": True}),
@@ -84,7 +88,7 @@ CHATS = [
     ("tool_choice", "cannot be honoured", {"tool_choice": "required"}),
     ("reasoning_effort", "cannot be honoured", {"reasoning_effort": "high"}),
     ("top_logprobs", "logprobs=true", {"top_logprobs": 0}),
-    ("top_logprobs", "pass 0", {"top_logprobs": 3, "logprobs": True}),
+    ("top_logprobs", "20", {"top_logprobs": 21, "logprobs": True}),
     ("prompt", "unknown field", {"prompt": "a"}),
 ]  # fmt: skip
 

@@ -46,14 +46,16 @@ class Head:
 class Part:
     """A part of a text that is streamed.
 
-    offset: where the first of its tokens begins. pieces, logprobs: of its tokens, in nats. ended:
-    the text, once nothing follows. record: what is told of how it came about.
+    offset: where the first of its tokens begins. pieces, logprobs: of its tokens, in nats. first:
+    the number of the first of them in the text. ended: the text, once nothing follows. record: what
+    is told of how it came about.
     """
 
     text: str
     offset: int = 0
     pieces: Sequence[str] = ()
     logprobs: Sequence[float] = ()
+    first: int = 0
     ended: Completion | None = None
     record: dict[str, Any] | None = None
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from unmask.server import refusals
 from unmask.server.house import House, house_of
 from unmask.server.operations import Operations, watch_over
-from unmask.server.routes import chat, completions, fim, health, infill, models, page
+from unmask.server.routes import chat, completions, fim, health, infill, models, page, score
 from unmask.server.served import Served
 from unmask.server.settings import Settings
 
@@ -25,7 +25,7 @@ def create_app(
     app = FastAPI(title="unmask", docs_url="/docs", redoc_url=None)
     app.state.house = House(models_, settings or Settings())
     watch_over(app, app.state.house.settings, operations or Operations())
-    for module in (health, models, completions, fim, chat, infill, page):
+    for module in (health, models, completions, fim, chat, infill, score, page):
         app.include_router(module.router)
     refusals.install(app)
     return app

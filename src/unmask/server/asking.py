@@ -61,10 +61,29 @@ def strategy_of(
         given = {**base, **options, **direct}
         chosen = by_name.build(name, given, grid=spec.grid, spelling=_spelt(asked))
         rest = {key: value for key, value in sampling.items() if key not in takes}
+    rest |= _bias(asked, spec)
     if rest:
         chosen = chosen.but(sampling=replace(chosen.sampling, **rest))
-    nothing = not (asked.preset or options or sampling or asked.max_forwards or asked.cfg_scale)
+    said = asked.preset or asked.max_forwards or asked.cfg_scale or asked.logit_bias
+    nothing = not (said or options or sampling)
     return None if nothing else _bounded(_guided(chosen, asked, null), asked)
+
+
+def _bias(asked: Decoding, spec: DenoiserSpec) -> dict[str, Any]:
+    """Return the bias of ids as an option of `Sampling`. Raises a Problem for ids that are none."""
+    outside = [token for token in asked.logit_bias or () if token >= spec.vocab_size]
+    if outside:
+        what = f"logit_bias is of the id {outside[0]}: the ids are 0 to {spec.vocab_size - 1}"
+        raise Problem(400, what, param="logit_bias")
+    return {"bias": asked.logit_bias} if asked.logit_bias else {}
+
+
+def with_alternatives(rows: TextRequest, count: int | None) -> TextRequest:
+    """Return a request whose steps tell so many of the likeliest ids of each position."""
+    if not count:
+        return rows
+    plans = [replace(p, strategy=p.strategy.but(alternatives=count)) for p in rows.plans]
+    return replace(rows, plans=plans)
 
 
 def _options(asked: Decoding) -> dict[str, Any]:

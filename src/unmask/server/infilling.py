@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
@@ -35,8 +34,9 @@ def infill_of(served: Served, asked: InfillRequest, seed: int, settings: Setting
     mask_id = served.denoiser.spec.mask_id or 0
     tokens = torch.tensor([[mask_id if each is None else each for each in ids]])
     unknown = torch.tensor([[each is None for each in ids]])
+    condition = condition_of(served, asked.condition, asked.n)
     rows = torch.zeros(asked.n, dtype=torch.int64)
-    canvas = Canvas.infill(tokens[rows], unknown[rows], condition=condition_of(served, asked))
+    canvas = Canvas.infill(tokens[rows], unknown[rows], condition=condition)
     made = CanvasRows(canvas, strategy, row_seeds(canvas, seed, None))
     try:  # what cannot be generated is told before any row waits
         init(served.denoiser, canvas.take(rows[:1]), strategy, made.seeds[:1])
@@ -127,16 +127,16 @@ def _check_rules(ids: Ids, served: Served, param: str) -> None:
         raise Problem(400, str(error), param=param) from error
 
 
-def condition_of(served: Served, asked: Any, rows: int | None = None) -> torch.Tensor | None:
-    """Return the class of each row, (n,) int64, None where none is given."""
-    if asked.condition is None:
+def condition_of(served: Served, condition: int | None, rows: int) -> torch.Tensor | None:
+    """Return the class of each row, (rows,) int64, None where none is given."""
+    if condition is None:
         return None
     classes = None if served.card is None else served.card.classes
-    if classes is None or asked.condition >= classes:
+    if classes is None or condition >= classes:
         known = "no classes" if classes is None else f"classes 0 to {classes - 1}"
-        what = f"condition={asked.condition}: {served.name!r} has {known}"
+        what = f"condition={condition}: {served.name!r} has {known}"
         raise Problem(400, what, param="condition")
-    return torch.full((asked.n if rows is None else rows,), asked.condition)
+    return torch.full((rows,), condition)
 
 
 def _strategy(served: Served, asked: InfillRequest) -> Strategy:

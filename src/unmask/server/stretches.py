@@ -42,7 +42,7 @@ class Stretch:
             rest = slice(self._covered, len(found.tokens))
             held = found.pieces[rest], found.logprobs[rest]
             last = parts.pop() if parts and not parts[-1].pieces else Part("")
-            parts.append(Part(last.text, self._end, *held))
+            parts.append(Part(last.text, self._end, *held, first=self._covered))
         return parts
 
     def _parts(self, text: str, pieces: Sequence[str], logprobs: Sequence[float]) -> list[Part]:
@@ -57,13 +57,15 @@ class Stretch:
             if not each:
                 continue
             first = number - len(held)
-            parts.append(self._part(text[:end], held, logprobs[first:number]))
+            parts.append(self._part(text[:end], held, logprobs[first:number], first))
             held, self._covered, self._end = [], number, end
         if len(text) > len(self.sent):
             parts.append(self._part(text, [], []))
         return parts
 
-    def _part(self, text: str, pieces: Sequence[str], logprobs: Sequence[float]) -> Part:
-        part = Part(text[len(self.sent) :], self._end, list(pieces), list(logprobs))
+    def _part(
+        self, text: str, pieces: Sequence[str], logprobs: Sequence[float], first: int = 0
+    ) -> Part:
+        part = Part(text[len(self.sent) :], self._end, list(pieces), list(logprobs), first)
         self.sent = text
         return part

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from unmask.server.answers import Head
-from unmask.server.asking import answer_of, seed_of
+from unmask.server.asking import answer_of, seed_of, with_alternatives
 from unmask.server.house import house_of
+from unmask.server.likeliest import Likeliest
 from unmask.server.sending import answered
 from unmask.server.settings import Settings
 from unmask.server.text_answers import ChatForm, TextReply
@@ -28,6 +29,8 @@ async def chat(body: ChatRequest, request: Request) -> Response:
 
 def _reply(name: str, text: TextModel, asked: ChatRequest, settings: Settings) -> TextReply:
     seed = seed_of(asked)
-    rows = answer_of(text, asked, seed, settings)
+    count = asked.top_logprobs or 0
+    rows = with_alternatives(answer_of(text, asked, seed, settings), count)
+    likeliest = Likeliest(count) if count else None
     head = Head.of("chatcmpl", name, seed, rows.strategy(0).name)
-    return TextReply(head, rows, asked, ChatForm(bool(asked.logprobs)), asked.n)
+    return TextReply(head, rows, asked, ChatForm(bool(asked.logprobs)), asked.n, likeliest)

@@ -31,7 +31,8 @@ class CompletionRequest(Texts):
     """Texts that go on, or between a prompt and a suffix.
 
     best_of: rows of each prompt, of which the n with the likeliest tokens are returned. echo: the
-    prompt stands before each text. logprobs: 0 gives those of the tokens that were chosen.
+    prompt stands before each text. logprobs: those of the tokens, and of so many likeliest at each
+    place; with echo those of the prompt's tokens, too, exactly, each behind the tokens before it.
     """
 
     prompt: Annotated[list[str] | list[list[int]], BeforeValidator(prompts_of)]
@@ -48,10 +49,6 @@ class CompletionRequest(Texts):
             raise refused("best_of", "best_of is known at the end: leave it out, or stream=true")
         if self.suffix and (len(self.prompt) > 1 or not isinstance(self.prompt[0], str)):
             raise refused("suffix", "suffix goes with one prompt, a text")
-        if self.logprobs:
-            raise refused("logprobs", f"logprobs={self.logprobs}: pass 0, for the chosen tokens'")
-        if self.echo and self.logprobs is not None:
-            raise refused("echo", "echo with logprobs: leave one of them out")
         return self
 
     @property

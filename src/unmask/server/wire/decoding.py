@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import inspect
 from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from unmask.core.random import SEED_LIMIT
 from unmask.presets import by_name
 from unmask.server.wire.fields import Wire, refused, unknown_field
+
+Bias = Annotated[float, Field(ge=-100, le=100)]
+
+
+def bias_of(given: Any) -> Any:
+    """Return a bias by ids: those of JSON are strings."""
+    if not isinstance(given, dict):
+        return given
+    wrong = [name for name in given if not str(name).isdecimal()]
+    if wrong:
+        raise refused(None, f"logit_bias is of {wrong[0]!r}: its names are ids, such as '42'")
+    return {int(name): value for name, value in given.items()}
 
 
 class StreamOptions(Wire):
@@ -25,9 +37,10 @@ class Decoding(Wire):
 
     model: by default the first one. n: rows of each prompt. seed: drawn where it is absent, and
     told. preset: by default that of the model. block_length: the preset's option `block`.
-    cfg_scale: w of c + w·(c − u), the prompt hidden in u. max_forwards: network passes of a row, at
-    most. options: of the preset; at the top level, too. diffusing: chunks are snapshots of the
-    whole. stream_mode: "denoise" tells each step. return_record: with the record of each row.
+    logit_bias: numbers added to the logits of ids. cfg_scale: w of c + w·(c − u), the prompt hidden
+    in u. max_forwards: network passes of a row, at most. options: of the preset; at the top level,
+    too. diffusing: chunks are snapshots of the whole. stream_mode: "denoise" tells each step.
+    return_record: with the record of each row.
     """
 
     model: str | None = None
@@ -43,6 +56,7 @@ class Decoding(Wire):
     threshold: float | None = None
     cfg_scale: float | None = None
     max_forwards: int | None = Field(None, ge=1)
+    logit_bias: Annotated[dict[int, Bias] | None, BeforeValidator(bias_of)] = None
     options: dict[str, Any] = Field(default_factory=dict)
     stream: bool = False
     stream_options: StreamOptions | None = None

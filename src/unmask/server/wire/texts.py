@@ -60,7 +60,6 @@ class Texts(Decoding):
     neutral: ClassVar[dict[str, tuple[Any, ...]]] = {
         "frequency_penalty": (0,),
         "presence_penalty": (0,),
-        "logit_bias": NOTHING,
         "metadata": NOTHING,
         "store": (False,),
         "service_tier": ("auto", "default"),
