@@ -12,7 +12,7 @@ from tests.server.page.browsing import browsing, generate, opened, seek
 from unmask.server.served import Served
 from unmask.server.settings import Settings
 
-WIDE = {"viewport": {"width": 1160, "height": 800}}
+WIDE = {"viewport": {"width": 1160, "height": 860}}
 PHONE = {"viewport": {"width": 375, "height": 812}, "device_scale_factor": 2, "is_mobile": True}
 SEED = 79
 
@@ -21,6 +21,8 @@ def text(page):
     """A text in the middle of its steps, and what else could stand at one token."""
     generate(page, seed=SEED)
     seek(page, 9)
+    if page.viewport_size["width"] < 500:
+        page.locator(".tokens").evaluate("each => each.scrollIntoView({ block: 'center' })")
     page.locator(".token:not(.unknown):not(.given)").nth(2).hover()
 
 
@@ -29,7 +31,8 @@ def digits(page):
     generate(page, seed=4, condition=3)
     page.get_by_role("button", name="Erase lower half").click()
     generate(page, seed=6)
-    seek(page, 18)
+    seek(page, 12)
+    page.locator("#place").click()
 
 
 def sudoku(page):
