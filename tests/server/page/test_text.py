@@ -117,8 +117,8 @@ def test_colours_tell_the_step_or_the_confidence(open_page):
         range(12), key=lambda i: (-by_step[i], i)
     )
     page.locator("label", has_text="Confidence").click()
-    likely = [math.exp(record["logprob"][place]) for place in places]
-    assert shades(page) == pytest.approx([10 + 52 * (1 - each) for each in likely], abs=0.06)
+    nats = [-record["logprob"][place] for place in places]
+    assert shades(page) == pytest.approx([10 + 52 * min(1, each / 6) for each in nats], abs=0.06)
     page.locator("label", has_text="None").click()
     assert all(map(math.isnan, shades(page)))
 

@@ -10,11 +10,12 @@ export const COLOURINGS = [
 ];
 
 const WEAKEST = 0.1, STRONGEST = 0.62;
+const UNSURE = 6; // nats: tokens of this surprisal and more have the strongest shade
 
 /** Return the shade of a cell, null where none is due. total: steps of the whole recording. */
 export function shade(cell, colouring, total) {
   if (cell.token === null || cell.given || colouring === PLAIN) return null;
-  const share = colouring === STEP ? late(cell.step, total) : 1 - probability(cell);
+  const share = colouring === STEP ? late(cell.step, total) : surprise(cell);
   const strength = colouring === STEP ? 1 - share : share;
   return WEAKEST + (STRONGEST - WEAKEST) * strength;
 }
@@ -30,6 +31,8 @@ export function ladder(colouring, count) {
 
 /** Return the probability that a cell's token was committed with. */
 export const probability = (cell) => Math.min(1, Math.exp(cell.logprob ?? 0));
+
+const surprise = (cell) => Math.min(1, -(cell.logprob ?? 0) / UNSURE);
 
 /** Set an element's shade, which the style sheets mix with the accent. */
 export function paint(element, strength) {

@@ -2,8 +2,8 @@
 
 /** Return [name, text] pairs of prompts. */
 export const PROMPTS = [
-  ["Fill in", "O Romeo, wherefore art thou[MASK:12], my love?\nDeny thy[MASK:4] and refuse thy name."],
-  ["Go on", "KING HENRY:\nThe night is"],
+  ["Fill in", "Shall I compare thee to[MASK:8]?\nThou art more[MASK:6] and more temperate."],
+  ["Go on", "ROMEO:\nWhat light is this,"],
 ];
 
 /** Boards by their height × width: a line of symbols each, "." where unknown. */

@@ -79,5 +79,5 @@ export class Lane {
   }
 }
 
-const nats = (value) => value.toFixed(1).replace(/^-0\.0$/, "0.0").replace("-", "\u2212");
+const nats = (value) => value.toFixed(value > -0.95 ? 2 : 1).replace(/^-(?=[0.]+$)/, "").replace("-", "\u2212");
 const sum = (cells) => cells.reduce((total, cell) => total + (cell.logprob ?? 0), 0);
