@@ -158,7 +158,8 @@ def test_metrics_count_requests_steps_and_tokens(called):
 
 def test_what_waits_is_told_while_it_waits(called):
     server = called(settings=Settings(max_rows=1, max_queue=2))
-    server.served.denoiser.inner.net.slow = 0.05
+    go = server.served.denoiser.inner.net.go
+    go.clear()
 
     async def run():
         transport = httpx.ASGITransport(server.app)
@@ -172,6 +173,7 @@ def test_what_waits_is_told_while_it_waits(called):
                 await asyncio.sleep(0.001)
             full = await client.post("/v1/tiny", json={})
             page = await client.get("/metrics")
+            go.set()
             return full, page, await asyncio.gather(*calls)
 
     full, page, answers = asyncio.run(run())

@@ -1,5 +1,6 @@
 """A server with one tiny slow model and one route, which submits a job to its worker."""
 
+import threading
 import time
 
 import torch
@@ -20,15 +21,17 @@ router = APIRouter()
 
 
 class Net(torch.nn.Module):
-    """Logits by a row alone; `slow` seconds a pass."""
+    """Logits by a row alone; `slow` seconds a pass, which waits for `go`."""
 
     def __init__(self, slow):
         super().__init__()
         torch.manual_seed(0)
         self.table = torch.nn.Embedding(V, V)
-        self.slow = slow
+        self.slow, self.go = slow, threading.Event()
+        self.go.set()
 
     def forward(self, tokens):
+        self.go.wait(60)
         time.sleep(self.slow)
         shown = self.table(tokens)
         return shown.cumsum(1) + shown.flip(1).cumsum(1).flip(1)

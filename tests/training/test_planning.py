@@ -26,18 +26,23 @@ class Machine:
         return self.overhead + work / self.flops / faster
 
     def plan(
-        self, budget: str, scene: Scene, recipe: Recipe | None = None, keep: tuple[str, ...] = ()
+        self,
+        budget: str,
+        scene: Scene,
+        recipe: Recipe | None = None,
+        keep: tuple[str, ...] = (),
+        gone: float = 0.0,
     ) -> tuple[Recipe, float]:
         """Return the recipe, and the seconds that a run of it ends after."""
+        self.now = gone
 
         def measure(recipe: Recipe, steps: int) -> float:
             self.measured.append(recipe)
             self.now += (steps + 1) * self.step(recipe, scene)
             return self.step(recipe, scene)
 
-        found, _ = planned(
-            TrainingBudget.of(budget), recipe or Recipe(), scene, measure, keep, lambda: self.now
-        )
+        allowed, asked = TrainingBudget.of(budget), recipe or Recipe()
+        found, _ = planned(allowed, asked, scene, measure, keep, lambda: self.now, gone)
         each = self.step(found, scene)
         trained = found.steps * each
         # What `measuring.Budget` spends: rounds of rows and samples, and the final figure.
@@ -63,6 +68,15 @@ def test_the_run_ends_with_its_time(budget: str, flops: float) -> None:
     assert seconds is not None
     _, took = Machine(flops).plan(budget, scene(100_000))
     assert 0.9 * seconds <= took <= 1.02 * seconds
+
+
+def test_time_that_is_gone_counts() -> None:
+    """Of reading the data, say: the run ends with its time all the same."""
+    for gone in (5.0, 60.0, 400.0):
+        _, took = Machine().plan("10m", scene(100_000), gone=gone)
+        assert 540 <= took <= 612
+    with pytest.raises(StrategyError, match="one step takes"):
+        Machine(5e7).plan("20s", scene(100_000), gone=18.0)
 
 
 def test_more_time_or_a_faster_machine_trains_a_larger_network() -> None:

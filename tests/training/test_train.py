@@ -92,7 +92,7 @@ def test_a_folder_with_other_files_is_refused_before_training(tmp_path):
     assert seen == []
 
 
-@pytest.mark.parametrize("task", ["digits", "shidoku", "sudoku"])
+@pytest.mark.parametrize("task", ["digits", "shidoku", "sudoku", "shakespeare"])
 def test_the_bundled_models_are_what_the_recipes_give(task):
     from dataclasses import asdict
 

@@ -9,7 +9,16 @@ from fastapi import FastAPI
 from unmask.server import refusals
 from unmask.server.house import House, house_of
 from unmask.server.operations import Operations, watch_over
-from unmask.server.routes import chat, completions, fim, health, infill, models, page, score
+from unmask.server.routes import (
+    chat,
+    completions,
+    fim,
+    health,
+    infill,
+    models,
+    page,
+    score,
+)
 from unmask.server.served import Served
 from unmask.server.settings import Settings
 

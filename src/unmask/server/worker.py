@@ -178,6 +178,7 @@ class Worker:
         for ticket in [t for t in self._tickets if t.job.deadline <= now]:
             self._end(ticket, Expired("the request was not finished in time"))
         self._admit()
+        self._note_load()
         if len(self._engine.unfinished):
             self._step()
         else:

@@ -37,13 +37,15 @@ def plan(
     base: Base | None = None,
     recipe: Recipe | None = None,
     keep: Collection[str] = (),
+    gone: float = 0.0,
 ) -> tuple[Recipe, str]:
     """Return a recipe whose run costs a budget, and a line that says what decided.
 
     budget: a time, such as `90s`, `30m`, `2h` or `1h30m`, for which this machine is measured; or a
     number of tokens to train on. Chosen are the backbone (of a base there is nothing to choose),
     batch_size, learning_rate, precision and steps, but for the fields named in `keep`, which are
-    those of `recipe`. Raises StrategyError for a budget that is none, or is too small.
+    those of `recipe`. gone: seconds of a budget of time that are spent already, such as on reading
+    the data. Raises StrategyError for a budget that is none, or is too small.
     """
     allowed = TrainingBudget.of(budget)
     alone = allowed.seconds is None or int(os.environ.get("WORLD_SIZE", "1")) == 1
@@ -59,7 +61,9 @@ def plan(
     if base is not None:
         keep = {*keep, *CHOSEN} - {"steps"}
     scene = Scene(material.length, len(material.train), partial(sized, material))
-    return planned(allowed, recipe, scene, partial(seconds_of_step, material=material), keep)
+    return planned(
+        allowed, recipe, scene, partial(seconds_of_step, material=material), keep, gone=gone
+    )
 
 
 def plan_of(work: Path, recipe: Recipe) -> Recipe:

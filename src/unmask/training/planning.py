@@ -90,12 +90,13 @@ def planned(
     measure: Measure,
     keep: Collection[str] = (),
     clock: Callable[[], float] = time.perf_counter,
+    gone: float = 0.0,
 ) -> tuple[Recipe, str]:
     """Return the recipe with a network, batch and steps for a budget, and a line that says why.
 
     The largest network is chosen that still sees TOKENS tokens for each weight of its layers. keep:
-    names of fields that stay as they are. Raises StrategyError for a budget in which nothing can be
-    trained.
+    names of fields that stay as they are. gone: seconds of the budget that are spent. Raises
+    StrategyError for a budget in which nothing can be trained.
     """
     choices = [_sized(recipe, scene, *size) for size in SIZES]
     choices = [replace(recipe, batch_size=choices[0].batch_size)] if "backbone" in keep else choices
@@ -105,7 +106,7 @@ def planned(
         assert budget.tokens is not None
         return _for_tokens(budget.tokens, choices, scene)
     other = {*PRECISIONS} - {recipe.precision} if "precision" not in keep else set()
-    return _for_time(budget.seconds, choices, [*other], scene, measure, clock)
+    return _for_time(budget.seconds - gone, choices, [*other], scene, measure, clock)
 
 
 def _for_tokens(tokens: int, choices: list[Recipe], scene: Scene) -> tuple[Recipe, str]:

@@ -46,7 +46,7 @@ def test_a_real_clock(tmp_path):
     from unmask.data import read
 
     corpus = read(tmp_path / "book.txt", length=16)
-    chosen, why = budgeting.plan(corpus, "20s")
+    chosen, why = budgeting.plan(corpus, "2m")
     assert chosen.steps > 1
     assert "ms a step" in why
 

@@ -93,6 +93,7 @@ def command(
     and the chosen settings are printed. With --from a model is trained further on talks, on pairs
     of a prompt and its completion, or on text.
     """
+    begun = time.perf_counter()
     folder = out or HOME / (task or (data.stem if data else "model"))
     if folder.name in ("", ".."):  # '.' has a name of its own only in full
         folder = folder.resolve()
@@ -112,7 +113,7 @@ def command(
         run = chosen(task, data, recipe, [*of_base(model), *sets], lora=lora)
     if budget is not None:
         with waiting("Measuring this machine"):
-            run = run.within(budget, beside if resume else None)
+            run = run.within(budget, beside if resume else None, begun)
     from unmask.training import train
     from unmask.training.processes import leads, leave
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -48,8 +49,11 @@ class Chosen:
         lines = described(self.source, self.recipe, self.base)
         return [*lines, *([] if self.why is None else [f"chosen for the budget: {self.why}"])]
 
-    def within(self, budget: str, unfinished: Path | None) -> Chosen:
-        """Return the run that costs a budget. unfinished: the folder of one that goes on."""
+    def within(self, budget: str, unfinished: Path | None, begun: float) -> Chosen:
+        """Return the run that costs a budget. unfinished: the folder of one that goes on.
+
+        begun: when the command began, in seconds of `time.perf_counter`: reading counts, too.
+        """
         if isinstance(self.source, str):
             raise InputError(
                 f"--budget {budget} of {self.source}, whose recipe is fixed: pass --steps"
@@ -58,7 +62,9 @@ class Chosen:
 
         if unfinished is not None:
             return replace(self, recipe=plan_of(unfinished, self.recipe), why=f"{budget}, before")
-        recipe, why = plan(self.source, budget, base=self.base, recipe=self.recipe, keep=self.given)
+        options: dict[str, Any] = {"recipe": self.recipe, "keep": self.given}
+        gone = time.perf_counter() - begun
+        recipe, why = plan(self.source, budget, base=self.base, gone=gone, **options)
         return replace(self, recipe=recipe, why=f"{budget}, {why}")
 
     @property
