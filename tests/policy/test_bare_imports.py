@@ -16,7 +16,10 @@ OPTIONAL = [
 ]  # fmt: skip
 
 # Written in the language of an optional library, and so imported as late as it is.
-LATE = ["unmask.kernels.programs", "unmask.core.philox.program", "unmask.server.app"]
+LATE = [
+    "unmask.core.philox.program", "unmask.kernels.programs", "unmask.server.app",
+    "unmask.server.house", "unmask.server.refusals", "unmask.server.sending",
+]  # fmt: skip
 ROUTES = "unmask.server.routes."
 
 # Runs in a fresh interpreter. A None in sys.modules makes `import name` fail as if not installed.

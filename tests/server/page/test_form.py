@@ -124,22 +124,40 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(context):
     context.complaints.clear()
 
 
-class Slow(torch.nn.Module):
-    """Logits that take a while."""
+class Net(torch.nn.Module):
+    """Logits that take some seconds a pass, and are no numbers from some pass on."""
 
-    def __init__(self):
+    def __init__(self, seconds=0.0, whole=10_000):
         super().__init__()
         torch.manual_seed(0)
         self.table = torch.nn.Embedding(12, 12)
+        self.seconds, self.left = seconds, whole
 
     def forward(self, tokens):
-        time.sleep(0.05)
-        return self.table(tokens).cumsum(1)
+        time.sleep(self.seconds)
+        self.left -= 1
+        return self.table(tokens).cumsum(1) * (1 if self.left >= 0 else torch.nan)
+
+
+def network(**options):
+    return unmask.wrap(Net(**options).eval(), mask_id=11, vocab_size=12)
+
+
+def test_what_goes_wrong_in_the_middle_is_told(context):
+    # `wrap` tries the network with a few passes of its own.
+    faulty = Served.of("faulty", network(whole=20), Settings())
+    with serving([faulty]) as address:
+        page = opened(context, address, "faulty")
+        page.fill("#prompt", "3 1 [MASK:60] 2")
+        generate(page, steps=60)
+        told = page.get_by_role("alert").text_content()
+        assert "NaN" in told or "finite" in told
+        assert 0 < page.locator(".token.unknown").count() < 60
+        assert page.locator("#run").text_content() == "Unmask"
 
 
 def test_a_run_is_stopped_and_ids_are_shown(context):
-    network = unmask.wrap(Slow().eval(), mask_id=11, vocab_size=12)
-    slow = Served.of("slow", network, Settings())
+    slow = Served.of("slow", network(seconds=0.05), Settings())
     with serving([slow]) as address:
         page = opened(context, address, "slow")
         page.fill("#prompt", "3 1 [MASK:400] 2")

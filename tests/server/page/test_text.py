@@ -8,7 +8,11 @@ import pytest
 
 pytest.importorskip("playwright")
 
-from tests.server.page.browsing import generate, seek
+from tests.server.conftest import serving
+from tests.server.page.browsing import generate, opened, seek
+
+from unmask.server.served import Served
+from unmask.server.settings import Settings
 
 FILL = "O Romeo, wherefore art thou[MASK:12], my love?"
 
@@ -62,6 +66,21 @@ def test_a_prompt_without_masks_goes_on(open_page):
     [choice] = answered(url, body)["choices"]
     assert shown(page).rstrip("\n") == choice["text"].rstrip("\n")
     assert page.locator(".prompt-text").text_content() == "KING HENRY:\nThe night is"
+
+
+def test_a_model_that_talks_is_asked_as_in_a_chat(context, texts):
+    model = Served.of("bytes", texts["bytes"].denoiser, Settings(), text=texts["bytes"])
+    with serving([model]) as address:
+        page = opened(context, address, "bytes")
+        page.fill("#prompt", "who?")
+        [(url, body)] = asked(page, lambda: generate(page, tokens=9, steps=3))
+        assert url.endswith("/v1/chat/completions")
+        assert body["messages"] == [{"role": "user", "content": "who?"}]
+        content = answered(url, body)["choices"][0]["message"]["content"]
+        assert content in page.get_by_role("status").text_content()
+        assert page.locator(".token:not(.unknown)").count() >= 9
+        page.locator(".token").first.hover()
+        assert page.locator("#card .share").count() >= 5
 
 
 def test_the_slider_shows_each_step_again(open_page):
