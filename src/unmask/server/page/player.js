@@ -60,9 +60,8 @@ export class Player {
     this.timer = null;
     if (this.position < this.length) {
       this.position += 1;
-      if (this.position >= this.length && !this.live) this.playing = false;
       this.show(this.position);
-      if (this.playing) this.timer = setTimeout(() => this.tick(), this.pace);
+      this.timer = setTimeout(() => this.tick(), this.pace);
     } else if (!this.live) {
       this.playing = false;
       this.show(this.position);
