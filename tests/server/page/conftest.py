@@ -1,4 +1,4 @@
-"""A server of the bundled models and a browser, each started once for the tests of this folder."""
+"""A server of the bundled models, started once for the tests of this folder, and a browser."""
 
 import importlib.util
 
@@ -27,7 +27,7 @@ def address(served):
         yield found
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")  # its event loop must not run in the tests of another file
 def browser():
     if not HAS_PLAYWRIGHT:
         pytest.skip("needs playwright: pip install playwright")
