@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 import unmask
 from unmask.cli import app
 from unmask.cli.commands import (
+    bench_serve,
     chat,
     compare,
     complete,
@@ -31,6 +32,7 @@ from unmask.cli.commands import (
     infill,
     info,
     score,
+    serve,
     show,
     solve,
     train,
@@ -41,7 +43,7 @@ from unmask.errors import DenoiserError, MissingExtraError
 from .conftest import files
 
 COMMANDS = {
-    module.__name__.rpartition(".")[2]: module
+    module.__name__.rpartition(".")[2].replace("_", "-"): module
     for module in (
         demo,
         generate,
@@ -56,6 +58,8 @@ COMMANDS = {
         evaluate,
         compare,
         score,
+        serve,
+        bench_serve,
     )
 }
 PROGRAM = [sys.executable, "-m", "unmask"]
@@ -67,7 +71,7 @@ from unmask.cli import main
 try:
     main()
 finally:
-    heavy = {"torch", "numpy", "transformers", "PIL"} & sys.modules.keys()
+    heavy = {"torch", "numpy", "transformers", "PIL", "fastapi", "httpx"} & sys.modules.keys()
     assert not heavy, heavy
 """
 
@@ -124,7 +128,10 @@ def test_every_shared_text_is_shared():
 
 
 def test_help_does_not_wait_for_torch():
-    for arguments in (["--help"], *([name, "--help"] for name in ("generate", "fill", "score"))):
+    for arguments in (
+        ["--help"],
+        *([name, "--help"] for name in ("generate", "fill", "score", "serve")),
+    ):
         done = subprocess.run(
             [sys.executable, "-c", LIGHT, *arguments],
             capture_output=True, text=True, timeout=60, check=False,

@@ -288,6 +288,7 @@ def test_another_width_of_blocks_would_give_other_tokens(device, monkeypatch):
         (sampling.Sampling(top_p=0.9), set(), False, False),
         (sampling.Sampling(min_p=0.1), set(), False, False),
         (sampling.Sampling(gumbel=True), set(), False, False),
+        (sampling.Sampling(bias={3: 1.0}), set(), False, False),
         (sampling.Sampling(), {"noised_logprob"}, False, False),
         (sampling.Sampling(), {"margin", "divergence"}, False, False),
     ],
@@ -397,6 +398,24 @@ def test_the_engine_draws_the_same_tokens(name, device, fusions, monkeypatch):
     assert torch.equal(record.tokens, plain.tokens)
     torch.testing.assert_close(record.logprob, plain.logprob)
     torch.testing.assert_close(record.sampling_logprob, plain.sampling_logprob)
+
+
+def test_alternatives_leave_the_draw_to_the_kernel(device, fusions):
+    """Their logits are made beside it, so the tokens are the same to the bit."""
+    canvas, strategy = unmask.Canvas.blank(3, 6), unmask.presets.confidence(3)
+    plain = unmask.run(Linear(device), canvas, strategy, seed=4)
+    made = len(fusions)
+    infos = list(unmask.stream(Linear(device), canvas, strategy.but(alternatives=2), seed=4))
+    assert len(fusions) == 2 * made
+    assert torch.equal(infos[-1].tokens, plain.tokens)
+    assert torch.equal(infos[-1].state.logprob, plain.logprob)
+    for info in infos:
+        found = info.proposal.alternatives
+        same = found.tokens[..., 0] == info.proposal.token
+        torch.testing.assert_close(
+            found.logprob[..., 0][info.committed & same],
+            info.proposal.logprob[info.committed & same],
+        )
 
 
 DECODERS = {

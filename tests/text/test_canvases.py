@@ -64,7 +64,7 @@ def test_a_stream_shows_the_draft_of_a_canvas(model):
     assert unknown[0] == count
     assert seen[0].endswith(UNKNOWN * CANVAS)  # the second canvas is not begun
     assert seen[0] != UNKNOWN * count
-    row = model._continued(prompt, count)
+    [row] = model.requests.continuations([prompt], count).rows
     canvas = canvas_of([row], model.denoiser.spec)
     infos = unmask.stream(
         model.denoiser, canvas, model._planning.plan(None), seeds=seeds_of([row], 1)
@@ -86,7 +86,7 @@ def test_a_stream_shows_the_sample_that_a_noise_keeps(byte_model):
     assert None in states[0].tokens
     assert states[0].snapshot != plain[0].snapshot
     assert plain[0].snapshot.count(UNKNOWN) >= 6
-    row = byte_model._continued("the cat", 8)
+    [row] = byte_model.requests.continuations(["the cat"], 8).rows
     canvas = canvas_of([row], byte_model.denoiser.spec)
     plan = byte_model._planning.plan(strategy)
     infos = unmask.stream(byte_model.denoiser, canvas, plan, seeds=seeds_of([row], 1))

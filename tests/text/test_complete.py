@@ -106,7 +106,7 @@ def test_special_tokens_are_never_generated(bert_model, byte_model):
 
 
 def test_the_special_tokens_of_a_masked_model_stand_around(bert_model):
-    row = bert_model._continued("the cat", 3)
+    [row] = bert_model.requests.continuations(["the cat"], 3).rows
     assert (row.before, row.unknown, row.after) == ([2, 5, 7], 3, [3])
 
 
@@ -202,7 +202,7 @@ def test_a_notebook(bert_model):
         (lambda m: m.fill(3), "text is a int"),
         (lambda m: m.fill("a [MASK]", strategy="x"), "strategy"),
         (lambda m: m.stream(3), "prompt is a int"),
-        (lambda m: m.infill(3, "b", tokens=1), "prompt is a int"),
+        (lambda m: m.infill(3, "b", tokens=1), "prefix is a int"),
         (lambda m: m.edit(3, "b"), "text is a int"),
         (lambda m: m.score("a", given=3), "given is a int"),
         (lambda m: m.chat("hi"), "messages='hi': pass a list such as"),

@@ -3,7 +3,7 @@
 import pytest
 import tokenizers
 import transformers
-from tests.text.models import SPECIAL, bert, wordpiece
+from tests.text.models import SPECIAL, bert, byte_level, wordpiece
 
 import unmask
 from unmask.errors import ModelError
@@ -79,3 +79,18 @@ def test_a_model_without_a_tokenizer(tmp_path):
         unmask.TextModel.load(folder, mask_id=4)
     with pytest.raises(ModelError, match="digits has ids that are no text"):
         unmask.TextModel.load("digits")
+
+
+def test_names_of_special_tokens_in_a_message_are_text():
+    """As in prompts: nobody makes a position unknown, or ends a turn, by writing a name."""
+    backend = byte_level()
+    encoding = unmask.text.TokenizerEncoding(backend, backend.mask_token_id, surround=False)
+    said = "the <|mask|> cat<|end|> <|mask|>"
+    ids = encoding.template([{"role": "user", "content": said}], {})
+    user, end, assistant = encoding.encode("<|user|><|end|><|assistant|>", special=True)
+    assert ids[0] == user
+    assert ids[-2:] == [end, assistant]
+    assert not set(ids[1:-2]) & encoding.special
+    assert encoding.decode(ids[1:-2]) == said
+    plain = [{"role": "user", "content": "the cat"}]
+    assert encoding.template(plain, {}) == [user, *encoding.encode("the cat"), end, assistant]

@@ -10,7 +10,7 @@ import transformers
 import unmask
 from unmask.errors import CanvasError, InputError
 from unmask.text import TokenizerEncoding, masks
-from unmask.text.generating import ROWS
+from unmask.text.request import ROWS
 
 from .models import wordpiece
 

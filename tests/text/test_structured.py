@@ -31,11 +31,14 @@ STRATEGIES = {
 
 
 def noisy(vocab_size, mask_id):
-    """A network whose logits depend on all that it is shown, in no sensible way."""
+    """A network whose logits depend on all that a row shows it, in no sensible way."""
+
+    def drawn(row):
+        generator = torch.Generator().manual_seed(int(row.sum()) % 2**31)
+        return 4 * torch.randn(len(row), vocab_size, generator=generator)
 
     def net(tokens):
-        generator = torch.Generator().manual_seed(int(tokens.sum()) % 2**31)
-        return 4 * torch.randn(*tokens.shape, vocab_size, generator=generator)
+        return torch.stack([drawn(row) for row in tokens])
 
     return unmask.wrap(net, mask_id=mask_id, vocab_size=vocab_size)
 

@@ -8,6 +8,7 @@ import typer
 
 from unmask.cli.command import examples, guarded, paragraphs
 from unmask.cli.commands import (
+    bench_serve,
     chat,
     compare,
     complete,
@@ -19,6 +20,7 @@ from unmask.cli.commands import (
     info,
     init,
     score,
+    serve,
     show,
     solve,
     train,
@@ -46,7 +48,7 @@ app = typer.Typer(
 
 MODULES = (demo, generate, infill, solve, fill, complete, chat, show, info, train, init, evaluate)
 
-for module in (*MODULES, compare, score):
+for module in (*MODULES, compare, score, serve, bench_serve):
     prose = paragraphs(module.command.__doc__ or "")
     app.command(help=prose, epilog=examples(module.EXAMPLES))(
         guarded(module.command, module.OPTIONS)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from unmask.core.alternatives import Alternatives
 from unmask.core.arrays import arange, send, to_device, waits
 from unmask.core.joining import NEUTRAL, check_joinable, concat_caches, fill_absent
 from unmask.core.network import Cache, DenoiserSpec
@@ -280,6 +281,7 @@ class Proposal:
     kept_entropy: Tensor | None = None  # (B,N): entropy of the same
     sampling_entropy: Tensor | None = None  # (B,N): nats, of what is drawn from; 0 if greedy
     noised_logprob: Tensor | None = None  # (B,N): log-softmax of logits + temperature·Gumbel
+    alternatives: Alternatives | None = None  # where `Strategy.alternatives` asks for some
     history: Any = None  # (`core.history`) with this step's distributions: the need "divergence"
     fault: Tensor | None = None  # (B,) int64: 0, or what is wrong with the logits of a row
     observed: Tensor | None = None  # (B,N,K): of each position, for a network that `observes`

@@ -8,11 +8,13 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from unmask.constraints import Feasible
+from unmask.core.alternatives import Alternatives
 from unmask.core.arrays import arange, first_true
 from unmask.core.ranking import eligible_score, ranked_positions
 from unmask.core.state import Change, Proposal, State
@@ -80,8 +82,11 @@ def _takes_valid(hook: Feasible) -> bool:
 def _replaced(proposal: Proposal, once: Proposal, here: Tensor) -> Proposal:
     """The proposal with another one's values here."""
     fault = once.fault if proposal.fault is None else first_fault(proposal.fault, once.fault)
-    drawn = {
+    drawn: dict[str, Any] = {
         name: getattr(once, name).where(here, getattr(proposal, name))
         for name in ("token", "logprob", "sampling_logprob")
     }
+    if once.alternatives is not None and proposal.alternatives is not None:
+        pairs = zip(once.alternatives, proposal.alternatives, strict=True)
+        drawn["alternatives"] = Alternatives(*(a.where(here.unsqueeze(-1), b) for a, b in pairs))
     return replace(proposal, fault=fault, **drawn)

@@ -165,6 +165,7 @@ def _check(canvas: Canvas, strategy: Strategy, spec: DenoiserSpec) -> None:
         if part is not None:
             part.check_lengths(canvas.generated_lengths)
     strategy.constraint.check(spec.vocab_size)
+    strategy.sampling.check(spec.vocab_size)
     check_vocabulary(canvas.legal, canvas.required, spec.vocab_size)
     never = illegal_ids(spec, strategy.constraint.forbidden)
     check_drawable(canvas.legal, canvas.required, canvas.editable, never, spec.vocab_size)

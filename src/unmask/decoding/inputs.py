@@ -62,6 +62,7 @@ def check_basis(state: State, strategy: Strategy, denoiser: Denoiser) -> None:
                 "valid=state.valid), strategy, seeds)"
             )
     strategy.constraint.check(state.spec.vocab_size)
+    strategy.sampling.check(state.spec.vocab_size)
     strategy.order.check_lengths(state.rows.generated_lengths)
     if strategy.guidance is not None:
         strategy.guidance.check_kind(state.condition)

@@ -11,15 +11,17 @@ a chunk, r of them at one position of the canvas.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from unmask.constraints import Automaton
+from unmask.core.alternatives import Alternatives
 from unmask.core.state import Change, Proposal
 from unmask.decoding.faults import first_fault, in_logits
 from unmask.decoding.likeliest import likeliest_together
-from unmask.decoding.propose import Head
+from unmask.decoding.propose import ALTERNATIVES, Head
 from unmask.decoding.queried import Queried, find_queried
 from unmask.decoding.reading import Reading
 
@@ -47,7 +49,10 @@ def enforce_automaton(head: Head, proposal: Proposal, change: Change) -> Proposa
         found = _drawn(head, places, reading, after)
     fault = in_logits(found.pop("max_logit"), places.row, places.position, state)
     at = (places.row, places.position)
-    new = {name: getattr(proposal, name).index_put(at, found[name]) for name in _DRAWN}
+    new: dict[str, Any] = {n: getattr(proposal, n).index_put(at, found[n]) for n in _DRAWN}
+    if proposal.alternatives is not None and ALTERNATIVES[0] in found:
+        pairs = zip(proposal.alternatives, ALTERNATIVES, strict=True)
+        new["alternatives"] = Alternatives(*(was.index_put(at, found[n]) for was, n in pairs))
     fault = fault if proposal.fault is None else first_fault(proposal.fault, fault)
     return replace(proposal, fault=fault, **new)
 
@@ -73,7 +78,9 @@ def _drawn(head: Head, places: Queried, reading: Reading, after: Tensor) -> dict
             at = (some.row, some.position)
             reading.tokens = reading.tokens.index_put(at, parts[-1]["token"])
             reading.known = reading.known.index_put(at, torch.ones_like(some.row, dtype=torch.bool))
-    return {name: torch.cat([part[name] for part in parts]) for name in (*_DRAWN, "max_logit")}
+    more = ALTERNATIVES if head.strategy.alternatives else ()
+    names = (*_DRAWN, "max_logit", *more)
+    return {name: torch.cat([part[name] for part in parts]) for name in names}
 
 
 def _by_position(places: Queried) -> list[tuple[int, slice]]:

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_map_only
 
 from unmask.constraints import Automaton
 from unmask.constraints.constraint import illegal_at
+from unmask.core.alternatives import Alternatives
 from unmask.core.arrays import to_device
 from unmask.core.head import (
     chunk_rows,
@@ -37,10 +38,14 @@ from unmask.decoding.queried import Queried, find_queried
 from unmask.decoding.strategy import Strategy
 from unmask.errors import StrategyError
 from unmask.kernels import can_fuse, can_run, fused_draw, give_up
-from unmask.sampling import NEG_INF, Scratch, draw_with_statistics
+from unmask.sampling import NEG_INF, BiasOf, Scratch, draw_with_statistics, likeliest_ids
 
-DRAWN_FROM = frozenset({"kept_logprob", "kept_entropy", "kept_margin", "noised_logprob"})
+DRAWN_FROM = frozenset(
+    {"kept_logprob", "kept_entropy", "kept_margin", "noised_logprob", "sampling_entropy"}
+)
 """Statistics of the distribution that tokens are drawn from."""
+
+ALTERNATIVES = ("alternatives", "alternatives_logprob")  # the names of `Alternatives` before
 
 NOISE_SHARE = 8  # of a chunk, where every id has a noise of its own, made of several integers
 
@@ -63,7 +68,7 @@ def propose(
     places = find_queried(state, head.strategy, queried, count, holds, allowed)
     flat = head.fused(places) or _concat([head.draw(part) for part in places.split(head.chunk)])
     if not flat:
-        return nothing_proposed(state, head.needs)
+        return replace(nothing_proposed(state, head.needs), alternatives=head.no_alternatives)
     fault = in_logits(flat.pop("max_logit"), places.row, places.position, state)
     return replace(_over_canvas(flat, queried, places), fault=fault)
 
@@ -75,7 +80,9 @@ def nothing_proposed(state: State, needs: frozenset[str] = frozenset()) -> Propo
     """
     nowhere = torch.zeros_like(state.masked)
     given = Proposal(nowhere, state.tokens, state.logprob, state.sampling_logprob)
-    empty = {name: state.tokens if name == "top_token" else state.logprob for name in needs}
+    empty: dict[str, Any] = {
+        name: state.tokens if name == "top_token" else state.logprob for name in needs
+    }
     empty.pop("divergence", None)
     return replace(given, history=state.carries.get("divergence"), **empty)
 
@@ -94,7 +101,10 @@ class Head:
         self.illegal = illegal_tensor(self.state.spec, self.state.device, forbidden)
         self.needs = self.strategy.needs
         self.observes = self.denoiser.spec.observes
-        self.noised = self.strategy.sampling.gumbel or "noised_logprob" in self.needs
+        sampling = self.strategy.sampling
+        self.how = sampling.unbiased
+        self.bias = BiasOf(sampling.bias, self.state.device) if sampling.bias else None
+        self.noised = sampling.gumbel or "noised_logprob" in self.needs
         guidance, device = self.strategy.guidance, self.hidden.device
         self.weight: Any = 1.0  # or (B,1) float32
         if guidance is not None:
@@ -108,6 +118,11 @@ class Head:
         rows = chunk_rows(self.state.spec.vocab_size, self.hidden.shape[2], device)
         parts = self.state.readings * (NOISE_SHARE if self.noised else 1)
         self.chunk = -(-rows // parts)
+
+    @property
+    def biased(self) -> bool:
+        """Whether tokens are drawn from other logits than the model's."""
+        return self.bias is not None or self.strategy.biasing is not None
 
     def fused(self, places: Queried) -> dict[str, Tensor]:
         """Everything in one pass, where logits need not exist; nothing where they must."""
@@ -124,18 +139,19 @@ class Head:
         held = torch.full_like(places.index, -1) if places.held is None else places.held
         temperature = places.temperature.value
         try:
-            return fused_draw(projection, self.illegal, temperature, places.u, held, self.needs)
+            out = fused_draw(projection, self.illegal, temperature, places.u, held, self.needs)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
             give_up(error)
             return {}
+        return out | self._alternatives_at(places)
 
     def draw(self, places: Queried) -> dict[str, Tensor]:
         """The fields of a Proposal at one chunk of the queried positions, `max_logit` beside."""
         logits = self.legal_logits(places)
         noise = self._noise(places) if self.noised else None
-        how, rest = self.strategy.sampling, (self.needs, noise, self.scratch)
+        how, rest = self.how, (self.needs, noise, self.scratch)
         observed = self._observed(logits * places.temperature.rate) if self.observes else {}
         needs, held = self.needs & DRAWN_FROM, places.held
         other = self._drawn_elsewhere(logits, places, noise, needs)
@@ -149,18 +165,45 @@ class Head:
             history = self.state.carries["divergence"]
             before = History(*(part.flatten(0, 1)[places.index] for part in history))
             out |= compare_with_history(logits - normaliser.unsqueeze(1), before)
-        return out | observed
+        return out | observed | self._alternatives(logits, normaliser)
 
     def draw_from(self, places: Queried, logits: Tensor) -> dict[str, Tensor]:
         """The token and its probabilities at positions with these logits (m,V), `max_logit` beside.
 
-        The draw is that of `draw`: the same uniforms, and the same noise.
+        And the alternatives, if asked for. The draw is that of `draw`: the same uniforms, and the
+        same noise.
         """
-        noise = self._noise(places) if self.strategy.sampling.gumbel else None
+        noise = self._noise(places) if self.how.gumbel else None
         other, held = self._drawn_elsewhere(logits, places, noise, frozenset()), places.held
         rest = (other.get("token", held), frozenset[str](), noise, Scratch())
-        how = self.strategy.sampling
-        return draw_with_statistics(logits, how, places.temperature, places.u, *rest) | other
+        out = draw_with_statistics(logits, self.how, places.temperature, places.u, *rest) | other
+        return out | self._alternatives(logits, out["normaliser"])
+
+    def _alternatives(self, logits: Tensor, normaliser: Tensor) -> dict[str, Tensor]:
+        """The likeliest ids (m,K) of logits (m,V), and their log-probabilities, if asked for."""
+        if not self.strategy.alternatives:
+            return {}
+        ids, values = likeliest_ids(logits, self.strategy.alternatives)
+        return dict(zip(ALTERNATIVES, (ids, values - normaliser.unsqueeze(1)), strict=True))
+
+    def _alternatives_at(self, places: Queried) -> dict[str, Tensor]:
+        """The same where the draw made no logits: those of a chunk are made for this alone."""
+        if not self.strategy.alternatives:
+            return {}
+        parts = list[dict[str, Tensor]]()
+        for part in places.split(self.chunk):
+            logits = self.legal_logits(part)
+            parts.append(self._alternatives(logits, logits.logsumexp(1)))
+        return _concat(parts)
+
+    @property
+    def no_alternatives(self) -> Alternatives | None:
+        """Those of no positions, if asked for."""
+        count = self.strategy.alternatives
+        if not count:
+            return None
+        logprob = self.state.logprob.new_full((*self.state.tokens.shape, count), NEG_INF)
+        return Alternatives(torch.full_like(logprob, NEVER, dtype=torch.int64), logprob)
 
     def _observed(self, logits: Tensor) -> dict[str, Tensor]:
         """What the network keeps of the logits (m,V) that tokens are drawn from."""
@@ -170,18 +213,21 @@ class Head:
     def _drawn_elsewhere(
         self, logits: Tensor, places: Queried, noise: Tensor | None, needs: frozenset[str]
     ) -> dict[str, Tensor]:
-        """The token and what is said of the distribution drawn from, where a part biases it."""
-        part = self.strategy.biasing
-        if part is None:
+        """The token and what is said of the distribution drawn from, where that is biased."""
+        if not self.biased:
             return {}
-        carry = tree_map_only(
-            Tensor,
-            lambda x: x.flatten(0, 1)[places.index],
-            self.state.carries.get(part.carry or ""),
-        )
-        other, how = part.biased(logits, carry), self.strategy.sampling
+        other, part = logits, self.strategy.biasing
+        if part is not None:
+            carry = tree_map_only(
+                Tensor,
+                lambda x: x.flatten(0, 1)[places.index],
+                self.state.carries.get(part.carry or ""),
+            )
+            other = part.biased(other, carry)
+        if self.bias is not None:
+            other = self.bias.added(other)
         rest = (places.temperature, places.u, places.held, needs, noise, Scratch())
-        said = draw_with_statistics(other, how, *rest)
+        said = draw_with_statistics(other, self.how, *rest)
         return {name: said[name] for name in ("token", "sampling_logprob", *needs)}
 
     def legal_logits(self, places: Queried) -> Tensor:
@@ -248,7 +294,12 @@ def _over_canvas(flat: dict[str, Tensor], queried: Tensor, places: Queried) -> P
             put(flat.pop("likeliest_logprob")),
             put(flat.pop("divergence"), torch.inf),
         )
+    alternatives = None
+    if ALTERNATIVES[0] in flat:
+        fills = (NEVER, NEG_INF)
+        each = [put(flat.pop(name), fill) for name, fill in zip(ALTERNATIVES, fills, strict=True)]
+        alternatives = Alternatives(*each)
     once = {id(values): values for values in flat.values()}  # one may have two names
     dense = {each: put(values) for each, values in once.items()}
-    named = {name: dense[id(values)] for name, values in flat.items()}
-    return Proposal(queried, history=history, **named)
+    named: dict[str, Any] = {name: dense[id(values)] for name, values in flat.items()}
+    return Proposal(queried, alternatives=alternatives, history=history, **named)

@@ -26,10 +26,13 @@ from unmask.stopping import Stop
 
 @dataclass(frozen=True)
 class Strategy:
-    """How positions are drawn, ranked, committed and revised. Each field is one axis.
+    """How positions are drawn, ranked, committed and revised. Each field up to growth is one axis.
 
     A strategy is data: equal to itself made anew, hashable, and can be pickled. Change a part with
     `but`. Raises StrategyError for parts that contradict each other.
+
+    alternatives: as many of the likeliest ids are told of each queried position
+    (`Proposal.alternatives`); the tokens are the same with any number.
     """
 
     commit: Commit
@@ -42,6 +45,7 @@ class Strategy:
     constraint: Constraint = Constraint()
     stopping: tuple[Stop, ...] = ()
     growth: Growth | None = None
+    alternatives: int = 0
     name: str = field(default="custom", compare=False)
 
     def __post_init__(self) -> None:

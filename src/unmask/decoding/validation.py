@@ -9,6 +9,7 @@ from typing import Any
 
 from unmask.commit import ByGroup, Commit
 from unmask.constraints import Automaton, Constraint
+from unmask.core.checks import is_integer
 from unmask.core.part import check_needs
 from unmask.errors import StrategyError
 from unmask.groups import Groups
@@ -49,6 +50,11 @@ def check_kinds(strategy: Parts) -> None:
                 f"stopping holds {rule!r}: pass a list of rules, such as "
                 "[stopping.EndOfSequence(2), stopping.Budget(64)], or [] for none"
             )
+    if not is_integer(strategy.alternatives, 0):
+        raise StrategyError(
+            f"alternatives={strategy.alternatives!r}: pass how many ids to tell of each position, "
+            "an integer of 0 or more"
+        )
     if not isinstance(strategy.name, str):
         raise StrategyError(f"name={strategy.name!r}: pass a string")
 
@@ -63,12 +69,27 @@ def check_together(strategy: Parts) -> None:
             f"{' and '.join(biasing)} both change the logits that tokens are drawn from: leave one "
             "of them out"
         )
+    if strategy.sampling.bias:
+        _check_bias(strategy)
     _check_scores(strategy)
     _check_groups(strategy)
     _check_revision(strategy)
     _check_stopping(strategy)
     if strategy.growth is not None:
         _check_growth(strategy)
+
+
+def _check_bias(strategy: Parts) -> None:
+    """Raise StrategyError for parts that commit the model's likeliest ids, whatever the bias."""
+    commit, revise = strategy.commit, strategy.revise
+    deaf = [_name(commit)] if commit.likeliest else []
+    deaf += [_name(revise)] if revise.edits else []
+    deaf += ["Constraint(likeliest=True)"] if strategy.constraint.likeliest else []
+    if deaf:
+        raise StrategyError(
+            f"{deaf[0]} commits the ids that the network itself finds likeliest, which "
+            "Sampling(bias=) does not change: leave one of them out"
+        )
 
 
 _SCORES = {
@@ -202,6 +223,11 @@ def _check_growth(strategy: Parts) -> None:
             not isinstance(strategy.noise, MaskToken),
             f"{_name(strategy.noise)} shows other tokens",
             "noise=MaskToken()",
+        ),
+        (
+            bool(strategy.alternatives),
+            "alternatives= are of positions before they move",
+            "alternatives=0",
         ),
         (bool(filling), f"{filling} fill groups by their steps", "EndOfSequence or Budget alone"),
         (

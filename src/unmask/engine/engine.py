@@ -34,6 +34,7 @@ class Event:
     info: StepInfo  # of these rows alone
     finished: np.ndarray  # ids of those that are finished
     generation: Generation | None  # the record of those, as wide as the widest row beside them
+    strategy: Strategy
 
     def results(self) -> Iterator[tuple[int, Generation]]:
         """Yield each finished row's id and its record, (1,n), cut to its own length."""
@@ -116,6 +117,17 @@ class Engine:
         self._cohorts = _without(self._cohorts, gone)
         self._waiting = deque(_without(self._waiting, gone))
         self._idle = _without(self._idle, gone)
+
+    def release(self, ids: Iterable[int]) -> list[tuple[State, Strategy]]:
+        """Give rows up as they are: states and strategies, for `adopt` of an engine of the network.
+
+        Rows keep their ids in `State.rows.index`; unknown and finished ids are passed over.
+        """
+        gone = np.array(list(ids), np.int64)
+        every = (*self._cohorts, *self._waiting, *self._idle)
+        found = [cohort.split(np.isin(cohort.ids, gone))[0] for cohort in every]
+        self.cancel(gone)
+        return [(cohort.state, cohort.strategy) for cohort in found if len(cohort)]
 
     def step(self) -> list[Event]:
         """Take one step of every open row; return one event for each cohort, none when idle.
@@ -255,7 +267,7 @@ def event_of(cohort: Cohort, info: StepInfo) -> Event:
     """The event of a cohort's step."""
     over = np.flatnonzero(info.state.rows.finished)
     generation = finish(info.state.take(over)) if len(over) else None
-    return Event(cohort.ids, info, cohort.ids[over], generation)
+    return Event(cohort.ids, info, cohort.ids[over], generation, cohort.strategy)
 
 
 def _nothing_to_do(cohort: Cohort) -> Event:
@@ -263,7 +275,7 @@ def _nothing_to_do(cohort: Cohort) -> Event:
     none = cohort.state.take(np.zeros(0, np.int64))
     nothing = nothing_proposed(none)
     info = StepInfo(none, np.zeros(0, np.int64), nothing, none.logprob, Change(none.masked))
-    return Event(np.zeros(0, np.int64), info, cohort.ids, finish(cohort.state))
+    return Event(np.zeros(0, np.int64), info, cohort.ids, finish(cohort.state), cohort.strategy)
 
 
 def _without(cohorts: Iterable[Cohort], gone: np.ndarray) -> list[Cohort]:

@@ -35,11 +35,11 @@ def can_fuse(how: Any, needs: Set[str], per_position: bool, device: torch.device
     """Return whether `fused_draw` may replace `draw_with_statistics`, if `can_run` is True too.
 
     how: a `sampling.Sampling`. It may not: on any device but CUDA, or without Triton; with top-k,
-    top-p, min-p or Gumbel races; for statistics of whole rows of logits (noised_logprob,
+    top-p, min-p, Gumbel races or a bias; for statistics of whole rows of logits (noised_logprob,
     divergence); if per_position, that is, if legal ids differ from position to position; and after
     `give_up`.
     """
-    if per_position or how.filtered or how.gumbel or needs - STATISTICS:
+    if per_position or how.filtered or how.gumbel or how.bias or needs - STATISTICS:
         return False
     return LAUNCHER.may_run(device)
 

@@ -5,6 +5,8 @@ Everything here is float32 or better whatever comes in.
 
 from unmask.core.calls import check_calls
 from unmask.core.inversion import COLD
+from unmask.sampling.alternatives import likeliest_ids
+from unmask.sampling.bias import BiasOf
 from unmask.sampling.passes import Scratch
 from unmask.sampling.settings import (
     Annealed,
@@ -21,6 +23,7 @@ __all__ = [
     "COLD",
     "NEG_INF",
     "Annealed",
+    "BiasOf",
     "LinearDecay",
     "Sampling",
     "Scratch",
@@ -30,6 +33,7 @@ __all__ = [
     "draw",
     "draw_with_statistics",
     "invert",
+    "likeliest_ids",
 ]
 
 check_calls(__name__, "Annealed", "LinearDecay", "Sampling", "SquaredDecay")

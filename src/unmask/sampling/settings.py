@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 from unmask.core.checks import check_flag, is_integer, is_number
 from unmask.core.inversion import COLD
 from unmask.errors import StrategyError
+from unmask.sampling.bias import Bias, as_bias, check_bias
 
 HOTTEST = 1e30
 """The highest temperature: logits may be multiplied by its reciprocal in float32."""
@@ -92,6 +93,10 @@ class Sampling:
     min_p: keep ids at least this likely relative to the likeliest, in [0, 1) (2407.01082).
     gumbel: draw by a Gumbel race, the largest of logits + temperature·Gumbel, one noise for each
     id. The law is the same and the cost higher; `orders.Noised` ranks by that noise.
+    bias: numbers from -1e4 to 1e4 added to the logits of ids before all of this, as in {7: -100.0}
+    (`logit_bias` of OpenAI's API); kept as pairs by rising id. Tokens are drawn from these logits,
+    and `sampling_logprob` and the statistics `kept_...` are of them; the record (`logprob`) is the
+    model's.
     Raises StrategyError for anything out of range.
     """
 
@@ -100,6 +105,7 @@ class Sampling:
     top_p: float | None = None
     min_p: float | None = None
     gumbel: bool = False
+    bias: Bias = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.temperature, type):
@@ -120,13 +126,23 @@ class Sampling:
         if self.top_p is not None and not (is_number(self.top_p) and 0 < self.top_p <= 1):
             raise StrategyError(f"top_p={self.top_p!r}: pass a mass in (0, 1], or None to keep all")
         check_flag("gumbel", self.gumbel)
+        object.__setattr__(self, "bias", as_bias(self.bias))
         if self.min_p is not None and not (is_number(self.min_p) and 0 <= self.min_p < 1):
             raise StrategyError(f"min_p={self.min_p!r}: pass a ratio in [0, 1), or None")
 
     @cached_property
     def plain(self) -> bool:
         """Whether tokens are drawn from the model's own distribution, unshaped."""
-        return not self.filtered and self.temperature == 1 and not self.gumbel
+        return not (self.filtered or self.gumbel or self.bias) and self.temperature == 1
+
+    @cached_property
+    def unbiased(self) -> Sampling:
+        """The same without a bias."""
+        return replace(self, bias=())
+
+    def check(self, vocab: int) -> None:
+        """Raise StrategyError unless every id with a bias is inside the vocabulary."""
+        check_bias(self.bias, vocab)
 
     def temperatures(self, progress: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """(B,) float64: the temperature of a step, from r = s/T and T of each row."""

@@ -5,6 +5,7 @@ Shapes: B rows, N positions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -12,13 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unmask.commit import OneAtATime, TopK
+from unmask.core.generation import Generation
 from unmask.core.network import Denoiser
 from unmask.core.state import Proposal, State
 from unmask.decoding import Canvas, Strategy
 from unmask.decoding.inputs import check_strategy
 from unmask.engine import Engine, Event, complete
 from unmask.errors import StrategyError
-from unmask.orders import Order
+from unmask.orders import LeftToRight, Order
 from unmask.orders.around import Around
 from unmask.sampling import COLD
 from unmask.scoring.look import Estimate, Report, initial_state
@@ -80,6 +83,24 @@ class Ordered:
         self, denoiser: Denoiser, canvas: Canvas, seed: int, batch_size: int, report: Report
     ) -> Estimate:
         """Return exact nats; a random order depends on (seed, row) alone."""
+        record = self.record(denoiser, canvas, seed, batch_size, report)
+        drawn = record.logprob if self.strategy.sampling.plain else record.sampling_logprob
+        nats = -drawn.double().sum(1)
+        return Estimate(nats, torch.zeros_like(nats))
+
+    def record(
+        self,
+        denoiser: Denoiser,
+        canvas: Canvas,
+        seed: int = 0,
+        batch_size: int = 256,
+        report: Report = lambda *_: None,
+        see: Callable[[Event], None] = lambda _: None,
+    ) -> Generation:
+        """Return the record of committing the true tokens: the log-probability of each.
+
+        see: called with the event of each step.
+        """
         order = _Undrawn(self.strategy.order, self.strategy.name)
         strategy = self.strategy.but(order=order)
         state = initial_state(denoiser, canvas, seed, strategy)
@@ -89,16 +110,18 @@ class Ordered:
         total, known = int(canvas.editable.sum()), 0
         report(0, total)
 
-        def see(event: Event) -> None:
+        def seen(event: Event) -> None:
             nonlocal known
+            see(event)
             known += int(event.info.committed.sum())
             report(known, total)
 
         engine = Engine(denoiser, max_rows=batch_size)
-        record = complete(engine, replace(state, target=state.tokens), strategy, see)
-        drawn = record.logprob if strategy.sampling.plain else record.sampling_logprob
-        nats = -drawn.double().sum(1)
-        return Estimate(nats, torch.zeros_like(nats))
+        return complete(engine, replace(state, target=state.tokens), strategy, seen)
+
+
+FROM_THE_LEFT = Strategy(TopK(OneAtATime()), LeftToRight(), name="left_to_right")
+"""One token at a time, from left to right."""
 
 
 @dataclass(frozen=True)

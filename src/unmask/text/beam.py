@@ -22,7 +22,7 @@ from unmask.core.network import Denoiser, Query
 from unmask.core.ranking import on_grid, ranked_positions
 from unmask.decoding import Canvas, Strategy
 from unmask.engine import run
-from unmask.text.generating import ROWS
+from unmask.text.request import ROWS
 
 
 class Hidden(NamedTuple):

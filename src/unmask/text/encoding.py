@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from unmask.errors import DataError, ModelError
 from unmask.models.families.files import lost_word
 
 CONTEXT = 8  # tokens before a text that decide how it begins
+PRIVATE = (0xE000, 0xF900)  # characters that stand for nothing
 PENDING = 16  # tokens of characters that run into each other, at most
 
 
@@ -128,22 +130,42 @@ class TokenizerEncoding(Encoding):
         return self.known.unknown(text)
 
     def template(self, messages: Sequence[dict[str, str]], options: dict[str, Any]) -> list[int]:
-        """Return the ids of a talk, by the tokenizer's own template. DataError if that fails."""
+        """Return the ids of a talk, by the tokenizer's own template. DataError if that fails.
+
+        Names of special tokens in a message, such as that of the mask, are text.
+        """
         if not self.backend.chat_template:
             raise DataError(
                 "this tokenizer has no chat template: pass the whole prompt to complete(...)"
             )
+        messages, names = self._without_names(messages)
+        how = {"add_generation_prompt": True, "return_dict": False, "tokenize": not names}
         try:
-            ids = self.backend.apply_chat_template(
-                list(messages),
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=False,
-                **options,
-            )
+            found = self.backend.apply_chat_template(messages, **how, **options)
         except Exception as error:  # of the template's own making
             raise DataError(f"the chat template fails on these messages: {error}") from error
-        return [int(number) for number in ids]
+        if not names:
+            return [int(number) for number in found]
+        parts = re.split(f"([{''.join(names)}])", found)
+        ids = [self.encode(names.get(part, part), special=part not in names) for part in parts]
+        return [number for each in ids for number in each]
+
+    def _without_names(
+        self, messages: Sequence[dict[str, str]]
+    ) -> tuple[list[dict[str, str]], dict[str, str]]:
+        """Return messages with a character in place of each name of a special token; and these."""
+        text = "".join(each["content"] for each in messages)
+        every = self.backend.convert_ids_to_tokens(sorted(self.special))
+        names = sorted({name for name in every if name and name in text}, key=len, reverse=True)
+        free = (sign for sign in map(chr, range(*PRIVATE)) if sign not in text)
+        signs = dict(zip(names, free, strict=False))
+        changed = list[dict[str, str]]()
+        for each in messages:
+            content = each["content"]
+            for name, sign in signs.items():
+                content = content.replace(name, sign)
+            changed.append({**each, "content": content})
+        return changed, {sign: name for name, sign in signs.items()}
 
 
 class ByteEncoding(Encoding):

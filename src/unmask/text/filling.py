@@ -10,8 +10,8 @@ from unmask.errors import CanvasError
 from unmask.text import masks
 from unmask.text.beam import Hidden, Likely, most_likely
 from unmask.text.encoding import Encoding
-from unmask.text.generating import ROWS
 from unmask.text.inputs import check_words
+from unmask.text.request import ROWS
 from unmask.text.results import Filling
 
 

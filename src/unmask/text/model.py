@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from unmask.core.checks import check_count
 from unmask.core.network import Denoiser
 from unmask.decoding import Strategy
-from unmask.engine import stream
 from unmask.errors import InputError
 from unmask.scoring import Score
 from unmask.scoring.look import Method
 from unmask.text.beam import Hidden, Likely, most_of_draws
 from unmask.text.encoding import Encoding
 from unmask.text.filling import fillings
-from unmask.text.generating import generated
 from unmask.text.inputs import (
     check_options,
     check_parts,
     keywords,
-    messages_of,
     span_of,
-    stops_of,
     text_of,
     texts_of,
 )
 from unmask.text.opening import open_text
-from unmask.text.planning import Planning, check_stops, never_generated
-from unmask.text.prompts import Row, between, canvas_of, continued, in_whole_blocks, seeds_of
-from unmask.text.reading import completion
+from unmask.text.planning import Planning, never_generated
+from unmask.text.request import TextRequest
+from unmask.text.requests import Requests
 from unmask.text.results import Completion
 from unmask.text.saving import save_text
 from unmask.text.scoring import text_score
-from unmask.text.streaming import TextState, states
-from unmask.text.structured import Schema, Structure, form_of
+from unmask.text.streaming import TextState
+from unmask.text.structured import Schema, form_of
 
 Text = str | Sequence[str]
 
@@ -118,10 +114,12 @@ class TextModel:
         (DINGO 2505.23061). Raises InputError, before any work, for a form that is wrong, cannot be
         written by the tokenizer, or does not fit into max_new_tokens.
         """
-        options = {"stop": stop, "seed": seed, "strategy": strategy}
-        options |= {"max_rows": max_rows, "max_tokens": max_tokens}
-        options |= form_of(regex, json_schema, choices, likeliest)
-        return self._each(prompt, n, lambda p: self._continued(p, max_new_tokens), options)
+        request = self.requests.continuations(
+            texts_of("prompt", prompt), max_new_tokens, n=n, stop=stop, seed=seed,
+            strategy=strategy, **form_of(regex, json_schema, choices, likeliest),
+        )  # fmt: skip
+        made = _made(request, n, max_rows=max_rows, max_tokens=max_tokens)
+        return made[0] if isinstance(prompt, str) else made
 
     def complete_each(
         self,
@@ -137,8 +135,9 @@ class TextModel:
         earlier call. options: as in `complete`, but for n.
         """
         check_options("complete_each", options, keywords(self.complete, "n"))
-        rows = [self._continued(each, max_new_tokens) for each in texts_of("prompts", prompts)]
-        return self._finished(rows, prompts, done=done, **options)
+        most = {name: options.pop(name, None) for name in ("max_rows", "max_tokens")}
+        request = self.requests.continuations(prompts, max_new_tokens, **options)
+        return request.each(done, **most)
 
     def chat(
         self, messages: Sequence[Mapping[str, str]], max_new_tokens: int = 256, **options: Any
@@ -149,8 +148,9 @@ class TextModel:
         that it does not take.
         """
         check_options("chat", options, keywords(self.complete))
-        row = self._talk(messages, max_new_tokens)
-        return self._each("", options.pop("n", 1), lambda _: row, options)
+        most = {name: options.pop(name, None) for name in ("max_rows", "max_tokens")}
+        request = self.requests.answer(messages, max_new_tokens, **options)
+        return _made(request, options.get("n", 1), **most)[0]
 
     def infill(
         self,
@@ -173,18 +173,11 @@ class TextModel:
         the one is kept of which a token is likeliest (Mask-Predict 1904.09324, §3.3). regex,
         json_schema, choices, likeliest: as in `complete`; a text of the form has all the tokens.
         """
-        given = form_of(regex, json_schema, choices, likeliest)
-        if (tokens is None) == (max_tokens is None):
-            raise InputError("pass tokens=, how many are between them, or max_tokens=, not both")
-        if max_tokens is not None:
-            check_count("max_tokens", max_tokens, InputError)
-            row = between(self.encoding, prefix, suffix, 1)
-            asked = (row, max_tokens, strategy, seed, Structure.of(**given))
-            tokens = self._planning.best_length(*asked)
-        count = tokens or 0
-        options = {"seed": seed, "strategy": strategy, **given}
-        row_of = partial(between, self.encoding, suffix=suffix, count=count)
-        return self._each(prefix, n, row_of, options, suffix)
+        request = self.requests.between(
+            prefix, suffix, tokens=tokens, max_tokens=max_tokens, n=n, seed=seed,
+            strategy=strategy, **form_of(regex, json_schema, choices, likeliest),
+        )  # fmt: skip
+        return _made(request, n)[0]
 
     def edit(self, text: str, span: str | tuple[int, int], **options: Any) -> Any:
         """Return the Completion in place of a part of a text, with as many tokens as the part had.
@@ -245,9 +238,10 @@ class TextModel:
         The arguments are those of `complete`. Where nothing is committed before the last step of a
         canvas, snapshots show the draft.
         """
-        row = self._continued(text_of("prompt", prompt), max_new_tokens)
         given = form_of(regex, json_schema, choices, likeliest)
-        return self._states(row, stop, seed, strategy, given)
+        options = {"stop": stop, "seed": seed, "strategy": strategy, **given}
+        texts = [text_of("prompt", prompt)]
+        return self.requests.continuations(texts, max_new_tokens, **options).states()
 
     def stream_chat(
         self, messages: Sequence[Mapping[str, str]], max_new_tokens: int = 256, *,
@@ -256,9 +250,9 @@ class TextModel:
         choices: Sequence[str] | None = None, likeliest: bool = False,
     ) -> Iterator[TextState]:  # fmt: skip
         """Yield a TextState of an answer after every step, as `stream`."""
-        row = self._talk(messages, max_new_tokens)
         given = form_of(regex, json_schema, choices, likeliest)
-        return self._states(row, stop, seed, strategy, given)
+        options = {"stop": stop, "seed": seed, "strategy": strategy, **given}
+        return self.requests.answer(messages, max_new_tokens, **options).states()
 
     def score(
         self, text: str, given: str = "", *, by: Method | None = None, seed: int = 0
@@ -279,68 +273,16 @@ class TextModel:
         parts = (self.denoiser, self.encoding, self.strategy, self.end_ids, self._never)
         return Planning(*parts)
 
-    def _each(
-        self, texts: Text, n: int, row_of: Any, options: Mapping[str, Any], suffix: str = ""
-    ) -> Any:
-        """Return completions of texts, in lists where texts, or n, are several."""
-        check_count("n", n, InputError)
-        prompts = texts_of("prompt", texts)
-        if not prompts:
-            return []
-        rows = [row for prompt in prompts for row in [row_of(prompt)] * n]
-        made = dict(self._finished(rows, [p for p in prompts for _ in range(n)], suffix, **options))
-        every = [made[i] for i in range(len(rows))]
-        grouped = [every[i : i + n] for i in range(0, len(every), n)] if n > 1 else every
-        return grouped[0] if isinstance(texts, str) else grouped
+    @property
+    def requests(self) -> Requests:
+        """What makes the requests of these calls, for an engine of one's own."""
+        return Requests(self._planning, self.template)
 
-    def _finished(
-        self,
-        rows: Sequence[Row],
-        given: Sequence[str],
-        suffix: str = "",
-        *,
-        stop: Text = (),
-        seed: int = 0,
-        strategy: Strategy | None = None,
-        max_rows: int | None = None,
-        max_tokens: int | None = None,
-        done: Container[int] = (),
-        regex: str | None = None,
-        json_schema: Schema = None,
-        choices: Sequence[str] | None = None,
-        likeliest: bool = False,
-    ) -> Iterator[tuple[int, Completion]]:
-        """Yield the number and completion of each row that is not done, as they finish."""
-        form = Structure.of(regex, json_schema, choices, likeliest)
-        stops = stops_of(stop)
-        check_stops(form, stops)
-        for name, most in (("max_rows", max_rows), ("max_tokens", max_tokens)):
-            if most is not None:
-                check_count(name, most, InputError)
-        ends = () if suffix else self.end_ids
-        rows, plans = self._planning.rows(strategy, form, rows, closed=bool(suffix))
-        seeds = seeds_of(rows, seed)
-        for plan in plans:
-            asked = [i for i in plan.numbers if i not in done]
-            options = (seeds, plan.strategy, asked, max_rows, max_tokens)
-            for i, found in generated(self.denoiser, rows, *options):
-                made = completion(self.encoding, rows[i], found, given[i], suffix, ends, stops)
-                yield i, made
 
-    def _continued(self, prompt: str, count: int) -> Row:
-        return continued(self.encoding, self.denoiser.spec, prompt, count)
-
-    def _talk(self, messages: Sequence[Mapping[str, str]], count: int) -> Row:
-        check_count("max_new_tokens", count, InputError)
-        ids = self.encoding.template(messages_of(messages), self.template)
-        return in_whole_blocks(Row(ids, count, []), self.denoiser.spec)
-
-    def _states(
-        self, row: Row, stop: Text, seed: int, strategy: Strategy | None, given: dict[str, Any]
-    ) -> Iterator[TextState]:
-        form, stops = Structure.of(**given), stops_of(stop)
-        check_stops(form, stops)
-        (row,), (planned,) = self._planning.rows(strategy, form, [row], closed=False)
-        plan, canvas = planned.strategy, canvas_of([row], self.denoiser.spec)
-        infos = stream(self.denoiser, canvas, plan, seeds=seeds_of([row], seed))
-        return states(infos, self.encoding, row, self.end_ids, stops, plan)
+def _made(
+    request: TextRequest, n: int, max_rows: int | None = None, max_tokens: int | None = None
+) -> list[Any]:
+    """Return the completion of each text, or a list of n of them."""
+    made = dict(request.each((), max_rows, max_tokens))
+    every = [made[i] for i in range(len(request.rows))]
+    return [every[i : i + n] for i in range(0, len(every), n)] if n > 1 else every

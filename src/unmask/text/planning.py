@@ -14,7 +14,10 @@ from unmask.engine import default_strategy
 from unmask.errors import InputError, StrategyError
 from unmask.presets.by_name import ending
 from unmask.text.encoding import Encoding
-from unmask.text.prompts import Row, check_lengths
+from unmask.text.inputs import stops_of
+from unmask.text.prompts import Row, check_lengths, seeds_of
+from unmask.text.reading import Ends
+from unmask.text.request import Planned, TextRequest
 from unmask.text.structured import Structure, closed_row, follows_text
 
 
@@ -23,14 +26,6 @@ def never_generated(denoiser: Denoiser, encoding: Encoding) -> tuple[int, ...]:
     spec, size = denoiser.spec, encoding.size
     never = {*encoding.special, *spec.reserved, *range(size, spec.vocab_size)}
     return tuple(sorted(never - {spec.mask_id}))
-
-
-@dataclass(frozen=True)
-class Planned:
-    """Rows that one strategy generates. numbers: which of all rows they are."""
-
-    strategy: Strategy
-    numbers: list[int]
 
 
 @dataclass(frozen=True)
@@ -79,13 +74,34 @@ class Planning:
         follows = follows_text(row, self.encoding)
         return form.applied(plan, self.encoding, self.denoiser.spec, ends, follows)
 
-    def rows(
+    def request(
+        self,
+        rows: Sequence[Row],
+        given: Sequence[str],
+        suffix: str = "",
+        *,
+        closed: bool = False,
+        strategy: Strategy | None = None,
+        form: Structure | None = None,
+        stop: str | Sequence[str] = (),
+        seed: int = 0,
+    ) -> TextRequest:
+        """Return rows as they are asked for, each behind the text that is given.
+
+        closed, strategy: as of `plan`. Raises InputError for rows that cannot be generated, before
+        any work.
+        """
+        stops = tuple(stops_of(stop))
+        _check_stops(form, stops)
+        rows, plans = self._planned(strategy, form, rows, closed)
+        ends = Ends(() if closed else self.end_ids, stops)
+        parts = (self.denoiser, self.encoding, rows, plans, seeds_of(rows, seed))
+        return TextRequest(*parts, given, suffix, ends)
+
+    def _planned(
         self, strategy: Strategy | None, form: Structure | None, rows: Sequence[Row], closed: bool
     ) -> tuple[list[Row], list[Planned]]:
-        """Return rows as they are generated, and the strategies that do it.
-
-        Raises InputError for rows that cannot be, before any work.
-        """
+        """Return rows as they are generated, and the strategies that do it."""
         spec = self.denoiser.spec
         check_lengths(rows, spec.max_length)
         if form is None:
@@ -130,7 +146,7 @@ class Planning:
         return int(length_beam(self.denoiser, lengths, plan, **options).length)
 
 
-def check_stops(form: Structure | None, stops: Sequence[str]) -> None:
+def _check_stops(form: Structure | None, stops: Sequence[str]) -> None:
     """Raise InputError for texts of a form that would be cut."""
     if form is not None and stops:
         raise InputError(

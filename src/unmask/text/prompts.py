@@ -47,11 +47,13 @@ def in_whole_blocks(row: Row, spec: DenoiserSpec) -> Row:
     return replace(row, surplus=surplus)
 
 
-def continued(encoding: Encoding, spec: DenoiserSpec, prompt: str, count: int) -> Row:
-    """Return the row of a text that goes on by so many tokens."""
+def continued(
+    encoding: Encoding, spec: DenoiserSpec, prompt: str | Sequence[int], count: int
+) -> Row:
+    """Return the row of a text, or its ids, that goes on by so many tokens."""
     check_count("max_new_tokens", count, InputError)
     before, after = encoding.around
-    ids = encoding.encode(prompt)
+    ids = encoding.encode(prompt) if isinstance(prompt, str) else list(prompt)
     row = Row([*before, *ids], count, list(after), context=ids)
     return in_whole_blocks(row, spec)
 
@@ -102,4 +104,5 @@ def seeds_of(rows: Sequence[Row], seed: int) -> torch.Tensor:
         roots.append(int.from_bytes(digest, "big"))
         numbers.append(seen[digest])
         seen[digest] += 1
-    return fold(torch.tensor(roots), torch.tensor(numbers))
+    root, number = (torch.tensor(each, dtype=torch.int64) for each in (roots, numbers))
+    return fold(root, number)

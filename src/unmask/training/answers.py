@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from unmask.data import Example
-from unmask.text.generating import generated
 from unmask.text.opening import Beside
 from unmask.text.planning import Planning, never_generated
-from unmask.text.prompts import Row, in_whole_blocks, seeds_of
-from unmask.text.reading import completion
+from unmask.text.prompts import Row, in_whole_blocks
 
 SHOWN = 200  # characters of a prompt, its last ones
 ARROW = "\u2192 "
@@ -35,15 +33,12 @@ def answers(
         rows = [row for row in asked if bool(row.after) == closed]
         never = never_generated(model, encoding)
         planning = Planning(model, encoding, beside.strategy, beside.end_ids, never)
-        ends = () if closed else beside.end_ids
         if not rows:
             continue
-        _, plans = planning.rows(None, None, rows, closed=closed)
-        seeds = seeds_of(rows, 0)
-        for plan in plans:
-            for i, record in generated(model, rows, seeds, plan.strategy, plan.numbers, None, None):
-                text = completion(encoding, rows[i], record, "", "", ends, ()).text
-                found[id(rows[i])] = encoding.decode(rows[i].before)[-SHOWN:] + ARROW + text
+        request = planning.request(rows, [""] * len(rows), closed=closed)
+        for i, made in request.each():
+            before = encoding.decode(rows[i].before)[-SHOWN:]
+            found[id(rows[i])] = before + ARROW + made.text
     return [found[id(row)] for row in asked]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from unmask.core.optional import library
+from unmask.core.toml import parse_toml
 from unmask.errors import InputError
 
 SUFFIXES = (".yaml", ".yml", ".toml")
@@ -24,7 +24,9 @@ def parse_file(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the recipe cannot be read ({error})") from error
-    values = _parse_toml(text, path) if path.suffix == ".toml" else parse_yaml(text, str(path))
+    values = (
+        parse_toml(text, path, "train") if path.suffix == ".toml" else parse_yaml(text, str(path))
+    )
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise InputError(
@@ -53,17 +55,6 @@ def yaml_text(value: Any) -> str:
 
     text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False)
     return text.removesuffix("\n").removesuffix("\n...")
-
-
-def _parse_toml(text: str, path: Path) -> Any:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        tomllib = library("tomli", "train", f"{path}: reading TOML needs tomli")
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: no valid TOML ({error})") from error
 
 
 @lru_cache(maxsize=1)

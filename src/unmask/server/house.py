@@ -1,0 +1,65 @@
+"""What routes know: models by name, settings, and the threads that compute for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import anyio
+from fastapi import Request
+
+from unmask.errors import nearest
+from unmask.server.problems import Problem
+from unmask.server.served import Served
+from unmask.server.settings import Settings
+from unmask.text import TextModel
+
+Result = TypeVar("Result")
+COMPUTING, PASSING = 8, 4  # threads
+
+
+class House:
+    """Models by name, the first of them the default, and settings.
+
+    The event loop computes nothing: tokenizing, compiling and reading is done by `compute`, what
+    takes passes of a network beside the worker by `passes`, each on a bounded number of threads.
+    """
+
+    def __init__(self, models: Sequence[Served], settings: Settings):
+        self.models = {each.name: each for each in models}
+        self.settings = settings
+        self._computing = anyio.CapacityLimiter(COMPUTING)
+        self._passing = anyio.CapacityLimiter(PASSING)
+
+    def model(self, name: str | None) -> Served:
+        """Return the model of this name, the default for None. Raises a Problem for others."""
+        if name is None:
+            return next(iter(self.models.values()))
+        if name not in self.models:
+            hint = nearest(name, self.models)
+            what = f"no model {name!r} is served: {hint}"
+            raise Problem(404, what, param="model", code="model_not_found")
+        return self.models[name]
+
+    def text_model(self, name: str | None) -> tuple[Served, TextModel]:
+        """Return the model of this name, and its text. Raises a Problem for models of no text."""
+        served = self.model(name)
+        if served.text is None:
+            what = f"{served.name!r} has ids that are no text: use /v1/infill"
+            raise Problem(400, what, param="model")
+        return served, served.text
+
+    async def compute(self, function: Callable[..., Result], *given: Any) -> Result:
+        """Call a function on a thread."""
+        return await anyio.to_thread.run_sync(function, *given, limiter=self._computing)
+
+    async def passes(self, function: Callable[..., Result], *given: Any) -> Result:
+        """Call a function that takes passes of a network on a thread."""
+        return await anyio.to_thread.run_sync(function, *given, limiter=self._passing)
+
+
+def house_of(request: Request) -> House:
+    """Return what a request's application knows."""
+    house: Any = request.app.state.house
+    assert isinstance(house, House)
+    return house

@@ -1,0 +1,43 @@
+// Colours of cells: how strongly the accent shades each, from 0 to 1.
+
+export const PLAIN = "plain", STEP = "step", CONFIDENCE = "confidence";
+
+/** [value, name, left end of the legend, right end] of each way to colour. */
+export const COLOURINGS = [
+  [PLAIN, "None", "", ""],
+  [STEP, "Step", "first step", "last step"],
+  [CONFIDENCE, "Confidence", "certain", "unsure"],
+];
+
+const WEAKEST = 0.1, STRONGEST = 0.62;
+const UNSURE = 6; // nats: tokens of this surprisal and more have the strongest shade
+
+/** Return the shade of a cell, null where none is due. total: steps of the whole recording. */
+export function shade(cell, colouring, total) {
+  if (cell.token === null || cell.given || colouring === PLAIN) return null;
+  const share = colouring === STEP ? late(cell.step, total) : surprise(cell);
+  const strength = colouring === STEP ? 1 - share : share;
+  return WEAKEST + (STRONGEST - WEAKEST) * strength;
+}
+
+/** Return the shades of a legend, from its left end to its right. */
+export function ladder(colouring, count) {
+  const shares = Array.from({ length: count }, (_, i) => i / (count - 1));
+  return shares.map((share) => {
+    const strength = colouring === STEP ? 1 - share : share;
+    return WEAKEST + (STRONGEST - WEAKEST) * strength;
+  });
+}
+
+/** Return the probability that a cell's token was committed with. */
+export const probability = (cell) => Math.min(1, Math.exp(cell.logprob ?? 0));
+
+const surprise = (cell) => Math.min(1, -(cell.logprob ?? 0) / UNSURE);
+
+/** Set an element's shade, which the style sheets mix with the accent. */
+export function paint(element, strength) {
+  if (strength === null) element.style.removeProperty("--shade");
+  else element.style.setProperty("--shade", `${(100 * strength).toFixed(1)}%`);
+}
+
+const late = (step, total) => (total > 1 ? (step - 1) / (total - 1) : 0);

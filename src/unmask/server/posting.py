@@ -1,0 +1,63 @@
+"""A job whose steps, records and end go into a mailbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from unmask.core.generation import Generation
+from unmask.engine import Engine
+from unmask.server.job import Array, Job, Step
+from unmask.server.mailbox import Mailbox
+
+
+class Rows(Protocol):
+    """Rows of a request, such as a `TextRequest`."""
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Positions of each."""
+
+    def submit(self, engine: Engine, numbers: Sequence[int]) -> Array:
+        """Hand some to an engine; return their ids there."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A row that is finished, and its record (1,n)."""
+
+    number: int
+    record: Generation
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Nothing follows."""
+
+    error: Exception | None
+
+
+class PostingJob(Job):
+    """Rows of a request; `mail` has a Step or Finished at a time, and at last Ended."""
+
+    def __init__(self, rows: Rows, *, watched: bool = False, deadline: float = float("inf")):
+        self.rows, self.watched, self.deadline = rows, watched, deadline
+        self.lengths = rows.lengths
+        self.mail: Mailbox[Step | Finished | Ended] = Mailbox()
+
+    def submit(self, engine: Engine, numbers: Sequence[int]) -> Array:
+        """Hand these rows to the engine."""
+        return self.rows.submit(engine, numbers)
+
+    def step(self, step: Step) -> None:
+        """Post a step."""
+        self.mail.put(step)
+
+    def row(self, number: int, found: Generation) -> None:
+        """Post a record."""
+        self.mail.put(Finished(number, found))
+
+    def end(self, error: Exception | None) -> None:
+        """Post the end."""
+        self.mail.put(Ended(error))

@@ -1,0 +1,40 @@
+"""Texts that go on, and what stands between two texts."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from unmask.server.answers import Head
+from unmask.server.asking import completions_of, seed_of, with_alternatives
+from unmask.server.echoing import echoes
+from unmask.server.house import house_of
+from unmask.server.likeliest import Likeliest
+from unmask.server.sending import answered
+from unmask.server.settings import Settings
+from unmask.server.text_answers import CompletionForm, TextReply
+from unmask.server.wire.completions import CompletionRequest
+from unmask.text import TextModel
+
+router = APIRouter(tags=["texts"])
+
+
+@router.post("/v1/completions", response_model=None)
+async def completions(body: CompletionRequest, request: Request) -> Response:
+    """Complete texts, or fill in the middle of a prompt and a suffix."""
+    house = house_of(request)
+    served, text = house.text_model(body.model)
+    prepare = house.passes if body.suffix or body.echo else house.compute
+    reply = await prepare(_reply, served.name, text, body, house.settings)
+    return await answered(request, house, served, reply, body)
+
+
+def _reply(name: str, text: TextModel, asked: CompletionRequest, settings: Settings) -> TextReply:
+    seed = seed_of(asked)
+    count = asked.logprobs or 0
+    rows = with_alternatives(completions_of(text, asked, seed, settings), count)
+    echoed = echoes(text, asked.prompt, count) if asked.echo and asked.logprobs is not None else ()
+    likeliest = Likeliest(count) if count else None
+    form = CompletionForm(asked.logprobs is not None, asked.echo)
+    head = Head.of("cmpl", name, seed, rows.strategy(0).name)
+    return TextReply(head, rows, asked, form, asked.rows_each, likeliest, echoed)

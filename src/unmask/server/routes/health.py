@@ -1,0 +1,37 @@
+"""Whether the server is alive, whether it takes requests, and its metrics."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from unmask.server.gate import Phase
+from unmask.server.metrics import TYPE
+from unmask.server.operations import operations_of
+from unmask.server.problems import RETRY_AFTER
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """Say that the event loop runs."""
+    return {"status": "ok"}
+
+
+@router.get("/ready")
+async def ready(request: Request) -> JSONResponse:
+    """Say whether requests are taken: 503 while models are loaded, and once the server ends."""
+    phase = operations_of(request).gate.phase
+    if phase is Phase.READY:
+        return JSONResponse({"status": phase.value})
+    return JSONResponse({"status": phase.value}, 503, {"Retry-After": str(RETRY_AFTER)})
+
+
+@router.get("/metrics")
+def metrics(request: Request) -> Response:
+    """Tell all metrics, in the format of Prometheus."""
+    operations = operations_of(request)
+    if operations.log is not None:
+        operations.metrics.dropped.set(operations.log.dropped)
+    return Response(operations.metrics.text, media_type=TYPE)

@@ -1,0 +1,24 @@
+"""How likely a row is."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from unmask.core.random import SEED_LIMIT
+from unmask.server.house import house_of
+from unmask.server.measuring import measured
+from unmask.server.wire.score import ScoreRequest
+
+router = APIRouter(tags=["rows"])
+
+
+@router.post("/v1/score", response_model=None)
+async def score(body: ScoreRequest, request: Request) -> dict[str, Any]:
+    """Score a row: a bound with its standard error, an exact likelihood, or a pseudo-likelihood."""
+    house = house_of(request)
+    served = house.model(body.model)
+    seed = secrets.randbelow(SEED_LIMIT) if body.seed is None else body.seed
+    return await house.passes(measured, served, body, seed, house.settings)

@@ -1,0 +1,1 @@
+"""Bodies of requests, checked field by field: nothing is accepted and ignored."""
