@@ -91,6 +91,21 @@ def test_little_data_trains_a_small_network() -> None:
     assert weights(few) <= 10 * 500 * 128
 
 
+def test_a_larger_batch_waits_for_steps() -> None:
+    """In a short time more steps teach more than larger batches, which need 2,000 steps."""
+    for budget, flops, rows in (("1m", 5e9, 8), ("2h", 80e9, 32), ("48h", 80e9, 64)):
+        recipe, _ = Machine(flops).plan(budget, scene(10**6))
+        assert recipe.batch_size == rows
+        assert (rows == 8) == (recipe.steps < 2000)
+    recipe, _ = Machine().plan("48h", scene(10**6), Recipe(batch_size=4), ("batch_size",))
+    assert recipe.batch_size == 4
+    tokens, _ = Machine().plan(str(10**9), scene(10**7))
+    assert tokens.steps >= 2000
+    assert tokens.batch_size > 8
+    few, _ = Machine().plan("48h", scene(examples=20))
+    assert few.batch_size == 16
+
+
 def test_looking_takes_a_small_part_of_the_time() -> None:
     for flops in (5e9, 80e9, 2e12):
         machine = Machine(flops)

@@ -23,7 +23,9 @@ SIZES = (
     (640, 10), (768, 12),
 )  # fmt: skip
 """Widths and layers of the networks that a plan chooses from."""
-BATCH = 4096  # tokens of a step, more in wide networks; in powers of two
+BATCH = 1024  # tokens of a step, at least, in a power of two of rows
+LARGE = 4096  # tokens of a step at most, more in wide networks
+STEADY = 2000  # steps that a larger batch must leave: before, more steps teach more
 TOKENS = 1.0  # of training, for each weight of the layers, at least
 DATA = 0.1  # tokens of the data, for each weight of the layers, at least
 STEPS = 100  # fewer teach a larger network nothing
@@ -94,27 +96,40 @@ def planned(
 ) -> tuple[Recipe, str]:
     """Return the recipe with a network, batch and steps for a budget, and a line that says why.
 
-    The largest network is chosen that still sees TOKENS tokens for each weight of its layers. keep:
-    names of fields that stay as they are. gone: seconds of the budget that are spent. Raises
-    StrategyError for a budget in which nothing can be trained.
+    The largest network is chosen that still sees TOKENS tokens for each weight of its layers, then
+    the largest batch that leaves STEADY steps. keep: names of fields that stay as they are. gone:
+    seconds of the budget that are spent. Raises StrategyError for a budget in which nothing can be
+    trained.
     """
     choices = [_sized(recipe, scene, *size) for size in SIZES]
     choices = [replace(recipe, batch_size=choices[0].batch_size)] if "backbone" in keep else choices
     stays = {name: getattr(recipe, name) for name in keep}
     choices = [replace(one, **stays) for one in choices]
+
+    def larger(recipe: Recipe) -> Recipe | None:
+        return None if "batch_size" in keep else _doubled(recipe, scene)
+
     if budget.seconds is None:
         assert budget.tokens is not None
-        return _for_tokens(budget.tokens, choices, scene)
+        return _for_tokens(budget.tokens, choices, larger, scene)
     other = {*PRECISIONS} - {recipe.precision} if "precision" not in keep else set()
-    return _for_time(budget.seconds - gone, choices, [*other], scene, measure, clock)
+    return _for_time(budget.seconds - gone, choices, larger, [*other], scene, measure, clock)
 
 
-def _for_tokens(tokens: int, choices: list[Recipe], scene: Scene) -> tuple[Recipe, str]:
+Larger = Callable[[Recipe], Recipe | None]
+"""Of a recipe: that with the next larger batch, None where there is none."""
+
+
+def _for_tokens(
+    tokens: int, choices: list[Recipe], larger: Larger, scene: Scene
+) -> tuple[Recipe, str]:
     def steps(recipe: Recipe) -> int:
         return tokens // (recipe.batch_size * scene.positions)
 
     fitting = [one for one in choices[1:] if _fits(one, steps(one), scene)]
     best = [choices[0], *fitting][-1]
+    while (wider := larger(best)) and steps(wider) >= STEADY:
+        best = wider
     if not steps(best):
         least = best.batch_size * scene.positions
         raise StrategyError(
@@ -126,6 +141,7 @@ def _for_tokens(tokens: int, choices: list[Recipe], scene: Scene) -> tuple[Recip
 def _for_time(
     seconds: float,
     choices: list[Recipe],
+    larger: Larger,
     precisions: list[Any],
     scene: Scene,
     measure: Measure,
@@ -138,15 +154,20 @@ def _for_time(
         return int((left - _measuring(recipe, each, left)) / each)
 
     best, each = choices[0], measure(choices[0], 2)
-    for larger in choices[1:]:
-        growth = _weights(larger) / _weights(best)
+    for network in choices[1:]:
+        growth = _weights(network) / _weights(best)
         spent = clock() - begun
-        if spent > LOOKING * seconds or not _fits(larger, steps(best, each * growth), scene):
+        if spent > LOOKING * seconds or not _fits(network, steps(best, each * growth), scene):
             break  # without measuring what cannot fit
-        found = measure(larger, 2)
-        if not _fits(larger, steps(larger, found), scene):
+        found = measure(network, 2)
+        if not _fits(network, steps(network, found), scene):
             break
-        best, each = larger, found
+        best, each = network, found
+    while (wider := larger(best)) and steps(wider, 2 * each) >= STEADY:
+        found = measure(wider, 2)
+        if steps(wider, found) < STEADY:
+            break
+        best, each = wider, found
     for other in [replace(best, precision=name) for name in precisions]:
         found = measure(other, 2)
         best, each = (other, found) if found < each * GAIN else (best, each)
@@ -162,14 +183,25 @@ def _for_time(
 
 def _sized(recipe: Recipe, scene: Scene, width: int, layers: int) -> Recipe:
     rate = RATE * min(1.0, WIDE / width) ** 0.5
-    rows = BATCH * max(1.0, width / WIDE) / scene.positions
-    most = 2 ** int(math.log2(scene.examples))
     return replace(
         recipe,
         backbone=scene.backbone(width, layers),
-        batch_size=int(min(most, max(8, 2 ** round(math.log2(rows))))),
+        batch_size=_rows(BATCH, scene),
         learning_rate=rate,
     )
+
+
+def _rows(tokens: float, scene: Scene) -> int:
+    """Return the rows of a batch of so many tokens: 8 or more, if there are so many examples."""
+    rows = 2 ** round(math.log2(tokens / scene.positions))
+    return int(min(2 ** int(math.log2(scene.examples)), max(8, rows)))
+
+
+def _doubled(recipe: Recipe, scene: Scene) -> Recipe | None:
+    width = int(recipe.backbone["hidden_size"])
+    rows = 2 * recipe.batch_size
+    most = _rows(LARGE * max(1.0, width / WIDE), scene)
+    return replace(recipe, batch_size=rows) if rows <= most else None
 
 
 def _weights(recipe: Recipe) -> int:
