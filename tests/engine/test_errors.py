@@ -61,9 +61,10 @@ def test_rows_with_nothing_to_do_can_be_cancelled_after_a_step_that_raised():
 
 
 @pytest.mark.parametrize("opened", [1, 3])
-def test_rows_are_not_lost_where_joining_them_runs_out_of_memory(monkeypatch, opened):
+@pytest.mark.parametrize("halves", [True, False])
+def test_rows_are_not_lost_where_joining_them_runs_out_of_memory(monkeypatch, opened, halves):
     denoiser, strategy = unmask.wrap(flat, mask_id=MASK, vocab_size=VOCAB), presets.maskgit(4)
-    engine, join = Engine(denoiser), State.concat
+    engine, join = Engine(denoiser, halves=halves), State.concat
     seeds = [*range(opened)]
     engine.submit(Canvas.blank(opened, 6), strategy, seeds)
     engine.step()
@@ -74,13 +75,13 @@ def test_rows_are_not_lost_where_joining_them_runs_out_of_memory(monkeypatch, op
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(State, "concat", staticmethod(full))
-    if opened == 1:
+    if halves:
+        with pytest.warns(SplitWarning):
+            found = drain(engine)
+    else:
         with pytest.raises(torch.OutOfMemoryError):
             engine.step()
         found = drain(engine)
-    else:
-        with pytest.warns(SplitWarning):
-            found = drain(engine)
     assert sorted(found) == [*range(opened), *later]
     alone = unmask.run(denoiser, Canvas.blank(2, 5), strategy, seeds=[7, 8]).tokens
     assert [found[row] for row in later] == alone.tolist()

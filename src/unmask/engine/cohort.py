@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,25 +23,41 @@ class Cohort:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, rows: np.ndarray) -> Cohort:
-        """These rows alone."""
+    def take(self, rows: np.ndarray) -> Cohort | None:
+        """These rows alone; None where there are none."""
+        if not len(rows):
+            return None
         if len(rows) == len(self):
             return self
         return Cohort(self.strategy, self.state.take(rows), self.ids[rows])
 
-    def split(self, first: np.ndarray) -> tuple[Cohort, Cohort]:
-        """The rows where `first` (b,) bool is True, and the others."""
+    def split(self, first: np.ndarray) -> tuple[Cohort | None, Cohort | None]:
+        """The rows where `first` (b,) bool is True, and the others; None where there are none."""
         return self.take(np.flatnonzero(first)), self.take(np.flatnonzero(~first))
 
-    def join(self, other: Cohort) -> Cohort:
-        """The rows of both."""
-        joined = State.concat([self.state, other.state])
-        return Cohort(self.strategy, joined, np.concatenate([self.ids, other.ids]))
-
-    def after(self, info: StepInfo) -> Cohort:
-        """The rows that go on after a step."""
+    def after(self, info: StepInfo) -> Cohort | None:
+        """The rows that go on after a step; None where all are finished."""
         rest = np.flatnonzero(~info.state.rows.finished)
         return replace(self, state=info.state).take(rest)
+
+
+def joined(cohorts: Iterable[Cohort]) -> list[Cohort]:
+    """The same rows in as few cohorts as can be, in the order in which each has its first."""
+    groups: list[list[Cohort]] = []
+    for cohort in cohorts:
+        group = next((each for each in groups if can_join(each[0], cohort)), None)
+        if group is None:
+            groups.append([cohort])
+        else:
+            group.append(cohort)
+    return [_join(group) for group in groups]
+
+
+def _join(group: list[Cohort]) -> Cohort:
+    if len(group) == 1:
+        return group[0]
+    state = State.concat([cohort.state for cohort in group])
+    return Cohort(group[0].strategy, state, np.concatenate([cohort.ids for cohort in group]))
 
 
 def can_join(one: Cohort, other: Cohort) -> bool:

@@ -22,7 +22,7 @@ from unmask.decoding import Canvas, Strategy, decide, finish, forward_all, init,
 from unmask.decoding.context import error_context, location
 from unmask.decoding.inputs import check_basis, check_state, check_strategy
 from unmask.decoding.propose import nothing_proposed
-from unmask.engine.cohort import Cohort, can_join
+from unmask.engine.cohort import Cohort, joined
 from unmask.errors import SplitWarning, StrategyError
 
 
@@ -127,7 +127,7 @@ class Engine:
         every = (*self._cohorts, *self._waiting, *self._idle)
         found = [cohort.split(np.isin(cohort.ids, gone))[0] for cohort in every]
         self.cancel(gone)
-        return [(cohort.state, cohort.strategy) for cohort in found if len(cohort)]
+        return [(cohort.state, cohort.strategy) for cohort in found if cohort]
 
     def step(self) -> list[Event]:
         """Take one step of every open row; return one event for each cohort, none when idle.
@@ -187,7 +187,7 @@ class Engine:
         events = [_nothing_to_do(cohort) for cohort in self._idle]
         events += [event_of(c, info) for c, info in zip(self._cohorts, infos, strict=True)]
         after = [c.after(info) for c, info in zip(self._cohorts, infos, strict=True)]
-        self._cohorts, self._idle = [cohort for cohort in after if len(cohort)], []
+        self._cohorts, self._idle = [cohort for cohort in after if cohort], []
         return events
 
     def _admit(self) -> None:
@@ -195,16 +195,21 @@ class Engine:
 
         A row leaves one list when it is in another, so that none is lost where memory runs out.
         """
+        begun = False
         while self._waiting:
             idle, cohort = self._waiting[0].split(self._waiting[0].state.rows.finished)
-            begin, rest = cohort.split(np.arange(len(cohort)) < self._room(cohort))
-            if len(begin):
-                self._cohorts = self._joined(begin)
-            self._idle += [idle] if len(idle) else []
-            if len(rest):
+            begin, rest = cohort, None
+            if cohort:
+                begin, rest = cohort.split(np.arange(len(cohort)) < self._room(cohort))
+            self._cohorts += [begin] if begin else []
+            self._idle += [idle] if idle else []
+            begun |= begin is not None
+            if rest:
                 self._waiting[0] = rest
                 break
             self._waiting.popleft()
+        if begun:
+            self._cohorts = joined(self._cohorts)
 
     def _room(self, cohort: Cohort) -> int:
         """How many rows of a cohort may begin, the first ones."""
@@ -232,13 +237,6 @@ class Engine:
         *opened, ours = [n * c.state.readings for n, c in zip(lengths, every, strict=True)]
         return sum(int(n.sum()) for n in opened) + np.cumsum(ours)
 
-    def _joined(self, cohort: Cohort) -> list[Cohort]:
-        """The open cohorts, with these rows among them."""
-        for i, other in enumerate(self._cohorts):
-            if can_join(other, cohort):
-                return [*self._cohorts[:i], other.join(cohort), *self._cohorts[i + 1 :]]
-        return [*self._cohorts, cohort]
-
     def _halve(self) -> None:
         """Keep half of the open rows; the others wait in the state they are in."""
         opened = sum(map(len, self._cohorts))
@@ -257,9 +255,9 @@ class Engine:
         parts, left = [], most
         for cohort in self._cohorts:
             parts.append(cohort.split(np.arange(len(cohort)) < left))
-            left -= len(parts[-1][0])
-        self._cohorts = [kept for kept, _ in parts if len(kept)]
-        self._waiting.extendleft(back for _, back in reversed(parts) if len(back))
+            left -= len(parts[-1][0] or ())
+        self._cohorts = [kept for kept, _ in parts if kept]
+        self._waiting.extendleft(back for _, back in reversed(parts) if back)
         release_memory(self.denoiser.device)
 
 
@@ -279,5 +277,5 @@ def _nothing_to_do(cohort: Cohort) -> Event:
 
 
 def _without(cohorts: Iterable[Cohort], gone: np.ndarray) -> list[Cohort]:
-    left = [cohort.split(np.isin(cohort.ids, gone))[1] for cohort in cohorts]
-    return [cohort for cohort in left if len(cohort)]
+    left = [cohort.take(np.flatnonzero(~np.isin(cohort.ids, gone))) for cohort in cohorts]
+    return [cohort for cohort in left if cohort]
