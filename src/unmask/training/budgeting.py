@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import tempfile
 import time
@@ -22,6 +21,7 @@ from unmask.training.making import material_of, started, trainer_of
 from unmask.training.material import Material
 from unmask.training.network import sized, without_data
 from unmask.training.planning import Scene, TrainingBudget, planned
+from unmask.training.processes import launched
 from unmask.training.recipe import Recipe
 from unmask.training.resuming import note_of
 from unmask.training.trainer import latest
@@ -48,9 +48,8 @@ def plan(
     the data. Raises StrategyError for a budget that is none, or is too small.
     """
     allowed = TrainingBudget.of(budget)
-    alone = allowed.seconds is None or int(os.environ.get("WORLD_SIZE", "1")) == 1
     need(
-        alone,
+        allowed.seconds is None or launched() == 1,
         f"budget={budget!r}: several processes would measure different times",
         "plan with one, and pass the settings that it prints, or a number of tokens",
     )

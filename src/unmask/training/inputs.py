@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import os
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from unmask.objectives import block_diffusion
 from unmask.objectives.block_diffusion import check_has_blocks
 from unmask.objectives.inputs import check_self_condition, kind_of
 from unmask.training.base_model import Base
+from unmask.training.processes import launched
 from unmask.training.recipe import MOST, DataOptions, Recipe
 from unmask.training.stream import SEEDS
 from unmask.training.within import can_checkpoint
@@ -191,11 +192,10 @@ def check_arguments(args: Any) -> None:
         "label_smoothing_factor is for Trainer's own loss",
         "pass objective=partial(objectives.masked_mean, label_smoothing=...)",
     )
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
     need(
-        launched == args.world_size,
-        f"{launched} processes were launched and TrainingArguments knows of {args.world_size}, so "
-        "each would train alone",
+        launched() == args.world_size,
+        f"{launched()} processes were launched and TrainingArguments knows of {args.world_size}, "
+        "so each would train alone",
         "on a machine without an accelerator pass use_cpu=True",
     )
 
@@ -219,7 +219,14 @@ def check_out(out: Any) -> Path:
 
 
 def check_call(
-    data: Any, base: Any, recipe: Any, resume: Any, overwrite: Any, steps: Any, report: Any
+    data: Any,
+    base: Any,
+    recipe: Any,
+    resume: Any,
+    overwrite: Any,
+    steps: Any,
+    deadline: Any,
+    report: Any,
 ) -> None:
     """Raise an InputError for arguments of `train` of another kind."""
     path = isinstance(data, Path) or (isinstance(data, str) and Path(data).exists())
@@ -237,6 +244,8 @@ def check_call(
     need(fits, f"recipe={recipe!r:.80}", "pass a Recipe, such as Recipe(steps=500)")
     if steps is not None:
         check_count("steps", steps)
+    fits = deadline is None or (isinstance(deadline, int | float) and math.isfinite(deadline))
+    need(fits, f"deadline={deadline!r}", "pass seconds of time.monotonic(), or None")
     check_flag("resume", resume)
     check_flag("overwrite", overwrite)
     fits = report is None or callable(report)

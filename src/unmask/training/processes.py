@@ -13,6 +13,11 @@ def leads() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def launched() -> int:
+    """Return how many processes a launcher started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def leave() -> None:
     """Leave the process group, if there is one, at the end of a run.
 

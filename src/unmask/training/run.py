@@ -27,6 +27,7 @@ from unmask.training.making import material_of, started, trainer_of
 from unmask.training.material import Material
 from unmask.training.measuring import FEWEST, Budget
 from unmask.training.network import backbone, finished
+from unmask.training.pace import Pace
 from unmask.training.recipe import PRESET, Recipe
 from unmask.training.resuming import Start, same_run, start_of
 from unmask.training.stopping import Stopping
@@ -51,14 +52,16 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     steps: int | None = None,
+    deadline: float | None = None,
     report: Report | None = None,
 ) -> dict[str, Any]:
     """Train a model, write it to the folder `out`, and return its figures.
 
     data: a built-in task ("digits", "shidoku", "sudoku") or a corpus. base: a model to train
     further, by which the corpus was read (`base.read`), in place of a new network. recipe: default
-    that of the task, or `default_recipe(data)`. steps: in place of its own. report: called after
-    every step.
+    that of the task, or `default_recipe(data)`. steps: in place of its own. deadline: when the run
+    is to end, in seconds of `time.monotonic`: on the way its steps become as many as there is time
+    for. report: called after every step.
     Checkpoints are in `out` + ".training" until the run ends: one after each tenth of the run, one
     at least every ten minutes, and one when SIGINT or SIGTERM arrives; then KeyboardInterrupt is
     raised. Each has a folder `model` that `unmask.load` opens. Samples are in `out` + ".samples".
@@ -73,16 +76,24 @@ def train(
     """
     check_training_seed(seed)
     target = check_out(out)
-    check_call(data, base, recipe, resume, overwrite, steps, report)
+    check_call(data, base, recipe, resume, overwrite, steps, deadline, report)
     material, recipe = material_of(data, base, recipe)
     check_data_options(data, recipe.data)
     if steps is not None:
         recipe = replace(recipe, steps=steps)
     check_replaceable(target)
     work = target.with_name(target.name + ".training")
-    start = start_of(target, work, latest(work), recipe.steps, resume, overwrite)
-    run = _Run(material, recipe, target, work, seed, start, report)
-    figures = run.train()
+    pace, budget = None if deadline is None else Pace(deadline), None
+    while True:
+        start = start_of(target, work, latest(work), recipe.steps, resume, overwrite)
+        run = _Run(material, recipe, target, work, seed, start, report, pace, budget)
+        run.train()
+        if pace is None or pace.steps is None:
+            break
+        recipe = replace(recipe, steps=start.taken + pace.steps)
+        resume, overwrite, budget, pace.steps = True, False, run.budget, None
+        del run  # its weights and moments are in the checkpoint
+    figures = run.figures()
     if run.trainer.args.should_save:
         with writing(target):
             run.write(run.trainer.finished, target, figures)
@@ -102,6 +113,8 @@ class _Run:
         seed: int,
         start: Start,
         report: Report | None,
+        pace: Pace | None,
+        budget: Budget | None,  # of the parts before
     ):
         self.material, self.start, self.stopping = material, start, Stopping()
         denoiser = started(recipe, material, seed, target if start.taken else None)
@@ -114,12 +127,15 @@ class _Run:
         discard_incomplete(work)
         self.trainer.writer = self.write
         self.trainer.add_callback(self.stopping)
-        self.budget = Budget(
+        self.budget = budget or Budget(
             rows=min(recipe.held_out_rows, len(material.held_out)),
             samples=recipe.samples,
             passes=min(PASSES, material.length),
             batch=self.trainer.args.train_batch_size * recipe.pieces,
         )
+        if pace is not None:
+            pace.budget = self.budget
+            self.trainer.add_callback(pace)
         if report is not None:
             samples = target.with_name(target.name + ".samples")
             self.trainer.add_callback(
@@ -154,12 +170,17 @@ class _Run:
             card["vocabulary"] = material.vocabulary.to_dict()
             write(model, folder, stored=self.stored, **card)
 
-    def train(self) -> dict[str, Any]:
-        """Run to the end, and return the figures of the finished model."""
-        checkpoint, budget = self.start.checkpoint, self.budget
-        budget.begin()
+    def train(self) -> None:
+        """Run to the end, or to where another number of steps fits the time."""
+        checkpoint = self.start.checkpoint
+        if not self.budget.steps:
+            self.budget.begin()
         with self.stopping.listening():
             self.trainer.train(None if checkpoint is None else str(checkpoint))
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures of the finished model."""
+        budget = self.budget
         seconds = budget.trained + budget.spent
         if self.stored is not None:
             round_to(self.model, self.stored)

@@ -93,7 +93,7 @@ def command(
     and the chosen settings are printed. With --from a model is trained further on talks, on pairs
     of a prompt and its completion, or on text.
     """
-    begun = time.perf_counter()
+    begun = time.monotonic()
     folder = out or HOME / (task or (data.stem if data else "model"))
     if folder.name in ("", ".."):  # '.' has a name of its own only in full
         folder = folder.resolve()
@@ -119,8 +119,9 @@ def command(
 
     for line in run.notes() if leads() else []:
         note((line, "dim"))
-    begun, view = time.perf_counter(), TrainingScreen(run.name)
+    begun, view = time.monotonic(), TrainingScreen(run.name)
     how: dict[str, Any] = {"seed": seed, "resume": resume, "overwrite": overwrite}
+    how["deadline"] = run.deadline
     try:
         with view.shown() if leads() else nullcontext():
             how |= {} if run.base is None else {"base": run.base}
@@ -135,7 +136,7 @@ def command(
             if kept
             else "Stopped before the first checkpoint, so nothing was saved."
         ) from None
-    seconds = round(time.perf_counter() - begun, 1)
+    seconds = round(time.monotonic() - begun, 1)
     if not leads():
         return
     if json:

@@ -30,6 +30,7 @@ class Chosen:
     base: Base | None = None  # the model that is trained further
     given: frozenset[str] = frozenset()  # fields of the recipe that were set
     why: str | None = None  # what decided on the size of the run, if it has a budget
+    deadline: float | None = None  # when its time is over, in seconds of `time.monotonic`
 
     @property
     def name(self) -> str:
@@ -52,20 +53,23 @@ class Chosen:
     def within(self, budget: str, unfinished: Path | None, begun: float) -> Chosen:
         """Return the run that costs a budget. unfinished: the folder of one that goes on.
 
-        begun: when the command began, in seconds of `time.perf_counter`: reading counts, too.
+        begun: when the command began, in seconds of `time.monotonic`: reading counts, too.
         """
         if isinstance(self.source, str):
             raise InputError(
                 f"--budget {budget} of {self.source}, whose recipe is fixed: pass --steps"
             )
         from unmask.training.budgeting import plan, plan_of
+        from unmask.training.planning import TrainingBudget
 
         if unfinished is not None:
             return replace(self, recipe=plan_of(unfinished, self.recipe), why=f"{budget}, before")
         options: dict[str, Any] = {"recipe": self.recipe, "keep": self.given}
-        gone = time.perf_counter() - begun
+        gone = time.monotonic() - begun
         recipe, why = plan(self.source, budget, base=self.base, gone=gone, **options)
-        return replace(self, recipe=recipe, why=f"{budget}, {why}")
+        seconds = TrainingBudget.of(budget).seconds
+        deadline = None if seconds is None else begun + seconds
+        return replace(self, recipe=recipe, why=f"{budget}, {why}", deadline=deadline)
 
     @property
     def talks(self) -> bool:
