@@ -11,7 +11,8 @@ from unmask import presets
 from unmask.core.random import fold
 from unmask.decoding import Canvas
 from unmask.server.job import Job
-from unmask.server.worker import Closing, Expired, QueueFull, Worker
+from unmask.server.failures import Closing, Expired, QueueFull
+from unmask.server.worker import Worker
 
 V = 12
 MASK = 11

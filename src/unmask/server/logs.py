@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 WAITING = 10_000
 """Lines that may wait for a slow stream; more are dropped."""
-LOGGERS = ("unmask.server", "uvicorn")
+LOGGERS = ("unmask.server", "uvicorn", "sse_starlette", "asyncio")
 
 
 class Log:
@@ -56,12 +56,12 @@ class Log:
             try:
                 self.stream.write(line + "\n")
                 self.stream.flush()
-            except (OSError, ValueError):  # full, broken, or closed
+            except Exception:  # full, broken, closed, or no stream at all
                 self.dropped += 1
 
 
 class Handler(logging.Handler):
-    """What the loggers of the server and of uvicorn say, as lines of a log."""
+    """What the loggers of the server and of the libraries under it say, as lines of a log."""
 
     def __init__(self, log: Log):
         super().__init__(log.level)
