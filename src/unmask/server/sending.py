@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import anyio
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from unmask.core.generation import Generation
 from unmask.decoding import prepare
@@ -20,6 +20,7 @@ from unmask.server.house import House
 from unmask.server.job import Step
 from unmask.server.posting import Ended, Finished, PostingJob
 from unmask.server.problems import Problem, problem_of
+from unmask.server.rendering import rendered
 from unmask.server.served import Served
 from unmask.server.streams import stream_of
 from unmask.server.tracing import trace_of
@@ -93,7 +94,7 @@ def _begun(served: Served, reply: Reply) -> Mapping[str, Any]:
 
 def _answer(reply: Reply, records: Mapping[int, Generation]) -> tuple[dict[str, Any], Response]:
     found = reply.answer(records)
-    return found, JSONResponse(found)
+    return found, Response(rendered(found), media_type="application/json")
 
 
 async def while_connected(

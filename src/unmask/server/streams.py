@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from unmask.server.job import Step
 from unmask.server.likeliest import entries
 from unmask.server.posting import Ended, Finished
 from unmask.server.problems import Problem, problem_of
+from unmask.server.rendering import rendered
 from unmask.server.stretches import Stretch
 from unmask.server.wire.decoding import Decoding
 from unmask.text.streaming import TextState
@@ -89,7 +89,7 @@ class Stream(ABC):
 
 def event(data: dict[str, Any], name: str | None = None) -> Event:
     """Return the event of an object."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = rendered(data)
     return {"data": text} if name is None else {"event": name, "data": text}
 
 
