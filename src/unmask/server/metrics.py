@@ -79,7 +79,7 @@ class Metrics:
         self.requests.labels(endpoint, outcome).inc()
         self.seconds.labels(endpoint).observe(seconds)
 
-    def tokens(self, model: str, prompt: int, completion: int) -> None:
+    def usage(self, model: str, prompt: int, completion: int) -> None:
         """Count the tokens of a request that is over."""
         self.prompt.labels(model).inc(prompt)
         self.completion.labels(model).inc(completion)

@@ -113,7 +113,7 @@ class Traced:
         self.metrics.request(endpoint, trace.outcome, seconds)
         if trace.model is not None:
             tokens = trace.prompt_tokens or 0, trace.completion_tokens or 0
-            self.metrics.tokens(trace.model, *tokens)
+            self.metrics.usage(trace.model, *tokens)
         if self.log is None:
             return
         failed, facts = trace.outcome == "failed", dict[str, Any]()
