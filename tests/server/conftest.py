@@ -70,6 +70,6 @@ def http(address):
 
 @pytest.fixture
 def live(texts):
-    """Make servers as they are run: live(**settings) has the model of bytes, with a slow network."""
+    """Make servers as they are run: live(**settings) has a slow network of bytes."""
     with lives() as make:
         yield lambda **named: make(texts["bytes"], **named)

@@ -70,7 +70,7 @@ class Live:
         self.running = Running(["slow"], self.settings, self.operations, sock, load)
         self.running.start()
         assert self.running.news.get(timeout=60) is None
-        self.whole = None
+        self.whole, self.connections = None, []
 
     def drain(self):
         """End the server; whether all requests were finished."""
@@ -78,6 +78,8 @@ class Live:
             self.net.go.set()
             self.whole = self.running.drain()
             self.log.close()
+        for each in self.connections:
+            each.close()
         return self.whole
 
     def client(self, **named):
@@ -86,6 +88,7 @@ class Live:
     def raw(self, path, body, buffer=None):
         """A connection on which this was asked, and nothing is read."""
         found = socket.socket()
+        self.connections.append(found)
         if buffer is not None:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         found.connect(self.place)
@@ -118,8 +121,7 @@ class Live:
             "turn": worker.turns._held,
             "turns": len(worker.turns._waiting),
             "threads": sum(
-                each.borrowed_tokens
-                for each in (house._computing, house._telling, house._passing)
+                each.borrowed_tokens for each in (house._computing, house._telling, house._passing)
             ),
             "open": self.figures()["unmask_open_requests"],
         }

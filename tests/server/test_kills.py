@@ -1,23 +1,16 @@
-"""Clients that are killed, networks that fail, signals and full disks: the server goes on, at rest."""
+"""Clients that are killed, networks that fail, full disks: the server goes on, at rest."""
 
 import contextlib
 import gc
-import os
 import random
-import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import httpx
 import pytest
 import torch
-from tests.server.live import PLAIN
 
 TEXT = {"max_tokens": 24, "preset": "random_order", "steps": 24, "seed": 3}
 TALK = {**TEXT, "messages": [{"role": "user", "content": "hi"}]}
@@ -225,7 +218,7 @@ def test_memory_of_requests_is_given_back(live):
     def kept():
         gc.collect()
         kinds = (PostingJob, TextReply, Generation)
-        return sum(isinstance(each, kinds) for each in gc.get_objects())
+        return sum(issubclass(type(each), kinds) for each in gc.get_objects())
 
     before = kept()
     for seed in range(6):
@@ -237,62 +230,3 @@ def test_memory_of_requests_is_given_back(live):
     ask(server, *WELL)
     server.rests()
     assert kept() <= before + 3  # those of the last, which threads have in hand
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
-def test_a_disk_that_is_full_takes_no_lines_and_stops_nobody(live):
-    with open("/dev/full", "w") as full:
-        server = live(slow=0, log=full)
-        for _ in range(3):
-            assert ask(server, *WELL).status_code == 200
-        server.net.fault = lambda tokens: 1 / 0
-        assert ask(server, *WELL).status_code == 500
-        server.rests()
-        server.log.close(10)
-        assert server.log.dropped == 4
-        server.drain()
-        with contextlib.suppress(OSError):
-            full.close()
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
-@pytest.mark.parametrize("streams", ["stderr", "both", "closed pipe"])
-def test_a_process_whose_disk_is_full_serves_and_ends_well(streams, tmp_path):
-    """All that `unmask serve` says goes nowhere; nothing of that is an error."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    out = open(tmp_path / "out", "w") if streams == "stderr" else open("/dev/full", "w")
-    err = open("/dev/full", "w")
-    if streams == "closed pipe":
-        reading, writing = os.pipe()
-        os.close(reading)
-        out, err = os.fdopen(writing, "w"), open(os.dup(writing), "w")
-    line = [sys.executable, "-m", "unmask", "serve", "shidoku", "--port", str(port)]
-    process = subprocess.Popen([*line, "--grace", "60"], stdout=out, stderr=err)
-    out.close(), err.close()
-    url, until = f"http://127.0.0.1:{port}", time.monotonic() + 120
-    body = {"segments": [{"mask": 16}], "n": 64, "preset": "random_order", "steps": 16}
-    try:
-        with httpx.Client(base_url=url, timeout=60, **PLAIN) as client:
-            while True:
-                assert process.poll() is None
-                assert time.monotonic() < until
-                with contextlib.suppress(httpx.TransportError):
-                    if client.get("/ready").status_code == 200:
-                        break
-                time.sleep(0.05)
-            ids = {"ids": [None] * 16, **{k: v for k, v in body.items() if k != "segments"}}
-            assert client.post("/v1/infill", json=ids).status_code == 200
-            assert client.get("/metrics").text.count("unmask_dropped_log_lines 0.0") == 0
-            with ThreadPoolExecutor(1) as pool:
-                last = pool.submit(client.post, "/v1/infill", json={**ids, "n": 128})
-                time.sleep(0.05)
-                process.send_signal(signal.SIGTERM)
-                assert last.result().status_code in (200, 503)
-        assert process.wait(60) == 0
-    finally:
-        process.kill()
-        process.wait()
-
-

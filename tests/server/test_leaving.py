@@ -10,11 +10,12 @@ MANY = "a" * 200
 PASSES = {
     "bound": ("/v1/score", {"text": MANY, "samples": 16_000}),
     "ordered": ("/v1/score", {"text": MANY, "by": "ordered"}),
-    "pseudo": ("/v1/score", {"text": MANY * 20, "by": "pseudo"}),
+    "pseudo": ("/v1/score", {"text": MANY * 5, "by": "pseudo"}),
     "echo": ("/v1/completions", {"prompt": MANY, "echo": True, "logprobs": 2, "max_tokens": 1}),
     "suffix": ("/v1/completions", {"prompt": "a", "suffix": "b", "max_tokens": 200}),
     "fim": ("/v1/fim/completions", {"prompt": "a", "suffix": "b", "max_tokens": 200}),
 }
+ALL = {"pseudo": 16}  # passes, where they are less than 100
 each_way = pytest.mark.parametrize("way", PASSES)
 
 
@@ -23,12 +24,12 @@ def test_a_client_that_goes_away_ends_its_passes(live, way):
     server = live(slow=0.02)
     path, body = PASSES[way]
     connection = server.raw(path, body)
-    server.until(lambda: len(server.net.threads) > 3)
+    server.until(lambda: len(server.net.threads) > 1)
     assert server.counts()["threads"] == 1
     connection.close()
     server.rests(10)
     passes = len(server.net.threads)
-    assert passes < 40
+    assert passes < min(40, ALL.get(way, 100))
     time.sleep(0.1)
     assert len(server.net.threads) == passes
     server.drain()
@@ -48,7 +49,7 @@ def test_passes_end_with_the_time_of_their_request(live, way):
         "message": message, "type": "timeout_error", "param": None, "code": "timeout",
     }  # fmt: skip
     server.rests()
-    assert len(server.net.threads) < 40
+    assert len(server.net.threads) < min(40, ALL.get(way, 100))
     server.drain()
     assert [line["outcome"] for line in server.lines()] == ["timeout"]
 
@@ -95,6 +96,7 @@ def test_who_waits_for_a_thread_leaves_at_once_and_too_many_are_refused(live):
     passing = server.running.app.state.house._passing
     asked = [server.raw(path, body) for _ in range(4)]
     server.until(lambda: passing.borrowed_tokens == 4)
+    assert server.net.inside.wait(30)
     asked += [server.raw(path, body) for _ in range(2)]
     server.until(lambda: passing.statistics().tasks_waiting == 2)
     with server.client() as client:
@@ -148,7 +150,7 @@ def test_a_worker_whose_network_does_not_answer_holds_up_no_end(live, monkeypatc
     monkeypatch.setattr("unmask.server.worker.PATIENCE", 0.2)
     server = live(grace=0.1)
     server.net.go.clear()
-    server.raw("/v1/completions", {"prompt": "a"}).close()
+    server.raw("/v1/completions", {"prompt": "a"})
     assert server.net.inside.wait(30)
     threading.Timer(3, server.net.go.set).start()
     begun = time.monotonic()

@@ -12,7 +12,7 @@ from unmask.server.rendering import SLICE, rendered
 def anything(draw, depth=6):
     kind = draw.randrange(8 if depth else 5)
     if kind == 5:
-        return {draw.choice("aü\"\n ") * i: anything(draw, depth - 1) for i in range(4)}
+        return {draw.choice('aü"\n ') * i: anything(draw, depth - 1) for i in range(4)}
     if kind == 6:
         return [anything(draw, depth - 1) for _ in range(draw.randrange(5))]
     if kind == 7:

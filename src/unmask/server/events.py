@@ -29,9 +29,7 @@ class EventStream(EventSourceResponse):
     It is cut where it could not be sent within the time of its request and `Settings.stall`.
     """
 
-    def __init__(
-        self, house: House, worker: Worker, job: PostingJob, stream: Stream, trace: Trace
-    ):
+    def __init__(self, house: House, worker: Worker, job: PostingJob, stream: Stream, trace: Trace):
         super().__init__(
             self._events(),
             sep="\n",
@@ -71,7 +69,9 @@ class EventStream(EventSourceResponse):
         if stream.error is not None:
             self.trace.note(problem_of(stream.error).status, stream.error)
         if stream.over:
-            with suppress(Exception):  # rows that cannot be read are told as the error that they are
+            with suppress(
+                Exception
+            ):  # rows that cannot be read are told as the error that they are
                 self.trace.use(stream.reply.usage(stream.records).entries())
         return encoded(made)
 

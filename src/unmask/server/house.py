@@ -62,9 +62,7 @@ class House:
         """Call a function that makes an answer, or a part of one, on a thread."""
         return await anyio.to_thread.run_sync(function, *given, limiter=self._telling)
 
-    async def passes(
-        self, permit: Permit, function: Callable[..., Result], *given: Any
-    ) -> Result:
+    async def passes(self, permit: Permit, function: Callable[..., Result], *given: Any) -> Result:
         """Call a function that takes passes of a network on a thread, as long as the permit lasts.
 
         Raises QueueFull if too many wait to do so.

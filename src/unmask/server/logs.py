@@ -79,10 +79,19 @@ class Handler(logging.Handler):
 
 
 def error_facts(error: BaseException, *, whole: bool) -> dict[str, Any]:
-    """Return the class of an error and where it was raised. whole: its message as well."""
-    frames = traceback.extract_tb(error.__traceback__)
+    """Return the class of an error, that of its first cause, and where that was raised.
+
+    whole: its message as well.
+    """
+    first = error
+    while first.__cause__ is not None:
+        first = first.__cause__
+    frames = traceback.extract_tb(first.__traceback__)
     where = [f"{each.filename}:{each.lineno} {each.name}" for each in frames[-8:]]
-    facts: dict[str, Any] = {"error": type(error).__name__, "where": where}
+    facts: dict[str, Any] = {"error": type(error).__name__}
+    if first is not error:
+        facts["cause"] = type(first).__name__
+    facts["where"] = where
     return {**facts, "message": str(error)} if whole else facts
 
 
