@@ -8,6 +8,7 @@ import time
 import httpx
 import pytest
 import uvicorn
+from tests.server.live import lives
 from tests.text.models import bert, byte_level, canvases, decoder
 
 import unmask
@@ -65,3 +66,10 @@ def address(texts):
 def http(address):
     with httpx.Client(base_url=address, timeout=60) as client:
         yield client
+
+
+@pytest.fixture
+def live(texts):
+    """Make servers as they are run: live(**settings) has a slow network of bytes."""
+    with lives() as make:
+        yield lambda **named: make(texts["bytes"], **named)

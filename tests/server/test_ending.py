@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.server.reading import events
 
 FULL = 'unmask_open_rows{model="shidoku"} 64.0'
 OFTEN = pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(900)])
@@ -96,30 +97,66 @@ class Client(threading.Thread):
         draw = random.Random(self.seed)
         with httpx.Client(base_url=self.url, timeout=60, **PLAIN) as client:
             while True:
-                asked = {"n": draw.randint(1, 3), "steps": draw.randint(1, 10)}
                 begun = time.monotonic()
                 try:
-                    answer = client.post("/v1/tiny", json=asked)
+                    status = self.ask(client, draw)
                 except httpx.ConnectError:
                     return
                 except httpx.HTTPError as error:
                     self.found.append((begun, type(error).__name__))
                     return
-                self.found.append((begun, answer.status_code))
-                if answer.status_code == 503:
-                    assert answer.headers["retry-after"]
-                    assert answer.json()["error"]["code"] == "shutting_down"
+                self.found.append((begun, status))
+                if status == 503:
                     time.sleep(0.01)
-                else:
-                    assert len(answer.json()["rows"]) == asked["n"]
+
+    def ask(self, client, draw):
+        """Ask once; the status."""
+        asked = {"n": draw.randint(1, 3), "steps": draw.randint(1, 10)}
+        answer = client.post("/v1/tiny", json=asked)
+        if answer.status_code == 503:
+            check_refusal(answer)
+        else:
+            assert len(answer.json()["rows"]) == asked["n"]
+        return answer.status_code
 
 
+class Infilling(Client):
+    """Asks by the way of all real endpoints, for streams half of the time."""
+
+    def ask(self, client, draw):
+        asked = {"n": draw.randint(1, 3), "preset": "random_order", "steps": draw.randint(1, 10)}
+        asked["ids"] = [None] * draw.randint(4, 10)
+        if draw.random() < 0.5:
+            answer = client.post("/v1/infill", json=asked)
+            if answer.status_code == 503:
+                check_refusal(answer)
+            else:
+                assert len(answer.json()["choices"]) == asked["n"]
+            return answer.status_code
+        mode = {"stream": True, "stream_mode": "denoise"}
+        with client.stream("POST", "/v1/infill", json={**asked, **mode}) as answer:
+            if answer.status_code == 503:
+                answer.read()
+                check_refusal(answer)
+            else:
+                *_, (_, last), done = events(answer)
+                assert done == (None, None)
+                assert len(last["response"]["choices"]) == asked["n"]
+            return answer.status_code
+
+
+def check_refusal(answer):
+    assert answer.headers["retry-after"]
+    assert answer.json()["error"]["code"] == "shutting_down"
+
+
+@pytest.mark.parametrize("kind", [Client, Infilling])
 @pytest.mark.parametrize("times", [2, OFTEN])
-def test_no_accepted_request_is_lost_at_the_end(start, times):
+def test_no_accepted_request_is_lost_at_the_end(start, times, kind):
     refused = 0
     for seed in range(times):
         server = start("--grace", "60")
-        clients = [Client(server.url, seed * 100 + i) for i in range(12)]
+        clients = [kind(server.url, seed * 100 + i) for i in range(12)]
         time.sleep(0.3 + random.Random(seed).random() / 2)
         before = time.monotonic()
         server.signal()

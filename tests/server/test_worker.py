@@ -10,8 +10,9 @@ import unmask
 from unmask import presets
 from unmask.core.random import fold
 from unmask.decoding import Canvas
+from unmask.server.failures import Closing, Expired, QueueFull
 from unmask.server.job import Job
-from unmask.server.worker import Closing, Expired, QueueFull, Worker
+from unmask.server.worker import Worker
 
 V = 12
 MASK = 11

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from unmask.engine import Engine
 from unmask.server.job import Job
 
 
@@ -14,12 +15,14 @@ from unmask.server.job import Job
 class Ticket:
     """A job in a worker: the numbers of its rows that wait, and of those that are open by id.
 
-    arrived: in seconds of `time.monotonic`. answered: whether one of its tokens is committed.
+    engine: that of these ids. arrived: in seconds of `time.monotonic`. answered: whether one of its
+    tokens is committed.
     """
 
     job: Job
     waiting: deque[int]
     opened: dict[int, int] = field(default_factory=dict)
+    engine: Engine | None = None
     begun: bool = False
     answered: bool = False
     arrived: float = field(default_factory=time.monotonic)

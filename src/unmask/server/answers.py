@@ -132,6 +132,10 @@ class Reply(ABC):
         """Return the text of each id, None for None and where ids are no text."""
 
     @abstractmethod
+    def usage(self, records: Mapping[int, Generation]) -> Usage:
+        """Return what the rows of these records cost; the prompts are those of all rows."""
+
+    @abstractmethod
     def answer(self, records: Mapping[int, Generation]) -> dict[str, Any]:
         """Return the whole answer, of the record (1,n) of each row."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -24,10 +25,11 @@ class CanvasRows:
     strategy: Strategy
     seeds: Tensor
 
-    @property
+    @cached_property
     def lengths(self) -> Sequence[int]:
         """Positions of each row."""
-        return [int(length) for length in self.canvas.valid.sum(1)]
+        found: list[int] = self.canvas.valid.sum(1).tolist()
+        return found
 
     def submit(self, engine: Engine, numbers: Sequence[int]) -> Array:
         """Hand some rows to an engine; return their ids there."""

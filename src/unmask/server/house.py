@@ -9,26 +9,31 @@ import anyio
 from fastapi import Request
 
 from unmask.errors import nearest
+from unmask.server.failures import QueueFull
 from unmask.server.problems import Problem
 from unmask.server.served import Served
 from unmask.server.settings import Settings
+from unmask.server.turns import Permit
 from unmask.text import TextModel
 
 Result = TypeVar("Result")
-COMPUTING, PASSING = 8, 4  # threads
+COMPUTING, TELLING, PASSING = 8, 8, 4  # threads
 
 
 class House:
     """Models by name, the first of them the default, and settings.
 
-    The event loop computes nothing: tokenizing, compiling and reading is done by `compute`, what
-    takes passes of a network beside the worker by `passes`, each on a bounded number of threads.
+    The event loop computes nothing: tokenizing and compiling is done by `compute`, making answers
+    and events by `tell`, what takes passes of a network beside the worker by `passes`, each on a
+    bounded number of threads of its own, so that requests that are slow to read, or to score, hold
+    up no streams.
     """
 
     def __init__(self, models: Sequence[Served], settings: Settings):
         self.models = {each.name: each for each in models}
         self.settings = settings
         self._computing = anyio.CapacityLimiter(COMPUTING)
+        self._telling = anyio.CapacityLimiter(TELLING)
         self._passing = anyio.CapacityLimiter(PASSING)
 
     def model(self, name: str | None) -> Served:
@@ -50,12 +55,27 @@ class House:
         return served, served.text
 
     async def compute(self, function: Callable[..., Result], *given: Any) -> Result:
-        """Call a function on a thread."""
+        """Call a function that reads a request on a thread."""
         return await anyio.to_thread.run_sync(function, *given, limiter=self._computing)
 
-    async def passes(self, function: Callable[..., Result], *given: Any) -> Result:
-        """Call a function that takes passes of a network on a thread."""
-        return await anyio.to_thread.run_sync(function, *given, limiter=self._passing)
+    async def tell(self, function: Callable[..., Result], *given: Any) -> Result:
+        """Call a function that makes an answer, or a part of one, on a thread."""
+        return await anyio.to_thread.run_sync(function, *given, limiter=self._telling)
+
+    async def passes(self, permit: Permit, function: Callable[..., Result], *given: Any) -> Result:
+        """Call a function that takes passes of a network on a thread, as long as the permit lasts.
+
+        Raises QueueFull if too many wait to do so.
+        """
+        waiting = self._passing.statistics().tasks_waiting
+        if waiting >= self.settings.max_queue and self._passing.available_tokens < 1:
+            raise QueueFull(f"{waiting} requests wait already: try again later")
+
+        def permitted() -> Result:
+            with permit.held():
+                return function(*given)
+
+        return await anyio.to_thread.run_sync(permitted, limiter=self._passing)
 
 
 def house_of(request: Request) -> House:

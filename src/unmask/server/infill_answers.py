@@ -78,19 +78,22 @@ class InfillReply(Reply):
             known = {}
         return [None if token is None else known.get(token) for token in ids]
 
+    def usage(self, records: Mapping[int, Generation]) -> Usage:
+        """Return what the rows of these records cost."""
+        unknown = int(self.rows.canvas.editable[0].sum())
+        return Usage(
+            prompt=self.rows.lengths[0] - unknown,
+            completion=unknown * len(records),
+            steps=sum(int(each.steps[0]) for each in records.values()),
+            forwards=sum(int(each.forwards[0]) for each in records.values()),
+        )
+
     def answer(self, records: Mapping[int, Generation]) -> dict[str, Any]:
         """Return the whole answer."""
         found = [records[number] for number in sorted(records)]
-        unknown = int(self.rows.canvas.editable[0].sum())
-        usage = Usage(
-            prompt=self.rows.lengths[0] - unknown,
-            completion=unknown * len(found),
-            steps=sum(int(each.steps[0]) for each in found),
-            forwards=sum(int(each.forwards[0]) for each in found),
-        )
         choices = [self._choice(number, record) for number, record in enumerate(found)]
         named = {**self.head.entries("infill"), "preset": self.head.preset}
-        return {**named, "choices": choices, "usage": usage.entries()}
+        return {**named, "choices": choices, "usage": self.usage(records).entries()}
 
     def _choice(self, number: int, record: Generation) -> dict[str, Any]:
         ids, text, layout = record.tokens[0].tolist(), self.served.text, self.served.layout

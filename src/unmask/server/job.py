@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,24 @@ class Step:
     alternatives: Mapping[int, Sequence[tuple[int, float]]]
     drafted: Sequence[int | None]
     finished: bool
+
+    def behind(self, other: Step) -> Step:
+        """Return an earlier step of the row and this one as one."""
+        here = np.arange(len(self.masked))
+
+        def either(first: Array, second: Array, kept: Array) -> Array:
+            found: Array = np.intersect1d(np.union1d(first, second), here[kept])
+            return found
+
+        gone = {*self.remasked.tolist()}
+        before = {at: told for at, told in other.alternatives.items() if at not in gone}
+        return replace(
+            self,
+            committed=either(other.committed, self.committed, ~self.masked),
+            remasked=either(other.remasked, self.remasked, self.masked),
+            edited=either(other.edited, self.edited, ~self.masked),
+            alternatives={**before, **self.alternatives},
+        )
 
 
 class Job(ABC):

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 WAITING = 10_000
 """Lines that may wait for a slow stream; more are dropped."""
-LOGGERS = ("unmask.server", "uvicorn")
+LOGGERS = ("unmask.server", "uvicorn", "sse_starlette", "asyncio")
 
 
 class Log:
@@ -56,12 +56,12 @@ class Log:
             try:
                 self.stream.write(line + "\n")
                 self.stream.flush()
-            except (OSError, ValueError):  # full, broken, or closed
+            except Exception:  # full, broken, closed, or no stream at all
                 self.dropped += 1
 
 
 class Handler(logging.Handler):
-    """What the loggers of the server and of uvicorn say, as lines of a log."""
+    """What the loggers of the server and of the libraries under it say, as lines of a log."""
 
     def __init__(self, log: Log):
         super().__init__(log.level)
@@ -79,10 +79,19 @@ class Handler(logging.Handler):
 
 
 def error_facts(error: BaseException, *, whole: bool) -> dict[str, Any]:
-    """Return the class of an error and where it was raised. whole: its message as well."""
-    frames = traceback.extract_tb(error.__traceback__)
+    """Return the class of an error, that of its first cause, and where that was raised.
+
+    whole: its message as well.
+    """
+    first = error
+    while first.__cause__ is not None:
+        first = first.__cause__
+    frames = traceback.extract_tb(first.__traceback__)
     where = [f"{each.filename}:{each.lineno} {each.name}" for each in frames[-8:]]
-    facts: dict[str, Any] = {"error": type(error).__name__, "where": where}
+    facts: dict[str, Any] = {"error": type(error).__name__}
+    if first is not error:
+        facts["cause"] = type(first).__name__
+    facts["where"] = where
     return {**facts, "message": str(error)} if whole else facts
 
 

@@ -63,6 +63,10 @@ class Metrics:
             _BY_MODEL, buckets=_COMMITTED,
         )  # fmt: skip
         self.generated = metric(counter, "committed_tokens", "Tokens committed", _BY_MODEL)
+        self.prompt = metric(counter, "prompt_tokens", "Tokens given in requests", _BY_MODEL)
+        self.completion = metric(
+            counter, "completion_tokens", "Tokens of rows that were finished", _BY_MODEL
+        )
 
     @property
     def text(self) -> bytes:
@@ -74,6 +78,11 @@ class Metrics:
         """Count a request that is over."""
         self.requests.labels(endpoint, outcome).inc()
         self.seconds.labels(endpoint).observe(seconds)
+
+    def usage(self, model: str, prompt: int, completion: int) -> None:
+        """Count the tokens of a request that is over."""
+        self.prompt.labels(model).inc(prompt)
+        self.completion.labels(model).inc(completion)
 
     def meter(self, model: str) -> ModelMeter:
         """Return what measures the worker of a model."""

@@ -11,6 +11,9 @@ from unmask.engine import Engine
 from unmask.server.job import Array, Job, Step
 from unmask.server.mailbox import Mailbox
 
+WAITING = 2**20
+"""Positions of steps that may wait for a slow reader; the steps of a row beyond are joined."""
+
 
 class Rows(Protocol):
     """Rows of a request, such as a `TextRequest`."""
@@ -39,7 +42,10 @@ class Ended:
 
 
 class PostingJob(Job):
-    """Rows of a request; `mail` has a Step or Finished at a time, and at last Ended."""
+    """Rows of a request; `mail` has a Step or Finished at a time, and at last Ended.
+
+    Where it is read more slowly than rows are generated, several steps of a row become one.
+    """
 
     def __init__(self, rows: Rows, *, watched: bool = False, deadline: float = float("inf")):
         self.rows, self.watched, self.deadline = rows, watched, deadline
@@ -52,7 +58,14 @@ class PostingJob(Job):
 
     def step(self, step: Step) -> None:
         """Post a step."""
-        self.mail.put(step)
+
+        def join(other: Step | Finished | Ended) -> Step | None:
+            if isinstance(other, Step) and other.number == step.number:
+                return step.behind(other)
+            return None
+
+        full = len(self.mail) * len(step.tokens) >= WAITING
+        self.mail.put(step, join if full else None)
 
     def row(self, number: int, found: Generation) -> None:
         """Post a record."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from unmask.core.inference import is_out_of_memory
 from unmask.errors import InputError, LogitsError
-from unmask.server.worker import Cancelled, Closing, Expired, QueueFull
+from unmask.server.failures import Cancelled, Closing, Expired, QueueFull
 
 RETRY_AFTER = 1  # seconds
 

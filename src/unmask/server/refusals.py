@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from unmask.errors import UnmaskError
 from unmask.server.problems import Problem, problem_of
+from unmask.server.tracing import trace_of
 
 log = logging.getLogger("unmask.server")
 
@@ -21,7 +22,8 @@ def install(app: FastAPI) -> None:
     """Let an application answer each error by its problem."""
 
     @app.exception_handler(Problem)
-    async def _problem(_: Request, problem: Problem) -> JSONResponse:
+    async def _problem(request: Request, problem: Problem) -> JSONResponse:
+        trace_of(request).note(problem.status, problem.__cause__)
         return _told(problem)
 
     @app.exception_handler(UnmaskError)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
 from socket import socket
 
@@ -39,6 +40,7 @@ class Running:
         import uvicorn
 
         from unmask.server.app import create_app
+        from unmask.server.connections import Connection
 
         self.names, self.settings, self.operations = names, settings, operations
         self.news: SimpleQueue[int | Exception | None] = SimpleQueue()
@@ -49,6 +51,7 @@ class Running:
             log_config=None,
             access_log=False,
             server_header=False,
+            http=partial(Connection, stall=settings.stall),  # type: ignore[arg-type]  # called alone
             ws="none",
             timeout_graceful_shutdown=LAST,
         )
@@ -90,12 +93,13 @@ class Running:
         return whole
 
     def _serve(self) -> None:
+        ended: Exception = UnmaskError("the server has ended, although nobody asked it to")
         try:
             self._uvicorn.run(sockets=[self._sock])
         except Exception as error:
-            self.news.put(error)
-        else:
-            self.news.put(UnmaskError("the server has ended, although nobody asked it to"))
+            ended = error
+        finally:  # it may exit, too
+            self.news.put(ended)
 
     def _opened(self, name: str) -> Served:
         return Served.open(name, self.settings, self.operations.metrics.meter(name))

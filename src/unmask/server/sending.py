@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import anyio
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from fastapi.responses import Response
 
 from unmask.core.generation import Generation
 from unmask.decoding import prepare
 from unmask.engine import Engine
 from unmask.server.answers import Reply
+from unmask.server.events import EventStream
+from unmask.server.failures import GONE, LATE, Cancelled, Expired, WorkerError
 from unmask.server.house import House
 from unmask.server.job import Step
-from unmask.server.posting import Ended, Finished, PostingJob, Rows
+from unmask.server.posting import Ended, Finished, PostingJob
 from unmask.server.problems import Problem, problem_of
+from unmask.server.rendering import rendered
 from unmask.server.served import Served
-from unmask.server.streams import Event, Stream, stream_of
+from unmask.server.streams import stream_of
+from unmask.server.tracing import trace_of
+from unmask.server.turns import Permit
 from unmask.server.wire.decoding import Decoding
 
 Result = TypeVar("Result")
-KEEP_ALIVE = 15  # seconds between comments of a stream
 
 
 async def answered(
@@ -35,70 +38,113 @@ async def answered(
     A client that goes away ends the generation of its rows at the next step. Raises a Problem for
     what goes wrong before an answer begins.
     """
-    await house.compute(_check_begins, served, reply.rows)
+    trace = trace_of(request)
+    trace.model = served.name
+    trace.use(await house.compute(_begun, served, reply))
     stream = stream_of(reply, asked) if asked.stream else None
-    deadline = time.monotonic() + house.settings.timeout
     watched = asked.stream or reply.likeliest is not None
-    job = PostingJob(reply.rows, watched=watched, deadline=deadline)
+    job = PostingJob(reply.rows, watched=watched, deadline=_deadline(request, house))
     try:
         served.worker.submit(job)
     except Exception as error:
         raise problem_of(error) from error
     if stream is not None:
-        return EventSourceResponse(
-            _events(house, served, job, stream),
-            sep="\n",
-            ping=KEEP_ALIVE,
-            ping_message_factory=lambda: ServerSentEvent(comment="keep-alive"),
-            shutdown_grace_period=house.settings.grace,
-        )
+        return EventStream(house, served.worker, job, stream, trace)
     try:
-        records = await while_connected(request, lambda: _records(job, reply))
+        records = await while_connected(request, house, lambda: _records(job, reply))
     finally:
         served.worker.cancel(job)
-    return JSONResponse(await house.compute(reply.answer, records))
+    found, response = await house.tell(_answer, reply, records)
+    trace.use(found["usage"])
+    return response
 
 
-def _check_begins(served: Served, rows: Rows) -> None:
-    """Raise InputError for rows that cannot begin, as the worker would, but before it answers.
+async def passed(
+    request: Request, house: House, served: Served, function: Callable[..., Result], *given: Any
+) -> Result:
+    """Return what a function does that takes passes beside the worker of a model.
 
-    The first row and the longest are begun, and no pass of the network is made.
+    Where the client goes away, or the time of the request is over, it ends before its next pass.
     """
-    engine, lengths = Engine(served.denoiser), rows.lengths
+    trace_of(request).model = served.name
+    permit = Permit()
+    return await while_connected(
+        request, house, lambda: house.passes(permit, function, *given), permit.withdraw
+    )
+
+
+def _deadline(request: Request, house: House) -> float:
+    """Return when a request's time is over, in seconds of `time.monotonic`."""
+    return trace_of(request).arrived + house.settings.timeout
+
+
+def _begun(served: Served, reply: Reply) -> Mapping[str, Any]:
+    """Return the usage of rows that have not begun.
+
+    Raises InputError for rows that cannot begin, as the worker would, but before it answers. The
+    first row and the longest are begun, and no pass of the network is made.
+    """
+    engine, lengths = Engine(served.denoiser), reply.rows.lengths
     longest = max(range(len(lengths)), key=lambda number: lengths[number])
-    ids = rows.submit(engine, sorted({0, longest}))
+    ids = reply.rows.submit(engine, sorted({0, longest}))
     for state, strategy in engine.release(ids.tolist()):
         prepare(state, strategy)
+    return reply.usage({}).entries()
 
 
-async def while_connected(request: Request, wait: Callable[[], Any]) -> Any:
-    """Return what `wait` does. Raises a Problem once the client has gone away."""
-    found = list[Any]()
+def _answer(reply: Reply, records: Mapping[int, Generation]) -> tuple[dict[str, Any], Response]:
+    found = reply.answer(records)
+    return found, Response(rendered(found), media_type="application/json")
+
+
+async def while_connected(
+    request: Request,
+    house: House,
+    wait: Callable[[], Awaitable[Result]],
+    leave: Callable[[WorkerError], None] = lambda _: None,
+) -> Result:
+    """Return what `wait` does. Raises a Problem for what it raises, or as soon as it is in vain.
+
+    It is in vain once the client has gone away or the time of the request is over; then `leave` is
+    told so, and `wait` is cancelled.
+    """
+    found, failed = list[Result](), list[Exception]()
     async with anyio.create_task_group() as group:
+
+        def end(error: WorkerError) -> None:
+            if not (found or failed):
+                failed.append(error)
+                leave(error)
+            group.cancel_scope.cancel()
 
         async def watch() -> None:
             while (await request.receive())["type"] != "http.disconnect":
                 pass
-            group.cancel_scope.cancel()
+            end(Cancelled(GONE))
+
+        async def expire() -> None:
+            await anyio.sleep(max(0.0, _deadline(request, house) - time.monotonic()))
+            end(Expired(LATE))
 
         async def finish() -> None:
             try:
                 found.append(await wait())
-            except Problem as problem:
-                found.append(problem)
+            except Exception as error:
+                if not failed:
+                    failed.append(error)
             group.cancel_scope.cancel()
 
-        group.start_soon(watch)
-        group.start_soon(finish)
-    if not found:
-        raise Problem(499, "the client has gone away", code="cancelled")
-    if isinstance(found[0], Problem):
-        raise found[0]
+        for each in (watch, expire, finish):
+            group.start_soon(each)
+    if failed and isinstance(failed[0], Problem):
+        raise failed[0]
+    if failed:
+        raise problem_of(failed[0]) from failed[0]
     return found[0]
 
 
 async def _records(job: PostingJob, reply: Reply) -> dict[int, Generation]:
-    """Return the record of each row, once all are finished. Raises a Problem where they are not."""
+    """Return the record of each row, once all are finished. Raises what ended the job before."""
     records = dict[int, Generation]()
     while True:
         for item in await job.mail.take():
@@ -109,20 +155,5 @@ async def _records(job: PostingJob, reply: Reply) -> dict[int, Generation]:
                 records[item.number] = item.record
             elif isinstance(item, Ended):
                 if item.error is not None:
-                    raise problem_of(item.error) from item.error
+                    raise item.error
                 return records
-
-
-async def _events(
-    house: House, served: Served, job: PostingJob, stream: Stream
-) -> AsyncIterator[Event]:
-    """Yield the events of a stream; its job ends with it."""
-    try:
-        for made in await house.compute(stream.begin):
-            yield made
-        while not stream.over:
-            mail = await job.mail.take()
-            for made in await house.compute(stream.take, mail):
-                yield made
-    finally:
-        served.worker.cancel(job)

@@ -9,9 +9,10 @@ from unmask.core.network import Denoiser
 from unmask.errors import ModelError
 from unmask.models.checkpoint import Card, read_card
 from unmask.models.loading import is_pretrained, load
+from unmask.server.meter import Meter
 from unmask.server.settings import Settings
 from unmask.server.turns import InTurn, Turns
-from unmask.server.worker import Meter, Worker
+from unmask.server.worker import Worker
 from unmask.text import TextModel
 from unmask.viz import Layout
 

@@ -19,9 +19,10 @@ class Settings:
     """What a server allows. Times are in seconds. Raises InputError for values that cannot work.
 
     port: 0 for a free one. max_rows, max_tokens, max_queue: of each model's worker (`Worker`).
-    timeout: of a request. grace: of requests at hand when the server ends. max_body: bytes of a
-    request; max_n: rows of one; max_length: positions of a row; max_steps: steps of one. cors:
-    origins whose pages may call the server.
+    timeout: of a request. grace: of requests at hand when the server ends. stall: in which a client
+    takes nothing of its answer, after which it is cut off. max_body: bytes of a request; max_n:
+    rows of one; max_length: positions of a row; max_steps: steps of one. cors: origins whose pages
+    may call the server.
     """
 
     host: str = "127.0.0.1"
@@ -32,6 +33,7 @@ class Settings:
     max_queue: int = 256
     timeout: float = 600.0
     grace: float = 30.0
+    stall: float = 30.0
     cors: tuple[str, ...] = ()
     log_level: str = "info"
     max_body: int = 4 * 2**20
@@ -54,9 +56,10 @@ class Settings:
                 raise _wrong(name, value, "1 or more")
         if self.max_queue < 0:
             raise _wrong("max_queue", self.max_queue, "0 or more")
-        for name, least in (("timeout", "more than 0"), ("grace", "0 or more")):
+        for name, zero in (("timeout", False), ("stall", False), ("grace", True)):
             value = getattr(self, name)
-            if not math.isfinite(value) or value < 0 or (name == "timeout" and value == 0):
+            if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+                least = "0 or more" if zero else "more than 0"
                 raise _wrong(name, value, f"a number of seconds, {least}")
         if self.log_level not in LEVELS:
             raise InputError(f"{option('log_level')}: {nearest(self.log_level, LEVELS)}")

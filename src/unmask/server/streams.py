@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from unmask.core.generation import Generation
@@ -14,6 +14,7 @@ from unmask.server.job import Step
 from unmask.server.likeliest import entries
 from unmask.server.posting import Ended, Finished
 from unmask.server.problems import Problem, problem_of
+from unmask.server.rendering import rendered
 from unmask.server.stretches import Stretch
 from unmask.server.wire.decoding import Decoding
 from unmask.text.streaming import TextState
@@ -24,20 +25,24 @@ DONE: Event = {"data": "[DONE]"}
 
 
 class Stream(ABC):
-    """Makes events of what a worker posts. Called on any thread, one call at a time."""
+    """Makes events of what a worker posts. Called on any thread, one call at a time.
+
+    over: whether nothing follows. error: what ended it before all rows were finished.
+    """
 
     def __init__(self, reply: Reply):
         self.reply = reply
         self.records: dict[int, Generation] = {}
         self.over = False
+        self.error: Exception | None = None
 
     def begin(self) -> list[Event]:
         """Return the events before the first step."""
-        return self._told(self.opened)
+        return self._told([self.opened])
 
     def take(self, mail: Sequence[Step | Finished | Ended]) -> list[Event]:
         """Return the events of what came; the last ones once it is over."""
-        return self._told(lambda: [event for item in mail for event in self._taken(item)])
+        return self._told([partial(self._taken, item) for item in mail])
 
     def _taken(self, item: Step | Finished | Ended) -> list[Event]:
         if self.over:
@@ -54,14 +59,16 @@ class Stream(ABC):
         self.over = True
         return [*self.closed(), DONE]
 
-    def _told(self, make: Any) -> list[Event]:
-        """Return the events that are made, or those of the error that ends the stream."""
-        try:
-            made: list[Event] = make()
-        except Exception as error:
-            self.over = True
-            return failed(error)
-        return made
+    def _told(self, makers: Iterable[Callable[[], list[Event]]]) -> list[Event]:
+        """Return the events that are made, up to an error, which ends the stream."""
+        told = list[Event]()
+        for make in makers:
+            try:
+                told += make()
+            except Exception as error:
+                self.over, self.error = True, error
+                return [*told, *failed(error)]
+        return told
 
     @abstractmethod
     def opened(self) -> list[Event]:
@@ -82,7 +89,7 @@ class Stream(ABC):
 
 def event(data: dict[str, Any], name: str | None = None) -> Event:
     """Return the event of an object."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = rendered(data)
     return {"data": text} if name is None else {"event": name, "data": text}
 
 

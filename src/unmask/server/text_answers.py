@@ -117,8 +117,7 @@ class TextReply(Chunked):
         """Return the chunk of the usage, if that was asked for."""
         if not self._tells_usage:
             return []
-        texts = [self.completion(number, found) for number, found in sorted(records.items())]
-        return [{**self._chunk([]), "usage": self._usage(records, texts)}]
+        return [{**self._chunk([]), "usage": self.usage(records).entries()}]
 
     def answer(self, records: Mapping[int, Generation]) -> dict[str, Any]:
         """Return the whole answer."""
@@ -127,7 +126,7 @@ class TextReply(Chunked):
         for index, number in enumerate(self._best(texts)):
             told, record = self._told(number, texts[number]), self.record(number, records[number])
             choices.append(self._choice(index, told, record))
-        usage = self._usage(records, texts)
+        usage = self._usage(records, texts).entries()
         return {**self.head.entries(self.form.whole), "choices": choices, "usage": usage}
 
     def _told(self, number: int, text: Completion) -> dict[str, Any]:
@@ -169,15 +168,18 @@ class TextReply(Chunked):
             found += mine[: self.asked.n]
         return found
 
-    def _usage(
-        self, records: Mapping[int, Generation], texts: Sequence[Completion]
-    ) -> dict[str, Any]:
+    def usage(self, records: Mapping[int, Generation]) -> Usage:
+        """Return what the rows of these records cost."""
+        texts = [self.completion(number, found) for number, found in records.items()]
+        return self._usage(records, texts)
+
+    def _usage(self, records: Mapping[int, Generation], texts: Sequence[Completion]) -> Usage:
         return Usage(
             prompt=sum(map(given_tokens, self.rows.rows[:: self.each])),
             completion=sum(len(text.tokens) for text in texts),
             steps=sum(int(found.steps[0]) for found in records.values()),
             forwards=sum(text.forwards for text in texts),
-        ).entries()
+        )
 
     @property
     def _tells_usage(self) -> bool:

@@ -6,13 +6,17 @@ import logging
 import re
 import secrets
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from unmask.server.asgi import App, Message, Receive, Scope, Send, answer_problem, header
 from unmask.server.logs import Log, error_facts
 from unmask.server.metrics import Metrics
 from unmask.server.problems import problem_of
+
+if TYPE_CHECKING:
+    from fastapi import Request
 
 ID = "x-request-id"
 UNKNOWN = "other"
@@ -33,14 +37,17 @@ class Trace:
     """A request that is answered, in `request.state.trace`. Routes put in what they know.
 
     id: of the client, or made. status: of the answer, or that of an error within a stream, which
-    begins with 200.
+    begins with 200. error: what went wrong. completion_tokens: of the rows that were finished.
+    arrived: in seconds of `time.monotonic`.
     """
 
     id: str
     status: int = 0
+    error: BaseException | None = None
     model: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    arrived: float = field(default_factory=time.monotonic)
 
     @property
     def outcome(self) -> str:
@@ -49,9 +56,22 @@ class Trace:
             return OUTCOMES[self.status]
         return "ok" if self.status < 400 else "invalid" if self.status < 500 else "failed"
 
-    def note(self, status: int) -> None:
-        """Take the status of an answer, or of an error that ends a stream."""
+    def note(self, status: int, error: BaseException | None = None) -> None:
+        """Take the status of an answer, or of an error that ends a stream, and the error."""
         self.status = max(self.status, status)
+        self.error = self.error or error
+
+    def use(self, usage: Mapping[str, Any]) -> None:
+        """Take the tokens that a request cost, by their names in an answer."""
+        self.prompt_tokens = usage["prompt_tokens"]
+        self.completion_tokens = usage["completion_tokens"]
+
+
+def trace_of(request: Request) -> Trace:
+    """Return the trace of a request."""
+    found = request.state.trace
+    assert isinstance(found, Trace)
+    return found
 
 
 def new_id(given: str | None) -> str:
@@ -78,26 +98,27 @@ class Traced:
         trace = Trace(new_id(header(scope, ID)))
         scope.setdefault("state", {})["trace"] = trace
         exchange = Exchange(trace, receive, send)
-        error: Exception | None = None
         begun = time.perf_counter()
         with self.metrics.open.track_inprogress():
             try:
                 await self.app(scope, exchange.receive, exchange.send)
             except Exception as raised:
-                error = raised
                 await exchange.fail(raised)
             finally:
                 exchange.close()
-                self._record(scope, trace, time.perf_counter() - begun, error)
+                self._record(scope, trace, time.perf_counter() - begun)
 
-    def _record(self, scope: Scope, trace: Trace, seconds: float, error: Exception | None) -> None:
+    def _record(self, scope: Scope, trace: Trace, seconds: float) -> None:
         endpoint = getattr(scope.get("route"), "path", UNKNOWN)
         self.metrics.request(endpoint, trace.outcome, seconds)
+        if trace.model is not None:
+            tokens = trace.prompt_tokens or 0, trace.completion_tokens or 0
+            self.metrics.usage(trace.model, *tokens)
         if self.log is None:
             return
-        whole = self.log.level <= logging.DEBUG
-        facts: dict[str, Any] = {} if error is None else error_facts(error, whole=whole)
-        failed = trace.outcome == "failed"
+        failed, facts = trace.outcome == "failed", dict[str, Any]()
+        if trace.status >= 500 and trace.error is not None:
+            facts = error_facts(trace.error, whole=self.log.level <= logging.DEBUG)
         self.log.put(
             logging.ERROR if failed else logging.INFO,
             "request",
@@ -141,11 +162,15 @@ class Exchange:
     async def fail(self, error: Exception) -> None:
         """Answer an error, where no answer has begun."""
         problem = problem_of(error)
-        self.trace.note(problem.status)
+        self.trace.note(problem.status, error)
         if not self.begun:
             await answer_problem(problem, self.send)
 
     def close(self) -> None:
         """Note that the answer did not come to its end."""
-        if not self.whole:
-            self.trace.note(DISCONNECTED if self.gone or not self.begun else 500)
+        if self.whole:
+            return
+        if self.gone or not self.begun:
+            self.trace.note(DISCONNECTED)
+        elif self.trace.status < 400:
+            self.trace.note(500)

@@ -6,52 +6,26 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from unmask.core.inference import is_out_of_memory
 from unmask.core.network import Denoiser
-from unmask.engine import Engine
-from unmask.engine.engine import Event
+from unmask.engine import Engine, Event
 from unmask.errors import UnmaskError
 from unmask.server.admission import Ticket, admitted
+from unmask.server.failures import ENDED, LATE, Cancelled, Closing, Expired, QueueFull, let_go
 from unmask.server.job import Job, steps_of
+from unmask.server.meter import Meter, measure
 from unmask.server.turns import Turns
 
 log = logging.getLogger("unmask.server")
 
 MAX_ROWS = 64
-
-
-class WorkerError(UnmaskError, RuntimeError):
-    """A job ends without a result."""
-
-
-class QueueFull(WorkerError):
-    """Too many jobs wait."""
-
-
-class Closing(WorkerError):
-    """The worker takes no more jobs."""
-
-
-class Expired(WorkerError):
-    """A job has not finished by its deadline."""
-
-
-class Cancelled(WorkerError):
-    """Nobody waits for a job any more."""
-
-
-class Meter(Protocol):
-    """What measures a worker."""
-
-    def step(self, seconds: float, rows: int, positions: int, width: int, committed: int) -> None:
-        """Take a step of the engine: rows, their positions, and those of the widest times rows."""
-
-    def first(self, seconds: float) -> None:
-        """Take the time from a job's submission to its first step that commits a token."""
+CALM = 64
+"""Steps after which twice as many rows are tried again, where memory ran out before."""
+PATIENCE = 5.0
+"""Seconds that the end of a worker waits for a pass of the network."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +59,7 @@ class Worker:
         self.denoiser, self.turns, self.meter = denoiser, turns or Turns(), meter
         self.max_rows, self.max_tokens, self.max_queue = max_rows, max_tokens, max_queue
         self._engine = self._fresh()
+        self._calm = 0  # steps since memory ran out
         self._tickets: list[Ticket] = []
         self._changed = threading.Condition()
         self._inbox: deque[Callable[[], None]] = deque()
@@ -109,26 +84,28 @@ class Worker:
             ticket = Ticket.of(job)
             self._post(lambda: self._tickets.append(ticket))
 
-    def cancel(self, job: Job, why: WorkerError | None = None) -> None:
+    def cancel(self, job: Job) -> None:
         """Drop a job before the next step; one that has ended is passed over."""
-        error = why or Cancelled("the request was cancelled")
         with self._changed:
-            self._post(lambda: self._drop(job, error))
+            if self._accepted:
+                self._post(lambda: self._drop(job, Cancelled("the request was cancelled")))
 
     def close(self, grace: float = 0.0) -> bool:
         """Take no more jobs, wait so many seconds for those at hand, and end the thread.
 
-        Returns whether all of them came to their end.
+        Then no pass beside it begins any more, either. Returns whether all jobs came to their end.
+        A pass of the network that takes longer than `PATIENCE` is not waited for.
         """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         self._thread.join(grace)
         whole = not self._thread.is_alive()
+        self.turns.close()
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.join(PATIENCE)
         return whole
 
     @property
@@ -152,37 +129,48 @@ class Worker:
         return Engine(self.denoiser, max_rows=self.max_rows, max_tokens=self.max_tokens)
 
     def _run(self) -> None:
-        while self._wait():
-            try:
-                self._round()
-            except Exception as error:  # none is expected: the jobs end, the worker goes on
-                log.exception("the worker failed")
-                for ticket in list(self._tickets):
-                    self._end(ticket, error)
-                self._engine = self._fresh()
-        for ticket in list(self._tickets):
-            self._end(ticket, Closing("the server shut down before the request was finished"))
+        try:
+            while self._wait():
+                try:
+                    self._round()
+                except Exception as error:  # none is expected: the jobs end, the worker goes on
+                    log.exception("the worker failed")
+                    self._end_all(error)
+        finally:  # by whatever: nobody waits for a thread that has ended
+            with self._changed:
+                self._closing = True
+            self._forget()
+            self._take()
+            self._end_all(Closing(ENDED))
 
     def _wait(self) -> bool:
-        """Take what was posted, waiting while there is nothing to do; return whether to go on."""
+        """Wait while there is nothing to do; return whether there is something."""
         with self._changed:
             while not (self._inbox or self._tickets or self._closing):
                 self._changed.wait()
-            posted, self._inbox = list(self._inbox), deque()
-        for message in posted:
+            return not self._stopped and bool(self._inbox or self._tickets)
+
+    def _take(self) -> None:
+        """Take what was posted."""
+        while True:
+            with self._changed:
+                if not self._inbox:
+                    return
+                message = self._inbox.popleft()
             message()
-        return not self._stopped and (bool(self._tickets) or not self._closing)
 
     def _round(self) -> None:
+        self._take()
         now = time.monotonic()
         for ticket in [t for t in self._tickets if t.job.deadline <= now]:
-            self._end(ticket, Expired("the request was not finished in time"))
+            self._end(ticket, Expired(LATE))
         self._admit()
         self._note_load()
         if len(self._engine.unfinished):
             self._step()
         else:
             self._engine.max_rows = self.max_rows  # that memory ran out is over
+            self._end_finished(self._tickets)  # of no rows at all
         self._note_load()
 
     def _admit(self) -> None:
@@ -196,20 +184,29 @@ class Worker:
                 continue
             for _ in numbers:
                 ticket.waiting.popleft()
+            ticket.engine = self._engine
             ticket.opened.update(zip(ids.tolist(), numbers, strict=True))
 
     def _step(self) -> None:
-        begun = time.perf_counter()
+        begun, most = time.perf_counter(), self._engine.max_rows
         try:
             with self.turns:
                 events = self._engine.step()
         except Exception as error:
             self._fault(error)
             return
-        seconds = time.perf_counter() - begun
+        finally:
+            self._widen(most)
         if self.meter is not None:
-            self._measure(self.meter, events, seconds)
-        self._hand_on(events)  # after which nobody has the rows that are finished
+            self._measure(self.meter, events, time.perf_counter() - begun)
+        self._hand_on(events, self._tickets)  # after which nobody has the rows that are finished
+
+    def _widen(self, most: int | None) -> None:
+        """Let more rows in again, some steps after memory ran out. most: rows before this step."""
+        now = self._engine.max_rows or self.max_rows
+        self._calm = self._calm + 1 if now == most else 0
+        if now < self.max_rows and self._calm >= CALM:
+            self._engine.max_rows, self._calm = min(2 * now, self.max_rows), 0
 
     def _fault(self, error: Exception) -> None:
         """End the jobs that an error is about, found by stepping each of them alone."""
@@ -219,39 +216,41 @@ class Worker:
         if len(guilty) == 1:
             self._end(guilty[0], error)
             return
+        self._drop_orphans()
         for ticket in guilty:
             self._alone(ticket)
 
     def _alone(self, ticket: Ticket) -> None:
         """Take a step of one job in an engine of its own, and its rows back."""
-        before = dict(ticket.opened)
-        engine, number = self._fresh(), dict[int, int]()
-        for state, strategy in self._engine.release(before):
-            old = [before[i] for i in state.rows.index.tolist()]
-            number.update(zip(engine.adopt(state, strategy).tolist(), old, strict=True))
-        ticket.opened = number
+        self._move(ticket, self._fresh())
+        assert ticket.engine is not None
         try:
             with self.turns:
-                events = engine.step()
+                events = ticket.engine.step()
         except Exception as error:
             self._end(ticket, error)
             return
         self._hand_on(events, [ticket])
-        back = dict[int, int]()
-        for state, strategy in engine.release(list(ticket.opened)):
-            old = [ticket.opened[i] for i in state.rows.index.tolist()]
-            back.update(zip(self._engine.adopt(state, strategy).tolist(), old, strict=True))
-        ticket.opened = back
+        if ticket in self._tickets:
+            self._move(ticket, self._engine)
 
-    def _hand_on(self, events: Iterable[Event], tickets: Iterable[Ticket] | None = None) -> None:
+    @staticmethod
+    def _move(ticket: Ticket, engine: Engine) -> None:
+        """Hand the open rows of a job over to another engine, where they have other ids."""
+        before, after = ticket.opened, dict[int, int]()
+        assert ticket.engine is not None
+        for state, strategy in ticket.engine.release(list(before)):
+            numbers = [before[i] for i in state.rows.index.tolist()]
+            after.update(zip(engine.adopt(state, strategy).tolist(), numbers, strict=True))
+        ticket.engine, ticket.opened = engine, after
+
+    def _hand_on(self, events: Iterable[Event], tickets: Iterable[Ticket]) -> None:
         """Tell jobs of their rows' steps, and end those that are finished."""
-        several = list(self._tickets if tickets is None else tickets)
+        several = list(tickets)
         owner = {row: ticket for ticket in several for row in ticket.opened}
         for event in events:
             self._tell(event, owner)
-        for ticket in several:
-            if ticket in self._tickets and not (ticket.waiting or ticket.opened):
-                self._end(ticket, None)
+        self._end_finished(several)
 
     def _tell(self, event: Event, owner: dict[int, Ticket]) -> None:
         by_ticket: dict[int, list[tuple[int, int]]] = {}
@@ -261,8 +260,7 @@ class Worker:
                 by_ticket.setdefault(id(ticket), []).append((place, ticket.opened[row]))
         tickets = {id(ticket): ticket for ticket in owner.values()}
         for key, chosen in by_ticket.items():
-            for step in steps_of(event.info, event.strategy, chosen):
-                self._call(tickets[key], tickets[key].job.step, step)
+            self._call(tickets[key], _tell_steps, tickets[key].job, event, chosen)
         for row, found in event.results():
             ticket = owner.get(row)
             if ticket is not None:
@@ -278,26 +276,12 @@ class Worker:
             self._end(ticket, error)
 
     def _measure(self, meter: Meter, events: Iterable[Event], seconds: float) -> None:
-        rows = positions = width = committed = 0
-        for event in events:
-            here = event.info.state
-            rows += len(here)
-            positions += int(here.rows.length.sum())
-            width += here.tokens.numel()
-            counts = event.info.committed.sum(1).cpu().numpy()
-            committed += int(counts.sum())
-            self._measure_first(meter, event.ids[counts > 0].tolist())
-        meter.step(seconds, rows, positions, width, committed)
+        try:
+            measure(meter, events, seconds, self._tickets, time.monotonic())
+        except Exception:  # which is about no job
+            log.exception("a step could not be measured")
 
-    def _measure_first(self, meter: Meter, rows: Iterable[int]) -> None:
-        """Tell the wait for the first token of jobs that one of these rows gave it."""
-        new = set(rows)
-        for ticket in self._tickets:
-            if not ticket.answered and new & ticket.opened.keys():
-                ticket.answered = True
-                meter.first(time.monotonic() - ticket.arrived)
-
-    def _drop(self, job: Job, error: WorkerError) -> None:
+    def _drop(self, job: Job, error: Exception) -> None:
         for ticket in [t for t in self._tickets if t.job is job]:
             self._end(ticket, error)
 
@@ -307,7 +291,7 @@ class Worker:
             ticket.begun = True
 
     def _drop_orphans(self) -> None:
-        """Cancel rows of a job that could hand over only some of them."""
+        """Cancel rows of no job, such as those of one that could hand over only some of them."""
         owned = {row for ticket in self._tickets for row in ticket.opened}
         self._engine.cancel([row for row in self._engine.unfinished.tolist() if row not in owned])
 
@@ -315,8 +299,25 @@ class Worker:
         rows = sum(len(ticket.opened) for ticket in self._tickets)
         self._opened = rows, sum(ticket.tokens for ticket in self._tickets)
 
+    def _forget(self) -> None:
+        """Take a new engine, of which no job has rows."""
+        self._engine = self._fresh()
+        for ticket in self._tickets:
+            ticket.engine, ticket.opened = None, {}
+
+    def _end_all(self, error: Exception) -> None:
+        self._forget()
+        for ticket in list(self._tickets):
+            self._end(ticket, error)
+
+    def _end_finished(self, tickets: Iterable[Ticket]) -> None:
+        for ticket in [t for t in tickets if not (t.waiting or t.opened)]:
+            if ticket in self._tickets:
+                self._end(ticket, None)
+
     def _end(self, ticket: Ticket, error: Exception | None) -> None:
-        self._engine.cancel(list(ticket.opened))
+        if ticket.engine is not None:
+            ticket.engine.cancel(list(ticket.opened))
         with self._changed:
             self._tickets.remove(ticket)
             self._accepted -= 1
@@ -324,7 +325,13 @@ class Worker:
         self._note_load()
         if error is not None and is_out_of_memory(error):
             log.warning("memory ran out for one row of a request")
+        let_go(error)
         try:
             ticket.job.end(error)
         except Exception:
             log.exception("a job could not be told its end")
+
+
+def _tell_steps(job: Job, event: Event, chosen: Sequence[tuple[int, int]]) -> None:
+    for step in steps_of(event.info, event.strategy, chosen):
+        job.step(step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor
@@ -49,7 +50,7 @@ class TextRequest:
     suffix: str = ""
     ends: Ends = field(default_factory=Ends)
 
-    @property
+    @cached_property
     def lengths(self) -> list[int]:
         """Positions of each row."""
         return [len(row) for row in self.rows]

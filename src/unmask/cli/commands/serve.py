@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,14 +126,31 @@ def _serve(names: list[str], settings: Settings) -> None:
     running = Running(names, settings, Operations(Gate(Phase.LOADING), log=log), sock)
     with Listening(log), caught(running.news.put):
         running.start()
-        say((address, "bold"), f"  loading {', '.join(names)}")
+        _tell(say, (address, "bold"), f"  loading {', '.join(names)}")
         if settings.api_key is None and not is_local(settings.host):
-            note(
+            _tell(
+                note,
                 ("Anyone who reaches this machine may send requests: ", "yellow"),
                 "set UNMASK_API_KEY, or leave --host out",
             )
         _watch(running, address)
     log.close()
+    _drop_unwritable()
+
+
+def _tell(write: Callable[..., None], *parts: str | tuple[str, str]) -> None:
+    """Print a line. A server goes on where the disk is full, or nobody reads."""
+    with suppress(OSError, SystemExit):  # with which rich ends programs whose pipe is broken
+        write(*parts)
+
+
+def _drop_unwritable() -> None:
+    """Let the end of the process not fail by a stream that cannot be written."""
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except OSError:
+            setattr(sys, name, TextIOWrapper(BytesIO()))
 
 
 def _watch(running: Running, address: str) -> None:
@@ -139,11 +158,13 @@ def _watch(running: Running, address: str) -> None:
     news = running.news.get()
     if news is None:
         first = next(iter(running.models.values()))
-        say(("Ready.", "bold green"), " Try:\n", (_curl(first, address, running.settings), "cyan"))
+        curl = _curl(first, address, running.settings)
+        _tell(say, ("Ready.", "bold green"), " Try:\n", (curl, "cyan"))
         news = running.news.get()
     at_hand = running.operations.gate.open
     if isinstance(news, int) and at_hand:
-        note(f"Ending: {at_hand} requests are finished first, for {running.settings.grace:g} s.")
+        grace = running.settings.grace
+        _tell(note, f"Ending: {at_hand} requests are finished first, for {grace:g} s.")
     whole = running.drain()
     if isinstance(news, Exception):
         raise news

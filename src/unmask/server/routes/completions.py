@@ -10,7 +10,7 @@ from unmask.server.asking import completions_of, seed_of, with_alternatives
 from unmask.server.echoing import echoes
 from unmask.server.house import house_of
 from unmask.server.likeliest import Likeliest
-from unmask.server.sending import answered
+from unmask.server.sending import answered, passed
 from unmask.server.settings import Settings
 from unmask.server.text_answers import CompletionForm, TextReply
 from unmask.server.wire.completions import CompletionRequest
@@ -24,8 +24,11 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     """Complete texts, or fill in the middle of a prompt and a suffix."""
     house = house_of(request)
     served, text = house.text_model(body.model)
-    prepare = house.passes if body.suffix or body.echo else house.compute
-    reply = await prepare(_reply, served.name, text, body, house.settings)
+    given = served.name, text, body, house.settings
+    if body.suffix or body.echo:
+        reply = await passed(request, house, served, _reply, *given)
+    else:
+        reply = await house.compute(_reply, *given)
     return await answered(request, house, served, reply, body)
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from unmask.server.gate import Phase
+from unmask.server.house import house_of
 from unmask.server.metrics import TYPE
 from unmask.server.operations import operations_of
 from unmask.server.problems import RETRY_AFTER
@@ -21,11 +22,17 @@ async def health() -> dict[str, str]:
 
 @router.get("/ready")
 async def ready(request: Request) -> JSONResponse:
-    """Say whether requests are taken: 503 while models are loaded, and once the server ends."""
+    """Say whether requests are taken: 503 while models are loaded, and once the server ends.
+
+    Also where the thread of a model has ended, which nothing but a new start mends.
+    """
     phase = operations_of(request).gate.phase
-    if phase is Phase.READY:
+    models = list(house_of(request).models.values())
+    dead = [each.name for each in models if not each.worker.alive]
+    if phase is Phase.READY and not dead:
         return JSONResponse({"status": phase.value})
-    return JSONResponse({"status": phase.value}, 503, {"Retry-After": str(RETRY_AFTER)})
+    told = f"no worker: {dead[0]}" if phase is Phase.READY else phase.value
+    return JSONResponse({"status": told}, 503, {"Retry-After": str(RETRY_AFTER)})
 
 
 @router.get("/metrics")

@@ -10,6 +10,8 @@ from fastapi import APIRouter, Request
 from unmask.core.random import SEED_LIMIT
 from unmask.server.house import house_of
 from unmask.server.measuring import measured
+from unmask.server.sending import passed
+from unmask.server.tracing import trace_of
 from unmask.server.wire.score import ScoreRequest
 
 router = APIRouter(tags=["rows"])
@@ -21,4 +23,7 @@ async def score(body: ScoreRequest, request: Request) -> dict[str, Any]:
     house = house_of(request)
     served = house.model(body.model)
     seed = secrets.randbelow(SEED_LIMIT) if body.seed is None else body.seed
-    return await house.passes(measured, served, body, seed, house.settings)
+    given = served, body, seed, house.settings
+    found = await passed(request, house, served, measured, *given)
+    trace_of(request).use({"prompt_tokens": found["tokens"], "completion_tokens": 0})
+    return found
