@@ -15,20 +15,22 @@ from unmask.server.settings import Settings
 from unmask.text import TextModel
 
 Result = TypeVar("Result")
-COMPUTING, PASSING = 8, 4  # threads
+COMPUTING, COMPILING, PASSING = 8, 2, 4  # threads
 
 
 class House:
     """Models by name, the first of them the default, and settings.
 
-    The event loop computes nothing: tokenizing, compiling and reading is done by `compute`, what
-    takes passes of a network beside the worker by `passes`, each on a bounded number of threads.
+    The event loop computes nothing: tokenizing and reading is done by `compute`, what takes passes
+    of a network beside the worker by `passes`, and forms, which may take seconds to compile, are
+    compiled by `compile`, each on a bounded number of threads, so that none holds up the others.
     """
 
     def __init__(self, models: Sequence[Served], settings: Settings):
         self.models = {each.name: each for each in models}
         self.settings = settings
         self._computing = anyio.CapacityLimiter(COMPUTING)
+        self._compiling = anyio.CapacityLimiter(COMPILING)
         self._passing = anyio.CapacityLimiter(PASSING)
 
     def model(self, name: str | None) -> Served:
@@ -52,6 +54,10 @@ class House:
     async def compute(self, function: Callable[..., Result], *given: Any) -> Result:
         """Call a function on a thread."""
         return await anyio.to_thread.run_sync(function, *given, limiter=self._computing)
+
+    async def compile(self, function: Callable[..., Result], *given: Any) -> Result:
+        """Call a function that compiles a form on a thread."""
+        return await anyio.to_thread.run_sync(function, *given, limiter=self._compiling)
 
     async def passes(self, function: Callable[..., Result], *given: Any) -> Result:
         """Call a function that takes passes of a network on a thread."""

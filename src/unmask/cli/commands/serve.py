@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unmask.cli.options import Loading
 from unmask.cli.ui.screen import note, say
 from unmask.core.lines import json_line
 from unmask.core.optional import library
@@ -61,6 +62,7 @@ def command(
     grace: float | None = None,
     cors: list[str] | None = None,
     log_level: str | None = None,
+    loading: Loading,
     config: Path | None = None,
 ) -> None:
     """Answer HTTP requests, in the form of OpenAI's API and others (docs/serving.md).
@@ -83,9 +85,10 @@ def command(
         "grace": grace,
         "cors": tuple(cors) if cors else None,
         "log_level": log_level,
+        **loading.given(),
     }
     listed, settings = gathered(given, os.environ, config)
-    names = _checked(models or listed)
+    names = _checked(models or listed, settings)
     _serve(names, settings)
 
 
@@ -97,7 +100,7 @@ REQUIRED = {
 }
 
 
-def _checked(names: Sequence[str]) -> list[str]:
+def _checked(names: Sequence[str], settings: Settings) -> list[str]:
     """Return the models to serve. Raises InputError before any weight is read."""
     from unmask.models.checkpoint import bundled
     from unmask.models.loading import recognised
@@ -106,7 +109,7 @@ def _checked(names: Sequence[str]) -> list[str]:
     for name in found:
         if found.count(name) > 1:
             raise InputError(f"{name} is named twice: name each model once")
-        recognised(name, {})
+        recognised(name, settings.loading)
     return found
 
 

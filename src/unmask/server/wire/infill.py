@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import FailFast, Field, model_validator
 
 from unmask.server.wire.decoding import Decoding
-from unmask.server.wire.fields import Wire, refused
+from unmask.server.wire.fields import MOST, Wire, refused
 
 FORMS = ("segments", "text", "ids", "grid")
+Line = Annotated[list[int | None], FailFast()]
+"""Ids, null where unknown."""
 
 
 class Segment(Wire):
@@ -17,7 +19,7 @@ class Segment(Wire):
 
     text: str | None = None
     mask: int | None = Field(None, ge=1)
-    ids: list[int] | None = None
+    ids: Annotated[list[int], FailFast()] | None = None
 
     @model_validator(mode="after")
     def _check_one(self) -> Segment:
@@ -35,11 +37,11 @@ class InfillRequest(Decoding):
     position that is filled in.
     """
 
-    segments: list[Segment] | None = Field(None, min_length=1)
+    segments: Annotated[list[Segment], FailFast()] | None = Field(None, min_length=1)
     text: str | None = None
-    ids: list[int | None] | None = Field(None, min_length=1)
-    grid: list[list[int | None]] | None = Field(None, min_length=1)
-    condition: int | None = Field(None, ge=0)
+    ids: Line | None = Field(None, min_length=1)
+    grid: Annotated[list[Line], FailFast()] | None = Field(None, min_length=1)
+    condition: int | None = Field(None, ge=0, le=MOST)
     top_logprobs: int | None = Field(None, ge=0, le=20)
     stream_mode: Literal["text", "denoise"] = "denoise"
 
@@ -48,7 +50,9 @@ class InfillRequest(Decoding):
         given = [name for name in FORMS if getattr(self, name) is not None]
         if len(given) != 1:
             said = " and ".join(given) if given else "none"
-            raise refused(given[1] if given else "ids", f"{said} given: pass one of {FORMS}")
+            raise refused(
+                given[1] if given else "ids", f"{said} given: pass one of {', '.join(FORMS)}"
+            )
         if self.stream_mode == "text":
             raise refused("stream_mode", "rows that are filled in have no left end: pass 'denoise'")
         return self
