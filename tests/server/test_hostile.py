@@ -1,4 +1,4 @@
-"""Requests of somebody who means harm: nothing fails, nobody is held up, and nobody's is touched."""
+"""Requests that mean harm: nothing fails, and no other request is held up or touched."""
 
 import json
 import threading
@@ -307,7 +307,14 @@ def test_nobody_reads_or_cancels_by_an_id(slow, method):
         kept = pool.submit(client.post, "/v1/completions", json=STEPS, headers=headers)
         while not model.worker.load.begun:
             time.sleep(0.005)
-        for place in ("completions", "chat/completions", "responses", "requests", "infill", "models"):
+        for place in (
+            "completions",
+            "chat/completions",
+            "responses",
+            "requests",
+            "infill",
+            "models",
+        ):
             for path in (f"/v1/{place}/victim", f"/v1/{place}/victim/cancel"):
                 found = client.request(method, path, headers=headers)
                 assert found.status_code in (404, 405), path
@@ -318,32 +325,34 @@ def test_nobody_reads_or_cancels_by_an_id(slow, method):
 
 def test_a_wrong_key_opens_nothing(texts):
     settings = Settings(api_key="right-key")
-    with serving([served("bytes", texts["bytes"])], settings) as address:
-        with httpx.Client(base_url=address, timeout=60) as client:
-            right = {"Authorization": "Bearer right-key"}
-            paths = client.get("/openapi.json", headers=right).json()["paths"]
-            every = [
-                (method.upper(), path.replace("{name}", "bytes"))
-                for path, methods in paths.items()
-                for method in methods
-            ]
-            every += [("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/nowhere")]
-            assert len(every) >= 10
-            for method, path in every:
-                for given in (
-                    None, "Bearer wrong", "Bearer right-ke", "Bearer right-keyy", "Bearer ",
-                    "Basic right-key", "right-key", "Bearer RIGHT-KEY", "Bearer right-key x",
-                ):  # fmt: skip
-                    headers = {} if given is None else {"Authorization": given}
-                    found = client.request(method, path, headers=headers, json=PATHS.get(path))
-                    if is_open(path):
-                        assert found.status_code == 200
-                    else:
-                        assert error_of(found, 401)["code"] == "invalid_api_key"
-                for name in ("api_key", "key", "token", "access_token"):
-                    found = client.request(method, path, params={name: "right-key"})
-                    assert found.status_code == (200 if is_open(path) else 401)
-            assert client.get("/v1/models", headers=right).status_code == 200
+    with (
+        serving([served("bytes", texts["bytes"])], settings) as address,
+        httpx.Client(base_url=address, timeout=60) as client,
+    ):
+        right = {"Authorization": "Bearer right-key"}
+        paths = client.get("/openapi.json", headers=right).json()["paths"]
+        every = [
+            (method.upper(), path.replace("{name}", "bytes"))
+            for path, methods in paths.items()
+            for method in methods
+        ]
+        every += [("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/nowhere")]
+        assert len(every) >= 10
+        for method, path in every:
+            for given in (
+                None, "Bearer wrong", "Bearer right-ke", "Bearer right-keyy", "Bearer ",
+                "Basic right-key", "right-key", "Bearer RIGHT-KEY", "Bearer right-key x",
+            ):  # fmt: skip
+                headers = {} if given is None else {"Authorization": given}
+                found = client.request(method, path, headers=headers, json=PATHS.get(path))
+                if is_open(path):
+                    assert found.status_code == 200
+                else:
+                    assert error_of(found, 401)["code"] == "invalid_api_key"
+            for name in ("api_key", "key", "token", "access_token"):
+                found = client.request(method, path, params={name: "right-key"})
+                assert found.status_code == (200 if is_open(path) else 401)
+        assert client.get("/v1/models", headers=right).status_code == 200
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -366,7 +375,9 @@ def test_bodies_that_are_no_bodies(http, path):
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
         error = error_of(http.post(path, content=whole, headers={"Content-Type": kind}))
         assert "Content-Type: application/json" in error["message"]
-    found = http.post(path, content=whole, headers={"Content-Type": "application/json; charset=utf-8"})
+    found = http.post(
+        path, content=whole, headers={"Content-Type": "application/json; charset=utf-8"}
+    )
     assert found.status_code == 200
     most = Settings().max_body
     found = http.post(path, content=b" " * (most + 1), headers=JSON)

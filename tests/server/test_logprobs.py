@@ -206,7 +206,10 @@ def test_a_greedy_token_has_the_largest_log_probability_exactly(http, texts):
         told = ask(http, prompt=prompt, max_tokens=0, echo=True, logprobs=1)
         [top] = ask(http, prompt=prompt, max_tokens=1, temperature=0.0, logprobs=1)["choices"]
         for token, value, tops in zip(
-            *(told["choices"][0]["logprobs"][k] for k in ("tokens", "token_logprobs", "top_logprobs")),
+            *(
+                told["choices"][0]["logprobs"][k]
+                for k in ("tokens", "token_logprobs", "top_logprobs")
+            ),
             strict=True,
         ):
             largest = max(tops.values())

@@ -1,7 +1,5 @@
 """The three kinds of streams."""
 
-import asyncio
-import threading
 import time
 
 import httpx
@@ -11,7 +9,6 @@ from tests.server.conftest import served, serving
 from tests.server.reading import events, streamed
 
 import unmask
-from unmask.server.settings import Settings
 
 ASKED = {"model": "bytes", "prompt": "the cat sat", "seed": 5, "max_tokens": 24, "temperature": 1.0}
 WAYS = [

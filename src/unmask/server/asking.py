@@ -75,9 +75,7 @@ def strategy_of(
     return None if nothing else _bounded(_guided(chosen, asked, null), asked)
 
 
-def built(
-    asked: Decoding, name: str, options: Mapping[str, Any], spec: DenoiserSpec
-) -> Strategy:
+def built(asked: Decoding, name: str, options: Mapping[str, Any], spec: DenoiserSpec) -> Strategy:
     """Return a preset with options. Raises a Problem that names the field it is about."""
     spelling = _spelt(asked)
     try:

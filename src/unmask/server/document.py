@@ -51,9 +51,7 @@ def describe(app: FastAPI) -> None:
 
 def _document(app: FastAPI) -> dict[str, Any]:
     """Return the document without the answer 422, which FastAPI adds and no route gives."""
-    found = get_openapi(
-        title=app.title, version=app.version, description=ABOUT, routes=app.routes
-    )
+    found = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
     for operations in found["paths"].values():
         for operation in operations.values():
             operation["responses"].pop("422", None)

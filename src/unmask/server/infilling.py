@@ -53,7 +53,9 @@ def row_of(served: Served, asked: InfillRequest, settings: Settings) -> Ids:
     if asked.grid is not None:
         return _row_of_grid(served, asked.grid)
     segments = asked.segments or []
-    if served.text is None and (asked.text is not None or any(s.text is not None for s in segments)):
+    if served.text is None and (
+        asked.text is not None or any(s.text is not None for s in segments)
+    ):
         what = f"{served.name!r} has ids that are no text: pass ids, or grid"
         raise Problem(400, what, param=asked.form)
     if served.text is not None and asked.text is not None:

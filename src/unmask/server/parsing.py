@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from email.message import Message
 from typing import Any, TypeVar, get_type_hints
@@ -104,8 +105,7 @@ def _number(text: str) -> float:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        seen = set[str]()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
         what = f"the body has {twice!r:.80} twice within one object: pass it once"
         raise Problem(400, what, param=f"{twice:.80}", code="duplicate_field")
     return found

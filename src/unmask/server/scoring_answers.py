@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from unmask.server.answers import Head, Usage
@@ -24,13 +25,14 @@ def scored(
     This is what evaluation clients ask for: the log-probability of a text that they know.
     """
     check_scoring(text, asked, settings)
+    prompts: Sequence[str | list[int]] = asked.prompt
     count = asked.logprobs or 0
-    found = [Echo([], [], [])] * len(asked.prompt)
+    found = [Echo([], [], [])] * len(prompts)
     if asked.logprobs is not None:
-        found = echoes(text, asked.prompt, count)
-    form, head = CompletionForm(asked.logprobs is not None, echo=True), _head(name, asked)
+        found = echoes(text, prompts, count)
+    form = CompletionForm(asked.logprobs is not None, echo=True)
     choices = list[dict[str, Any]]()
-    for prompt, echo in zip(asked.prompt, found, strict=True):
+    for prompt, echo in zip(prompts, found, strict=True):
         given = prompt if isinstance(prompt, str) else text.encoding.decode(prompt)
         likeliest = [named(text.encoding, pairs) for pairs in echo.likeliest] if count else None
         before = Tokens(echo.pieces, echo.logprobs, likeliest)
@@ -39,8 +41,5 @@ def scored(
         choices += [{"index": len(choices) + i, **choice} for i in range(asked.n)]
     tokens = sum(map(len, prompts_of(text, asked)))
     usage = Usage(tokens, 0, 0, 0).entries()
+    head = Head.of("cmpl", name, seed_of(asked), PRESET)
     return {**head.entries(form.whole), "choices": choices, "usage": usage}
-
-
-def _head(name: str, asked: CompletionRequest) -> Head:
-    return Head.of("cmpl", name, seed_of(asked), PRESET)

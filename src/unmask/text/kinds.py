@@ -35,7 +35,7 @@ def is_of(value: Any, kind: str) -> bool:
 
 
 def apart(parts: Sequence[Place]) -> bool:
-    """Return whether no value has two of the schemas, by their types or by a property of objects."""
+    """Return whether no value has two of these schemas, by types or by a property of objects."""
     told = [_told(part) for part in parts]
     return all(
         any(

@@ -117,7 +117,7 @@ class _Parts:
     def _repeated(self, least: int, most: Any, tree: Any, flags: int, state: int) -> int:
         for _ in range(least):
             before, state = state, self.sequence(tree, flags, state)
-            if state == before:  # of nothing, so often as it is said
+            if state == before:  # nothing, however often
                 return state
         if most is _names.MAXREPEAT:
             again = self.new()
@@ -127,7 +127,9 @@ class _Parts:
         behind = self.new()
         for _ in range(most - least):
             self.empty[state].append(behind)
-            state = self.sequence(tree, flags, state)
+            before, state = state, self.sequence(tree, flags, state)
+            if state == before:
+                return behind
         self.empty[state].append(behind)
         return behind
 

@@ -16,8 +16,8 @@ from urllib.parse import unquote
 from unmask.core.checks import is_integer
 from unmask.errors import InputError, nearest
 from unmask.text.formats import FORMATS
-from unmask.text.numbers import integers_between
 from unmask.text.kinds import apart, is_of
+from unmask.text.numbers import integers_between
 from unmask.text.patterns import any_of, byte_automaton, check_regex
 
 _PLAIN = r'[^"\\\x00-\x1f]'

@@ -160,9 +160,7 @@ class Structure:
             raise InputError(f"max_tokens={most}: {self.name}= takes {shortest} at least")
         return sorted({found[len(found) * k // _TRIED] for k in range(_TRIED)})
 
-    def _moves(
-        self, plan: Strategy, encoding: Encoding, spec: DenoiserSpec
-    ) -> tuple[Moves, int]:
+    def _moves(self, plan: Strategy, encoding: Encoding, spec: DenoiserSpec) -> tuple[Moves, int]:
         """Return the moves by ids that may be drawn, and the fewest tokens, one or more."""
         found = plan.constraint.feasible
         assert isinstance(found, Automaton)

@@ -53,7 +53,9 @@ class Message(Wire):
         Literal["system", "user", "assistant"],
         BeforeValidator(role_of, json_schema_input_type=Role),
     ]
-    content: Annotated[str, BeforeValidator(content_of, json_schema_input_type=str | list[TextPart])]
+    content: Annotated[
+        str, BeforeValidator(content_of, json_schema_input_type=str | list[TextPart])
+    ]
 
 
 class ChatRequest(Texts):

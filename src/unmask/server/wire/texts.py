@@ -86,7 +86,9 @@ class Texts(Decoding):
     }
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
-    stop: Annotated[list[str], BeforeValidator(stops_of, json_schema_input_type=Stops)] = Field(default_factory=list)
+    stop: Annotated[list[str], BeforeValidator(stops_of, json_schema_input_type=Stops)] = Field(
+        default_factory=list
+    )
     response_format: ResponseFormat | None = None
     regex: str | None = Field(None, max_length=LONGEST_REGEX)
     choices: Annotated[list[str], FailFast()] | None = Field(None, max_length=MOST_CHOICES)
