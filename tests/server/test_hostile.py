@@ -54,7 +54,7 @@ def said(body, more):
         ('"seed": 01', None, "no JSON"),
         ('"sed": 1', "sed", "did you mean 'seed'"),
         (f'"{"x" * 100_000}": 1', None, "unknown field"),
-        (f'"model": "{"x" * 100_000}"', "model", "at most 4096"),
+        (f'"preset": "{"x" * 100_000}"', "preset", "at most 4096"),
         ('"options": []', "options", ""),
     ],
 )
@@ -340,7 +340,7 @@ def test_a_wrong_key_opens_nothing(texts):
         assert len(every) >= 10
         for method, path in every:
             for given in (
-                None, "Bearer wrong", "Bearer right-ke", "Bearer right-keyy", "Bearer ",
+                None, "Bearer wrong", "Bearer right-ke", "Bearer right-keyy", "Bearer",
                 "Basic right-key", "right-key", "Bearer RIGHT-KEY", "Bearer right-key x",
             ):  # fmt: skip
                 headers = {} if given is None else {"Authorization": given}

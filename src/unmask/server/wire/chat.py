@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, FailFast, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from typing_extensions import TypedDict
 
-from unmask.server.wire.fields import Wire, refused
+from unmask.server.wire.fields import Listed, Wire, refused
 from unmask.server.wire.texts import NOTHING, Texts
 
 
@@ -78,7 +78,7 @@ class ChatRequest(Texts):
         "verbosity": (),
         "web_search_options": (),
     }
-    messages: Annotated[list[Message], FailFast()] = Field(min_length=1)
+    messages: Listed[Message] = Field(min_length=1)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -16,6 +16,9 @@ LONGEST = 80
 MOST = 2**31 - 1
 Count = Annotated[int, Field(ge=1, le=MOST)]
 """A number of things."""
+Item = TypeVar("Item")
+Listed = Annotated[list[Item], Field(fail_fast=True)]
+"""A list that is checked up to its first mistake, for each takes memory."""
 Name = Annotated[str, Field(max_length=4096)]
 """A name of a model or a preset, which is compared with those that are known."""
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import FailFast, Field, model_validator
+from pydantic import Field, model_validator
 
 from unmask.server.wire.decoding import Decoding
-from unmask.server.wire.fields import MOST, Wire, refused
+from unmask.server.wire.fields import MOST, Listed, Wire, refused
 
 FORMS = ("segments", "text", "ids", "grid")
-Line = Annotated[list[int | None], FailFast()]
+Line = Listed[int | None]
 """Ids, null where unknown."""
 
 
@@ -19,7 +19,7 @@ class Segment(Wire):
 
     text: str | None = None
     mask: int | None = Field(None, ge=1)
-    ids: Annotated[list[int], FailFast()] | None = None
+    ids: Listed[int] | None = None
 
     @model_validator(mode="after")
     def _check_one(self) -> Segment:
@@ -37,10 +37,10 @@ class InfillRequest(Decoding):
     position that is filled in.
     """
 
-    segments: Annotated[list[Segment], FailFast()] | None = Field(None, min_length=1)
+    segments: Listed[Segment] | None = Field(None, min_length=1)
     text: str | None = None
     ids: Line | None = Field(None, min_length=1)
-    grid: Annotated[list[Line], FailFast()] | None = Field(None, min_length=1)
+    grid: Listed[Line] | None = Field(None, min_length=1)
     condition: int | None = Field(None, ge=0, le=MOST)
     top_logprobs: int | None = Field(None, ge=0, le=20)
     stream_mode: Literal["text", "denoise"] = "denoise"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, FailFast, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from unmask.core.checks import is_integer
 from unmask.core.random import SEED_LIMIT
-from unmask.server.wire.fields import MOST, Count, Name, Wire, refused
+from unmask.server.wire.fields import MOST, Count, Listed, Name, Wire, refused
 
 
 def given_of(given: Any) -> Any:
@@ -29,7 +29,7 @@ class ScoreRequest(Wire):
 
     model: Name | None = None
     text: str | None = None
-    ids: Annotated[list[int], FailFast()] | None = Field(None, min_length=1)
+    ids: Listed[int] | None = Field(None, min_length=1)
     given: Annotated[str | list[int] | None, BeforeValidator(given_of)] = None
     by: Literal["bound", "ordered", "pseudo"] = "bound"
     samples: Count | None = None

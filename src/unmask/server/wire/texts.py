@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, FailFast, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from unmask.server.wire.decoding import Decoding
-from unmask.server.wire.fields import Count, Wire, refused
+from unmask.server.wire.fields import Count, Listed, Wire, refused
 
 NOTHING: tuple[Any, ...] = ({}, [])
 _PLAIN = [{"type": kind} for kind in ("string", "number", "boolean", "null")]
@@ -91,7 +91,7 @@ class Texts(Decoding):
     )
     response_format: ResponseFormat | None = None
     regex: str | None = Field(None, max_length=LONGEST_REGEX)
-    choices: Annotated[list[str], FailFast()] | None = Field(None, max_length=MOST_CHOICES)
+    choices: Listed[str] | None = Field(None, max_length=MOST_CHOICES)
     likeliest: bool = False
 
     @model_validator(mode="after")
