@@ -43,6 +43,7 @@ ENDPOINTS = [
     ("/metrics", "GET"),
 ]
 NEEDED = {"prompt", "messages", "text", "ids", "grid", "segments"}
+ROW = {"/v1/infill": "a [MASK:2]", "/v1/score": "a cat"}
 SMALL = {"n", "best_of", "max_tokens", "max_completion_tokens", "steps", "block_length", "samples"}
 
 
@@ -66,35 +67,38 @@ def operations(app):
     return {(each.path, each.method.upper()): each for each in found}
 
 
-def likelier(body, random):
+def likelier(body, path, random):
     """The body with fewer fields and smaller numbers, so that some are answered: chance names no
-    model, and asks for a thousand million tokens.
+    model, gives several rows or none, and asks for a thousand million tokens.
     """
     if not isinstance(body, dict):
         return body
-    kept = {name: value for name, value in body.items() if name in NEEDED or random.random() < 0.3}
-    if "model" in kept and isinstance(kept["model"], str):
+    kept = {
+        name: value
+        for name, value in body.items()
+        if value is not None and (name in NEEDED or random.random() < 0.3)
+    }
+    if path in ROW and (len(kept.keys() & NEEDED) != 1 or random.random() < 0.5):
+        kept = {**{name: kept[name] for name in kept.keys() - NEEDED}, "text": ROW[path]}
+    if isinstance(kept.get("model"), str):
         kept["model"] = random.choice(["bytes", "shidoku", "bert"])
     if isinstance(kept.get("preset"), str):
         kept["preset"] = random.choice([*by_name.known()])
     for name in SMALL & kept.keys():
-        if isinstance(kept[name], int) and kept[name] > 3:
-            kept[name] = 1 + kept[name] % 3
+        if isinstance(kept[name], int | float):
+            kept[name] = 1 + int(kept[name]) % 3
     if isinstance(kept.get("ids"), list):
-        kept["ids"] = [token % 4 if isinstance(token, int) else token for token in kept["ids"]]
+        kept["ids"] = [token % 3 if isinstance(token, int) else token for token in kept["ids"]]
     return kept
 
 
 def asked(operation, count, *, as_they_are):
-    """The statuses of so many requests, half of them such as the document forbids.
+    """The statuses of so many requests; with a body, half of them are what the document forbids.
 
-    as_they_are: whether bodies are sent as they were made, or likelier ones.
+    as_they_are: whether they are sent as they were made, or likelier ones.
     """
     statuses = Counter()
-    modes = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
-    if not list(operation.body) and not list(operation.path_parameters):
-        modes = modes[:1]
-
+    modes = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE][: 1 + bool(list(operation.body))]
     for mode in modes:
 
         @hypothesis.seed(0)
@@ -108,7 +112,8 @@ def asked(operation, count, *, as_they_are):
         @hypothesis.given(operation.as_strategy(mode))
         def check(case):
             if not as_they_are:
-                case.body = likelier(case.body, Random(repr(case.body)))
+                case.body = likelier(case.body, case.path, Random(repr(case.body)))
+                case.path_parameters = dict.fromkeys(case.path_parameters, "shidoku")
             response = case.call()
             case.validate_response(response, checks=CHECKS)
             statuses[response.status_code] += 1
@@ -129,11 +134,11 @@ def test_the_document_has_every_endpoint(operations):
 def conform(operations, count):
     total = Counter()
     for place, operation in operations.items():
-        for as_they_are in (True, False):
-            found = asked(operation, count, as_they_are=as_they_are)
-            if place[1] == "GET" or not as_they_are:
-                assert found[200], (place, found)
-            total += found
+        total += asked(operation, count, as_they_are=True)
+        likely = asked(operation, count, as_they_are=False)
+        assert likely[200], (place, likely)
+        total += likely
+    assert not [status for status in total if status >= 500], total
     return total
 
 
@@ -144,7 +149,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Possible (nested set|set .*):Fut
 def test_answers_conform_to_the_document(operations):
     found = conform(operations, 24)
     assert sum(found.values()) >= 200, found
-    assert not [status for status in found if status >= 500], found
 
 
 @pytest.mark.slow
@@ -152,4 +156,3 @@ def test_answers_conform_to_the_document(operations):
 def test_five_thousand_answers_conform_to_the_document(operations):
     found = conform(operations, 600)
     assert sum(found.values()) >= 5000, found
-    assert not [status for status in found if status >= 500], found

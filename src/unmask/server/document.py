@@ -24,6 +24,12 @@ ERRORS = {
     500: "the network failed",
     503: "the server is loading or shutting down, or memory ran out for one row alone",
 }
+EVENT = {
+    "type": "object",
+    "properties": {"event": {"enum": ["message", "denoise"]}, "data": {"type": "string"}},
+    "required": ["data"],
+}
+"""An event of a stream: its data is JSON, or [DONE]. Those without a name are called message."""
 LOOKING = (401, 404, 503)
 """The errors of requests without a body."""
 
@@ -33,7 +39,7 @@ def answers(form: type[Told], *, streams: bool = False, errors: Any = tuple(ERRO
     told: dict[str, Any] = {"model": form, "description": "the answer"}
     if streams:
         told["description"] = "the answer, or with stream=true events (docs/http-api.md)"
-        told["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+        told["content"] = {"text/event-stream": {"itemSchema": EVENT}}
     found: Responses = {200: told}
     return found | {each: {"model": Failure, "description": ERRORS[each]} for each in errors}
 
