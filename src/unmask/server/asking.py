@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from inspect import signature
@@ -22,6 +23,7 @@ from unmask.server.wire.chat import ChatRequest
 from unmask.server.wire.completions import CompletionRequest
 from unmask.server.wire.decoding import Decoding
 from unmask.server.wire.fields import MOST
+from unmask.server.wire.score import ScoreRequest
 from unmask.server.wire.texts import Texts
 from unmask.stopping import Budget
 from unmask.text import TextModel
@@ -35,6 +37,7 @@ COMPLETION, ANSWER = 16, 256
 _FIELDS = {"steps": "steps", "block": "block_length", "threshold": "threshold"}
 _COUNTS = ("steps", "block_length")
 _IDS, _SIDES = ("end_id",), ("height", "width")
+_OPTION = re.compile(r"(\w+)=")  # as errors write options
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p")
 
 Null = float | HidePrompt | NullCondition
@@ -75,24 +78,24 @@ def strategy_of(
     return None if nothing else _bounded(_guided(chosen, asked, null), asked)
 
 
-def built(asked: Decoding, name: str, options: Mapping[str, Any], spec: DenoiserSpec) -> Strategy:
+def built(
+    asked: Decoding | ScoreRequest, name: str, options: Mapping[str, Any], spec: DenoiserSpec
+) -> Strategy:
     """Return a preset with options. Raises a Problem that names the field it is about."""
-    spelling = _spelt(asked)
+
+    def spelling(key: str, value: Any) -> str:
+        return f"{_field(asked, key)}={value!r}"
+
     try:
         return by_name.build(name, options, grid=spec.grid, spelling=spelling)
-    except StrategyError as error:
+    except (TypeError, ValueError, OverflowError) as error:  # InputError among them
         told = str(error)
-        named = ((key, spelling(key, value)) for key, value in options.items())
-        wrong = [
-            key
-            for key, said in named
-            if told.startswith((said, f"{key}=")) or f" takes no {said}" in told
-        ]
-        field = wrong[0] if wrong else "preset"
-        raise Problem(400, told, param=_field(asked, field)) from error
-    except (TypeError, ValueError, OverflowError) as error:
-        told = f"preset {name!r} takes no such options as {dict(options)!r:.200}: {error}"
-        raise Problem(400, told, param="options") from error
+        if not isinstance(error, InputError):
+            told = f"preset {name!r} takes no such options as {dict(options)!r:.200}: {told}"
+        fields = {key: _field(asked, key) for key in options}
+        fields |= {field: field for field in fields.values()}
+        named = [fields[each] for each in _OPTION.findall(told) if each in fields]
+        raise Problem(400, told, param=named[0] if named else "preset") from error
 
 
 def _bias(asked: Decoding, spec: DenoiserSpec) -> dict[str, Any]:
@@ -129,16 +132,7 @@ def _given(asked: Decoding, names: Mapping[str, str]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _spelt(asked: Decoding) -> Callable[[str, Any], str]:
-    """Return how errors write an option of a preset: by the name of its field."""
-
-    def spelling(name: str, value: Any) -> str:
-        return f"{_field(asked, name)}={value!r}"
-
-    return spelling
-
-
-def _field(asked: Decoding, name: str) -> str:
+def _field(asked: Decoding | ScoreRequest, name: str) -> str:
     """Return the name of the field that has an option of a preset."""
     field = _FIELDS.get(name, name)
     return name if getattr(asked, field, None) is None else field

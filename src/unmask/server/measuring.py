@@ -9,12 +9,11 @@ from typing import Any
 import torch
 
 from unmask.errors import CanvasError, DataError, InputError, ModelError, StrategyError
-from unmask.presets import by_name
 from unmask.scoring import Bound, Ordered, PseudoLikelihood, Score, score
 from unmask.scoring.look import Method
 from unmask.scoring.ordered import FROM_THE_LEFT
 from unmask.server.answers import LEAST, finite
-from unmask.server.asking import check_options
+from unmask.server.asking import built, check_options
 from unmask.server.infilling import condition_of
 from unmask.server.problems import Problem
 from unmask.server.served import Served
@@ -66,9 +65,10 @@ def _method(served: Served, asked: ScoreRequest) -> Method | None:
         return None if asked.samples is None else Bound(asked.samples)
     if asked.preset is None:
         return Ordered(FROM_THE_LEFT)
+    strategy = built(asked, asked.preset, asked.options, served.denoiser.spec)
     try:
-        return Ordered(by_name.build(asked.preset, asked.options, grid=served.denoiser.spec.grid))
-    except (TypeError, ValueError, OverflowError) as error:  # InputError among them
+        return Ordered(strategy)
+    except StrategyError as error:
         raise Problem(400, str(error), param="preset") from error
 
 
