@@ -122,29 +122,6 @@ def test_an_answer_can_be_sent_back(client):
     assert found.usage.prompt_tokens > 20
 
 
-def test_a_mask_token_in_a_message_is_text(client, texts):
-    said = texts["bytes"].encoding.mask_token
-    found = client.chat.completions.create(
-        **{**ASKED, "messages": [{"role": "user", "content": said}]}
-    )
-    ids = texts["bytes"].encoding.template([{"role": "user", "content": said}], {})
-    assert texts["bytes"].encoding.mask_id not in ids
-    assert found.usage.prompt_tokens == len(ids)
-    assert said not in found.choices[0].message.content
-
-
-def test_special_tokens_do_not_leak(client, texts):
-    """Nothing of the template, nor an end, is in an answer or its pieces."""
-    names = texts["bytes"].encoding.backend.all_special_tokens
-    for seed in range(3):
-        body = {**ASKED, "seed": seed, "temperature": 1.0, "extra_body": WAY["extra_body"]}
-        text = client.chat.completions.create(**body).choices[0].message.content
-        chunks = client.chat.completions.create(**body, stream=True)
-        pieces = [each.choices[0].delta.content or "" for each in chunks if each.choices]
-        assert "".join(pieces) == text
-        assert not any(name in text for name in names)
-
-
 def test_errors_are_those_of_the_client(client):
     with pytest.raises(openai.NotFoundError, match="did you mean 'bytes'"):
         client.chat.completions.create(**{**ASKED, "model": "byte"})

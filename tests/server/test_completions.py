@@ -85,56 +85,9 @@ def test_a_stop_string_ends_a_text(http, texts):
     assert found["choices"][0]["finish_reason"] == "stop"
 
 
-@pytest.mark.parametrize("path", ["/v1/completions", "/v1/fim/completions"])
-def test_a_suffix_is_not_ignored(http, texts, path):
-    found = ask(http, path, suffix=" on the mat", max_tokens=5)
-    direct = texts["bytes"].infill(PROMPT, " on the mat", max_tokens=5, seed=3)
-    assert found["choices"][0]["text"] == direct.text
-    assert found["usage"]["prompt_tokens"] > len(texts["bytes"].encoding.encode(PROMPT))
-    assert ask(http, path, suffix="", max_tokens=5) != found
-
-
 def test_echo(http):
     plain = ask(http, max_tokens=5)["choices"][0]["text"]
     assert ask(http, max_tokens=5, echo=True)["choices"][0]["text"] == PROMPT + plain
-
-
-def test_an_absent_seed_is_drawn_and_told(http):
-    body = {"model": "bytes", "prompt": PROMPT, "max_tokens": 16, "temperature": 1.0}
-    found = [http.post("/v1/completions", json=body).json() for _ in range(3)]
-    assert len({each["seed"] for each in found}) == 3
-    assert len({each["choices"][0]["text"] for each in found}) > 1
-    again = http.post("/v1/completions", json={**body, "seed": found[0]["seed"]}).json()
-    assert again["choices"] == found[0]["choices"]
-
-
-@pytest.mark.parametrize("model", ["bytes", "bert", "canvases"])
-@pytest.mark.parametrize("most", [1, 5, 13])
-def test_max_tokens_is_never_exceeded(http, texts, model, most):
-    prompt = "a cat sat"
-    found = ask(http, model=model, prompt=prompt, max_tokens=most, logprobs=0)
-    tokens = found["choices"][0]["logprobs"]["tokens"]
-    assert len(tokens) <= most
-    assert found["usage"]["completion_tokens"] == len(tokens)
-
-
-def test_what_is_repetitive_is_no_loop_that_ends(http):
-    found = ask(http, prompt="a a a a a a a a", max_tokens=40, regex="( a){20}( a)*", logprobs=0)
-    [choice] = found["choices"]
-    assert choice["text"] == " a" * 20
-    assert len(choice["logprobs"]["tokens"]) == 40
-    assert choice["finish_reason"] == "length"
-
-
-def test_a_mask_token_in_a_prompt_is_text(http, texts):
-    model = texts["bytes"]
-    prompt = f"the {model.encoding.mask_token} sat"
-    ids = model.encoding.encode(prompt)
-    assert model.encoding.mask_id not in ids
-    found = ask(http, prompt=prompt, max_tokens=4, echo=True)
-    assert found["choices"][0]["text"].startswith(prompt)
-    assert found["usage"]["prompt_tokens"] == len(ids)
-    assert found["usage"]["completion_tokens"] <= 4
 
 
 def test_a_form_is_kept(http):

@@ -44,8 +44,11 @@ def test_the_example_of_a_file_has_all_defaults():
     entries = read_file(ROOT / "deploy" / "server.toml")
     assert entries.pop(MODELS) == ["shakespeare"]
     assert Settings(**entries) == Settings()
-    known = {each.name for each in fields(Settings)}
-    assert entries.keys() == known - {"api_key", "max_tokens"}
+    unsaid = {each.name for each in fields(Settings) if each.default is None}
+    assert unsaid == {"api_key", "max_tokens", "dtype", "device_map"}
+    assert entries.keys() == {each.name for each in fields(Settings)} - unsaid
+    shown = (ROOT / "deploy" / "server.toml").read_text(encoding="utf-8")
+    assert {name for name in unsaid if f"\n# {name} = " in shown} == unsaid - {"api_key"}
 
 
 @pytest.mark.parametrize("name", [each.name for each in fields(Settings)])

@@ -52,8 +52,9 @@ def test_the_example_runs():
 
 
 def test_events_are_those_of_the_document(http):
-    block = TEXT.split("```json\n")[1].split("```")[0]
-    told = {each["type"]: each for each in map(json.loads, block.splitlines())}
+    block = TEXT.split('```json\n{"type": "start"')[1].split("```")[0]
+    lines = f'{{"type": "start"{block}'.splitlines()
+    told = {each["type"]: each for each in map(json.loads, lines)}
     body = {"model": "bytes", "prompt": "a", "max_tokens": 4, "stream_mode": "denoise"}
     for _, event in streamed(http, **body):
         assert set(event) == set(told[event["type"]])

@@ -47,20 +47,3 @@ def test_answers_do_not_depend_on_what_is_beside(http):
     with ThreadPoolExecutor(40) as pool:
         beside = list(pool.map(lambda number: answer(http, number), range(len(REQUESTS))))
     assert beside == alone
-
-
-def test_seeds_differ_and_temperatures_are_ones_own(http):
-    """Cold and hot requests at once: the cold are greedy, the hot differ by their seeds."""
-    body = {
-        "model": "bytes",
-        "prompt": "the cat",
-        "max_tokens": 16,
-        "preset": "confidence",
-        "steps": 8,
-    }
-    cold, hot = {**body, "temperature": 0.0}, {**body, "temperature": 1.0}
-    bodies = [{**(cold if i % 2 else hot), "seed": i} for i in range(16)]
-    with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(lambda one: plain(http, one)["choices"][0]["text"], bodies))
-    assert len(set(found[1::2])) == 1
-    assert len(set(found[::2])) == 8

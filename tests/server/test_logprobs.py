@@ -173,3 +173,80 @@ def test_a_bias_of_100_forces_a_token_under_the_models_own_strategy(http, texts)
     chat = {"messages": [{"role": "user", "content": "a"}], "max_tokens": 5}
     found = ask(http, "/v1/chat/completions", **chat, logit_bias={str(token): 100})
     assert found["choices"][0]["message"]["content"] == "qqqqq"
+
+
+@pytest.mark.parametrize("name", ["bytes", "bert"])
+def test_prompts_are_scored_alone(http, texts, name):
+    """max_tokens=0 with echo, as evaluation clients send it, gives the prompt's part of an echo."""
+    ids = [texts[name].encoding.encode(each) for each in ("the cat sat", "a dog")]
+    options = {"model": name, "echo": True, "logprobs": 1, "temperature": 0, "seed": 1234}
+    for prompt in (ids, ["the cat sat", "a dog"]):
+        found = ask(http, prompt=prompt, max_tokens=0, **options)
+        behind = ask(http, prompt=prompt, max_tokens=1, **options)["choices"]
+        assert [each["index"] for each in found["choices"]] == [0, 1]
+        for choice, more, given in zip(found["choices"], behind, ids, strict=True):
+            assert choice["finish_reason"] == "length"
+            assert choice["text"] == texts[name].encoding.decode(given)
+            told = choice["logprobs"]
+            for part, found_of_each in told.items():
+                assert len(found_of_each) == len(given)
+                for value, wanted in zip(found_of_each, more["logprobs"][part], strict=False):
+                    assert value == pytest.approx(wanted, abs=1e-5)
+        around = sum(map(len, texts[name].encoding.around))
+        prompts = sum(map(len, ids)) + 2 * around
+        usage = found["usage"]
+        assert (usage["prompt_tokens"], usage["completion_tokens"]) == (prompts, 0)
+        assert usage["total_tokens"] == prompts
+
+
+def test_a_greedy_token_has_the_largest_log_probability_exactly(http, texts):
+    """Evaluation clients compare the two numbers for equality."""
+    text = texts["bytes"]
+    prompt = PROMPT
+    for _ in range(3):  # each time with the likeliest token at the end
+        told = ask(http, prompt=prompt, max_tokens=0, echo=True, logprobs=1)
+        [top] = ask(http, prompt=prompt, max_tokens=1, temperature=0.0, logprobs=1)["choices"]
+        for token, value, tops in zip(
+            *(
+                told["choices"][0]["logprobs"][k]
+                for k in ("tokens", "token_logprobs", "top_logprobs")
+            ),
+            strict=True,
+        ):
+            largest = max(tops.values())
+            assert value == largest or value < largest - 1e-6 or token not in tops
+        prompt += top["text"]
+    last = ask(http, prompt=prompt, max_tokens=0, echo=True, logprobs=1)["choices"][0]["logprobs"]
+    assert text.encoding.encode(prompt)
+    assert last["token_logprobs"][-1] <= max(last["top_logprobs"][-1].values())
+
+
+def test_scoring_without_log_probabilities_and_with_several_rows(http):
+    found = ask(http, max_tokens=0, echo=True, n=2)
+    assert [each["text"] for each in found["choices"]] == [PROMPT] * 2
+    assert [each["logprobs"] for each in found["choices"]] == [None] * 2
+    assert [each["index"] for each in found["choices"]] == [0, 1]
+    empty = ask(http, prompt="", max_tokens=0, echo=True, logprobs=1)["choices"][0]
+    assert empty["text"] == ""
+    assert empty["logprobs"]["tokens"] == []
+
+
+@pytest.mark.parametrize(
+    ("param", "body"),
+    [
+        ("max_tokens", {"max_tokens": 0}),
+        ("max_tokens", {"max_tokens": -1}),
+        ("stream", {"max_tokens": 0, "echo": True, "stream": True}),
+        ("suffix", {"max_tokens": 0, "echo": True, "suffix": "a"}),
+        ("regex", {"max_tokens": 0, "echo": True, "regex": "a"}),
+        ("return_record", {"max_tokens": 0, "echo": True, "return_record": True}),
+        ("preset", {"max_tokens": 0, "echo": True, "preset": "nothing"}),
+        ("prompt", {"max_tokens": 0, "echo": True, "prompt": [10**6]}),
+        ("prompt", {"max_tokens": 0, "echo": True, "logprobs": 1, "prompt": "x" * 600}),
+        ("max_tokens", {"max_tokens": 0, "echo": True, "prompt": "x" * 17_000}),
+    ],
+)
+def test_what_cannot_be_scored_alone_is_refused(http, param, body):
+    found = http.post("/v1/completions", json={"model": "bytes", "prompt": PROMPT, **body})
+    assert found.status_code == 400, found.text
+    assert found.json()["error"]["param"] == param

@@ -117,7 +117,7 @@ def test_a_seed_is_drawn_and_told(http):
         ("shidoku", "samples", "takes 16384 at most", {"ids": BOARD, "samples": 10**9}),
         ("shidoku", "preset", "of by='ordered'", {"ids": BOARD, "preset": "confidence"}),
         ("shidoku", "by", "bound", {"ids": BOARD, "by": "exact"}),
-        ("shidoku", None, "ranks them", {"ids": BOARD, "by": "ordered", "preset": "maskgit"}),
+        ("shidoku", "preset", "ranks them", {"ids": BOARD, "by": "ordered", "preset": "maskgit"}),
         ("shidoku", "smaples", "did you mean 'samples'", {"ids": BOARD, "smaples": 3}),
         ("bytes", "text", "has no token", {"text": ""}),
         ("bytes", "text", "this server takes 300", {"text": "q" * 301}),

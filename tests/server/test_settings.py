@@ -1,9 +1,12 @@
 """Settings: where they come from, and errors that say what to type."""
 
 import pytest
+import torch
+from tests.text.models import bert
 
 from unmask.errors import InputError
 from unmask.server.configuring import gathered
+from unmask.server.served import Served
 from unmask.server.settings import Settings
 
 
@@ -71,3 +74,25 @@ def test_a_file_that_cannot_work(tmp_path, text, words):
 def test_a_file_that_is_missing(tmp_path):
     with pytest.raises(InputError, match=r"absent\.toml: the configuration cannot be read"):
         gathered({}, {}, tmp_path / "absent.toml")
+
+
+def test_models_are_opened_as_settings_say(tmp_path):
+    folder = str(bert(tmp_path))
+    for dtype, expected in (("bfloat16", torch.bfloat16), (None, torch.float32)):
+        served = Served.open(folder, Settings(dtype=dtype, device_map="cpu"))
+        served.worker.close()
+        assert {each.dtype for each in served.denoiser.parameters()} == {expected}
+        assert served.text is not None
+
+
+def test_options_of_loading_are_checked_and_gathered(tmp_path):
+    with pytest.raises(InputError, match=r"--dtype: did you mean 'bfloat16'"):
+        Settings(dtype="bfloat")
+    with pytest.raises(InputError, match=r"type --device-map cuda:0"):
+        Settings(device_map=" ")
+    file = tmp_path / "server.toml"
+    file.write_text('dtype = "float16"\n')
+    assert gathered({"device_map": "cpu"}, {}, file)[1].loading == {
+        "dtype": "float16",
+        "device_map": "cpu",
+    }

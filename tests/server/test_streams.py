@@ -1,7 +1,5 @@
 """The three kinds of streams."""
 
-import asyncio
-import threading
 import time
 
 import httpx
@@ -11,7 +9,6 @@ from tests.server.conftest import served, serving
 from tests.server.reading import events, streamed
 
 import unmask
-from unmask.server.settings import Settings
 
 ASKED = {"model": "bytes", "prompt": "the cat sat", "seed": 5, "max_tokens": 24, "temperature": 1.0}
 WAYS = [
@@ -124,36 +121,6 @@ def test_edited_positions_are_named(http):
     assert edited
 
 
-def test_blocks_come_one_by_one(texts):
-    """No chunk is a whole canvas: a client that counts sees tokens while rows are generated."""
-    text, begun = texts["bytes"], threading.Event()
-    go = threading.Semaphore(0)
-
-    class Held(torch.nn.Module):
-        def forward(self, tokens):
-            begun.set()
-            go.acquire()
-            return torch.nn.functional.one_hot(tokens * 0 + 70, text.denoiser.spec.vocab_size) * 9.0
-
-    net = unmask.wrap(
-        Held().eval(),
-        mask_id=text.denoiser.spec.mask_id,
-        vocab_size=text.denoiser.spec.vocab_size,
-    )
-    model = unmask.TextModel(net, text.encoding)
-    body = {"prompt": "a", "max_tokens": 12, "preset": "llada", "steps": 1, "block_length": 4}
-    with (
-        serving([served("held", model)]) as address,
-        httpx.stream("POST", f"{address}/v1/completions", json={**body, "stream": True}) as found,
-    ):
-        lines = (line for line in found.iter_lines() if '"text"' in line)
-        for _ in range(2):
-            go.release()
-            assert sum('"text":""' not in next(lines) for _ in range(4)) == 4
-        go.release()
-        assert len(list(lines)) >= 4
-
-
 def test_usage_comes_last(http):
     *chunks, last = [
         data for _, data in streamed(http, stream_options={"include_usage": True}, **ASKED)
@@ -217,48 +184,3 @@ def test_a_client_that_goes_away_ends_its_job(texts, mode):
             time.sleep(0.01)
         assert len(passes) < 200
         assert client.get("/health").json() == {"status": "ok"}
-
-
-@pytest.mark.parametrize("method", ["encode_all", "decode"])
-def test_the_event_loop_neither_tokenizes_nor_reads(texts, monkeypatch, method):
-    text, loops = texts["bytes"], []
-    original = getattr(type(text.encoding), method)
-
-    def watched(self, *given, **named):
-        loops.append(asyncio._get_running_loop())
-        return original(self, *given, **named)
-
-    monkeypatch.setattr(type(text.encoding), method, watched)
-    with serving([served("bytes", text)]) as address, httpx.Client(base_url=address) as http:
-        for mode in ({}, {"stream": True}, {"stream": True, "stream_mode": "denoise"}):
-            body = {**ASKED, "preset": "llada", "block_length": 8, **mode}
-            assert http.post("/v1/completions", json=body).status_code == 200
-    assert loops
-    assert not any(loops)
-
-
-def test_the_event_loop_answers_during_a_forward(texts):
-    text = texts["bytes"]
-    spec, inside = text.denoiser.spec, threading.Event()
-
-    class Long(torch.nn.Module):
-        def forward(self, tokens):
-            inside.set()
-            time.sleep(1)
-            return torch.zeros(*tokens.shape, spec.vocab_size)
-
-    net = unmask.wrap(Long().eval(), mask_id=spec.mask_id, vocab_size=spec.vocab_size)
-    model = served("long", unmask.TextModel(net, text.encoding))
-    with serving([model], Settings(timeout=30)) as address:
-        body = {"prompt": "a", "max_tokens": 1}
-        thread = threading.Thread(
-            target=httpx.post,
-            args=(f"{address}/v1/completions",),
-            kwargs={"json": body, "timeout": 60},
-        )
-        thread.start()
-        assert inside.wait(30)
-        begun = time.perf_counter()
-        assert httpx.get(f"{address}/health").json() == {"status": "ok"}
-        assert time.perf_counter() - begun < 0.7
-        thread.join()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from unmask.core.arrays import first_true
 from unmask.core.by_value import ByValue
 from unmask.core.checks import is_integer
 from unmask.core.ids import are_integers
+from unmask.core.recent import recent
 from unmask.errors import StrategyError
 
 
@@ -170,7 +170,7 @@ class Automaton(ByValue):
             ) from error
 
 
-@lru_cache(maxsize=32)
+@recent(2**29, size=lambda made: made.nbytes)
 def moves_of(automaton: Automaton, barred: tuple[int, ...], device: torch.device) -> Moves:
     """Return the moves of an automaton by all ids but barred ones, on a device."""
     with torch.inference_mode(False):

@@ -50,6 +50,12 @@ class Moves:
             pair // (states + 1), pair % (states + 1), origin, column, after,
         )  # fmt: skip
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        every = (getattr(self, field.name) for field in fields(self))
+        return sum(each.nbytes for each in every if isinstance(each, Tensor))
+
     def to(self, device: torch.device) -> Moves:
         """Return the moves on a device."""
         given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fastapi import FastAPI
 
 from unmask.server import refusals
+from unmask.server.document import describe
 from unmask.server.house import House, house_of
 from unmask.server.operations import Operations, watch_over
 from unmask.server.routes import chat, completions, fim, health, infill, models, page, score
@@ -28,4 +29,5 @@ def create_app(
     for module in (health, models, completions, fim, chat, infill, score, page):
         app.include_router(module.router)
     refusals.install(app)
+    describe(app)
     return app

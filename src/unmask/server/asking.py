@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from inspect import signature
 from typing import Any
 
+from unmask.core.checks import is_integer
 from unmask.core.network import DenoiserSpec
 from unmask.core.random import SEED_LIMIT
 from unmask.decoding import Strategy
-from unmask.errors import StrategyError
+from unmask.errors import InputError, LogitsError, ModelError, StrategyError
 from unmask.guidance import Guidance, HidePrompt, NullCondition
 from unmask.presets import by_name
 from unmask.server.problems import Problem
@@ -19,16 +22,22 @@ from unmask.server.settings import Settings
 from unmask.server.wire.chat import ChatRequest
 from unmask.server.wire.completions import CompletionRequest
 from unmask.server.wire.decoding import Decoding
+from unmask.server.wire.fields import MOST
+from unmask.server.wire.score import ScoreRequest
 from unmask.server.wire.texts import Texts
 from unmask.stopping import Budget
 from unmask.text import TextModel
-from unmask.text.inputs import messages_of, text_of
+from unmask.text.inputs import messages_of
 from unmask.text.prompts import Row
 from unmask.text.request import TextRequest
+from unmask.text.structured import Structure
 
 COMPLETION, ANSWER = 16, 256
 """Tokens of a completion and of an answer where nothing is said; the first is OpenAI's."""
 _FIELDS = {"steps": "steps", "block": "block_length", "threshold": "threshold"}
+_COUNTS = ("steps", "block_length")
+_IDS, _SIDES = ("end_id",), ("height", "width")
+_OPTION = re.compile(r"(\w+)=")  # as errors write options
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p")
 
 Null = float | HidePrompt | NullCondition
@@ -59,7 +68,7 @@ def strategy_of(
         takes = () if preset is None else signature(preset).parameters
         direct = {key: value for key, value in sampling.items() if key in takes}
         given = {**base, **options, **direct}
-        chosen = by_name.build(name, given, grid=spec.grid, spelling=_spelt(asked))
+        chosen = built(asked, name, given, spec)
         rest = {key: value for key, value in sampling.items() if key not in takes}
     rest |= _bias(asked, spec)
     if rest:
@@ -67,6 +76,26 @@ def strategy_of(
     said = asked.preset or asked.max_forwards or asked.cfg_scale or asked.logit_bias
     nothing = not (said or options or sampling)
     return None if nothing else _bounded(_guided(chosen, asked, null), asked)
+
+
+def built(
+    asked: Decoding | ScoreRequest, name: str, options: Mapping[str, Any], spec: DenoiserSpec
+) -> Strategy:
+    """Return a preset with options. Raises a Problem that names the field it is about."""
+
+    def spelling(key: str, value: Any) -> str:
+        return f"{_field(asked, key)}={value!r}"
+
+    try:
+        return by_name.build(name, options, grid=spec.grid, spelling=spelling)
+    except (TypeError, ValueError, OverflowError) as error:  # InputError among them
+        told = str(error)
+        if not isinstance(error, InputError):
+            told = f"preset {name!r} takes no such options as {dict(options)!r:.200}: {told}"
+        fields = {key: _field(asked, key) for key in options}
+        fields |= {field: field for field in fields.values()}
+        named = [fields[each] for each in _OPTION.findall(told) if each in fields]
+        raise Problem(400, told, param=named[0] if named else "preset") from error
 
 
 def _bias(asked: Decoding, spec: DenoiserSpec) -> dict[str, Any]:
@@ -103,15 +132,10 @@ def _given(asked: Decoding, names: Mapping[str, str]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _spelt(asked: Decoding) -> Callable[[str, Any], str]:
-    """Return how errors write an option of a preset: by the name of its field."""
-
-    def spelling(name: str, value: Any) -> str:
-        field = _FIELDS.get(name, name)
-        field = name if getattr(asked, field, None) is None else field
-        return f"{field}={value!r}"
-
-    return spelling
+def _field(asked: Decoding | ScoreRequest, name: str) -> str:
+    """Return the name of the field that has an option of a preset."""
+    field = _FIELDS.get(name, name)
+    return name if getattr(asked, field, None) is None else field
 
 
 def _guided(chosen: Strategy, asked: Decoding, null: Null | None) -> Strategy:
@@ -135,15 +159,29 @@ def seed_of(asked: Decoding) -> int:
 
 
 def check_limits(asked: Decoding, rows: int, settings: Settings) -> None:
-    """Raise a Problem for more rows or steps than the server allows."""
+    """Raise a Problem for more rows, steps or numbers in options than the server allows."""
     if rows > settings.max_n:
         raise Problem(400, f"{rows} rows: this server gives {settings.max_n} at most", param="n")
-    for name in ("steps", "later_steps"):
-        steps = getattr(asked, name, None) or asked.options.get(name)
-        counts = steps if isinstance(steps, list) else [steps]
-        if any(isinstance(each, int) and each > settings.max_steps for each in counts):
-            most = settings.max_steps
-            raise Problem(400, f"{name}={steps}: this server takes {most} at most", param=name)
+    check_options({**asked.options, **_given(asked, {n: n for n in _COUNTS})}, settings)
+
+
+def check_options(options: Mapping[str, Any], settings: Settings) -> None:
+    """Raise a Problem for steps, or whole numbers, of a preset that the server does not allow.
+
+    Whole numbers are of steps, passes and positions, which take time and memory.
+    """
+    for name, value in options.items():
+        most = settings.max_steps
+        if "steps" not in name:
+            most = MOST if name in _IDS else max(most, settings.max_length)
+        counts = value if isinstance(value, list) else [value]
+        if any(is_integer(each) and abs(each) > most for each in counts):
+            what = f"{name}={value!r:.80}: this server takes {most} at most"
+            raise Problem(400, what, param=name)
+    sides = [value for name, value in options.items() if name in _SIDES and is_integer(value)]
+    if len(sides) > 1 and sides[0] * sides[1] > settings.max_length:
+        what = f"a grid of {sides[0]} by {sides[1]}: this server takes {settings.max_length} cells"
+        raise Problem(400, what, param="height")
 
 
 def completions_of(
@@ -155,20 +193,33 @@ def completions_of(
     """
     check_limits(asked, len(asked.prompt) * asked.rows_each, settings)
     options = _text_options(model, asked, seed, asked.rows_each)
-    for each in asked.prompt:
-        if isinstance(each, str):
-            text_of("prompt", each)
-        else:
-            _check_ids(each, model)
-    text_of("suffix", asked.suffix or "")
     if asked.suffix:
         [prompt] = asked.prompt
         given = [*_tokens(model, str(prompt)), *_tokens(model, asked.suffix)]
         most = _most(model, asked, settings, [given], COMPLETION)
-        return model.requests.between(str(prompt), asked.suffix, max_tokens=most, **options)
-    rows = [_tokens(model, each) for each in asked.prompt]
-    most = _most(model, asked, settings, rows, COMPLETION)
-    return model.requests.continuations(asked.prompt, most, **options)
+        with about(asked, "max_tokens"):
+            return model.requests.between(str(prompt), asked.suffix, max_tokens=most, **options)
+    most = _most(model, asked, settings, prompts_of(model, asked), COMPLETION)
+    with about(asked, "max_tokens"):
+        return model.requests.continuations(asked.prompt, most, **options)
+
+
+def check_scoring(model: TextModel, asked: CompletionRequest, settings: Settings) -> None:
+    """Raise a Problem for prompts that cannot be scored, as they stand, without a token behind."""
+    check_limits(asked, len(asked.prompt) * asked.rows_each, settings)
+    _text_options(model, asked, 0, asked.rows_each)
+    _most(model, asked, settings, prompts_of(model, asked), COMPLETION)
+
+
+def prompts_of(model: TextModel, asked: CompletionRequest) -> list[list[int]]:
+    """Return the ids of each prompt, with those around it.
+
+    Raises a Problem for ids that are none of the model's.
+    """
+    for each in asked.prompt:
+        if not isinstance(each, str):
+            _check_ids(each, model)
+    return [_tokens(model, each) for each in asked.prompt]
 
 
 def answer_of(model: TextModel, asked: ChatRequest, seed: int, settings: Settings) -> TextRequest:
@@ -178,12 +229,33 @@ def answer_of(model: TextModel, asked: ChatRequest, seed: int, settings: Setting
     messages = [{"role": each.role, "content": each.content} for each in asked.messages]
     ids = model.encoding.template(messages_of(messages), dict(model.template))
     most = _most(model, asked, settings, [ids], ANSWER)
-    return model.requests.answer(messages, most, **options)
+    with about(asked, "max_tokens"):
+        return model.requests.answer(messages, most, **options)
 
 
 def _text_options(model: TextModel, asked: Texts, seed: int, rows: int) -> dict[str, Any]:
+    with about(asked, "likeliest"):
+        Structure.of(**asked.form)
+    if asked.forms and asked.stop:
+        form = asked.forms[0]
+        what = f"stop={asked.stop!r:.80} cuts a text of which all must match {form}: leave it out"
+        raise Problem(400, what, param="stop")
     strategy = strategy_of(asked, model.denoiser.spec, model.strategy)
     return {"n": rows, "seed": seed, "strategy": strategy, "stop": asked.stop, **asked.form}
+
+
+@contextmanager
+def about(asked: Texts, param: str) -> Iterator[None]:
+    """Let errors of the library name a field: that of the form, where one is asked for.
+
+    Those of strategies are about no field of texts.
+    """
+    try:
+        yield
+    except (StrategyError, LogitsError, ModelError):
+        raise
+    except InputError as error:
+        raise Problem(400, str(error), param=next(iter(asked.forms), param)) from error
 
 
 def _tokens(model: TextModel, prompt: str | list[int]) -> list[int]:

@@ -56,7 +56,13 @@ def echoes(text: TextModel, prompts: Sequence[str | list[int]], count: int) -> l
         here = slice(begin, begin + len(ids))
         likeliest = [found[number].get(place, ()) for place in range(here.start, here.stop)]
         pieces = encoding.pieces(ids, [])
-        out.append(Echo(pieces, record.logprob[number, here].tolist(), likeliest))
+        logprobs = record.logprob[number, here].tolist()
+        # Told twice, a number is the same: clients compare it with the largest one.
+        logprobs = [
+            dict(pairs).get(token, logprob)
+            for token, logprob, pairs in zip(ids, logprobs, likeliest, strict=True)
+        ]
+        out.append(Echo(pieces, logprobs, likeliest))
     return out
 
 

@@ -17,22 +17,23 @@ from unmask.server.turns import Permit
 from unmask.text import TextModel
 
 Result = TypeVar("Result")
-COMPUTING, TELLING, PASSING = 8, 8, 4  # threads
+COMPUTING, COMPILING, TELLING, PASSING = 8, 2, 8, 4  # threads
 
 
 class House:
     """Models by name, the first of them the default, and settings.
 
-    The event loop computes nothing: tokenizing and compiling is done by `compute`, making answers
-    and events by `tell`, what takes passes of a network beside the worker by `passes`, each on a
-    bounded number of threads of its own, so that requests that are slow to read, or to score, hold
-    up no streams.
+    The event loop computes nothing: tokenizing and reading is done by `compute`, compiling forms,
+    which may take seconds, by `compile`, making answers and events by `tell`, what takes passes of
+    a network beside the worker by `passes`, each on a bounded number of threads of its own, so that
+    none holds up the others, or streams.
     """
 
     def __init__(self, models: Sequence[Served], settings: Settings):
         self.models = {each.name: each for each in models}
         self.settings = settings
         self._computing = anyio.CapacityLimiter(COMPUTING)
+        self._compiling = anyio.CapacityLimiter(COMPILING)
         self._telling = anyio.CapacityLimiter(TELLING)
         self._passing = anyio.CapacityLimiter(PASSING)
 
@@ -57,6 +58,10 @@ class House:
     async def compute(self, function: Callable[..., Result], *given: Any) -> Result:
         """Call a function that reads a request on a thread."""
         return await anyio.to_thread.run_sync(function, *given, limiter=self._computing)
+
+    async def compile(self, function: Callable[..., Result], *given: Any) -> Result:
+        """Call a function that compiles a form on a thread."""
+        return await anyio.to_thread.run_sync(function, *given, limiter=self._compiling)
 
     async def tell(self, function: Callable[..., Result], *given: Any) -> Result:
         """Call a function that makes an answer, or a part of one, on a thread."""

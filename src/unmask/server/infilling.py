@@ -14,7 +14,7 @@ from unmask.server.canvas_rows import CanvasRows
 from unmask.server.problems import Problem
 from unmask.server.served import Served
 from unmask.server.settings import Settings
-from unmask.server.wire.infill import InfillRequest
+from unmask.server.wire.infill import InfillRequest, Segment
 from unmask.tasks.task import RULES
 from unmask.text import TextModel
 from unmask.text.masks import encoded, split
@@ -52,12 +52,15 @@ def row_of(served: Served, asked: InfillRequest, settings: Settings) -> Ids:
         return asked.ids
     if asked.grid is not None:
         return _row_of_grid(served, asked.grid)
-    if served.text is None:
+    segments = asked.segments or []
+    if served.text is None and (
+        asked.text is not None or any(s.text is not None for s in segments)
+    ):
         what = f"{served.name!r} has ids that are no text: pass ids, or grid"
         raise Problem(400, what, param=asked.form)
-    if asked.text is not None:
+    if served.text is not None and asked.text is not None:
         return _row_of_text(served.text, asked.text, settings)
-    return _row_of_segments(served.text, asked, settings)
+    return _row_of_segments(served.text, segments, settings)
 
 
 def _row_of_grid(served: Served, grid: Sequence[Sequence[int | None]]) -> Ids:
@@ -82,13 +85,15 @@ def _row_of_text(text: TextModel, given: str, settings: Settings) -> Ids:
     return [None if unknown else token for token, unknown in zip(ids, flags, strict=True)]
 
 
-def _row_of_segments(text: TextModel, asked: InfillRequest, settings: Settings) -> Ids:
-    segments = asked.segments or []
+def _row_of_segments(
+    text: TextModel | None, segments: Sequence[Segment], settings: Settings
+) -> Ids:
+    """Return the row of segments; those of a model of no text are ids and unknown positions."""
     _check_most(sum(each.mask or 0 for each in segments), settings, "segments")
-    before, after = text.encoding.around
+    before, after = ([], []) if text is None else text.encoding.around
     row: Ids = [*before]
     for each in segments:
-        if each.text is not None:
+        if text is not None and each.text is not None:
             row += text.encoding.encode(each.text)
         row += each.ids or [None] * (each.mask or 0)
     return [*row, *after]

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from unmask.errors import CanvasError, DataError, InputError, ModelError, StrategyError
-from unmask.presets import by_name
 from unmask.scoring import Bound, Ordered, PseudoLikelihood, Score, score
 from unmask.scoring.look import Method
 from unmask.scoring.ordered import FROM_THE_LEFT
 from unmask.server.answers import LEAST, finite
+from unmask.server.asking import built, check_options
 from unmask.server.infilling import condition_of
 from unmask.server.problems import Problem
 from unmask.server.served import Served
@@ -28,6 +28,7 @@ def measured(served: Served, asked: ScoreRequest, seed: int, settings: Settings)
     if asked.samples is not None and asked.samples > settings.max_steps:
         what = f"samples={asked.samples}: this server takes {settings.max_steps} at most"
         raise Problem(400, what, param="samples")
+    check_options(asked.options, settings)
     by = _method(served, asked)
     try:
         found = _score(served, asked, by, seed, settings)
@@ -64,7 +65,11 @@ def _method(served: Served, asked: ScoreRequest) -> Method | None:
         return None if asked.samples is None else Bound(asked.samples)
     if asked.preset is None:
         return Ordered(FROM_THE_LEFT)
-    return Ordered(by_name.build(asked.preset, asked.options, grid=served.denoiser.spec.grid))
+    strategy = built(asked, asked.preset, asked.options, served.denoiser.spec)
+    try:
+        return Ordered(strategy)
+    except StrategyError as error:
+        raise Problem(400, str(error), param="preset") from error
 
 
 def _score(

@@ -9,6 +9,8 @@ from unmask.errors import InputError, LogitsError
 from unmask.server.failures import Cancelled, Closing, Expired, QueueFull
 
 RETRY_AFTER = 1  # seconds
+LONGEST = 2000
+"""Characters of a message: errors of the library may quote a whole text."""
 
 
 class Problem(Exception):
@@ -23,8 +25,9 @@ class Problem(Exception):
         param: str | None = None,
         code: str | None = None,
     ):
-        super().__init__(message)
-        self.status, self.message, self.kind = status, message, kind
+        shown = message if len(message) <= LONGEST else f"{message[:LONGEST]}…"
+        super().__init__(shown)
+        self.status, self.message, self.kind = status, shown, kind
         self.param, self.code = param, code
 
     @property

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -30,10 +29,6 @@ def install(app: FastAPI) -> None:
     async def _of_the_library(_: Request, error: UnmaskError) -> JSONResponse:
         return _told(problem_of(error))
 
-    @app.exception_handler(RequestValidationError)
-    async def _of_a_body(_: Request, error: RequestValidationError) -> JSONResponse:
-        return _told(problem_of_body(error.errors()))
-
     @app.exception_handler(HTTPException)
     async def _of_http(request: Request, error: HTTPException) -> JSONResponse:
         where = f"{request.method} {request.url.path}"
@@ -53,15 +48,8 @@ def problem_of_body(errors: Sequence[Mapping[str, Any]]) -> Problem:
     place = [str(part) for part in first["loc"] if part != "body"]
     if first["type"] == "refused":
         return Problem(400, context["message"], param=".".join([*place, *context["param"]]))
-    if first["type"] == "json_invalid":
-        return Problem(400, f"the body is no JSON: {context.get('error', first['msg'])}")
     param = ".".join(place)
-    told = f"{param}: {first['msg']}"
-    if not param:
-        told = (
-            "the body is no JSON object: send one, with the header Content-Type: application/json"
-        )
-    return Problem(400, told, param=param or None)
+    return Problem(400, f"{param}: {first['msg']}", param=param or None)
 
 
 def _told(problem: Problem) -> JSONResponse:

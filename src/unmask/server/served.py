@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from unmask.core.network import Denoiser
 from unmask.errors import ModelError
@@ -38,11 +39,12 @@ class Served:
     def open(cls, model: str, settings: Settings, meter: Meter | None = None) -> Served:
         """Return a model of a name, a folder or a repository. Raises as `load` does."""
         card = None if is_pretrained(model) else read_card(model)
+        loading: dict[str, Any] = settings.loading
         try:
-            text: TextModel | None = TextModel.load(model)
+            text: TextModel | None = TextModel.load(model, **loading)
         except ModelError:
             text = None
-        network = load(model) if text is None else text.denoiser
+        network = load(model, **loading) if text is None else text.denoiser
         return cls.of(model, network, settings, text=text, card=card, meter=meter)
 
     @classmethod

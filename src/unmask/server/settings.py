@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 from unmask.errors import InputError, nearest
 
+DTYPES = ("auto", "bfloat16", "float16", "float32")
 LEVELS = ("debug", "info", "warning", "error")
 _ORIGIN = re.compile(r"https?://[^/\s?#]+")
 _KEY = re.compile(r"[!-~]+")
@@ -22,7 +23,7 @@ class Settings:
     timeout: of a request. grace: of requests at hand when the server ends. stall: in which a client
     takes nothing of its answer, after which it is cut off. max_body: bytes of a request; max_n:
     rows of one; max_length: positions of a row; max_steps: steps of one. cors: origins whose pages
-    may call the server.
+    may call the server. dtype, device_map: as of `unmask.load`, of all models.
     """
 
     host: str = "127.0.0.1"
@@ -40,6 +41,14 @@ class Settings:
     max_n: int = 128
     max_length: int = 16_384
     max_steps: int = 16_384
+    dtype: str | None = None
+    device_map: str | None = None
+
+    @property
+    def loading(self) -> dict[str, str]:
+        """The arguments of `unmask.load` that are said."""
+        given = {"dtype": self.dtype, "device_map": self.device_map}
+        return {name: value for name, value in given.items() if value is not None}
 
     def __post_init__(self) -> None:
         for name, kinds in KINDS.items():
@@ -68,6 +77,10 @@ class Settings:
                 "the API key is empty, or has spaces or other characters than visible ASCII, which "
                 "no header carries: type one such as --api-key $(openssl rand -hex 24)"
             )
+        if self.dtype is not None and self.dtype not in DTYPES:
+            raise InputError(f"{option('dtype')}: {nearest(self.dtype, DTYPES)}")
+        if self.device_map is not None and not self.device_map.strip():
+            raise _wrong("device_map", self.device_map, "a device, or auto")
         for origin in self.cors:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise _wrong("cors", origin, "scheme, host and port of a page, without a path")
@@ -82,6 +95,8 @@ EXAMPLES = {each.name: each.default for each in fields(Settings)} | {
     "api_key": "KEY",
     "max_tokens": 4096,
     "cors": "https://app.example",
+    "dtype": "bfloat16",
+    "device_map": "cuda:0",
 }
 
 
@@ -94,7 +109,7 @@ def option(name: str) -> str:
 
 OPTIONS = (
     "host", "port", "api_key", "max_rows", "max_tokens", "max_queue", "timeout", "grace", "cors",
-    "log_level",
+    "log_level", "dtype", "device_map",
 )  # fmt: skip
 
 

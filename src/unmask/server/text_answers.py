@@ -11,8 +11,9 @@ from unmask.core.generation import Generation
 from unmask.server.answers import Chunked, Head, Part, Usage, finite, reason
 from unmask.server.asking import given_tokens
 from unmask.server.echoing import Echo
-from unmask.server.likeliest import Likeliest, Pairs, entries
+from unmask.server.likeliest import Likeliest, Pairs
 from unmask.server.wire.texts import Texts
+from unmask.text.encoding import Encoding
 from unmask.text.request import TextRequest
 from unmask.text.results import Completion
 from unmask.text.streaming import Reader
@@ -75,9 +76,7 @@ class TextReply(Chunked):
 
     def words(self, ids: Sequence[int | None]) -> list[str | None]:
         """Return the text of each id, special tokens by their names."""
-        decode = self.rows.encoding.decode
-        known = {i: decode([i], special=True) for i in dict.fromkeys(ids) if i is not None}
-        return [None if token is None else known[token] for token in ids]
+        return words_of(self.rows.encoding, ids)
 
     def completion(self, number: int, record: Generation) -> Completion:
         """Return the text of a row."""
@@ -153,10 +152,7 @@ class TextReply(Chunked):
     def _named(self, likeliest: Sequence[Pairs]) -> list[list[tuple[str, float]]] | None:
         if self.likeliest is None:
             return None
-        return [
-            [(entry["text"], finite(entry["logprob"])) for entry in entries(pairs, self.words)]
-            for pairs in likeliest
-        ]
+        return [named(self.rows.encoding, pairs) for pairs in likeliest]
 
     def _best(self, texts: Sequence[Completion]) -> list[int]:
         """Return the rows that are told: the n of each prompt whose tokens are likeliest."""
@@ -193,6 +189,18 @@ class TextReply(Chunked):
     @staticmethod
     def _choice(index: int, piece: dict[str, Any], record: dict[str, Any] | None) -> dict[str, Any]:
         return {"index": index, **piece, **({} if record is None else {"record": record})}
+
+
+def words_of(encoding: Encoding, ids: Sequence[int | None]) -> list[str | None]:
+    """Return the text of each id, special tokens by their names."""
+    known = {i: encoding.decode([i], special=True) for i in dict.fromkeys(ids) if i is not None}
+    return [None if token is None else known[token] for token in ids]
+
+
+def named(encoding: Encoding, pairs: Pairs) -> list[tuple[str, float]]:
+    """Return ids and their log-probabilities as texts and numbers that JSON can write."""
+    texts = words_of(encoding, [token for token, _ in pairs])
+    return [(text or "", finite(value)) for text, (_, value) in zip(texts, pairs, strict=True)]
 
 
 def _likely(found: Completion) -> float:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unmask.text.regex import CharacterAutomaton
+from unmask.text.regex import CharacterAutomaton, NoAutomaton
 
+_STATES = 200_000  # at most
 _WIDTH = 64  # bytes that continue a character: 0x80 to 0xBF
 # Characters of two, three and four bytes: the first, the end, the first byte of all there may be.
 _RANGES = ((0x80, 0x800, 0xC0), (0x800, 0x10000, 0xE0), (0x10000, 0x110000, 0xF0))
@@ -29,13 +30,15 @@ class ByteAutomaton:
 
     @classmethod
     def of(cls, given: CharacterAutomaton) -> ByteAutomaton:
-        """Return the automaton of the bytes of texts of another one."""
+        """Return the automaton of the bytes of texts of another one. NoAutomaton for too large."""
         tree = _prefixes(given.alphabet.of, given.alphabet.size)
         rows = [np.full(256, -1, np.int32) for _ in given.table]
         number: dict[bytes, int] = {}  # of rows behind a part of a character
         for row, after in zip(list(rows), given.table, strict=True):
             row[:128] = after[given.alphabet.of[:128]]
             _continue(rows, row, after, tree, number)
+            if len(rows) > _STATES:
+                raise NoAutomaton(f"it is too large: over bytes it has more than {_STATES} states")
         accept = np.zeros(len(rows), bool)
         accept[: len(given.accept)] = given.accept
         return cls(np.stack(rows), accept, 0)
@@ -57,12 +60,11 @@ class ByteAutomaton:
             here, there = waiting.pop()
             if self.accept[here] and (there < 0 or not other.accept[there]):
                 return False
-            for byte in np.flatnonzero(self.table[here] >= 0).tolist():
-                after = -1 if there < 0 else int(other.table[there, byte])
-                pair = (int(self.table[here, byte]), after)
-                if pair not in seen:
-                    seen.add(pair)
-                    waiting.append(pair)
+            leads = self.table[here] >= 0
+            after = other.table[there, leads] if there >= 0 else np.full(leads.sum(), -1)
+            new = {*zip(self.table[here, leads].tolist(), after.tolist(), strict=True)} - seen
+            seen |= new
+            waiting += new
         return True
 
 

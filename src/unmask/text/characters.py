@@ -28,6 +28,14 @@ def matching(source: str, flags: int) -> Ranges:
     return tuple((run.start(), run.end() - 1) for run in found)
 
 
+@lru_cache(maxsize=1)
+def cased() -> tuple[str, Ranges]:
+    """Return the characters that may match another one without regard to case."""
+    every = (chr(number) for number in range(CHARACTERS))
+    found = [c for c in every if c.lower() != c or c.upper() != c or c.casefold() != c]
+    return "".join(found), without(without((ord(c), ord(c)) for c in found))
+
+
 def without(ranges: Iterable[tuple[int, int]]) -> Ranges:
     """Return all characters but these."""
     found, begin = list[tuple[int, int]](), 0

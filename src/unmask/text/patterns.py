@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
+from unmask.core.recent import recent
 from unmask.errors import InputError
 from unmask.text.byte_automaton import ByteAutomaton
 from unmask.text.inputs import text_of
@@ -29,8 +29,10 @@ def check_regex(name: str, pattern: Any) -> str:
     except re.error as error:
         place = "" if error.pos is None else f" at character {error.pos}"
         raise InputError(
-            f"{name}={pattern!r} is no regular expression: {error.msg}{place}"
+            f"{name}={pattern!r:.200} is no regular expression: {error.msg}{place}"
         ) from error
+    except (OverflowError, ValueError) as error:  # of numbers of repetitions
+        raise InputError(f"{name}={pattern!r:.200} is no regular expression: {error}") from error
     flags = _FLAGS.match(pattern)
     inner = pattern[flags.end() :] if flags else pattern
     inner = inner.removeprefix("\\A").removeprefix("^")
@@ -45,13 +47,17 @@ def any_of(texts: Sequence[str]) -> str:
     return "|".join(map(re.escape, texts))
 
 
-@lru_cache(maxsize=128)
 def byte_automaton(pattern: str, name: str = "regex") -> ByteAutomaton:
     """Return the automaton of the texts that all of a regular expression matches.
 
     Raises InputError for what has no automaton.
     """
     try:
-        return ByteAutomaton.of(character_automaton(pattern))
+        return _byte_automaton(pattern)
     except NoAutomaton as error:
         raise InputError(f"{name}={pattern!r:.200} has no automaton: {error}") from error
+
+
+@recent(2**28, size=lambda made: made.table.nbytes)
+def _byte_automaton(pattern: str) -> ByteAutomaton:
+    return ByteAutomaton.of(character_automaton(pattern))

@@ -116,7 +116,7 @@ class Planning:
             ]
             if numbers:
                 plan = self.formed(strategy, form, rows[numbers[0]], closed=closed)
-                form.check(plan, spec, [rows[i] for i in numbers])
+                form.check(plan, self.encoding, spec, [rows[i] for i in numbers])
                 found.append(Planned(plan, numbers))
         return rows, found
 
@@ -141,7 +141,7 @@ class Planning:
         lengths = sorted({max(1, round(most * k / 8)) for k in range(1, 9)})
         if form is not None:
             plan = self.formed(strategy, form, row, closed=True)
-            lengths = form.lengths(plan, self.denoiser.spec, most)
+            lengths = form.lengths(plan, self.encoding, self.denoiser.spec, most)
         options: dict[str, Any] = {"prompt": row.before, "suffix": row.after, "seed": seed}
         return int(length_beam(self.denoiser, lengths, plan, **options).length)
 

@@ -15,13 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from unmask.text.characters import Alphabet, Ranges, matching, without
+from unmask.text.characters import Alphabet, Ranges, cased, matching, without
 
 _NEW = sys.version_info >= (3, 11)
 _parser: Any = import_module("re._parser" if _NEW else "sre_parse")
 _names: Any = import_module("re._constants" if _NEW else "sre_constants")
 _STATES = 50_000  # at most, after the subset construction
 _PARTS = 10 * _STATES  # at most, before it
+_WORK = 8_000_000  # moves and states that the construction looks at, at most: a few seconds
+_SETS = 4096  # of characters, at most
+_CELLS = 2**26  # sets of characters times places at which one of them begins or ends, at most
 _HAVE_NONE = {
     "ASSERT": "look-around", "ASSERT_NOT": "look-around", "GROUPREF": "a backreference",
     "GROUPREF_EXISTS": "a backreference", "ATOMIC_GROUP": "an atomic group",
@@ -52,7 +55,10 @@ def character_automaton(pattern: str) -> CharacterAutomaton:
     Raises re.error for what is no expression, NoAutomaton for what has no automaton.
     """
     parts = _Parts()
-    tree = _parser.parse(pattern)
+    try:
+        tree = _parser.parse(pattern)
+    except (OverflowError, ValueError) as error:  # of numbers of repetitions
+        raise NoAutomaton(f"{error}") from error
     end = parts.sequence(tree, tree.state.flags, parts.new())
     return _determined(parts, end)
 
@@ -64,6 +70,7 @@ class _Parts:
     empty: list[list[int]] = field(default_factory=list)  # of each state
     reads: dict[int, tuple[int, int]] = field(default_factory=dict)  # a set, and the state after
     sets: dict[Ranges, int] = field(default_factory=dict)
+    seen: dict[tuple[str, int, int], int] = field(default_factory=dict)  # the set of each node
 
     def new(self) -> int:
         """Return a new state."""
@@ -92,14 +99,26 @@ class _Parts:
             return self._repeated(least, most, tree, flags, state)
         if kind in _HAVE_NONE:
             raise NoAutomaton(f"{_HAVE_NONE[kind]} has none")
-        chars, reading, behind = _characters(kind, value, flags), self.new(), self.new()
+        reading, behind = self.new(), self.new()
         self.empty[state].append(reading)
-        self.reads[reading] = (self.sets.setdefault(chars, len(self.sets)), behind)
+        self.reads[reading] = (self._set(kind, value, flags), behind)
         return behind
+
+    def _set(self, kind: str, value: Any, flags: int) -> int:
+        """Return the number of the set of a node, which may be met many times in repetitions."""
+        key = (kind, value if isinstance(value, int) else id(value), flags)
+        if key not in self.seen:
+            if len(self.sets) == _SETS:
+                raise NoAutomaton(f"it is too large: it has more than {_SETS} sets of characters")
+            chars = _characters(kind, value, flags)
+            self.seen[key] = self.sets.setdefault(chars, len(self.sets))
+        return self.seen[key]
 
     def _repeated(self, least: int, most: Any, tree: Any, flags: int, state: int) -> int:
         for _ in range(least):
-            state = self.sequence(tree, flags, state)
+            before, state = state, self.sequence(tree, flags, state)
+            if state == before:  # nothing, however often
+                return state
         if most is _names.MAXREPEAT:
             again = self.new()
             self.empty[state].append(again)
@@ -108,7 +127,9 @@ class _Parts:
         behind = self.new()
         for _ in range(most - least):
             self.empty[state].append(behind)
-            state = self.sequence(tree, flags, state)
+            before, state = state, self.sequence(tree, flags, state)
+            if state == before:
+                return behind
         self.empty[state].append(behind)
         return behind
 
@@ -120,7 +141,8 @@ def _characters(kind: str, value: Any, flags: int) -> Ranges:
     if kind == "ANY":
         return matching(".", flags & re.DOTALL)
     if flags & re.IGNORECASE:
-        return matching(f"[{''.join(map(_source, items))}]", flags & ~re.DOTALL)
+        source = f"[{''.join(map(_source, items))}]"
+        return _folded(_characters(kind, value, flags & ~re.IGNORECASE), source, flags & ~re.DOTALL)
     found, negated = list[tuple[int, int]](), False
     for name, given in ((str(name), given) for name, given in items):
         negated |= name in ("NEGATE", "NOT_LITERAL")
@@ -131,6 +153,14 @@ def _characters(kind: str, value: Any, flags: int) -> Ranges:
         elif name == "CATEGORY":
             found += matching(_source((name, given)), flags & re.ASCII)
     return without(found) if negated else without(without(found))
+
+
+def _folded(exact: Ranges, source: str, flags: int) -> Ranges:
+    """A set without regard to case. exact: with it, which decides of characters without a case."""
+    characters, ranges = cased()
+    matched = map(ord, re.findall(source, characters, flags))
+    others = without([*without(exact), *ranges])
+    return without(without([*others, *((each, each) for each in matched)]))
 
 
 def _source(item: tuple[Any, Any]) -> str:
@@ -146,36 +176,61 @@ def _source(item: tuple[Any, Any]) -> str:
     return f"{'^' if name == 'NOT_LITERAL' else ''}\\U{given:08x}"
 
 
-def _determined(parts: _Parts, end: int) -> CharacterAutomaton:
-    """The automaton without empty moves, and without states that lead to no text."""
-    alphabet = Alphabet.dividing([*parts.sets])
-    closed: dict[int, frozenset[int]] = {}
+@dataclass
+class _Closures:
+    """The states that read, or end, which others lead to by empty moves."""
 
-    def closure(states: tuple[int, ...]) -> frozenset[int]:
-        return frozenset().union(*(closed.get(each) or reached(each) for each in states))
+    parts: _Parts
+    end: int
+    work: int = 0
+    known: dict[int, frozenset[int]] = field(default_factory=dict)
 
-    def reached(state: int) -> frozenset[int]:
+    def spend(self, work: int) -> None:
+        """Count work. Raises NoAutomaton once it is too much."""
+        self.work += work
+        if self.work > _WORK:
+            raise NoAutomaton("it is too large: its automaton takes too long to be made")
+
+    def of(self, states: Iterable[int]) -> frozenset[int]:
+        """Return those of several states."""
+        every = [self.known.get(each) or self.reached(each) for each in states]
+        found = every[0].union(*every[1:])
+        self.spend(len(found))
+        return found
+
+    def reached(self, state: int) -> frozenset[int]:
+        """Return those of a state."""
         seen, waiting = {state}, [state]
         while waiting:
-            new = {*parts.empty[waiting.pop()]} - seen
+            new = {*self.parts.empty[waiting.pop()]} - seen
             seen |= new
             waiting += new
-        closed[state] = frozenset(each for each in seen if each in parts.reads or each == end)
-        return closed[state]
+            self.spend(len(new))
+        found = frozenset(each for each in seen if each in self.parts.reads or each == self.end)
+        self.known[state] = found
+        return found
 
-    sets, rows = [reached(0)], list[list[int]]()
+
+def _determined(parts: _Parts, end: int) -> CharacterAutomaton:
+    """The automaton without empty moves, and without states that lead to no text."""
+    if len(parts.sets) * 2 * sum(map(len, parts.sets)) > _CELLS:
+        raise NoAutomaton(f"it is too large: it has {len(parts.sets)} sets of characters")
+    alphabet = Alphabet.dividing([*parts.sets])
+    closures = _Closures(parts, end)
+    sets, rows = [closures.of([0])], list[list[int]]()
     number = {sets[0]: 0}
     for states in sets:  # which grows
         row, behind = [-1] * (alphabet.size + 1), dict[int, list[int]]()
         for state in sorted(states - {end}):
             chars, after = parts.reads[state]
+            closures.spend(len(alphabet.members[chars]))
             for each in alphabet.members[chars]:
                 behind.setdefault(each, []).append(after)
         known: dict[tuple[int, ...], int] = {}
         for each, after_it in behind.items():
             key = tuple(after_it)
             if key not in known:
-                found = closure(key)
+                found = closures.of(key)
                 known[key] = number.setdefault(found, len(number))
                 if known[key] == len(sets):
                     sets.append(found)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 from urllib.parse import unquote
 
 from unmask.core.checks import is_integer
 from unmask.errors import InputError, nearest
 from unmask.text.formats import FORMATS
+from unmask.text.kinds import apart, is_of
 from unmask.text.numbers import integers_between
 from unmask.text.patterns import any_of, byte_automaton, check_regex
 
@@ -24,6 +24,9 @@ _PLAIN = r'[^"\\\x00-\x1f]'
 _CHARACTER = rf'(?:{_PLAIN}|\\["\\/bfnrt]|\\u00[01][0-9a-f])'
 _STRING = f'"{_CHARACTER}*"'
 _NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+_LONGEST = 250_000  # characters of an expression, at most: more have no automaton of a usual size
+_REFERENCES = 64  # within one another, at most
+_ONE_OF = 64  # schemas, at most: each is compared with each
 _DIGITS = 64  # of bounds, at most: the expression grows with their square
 _NOTES = {
     "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
@@ -71,6 +74,18 @@ class _Place:
 
     def regex(self) -> str:
         """Return the expression of the texts of this schema, in brackets where it needs them."""
+        return self.checked(self._regex())
+
+    def checked(self, expression: str) -> str:
+        """Return an expression. Raises InputError for one that is too long."""
+        if len(expression) > _LONGEST:
+            raise self.error(
+                f"its expression has more than {_LONGEST:,} characters, because properties that "
+                "may be left out and references are written out: write a smaller schema"
+            )
+        return expression
+
+    def _regex(self) -> str:
         given = self.schema
         if not isinstance(given, Mapping):
             raise self.error(
@@ -103,7 +118,7 @@ class _Place:
         for each in types:
             if not isinstance(each, str) or each not in _KEYWORDS:
                 raise self.error(f"type {each!r}: {nearest(str(each), _KEYWORDS)}")
-        return list(types)
+        return [*dict.fromkeys(types)]
 
     def _joined(self, words: list[str]) -> str:
         """Return the expression of a choice among schemas or values."""
@@ -124,18 +139,30 @@ class _Place:
         parts = [self.below(each, f".{word}[{i}]") for i, each in enumerate(given)]
         if word == "allOf" and len(parts) > 1:
             raise self.error("'allOf' of several schemas is not kept: write them as one")
-        if word == "oneOf" and not _apart(parts):
+        if word == "oneOf" and len(parts) > _ONE_OF:
+            raise self.error(f"'oneOf' of {len(parts):,} schemas: write 'anyOf'")
+        if word == "oneOf" and not apart(parts):
             raise self.error(
                 "'oneOf' is kept for schemas of different types, or objects with a required "
                 "property of different values: write 'anyOf'"
             )
-        return _either([part.regex() for part in parts])
+        return self._any(part.regex() for part in parts)
+
+    def _any(self, parts: Iterable[str]) -> str:
+        """Return the expression of one of several, of which there may be very many."""
+        found, length = list[str](), 0
+        for part in parts:
+            found.append(part)
+            length += len(part)
+            if length > _LONGEST:
+                break
+        return self.checked(_either(found))
 
     def _values(self, values: Sequence[Any]) -> str:
         kept = values
         if "type" in self.schema:
             types = self._types()
-            kept = [each for each in values if any(_is(each, kind) for kind in types)]
+            kept = [each for each in values if any(is_of(each, kind) for kind in types)]
         if not kept:
             raise self.error(f"no value of {values!r:.80} has the type {self.schema['type']!r}")
         return f"(?:{any_of([self.written(each) for each in kept])})"
@@ -158,6 +185,8 @@ class _Place:
             raise self.error(
                 f"$ref {name!r} is within itself: texts of any depth have no automaton"
             )
+        if len(self.within) >= _REFERENCES:
+            raise self.error(f"more than {_REFERENCES} references lead here: write it flatter")
         found = self.root
         for part in unquote(name[2:]).split("/"):
             part = part.replace("~1", "/").replace("~0", "~")  # noqa: PLW2901  # JSON pointer
@@ -199,7 +228,7 @@ def _object(place: _Place) -> str:
         raise place.error("minProperties and maxProperties are kept without properties alone")
     if not properties and further is True and "properties" not in given:
         raise place.error("any object: name properties, or a schema as additionalProperties")
-    tail = head = ""
+    tail, head, required = "", "", frozenset(required)
     for name, schema in reversed([*properties.items()]):
         if not isinstance(name, str):
             raise place.error(f"the name {name!r} of a property: pass a text")
@@ -210,6 +239,8 @@ def _object(place: _Place) -> str:
         else:
             head = f"(?:{pair}{tail}|{head})" if head else f"(?:{pair}{tail})?"
             tail = f"(?: ?,{pair})?{tail}"
+        if len(head) + len(tail) > _LONGEST:
+            place.checked(head + tail)
     return rf"\{{{head} ?\}}"
 
 
@@ -274,7 +305,7 @@ def _integer(place: _Place) -> str:
     bounds: dict[str, int | None] = {}
     for word in _KEYWORDS["integer"]:
         value = place.schema.get(word)
-        if value is not None and not _is(value, "integer"):
+        if value is not None and not is_of(value, "integer"):
             raise place.error(f"{word}={value!r}: pass an integer")
         if value is not None and abs(value) >= 10**_DIGITS:
             raise place.error(f"{word} has more than {_DIGITS} digits: leave it out")
@@ -302,46 +333,3 @@ _OF_TYPE: dict[str, Callable[[_Place], str]] = {
 
 def _either(parts: Sequence[str]) -> str:
     return f"(?:{'|'.join(parts)})"
-
-
-def _is(value: Any, kind: str) -> bool:
-    """Whether a value has a type of JSON schemas."""
-    if kind == "integer":
-        return is_integer(value) or (isinstance(value, float) and value.is_integer())
-    if kind == "number":
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    kinds: dict[str, Any] = {
-        "object": Mapping, "array": (list, tuple), "string": str, "boolean": bool,
-        "null": type(None),
-    }  # fmt: skip
-    return isinstance(value, kinds[kind])
-
-
-def _apart(parts: Sequence[_Place]) -> bool:
-    """Whether no value has two of the schemas, by their types or by a property of objects."""
-    told = [_told(part) for part in parts]
-    return all(
-        any(
-            not any(a == b for a in one[name] for b in other[name]) for name in one if name in other
-        )
-        for one, other in combinations(told, 2)
-    )
-
-
-def _told(place: _Place) -> dict[str | None, list[Any]]:
-    """The type of a schema as None, and the values of required properties that are listed."""
-    while isinstance(place.schema, Mapping) and "$ref" in place.schema:
-        place = place.referred()
-    given = place.schema
-    kind = given.get("type") if isinstance(given, Mapping) else None
-    if not isinstance(kind, str):
-        return {}
-    found: dict[str | None, list[Any]] = {None: ["number" if kind == "integer" else kind]}
-    properties, required = given.get("properties"), given.get("required")
-    if kind != "object" or not isinstance(properties, Mapping) or not isinstance(required, list):
-        return found
-    for name, schema in properties.items():
-        if name in required and isinstance(schema, Mapping):
-            values = [schema["const"]] if "const" in schema else schema.get("enum")
-            found |= {name: values} if isinstance(values, list) else {}
-    return found

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,12 +13,15 @@ from unmask.constraints.automaton import moves_of
 from unmask.constraints.moves import Moves
 from unmask.core.head import illegal_ids
 from unmask.core.network import DenoiserSpec
+from unmask.core.recent import recent
 from unmask.decoding import Strategy
 from unmask.errors import InputError
 from unmask.text.encoding import CONTEXT, Encoding
 from unmask.text.inputs import texts_of
+from unmask.text.missing import needs
 from unmask.text.patterns import any_of, byte_automaton, check_regex
 from unmask.text.prompts import Row
+from unmask.text.regex import NoAutomaton
 from unmask.text.schema import schema_regex
 from unmask.text.spelling import Spelling, spelling_of
 from unmask.text.tokens import token_automaton
@@ -87,13 +89,15 @@ class Structure:
         follows = follows or spelling.first == spelling.inside
         for text in self.choices:
             if not _is_written(text.encode(), spelling, follows):
+                told = needs(any_of([text]), _parts(spelling)) or _hint(spelling)
                 raise InputError(
-                    f"choices: this tokenizer has no tokens that write {text!r}{_hint(spelling)}"
+                    f"choices: this tokenizer has no tokens that write {text!r:.80}{told}"
                 )
         found = _compiled(encoding, self.name, self.pattern, vocab_size, ends, fill, follows)
         if found is None:
+            told = needs(self.pattern, _parts(spelling)) or _hint(spelling)
             raise InputError(
-                f"{self.name}: this tokenizer has no tokens that write such a text{_hint(spelling)}"
+                f"{self.name}: this tokenizer has no tokens that write such a text{told}"
             )
         return found
 
@@ -128,9 +132,11 @@ class Structure:
         new = replace(plan.constraint, feasible=found, likeliest=self.likeliest)
         return plan.but(constraint=new)
 
-    def check(self, plan: Strategy, spec: DenoiserSpec, rows: Sequence[Row]) -> None:
+    def check(
+        self, plan: Strategy, encoding: Encoding, spec: DenoiserSpec, rows: Sequence[Row]
+    ) -> None:
         """Raise InputError for a row of a length that no text of the form has."""
-        moves, shortest = self._moves(plan, spec)
+        moves, shortest = self._moves(plan, encoding, spec)
         for count in sorted({row.unknown for row in rows}):
             if bool(moves.reached(count)[count]):
                 continue
@@ -144,15 +150,17 @@ class Structure:
                 )
             raise InputError(told if count > shortest else f"{told}: pass {shortest} or more")
 
-    def lengths(self, plan: Strategy, spec: DenoiserSpec, most: int) -> list[int]:
+    def lengths(
+        self, plan: Strategy, encoding: Encoding, spec: DenoiserSpec, most: int
+    ) -> list[int]:
         """Return at most eight lengths up to this one that texts of the form have."""
-        moves, shortest = self._moves(plan, spec)
+        moves, shortest = self._moves(plan, encoding, spec)
         found = [n for n in moves.reached(most).nonzero().squeeze(1).tolist() if n]
         if not found:
             raise InputError(f"max_tokens={most}: {self.name}= takes {shortest} at least")
         return sorted({found[len(found) * k // _TRIED] for k in range(_TRIED)})
 
-    def _moves(self, plan: Strategy, spec: DenoiserSpec) -> tuple[Moves, int]:
+    def _moves(self, plan: Strategy, encoding: Encoding, spec: DenoiserSpec) -> tuple[Moves, int]:
         """Return the moves by ids that may be drawn, and the fewest tokens, one or more."""
         found = plan.constraint.feasible
         assert isinstance(found, Automaton)
@@ -160,8 +168,10 @@ class Structure:
         moves = moves_of(found, never, torch.device("cpu"))
         shortest = moves.shortest()
         if shortest is None:
+            told = needs(self.pattern, _parts(spelling_of(encoding), never))
             raise InputError(
                 f"{self.name}: no text of it can be written without ids that are never generated"
+                f"{told}"
             )
         if not shortest:  # a row has a token at least
             counts = moves.reached(len(moves.accept))[1:].nonzero().squeeze(1).tolist()
@@ -193,7 +203,12 @@ def _pattern(
     return any_of(texts), texts
 
 
-@lru_cache(maxsize=32)
+def _size(made: Automaton | None) -> int:
+    """Return the bytes of an automaton."""
+    return 0 if made is None else made.transitions.nbytes
+
+
+@recent(2**29, size=_size)
 def _compiled(
     encoding: Encoding,
     name: str,
@@ -205,7 +220,10 @@ def _compiled(
 ) -> Automaton | None:
     spelling = spelling_of(encoding)
     automaton = byte_automaton(pattern, name)
-    return token_automaton(automaton, spelling, vocab_size, ends, fill, follows=follows)
+    try:
+        return token_automaton(automaton, spelling, vocab_size, ends, fill, follows=follows)
+    except NoAutomaton as error:
+        raise InputError(f"{name}={pattern!r:.200} has no automaton: {error}") from error
 
 
 def _is_written(text: bytes, spelling: Spelling, follows: bool) -> bool:
@@ -221,6 +239,13 @@ def _is_written(text: bytes, spelling: Spelling, follows: bool) -> bool:
             ends = range(begin + 1, min(begin + longest, len(text)) + 1)
             reached |= {end for end in ends if text[begin:end] in parts}
     return len(text) in reached
+
+
+def _parts(spelling: Spelling, never: Collection[int] = ()) -> set[bytes]:
+    """Return what ids write, but for those that are never generated."""
+    barred = frozenset(never)
+    every = (*enumerate(spelling.inside), *enumerate(spelling.first))
+    return {part for token, part in every if part and token not in barred}
 
 
 def _hint(spelling: Spelling) -> str:

@@ -14,9 +14,15 @@ import torch
 
 from unmask.constraints import Automaton
 from unmask.text.byte_automaton import ByteAutomaton
+from unmask.text.regex import NoAutomaton
 from unmask.text.spelling import Spelled, Spelling
 
+_ENTRIES = 2**26  # of all functions, at most: a quarter of a gigabyte
+_WORK = 2**32  # entries that are looked at to make them, at most: a few seconds
+_MOVES = 2**23  # from states by classes, at most: each is looked at for each token of a step
 _DEAD, _SAME = 0, 1  # the functions that lead nowhere, and from each state to itself
+
+_TOO_LARGE = "it is too large: over the tokens of this model it has too many states and moves"
 
 
 def token_automaton(
@@ -34,7 +40,8 @@ def token_automaton(
 
     ends: ids that end a text, behind which fill stands to the end of a row; none where a text ends
     with its row. follows: whether other text stands before, at which some ids write a space. It
-    reads the part of a row from the first to the last position to generate.
+    reads the part of a row from the first to the last position to generate. Raises NoAutomaton for
+    one that is too large.
     """
     functions, number = _functions(automaton.table, spelling.inside)
     states = len(automaton.table)
@@ -67,9 +74,11 @@ def _functions(table: np.ndarray, spelled: Spelled) -> tuple[np.ndarray, np.ndar
     states, size = len(table), len(spelled)
     columns, of_byte = np.unique(table.T, axis=0, return_inverse=True)  # (b,S): bytes that differ
     of_byte = of_byte.ravel()
-    columns = np.concatenate([columns, np.full((len(columns), 1), -1)], 1)  # at −1, the last one
-    functions = [np.full(states, -1), np.arange(states)]
-    known = {each.astype(np.int32).tobytes(): nth for nth, each in enumerate(functions)}
+    nowhere = np.full((len(columns), 1), -1, np.int32)
+    columns = np.concatenate([columns, nowhere], 1)  # at −1, the last one
+    functions = [np.full(states, -1, np.int32), np.arange(states, dtype=np.int32)]
+    known = {each.tobytes(): nth for nth, each in enumerate(functions)}
+    work = 0
     lengths = np.array([len(text or b"") for text in spelled])
     starts = lengths.cumsum() - lengths
     flat = np.frombuffer(b"".join(text or b"" for text in spelled), np.uint8)
@@ -78,15 +87,20 @@ def _functions(table: np.ndarray, spelled: Spelled) -> tuple[np.ndarray, np.ndar
         alive = np.flatnonzero((lengths > depth) & (number != _DEAD))
         key = number[alive] * len(columns) + of_byte[flat[starts[alive] + depth]]
         keys, inverse = np.unique(key, return_inverse=True)
+        work += len(keys) * states
+        if work > _WORK:
+            raise NoAutomaton(_TOO_LARGE)
         made = np.empty(len(keys), np.int64)
         for nth, (function, column) in enumerate(zip(*divmod(keys, len(columns)), strict=True)):
             after = columns[column][functions[function]]
-            made[nth] = known.setdefault(after.astype(np.int32).tobytes(), len(functions))
+            made[nth] = known.setdefault(after.tobytes(), len(functions))
             if made[nth] == len(functions):
                 functions.append(after)
+                if len(functions) * states > _ENTRIES:
+                    raise NoAutomaton(_TOO_LARGE)
         number[alive] = made[inverse.ravel()]
     assert len(number) == size
-    return np.stack(functions).astype(np.int32), number
+    return np.stack(functions), number
 
 
 def _compact(
@@ -105,6 +119,8 @@ def _compact(
     renamed = np.full(len(table) + 1, -1)
     renamed[kept] = np.arange(len(kept))
     table = renamed[table[kept]]
+    if np.count_nonzero(table >= 0) > _MOVES:
+        raise NoAutomaton(_TOO_LARGE)
     columns = np.flatnonzero((table >= 0).any(0))
     new_class = np.full(len(has_ids) + 1, -1)
     new_class[columns] = np.arange(len(columns))

@@ -18,6 +18,8 @@ import pytest
         (["shidoku", "--port", 70000], "type --port 8000"),
         (["shidoku", "--timeout", 0], "type --timeout 600"),
         (["shidoku", "--log-level", "loud"], "known: debug, error, info, warning"),
+        (["shidoku", "--dtype", "bfloat"], "--dtype: did you mean 'bfloat16'"),
+        (["shidoku", "--device-map", " "], "type --device-map cuda:0"),
         (["shidoku", "--cors", "app.example"], "type --cors https://app.example"),
         (["shidoku", "--api-key", ""], "type one such as --api-key"),
         (["shidoku", "shidoku"], "shidoku is named twice"),

@@ -11,6 +11,7 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unmask.cli.options import Loading
 from unmask.cli.ui.screen import note, say
 from unmask.core.lines import json_line
 from unmask.core.optional import library
@@ -63,6 +64,7 @@ def command(
     grace: float | None = None,
     cors: list[str] | None = None,
     log_level: str | None = None,
+    loading: Loading,
     config: Path | None = None,
 ) -> None:
     """Answer HTTP requests, in the form of OpenAI's API and others (docs/serving.md).
@@ -85,9 +87,10 @@ def command(
         "grace": grace,
         "cors": tuple(cors) if cors else None,
         "log_level": log_level,
+        **loading.given(),
     }
     listed, settings = gathered(given, os.environ, config)
-    names = _checked(models or listed)
+    names = _checked(models or listed, settings)
     _serve(names, settings)
 
 
@@ -99,7 +102,7 @@ REQUIRED = {
 }
 
 
-def _checked(names: Sequence[str]) -> list[str]:
+def _checked(names: Sequence[str], settings: Settings) -> list[str]:
     """Return the models to serve. Raises InputError before any weight is read."""
     from unmask.models.checkpoint import bundled
     from unmask.models.loading import recognised
@@ -108,7 +111,7 @@ def _checked(names: Sequence[str]) -> list[str]:
     for name in found:
         if found.count(name) > 1:
             raise InputError(f"{name} is named twice: name each model once")
-        recognised(name, {})
+        recognised(name, settings.loading)
     return found
 
 

@@ -7,23 +7,29 @@ from fastapi.responses import Response
 
 from unmask.server.answers import Head
 from unmask.server.asking import answer_of, seed_of, with_alternatives
+from unmask.server.document import answers
 from unmask.server.house import house_of
 from unmask.server.likeliest import Likeliest
+from unmask.server.parsing import Checked
 from unmask.server.sending import answered
 from unmask.server.settings import Settings
 from unmask.server.text_answers import ChatForm, TextReply
+from unmask.server.wire.answers import ChatAnswer
 from unmask.server.wire.chat import ChatRequest
 from unmask.text import TextModel
 
-router = APIRouter(tags=["texts"])
+router = APIRouter(tags=["texts"], route_class=Checked)
 
 
-@router.post("/v1/chat/completions", response_model=None)
+@router.post(
+    "/v1/chat/completions", response_model=None, responses=answers(ChatAnswer, streams=True)
+)
 async def chat(body: ChatRequest, request: Request) -> Response:
     """Answer a talk by the chat template of the model's tokenizer."""
     house = house_of(request)
     served, text = house.text_model(body.model)
-    reply = await house.compute(_reply, served.name, text, body, house.settings)
+    prepare = house.compile if body.forms else house.compute
+    reply = await prepare(_reply, served.name, text, body, house.settings)
     return await answered(request, house, served, reply, body)
 
 

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from unmask.server.document import ERRORS
 from unmask.server.gate import Phase
 from unmask.server.house import house_of
 from unmask.server.metrics import TYPE
 from unmask.server.operations import operations_of
 from unmask.server.problems import RETRY_AFTER
+from unmask.server.wire.answers import Failure, Status
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/health")
+@router.get("/health", response_model=Status)
 async def health() -> dict[str, str]:
     """Say that the event loop runs."""
     return {"status": "ok"}
 
 
-@router.get("/ready")
+@router.get(
+    "/ready",
+    response_model=Status,
+    responses={503: {"model": Status, "description": "not now, with Retry-After"}},
+)
 async def ready(request: Request) -> JSONResponse:
     """Say whether requests are taken: 503 while models are loaded, and once the server ends.
 
@@ -35,7 +41,11 @@ async def ready(request: Request) -> JSONResponse:
     return JSONResponse({"status": told}, 503, {"Retry-After": str(RETRY_AFTER)})
 
 
-@router.get("/metrics")
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses={401: {"model": Failure, "description": ERRORS[401]}},
+)
 def metrics(request: Request) -> Response:
     """Tell all metrics, in the format of Prometheus."""
     operations = operations_of(request)

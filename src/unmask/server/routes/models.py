@@ -8,22 +8,28 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from unmask.presets import by_name
+from unmask.server.document import LOOKING, answers
 from unmask.server.house import house_of
 from unmask.server.served import Served
+from unmask.server.wire.answers import ModelEntry, ModelList
 from unmask.text import TextModel
 from unmask.text.encoding import TokenizerEncoding
 
 router = APIRouter(tags=["models"])
 
 
-@router.get("/v1/models")
+@router.get("/v1/models", response_model=None, responses=answers(ModelList, errors=LOOKING))
 async def models(request: Request) -> dict[str, Any]:
     """List the models; the first of them is the default."""
     every = house_of(request).models.values()
     return {"object": "list", "data": [model_entry(each) for each in every]}
 
 
-@router.get("/v1/models/{name:path}")
+@router.get(
+    "/v1/models/{name:path}",
+    response_model=None,
+    responses=answers(ModelEntry, errors=LOOKING),
+)
 async def model(name: str, request: Request) -> dict[str, Any]:
     """Describe a model."""
     return model_entry(house_of(request).model(name))

@@ -8,16 +8,19 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from unmask.core.random import SEED_LIMIT
+from unmask.server.document import answers
 from unmask.server.house import house_of
 from unmask.server.measuring import measured
+from unmask.server.parsing import Checked
 from unmask.server.sending import passed
 from unmask.server.tracing import trace_of
+from unmask.server.wire.answers import ScoreAnswer
 from unmask.server.wire.score import ScoreRequest
 
-router = APIRouter(tags=["rows"])
+router = APIRouter(tags=["rows"], route_class=Checked)
 
 
-@router.post("/v1/score", response_model=None)
+@router.post("/v1/score", response_model=None, responses=answers(ScoreAnswer))
 async def score(body: ScoreRequest, request: Request) -> dict[str, Any]:
     """Score a row: a bound with its standard error, an exact likelihood, or a pseudo-likelihood."""
     house = house_of(request)

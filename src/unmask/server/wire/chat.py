@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
+from typing_extensions import TypedDict
 
-from unmask.server.wire.fields import Wire, refused
+from unmask.server.wire.fields import Listed, Wire, refused
 from unmask.server.wire.texts import NOTHING, Texts
 
 
@@ -21,18 +22,40 @@ def content_of(given: Any) -> Any:
             kind = part.get("type") if isinstance(part, dict) else type(part).__name__
             raise refused(None, f"content of the type {kind!r} is not read: pass texts alone")
         texts.append(part["text"])
+    if not texts:
+        raise refused(None, "content is an empty list: pass a text")
     return "\n".join(texts)
 
 
+Role = Literal["developer", "system", "user", "assistant"]
+
+
+class TextPart(TypedDict):
+    """A part of the content of a message."""
+
+    type: Literal["text"]
+    text: str
+
+
+def role_of(given: Any) -> Any:
+    """Return a role by the name that templates have for it."""
+    return "system" if given == "developer" else given
+
+
 class Message(Wire):
-    """A message of a talk."""
+    """A message of a talk. role: "developer" is what OpenAI calls "system" since 2024."""
 
     neutral: ClassVar[dict[str, tuple[Any, ...]]] = {
         "name": (), "refusal": (), "audio": (), "function_call": (), "annotations": NOTHING,
-        "tool_calls": NOTHING,
+        "tool_calls": NOTHING, "tool_call_id": (),
     }  # fmt: skip
-    role: str
-    content: Annotated[str, BeforeValidator(content_of)]
+    role: Annotated[
+        Literal["system", "user", "assistant"],
+        BeforeValidator(role_of, json_schema_input_type=Role),
+    ]
+    content: Annotated[
+        str, BeforeValidator(content_of, json_schema_input_type=str | list[TextPart])
+    ]
 
 
 class ChatRequest(Texts):
@@ -55,7 +78,7 @@ class ChatRequest(Texts):
         "verbosity": (),
         "web_search_options": (),
     }
-    messages: list[Message] = Field(min_length=1)
+    messages: Listed[Message] = Field(min_length=1)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,19 +11,34 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from unmask.core.random import SEED_LIMIT
 from unmask.presets import by_name
-from unmask.server.wire.fields import Wire, refused, unknown_field
+from unmask.server.wire.fields import LONGEST, Count, Name, Wire, refused, unknown_field
 
-Bias = Annotated[float, Field(ge=-100, le=100)]
+BIAS = 100
+_ID = re.compile("0|[1-9][0-9]{0,9}")
+
+
+Biases = dict[
+    Annotated[str, Field(pattern="^(0|[1-9][0-9]{0,9})$")],
+    Annotated[float, Field(ge=-BIAS, le=BIAS)],
+]
 
 
 def bias_of(given: Any) -> Any:
     """Return a bias by ids: those of JSON are strings."""
     if not isinstance(given, dict):
         return given
-    wrong = [name for name in given if not str(name).isdecimal()]
-    if wrong:
-        raise refused(None, f"logit_bias is of {wrong[0]!r}: its names are ids, such as '42'")
-    return {int(name): value for name, value in given.items()}
+    found = dict[int, float]()
+    for name, value in given.items():
+        if not _ID.fullmatch(str(name)):
+            what = f"logit_bias is of {name!r:.{LONGEST}}: its names are ids, such as '42'"
+            raise refused(None, what)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (is_number and abs(value) <= BIAS):
+            shown = f"{value!r:.{LONGEST}}"
+            what = f"logit_bias of {name} is {shown}: pass numbers from -{BIAS} to {BIAS}"
+            raise refused(str(name), what)
+        found[int(name)] = float(value)
+    return found
 
 
 class StreamOptions(Wire):
@@ -43,20 +59,22 @@ class Decoding(Wire):
     return_record: with the record of each row.
     """
 
-    model: str | None = None
-    n: int = Field(1, ge=1)
+    model: Name | None = None
+    n: Count = 1
     seed: int | None = Field(None, ge=0, lt=SEED_LIMIT)
     temperature: float | None = Field(None, ge=0)
     top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=1)
+    top_k: Count | None = None
     min_p: float | None = Field(None, ge=0, lt=1)
-    preset: str | None = None
-    steps: int | None = Field(None, ge=1)
-    block_length: int | None = Field(None, ge=1)
+    preset: Name | None = None
+    steps: Count | None = None
+    block_length: Count | None = None
     threshold: float | None = None
-    cfg_scale: float | None = None
-    max_forwards: int | None = Field(None, ge=1)
-    logit_bias: Annotated[dict[int, Bias] | None, BeforeValidator(bias_of)] = None
+    cfg_scale: float | None = Field(None, ge=-100, le=100)
+    max_forwards: Count | None = None
+    logit_bias: Annotated[
+        dict[int, float] | None, BeforeValidator(bias_of, json_schema_input_type=Biases)
+    ] = None
     options: dict[str, Any] = Field(default_factory=dict)
     stream: bool = False
     stream_options: StreamOptions | None = None
@@ -69,11 +87,13 @@ class Decoding(Wire):
     @classmethod
     def _gather_options(cls, data: Any) -> Any:
         """Move options of presets from the top level to `options`; refuse what is none."""
-        if not isinstance(data, dict) or not isinstance(data.get("options", {}), dict):
+        if not isinstance(data, dict):
             return data
+        options = {} if data.get("options") is None else data["options"]
+        if not isinstance(options, dict):
+            raise refused("options", "options is an object: the options of the preset by name")
         known = {*cls.model_fields, *cls.neutral}
         moved = {name: data[name] for name in data if name in preset_options() - known}
-        options = data.get("options", {})
         for name in data:
             if name not in known and name not in moved:
                 raise refused(name, unknown_field(name, known | preset_options()))

@@ -7,9 +7,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from unmask.server.wire.decoding import Decoding
-from unmask.server.wire.fields import Wire, refused
+from unmask.server.wire.fields import MOST, Listed, Wire, refused
 
 FORMS = ("segments", "text", "ids", "grid")
+Line = Listed[int | None]
+"""Ids, null where unknown."""
 
 
 class Segment(Wire):
@@ -17,7 +19,7 @@ class Segment(Wire):
 
     text: str | None = None
     mask: int | None = Field(None, ge=1)
-    ids: list[int] | None = None
+    ids: Listed[int] | None = None
 
     @model_validator(mode="after")
     def _check_one(self) -> Segment:
@@ -35,11 +37,11 @@ class InfillRequest(Decoding):
     position that is filled in.
     """
 
-    segments: list[Segment] | None = Field(None, min_length=1)
+    segments: Listed[Segment] | None = Field(None, min_length=1)
     text: str | None = None
-    ids: list[int | None] | None = Field(None, min_length=1)
-    grid: list[list[int | None]] | None = Field(None, min_length=1)
-    condition: int | None = Field(None, ge=0)
+    ids: Line | None = Field(None, min_length=1)
+    grid: Listed[Line] | None = Field(None, min_length=1)
+    condition: int | None = Field(None, ge=0, le=MOST)
     top_logprobs: int | None = Field(None, ge=0, le=20)
     stream_mode: Literal["text", "denoise"] = "denoise"
 
@@ -48,7 +50,9 @@ class InfillRequest(Decoding):
         given = [name for name in FORMS if getattr(self, name) is not None]
         if len(given) != 1:
             said = " and ".join(given) if given else "none"
-            raise refused(given[1] if given else "ids", f"{said} given: pass one of {FORMS}")
+            raise refused(
+                given[1] if given else "ids", f"{said} given: pass one of {', '.join(FORMS)}"
+            )
         if self.stream_mode == "text":
             raise refused("stream_mode", "rows that are filled in have no left end: pass 'denoise'")
         return self

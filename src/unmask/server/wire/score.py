@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from unmask.core.checks import is_integer
 from unmask.core.random import SEED_LIMIT
-from unmask.server.wire.fields import Wire, refused
+from unmask.server.wire.fields import MOST, Count, Listed, Name, Wire, refused
+
+
+def given_of(given: Any) -> Any:
+    """Return what stands before a row, a text or ids."""
+    ids = isinstance(given, list) and all(map(is_integer, given))
+    if not (given is None or ids or isinstance(given, str)):
+        raise refused(None, "given is a text, or a list of ids")
+    return given
 
 
 class ScoreRequest(Wire):
@@ -18,15 +27,15 @@ class ScoreRequest(Wire):
     others. samples: pairs of masks of the bound. preset, options: of "ordered". condition: a class.
     """
 
-    model: str | None = None
+    model: Name | None = None
     text: str | None = None
-    ids: list[int] | None = Field(None, min_length=1)
-    given: str | list[int] | None = None
+    ids: Listed[int] | None = Field(None, min_length=1)
+    given: Annotated[str | list[int] | None, BeforeValidator(given_of)] = None
     by: Literal["bound", "ordered", "pseudo"] = "bound"
-    samples: int | None = Field(None, ge=1)
-    preset: str | None = None
+    samples: Count | None = None
+    preset: Name | None = None
     options: dict[str, Any] = Field(default_factory=dict)
-    condition: int | None = Field(None, ge=0)
+    condition: int | None = Field(None, ge=0, le=MOST)
     seed: int | None = Field(None, ge=0, lt=SEED_LIMIT)
     user: str | None = None
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from unmask.server.wire.decoding import Decoding
-from unmask.server.wire.fields import Wire, refused
+from unmask.server.wire.fields import Count, Listed, Wire, refused
 
 NOTHING: tuple[Any, ...] = ({}, [])
 _PLAIN = [{"type": kind} for kind in ("string", "number", "boolean", "null")]
@@ -19,12 +19,30 @@ JSON_OBJECT = {"type": "object", "additionalProperties": {"anyOf": [*_PLAIN, *_N
 """The schema of json_object: JSON of any depth has no automaton, so it is two levels deep."""
 
 
+MOST_STOPS, MOST_CHOICES, LONGEST_REGEX = 64, 10_000, 2**16
+"""Stop strings are looked for after each step, and a regular expression is read by Python."""
+
+
+Stops = str | Annotated[list[str], Field(max_length=MOST_STOPS)]
+
+
 def stops_of(given: Any) -> Any:
     """Return the texts that end one, as a list."""
-    texts = [given] if isinstance(given, str) else [] if given is None else given
+    texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
         raise refused(None, "stop is a text, or a list of texts")
+    if "" in texts:
+        raise refused(None, "stop has an empty text, which is everywhere: leave it out")
+    if len(texts) > MOST_STOPS:
+        raise refused(None, f"stop has {len(texts):,} texts: pass {MOST_STOPS} at most")
     return texts
+
+
+def schema_of(given: Any) -> Any:
+    """Return a schema, an object or a truth value."""
+    if not isinstance(given, dict | bool):
+        raise refused(None, "schema is an object, such as {'type': 'object'}")
+    return given
 
 
 class NamedSchema(Wire):
@@ -32,7 +50,7 @@ class NamedSchema(Wire):
 
     name: str = ""
     description: str | None = None
-    schema_: dict[str, Any] | bool = Field(alias="schema")
+    schema_: Annotated[dict[str, Any] | bool, BeforeValidator(schema_of)] = Field(alias="schema")
     strict: bool | None = None
 
 
@@ -63,13 +81,17 @@ class Texts(Decoding):
         "metadata": NOTHING,
         "store": (False,),
         "service_tier": ("auto", "default"),
+        "safety_identifier": (),
+        "prompt_cache_key": (),
     }
-    max_tokens: int | None = Field(None, ge=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
-    stop: Annotated[list[str], BeforeValidator(stops_of)] = Field(default_factory=list)
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
+    stop: Annotated[list[str], BeforeValidator(stops_of, json_schema_input_type=Stops)] = Field(
+        default_factory=list
+    )
     response_format: ResponseFormat | None = None
-    regex: str | None = None
-    choices: list[str] | None = None
+    regex: str | None = Field(None, max_length=LONGEST_REGEX)
+    choices: Listed[str] | None = Field(None, max_length=MOST_CHOICES)
     likeliest: bool = False
 
     @model_validator(mode="after")
@@ -77,13 +99,7 @@ class Texts(Decoding):
         both = {self.max_tokens, self.max_completion_tokens} - {None}
         if len(both) > 1:
             raise refused("max_tokens", "max_tokens and max_completion_tokens differ: pass one")
-        form = self.response_format
-        given = {
-            "response_format": form is not None and form.type != "text",
-            "regex": self.regex is not None,
-            "choices": self.choices is not None,
-        }
-        named = [name for name, there in given.items() if there]
+        named = self.forms
         if len(named) > 1:
             raise refused(named[1], f"{named[0]} and {named[1]} are both given: pass one of them")
         return self
@@ -92,6 +108,17 @@ class Texts(Decoding):
     def most(self) -> int | None:
         """The most tokens of a text, None where nothing is said."""
         return self.max_tokens if self.max_tokens is not None else self.max_completion_tokens
+
+    @property
+    def forms(self) -> list[str]:
+        """The fields that say a form; one at most, once they are checked."""
+        form = self.response_format
+        given = {
+            "response_format": form is not None and form.type != "text",
+            "regex": self.regex is not None,
+            "choices": self.choices is not None,
+        }
+        return [name for name, there in given.items() if there]
 
     @property
     def form(self) -> dict[str, Any]:
