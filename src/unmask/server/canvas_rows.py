@@ -9,18 +9,20 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from unmask.decoding import Canvas, Strategy
-from unmask.engine import Engine
-from unmask.server.job import Array
+from unmask.core.network import Denoiser
+from unmask.decoding import Canvas, Strategy, init
+from unmask.engine import Begun
 
 
 @dataclass(frozen=True)
 class CanvasRows:
     """B rows that are given but for some positions, and the strategy that generates those.
 
-    seeds: (B,) int64. Rows are those of `unmask.run` with this canvas, strategy and seeds.
+    denoiser: the network. seeds: (B,) int64. Rows are those of `unmask.run` with this canvas,
+    strategy and seeds.
     """
 
+    denoiser: Denoiser
     canvas: Canvas
     strategy: Strategy
     seeds: Tensor
@@ -31,7 +33,10 @@ class CanvasRows:
         found: list[int] = self.canvas.valid.sum(1).tolist()
         return found
 
-    def submit(self, engine: Engine, numbers: Sequence[int]) -> Array:
-        """Hand some rows to an engine; return their ids there."""
+    def begin(self, numbers: Sequence[int]) -> list[Begun]:
+        """Return some rows before their first step. Raises what `init` raises."""
+        if not numbers:
+            return []
         chosen = torch.tensor(numbers, dtype=torch.int64)
-        return engine.submit(self.canvas.take(chosen), self.strategy, self.seeds[chosen])
+        state = init(self.denoiser, self.canvas.take(chosen), self.strategy, self.seeds[chosen])
+        return [Begun(numbers, state, self.strategy)]

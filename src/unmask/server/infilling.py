@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from unmask.decoding import Canvas, Strategy, init, row_seeds
+from unmask.decoding import Canvas, Strategy, row_seeds
 from unmask.engine import default_strategy
 from unmask.errors import CanvasError, DataError, InputError
 from unmask.server.asking import check_limits, strategy_of
@@ -37,9 +37,9 @@ def infill_of(served: Served, asked: InfillRequest, seed: int, settings: Setting
     condition = condition_of(served, asked.condition, asked.n)
     rows = torch.zeros(asked.n, dtype=torch.int64)
     canvas = Canvas.infill(tokens[rows], unknown[rows], condition=condition)
-    made = CanvasRows(canvas, strategy, row_seeds(canvas, seed, None))
+    made = CanvasRows(served.denoiser, canvas, strategy, row_seeds(canvas, seed, None))
     try:  # what cannot be generated is told before any row waits
-        init(served.denoiser, canvas.take(rows[:1]), strategy, made.seeds[:1])
+        made.begin([0])
     except InputError as error:
         param = asked.form if isinstance(error, CanvasError) else None
         raise Problem(400, str(error), param=param) from error

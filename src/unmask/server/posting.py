@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from unmask.core.generation import Generation
-from unmask.engine import Engine
+from unmask.decoding import prepare
+from unmask.engine import Begun, Engine, adopted
 from unmask.server.job import Array, Job, Step
 from unmask.server.mailbox import Mailbox
 
@@ -22,8 +23,8 @@ class Rows(Protocol):
     def lengths(self) -> Sequence[int]:
         """Positions of each."""
 
-    def submit(self, engine: Engine, numbers: Sequence[int]) -> Array:
-        """Hand some to an engine; return their ids there."""
+    def begin(self, numbers: Sequence[int]) -> list[Begun]:
+        """Return some before their first step. Raises what `init` raises."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,24 @@ class PostingJob(Job):
         self.rows, self.watched, self.deadline = rows, watched, deadline
         self.lengths = rows.lengths
         self.mail: Mailbox[Step | Finished | Ended] = Mailbox()
+        self._begun = dict[int, Begun]()
+
+    def begin(self) -> None:
+        """Make the first row and the longest ready, beside the worker and before it is their turn.
+
+        Raises InputError for rows that cannot begin. No pass of the network is made.
+        """
+        longest = max(range(len(self.lengths)), key=self.lengths.__getitem__)
+        for number in {0, longest}:
+            [self._begun[number]] = self.rows.begin([number])
+            prepare(self._begun[number].state, self._begun[number].strategy)
 
     def submit(self, engine: Engine, numbers: Sequence[int]) -> Array:
         """Hand these rows to the engine."""
-        return self.rows.submit(engine, numbers)
+        ready = [self._begun.pop(number) for number in numbers if number in self._begun]
+        mine = {number for each in ready for number in each.numbers}
+        others = self.rows.begin([number for number in numbers if number not in mine])
+        return adopted(engine, [*ready, *others], numbers)
 
     def step(self, step: Step) -> None:
         """Post a step."""

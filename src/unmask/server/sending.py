@@ -11,8 +11,6 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from unmask.core.generation import Generation
-from unmask.decoding import prepare
-from unmask.engine import Engine
 from unmask.server.answers import Reply
 from unmask.server.events import EventStream
 from unmask.server.failures import GONE, LATE, Cancelled, Expired, WorkerError
@@ -40,10 +38,10 @@ async def answered(
     """
     trace = trace_of(request)
     trace.model = served.name
-    trace.use(await house.compute(_begun, served, reply))
-    stream = stream_of(reply, asked) if asked.stream else None
     watched = asked.stream or reply.likeliest is not None
     job = PostingJob(reply.rows, watched=watched, deadline=_deadline(request, house))
+    trace.use(await house.compute(_begun, job, reply))
+    stream = stream_of(reply, asked) if asked.stream else None
     try:
         served.worker.submit(job)
     except Exception as error:
@@ -78,17 +76,9 @@ def _deadline(request: Request, house: House) -> float:
     return trace_of(request).arrived + house.settings.timeout
 
 
-def _begun(served: Served, reply: Reply) -> Mapping[str, Any]:
-    """Return the usage of rows that have not begun.
-
-    Raises InputError for rows that cannot begin, as the worker would, but before it answers. The
-    first row and the longest are begun, and no pass of the network is made.
-    """
-    engine, lengths = Engine(served.denoiser), reply.rows.lengths
-    longest = max(range(len(lengths)), key=lambda number: lengths[number])
-    ids = reply.rows.submit(engine, sorted({0, longest}))
-    for state, strategy in engine.release(ids.tolist()):
-        prepare(state, strategy)
+def _begun(job: PostingJob, reply: Reply) -> Mapping[str, Any]:
+    """Return the usage of rows that are about to begin; raise for those that cannot."""
+    job.begin()
     return reply.usage({}).entries()
 
 

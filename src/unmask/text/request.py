@@ -12,8 +12,8 @@ from torch import Tensor
 from unmask.core.checks import check_count
 from unmask.core.generation import Generation
 from unmask.core.network import Denoiser
-from unmask.decoding import Strategy
-from unmask.engine import Engine, stream
+from unmask.decoding import Strategy, init
+from unmask.engine import Begun, Engine, adopted, stream
 from unmask.errors import InputError
 from unmask.text.encoding import Encoding
 from unmask.text.prompts import Row, canvas_of
@@ -55,19 +55,23 @@ class TextRequest:
         """Positions of each row."""
         return [len(row) for row in self.rows]
 
+    def begin(self, numbers: Sequence[int]) -> list[Begun]:
+        """Return these rows before their first step. Raises what `init` raises."""
+        found = list[Begun]()
+        for plan in self.plans:
+            mine = [number for number in numbers if number in plan.numbers]
+            if mine:
+                canvas = canvas_of([self.rows[number] for number in mine], self.denoiser.spec)
+                state = init(self.denoiser, canvas, plan.strategy, self.seeds[mine])
+                found.append(Begun(mine, state, plan.strategy))
+        return found
+
     def submit(self, engine: Engine, numbers: Sequence[int]) -> np.ndarray:
         """Hand these rows to an engine of the same network; return their ids there, (b,) int64.
 
         Raises what `Engine.submit` raises.
         """
-        ids = np.zeros(len(numbers), np.int64)
-        for plan in self.plans:
-            mine = [i for i, number in enumerate(numbers) if number in plan.numbers]
-            if mine:
-                chosen = [numbers[i] for i in mine]
-                canvas = canvas_of([self.rows[i] for i in chosen], self.denoiser.spec)
-                ids[mine] = engine.submit(canvas, plan.strategy, self.seeds[chosen])
-        return ids
+        return adopted(engine, self.begin(numbers), numbers)
 
     def strategy(self, number: int) -> Strategy:
         """Return what generates a row."""
