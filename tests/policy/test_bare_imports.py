@@ -18,7 +18,8 @@ OPTIONAL = [
 # Written in the language of an optional library, and so imported as late as it is.
 LATE = [
     "unmask.core.philox.program", "unmask.kernels.programs", "unmask.server.app",
-    "unmask.server.house", "unmask.server.refusals", "unmask.server.sending",
+    "unmask.server.house", "unmask.server.parsing", "unmask.server.refusals",
+    "unmask.server.sending",
 ]  # fmt: skip
 ROUTES = "unmask.server.routes."
 
