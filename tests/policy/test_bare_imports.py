@@ -19,7 +19,7 @@ OPTIONAL = [
 LATE = [
     "unmask.core.philox.program", "unmask.kernels.programs", "unmask.server.app",
     "unmask.server.connections", "unmask.server.events", "unmask.server.house",
-    "unmask.server.refusals", "unmask.server.sending",
+    "unmask.server.parsing", "unmask.server.refusals", "unmask.server.sending",
 ]  # fmt: skip
 ROUTES = "unmask.server.routes."
 

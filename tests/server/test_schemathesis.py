@@ -155,5 +155,4 @@ def test_answers_conform_to_the_document(operations):
 @pytest.mark.timeout(3600)
 def test_five_thousand_answers_conform_to_the_document(operations):
     found = conform(operations, 600)
-    print("figures", sum(found.values()), found)
     assert sum(found.values()) >= 5000, found

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
+from typing import TYPE_CHECKING, Any
 
 from unmask.server.wire.answers import Failure, Told
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 Responses = dict[int | str, dict[str, Any]]
 ABOUT = (
@@ -57,6 +57,8 @@ def describe(app: FastAPI) -> None:
 
 def _document(app: FastAPI) -> dict[str, Any]:
     """Return the document without the answer 422, which FastAPI adds and no route gives."""
+    from fastapi.openapi.utils import get_openapi
+
     found = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
     for operations in found["paths"].values():
         for operation in operations.values():

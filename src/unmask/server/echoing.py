@@ -57,7 +57,7 @@ def echoes(text: TextModel, prompts: Sequence[str | list[int]], count: int) -> l
         likeliest = [found[number].get(place, ()) for place in range(here.start, here.stop)]
         pieces = encoding.pieces(ids, [])
         logprobs = record.logprob[number, here].tolist()
-        # Told twice, a number is the same: clients compare it with the largest one.
+        # The number of a likeliest token is told twice, and clients ask whether both are equal.
         logprobs = [
             dict(pairs).get(token, logprob)
             for token, logprob, pairs in zip(ids, logprobs, likeliest, strict=True)

@@ -25,7 +25,7 @@ def missing_characters(pattern: str, parts: Iterable[bytes]) -> list[str]:
     size = given.alphabet.size
     has = np.zeros(size + 1, bool)
     has[given.alphabet.of[written(parts)]] = True
-    lacking = _fewest(given, has[:size])
+    lacking = _Search(given, has[:size]).lacking()
     return [_named(given, each) for each in dict.fromkeys(lacking)]
 
 
@@ -46,54 +46,51 @@ def written(parts: Iterable[bytes]) -> np.ndarray:
     return found
 
 
-def _fewest(given: CharacterAutomaton, has: np.ndarray) -> list[int]:
-    """Return the classes without a character on a way to the end that has the fewest of them."""
-    came = np.full((len(given.table), 2), -1)  # from which state, by which class
-    seen = np.zeros(len(given.table), bool)
-    seen[0] = True
-    reached = np.array([0])
-    while True:
-        around, kinds = reached, np.flatnonzero(has)
-        while len(around):
-            around = _led(given, around, kinds, seen, came)
-            reached = np.append(reached, around)
-        ends = reached[given.accept[reached]]
-        if len(ends):
-            return _way(came, int(ends[0]), has)
-        reached = _led(given, reached, np.flatnonzero(~has), seen, came)
-        if not len(reached):
-            return []
+class _Search:
+    """A search for the text that lacks the fewest characters, from state 0.
 
+    has: (K,) bool, the classes of which a character is there. came: (S,2), the state and the class
+    that led to each state first; −1 for those not reached, −2 for state 0.
+    """
 
-def _led(
-    given: CharacterAutomaton,
-    states: np.ndarray,
-    kinds: np.ndarray,
-    seen: np.ndarray,
-    came: np.ndarray,
-) -> np.ndarray:
-    """Return the states that some lead to by classes, unless they were seen; note the ways."""
-    found = list[int]()
-    for state in states.tolist():
-        after = given.table[state, kinds]
-        new, first = np.unique(after, return_index=True)
-        for target, place in zip(new.tolist(), first.tolist(), strict=True):
-            if target >= 0 and not seen[target]:
-                seen[target] = True
-                came[target] = state, kinds[place]
-                found.append(target)
-    return np.array(found, np.int64)
+    def __init__(self, given: CharacterAutomaton, has: np.ndarray):
+        self.given, self.has = given, has
+        self.came = np.full((len(given.table), 2), -1)
+        self.came[0] = -2
 
+    def lacking(self) -> list[int]:
+        """Return the classes that the text lacks, in its order."""
+        reached = np.array([0])
+        while len(reached):
+            new = reached
+            while len(new):  # all that lacks no more than this
+                new = self._led(new, np.flatnonzero(self.has))
+                reached = np.append(reached, new)
+            ends = reached[self.given.accept[reached]]
+            if len(ends):
+                return self._lacked(int(ends[0]))
+            reached = self._led(reached, np.flatnonzero(~self.has))
+        return []
 
-def _way(came: np.ndarray, state: int, has: np.ndarray) -> list[int]:
-    """Return the classes without a character on the way that led to a state."""
-    found = list[int]()
-    while came[state, 0] >= 0:
-        before, kind = came[state].tolist()
-        if not has[kind]:
-            found.append(kind)
-        state = before
-    return found[::-1]
+    def _led(self, states: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+        """Return the states that these lead to by classes, and that were not reached before."""
+        found = list[int]()
+        for state in states.tolist():
+            new, first = np.unique(self.given.table[state, kinds], return_index=True)
+            for target, place in zip(new.tolist(), first.tolist(), strict=True):
+                if target >= 0 and self.came[target, 0] == -1:
+                    self.came[target] = state, kinds[place]
+                    found.append(target)
+        return np.array(found, np.int64)
+
+    def _lacked(self, state: int) -> list[int]:
+        """Return the classes without a character on the way to a state."""
+        found = list[int]()
+        while self.came[state, 0] >= 0:
+            state, kind = self.came[state].tolist()
+            if not self.has[kind]:
+                found.append(kind)
+        return found[::-1]
 
 
 def _named(given: CharacterAutomaton, kind: int) -> str:

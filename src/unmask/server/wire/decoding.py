@@ -14,13 +14,8 @@ from unmask.presets import by_name
 from unmask.server.wire.fields import LONGEST, Count, Name, Wire, refused, unknown_field
 
 BIAS = 100
-_ID = re.compile("0|[1-9][0-9]{0,9}")
-
-
-Biases = dict[
-    Annotated[str, Field(pattern="^(0|[1-9][0-9]{0,9})$")],
-    Annotated[float, Field(ge=-BIAS, le=BIAS)],
-]
+_ID = "(?:0|[1-9][0-9]{0,9})"
+Biases = dict[Annotated[str, Field(pattern=f"^{_ID}$")], Annotated[float, Field(ge=-BIAS, le=BIAS)]]
 
 
 def bias_of(given: Any) -> Any:
@@ -29,7 +24,7 @@ def bias_of(given: Any) -> Any:
         return given
     found = dict[int, float]()
     for name, value in given.items():
-        if not _ID.fullmatch(str(name)):
+        if not re.fullmatch(_ID, str(name)):
             what = f"logit_bias is of {name!r:.{LONGEST}}: its names are ids, such as '42'"
             raise refused(None, what)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -18,11 +18,9 @@ _NESTED = [
 JSON_OBJECT = {"type": "object", "additionalProperties": {"anyOf": [*_PLAIN, *_NESTED]}}
 """The schema of json_object: JSON of any depth has no automaton, so it is two levels deep."""
 
-
-MOST_STOPS, MOST_CHOICES, LONGEST_REGEX = 64, 10_000, 2**16
-"""Stop strings are looked for after each step, and a regular expression is read by Python."""
-
-
+MOST_STOPS = 64  # each is looked for after each step
+MOST_CHOICES = 10_000
+LONGEST_REGEX = 65_536  # characters, which Python's parser reads
 Stops = str | Annotated[list[str], Field(max_length=MOST_STOPS)]
 
 
