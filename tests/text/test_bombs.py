@@ -160,6 +160,7 @@ def naive_missing(texts, parts):
         (["abc", "xyz"], ["ab", "c"]),
         (["ü1ü", "ö"], ["1"]),
         (["aaaa", "bc"], ["c"]),
+        (["xy", "aaaab"], ["a"]),
     ],
 )
 def test_characters_that_are_missing_are_those_of_the_text_that_lacks_the_fewest(texts, parts):
