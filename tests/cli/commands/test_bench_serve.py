@@ -119,19 +119,20 @@ def test_what_cannot_work(call, stand):
     assert "does not answer" in call("bench-serve", "localhost").error()
 
 
-
 def test_a_load_or_a_model_that_cannot_be_measured(call, stand):
     twice = call("bench-serve", stand.url, "--clients", 2, "--clients", 2).error()
     assert "--clients 2 is typed twice" in twice
-    assert "--rate 0.5 is typed twice" in call(
-        "bench-serve", stand.url, "--rate", 0.5, "--rate", 0.5
-    ).error()
+    assert (
+        "--rate 0.5 is typed twice"
+        in call("bench-serve", stand.url, "--rate", 0.5, "--rate", 0.5).error()
+    )
     assert "type a number of seconds" in call("bench-serve", stand.url, "--timeout", 0).error()
     near = call("bench-serve", stand.url, "--model", "leters").error()
     assert "serves no model 'leters': did you mean 'letters'" in near
-    assert "'pictures', which is no model of text" in call(
-        "bench-serve", stand.url, "--model", "pictures"
-    ).error()
+    assert (
+        "'pictures', which is no model of text"
+        in call("bench-serve", stand.url, "--model", "pictures").error()
+    )
     assert stand.asked == []
 
 

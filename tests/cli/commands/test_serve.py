@@ -102,8 +102,7 @@ def test_without_arguments_the_bundled_models_and_the_page_are_served(tmp_path):
         page = httpx.get(url, trust_env=False, verify=False)
         assert page.headers["content-type"].startswith("text/html")
         *_, curl = shown.splitlines()
-        done = subprocess.run(["sh", "-c", f"{curl} -s"], capture_output=True, text=True)
-        answer = json.loads(done.stdout)
+        answer = json.loads(subprocess.check_output(["sh", "-c", f"{curl} -s"], text=True))
     assert answer["model"] == "shakespeare"
     assert answer["usage"]["completion_tokens"] > 0
     assert (tmp_path / "err").read_text() == ""

@@ -1,4 +1,4 @@
-"""Pictures of the page for the documents, and a text that emerges, from a server of the bundled models.
+"""Pictures of the page for the documents, and a text that emerges, of the bundled models.
 
 python -m tests.server.page.screenshots docs/images
 """

@@ -53,7 +53,8 @@ def test_events_are_read_wherever_the_stream_is_cut(module, size):
 BROKEN = """async () => {
     const start = new TextEncoder().encode('data: {"type": "start"}\\n\\n');
     const pull = (controller) => controller.error(new TypeError('network error'));
-    const stream = new ReadableStream({ start: (it) => it.enqueue(start), pull }, { highWaterMark: 0 });
+    const source = { start: (it) => it.enqueue(start), pull };
+    const stream = new ReadableStream(source, { highWaterMark: 0 });
     window.fetch = async () => new Response(stream);
     const { denoise } = await import('/page/api.js');
     const found = [];

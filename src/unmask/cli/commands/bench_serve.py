@@ -113,9 +113,9 @@ def _loops(clients: list[int], rates: list[float], seed: int) -> list[Loop]:
     for rate in rates:
         if not (math.isfinite(rate) and rate > 0):
             raise InputError(f"--rate {rate}: type a number of requests a second, such as 2.5")
-    for name, values in (("--clients", clients), ("--rate", rates)):
-        for twice in (each for each in values if values.count(each) > 1):
-            raise InputError(f"{name} {twice:g} is typed twice: type each load once")
+    typed = [*(f"--clients {each}" for each in clients), *(f"--rate {each:g}" for each in rates)]
+    for twice in (each for each in typed if typed.count(each) > 1):
+        raise InputError(f"{twice} is typed twice: type each load once")
     closed = clients or ([] if rates else [8])
     return [*(Closed(each) for each in closed), *(Open(rate, seed) for rate in rates)]
 

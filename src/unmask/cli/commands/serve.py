@@ -172,9 +172,9 @@ def _watch(running: Running, address: str) -> None:
     if isinstance(news, Exception):
         raise news
     if not whole:
+        longer = running.settings.grace * 4 or 30
         raise UnmaskError(
-            f"the server ended with requests at hand: --grace {running.settings.grace * 4 or 30:g} would "
-            "give them more time"
+            f"the server ended with requests at hand: --grace {longer:g} would give them more time"
         )
 
 
