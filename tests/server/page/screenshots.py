@@ -16,7 +16,7 @@ from unmask.server.settings import Settings
 
 WIDE = {"viewport": {"width": 1160, "height": 860}}
 PHONE = {"viewport": {"width": 375, "height": 812}, "device_scale_factor": 2, "is_mobile": True}
-SEED = 79
+SEED = 0  # the first; no picture is of a chosen one
 
 
 def text(page):
@@ -37,9 +37,9 @@ def phone(page):
 
 def digits(page):
     """A digit whose lower part is filled in anew."""
-    generate(page, seed=4, condition=3)
+    generate(page, seed=SEED, condition=3)
     page.get_by_role("button", name="Erase lower half").click()
-    generate(page, seed=6)
+    generate(page, seed=SEED)
     seek(page, 12)
     page.locator("#place").click()
 
