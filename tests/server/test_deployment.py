@@ -46,6 +46,8 @@ def test_the_example_of_a_file_has_all_defaults():
     assert Settings(**entries) == Settings()
     known = {each.name for each in fields(Settings)}
     assert entries.keys() == known - {"api_key", "max_tokens"}
+    text = (ROOT / "deploy" / "server.toml").read_text(encoding="utf-8")
+    assert set(re.findall(r"^# (\w+) = ", text, re.MULTILINE)) == {"api_key", "max_tokens"}
 
 
 @pytest.mark.parametrize("name", [each.name for each in fields(Settings)])

@@ -50,9 +50,10 @@ def test_events_are_read_wherever_the_stream_is_cut(module, size):
     assert module(READ, [list(body), cuts]) == EVENTS
 
 
-BROKEN = """async () => {
+BROKEN = """async (cut) => {
     const start = new TextEncoder().encode('data: {"type": "start"}\\n\\n');
-    const pull = (controller) => controller.error(new TypeError('network error'));
+    const error = new TypeError('network error');
+    const pull = (controller) => (cut ? controller.close() : controller.error(error));
     const source = { start: (it) => it.enqueue(start), pull };
     const stream = new ReadableStream(source, { highWaterMark: 0 });
     window.fetch = async () => new Response(stream);
@@ -67,8 +68,9 @@ BROKEN = """async () => {
 }"""
 
 
-def test_an_answer_that_breaks_off_is_told(module):
-    assert module(BROKEN) == ["start", "The server's answer broke off before its end."]
+@pytest.mark.parametrize("cut", [False, True], ids=["error", "cut"])
+def test_an_answer_that_breaks_off_is_told(module, cut):
+    assert module(BROKEN, cut) == ["start", "The server's answer broke off before its end."]
 
 
 def test_rules_find_what_a_loop_over_all_pairs_finds(module):
