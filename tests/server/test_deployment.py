@@ -44,11 +44,12 @@ def test_the_example_of_a_file_has_all_defaults():
     entries = read_file(ROOT / "deploy" / "server.toml")
     assert entries.pop(MODELS) == ["shakespeare"]
     assert Settings(**entries) == Settings()
+    known = {each.name for each in fields(Settings)}
     unsaid = {each.name for each in fields(Settings) if each.default is None}
     assert unsaid == {"api_key", "max_tokens", "dtype", "device_map"}
-    assert entries.keys() == {each.name for each in fields(Settings)} - unsaid
-    shown = (ROOT / "deploy" / "server.toml").read_text(encoding="utf-8")
-    assert {name for name in unsaid if f"\n# {name} = " in shown} == unsaid - {"api_key"}
+    assert entries.keys() == known - unsaid
+    text = (ROOT / "deploy" / "server.toml").read_text(encoding="utf-8")
+    assert set(re.findall(r"^# (\w+) = ", text, re.MULTILINE)) == unsaid
 
 
 @pytest.mark.parametrize("name", [each.name for each in fields(Settings)])
@@ -59,3 +60,58 @@ def test_the_document_describes_each_setting(name):
 def test_the_service_waits_longer_than_requests_may_take():
     service = (ROOT / "deploy" / "unmask.service").read_text(encoding="utf-8")
     assert int(re.search(r"TimeoutStopSec=(\d+)", service)[1]) > Settings().grace
+
+
+def labels():
+    """The labels of each metric, as its samples have them."""
+    metrics = Metrics()
+    metrics.request("/v1/completions", "ok", 1.0)
+    meter = metrics.meter("m")
+    meter.step(1.0, 1, 1, 1, 1)
+    meter.first(1.0)
+    for gauge in (metrics.waiting, metrics.rows, metrics.tokens):
+        gauge.labels("m").set(1)
+    found = {}
+    for name, inside in re.findall(r"^(unmask_\w+?)(?:\{(.*?)\})? ", metrics.text.decode(), re.M):
+        found[name] = set(re.findall(r'(\w+)="', inside))
+    return found
+
+
+def test_the_dashboard_asks_for_labels_that_exist():
+    dashboard = json.loads((ROOT / "deploy" / "grafana.json").read_text(encoding="utf-8"))
+    known, seen = labels(), 0
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            query = target["expr"]
+            names = set(re.findall(r"\bunmask_\w+", query))
+            grouped = re.findall(r"by \(([^)]*)\)", query)
+            wanted = {each.strip() for group in grouped for each in group.split(",")}
+            wanted |= set(re.findall(r"(\w+)=~?\"", query))
+            shown = set(re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", "")))
+            for name in names:
+                assert wanted | shown <= known[name], (query, target.get("legendFormat"))
+            seen += len(wanted)
+    assert seen > 20
+
+
+def test_the_option_that_the_example_leaves_out_is_taken(tmp_path):
+    text = (ROOT / "deploy" / "server.toml").read_text(encoding="utf-8")
+    [(line, number)] = re.findall(r"^# (max_tokens = (\d+))", text, re.MULTILINE)
+    (tmp_path / "server.toml").write_text(text.replace(f"# {line}", line))
+    entries = read_file(tmp_path / "server.toml")
+    del entries[MODELS]
+    assert Settings(**entries) == Settings(max_tokens=int(number))
+
+
+def test_the_container_is_built_from_what_there_is():
+    file = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    sources = re.findall(r"^COPY (?!--from)(.*) \S+$", file, re.MULTILINE)
+    copied = [name for line in sources for name in line.split()]
+    assert all((ROOT / name).exists() for name in copied)
+    kept = (ROOT / "deploy" / "Dockerfile.dockerignore").read_text(encoding="utf-8")
+    assert [line[1:] for line in kept.splitlines() if line[0] == "!"] == copied
+    [extras] = re.findall(r'pip install .*"\.\[(.*)\]"', file)
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert all(re.search(rf"^{each} = \[", project, re.MULTILINE) for each in extras.split(","))
+    assert re.search(r"127\.0\.0\.1:(\d+)/ready", file)[1] == str(Settings().port)
+    assert f"EXPOSE {Settings().port}\n" in file

@@ -75,7 +75,8 @@ class Settings:
         if self.api_key is not None and not _KEY.fullmatch(self.api_key):
             raise InputError(
                 "the API key is empty, or has spaces or other characters than visible ASCII, which "
-                "no header carries: type one such as --api-key $(openssl rand -hex 24)"
+                'no header carries: type one such as --api-key "$KEY", after '
+                "KEY=$(openssl rand -hex 24)"
             )
         if self.dtype is not None and self.dtype not in DTYPES:
             raise InputError(f"{option('dtype')}: {nearest(self.dtype, DTYPES)}")

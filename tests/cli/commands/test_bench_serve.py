@@ -119,6 +119,33 @@ def test_what_cannot_work(call, stand):
     assert "does not answer" in call("bench-serve", "localhost").error()
 
 
+def test_a_load_or_a_model_that_cannot_be_measured(call, stand):
+    twice = call("bench-serve", stand.url, "--clients", 2, "--clients", 2).error()
+    assert "--clients 2 is typed twice" in twice
+    assert (
+        "--rate 0.5 is typed twice"
+        in call("bench-serve", stand.url, "--rate", 0.5, "--rate", 0.5).error()
+    )
+    assert "type a number of seconds" in call("bench-serve", stand.url, "--timeout", 0).error()
+    near = call("bench-serve", stand.url, "--model", "leters").error()
+    assert "serves no model 'leters': did you mean 'letters'" in near
+    assert (
+        "'pictures', which is no model of text"
+        in call("bench-serve", stand.url, "--model", "pictures").error()
+    )
+    assert stand.asked == []
+
+
+def test_an_address_of_something_else(call, stand):
+    error = call("bench-serve", f"{stand.url}/v1").error()
+    assert f"{stand.url}/v1/v1/models answers 404" in error
+    assert "type the address that unmask serve printed" in error
+    stand.app.get("/page/v1/models")(lambda: "a page")
+    assert "answers 200" in call("bench-serve", f"{stand.url}/page").error()
+    stand.app.get("/keyed/v1/models")(lambda: JSONResponse({}, 401))
+    assert "type --api-key KEY" in call("bench-serve", f"{stand.url}/keyed").error()
+
+
 def test_asks_are_ragged_and_the_same_for_a_seed():
     some = asks(200, 5, 40, seed=3)
     assert some == asks(200, 5, 40, seed=3) != asks(200, 5, 40, seed=4)

@@ -1,5 +1,7 @@
 """`unmask serve`: what is refused before anything is loaded, and what is said at the start."""
 
+import contextlib
+import json
 import os
 import re
 import signal
@@ -10,6 +12,8 @@ import time
 
 import httpx
 import pytest
+
+from unmask.cli.commands import serve
 
 
 @pytest.mark.parametrize(
@@ -61,26 +65,55 @@ def test_a_model_that_cannot_be_loaded_ends_the_server(call, folders, tmp_path):
     assert "Traceback" not in told.err
 
 
+@contextlib.contextmanager
+def started(folder, *line, **environment):
+    """What a server in a process of its own prints until it is ready, and its address."""
+    program = [sys.executable, "-m", "unmask", "serve", *line]
+    env = {**os.environ, **environment}
+    with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
+        process = subprocess.Popen(program, stdout=out, stderr=err, env=env, cwd=folder)
+    try:
+        until = time.monotonic() + 120
+        while not re.search(r"^curl .*\n", shown := (folder / "out").read_text(), re.MULTILINE):
+            assert time.monotonic() < until, (shown, (folder / "err").read_text())
+            assert process.poll() is None, (folder / "err").read_text()
+            time.sleep(0.05)
+        [url] = re.findall(r"^(http://127\.0\.0\.1:\d+)  loading ", shown, re.MULTILINE)
+        yield shown, url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+
 def test_a_first_request_as_the_server_says(folders, tmp_path):
     (tmp_path / "server.toml").write_text(
         f'models = ["{folders["shidoku"]}"]\nport = 0\nlog_level = "warning"\n'
     )
-    line = [sys.executable, "-m", "unmask", "serve", "--config", "server.toml"]
-    env = {**os.environ, "UNMASK_API_KEY": "sesame"}
-    with open("out", "w") as out, open("err", "w") as err:
-        process = subprocess.Popen(line, stdout=out, stderr=err, env=env)
-    try:
-        until = time.monotonic() + 120
-        while "curl" not in (shown := (tmp_path / "out").read_text()):
-            assert time.monotonic() < until, (shown, (tmp_path / "err").read_text())
-            assert process.poll() is None, (tmp_path / "err").read_text()
-            time.sleep(0.05)
-        [url] = re.findall(r"^(http://127\.0\.0\.1:\d+)  loading ", shown, re.MULTILINE)
+    with started(tmp_path, "--config", "server.toml", UNMASK_API_KEY="sesame") as (shown, url):
+        assert f"Open {url} in a browser, or try, with the key in UNMASK_API_KEY:\n" in shown
         assert f'curl {url}/v1/infill -H "Authorization: Bearer $UNMASK_API_KEY"' in shown
         assert '"segments": [{"mask": 16}]' in shown
         assert httpx.get(f"{url}/ready", trust_env=False, verify=False).status_code == 200
         assert httpx.get(f"{url}/metrics", trust_env=False, verify=False).status_code == 401
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
     assert (tmp_path / "err").read_text() == ""
+
+
+def test_without_arguments_the_bundled_models_and_the_page_are_served(tmp_path):
+    with started(tmp_path, "--port", "0", "--log-level", "warning") as (shown, url):
+        assert f"{url}  loading shakespeare, digits, shidoku, sudoku\nReady. Open {url} " in shown
+        page = httpx.get(url, trust_env=False, verify=False)
+        assert page.headers["content-type"].startswith("text/html")
+        *_, curl = shown.splitlines()
+        answer = json.loads(subprocess.check_output(["sh", "-c", f"{curl} -s"], text=True))
+    assert answer["model"] == "shakespeare"
+    assert answer["usage"]["completion_tokens"] > 0
+    assert (tmp_path / "err").read_text() == ""
+
+
+def test_others_are_told_of_only_where_they_reach_the_server(capsys):
+    serve._warn(None)
+    assert "Anyone who reaches this machine may send requests" in capsys.readouterr().err
+    serve._warn("sesame")
+    assert "A key of 6 characters may be guessed" in capsys.readouterr().err
+    serve._warn("a" * serve.SHORT)
+    assert capsys.readouterr().err == ""

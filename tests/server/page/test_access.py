@@ -61,6 +61,19 @@ def test_the_focus_is_seen(open_page, place):
     assert page.locator(place).evaluate(style) == ["solid", "2px"]
 
 
+def test_the_result_can_be_skipped_to(open_page):
+    page = open_page("sudoku")
+    skip = page.locator(".skip")
+    skip.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/#sudoku")
+    assert page.evaluate("document.activeElement.id") == "result"
+    assert page.locator(".board").is_visible()
+    page.evaluate("location.hash = 'shakespeare'")
+    page.wait_for_selector("#prompt-row:not([hidden])")
+    assert skip.is_hidden()  # where there is no result yet
+
+
 @pytest.mark.parametrize("context", [MOVING], indirect=True, ids=["moving"])
 def test_the_result_is_announced_and_not_each_step(open_page):
     page = open_page("shakespeare")
@@ -129,6 +142,7 @@ CONTRASTS = """() => {
         surface: ['var(--ink)', 'var(--surface)'],
         button: ['var(--on-accent)', 'var(--accent)'],
         wrong: ['var(--wrong)', 'var(--paper)'],
+        edge: ['var(--edge)', 'var(--paper)'],
         shaded: ['var(--ink)', 'color-mix(in oklab, var(--accent) 62%, var(--paper))'],
     };
     const found = Object.entries(pairs).map(([name, [one, other]]) => [name, contrast(one, other)]);
@@ -145,6 +159,7 @@ CONTRASTS = """() => {
 )
 def test_text_stands_out_from_what_is_behind_it(open_page):
     found = open_page("shakespeare").evaluate(CONTRASTS)
+    assert found.pop("edge") >= 3  # of fields
     assert min(found.values()) >= 4.5, found
     assert found["text"] >= 12
 

@@ -113,6 +113,7 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(context):
         page.wait_for_selector("#ask:not([hidden])")
         assert field.is_hidden()
         assert told.is_hidden()
+        assert page.get_by_role("link", name="API").is_hidden()  # it would be refused
         generate(page, steps=4)
         assert not any("right-key" in text for text in snippets(page))
         curl, python = snippets(page)

@@ -50,6 +50,29 @@ def test_events_are_read_wherever_the_stream_is_cut(module, size):
     assert module(READ, [list(body), cuts]) == EVENTS
 
 
+BROKEN = """async (cut) => {
+    const start = new TextEncoder().encode('data: {"type": "start"}\\n\\n');
+    const error = new TypeError('network error');
+    const pull = (controller) => (cut ? controller.close() : controller.error(error));
+    const source = { start: (it) => it.enqueue(start), pull };
+    const stream = new ReadableStream(source, { highWaterMark: 0 });
+    window.fetch = async () => new Response(stream);
+    const { denoise } = await import('/page/api.js');
+    const found = [];
+    try {
+        for await (const each of denoise({ path: '/', body: {} })) found.push(each.type);
+    } catch (error) {
+        found.push(error.message);
+    }
+    return found;
+}"""
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["error", "cut"])
+def test_an_answer_that_breaks_off_is_told(module, cut):
+    assert module(BROKEN, cut) == ["start", "The server's answer broke off before its end."]
+
+
 def test_rules_find_what_a_loop_over_all_pairs_finds(module):
     layout = {"kind": "board", "height": 4, "width": 4, "symbols": [*"1234"], "box": [2, 2]}
     script = """async ([layout, board]) => {
@@ -76,6 +99,7 @@ def joined(i, j):
 def test_a_prompt_of_ids_may_leave_some_open(module):
     script = "async (text) => (await import('/page/request.js')).idsOf(text)"
     assert module(script, " 3, 1 _ [MASK:2] 12[MASK] ") == [3, 1, None, None, None, 12, None]
+    assert module(script, "3 x 1e9 -2 _") == [3, "x", "1e9", -2, None]  # for the server to refuse
 
 
 @pytest.mark.parametrize(
@@ -128,6 +152,27 @@ def test_a_recording_goes_forward_and_back(module):
     }
     order = [0, 1, 2, 3, 1, 0, 3, 2]
     assert module(script, [start, steps, order]) == [frames[count] for count in order]
+
+
+def test_options_that_differ_are_asked_for(module):
+    script = """async ([model, typed]) => {
+        const { optionsIn, showOptions } = await import('/page/presets.js');
+        const place = document.createElement('div');
+        const count = showOptions(place, model, 'm');
+        const first = optionsIn(place);
+        for (const [key, value] of Object.entries(typed)) {
+            const field = place.querySelector(`[data-key=${key}]`);
+            if (field.type === 'checkbox') field.checked = value;
+            else field.value = value;
+        }
+        return [count, first, optionsIn(place)];
+    }"""
+    options = {"steps": 8, "a": 1.5, "b": None, "c": "x", "d": False, "e": [1], "f": 2}
+    preset = {"name": "m", "steps": 12, "f": 3}
+    model = {"unmask": {"presets": [{"name": "m", "options": options}], "preset": preset}}
+    typed = {"a": " .5 ", "b": "0.25", "c": "", "d": True, "f": "1e999"}
+    expected = {"a": 0.5, "b": 0.25, "c": "", "d": True, "f": "1e999"}
+    assert module(script, [model, typed]) == [5, {"f": 3}, expected]
 
 
 def test_values_are_written_as_python_reads_them(module):

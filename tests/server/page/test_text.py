@@ -56,6 +56,7 @@ def test_masks_are_filled_in_place(open_page):
     assert shown(page).startswith("O Romeo, wherefore art thou")
     assert shown(page).endswith(", my love?")
     assert page.locator(".token:not(.given)").count() == 12
+    assert page.locator("#tokens").is_hidden()  # the prompt says how many
 
 
 def test_a_prompt_without_masks_goes_on(open_page):
@@ -112,14 +113,14 @@ def test_play_begins_again_and_ends_at_the_last_step(open_page):
     page = open_page("shakespeare")
     generate(page, prompt=FILL, steps=8)
     page.click("#play")
-    page.wait_for_selector("#play.playing")
-    page.wait_for_selector("#play:not(.playing)")
+    page.wait_for_selector("#play.playing[aria-label='Pause']")
+    page.wait_for_selector("#play[aria-label='Replay']:not(.playing)")
     assert page.locator("#place").text_content() == "8 / 8"
 
 
-def shades(page):
+def shades(page, which=".token:not(.given)"):
     script = "list => list.map(each => parseFloat(each.style.getPropertyValue('--shade')))"
-    return page.locator(".token:not(.given)").evaluate_all(script)
+    return page.locator(which).evaluate_all(script)
 
 
 def test_colours_tell_the_step_or_the_confidence(open_page):
@@ -140,6 +141,45 @@ def test_colours_tell_the_step_or_the_confidence(open_page):
     assert shades(page) == pytest.approx([10 + 52 * min(1, each / 6) for each in nats], abs=0.06)
     page.locator("label", has_text="None").click()
     assert all(map(math.isnan, shades(page)))
+
+
+def test_the_legend_is_of_the_colours(open_page):
+    page = open_page("shakespeare")
+    generate(page, prompt=FILL, steps=4)
+    legend = page.locator("#legend")
+    assert legend.text_content() == "first steplast step"
+    by_step = shades(page, "#legend i")
+    page.locator("label", has_text="Confidence").click()
+    assert legend.text_content() == "certainunsure"
+    by_confidence = shades(page, "#legend i")
+    assert by_confidence == sorted(set(by_confidence)) == by_step[::-1]
+    assert (by_confidence[0], by_confidence[-1]) == (10, 62)
+    page.locator("label", has_text="None").click()
+    assert legend.text_content() == ""
+
+
+def test_what_the_steps_cost_is_told(open_page):
+    page = open_page("shakespeare")
+    [(url, body)] = asked(page, lambda: generate(page, prompt=FILL, steps=6))
+    [choice] = answered(url, body)["choices"]
+    facts = page.locator(".facts span")
+    nats = f"log p −{-choice['logprob']:.1f}"
+    assert facts.all_text_contents() == ["12 of 12 tokens", "6 passes", "2.0 a pass", nats]
+    seek(page, 1)
+    assert facts.all_text_contents()[:2] == ["2 of 12 tokens", "1 pass"]
+    assert page.locator("#place").text_content() == "1 / 6"
+
+
+def test_escape_stops_a_run(open_page):
+    page = open_page("shakespeare")
+    page.route("**/v1/infill", lambda route: None)  # that is never answered
+    page.fill("#prompt", FILL)
+    page.click("#run")
+    assert page.locator("#run").text_content() == "Stop"
+    page.keyboard.press("Escape")
+    page.get_by_role("status").get_by_text("Stopped").wait_for(state="attached")
+    assert page.locator("#run").text_content() == "Unmask"
+    assert page.get_by_role("alert").is_hidden()
 
 
 def test_a_token_tells_what_else_could_stand_there(open_page):

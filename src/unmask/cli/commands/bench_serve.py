@@ -15,7 +15,7 @@ from unmask.cli.ui.table import figures as tables
 from unmask.core.checks import check_count
 from unmask.core.lines import json_line
 from unmask.core.optional import library
-from unmask.errors import InputError
+from unmask.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from unmask.server.load.client import Answer
@@ -49,6 +49,7 @@ URL: The address that unmask serve printed.
 --out FILE: Write figures and all answers (.json), or a picture (.png); repeatable.
 """
 
+KEY = "UNMASK_API_KEY"
 FILES = {".json": "figures", ".png": "a picture"}
 
 
@@ -76,12 +77,14 @@ def command(
     counts = {"--requests": requests, "--prompt-words": prompt_words, "--max-tokens": max_tokens}
     for name, value in counts.items():
         check_count(name, value, InputError)
+    if not (math.isfinite(timeout) and timeout > 0):
+        raise InputError(f"--timeout {timeout}: type a number of seconds, such as 600")
     loops = _loops(clients or [], rate or [], seed)
     paths = outputs.checked(out, FILES)
     if any(path.suffix.lower() == ".png" for path in paths):
         library("matplotlib", "viz", "a picture needs matplotlib")
-    key = api_key or os.environ.get("UNMASK_API_KEY")
-    model = model or _first_text_model(url, key)
+    key = api_key or os.environ.get(KEY)
+    model = _text_model(url, key, model)
     settings = {
         "url": url,
         "model": model,
@@ -102,7 +105,7 @@ def command(
 Measured = tuple[str, "list[Answer]", float]
 
 
-def _loops(clients: Sequence[int], rates: Sequence[float], seed: int) -> list[Loop]:
+def _loops(clients: list[int], rates: list[float], seed: int) -> list[Loop]:
     from unmask.server.load.loops import Closed, Open
 
     for each in clients:
@@ -110,29 +113,49 @@ def _loops(clients: Sequence[int], rates: Sequence[float], seed: int) -> list[Lo
     for rate in rates:
         if not (math.isfinite(rate) and rate > 0):
             raise InputError(f"--rate {rate}: type a number of requests a second, such as 2.5")
+    typed = [*(f"--clients {each}" for each in clients), *(f"--rate {each:g}" for each in rates)]
+    for twice in (each for each in typed if typed.count(each) > 1):
+        raise InputError(f"{twice} is typed twice: type each load once")
     closed = clients or ([] if rates else [8])
     return [*(Closed(each) for each in closed), *(Open(rate, seed) for rate in rates)]
 
 
-def _first_text_model(url: str, key: str | None) -> str:
-    """Return the first model of a server that generates text. Raises InputError without one."""
+def _text_model(url: str, key: str | None, name: str | None) -> str:
+    """Return the model of a server that is asked: the one of this name, or the first of text.
+
+    Raises InputError without one.
+    """
+    kinds = {
+        str(each["id"]): each.get("unmask", {}).get("kind", "text") for each in _listed(url, key)
+    }
+    if name is not None and name not in kinds:
+        raise InputError(f"{url} serves no model {name!r}: {nearest(name, kinds)}")
+    texts = [each for each, kind in kinds.items() if kind == "text"]
+    if not texts or (name is not None and name not in texts):
+        what = "no model of text" if name is None else f"{name!r}, which is no model of text"
+        raise InputError(f"{url} serves {what}: start unmask serve shakespeare")
+    return name or texts[0]
+
+
+def _listed(url: str, key: str | None) -> list[dict[str, Any]]:
+    """Return the models of a server. Raises InputError where it cannot say them."""
     import httpx
 
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    place = f"{url.rstrip('/')}/v1/models"
+    advice = "type the address that unmask serve printed, such as http://127.0.0.1:8000"
     try:
-        answer = httpx.get(f"{url.rstrip('/')}/v1/models", headers=headers, trust_env=False)
+        answer = httpx.get(place, headers=headers, trust_env=False)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise InputError(
-            f"{url} does not answer ({error}): type the address that unmask serve printed, such as "
-            "http://127.0.0.1:8000"
-        ) from error
-    if answer.status_code != 200:
-        raise InputError(f"{url} answers {answer.status_code}: {answer.text[:200]}")
-    for each in answer.json()["data"]:
-        if each.get("unmask", {}).get("kind", "text") == "text":
-            name: str = each["id"]
-            return name
-    raise InputError(f"{url} serves no model of text: start unmask serve shakespeare")
+        raise InputError(f"{url} does not answer ({error}): {advice}") from error
+    if answer.status_code == 401:
+        raise InputError(f"{url} needs a key, or another one: type --api-key KEY, or set {KEY}")
+    try:
+        found: list[dict[str, Any]] = answer.json()["data"]
+    except (ValueError, KeyError, TypeError):
+        said = f"{answer.status_code}: {answer.text[:200]}"
+        raise InputError(f"{place} answers {said}\n{advice}") from None
+    return found
 
 
 def _measured(
@@ -191,6 +214,7 @@ def _print(report: dict[str, Any], paths: Sequence[Path]) -> None:
     say(
         (f"{report['model']} at {report['url']}", "bold"), f"  {report['requests']} requests a loop"
     )
+    say("Seconds to the first token, and to the end of whole answers:")
     for table in tables([table_row(each) for each in report["loops"]]):
         out().print(table)
     for each in report["loops"]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from unmask.server.settings import Settings
 
 EXAMPLES = [
-    ("The bundled models, for programs of this machine", "unmask serve"),
+    ("The bundled models, and a page to watch them, for this machine alone", "unmask serve"),
     (
         "One model for all who reach this machine and have the key",
         "UNMASK_API_KEY=$KEY unmask serve my-model --host 0.0.0.0 --port 8080",
@@ -33,7 +33,8 @@ EXAMPLES = [
 
 OPTIONS = """
 MODELS: Bundled names (digits, shakespeare, shidoku, sudoku), folders, or repositories of
-    transformers' hub; the first answers requests that name none. Default: the bundled models.
+    transformers' hub; the first answers requests that name none. Default: the bundled models,
+    shakespeare first.
 --host ADDRESS: The address to listen at. Default: 127.0.0.1, which this machine alone reaches.
 --port N: The port; 0 takes a free one. Default: 8000.
 --api-key KEY: Refuse requests without the header Authorization: Bearer KEY. The variable
@@ -94,6 +95,8 @@ def command(
     _serve(names, settings)
 
 
+SHORT = 16
+"""Characters of a key below which it may be guessed by those who reach the server."""
 REQUIRED = {
     "fastapi": "FastAPI",
     "uvicorn": "uvicorn",
@@ -104,15 +107,22 @@ REQUIRED = {
 
 def _checked(names: Sequence[str], settings: Settings) -> list[str]:
     """Return the models to serve. Raises InputError before any weight is read."""
-    from unmask.models.checkpoint import bundled
     from unmask.models.loading import recognised
 
-    found = list(names) or sorted(bundled())
+    found = list(names) or _bundled()
     for name in found:
         if found.count(name) > 1:
             raise InputError(f"{name} is named twice: name each model once")
         recognised(name, settings.loading)
     return found
+
+
+def _bundled() -> list[str]:
+    """Return the bundled models, those of text first: OpenAI's clients ask for texts."""
+    from unmask.models.checkpoint import bundled, read_card
+
+    ids = {name: (read_card(name).vocabulary or {}).get("kind") == "ids" for name in bundled()}
+    return sorted(ids, key=ids.__getitem__)
 
 
 def _serve(names: list[str], settings: Settings) -> None:
@@ -130,12 +140,8 @@ def _serve(names: list[str], settings: Settings) -> None:
     with Listening(log), caught(running.news.put):
         running.start()
         _tell(say, (address, "bold"), f"  loading {', '.join(names)}")
-        if settings.api_key is None and not is_local(settings.host):
-            _tell(
-                note,
-                ("Anyone who reaches this machine may send requests: ", "yellow"),
-                "set UNMASK_API_KEY, or leave --host out",
-            )
+        if not is_local(settings.host):
+            _warn(settings.api_key)
         _watch(running, address)
     log.close()
     _drop_unwritable()
@@ -156,25 +162,44 @@ def _drop_unwritable() -> None:
             setattr(sys, name, TextIOWrapper(BytesIO()))
 
 
+def _warn(key: str | None) -> None:
+    """Say on stderr where others than this machine's programs may use the server."""
+    if key is None:
+        _tell(
+            note,
+            ("Anyone who reaches this machine may send requests: ", "yellow"),
+            "set UNMASK_API_KEY, or leave --host out",
+        )
+    elif len(key) < SHORT:
+        _tell(
+            note,
+            (f"A key of {len(key)} characters may be guessed: ", "yellow"),
+            "make one by openssl rand -hex 24",
+        )
+
+
 def _watch(running: Running, address: str) -> None:
     """Tell when the models are loaded; return once a signal came and all requests are finished."""
     news = running.news.get()
     if news is None:
         first = next(iter(running.models.values()))
-        curl = _curl(first, address, running.settings)
-        _tell(say, ("Ready.", "bold green"), " Try:\n", (curl, "cyan"))
+        keyed = ", with the key in UNMASK_API_KEY" if running.settings.api_key is not None else ""
+        _tell(say, ("Ready.", "bold green"), f" Open {address} in a browser, or try{keyed}:")
+        _tell(say, (_curl(first, address, running.settings), "cyan"))
         news = running.news.get()
     at_hand = running.operations.gate.open
     if isinstance(news, int) and at_hand:
         grace = running.settings.grace
-        _tell(note, f"Ending: {at_hand} requests are finished first, for {grace:g} s.")
+        _tell(
+            note, f"Ending. Open requests are finished first: {at_hand}, for at most {grace:g} s."
+        )
     whole = running.drain()
     if isinstance(news, Exception):
         raise news
     if not whole:
+        longer = running.settings.grace * 4 or 30
         raise UnmaskError(
-            f"the server ended with requests at hand: --grace {running.settings.grace * 4:g} would "
-            "give them more time"
+            f"the server ended with requests at hand: --grace {longer:g} would give them more time"
         )
 
 

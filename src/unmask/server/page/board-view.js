@@ -3,7 +3,7 @@
 import { make } from "./dom.js";
 import { paint, shade } from "./colour.js";
 import { clashes, verdict } from "./rules.js";
-import { roam } from "./grid-keys.js";
+import { moveByKeys } from "./grid-keys.js";
 
 /** Shows a board of symbols, and takes what is typed. onedit() is called after each change. */
 export class BoardView {
@@ -20,13 +20,9 @@ export class BoardView {
       make("span", { role: "row" }, ...cells.slice(row * layout.width, (row + 1) * layout.width)));
     this.element = make("div", { role: "grid", class: "board", "aria-label": label }, ...rows);
     this.element.style.setProperty("--columns", layout.width);
-    roam(this.element, this.inputs, layout.width);
+    moveByKeys(this.element, this.inputs, layout.width);
     this.listen();
     this.showCanvas();
-  }
-
-  reset(recording) {
-    this.recording = recording;
   }
 
   /** Show cells of a recording, by position; the first `offset` of them are not drawn. */
@@ -74,11 +70,11 @@ export class BoardView {
   listen() {
     this.element.addEventListener("focusin", (event) => event.target.select?.());
     this.element.addEventListener("beforeinput", (event) => this.locked && event.preventDefault());
-    this.element.addEventListener("input", (event) => this.typed(Number(event.target.dataset.cell), event.target.value));
+    this.element.addEventListener("input", (event) => this.enter(Number(event.target.dataset.cell), event.target.value));
     this.element.addEventListener("keydown", (event) => {
       if (this.locked || !["Backspace", "Delete"].includes(event.key)) return;
       event.preventDefault();
-      this.typed(Number(event.target.dataset.cell), "");
+      this.enter(Number(event.target.dataset.cell), "");
     });
     this.element.addEventListener("paste", (event) => {
       const text = event.clipboardData.getData("text").replace(/\s/g, "");
@@ -89,7 +85,7 @@ export class BoardView {
   }
 
   /** Take what was typed into a cell; anything that is no symbol empties it. */
-  typed(i, text) {
+  enter(i, text) {
     const found = this.layout.symbols.indexOf(text.trim().slice(-1));
     this.canvas.keep();
     this.canvas.values[i] = found < 0 ? null : found;

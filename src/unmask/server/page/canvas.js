@@ -7,6 +7,7 @@ export class Canvas {
     this.width = width;
     this.values = new Array(height * width).fill(null);
     this.past = [];
+    this.brush = Math.max(1, Math.round(width / 5)); // side of what a stroke erases
   }
 
   /** Remember the values, so that `undo` returns to them. */
@@ -39,8 +40,13 @@ export class Canvas {
       this.values.slice(row * this.width, (row + 1) * this.width));
   }
 
-  /** Return the cells of a brush of side `size` whose middle is at a cell. */
-  brush(cell, size) {
+  /** Erase what the brush covers around a cell. */
+  erase(cell) {
+    for (const each of this.covered(cell)) this.values[each] = null;
+  }
+
+  covered(cell) {
+    const size = this.brush;
     const [row, column] = [Math.floor(cell / this.width), cell % this.width];
     const from = -Math.floor((size - 1) / 2);
     const found = [];

@@ -6,16 +6,16 @@ import { wordOf } from "./recording.js";
 
 const card = byId("card");
 
-/** Show the card of a token below its element, or none. The token's label says the same. */
-export function look(element, cell, total) {
+/** Show the card of a token beside its element, or hide it for null. The token's label says the same. */
+export function showCard(element, cell, total) {
   card.hidden = !element || cell.token === null;
   if (card.hidden) return;
-  card.replaceChildren(...(cell.given ? [make("p", { class: "when" }, "Given")] : said(cell, total)));
-  element.setAttribute("aria-label", spoken(cell, total));
+  card.replaceChildren(...(cell.given ? [make("p", { class: "when" }, "Given")] : details(cell, total)));
+  element.setAttribute("aria-label", labelOf(cell, total));
   place(element);
 }
 
-function said(cell, total) {
+function details(cell, total) {
   const listed = [...(cell.alternatives ?? [])];
   if (!listed.some(({ token }) => token === cell.token)) listed.push(cell);
   const rows = listed.map((each) => {
@@ -30,7 +30,7 @@ function said(cell, total) {
   return [when, make("ol", {}, ...rows)];
 }
 
-function spoken(cell, total) {
+function labelOf(cell, total) {
   if (cell.given) return `${visible(cell.text)}, given`;
   const others = (cell.alternatives ?? [])
     .filter(({ token }) => token !== cell.token)
@@ -51,6 +51,6 @@ function place(element) {
 }
 
 /** Return a token's text with its blanks to be seen. */
-export const visible = (text) => (text ?? "").replace(/\n/g, "↵").replace(/ /g, "␣") || "∅";
+const visible = (text) => (text ?? "").replace(/\n/g, "↵").replace(/ /g, "␣") || "∅";
 
 const percent = (share) => (share < 0.001 ? "<0.1 %" : `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`);

@@ -2,8 +2,8 @@
 
 /** Return [name, text] pairs of prompts. */
 export const PROMPTS = [
-  ["Fill in", "Shall I compare thee to[MASK:8]?\nThou art more[MASK:6] and more temperate."],
-  ["Go on", "ROMEO:\nWhat light is this,"],
+  ["Fill in", "ROMEO:\nWhat light is this,[MASK:24]\nI take thee at thy word."],
+  ["Go on", "ROMEO:\nWhat light is this, that through the window breaks?\n\nJULIET:\n"],
 ];
 
 /** Boards by their height × width: a line of symbols each, "." where unknown. */

@@ -1,7 +1,7 @@
 // The form: what the reader asks for.
 
 import { byId, fillGroups, fillSelect } from "./dom.js";
-import { optionsIn, presetOf, recommended, showOptions, stepsOf } from "./presets.js";
+import { optionsIn, presetOf, recommended, showOptions, stepsOf, titleOf } from "./presets.js";
 import { hasMasks } from "./request.js";
 
 const [preset, rival, steps, tokens, condition, seed, compare, prompt] = [
@@ -26,8 +26,9 @@ export function showForm(model) {
   fillSelect(condition, [["", "any"], ...classes], "");
   const names = presets.map(({ name }) => [name, name]);
   const { name } = recommended(model);
-  fillGroups(preset, { Recommended: [[name, name]], Others: names.filter(([value]) => value !== name) }, name);
-  fillSelect(rival, names, (names.find(([value]) => value !== name) ?? names[0])[0]);
+  const others = names.filter(([value]) => value !== name);
+  fillGroups(preset, { Recommended: [[name, titleOf(name)]], Others: others }, name);
+  fillSelect(rival, names, (others[0] ?? names[0])[0]);
   showCompare();
   showPreset(model);
   showTokens(model);
@@ -54,7 +55,7 @@ export function showCompare() {
 }
 
 /** Offer to keep a seed that was drawn. */
-export function showDrawn(drawn) {
+export function offerSeed(drawn) {
   keep.hidden = seed.value !== "";
   keep.textContent = `keep ${drawn}`;
   keep.onclick = () => {
@@ -64,20 +65,23 @@ export function showDrawn(drawn) {
   };
 }
 
-/** Return what is asked for: one entry, or two on the same seed. grid: of an image or board. */
-export function asked(model, grid) {
+/** Return the names of the presets that are asked for: one, or two side by side. */
+export const chosenPresets = () => (compare.checked ? [preset.value, rival.value] : [preset.value]);
+
+/** Return what is asked for: an entry for each chosen preset, on the same seed. grid: of an image or board. */
+export function readForm(model, grid) {
   const shared = {
     prompt: prompt.value,
-    tokens: number(tokens),
+    tokens: numberIn(tokens),
     grid,
-    condition: condition.value === "" ? null : Number(condition.value),
-    seed: number(seed) ?? Math.floor(Math.random() * 1e6),
+    condition: numberIn(condition),
+    seed: numberIn(seed) ?? Math.floor(Math.random() * 1e6),
   };
-  const left = { ...shared, preset: preset.value, steps: number(steps), options: optionsIn(options) };
+  const left = { ...shared, preset: preset.value, steps: numberIn(steps), options: optionsIn(options) };
   if (!compare.checked) return [left];
   const takesSteps = "steps" in presetOf(model, rival.value).options;
   const count = takesSteps ? left.steps ?? stepsOf(model, rival.value) : null;
   return [left, { ...shared, preset: rival.value, steps: count, options: {} }];
 }
 
-const number = (field) => (field.disabled || field.value === "" ? null : Number(field.value));
+const numberIn = (field) => (field.disabled || field.value === "" ? null : Number(field.value));

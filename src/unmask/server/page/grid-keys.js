@@ -1,7 +1,7 @@
 // Arrow keys in a grid: one cell at a time is in the order of tabs.
 
 /** Let the arrow keys, Home and End move the focus among cells that stand in rows of `width`. */
-export function roam(grid, cells, width, onmove = () => {}) {
+export function moveByKeys(grid, cells, width, onmove = () => {}) {
   cells.forEach((cell, i) => (cell.tabIndex = i === 0 ? 0 : -1));
   grid.addEventListener("focusin", (event) => {
     const at = cells.indexOf(event.target);

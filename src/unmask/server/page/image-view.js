@@ -2,12 +2,12 @@
 
 import { make } from "./dom.js";
 import { PLAIN, paint, shade } from "./colour.js";
-import { roam } from "./grid-keys.js";
+import { moveByKeys } from "./grid-keys.js";
 
 /** Shows an image of levels, and lets a brush erase it. onedit() is called after each change. */
 export class ImageView {
   constructor({ layout, canvas, label, onedit }) {
-    Object.assign(this, { layout, canvas, onedit, brush: Math.max(1, Math.round(layout.width / 5)) });
+    Object.assign(this, { layout, canvas, onedit });
     this.cells = canvas.values.map((_, i) => make("span", { role: "gridcell", class: "pixel", "data-cell": i }));
     const rows = Array.from({ length: layout.height }, (_, row) => make("span", { role: "row" },
       ...this.cells.slice(row * layout.width, (row + 1) * layout.width)));
@@ -16,13 +16,9 @@ export class ImageView {
     }, ...rows);
     this.grid.style.setProperty("--columns", layout.width);
     this.element = this.grid;
-    roam(this.grid, this.cells, layout.width, (to, event) => event.shiftKey && this.erase(to));
+    moveByKeys(this.grid, this.cells, layout.width, (to, event) => event.shiftKey && this.erase(to));
     this.listen();
     this.showCanvas();
-  }
-
-  reset(recording) {
-    this.recording = recording;
   }
 
   /** Show cells of a recording, by position; the first `offset` of them are not drawn. */
@@ -55,7 +51,7 @@ export class ImageView {
   /** Erase what the brush covers around a cell. */
   erase(cell) {
     if (this.locked) return;
-    for (const each of this.canvas.brush(cell, this.brush)) this.canvas.values[each] = null;
+    this.canvas.erase(cell);
     this.onedit();
   }
 
@@ -82,7 +78,7 @@ export class ImageView {
       this.grid.addEventListener(end, () => (this.drawing = false));
     }
     this.grid.addEventListener("keydown", (event) => {
-      if (![" ", "Enter", "Delete", "Backspace"].includes(event.key)) return;
+      if (![" ", "Enter", "Delete", "Backspace"].includes(event.key) || this.locked) return;
       event.preventDefault();
       this.canvas.keep();
       this.erase(this.cells.indexOf(event.target));

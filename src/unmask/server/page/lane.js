@@ -13,7 +13,7 @@ export class Lane {
     this.note = make("p", { class: "note" });
     this.element = make("article", { class: "lane" },
       make("header", {}, this.title, this.facts), view.element, this.note);
-    this.recording = null;
+    this.clear();
   }
 
   /** Steps that are there. */
@@ -22,60 +22,53 @@ export class Lane {
   }
 
   /** Show what stands here before anything runs. */
-  idle(title) {
-    this.recording = null;
-    this.title.textContent = title;
+  clear() {
+    this.recording = this.final = null;
     this.facts.textContent = this.note.textContent = "";
     this.view.showCanvas?.();
   }
 
-  /** Run a request to its end. onstep(recording) is called after the start and after each step. */
+  /** Run a request to its end. onstep() is called after the start and after each step. */
   async run(request, prompt, signal, onstep) {
-    this.request = request;
-    this.title.textContent = request.body.preset;
-    const begun = performance.now();
+    this.clear();
     for await (const event of denoise(request, signal)) {
       if (event.type === "start") {
+        this.title.textContent = event.preset;
         this.recording = new Recording(event);
-        this.view.reset(this.recording, prompt);
+        this.view.reset?.(this.recording.length, prompt);
       }
       if (event.type === "step") this.recording.add(event);
-      if (event.type === "end") {
-        this.recording.response = event.response;
-        this.recording.seconds = (performance.now() - begun) / 1000;
-      }
-      onstep(this.recording);
+      if (event.type === "end") this.recording.response = event.response;
+      onstep();
     }
   }
 
   /** Show the cells after so many steps. settled: no step follows. */
   show(position, colouring, settled) {
-    const { recording } = this;
+    const { recording, total } = this;
     if (!recording) return;
-    const { total } = this;
-    const final = settled ? recording.end ??= recording.last.map((cell) => ({ ...cell })) : null;
-    this.view.show(recording.frame(position), colouring, total, final);
-    this.facts.replaceChildren(...this.said(Math.min(position, total)));
+    if (settled) this.final ??= recording.last;
+    this.view.show(recording.frame(position), colouring, total, this.final);
+    this.showFacts(recording, Math.min(position, total));
     this.note.textContent = (position >= total && this.view.verdict?.()) || "";
   }
 
   /** Return the result in a sentence, for those who do not see it. */
-  spoken() {
+  get summary() {
     const { response, steps } = this.recording;
     const [choice] = response.choices;
     const text = choice.text ?? choice.message?.content ?? this.view.verdict?.() ?? "";
-    return `${this.title.textContent} finished in ${steps.length} steps. ${text}`;
+    return `${this.title.textContent} finished in ${steps.length} steps. ${text}`.trim();
   }
 
-  said(position) {
-    const { recording } = this;
+  showFacts(recording, position) {
     const cells = recording.cells.filter((cell) => !cell.given);
     const known = cells.filter((cell) => cell.token !== null).length;
     const forwards = recording.forwards(position);
     const facts = [`${known} of ${cells.length} ${this.unit}`, `${forwards} ${forwards === 1 ? "pass" : "passes"}`];
     if (forwards) facts.push(`${(known / forwards).toFixed(1)} a pass`);
     if (known) facts.push(`log p ${nats(sum(cells))}`);
-    return facts.map((fact) => make("span", {}, fact));
+    this.facts.replaceChildren(...facts.map((fact) => make("span", {}, fact)));
   }
 }
 

@@ -11,7 +11,6 @@ export const wordOf = (token, text) => text ?? (token === null ? null : String(t
 export class Recording {
   constructor(start, index = 0) {
     const row = start.rows[index];
-    this.start = start;
     this.length = row.length;
     this.steps = [];
     this.response = null;
@@ -33,9 +32,9 @@ export class Recording {
     return this.cells;
   }
 
-  /** Return the cells of the last step. */
+  /** Return copies of the cells of the last step. */
   get last() {
-    return this.frame(this.steps.length);
+    return this.frame(this.steps.length).map((cell) => ({ ...cell }));
   }
 
   /** Return the network passes after so many steps. */

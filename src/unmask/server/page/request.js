@@ -13,7 +13,7 @@ export const hasMasks = (prompt) => prompt.search(MASK) >= 0;
 export function requestOf(model, asked) {
   const { path, body } = subject(model, asked);
   const shared = {
-    preset: asked.preset,
+    preset: asked.preset || null,
     steps: asked.steps,
     options: Object.keys(asked.options).length ? asked.options : null,
     condition: asked.condition,
@@ -47,8 +47,11 @@ function rowOf(grid, offset) {
   return offset ? { ids: [...new Array(offset).fill(null), ...grid.flat()] } : { grid };
 }
 
-/** Return the ids of a text of numbers; each `_` and each of n places of `[MASK:n]` is null. */
+/**
+ * Return the ids of a text of numbers; each `_` and each of n places of `[MASK:n]` is null. A word that
+ * is no number stays one, for the server to refuse.
+ */
 export function idsOf(text) {
   const spread = text.replace(MASK, (_, count) => " _".repeat(Number(count ?? 1)) + " ");
-  return spread.split(/[\s,]+/).filter(Boolean).map((word) => (word === "_" ? null : Number(word)));
+  return spread.split(/[\s,]+/).filter(Boolean).map((word) => (word === "_" ? null : /^-?\d+$/.test(word) ? Number(word) : word));
 }

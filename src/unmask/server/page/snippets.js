@@ -1,16 +1,17 @@
 // A request as a command and as a program, to be copied.
 
 import { byId, make } from "./dom.js";
+import { titleOf } from "./presets.js";
 
 /** Return what sends a request from a shell. */
-export function curl({ path, body }, origin, keyed) {
+function curl({ path, body }, origin, keyed) {
   const json = JSON.stringify(body, null, 2).replaceAll("'", "'\\''");
   const key = keyed ? `  -H "Authorization: Bearer $UNMASK_API_KEY" \\\n` : "";
   return `curl -N ${origin}${path} \\\n${key}  -H 'Content-Type: application/json' \\\n  -d '${json}'`;
 }
 
 /** Return a program that sends a request and prints its events; it needs nothing but Python. */
-export function python({ path, body }, origin, keyed) {
+function python({ path, body }, origin, keyed) {
   const key = keyed ? `    "Authorization": "Bearer " + os.environ["UNMASK_API_KEY"],\n` : "";
   return `import json
 ${keyed ? "import os\n" : ""}import urllib.request
@@ -44,14 +45,16 @@ export function literal(value, indent = "") {
 
 /** Show requests, and buttons that copy them. tell: says what was done. */
 export function showSnippets(requests, keyed, tell) {
-  const entries = requests.flatMap((request) => [
-    ["curl", curl(request, location.origin, keyed)],
-    ["Python", python(request, location.origin, keyed)],
-  ].map(([name, text]) => ({ name, text, preset: request.body.preset })));
-  const named = entries.map(({ name, text, preset }) => ({ text, title: requests.length > 1 ? `${name} (${preset})` : name }));
-  byId("snippets").replaceChildren(...named.map(({ text, title }) => make("figure", { class: "snippet" },
+  const snippets = requests.flatMap((request) => {
+    const preset = requests.length > 1 ? ` (${titleOf(request.body.preset ?? "")})` : "";
+    return [
+      { title: `curl${preset}`, text: curl(request, location.origin, keyed) },
+      { title: `Python${preset}`, text: python(request, location.origin, keyed) },
+    ];
+  });
+  byId("snippets").replaceChildren(...snippets.map(({ text, title }) => make("figure", { class: "snippet" },
     make("figcaption", {}, title), make("pre", { tabindex: "0", "aria-label": title }, make("code", {}, text)))));
-  byId("copies").replaceChildren(...named.map(({ text, title }, i) => {
+  byId("copies").replaceChildren(...snippets.map(({ text, title }, i) => {
     const button = make("button", { type: "button", class: "plain", onclick: () => copy(text, button, i, tell) },
       `Copy as ${title}`);
     return button;

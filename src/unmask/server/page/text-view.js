@@ -1,16 +1,16 @@
-// A row of text: its tokens in place, each of which can be looked at.
+// A row of text: its tokens in place, each of which can be chosen.
 
 import { make } from "./dom.js";
 import { paint, shade } from "./colour.js";
 
 let made = 0;
 
-/** Shows frames of a text. onlook(element, cell) is called for the token that is looked at, or null. */
+/** Shows frames of a text. onchoose(element, cell) is called for the token that is chosen, or null. */
 export class TextView {
-  constructor({ label, bare, onlook }) {
+  constructor({ label, bare, onchoose }) {
     this.name = `tokens-${++made}`;
     this.bare = bare; // ids rather than words: spaces stand between them
-    this.onlook = onlook;
+    this.onchoose = onchoose;
     this.prompt = make("span", { class: "prompt-text" });
     this.list = make("span", { role: "listbox", tabindex: "0", "aria-label": label, class: "tokens" });
     this.element = make("div", { class: bare ? "text bare" : "text" }, this.prompt, this.list);
@@ -19,12 +19,11 @@ export class TextView {
     this.listen();
   }
 
-  /** Begin a row. prompt: the text before its positions. */
-  reset(recording, prompt) {
-    this.recording = recording;
+  /** Begin a row of so many positions. prompt: the text before them. */
+  reset(length, prompt) {
     this.prompt.textContent = prompt;
     this.choose(-1);
-    this.tokens = Array.from({ length: recording.length }, (_, i) =>
+    this.tokens = Array.from({ length }, (_, i) =>
       make("span", { role: "option", class: "token unknown", id: `${this.name}-${i}`, "aria-selected": "false" }));
     this.list.replaceChildren(...this.tokens);
     this.drawn = this.tokens.map(() => "");
@@ -51,7 +50,7 @@ export class TextView {
     token.classList.toggle("given", cell.given);
     token.classList.toggle("fresh", cell.fresh);
     token.classList.toggle("empty", text === null);
-    token.replaceChildren(...spelt(text ?? "\u2003", this.bare));
+    token.replaceChildren(...nodesOf(text ?? "\u2003", this.bare));
     token.setAttribute("aria-label", unknown ? "unknown" : text.trim() || JSON.stringify(text));
     paint(token, strength);
   }
@@ -62,11 +61,11 @@ export class TextView {
     const token = this.tokens[index];
     if (!token) {
       this.list.removeAttribute("aria-activedescendant");
-      return this.onlook(null);
+      return this.onchoose(null);
     }
     token.setAttribute("aria-selected", "true");
     this.list.setAttribute("aria-activedescendant", token.id);
-    this.onlook(token, this.cells[index]);
+    this.onchoose(token, this.cells[index]);
   }
 
   listen() {
@@ -92,7 +91,7 @@ export class TextView {
 }
 
 /** Return the nodes of a token: line ends get a mark that can be pointed at. */
-function spelt(text, bare) {
+function nodesOf(text, bare) {
   if (bare) return [text, " "];
   return text.split(/(\n)/).flatMap((part) =>
     part === "\n" ? [make("span", { class: "newline", "aria-hidden": "true" }, "↵"), "\n"] : [part]);

@@ -15,7 +15,7 @@ export function showTools(model, canvas, view, onedit) {
       edit("Erase all", () => canvas.clear()),
       edit("Erase lower half", () => erase(canvas, canvas.values.length / 2)),
       undo(),
-      ...brush(view, layout),
+      ...brush(canvas),
     ],
     board: () => [
       ...example(layout).map((line) => button("Example", () => view.fill(line))),
@@ -46,11 +46,11 @@ function example(layout) {
   return fits ? [line] : [];
 }
 
-function brush(view, layout) {
-  const most = Math.max(1, Math.round(Math.min(layout.height, layout.width) / 2));
+function brush(canvas) {
+  const most = Math.max(1, Math.round(Math.min(canvas.height, canvas.width) / 2));
   const field = make("input", {
-    id: "brush", type: "range", min: 1, max: most, value: view.brush, "aria-label": "Size of the brush",
-    oninput: () => (view.brush = Number(field.value)),
+    id: "brush", type: "range", min: 1, max: most, value: canvas.brush, "aria-label": "Size of the brush",
+    oninput: () => (canvas.brush = Number(field.value)),
   });
   return [make("label", { class: "brush" }, "Brush", field)];
 }

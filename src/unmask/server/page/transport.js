@@ -1,7 +1,7 @@
 // The controls of a replay: play, the step slider, the colours and their legend.
 
 import { byId, chips, make } from "./dom.js";
-import { COLOURINGS, PLAIN, STEP, ladder, paint } from "./colour.js";
+import { COLOURINGS, PLAIN, STEP, shades, paint } from "./colour.js";
 import { Player } from "./player.js";
 
 const [play, slider, place] = ["play", "slider", "place"].map(byId);
@@ -13,9 +13,9 @@ export class Transport {
     this.draw = () => show(this.player.position, this.colouring, !this.player.live);
     this.player = new Player(() => {
       this.draw();
-      this.said();
+      this.showPosition();
     });
-    play.addEventListener("click", () => (this.player.playing ? this.player.pause() : this.player.play(), this.said()));
+    play.addEventListener("click", () => (this.player.playing ? this.player.pause() : this.player.play(), this.showPosition()));
     slider.addEventListener("input", () => this.player.seek(Number(slider.value)));
   }
 
@@ -29,7 +29,7 @@ export class Transport {
   colour(value) {
     this.colouring = value;
     const [, , left, right] = COLOURINGS.find(([each]) => each === value);
-    const swatches = ladder(value, 7).map((strength) => {
+    const swatches = shades(value, 7).map((strength) => {
       const swatch = make("i", {});
       paint(swatch, strength);
       return swatch;
@@ -37,7 +37,7 @@ export class Transport {
     byId("legend").replaceChildren(...(value === PLAIN ? [] : [left, ...swatches, right]));
   }
 
-  said() {
+  showPosition() {
     const { position, length, playing, live } = this.player;
     slider.max = length;
     slider.value = position;

@@ -71,9 +71,10 @@ def usual_presets(grid: tuple[int, int] | None) -> list[tuple[str, dict[str, Any
     return [(name, by_name.defaults(make)) for name, make in every if not by_name.needs(make, grid)]
 
 
-def _recommended(served: Served) -> dict[str, Any]:
+def _recommended(served: Served) -> dict[str, Any] | None:
+    """Return the preset of requests that name none; None for a strategy of the model's own."""
     if served.text is not None and served.text.strategy is not None:
-        return {"name": served.text.strategy.name}
+        return None
     name, options = by_name.name_and_options(served.denoiser.spec.recommended)
     return {"name": name, **options}
 
