@@ -78,7 +78,8 @@ def test_a_run_of_steps_that_are_slower_or_faster_than_planned_ends_in_time(
     assert not (tmp_path / "out.training").exists()
 
 
-def test_a_run_with_time_for_its_steps_is_the_one_without_a_deadline(book, tmp_path):
+def test_a_run_that_goes_on_as_it_is_is_the_one_without_a_deadline(book, tmp_path, monkeypatch):
+    monkeypatch.setattr(pace, "WORTH", 1e9)
     recipe = Recipe(steps=6, batch_size=4, samples=0, held_out_rows=16, backbone=SMALL)
     for name, deadline in (("with", time.monotonic() + 600), ("without", None)):
         train(book, tmp_path / name, recipe=recipe, deadline=deadline)
@@ -89,7 +90,7 @@ def test_a_run_with_time_for_its_steps_is_the_one_without_a_deadline(book, tmp_p
 def paced(now, deadline, step, steps, trained):
     """What a Pace says after a step, `now` seconds after it began."""
     found = Pace(time.monotonic() + deadline)
-    found.marks = [mark - now for mark in found.marks]
+    found.begun -= now
     found.deadline -= now
     found.budget = SimpleNamespace(trained=trained)
     found.taken = step - 1
@@ -109,7 +110,13 @@ def naive(now, deadline, step, trained):
 
 @pytest.mark.parametrize(
     ("now", "step", "steps", "trained"),
-    [(50, 100, 300, 45), (50, 100, 150, 45), (60, 300, 700, 50), (86, 500, 900, 80)],
+    [
+        (50, 100, 300, 45),
+        (50, 100, 150, 45),
+        (60, 300, 700, 50),
+        (86, 500, 900, 80),
+        (20, 50, 100, 19),  # half of the steps, and more than half of the time to come
+    ],
 )
 def test_steps_are_those_that_there_is_time_for(now, step, steps, trained):
     assert paced(now, 100, step, steps, trained) == naive(now, 100, step, trained)
@@ -118,7 +125,7 @@ def test_steps_are_those_that_there_is_time_for(now, step, steps, trained):
 def test_what_is_near_enough_early_or_nearly_over_is_left_alone():
     fitting = naive(50, 100, 1000, 45)
     assert paced(50, 100, 1000, fitting + 10, 45) is None
-    assert paced(40, 100, 100, 900, 36) is None  # before the first mark
+    assert paced(40, 100, 400, 900, 36) is None  # before the first mark
     assert paced(95, 100, 100, 900, 90) is None  # too little is left
     assert paced(50, 100, 300, 300, 45) is None  # the last step
 

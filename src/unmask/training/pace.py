@@ -10,7 +10,7 @@ from unmask.training.base import TrainerCallback
 from unmask.training.measuring import SHARE, Budget
 from unmask.training.processes import launched
 
-MARKS = (0.5, 0.8, 0.95)  # shares of the time after which the steps are counted anew
+MARKS = (0.5, 0.8, 0.95)  # of the time, or of the steps, after which these are counted anew
 NEAR = 0.02  # share of the steps to come that is not worth a change
 WORTH = 10.0  # seconds to come that are
 
@@ -36,20 +36,21 @@ class Pace(TrainerCallback):
                 f"deadline={deadline} beside several processes, which would end at different "
                 "steps: pass steps"
             )
-        self.marks = [now + share * (deadline - now) for share in MARKS]
+        self.begun, self.marks = now, [*MARKS]
         self.budget: Budget | None = None  # of the run
         self.steps: int | None = None
         self.taken = 0
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Count the steps anew where a share of the time is over."""
+        """Count the steps anew where a share of the time, or of the steps, is over."""
         self.taken += 1
-        now, last = time.monotonic(), state.global_step >= state.max_steps
-        if not self.marks or now < self.marks[0] or last or control.should_training_stop:
+        now, planned = time.monotonic(), state.max_steps - state.global_step
+        over = (now - self.begun) / (self.deadline - self.begun)
+        over = max(over, state.global_step / state.max_steps)
+        if not self.marks or over < self.marks[0] or control.should_training_stop or not planned:
             return
-        while self.marks and self.marks[0] <= now:
+        while self.marks and self.marks[0] <= over:
             self.marks.pop(0)
-        planned = state.max_steps - state.global_step
         fitting = self.fitting(self.deadline - now)
         if self.deadline - now < WORTH or abs(fitting - planned) <= NEAR * planned:
             return

@@ -3,7 +3,7 @@
 import pytest
 
 from unmask.models.checkpoint import read_card
-from unmask.training import budgeting, run
+from unmask.training import budgeting, pace, run
 
 LINE = ("train", "--data", "book.txt", "--out", "book")
 
@@ -33,6 +33,7 @@ def test_time_is_measured_and_what_is_set_stays(call, monkeypatch):
         return 2.0
 
     monkeypatch.setattr(budgeting, "seconds_of_step", seconds)
+    monkeypatch.setattr(pace, "WORTH", 1e9)  # steps stay those of the plan
     sets = ("--set", "data.length=16", "--set", "batch_size=5", "--set", "precision=float32")
     done = call(*LINE, "--budget", "40s", *sets)
     assert "chosen for the budget: 40s, 2,000 ms a step" in done.err
