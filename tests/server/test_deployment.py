@@ -66,6 +66,7 @@ def labels():
     """The labels of each metric, as its samples have them."""
     metrics = Metrics()
     metrics.request("/v1/completions", "ok", 1.0)
+    metrics.usage("m", 1, 1)
     meter = metrics.meter("m")
     meter.step(1.0, 1, 1, 1, 1)
     meter.first(1.0)

@@ -160,7 +160,7 @@ def test_errors_of_the_network_end_requests_and_nothing_else(live, error):
     server.rests()
 
 
-@pytest.mark.parametrize("method", ["step", "submit", "cancel", "release"])
+@pytest.mark.parametrize("method", ["step", "adopt", "cancel", "release"])
 def test_errors_of_the_worker_itself_end_requests_and_nothing_else(live, method, monkeypatch):
     """The engine fails at random, in whatever it is asked."""
     from unmask.engine import Engine

@@ -11,6 +11,7 @@ import unmask
 from unmask import presets
 from unmask.core.random import fold
 from unmask.decoding import Canvas
+from unmask.server.canvas_rows import CanvasRows
 from unmask.server.posting import Ended, Finished, PostingJob
 from unmask.server.problems import problem_of
 from unmask.server.served import Served
@@ -51,19 +52,11 @@ def served(settings, meter=None, *, kind=Net, slow=0.002, name="tiny"):
     return Served.of(name, denoiser, settings, meter=meter)
 
 
-class Rows:
+def rows(denoiser, number, seed, steps):
     """Rows whose positions are all unknown."""
-
-    def __init__(self, number, seed, steps):
-        self.lengths = [LENGTH] * number
-        self.seeds = fold(torch.full((number,), seed), torch.arange(number))
-        self.strategy = presets.random_order(steps)
-
-    def submit(self, engine, numbers):
-        tokens = torch.zeros(len(numbers), LENGTH, dtype=torch.int64)
-        editable = torch.ones(len(numbers), LENGTH, dtype=torch.bool)
-        canvas = Canvas.infill(tokens, editable)
-        return engine.submit(canvas, self.strategy, self.seeds[list(numbers)])
+    seeds = fold(torch.full((number,), seed), torch.arange(number))
+    canvas = Canvas.blank(number, LENGTH)
+    return CanvasRows(denoiser, canvas, presets.random_order(steps), seeds)
 
 
 class Asked(BaseModel):
@@ -76,7 +69,7 @@ class Asked(BaseModel):
 async def tiny(asked: Asked, request: Request):
     trace = request.state.trace
     worker = next(iter(request.app.state.house.models.values())).worker
-    job = PostingJob(Rows(asked.n, asked.seed, asked.steps))
+    job = PostingJob(rows(worker.denoiser, asked.n, asked.seed, asked.steps))
     found = {}
     try:
         worker.submit(job)

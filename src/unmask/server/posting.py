@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from unmask.core.generation import Generation
-from unmask.decoding import prepare
 from unmask.engine import Begun, Engine, adopted
 from unmask.server.job import Array, Job, Step
 from unmask.server.mailbox import Mailbox
@@ -45,30 +44,27 @@ class Ended:
 class PostingJob(Job):
     """Rows of a request; `mail` has a Step or Finished at a time, and at last Ended.
 
+    begun: some of the rows, one in each.
     Where it is read more slowly than rows are generated, several steps of a row become one.
     """
 
-    def __init__(self, rows: Rows, *, watched: bool = False, deadline: float = float("inf")):
+    def __init__(
+        self,
+        rows: Rows,
+        begun: Iterable[Begun] = (),
+        *,
+        watched: bool = False,
+        deadline: float = float("inf"),
+    ):
         self.rows, self.watched, self.deadline = rows, watched, deadline
         self.lengths = rows.lengths
         self.mail: Mailbox[Step | Finished | Ended] = Mailbox()
-        self._begun = dict[int, Begun]()
-
-    def begin(self) -> None:
-        """Make the first row and the longest ready, beside the worker and before it is their turn.
-
-        Raises InputError for rows that cannot begin. No pass of the network is made.
-        """
-        longest = max(range(len(self.lengths)), key=self.lengths.__getitem__)
-        for number in {0, longest}:
-            [self._begun[number]] = self.rows.begin([number])
-            prepare(self._begun[number].state, self._begun[number].strategy)
+        self._begun = {part.numbers[0]: part for part in begun}
 
     def submit(self, engine: Engine, numbers: Sequence[int]) -> Array:
         """Hand these rows to the engine."""
+        others = self.rows.begin([number for number in numbers if number not in self._begun])
         ready = [self._begun.pop(number) for number in numbers if number in self._begun]
-        mine = {number for each in ready for number in each.numbers}
-        others = self.rows.begin([number for number in numbers if number not in mine])
         return adopted(engine, [*ready, *others], numbers)
 
     def step(self, step: Step) -> None:

@@ -11,6 +11,8 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from unmask.core.generation import Generation
+from unmask.decoding import prepare
+from unmask.engine import Begun
 from unmask.server.answers import Reply
 from unmask.server.events import EventStream
 from unmask.server.failures import GONE, LATE, Cancelled, Expired, WorkerError
@@ -39,8 +41,9 @@ async def answered(
     trace = trace_of(request)
     trace.model = served.name
     watched = asked.stream or reply.likeliest is not None
-    job = PostingJob(reply.rows, watched=watched, deadline=_deadline(request, house))
-    trace.use(await house.compute(_begun, job, reply))
+    begun, usage = await house.compute(_begun, reply)
+    trace.use(usage)
+    job = PostingJob(reply.rows, begun, watched=watched, deadline=_deadline(request, house))
     stream = stream_of(reply, asked) if asked.stream else None
     try:
         served.worker.submit(job)
@@ -76,10 +79,18 @@ def _deadline(request: Request, house: House) -> float:
     return trace_of(request).arrived + house.settings.timeout
 
 
-def _begun(job: PostingJob, reply: Reply) -> Mapping[str, Any]:
-    """Return the usage of rows that are about to begin; raise for those that cannot."""
-    job.begin()
-    return reply.usage({}).entries()
+def _begun(reply: Reply) -> tuple[list[Begun], Mapping[str, Any]]:
+    """Return rows that have begun, and the usage of all. Raises InputError for what cannot begin.
+
+    It is the first row and the longest, so that nothing waits that cannot be generated; the worker
+    takes them on as they are. No pass of the network is made.
+    """
+    lengths = reply.rows.lengths
+    longest = max(range(len(lengths)), key=lengths.__getitem__)
+    begun = [part for number in {0, longest} for part in reply.rows.begin([number])]
+    for part in begun:
+        prepare(part.state, part.strategy)
+    return begun, reply.usage({}).entries()
 
 
 def _answer(reply: Reply, records: Mapping[int, Generation]) -> tuple[dict[str, Any], Response]:
