@@ -107,7 +107,9 @@ def test_without_arguments_the_bundled_models_and_the_page_are_served(tmp_path):
         answer = json.loads(subprocess.check_output(["sh", "-c", f"{curl} -s"], text=True))
     assert answer["model"] == "shakespeare"
     assert answer["usage"]["completion_tokens"] > 0
-    assert (tmp_path / "err").read_text() == ""
+    told = (tmp_path / "err").read_text().splitlines()
+    # The client may have its answer just before the server counts the request as finished.
+    assert [line for line in told if not line.startswith("Ending. Open requests")] == []
 
 
 def test_others_are_told_of_only_where_they_reach_the_server(capsys):

@@ -182,3 +182,44 @@ def test_values_are_written_as_python_reads_them(module):
     }  # fmt: skip
     script = "async (value) => (await import('/page/snippets.js')).literal(value)"
     assert eval(module(script, value), {}) == value
+
+
+VIEW = """async ([layout, tokens]) => {
+    const { Canvas } = await import('/page/canvas.js');
+    const { BoardView } = await import('/page/board-view.js');
+    const { ImageView } = await import('/page/image-view.js');
+    const View = layout.kind === 'image' ? ImageView : BoardView;
+    const view = new View({ layout, canvas: new Canvas(layout), label: 'm', onedit() {} });
+    view.show(tokens.map((token) => ({ token, given: true })), 'step', 1);
+    const cells = [...view.element.querySelectorAll('[data-cell]')];
+    return cells.map((cell) => cell.value ?? cell.ariaLabel.split(': ')[1]);
+}"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [("image", ["level 2", "unknown", "level 0", "level 1"]), ("board", ["c", "", "a", "b"])],
+)
+def test_what_stands_before_a_grid_is_not_drawn(module, kind, shown):
+    layout = {"height": 2, "width": 2, "levels": 3, "symbols": [*"abc"], "box": [0, 0]}
+    assert module(VIEW, [{"kind": kind, "offset": 1, **layout}, [1, 2, None, 0, 1]]) == shown
+
+
+PLAYED = """async () => {
+    const { Player } = await import('/page/player.js');
+    const shown = [];
+    const player = new Player((position) => shown.push(position));
+    player.reach(3);
+    player.pause();
+    return shown;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("context", "shown"),
+    [({"reduced_motion": "reduce"}, [3]), ({"reduced_motion": "no-preference"}, [1])],
+    indirect=["context"],
+    ids=["calm", "moving"],
+)
+def test_steps_come_one_by_one_where_motion_is_wanted(module, shown):
+    assert module(PLAYED) == shown

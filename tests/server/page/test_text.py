@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("playwright")
 
 from tests.server.conftest import serving
-from tests.server.page.browsing import generate, opened, seek
+from tests.server.page.browsing import generate, opened, seek, settled
 
 from unmask.server.served import Served
 from unmask.server.settings import Settings
@@ -230,3 +230,6 @@ def test_two_presets_stand_side_by_side_on_one_seed(open_page):
     assert kept.text_content() == f"keep {bodies[0][1]['seed']}"
     kept.click()
     assert page.locator("#seed").input_value() == str(bodies[0][1]["seed"])
+    page.click("#run")
+    settled(page)
+    assert bodies[2:] == bodies[:2]
