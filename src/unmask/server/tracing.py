@@ -98,7 +98,6 @@ class Traced:
         trace = Trace(new_id(header(scope, ID)))
         scope.setdefault("state", {})["trace"] = trace
         exchange = Exchange(trace, receive, send)
-        begun = time.perf_counter()
         with self.metrics.open.track_inprogress():
             try:
                 await self.app(scope, exchange.receive, exchange.send)
@@ -106,7 +105,7 @@ class Traced:
                 await exchange.fail(raised)
             finally:
                 exchange.close()
-                self._record(scope, trace, time.perf_counter() - begun)
+                self._record(scope, trace, time.monotonic() - trace.arrived)
 
     def _record(self, scope: Scope, trace: Trace, seconds: float) -> None:
         endpoint = getattr(scope.get("route"), "path", UNKNOWN)

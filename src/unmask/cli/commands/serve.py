@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,22 +143,12 @@ def _serve(names: list[str], settings: Settings) -> None:
             _warn(settings.api_key)
         _watch(running, address)
     log.close()
-    _drop_unwritable()
 
 
 def _tell(write: Callable[..., None], *parts: str | tuple[str, str]) -> None:
     """Print a line. A server goes on where the disk is full, or nobody reads."""
     with suppress(OSError, SystemExit):  # with which rich ends programs whose pipe is broken
         write(*parts)
-
-
-def _drop_unwritable() -> None:
-    """Let the end of the process not fail by a stream that cannot be written."""
-    for name in ("stdout", "stderr"):
-        try:
-            getattr(sys, name).flush()
-        except OSError:
-            setattr(sys, name, TextIOWrapper(BytesIO()))
 
 
 def _warn(key: str | None) -> None:
