@@ -180,6 +180,21 @@ def test_engine_finds_ways_that_differ(helper):
         engine.check(made, 2)
 
 
+def test_serving(tables):
+    (rows,) = tables("serving").values()
+    served, engine, alone = rows
+    assert (served["served / it"], alone["way"]) == (1, "one after another")
+    assert served["passes"] is None
+    assert 0 < engine["passes"] < alone["passes"]
+
+
+def test_serving_finds_ways_that_differ(helper):
+    serving = helper("serving")
+    serving.check({"served": ["a", "b"], "engine": ["a", "b"]})
+    with pytest.raises(AssertionError, match=r"engine: other texts than served at requests \[1\]"):
+        serving.check({"served": ["a", "b"], "engine": ["a", "c"]})
+
+
 def test_engine_refuses_lengths_in_the_wrong_order(run, capsys):
     with pytest.raises(SystemExit):
         run("engine", "--quick", "--lengths", 9, 3)

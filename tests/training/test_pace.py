@@ -87,12 +87,12 @@ def test_a_run_that_goes_on_as_it_is_is_the_one_without_a_deadline(book, tmp_pat
     assert one.read_bytes() == other.read_bytes()
 
 
-def paced(now, deadline, step, steps, trained):
+def paced(now, deadline, step, steps, trained, rounds=0, longest=1e9):
     """What a Pace says after a step, `now` seconds after it began."""
     found = Pace(time.monotonic() + deadline)
     found.begun -= now
     found.deadline -= now
-    found.budget = SimpleNamespace(trained=trained)
+    found.budget = SimpleNamespace(trained=trained, spent=rounds, longest_figure=longest)
     found.taken = step - 1
     control = SimpleNamespace(should_training_stop=False, should_save=False)
     found.on_step_end(None, SimpleNamespace(global_step=step, max_steps=steps), control)
@@ -100,12 +100,16 @@ def paced(now, deadline, step, steps, trained):
     return found.steps
 
 
-def naive(now, deadline, step, trained):
-    """Steps in all: each costs what the ones before did, a tenth more for measuring, and the last
-    figure a twentieth of those before."""
-    each = trained / step
-    left = deadline - now - trained / 20
-    return step + round(left / (each * 1.1))
+def naive(now, deadline, step, trained, rounds=0, longest=1e9):
+    """Steps in all, by trying: each costs what the ones before did, and a share of it for rounds;
+    the figure at the end takes a twentieth of all steps, or the longest that it can."""
+    each, more = trained / step, 0
+    while (
+        now + more * each * (1 + rounds / trained) + min((step + more) * each / 20, longest)
+        < deadline
+    ):
+        more += 1
+    return step + more
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,9 @@ def naive(now, deadline, step, trained):
     ],
 )
 def test_steps_are_those_that_there_is_time_for(now, step, steps, trained):
-    assert paced(now, 100, step, steps, trained) == naive(now, 100, step, trained)
+    for more in ((0, 1e9), (5, 1e9), (5, 0.5)):
+        expected = naive(now, 100, step, trained, *more)
+        assert abs(paced(now, 100, step, steps, trained, *more) - expected) <= 1
 
 
 def test_what_is_near_enough_early_or_nearly_over_is_left_alone():

@@ -19,12 +19,13 @@ class Budget:
     """The time that a run may spend on measuring, half of it on held-out rows, half on samples.
 
     rows, samples: of a round, at most. passes: of the network, for one sample. batch: examples of
-    a step on this process. Until one has been measured, its cost is guessed from the time of a
+    a step on this process. final: rows of the final figure, at most. Until one has been measured, its cost is guessed from the time of a
     step, and only half of what is left is spent on it.
     """
 
-    def __init__(self, rows: int, samples: int, passes: int, batch: int):
+    def __init__(self, rows: int, samples: int, passes: int, batch: int, final: int = MOST):
         self.rows, self.samples, self.passes, self.batch = rows, samples, passes, batch
+        self.final = final
         self.begun, self.steps = time.perf_counter(), 0
         self.used = {"row": 0.0, "sample": 0.0}  # seconds
         self.costs: dict[str, float] = {}  # seconds of a held-out row and of a sample, as measured
@@ -46,6 +47,11 @@ class Budget:
     def seconds_left(self, steps: int) -> float:
         """Return an estimate of the time that so many further steps take, measuring included."""
         return self.trained / max(self.steps, 1) * steps * (1 + 2 * SHARE)
+
+    @property
+    def longest_figure(self) -> float:
+        """Seconds that the final figure takes at most, once a row has been measured."""
+        return self.costs.get("row", float("inf")) * self.final
 
     def affordable(self) -> tuple[int, int]:
         """Return the held-out rows and samples that a round may have now; (0, 0) if too few."""

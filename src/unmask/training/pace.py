@@ -61,5 +61,8 @@ class Pace(TrainerCallback):
         """Return the steps, one at least, that there is time for, measuring included."""
         assert self.budget is not None
         trained = self.budget.trained
-        final = SHARE * trained  # as the figure at the end takes, of the steps behind
-        return max(1, round((seconds - final) * self.taken / (trained * (1 + 2 * SHARE))))
+        rounds = self.budget.spent / trained
+        # The figure at the end takes a share of all steps, or less where few rows are held out.
+        of_share = (seconds - SHARE * trained) / (1 + rounds + SHARE)
+        of_rows = (seconds - self.budget.longest_figure) / (1 + rounds)
+        return max(1, round(max(of_share, of_rows) * self.taken / trained))

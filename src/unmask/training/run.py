@@ -25,7 +25,7 @@ from unmask.training.inputs import (
 )
 from unmask.training.making import material_of, started, trainer_of
 from unmask.training.material import Material
-from unmask.training.measuring import FEWEST, Budget
+from unmask.training.measuring import FEWEST, MOST, Budget
 from unmask.training.network import backbone, finished
 from unmask.training.pace import Pace
 from unmask.training.recipe import PRESET, Recipe
@@ -132,6 +132,7 @@ class _Run:
             samples=recipe.samples,
             passes=min(PASSES, material.length),
             batch=self.trainer.args.train_batch_size * recipe.pieces,
+            final=min(MOST, FINAL_PAIRS * len(material.held_out)),
         )
         if pace is not None:
             pace.budget = self.budget
