@@ -18,9 +18,9 @@ MOST = 4096  # held-out rows of the final figure, counting a row once for each p
 class Budget:
     """The time that a run may spend on measuring, half of it on held-out rows, half on samples.
 
-    rows, samples: of a round, at most. passes: of the network, for one sample. batch: examples of
-    a step on this process. final: rows of the final figure, at most. Until one has been measured, its cost is guessed from the time of a
-    step, and only half of what is left is spent on it.
+    rows, samples: of a round, at most. passes: of the network, for one sample. batch: examples of a
+    step on this process. final: rows of the final figure, at most. Until one has been measured, its
+    cost is guessed from the time of a step, and only half of what is left is spent on it.
     """
 
     def __init__(self, rows: int, samples: int, passes: int, batch: int, final: int = MOST):
