@@ -121,7 +121,7 @@ def command(
         note((line, "dim"))
     begun, view = time.monotonic(), TrainingScreen(run.name)
     how: dict[str, Any] = {"seed": seed, "resume": resume, "overwrite": overwrite}
-    how["deadline"] = run.deadline
+    how |= {} if run.deadline is None else {"deadline": run.deadline}
     try:
         with view.shown() if leads() else nullcontext():
             how |= {} if run.base is None else {"base": run.base}
