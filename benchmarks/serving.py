@@ -90,6 +90,7 @@ def server(folder: Path, rows: int, threads_: int) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+        process.stdout.close()
 
 
 class Requests:
