@@ -15,6 +15,7 @@ import unmask
 from unmask.server.app import create_app
 from unmask.server.served import Served
 from unmask.server.settings import Settings
+from unmask.server.worker import Load, Worker
 
 
 @contextlib.contextmanager
@@ -73,3 +74,20 @@ def live(texts):
     """Make servers as they are run: live(**settings) has a slow network of bytes."""
     with lives() as make:
         yield lambda **named: make(texts["bytes"], **named)
+
+
+@pytest.fixture
+def workers():
+    """What makes workers, which have nothing left to do at the end."""
+    made = []
+
+    def make(denoiser, **options):
+        made.append(Worker(denoiser, **options))
+        return made[-1]
+
+    yield make
+    for worker in made:
+        worker.close()
+        assert worker.load == Load(0, 0, 0, 0)
+        assert not worker._tickets
+        assert not len(worker._engine.unfinished)

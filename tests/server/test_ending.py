@@ -112,12 +112,7 @@ class Client(threading.Thread):
     def ask(self, client, draw):
         """Ask once; the status."""
         asked = {"n": draw.randint(1, 3), "steps": draw.randint(1, 10)}
-        answer = client.post("/v1/tiny", json=asked)
-        if answer.status_code == 503:
-            check_refusal(answer)
-        else:
-            assert len(answer.json()["rows"]) == asked["n"]
-        return answer.status_code
+        return checked(client.post("/v1/tiny", json=asked), "rows", asked["n"])
 
 
 class Infilling(Client):
@@ -127,12 +122,7 @@ class Infilling(Client):
         asked = {"n": draw.randint(1, 3), "preset": "random_order", "steps": draw.randint(1, 10)}
         asked["ids"] = [None] * draw.randint(4, 10)
         if draw.random() < 0.5:
-            answer = client.post("/v1/infill", json=asked)
-            if answer.status_code == 503:
-                check_refusal(answer)
-            else:
-                assert len(answer.json()["choices"]) == asked["n"]
-            return answer.status_code
+            return checked(client.post("/v1/infill", json=asked), "choices", asked["n"])
         mode = {"stream": True, "stream_mode": "denoise"}
         with client.stream("POST", "/v1/infill", json={**asked, **mode}) as answer:
             if answer.status_code == 503:
@@ -143,6 +133,15 @@ class Infilling(Client):
                 assert done == (None, None)
                 assert len(last["response"]["choices"]) == asked["n"]
             return answer.status_code
+
+
+def checked(answer, name, number):
+    """The status of an answer that refuses, or has so many entries."""
+    if answer.status_code == 503:
+        check_refusal(answer)
+    else:
+        assert len(answer.json()[name]) == number
+    return answer.status_code
 
 
 def check_refusal(answer):

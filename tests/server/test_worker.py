@@ -12,7 +12,6 @@ from unmask.core.random import fold
 from unmask.decoding import Canvas
 from unmask.server.failures import Closing, Expired, QueueFull
 from unmask.server.job import Job
-from unmask.server.worker import Worker
 
 V = 12
 MASK = 11
@@ -83,20 +82,6 @@ class Asked(Job):
         everything = list(range(len(self.lengths)))
         canvas = self.canvas(everything)
         return unmask.generate(denoiser, canvas, self.strategy, seeds=self.seeds).tolist()
-
-
-@pytest.fixture
-def workers():
-    made = []
-
-    def make(denoiser, **options):
-        made.append(Worker(denoiser, **options))
-        return made[-1]
-
-    yield make
-    for worker in made:
-        worker.close()
-        assert worker.load.rows == worker.load.begun == worker.load.waiting == 0
 
 
 def test_rows_are_those_of_generate_whatever_is_beside(workers):

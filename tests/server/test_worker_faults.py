@@ -15,25 +15,8 @@ from unmask.errors import StrategyError
 from unmask.orders import LeftToRight
 from unmask.server import worker as module
 from unmask.server.failures import Closing
-from unmask.server.worker import Load, Worker
 
 LONG = presets.random_order(10)
-
-
-@pytest.fixture
-def workers():
-    made = []
-
-    def make(denoiser, **options):
-        made.append(Worker(denoiser, **options))
-        return made[-1]
-
-    yield make
-    for worker in made:
-        worker.close()
-        assert worker.load == Load(0, 0, 0, 0)
-        assert not worker._tickets
-        assert not len(worker._engine.unfinished)
 
 
 class Wrong(LeftToRight):
