@@ -1,6 +1,7 @@
 """Runs that end in time: their steps become as many as there is time for."""
 
 import time
+from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from unmask.data import read
 from unmask.errors import InputError, StrategyError
 from unmask.models.checkpoint import read_card
-from unmask.training import Recipe, pace, train
+from unmask.training import Recipe, measuring, pace, train
 from unmask.training.base import TrainerCallback
 from unmask.training.pace import Pace
 
@@ -18,14 +19,25 @@ SMALL = {
 }  # fmt: skip
 
 
-class Sleep(TrainerCallback):
-    """Steps that take so many seconds."""
+class Clock:
+    """A time that only steps, and looking at it, make pass."""
 
-    def __init__(self, seconds):
-        self.seconds = seconds
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        self.now += 1e-4
+        return self.now
+
+
+class Lasting(TrainerCallback):
+    """Steps that take so many seconds of the clock."""
+
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds = clock, seconds
 
     def on_step_begin(self, args, state, control, **_):
-        time.sleep(self.seconds)
+        self.clock.now += self.seconds
 
 
 @pytest.fixture
@@ -35,44 +47,41 @@ def book(tmp_path):
 
 
 @pytest.fixture
-def slow(monkeypatch):
-    """Make steps take so many seconds, and a run of a few seconds worth a change."""
-
-    def slowed(seconds):
-        made = run_module().trainer_of
-
-        def trainer_of(*given):
-            trainer = made(*given)
-            trainer.add_callback(Sleep(seconds))
-            return trainer
-
-        monkeypatch.setattr(run_module(), "trainer_of", trainer_of)
-        monkeypatch.setattr(pace, "WORTH", 0.1)
-
-    return slowed
+def clock(monkeypatch):
+    clock = Clock()
+    for module in (pace, measuring):
+        ours = SimpleNamespace(monotonic=clock, perf_counter=clock)
+        monkeypatch.setattr(module, "time", ours)
+    return clock
 
 
-def run_module():
-    import importlib
+def steps_last(monkeypatch, clock, seconds):
+    """Make the steps of runs take so many seconds of the clock."""
+    run = import_module("unmask.training.run")
+    made = run.trainer_of
 
-    return importlib.import_module("unmask.training.run")
+    def trainer_of(*given):
+        trainer = made(*given)
+        trainer.add_callback(Lasting(clock, seconds))
+        return trainer
+
+    monkeypatch.setattr(run, "trainer_of", trainer_of)
 
 
-@pytest.mark.parametrize(("each", "planned"), [(0.1, 200), (0.02, 60)])
+@pytest.mark.parametrize(("each", "planned"), [(2.0, 200), (1.5, 60)])
 def test_a_run_of_steps_that_are_slower_or_faster_than_planned_ends_in_time(
-    book, slow, tmp_path, each, planned
+    book, clock, monkeypatch, tmp_path, each, planned
 ):
-    slow(each)
-    steps, seconds = [], 8.0
-    begun = time.monotonic()
+    steps_last(monkeypatch, clock, each)
+    steps, seconds, begun = [], 150.0, clock.now
     recipe = Recipe(steps=planned, batch_size=4, samples=0, held_out_rows=16, backbone=SMALL)
     train(
         book, tmp_path / "out", recipe=recipe, deadline=begun + seconds,
         report=lambda progress: steps.append((progress.step, progress.total)),
     )  # fmt: skip
     taken, total = steps[-1]
-    assert taken == total != planned
-    assert (taken < planned) == (planned == 200)
+    assert taken == total == pytest.approx(seconds / each, abs=2) != planned
+    assert clock.now - begun == pytest.approx(seconds, rel=0.02)
     assert [step for step, _ in steps] == [*range(1, taken + 1)]  # none is lost or taken twice
     assert read_card(tmp_path / "out").about["recipe"]["steps"] == taken
     assert not (tmp_path / "out.training").exists()
