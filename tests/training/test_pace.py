@@ -98,7 +98,7 @@ def test_a_run_that_goes_on_as_it_is_is_the_one_without_a_deadline(book, tmp_pat
 
 def paced(now, deadline, step, steps, trained, rounds=0, longest=1e9):
     """What a Pace says after a step, `now` seconds after it began."""
-    found = Pace(time.monotonic() + deadline)
+    found = Pace(pace.time.monotonic() + deadline)
     found.begun -= now
     found.deadline -= now
     found.budget = SimpleNamespace(trained=trained, spent=rounds, longest_figure=longest)
@@ -121,6 +121,7 @@ def naive(now, deadline, step, trained, rounds=0, longest=1e9):
     return step + more
 
 
+@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize(
     ("now", "step", "steps", "trained"),
     [
@@ -137,6 +138,7 @@ def test_steps_are_those_that_there_is_time_for(now, step, steps, trained):
         assert abs(paced(now, 100, step, steps, trained, *more) - expected) <= 1
 
 
+@pytest.mark.usefixtures("clock")
 def test_what_is_near_enough_early_or_nearly_over_is_left_alone():
     fitting = naive(50, 100, 1000, 45)
     assert paced(50, 100, 1000, fitting + 10, 45) is None
