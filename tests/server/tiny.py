@@ -56,7 +56,7 @@ def rows(denoiser, number, seed, steps):
     """Rows whose positions are all unknown."""
     seeds = fold(torch.full((number,), seed), torch.arange(number))
     canvas = Canvas.blank(number, LENGTH)
-    return CanvasRows(denoiser, canvas, presets.random_order(steps), seeds)
+    return CanvasRows(denoiser, canvas, presets.random_order(steps), seeds, "ids")
 
 
 class Asked(BaseModel):

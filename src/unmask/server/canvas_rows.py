@@ -12,6 +12,8 @@ from torch import Tensor
 from unmask.core.network import Denoiser
 from unmask.decoding import Canvas, Strategy, init
 from unmask.engine import Begun
+from unmask.errors import CanvasError
+from unmask.server.problems import Problem
 
 
 @dataclass(frozen=True)
@@ -19,13 +21,14 @@ class CanvasRows:
     """B rows that are given but for some positions, and the strategy that generates those.
 
     denoiser: the network. seeds: (B,) int64. Rows are those of `unmask.run` with this canvas,
-    strategy and seeds.
+    strategy and seeds. form: the field of the request that has the rows.
     """
 
     denoiser: Denoiser
     canvas: Canvas
     strategy: Strategy
     seeds: Tensor
+    form: str
 
     @cached_property
     def lengths(self) -> Sequence[int]:
@@ -34,9 +37,15 @@ class CanvasRows:
         return found
 
     def begin(self, numbers: Sequence[int]) -> list[Begun]:
-        """Return some rows before their first step. Raises what `init` raises."""
+        """Return some rows before their first step.
+
+        Raises a Problem for rows that cannot be, and what else `init` raises.
+        """
         if not numbers:
             return []
         chosen = torch.tensor(numbers, dtype=torch.int64)
-        state = init(self.denoiser, self.canvas.take(chosen), self.strategy, self.seeds[chosen])
+        try:
+            state = init(self.denoiser, self.canvas.take(chosen), self.strategy, self.seeds[chosen])
+        except CanvasError as error:
+            raise Problem(400, str(error), param=self.form) from error
         return [Begun(numbers, state, self.strategy)]

@@ -8,7 +8,7 @@ import torch
 
 from unmask.decoding import Canvas, Strategy, row_seeds
 from unmask.engine import default_strategy
-from unmask.errors import CanvasError, DataError, InputError
+from unmask.errors import CanvasError, DataError
 from unmask.server.asking import check_limits, strategy_of
 from unmask.server.canvas_rows import CanvasRows
 from unmask.server.problems import Problem
@@ -37,13 +37,7 @@ def infill_of(served: Served, asked: InfillRequest, seed: int, settings: Setting
     condition = condition_of(served, asked.condition, asked.n)
     rows = torch.zeros(asked.n, dtype=torch.int64)
     canvas = Canvas.infill(tokens[rows], unknown[rows], condition=condition)
-    made = CanvasRows(served.denoiser, canvas, strategy, row_seeds(canvas, seed, None))
-    try:  # what cannot be generated is told before any row waits
-        made.begin([0])
-    except InputError as error:
-        param = asked.form if isinstance(error, CanvasError) else None
-        raise Problem(400, str(error), param=param) from error
-    return made
+    return CanvasRows(served.denoiser, canvas, strategy, row_seeds(canvas, seed, None), asked.form)
 
 
 def row_of(served: Served, asked: InfillRequest, settings: Settings) -> Ids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ LAST = 5
 """Seconds for answers that say that the server has ended, and for slow readers."""
 LOOK = 0.02
 """Seconds between looks at the number of requests at hand."""
+SWITCH = 0.0005
+"""Seconds after which a thread that computes in Python lets another one go on, such as the loop."""
 
 Open = Callable[[str], Served]
 
@@ -57,6 +60,7 @@ class Running:
         )
         self._uvicorn = uvicorn.Server(config)
         self._sock = sock
+        self._switch = sys.getswitchinterval()
         self._thread = threading.Thread(target=self._serve, name="unmask-http", daemon=True)
         self._loader = threading.Thread(target=self._fill, name="unmask-load", daemon=True)
 
@@ -68,6 +72,7 @@ class Running:
 
     def start(self) -> None:
         """Answer requests from now, and load the models."""
+        sys.setswitchinterval(SWITCH)
         self._thread.start()
         self._loader.start()
 
@@ -90,6 +95,7 @@ class Running:
             each.worker.close()
         self._uvicorn.should_exit = True
         self._thread.join(2 * LAST)
+        sys.setswitchinterval(self._switch)
         return whole
 
     def _serve(self) -> None:
